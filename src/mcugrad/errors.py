@@ -1,0 +1,71 @@
+"""Every error a user can meet, as one tree. Each says what, where, and what to try.
+
+McugradError
+├── UsageError     an option or argument makes no sense (unknown target, `train=` names nothing)
+├── ModelError     the model cannot be used (corrupt file, unsupported operator, NaN weights)
+├── DataError      samples or labels cannot be used (empty calibration, label out of range)
+├── ToolError      a compiler or emulator is missing, or a build failed
+├── DeviceError    the emulated device faulted (memory fault, undefined instruction)
+├── FitError       it does not fit into RAM or flash          (exit code 1: the answer is no)
+└── MismatchError  device and twin differ                     (exit code 1: the answer is no)
+"""
+
+from __future__ import annotations
+
+
+class McugradError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        what: one sentence, no full stop, with numbers and units.
+        where: the place: file, node, step, address.
+        hint: what to try.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where  {self.where}")
+        if self.hint:
+            lines.append(f"  try    {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(McugradError):
+    """An option or argument makes no sense."""
+
+
+class ModelError(McugradError):
+    """The model cannot be used."""
+
+
+class DataError(McugradError):
+    """Samples or labels cannot be used."""
+
+
+class ToolError(McugradError):
+    """A compiler or emulator is missing, or a build failed."""
+
+
+class DeviceError(McugradError):
+    """The emulated device faulted."""
+
+
+class FitError(McugradError):
+    """The program does not fit into the target's RAM or flash."""
+
+    exit_code = 1
+
+
+class MismatchError(McugradError):
+    """Two executors that must agree to the last bit do not."""
+
+    exit_code = 1
