@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The arithmetic of docs/arithmetic.md, written out once. Every kernel uses these and nothing else. */
+#ifndef MCG_MATH_H
+#define MCG_MATH_H
+
+#include "mcg_types.h"
+
+/* Signed right shift must be arithmetic and int 32 bits wide: true of every Arm and host compiler we know. */
+MCG_STATIC_ASSERT((-1 >> 1) == -1, "signed right shift must be arithmetic");
+MCG_STATIC_ASSERT(sizeof(int) == 4, "int must have 32 bits");
+MCG_STATIC_ASSERT(sizeof(float) == 4, "float must be IEEE binary32");
+
+/** Accumulators stay strictly below this in magnitude: the compiler proves it, pre-shifts saturate to it. */
+#define MCG_ACC_LIMIT ((int32_t)1 << 30)
+
+/**
+ * A positive factor as a 16-bit mantissa and a shift: value = mult * 2^(pre - shift).
+ * mult is in [2^15, 2^16) or, for factors below 2^-17, any smaller value with shift 32; 17 <= shift <= 32;
+ * pre is zero unless the factor is 0.5 or more. Four bytes, so that a table of them is one word per channel.
+ */
+typedef struct {
+    uint16_t mult;
+    uint8_t shift;
+    uint8_t pre;
+} mcg_scale_t;
+
+static inline int32_t mcg_min(int32_t a, int32_t b) { return a < b ? a : b; }
+static inline int32_t mcg_max(int32_t a, int32_t b) { return a > b ? a : b; }
+
+static inline int32_t mcg_clamp(int32_t v, int32_t low, int32_t high)
+{
+    return mcg_min(mcg_max(v, low), high);
+}
+
+/** |v|, for v above INT32_MIN. */
+static inline int32_t mcg_abs(int32_t v) { return v < 0 ? -v : v; }
+
+/**
+ * floor((acc * mult + 2^(shift-1)) / 2^shift), exactly, in 32-bit operations; |acc| < 2^30.
+ * The factor's pre-shift is not applied: see mcg_rescale.
+ */
+static inline int32_t mcg_rescale_core(int32_t acc, mcg_scale_t s)
+{
+    const int32_t low = (int32_t)((((uint32_t)acc & 0xffffU) * s.mult) >> 16);
+    const int32_t high = (acc >> 16) * (int32_t)s.mult;
+    return (low + high + ((int32_t)1 << (s.shift - 17))) >> (s.shift - 16);
+}
+
+/** acc * 2^pre, saturated to the accumulator range: what a factor of 0.5 or more needs first. */
+static inline int32_t mcg_pre_shift(int32_t acc, uint8_t pre)
+{
+    const int32_t limit = (MCG_ACC_LIMIT - 1) >> pre;
+    return mcg_clamp(acc, -limit, limit) * ((int32_t)1 << pre);
+}
+
+/** acc times a factor, rounded once, half up. */
+static inline int32_t mcg_rescale(int32_t acc, mcg_scale_t s)
+{
+    return mcg_rescale_core(s.pre == 0 ? acc : mcg_pre_shift(acc, s.pre), s);
+}
+
+static inline uint32_t mcg_float_bits(float f)
+{
+    union {
+        float f;
+        uint32_t u;
+    } pun;
+    pun.f = f;
+    return pun.u;
+}
+
+static inline float mcg_bits_float(uint32_t u)
+{
+    union {
+        float f;
+        uint32_t u;
+    } pun;
+    pun.u = u;
+    return pun.f;
+}
+
+/** The factor nearest to f. Zero, negative and denormal f give 0; f of 2^29 or more, infinity and NaN the largest. */
+static inline mcg_scale_t mcg_scale_from_float(float f)
+{
+    const uint32_t bits = mcg_float_bits(f);
+    int32_t exponent = (int32_t)((bits >> 23) & 0xffU);
+    uint32_t mult = (((bits & 0x7fffffU) | 0x800000U) + 0x80U) >> 8;
+    int32_t shift;
+    mcg_scale_t s = {0, 32, 0};
+    if ((bits >> 31) != 0 || exponent == 0) {
+        return s;
+    }
+    if (mult == 0x10000U) { /* rounded up to the next power of two */
+        mult = 0x8000U;
+        exponent += 1;
+    }
+    shift = 142 - exponent;
+    if (shift < -12) {
+        mult = 0xffffU;
+        shift = -12;
+    }
+    if (shift < 17) {
+        s.pre = (uint8_t)(17 - shift);
+        shift = 17;
+    } else if (shift > 32) {
+        const int32_t drop = shift - 32;
+        mult = drop > 16 ? 0U : (mult + (1U << (drop - 1))) >> drop;
+        shift = 32;
+    }
+    s.mult = (uint16_t)mult;
+    s.shift = (uint8_t)shift;
+    return s;
+}
+
+/** f rounded half up and saturated to [-limit, limit]; NaN gives -limit. limit is a power of two, at most 2^30. */
+static inline int32_t mcg_round(float f, int32_t limit)
+{
+    int32_t i;
+    if (!(f > (float)-limit)) {
+        return -limit;
+    }
+    if (f >= (float)limit) {
+        return limit;
+    }
+    f = f + 0.5F;
+    i = (int32_t)f;
+    return (float)i > f ? i - 1 : i;
+}
+
+/** Counter-based random numbers: 32 well-mixed bits of a counter. */
+static inline uint32_t mcg_hash(uint32_t x)
+{
+    x ^= x >> 16;
+    x *= 0x7feb352dU;
+    x ^= x >> 15;
+    x *= 0x7feb352dU;
+    x ^= x >> 16;
+    return x;
+}
+
+/** Distance between the counters of neighbouring words of random bits. */
+#define MCG_COUNTER_STEP 0x9E3779B9U
+
+/** The counter at which a tensor's random words of one training step begin. */
+static inline uint32_t mcg_stream(uint32_t seed, uint32_t step, uint32_t tensor)
+{
+    return mcg_hash(seed ^ mcg_hash(step ^ mcg_hash(tensor + MCG_COUNTER_STEP)));
+}
+
+#endif /* MCG_MATH_H */

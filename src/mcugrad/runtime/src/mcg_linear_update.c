@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_kernels.h"
+
+void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,
+                       const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
+                       int8_t *w, uint8_t *residual, float *w_scale)
+{
+    int32_t gradient[MCG_BLOCK];
+    const uint32_t words = ((uint32_t)g->in + 3U) / 4U;
+    const uint32_t stream = mcg_stream(*seed, *step, tensor);
+    for (int32_t o = 0; o < g->out; o++) {
+        int8_t *row = w + o * g->in;
+        uint8_t *low = residual + (o * g->in * rule->residual_bits) / 8;
+        const uint32_t counter = stream + (uint32_t)o * words * MCG_COUNTER_STEP;
+        const int32_t error = e[o];
+        bool saturated = false;
+        if (error == 0) {
+            continue; /* a zero gradient leaves a weight as it is, whatever the random number */
+        }
+        for (int32_t first = 0; first < g->in; first += MCG_BLOCK) {
+            const int32_t count = mcg_min(g->in - first, MCG_BLOCK);
+            for (int32_t i = 0; i < count; i++) {
+                gradient[i] = error * (x[first + i] - g->x_zero);
+            }
+            saturated |= rule->step(row + first, low + (first * rule->residual_bits) / 8, gradient, count, first,
+                                    factor[o], counter);
+        }
+        if (saturated) {
+            rule->grow(row, low, g->in);
+            w_scale[o] *= MCG_GROWTH;
+        }
+    }
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_kernels.h"
+
+void mcg_track_scale(int32_t levels, const int32_t *peak, float *scale)
+{
+    const float fill = (float)*peak / (float)levels;
+    if (*peak > levels) {
+        *scale = *scale * fill;
+    } else if (*peak > 0) {
+        *scale = mcg_decay(*scale, fill, MCG_SCALE_DECAY);
+    }
+}
