@@ -1,0 +1,135 @@
+"""The types of a target. Frozen; an impossible combination cannot be constructed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcugrad.errors import UsageError
+
+_FEATURES = {  # architecture: (may have an FPU, has the DSP extension: no, always or optional)
+    "armv6-m": (False, (False,)),
+    "armv7-m": (False, (False,)),
+    "armv7e-m": (True, (True,)),
+    "armv8-m.main": (True, (False, True)),
+}
+_PAGE = 4096  # bytes; the emulator maps whole pages
+
+
+@dataclass(frozen=True)
+class Core:
+    """A CPU core and how the tools spell it.
+
+    Attributes:
+        name: as the user writes it, `cortex-m4f`.
+        architecture: `armv6-m`, `armv7-m`, `armv7e-m` or `armv8-m.main`.
+        has_fpu: single-precision floating-point instructions may be used.
+        has_dsp: the DSP extension (SMLAD, SXTB16, ...) may be used.
+        zig_target, zig_cpu: values of zig's `-target` and `-mcpu`.
+        gcc_flags: for `arm-none-eabi-gcc`.
+        unicorn_cpu: name of the model constant in `unicorn.arm_const`.
+        timing: which table of `mcugrad.measure.cycles` applies.
+    """
+
+    name: str
+    title: str
+    architecture: str
+    has_fpu: bool
+    has_dsp: bool
+    zig_target: str
+    zig_cpu: str
+    gcc_flags: tuple[str, ...]
+    unicorn_cpu: str
+    timing: str
+
+    def __post_init__(self) -> None:
+        if self.architecture not in _FEATURES:
+            raise UsageError(
+                f"core {self.name} has the unknown architecture {self.architecture!r}",
+                hint="one of " + ", ".join(_FEATURES),
+            )
+        fpu_possible, dsp_possible = _FEATURES[self.architecture]
+        if self.has_fpu and not fpu_possible:
+            raise UsageError(
+                f"core {self.name} cannot have an FPU: {self.architecture} has none", hint="has_fpu = false"
+            )
+        if self.has_dsp not in dsp_possible:
+            wanted = "true" if dsp_possible[0] else "false"
+            state = "always has" if dsp_possible[0] else "never has"
+            raise UsageError(
+                f"core {self.name} is impossible: {self.architecture} {state} the DSP extension",
+                hint=f"has_dsp = {wanted}",
+            )
+
+
+@dataclass(frozen=True)
+class Region:
+    """One contiguous memory: first address and size in bytes."""
+
+    address: int
+    bytes: int
+
+    @property
+    def end(self) -> int:
+        """First address behind the region."""
+        return self.address + self.bytes
+
+    def overlaps(self, other: Region) -> bool:
+        """Whether the two share an address."""
+        return self.address < other.end and other.address < self.end
+
+
+@dataclass(frozen=True)
+class EnergyPerCycle:
+    """Energy of one CPU cycle in picojoules, how far it may be off, and who published it."""
+
+    picojoules: float
+    band_percent: float
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.picojoules <= 0 or not 0 <= self.band_percent < 100 or not self.source:
+            raise UsageError(
+                f"energy of {self.picojoules} pJ per cycle +-{self.band_percent} % is not usable",
+                hint="a positive figure, a band below 100 %, and the source of the figure",
+            )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What firmware is built for.
+
+    Attributes:
+        flash, ram: the memories the linker may use.
+        clock_hz: highest core clock in Hz; None for a plain core.
+        energy: None = not known: no public figure, the user may supply one.
+        sources: where sizes and addresses come from.
+    """
+
+    name: str
+    title: str
+    core: Core
+    flash: Region
+    ram: Region
+    clock_hz: int | None = None
+    energy: EnergyPerCycle | None = None
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind, region in (("flash", self.flash), ("RAM", self.ram)):
+            if region.bytes <= 0 or region.address % _PAGE or region.bytes % _PAGE or region.address < 0:
+                raise UsageError(
+                    f"target {self.name}: {kind} of {region.bytes} B at {region.address:#010x} is impossible",
+                    hint=f"address and size are multiples of {_PAGE} B",
+                )
+            if region.end > 0xE000_0000:
+                raise UsageError(
+                    f"target {self.name}: {kind} ends at {region.end:#010x}, inside the core's own registers",
+                    hint="end below 0xe0000000",
+                )
+        if self.flash.overlaps(self.ram):
+            raise UsageError(
+                f"target {self.name}: flash {self.flash.address:#010x}..{self.flash.end:#010x} and "
+                f"RAM {self.ram.address:#010x}..{self.ram.end:#010x} overlap"
+            )
+        if self.clock_hz is not None and self.clock_hz <= 0:
+            raise UsageError(f"target {self.name}: a clock of {self.clock_hz} Hz is impossible")
