@@ -224,7 +224,7 @@ def _load_digits() -> Dataset:
         )
     try:
         with gzip.open(path, "rt", encoding="ascii") as lines:
-            table = np.loadtxt(lines, delimiter=",", dtype=np.int64)
+            table = np.array([[int(value) for value in line.split(",")] for line in lines], np.int64)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"the digits cannot be read: {error}", where=str(path)) from error
     if table.shape != (_DIGITS_TOTAL, 65):

@@ -1,0 +1,79 @@
+"""What every test can use: the `torch` and `golden` fixtures, the marks, the hypothesis profiles."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# "ci" (the default) draws the same examples in every run, so a red test is red for everybody. "search" looks
+# for new ones: HYPOTHESIS_PROFILE=search make test
+_quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, print_blob=True, suppress_health_check=_quiet
+)
+settings.register_profile("search", max_examples=1000, deadline=None, suppress_health_check=_quiet)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write tests/golden/ anew instead of comparing; read the diff before you commit it",
+    )
+
+
+def pytest_report_header() -> list[str]:
+    if importlib.util.find_spec("torch") is None:
+        return [
+            "PyTorch is not installed: tests that compare with it are skipped (pip install torch runs them)"
+        ]
+    return []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test marked `torch` needs no fixture to be skipped."""
+    if importlib.util.find_spec("torch") is None:
+        skip = pytest.mark.skip(reason="PyTorch is not installed")
+        for item in items:
+            if item.get_closest_marker("torch") is not None:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    """PyTorch on one thread, so that parallel tests do not fight; skips the test where it is absent."""
+    module: ModuleType = pytest.importorskip("torch", reason="PyTorch is not installed")
+    module.set_num_threads(1)
+    return module
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with tests/golden/<name>, or writes that file under --update-golden."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
+        if not path.is_file():
+            pytest.fail(f"tests/golden/{name} does not exist; pytest --update-golden writes it")
+        expected = path.read_bytes().decode()
+        if text != expected:
+            diff = difflib.unified_diff(
+                expected.splitlines(), text.splitlines(), f"golden/{name}", "now", lineterm="", n=2
+            )
+            pytest.fail("\n".join([*diff, "if this is meant: pytest --update-golden, and read the diff"]))
+
+    return check

@@ -1,0 +1,528 @@
+"""Data sets: what is found where, and what is said when it is not or cannot be used."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import http.server
+import logging
+import os
+import re
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mcugrad.errors import DataError, UsageError
+from mcugrad.zoo import data, model_names, model_path, worlds
+from mcugrad.zoo.data import Dataset, load
+
+REAL_DATA = os.environ.get("MCUGRAD_DATA", "")
+
+Save = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No data of this machine and no network: every place is an empty folder."""
+    monkeypatch.delenv("MCUGRAD_DATA", raising=False)
+    monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(data, "_DEBIAN", tmp_path / "debian")
+    for name, published in list(data._PUBLISHED.items()):
+        monkeypatch.setitem(data._PUBLISHED, name, replace(published, address="http://127.0.0.1:9/"))
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Writes an .npz; keywords replace the arrays of a good one, None leaves one out."""
+
+    def write(name: str = "set.npz", **changes: Any) -> Path:
+        rng = np.random.default_rng(0)
+        arrays: dict[str, Any] = {
+            "x_train": rng.integers(0, 256, (6, 4, 4), dtype=np.uint8),
+            "y_train": np.array([0, 1, 2, 0, 1, 2], np.uint8),
+            "x_test": rng.integers(0, 256, (3, 4, 4), dtype=np.uint8),
+            "y_test": np.array([0, 1, 2], np.uint8),
+        }
+        arrays |= changes
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+        return path
+
+    return write
+
+
+def idx(values: np.ndarray) -> bytes:
+    """A gzipped IDX file of bytes; gzip's time stamp is zero, so equal values give equal files."""
+    header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
+    return gzip.compress(header + values.astype(np.uint8).tobytes(), mtime=0)
+
+
+def published_files(seed: int = 0) -> dict[str, bytes]:
+    rng = np.random.default_rng(seed)
+    arrays = (
+        rng.integers(0, 256, (20, 28, 28)),
+        np.arange(20) % 10,
+        rng.integers(0, 256, (10, 28, 28)),
+        np.arange(10),
+    )
+    return {name: idx(array) for name, array in zip(data._IDX_FILES, arrays, strict=True)}
+
+
+@pytest.fixture
+def publisher(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A local server that plays the publisher of fashion_mnist; gives the folder it serves."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    for name, content in published_files().items():
+        (folder / name).write_bytes(content)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    ) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        md5 = tuple(hashlib.md5(content).hexdigest() for content in published_files().values())
+        address = f"http://127.0.0.1:{server.server_port}/"
+        fake = replace(data._PUBLISHED["fashion_mnist"], address=address, md5=md5)
+        monkeypatch.setitem(data._PUBLISHED, "fashion_mnist", fake)
+        yield folder
+        server.shutdown()
+        thread.join()
+
+
+# --- digits -------------------------------------------------------------------------------------------------
+
+
+def test_digits_are_scikit_learns_with_a_fixed_split() -> None:
+    digits = load("digits")
+    assert repr(digits) == "<Dataset digits: 1347 train, 450 test, 8x8 uint8, 10 classes>"
+    assert digits.x_train.shape == (1347, 8, 8)
+    assert digits.x_test.shape == (450, 8, 8)
+    assert (digits.x_train.min(), digits.x_train.max()) == (0, 16)
+    assert digits.y_train.dtype == digits.y_test.dtype == np.int64
+    assert np.bincount(digits.y_train).min() > 120
+    assert np.bincount(digits.y_test).min() > 35
+
+    sklearn_datasets = pytest.importorskip("sklearn.datasets")
+    images, labels = sklearn_datasets.load_digits(return_X_y=True)
+    held_out = np.arange(1797) % 4 == 0
+    np.testing.assert_array_equal(digits.x_test.reshape(450, 64), images[held_out])
+    np.testing.assert_array_equal(digits.y_test, labels[held_out])
+    np.testing.assert_array_equal(digits.x_train.reshape(1347, 64), images[~held_out])
+    np.testing.assert_array_equal(digits.y_train, labels[~held_out])
+
+
+def test_digits_do_not_import_scikit_learn_and_the_package_is_light() -> None:
+    code = (
+        "import sys, mcugrad.zoo.data as data\n"
+        "heavy = {'rich', 'sklearn', 'scipy', 'onnx', 'torch'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "data.load('digits')\n"
+        "assert not {'sklearn', 'scipy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_digits_without_scikit_learn_name_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(DataError, match="scikit-learn, which is not installed") as error:
+        load("digits")
+    for way in ("mcugrad[demo]", "pip install scikit-learn", "MCUGRAD_DATA"):
+        assert way in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not gzip", gzip.compress(b"1,2,x"), gzip.compress(b"1,2\n3,4\n"), gzip.compress(b"")]
+)
+def test_damaged_digits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "sklearn/datasets/data/digits.csv.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+
+    class Spec:
+        submodule_search_locations = (str(tmp_path / "sklearn"),)
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: Spec)
+    with pytest.raises(DataError, match="the digits") as error:
+        load("digits")
+    assert error.value.where == str(path)
+
+
+# --- names and where they are looked for --------------------------------------------------------------------
+
+
+def test_names(monkeypatch: pytest.MonkeyPatch, save: Save) -> None:
+    assert data.names() == ("digits", "fashion_mnist", "mnist")
+    monkeypatch.setenv("MCUGRAD_DATA", str(save("bearings.npz").parent))
+    assert data.names() == ("bearings", "digits", "fashion_mnist", "mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("digts", "'digits'"), ("zzz", "digits, fashion_mnist, mnist, or")]
+)
+def test_unknown_name(name: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"no data set named '{name}'") as error:
+        load(name)
+    assert error.value.hint.startswith(hint)
+
+
+def test_data_folder_comes_first(monkeypatch: pytest.MonkeyPatch, save: Save) -> None:
+    for name in ("digits", "mnist", "bearings"):
+        monkeypatch.setenv("MCUGRAD_DATA", str(save(f"{name}.npz").parent))
+        assert load(name).x_train.shape == (6, 4, 4)
+    assert load("mnist").num_classes == 10  # the published names, not only the labels that occur
+    assert load("bearings").class_names == ("0", "1", "2")
+
+
+def test_data_folder_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MCUGRAD_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="MCUGRAD_DATA does not name a folder") as error:
+        load("digits")
+    assert error.value.where.endswith("nowhere")
+
+
+def test_debian_package(tmp_path: Path) -> None:
+    folder = tmp_path / "debian/fashion-mnist"
+    folder.mkdir(parents=True)
+    for name, content in published_files().items():
+        (folder / name).write_bytes(content)
+    fashion = load("fashion_mnist", download=False)
+    assert repr(fashion) == "<Dataset fashion_mnist: 20 train, 10 test, 28x28 uint8, 10 classes>"
+    assert fashion.class_names[9] == "Ankle boot"
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
+def test_the_real_thing_where_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCUGRAD_DATA", REAL_DATA)
+    if not Path(REAL_DATA, f"{name}.npz").is_file():
+        pytest.skip(f"MCUGRAD_DATA has no {name}.npz")
+    real = load(name)
+    assert repr(real) == f"<Dataset {name}: 60000 train, 10000 test, 28x28 uint8, 10 classes>"
+    assert real.y_train.min() == 0
+    assert real.y_train.max() == 9
+
+
+# --- download -----------------------------------------------------------------------------------------------
+
+
+def test_download_once_then_from_the_cache(
+    publisher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.INFO, logger="mcugrad"):
+        first = load("fashion_mnist")
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["downloading"] * 4
+    assert capfd.readouterr() == ("", "")
+    assert sorted(path.name for path in (tmp_path / "cache/fashion_mnist").iterdir()) == sorted(
+        data._IDX_FILES
+    )
+
+    for path in publisher.iterdir():
+        path.unlink()
+    again = load("fashion_mnist")
+    np.testing.assert_array_equal(again.x_train, first.x_train)
+    np.testing.assert_array_equal(again.y_test, np.arange(10))
+
+
+def test_progress_bar_on_a_terminal(
+    publisher: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    load("fashion_mnist")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "downloading train-images-idx3-ubyte.gz" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", err)
+
+
+def test_damaged_cache_is_fetched_again(publisher: Path, tmp_path: Path) -> None:
+    load("fashion_mnist")
+    damaged = tmp_path / "cache/fashion_mnist" / data._IDX_FILES[1]
+    damaged.write_bytes(damaged.read_bytes()[:-5])
+    with pytest.raises(DataError, match=r"1 of 4 files absent or incomplete"):
+        load("fashion_mnist", download=False)
+    np.testing.assert_array_equal(load("fashion_mnist").y_train, np.arange(20) % 10)
+
+
+def test_wrong_checksum_leaves_nothing_behind(publisher: Path, tmp_path: Path) -> None:
+    (publisher / data._IDX_FILES[0]).write_bytes(published_files(seed=1)[data._IDX_FILES[0]])
+    with pytest.raises(
+        DataError, match=r"the download has MD5 [0-9a-f]{32}; train-images.* has [0-9a-f]{32}"
+    ):
+        load("fashion_mnist")
+    assert list((tmp_path / "cache/fashion_mnist").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
+def test_no_network_names_three_ways(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{name} is not on this machine") as error:
+        load(name)
+    assert "refused" in error.value.where
+    ways = error.value.hint.split(";  or ")
+    assert len(ways) == 3
+    assert str(tmp_path / "cache" / name) in ways[0]
+    assert "MCUGRAD_DATA" in ways[1]
+    assert ("apt install dataset-fashion-mnist" if name == "fashion_mnist" else ".npz") in ways[2]
+
+
+def test_file_gone_at_the_publisher(publisher: Path) -> None:
+    (publisher / data._IDX_FILES[2]).unlink()
+    with pytest.raises(DataError, match="not on this machine") as error:
+        load("fashion_mnist")
+    assert "t10k-images-idx3-ubyte.gz (HTTP Error 404" in error.value.where
+
+
+def test_cache_that_cannot_be_written(
+    publisher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="not on this machine") as error:
+        load("fashion_mnist")
+    assert str(tmp_path / "file") in error.value.where
+
+
+def test_no_download_when_told_so(publisher: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not on this machine"):
+        load("fashion_mnist", download=False)
+    assert not (tmp_path / "cache").exists()
+
+
+# --- IDX files ----------------------------------------------------------------------------------------------
+
+IMAGES, LABELS = np.zeros((20, 28, 28)), np.zeros(20)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (0, b"", "starts with nothing"),
+        (0, b"plain", "cannot be unpacked"),
+        (0, idx(IMAGES)[:-20], "cannot be unpacked"),
+        (0, idx(LABELS), "not an IDX file of bytes with 3 axes: it starts with 00 00 08 01"),
+        (1, idx(IMAGES), "not an IDX file of bytes with 1 axes"),
+        (0, gzip.compress(b"\0\0\x08\x03\0\0"), "not an IDX file"),
+        (0, gzip.compress(gzip.decompress(idx(IMAGES))[:-1]), r"needs 15680 bytes; the file holds 15679"),
+        (0, gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), r"the file holds 0"),
+        (1, idx(np.zeros(19)), r"x_train \(20, 28, 28\) has 20 samples but y_train \(19,\) has 19 labels"),
+        (1, idx(np.full(20, 10)), "the label 10, but there are 10 class names"),
+        (2, idx(np.zeros((10, 27, 28))), "differ in the shape of a sample"),
+    ],
+)
+def test_damaged_idx(tmp_path: Path, file: int, content: bytes, message: str) -> None:
+    folder = tmp_path / "debian/fashion-mnist"
+    folder.mkdir(parents=True)
+    for name, good in published_files().items():
+        (folder / name).write_bytes(good)
+    (folder / data._IDX_FILES[file]).write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        load("fashion_mnist")
+    assert str(folder) in error.value.where
+
+
+# --- .npz files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(8,), (16, 3), (8, 8), (8, 8, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+def test_npz_of_any_shape(save: Save, shape: tuple[int, ...], dtype: type) -> None:
+    x = np.ones((6, *shape), dtype)
+    got = load(save(x_train=x, x_test=x[:3]))
+    assert got.name == "set"
+    assert got.sample_shape == shape
+    assert got.x_train.dtype == got.x_test.dtype == dtype
+    assert got.y_train.dtype == got.y_test.dtype == np.int64
+    assert got.num_classes == 3
+
+
+def test_npz_by_string_and_by_path(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save()
+    monkeypatch.chdir(path.parent)
+    for source in (path, str(path), Path("set.npz"), "set.npz", "./set.npz"):
+        assert isinstance(load(source), Dataset)
+
+
+def test_npz_without_a_test_set(save: Save) -> None:
+    got = load(save(x_test=None, y_test=None))
+    assert got.x_test.shape == (0, 4, 4)
+    assert got.y_test.shape == (0,)
+    assert got.num_classes == 3
+
+
+def test_npz_column_of_labels_names_and_extras(save: Save) -> None:
+    path = save(
+        y_train=np.array([[0], [1], [2], [0], [1], [2]]),
+        class_names=np.array(["a", "b", "c", "d"]),
+        device_train=np.arange(6),
+        rate_hz=np.int32(50),
+    )
+    got = load(path)
+    assert got.y_train.tolist() == [0, 1, 2, 0, 1, 2]
+    assert got.class_names == ("a", "b", "c", "d")
+    assert set(got.extras) == {"device_train", "rate_hz"}
+    assert int(got.extras["rate_hz"]) == 50
+
+
+X, Y = np.zeros((6, 4, 4), np.uint8), np.zeros(6, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_train": None}, r"missing: x_train; the file holds y_train \(6,\), x_test \(3, 4, 4\)"),
+        ({"x_train": None, "y_train": None}, "missing: x_train, y_train"),
+        ({"x_test": None}, "missing: x_test"),
+        ({"y_test": None}, "missing: y_test"),
+        ({"y_train": Y[:5]}, r"x_train \(6, 4, 4\) has 6 samples but y_train \(5,\) has 5 labels"),
+        ({"y_test": Y}, r"x_test \(3, 4, 4\) has 3 samples but y_test \(6,\) has 6 labels"),
+        ({"x_train": X[:0], "y_train": Y[:0]}, r"x_train \(0, 4, 4\) is empty"),
+        ({"x_train": np.zeros((6, 0, 4), np.uint8)}, r"x_train \(6, 0, 4\) is not \(n, \.\.\.\)"),
+        ({"x_train": np.zeros(6, np.uint8)}, r"x_train \(6,\) is not \(n, \.\.\.\)"),
+        ({"x_train": np.uint8(1)}, r"x_train \(\) is not \(n, \.\.\.\)"),
+        ({"x_test": np.zeros((3, 5, 4), np.uint8)}, "differ in the shape of a sample"),
+        ({"x_test": np.zeros((3, 4, 4), np.float32)}, "x_train is uint8 but x_test is float32"),
+        ({"x_train": np.full((6, 4, 4), "a")}, "samples are integers or floats"),
+        ({"x_train": X.astype(complex)}, "x_train .* is complex128; samples are integers or floats"),
+        ({"x_train": X.astype(bool)}, "x_train .* is bool"),
+        ({"y_train": Y.astype(float)}, r"y_train \(6,\) is float64; labels are integers"),
+        ({"y_train": np.eye(6, dtype=int)}, r"y_train \(6, 6\) is not \(n,\) labels; argmax"),
+        ({"y_train": np.int64(1)}, r"y_train \(\) is not \(n,\) labels"),
+        ({"y_train": np.array([0, 1, -1, 0, 0, 0])}, "the label -1; labels start at 0"),
+        ({"y_train": np.full(6, 1 << 40)}, "the label 1099511627776; labels end at 65535"),
+        ({"class_names": np.array(["a", "b"])}, "the label 2, but there are 2 class names"),
+    ],
+)
+def test_npz_that_cannot_be_used(save: Save, changes: dict[str, Any], message: str) -> None:
+    path = save(**changes)
+    with pytest.raises(DataError, match=message) as error:
+        load(path)
+    assert error.value.where == str(path)
+
+
+def test_npz_with_several_faults_names_them_all(save: Save) -> None:
+    bad = np.zeros((6, 4, 4), np.float32)
+    bad[[2, 5], 1, 1] = np.nan, np.inf
+    with pytest.raises(DataError) as error:
+        load(save(x_train=bad, y_train=Y[:5], y_test=np.array([0, 1, -2])))
+    for fault in ("NaN or infinity in 2 of 6 samples, first in sample 2", "5 labels", "label -2", "float32"):
+        assert fault in error.value.what
+
+
+def test_npz_that_is_none(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", X)
+    np.savez(tmp_path / "pickled.npz", x_train=np.array([{}, None], dtype=object), y_train=Y)
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    np.savez(tmp_path / "cut.npz", x_train=X, y_train=Y)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:300])
+    np.savez(tmp_path / "flipped.npz", x_train=X, y_train=Y)
+    content = bytearray((tmp_path / "flipped.npz").read_bytes())
+    content[200] ^= 0xFF
+    (tmp_path / "flipped.npz").write_bytes(content)
+    (tmp_path / "folder.npz").mkdir()
+    for name, message in {
+        "array.npy": "one array, not an .npz archive",
+        "pickled.npz": "cannot be read as .npz: Object arrays cannot be loaded",
+        "text.npz": "cannot be read as .npz",
+        "empty.npz": "cannot be read as .npz",
+        "cut.npz": "cannot be read as .npz",
+        "flipped.npz": "cannot be read as .npz",
+        "folder.npz": "a folder, not an .npz file",
+        "absent.npz": "there is no such file",
+    }.items():
+        with pytest.raises(DataError, match=re.escape(message)) as error:
+            load(tmp_path / name)
+        assert error.value.where == str(tmp_path / name)
+        assert error.value.hint
+
+
+# --- worlds -------------------------------------------------------------------------------------------------
+
+images = hnp.arrays(
+    np.uint8, hnp.array_shapes(min_dims=3, max_dims=4, max_side=5), elements=st.integers(0, 16)
+)
+
+
+@given(images)
+def test_worlds_undo_themselves(x: np.ndarray) -> None:
+    turned, inverted = worlds.upside_down(x), worlds.invert(x, top=16)
+    assert turned.dtype == inverted.dtype == x.dtype
+    assert turned[0, 0, 0].tolist() == x[0, -1, -1].tolist()
+    assert (inverted.astype(int) + x == 16).all()
+    np.testing.assert_array_equal(worlds.upside_down(turned), x)
+    np.testing.assert_array_equal(worlds.invert(inverted, top=16), x)
+    np.testing.assert_array_equal(worlds.upside_down(inverted), worlds.invert(turned, top=16))
+
+
+def test_worlds_of_floats_and_of_nothing() -> None:
+    x = np.array([[[0.0, 0.25]]], np.float32)
+    assert worlds.invert(x, top=1).tolist() == [[[1.0, 0.75]]]
+    assert worlds.invert(x[:0], top=1).shape == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.full((1, 2, 2), 17, np.uint8), "values 17 to 17: the range is 0 to 16"),
+        (np.full((1, 2, 2), -1.0), "values -1 to -1"),
+        (np.full((1, 2, 2), np.nan), "values nan to nan"),
+        (np.zeros((2, 2)), r"these have shape \(2, 2\)"),
+    ],
+)
+def test_worlds_refuse(x: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        worlds.invert(x, top=16)
+
+
+# --- the network that comes with the package ----------------------------------------------------------------
+
+
+def test_model_path() -> None:
+    assert model_names() == ("digits_cnn",)
+    assert model_path("digits_cnn").stat().st_size < 100_000
+    with pytest.raises(UsageError, match="no network named 'digits'") as error:
+        model_path("digits")
+    assert "digits_cnn" in error.value.hint
+
+
+def test_digits_cnn_is_right_until_the_world_changes() -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(model_path("digits_cnn").read_bytes())
+    digits = load("digits")
+
+    def accuracy(x: np.ndarray) -> float:
+        (probabilities,) = session.run(None, {"image": (x[:, None] / 16).astype(np.float32)})
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+        return float((probabilities.argmax(axis=1) == digits.y_test).mean())
+
+    assert accuracy(digits.x_test) == pytest.approx(0.984, abs=0.001)
+    assert accuracy(worlds.invert(worlds.upside_down(digits.x_test), top=16)) == pytest.approx(
+        0.169, abs=0.001
+    )
+
+
+def test_digits_cnn_is_what_its_script_writes(tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "examples/pretrain_digits.py"
+    target = tmp_path / "digits_cnn.onnx"
+    done = subprocess.run(
+        [sys.executable, str(script), str(target)], check=True, timeout=300, capture_output=True, text=True
+    )
+    assert "98.4% of 450 held-out digits right as collected" in done.stdout
+    assert target.read_bytes() == model_path("digits_cnn").read_bytes()
