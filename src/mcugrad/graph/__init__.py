@@ -1,0 +1,18 @@
+"""The network as a graph of typed nodes."""
+
+from mcugrad.graph.graph import Graph
+from mcugrad.graph.node import BackwardNode, ForwardNode, Node, Operator
+from mcugrad.graph.tensor import ActivationScale, ErrorScale, Shape, Tensor, WeightScale
+
+__all__ = [
+    "ActivationScale",
+    "BackwardNode",
+    "ErrorScale",
+    "ForwardNode",
+    "Graph",
+    "Node",
+    "Operator",
+    "Shape",
+    "Tensor",
+    "WeightScale",
+]

@@ -6,7 +6,7 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const int8
 {
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
-    for (int32_t pixel = 0; pixel < g->in; pixel += g->in_c) {
+    for (int32_t pixel = 0; pixel < g->inputs; pixel += g->in_c) {
         for (int32_t first = 0; first < g->in_c; first += MCG_BLOCK) {
             const int32_t count = mcg_min(g->in_c - first, MCG_BLOCK);
             const int32_t start = pixel + first;
@@ -14,7 +14,7 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const int8
                 acc[c] = 0;
             }
             for (int32_t o = 0; o < g->out; o++) {
-                const int8_t *row = w + o * g->in + start;
+                const int8_t *row = w + o * g->inputs + start;
                 const int32_t error = e[o];
                 if (error != 0) {
                     for (int32_t c = 0; c < count; c++) {

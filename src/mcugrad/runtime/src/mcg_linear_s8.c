@@ -7,7 +7,7 @@ void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, cons
     int32_t highest = 0;
     for (int32_t o = 0; o < g->out; o++) {
         int32_t acc = bias[o];
-        for (int32_t i = 0; i < g->in; i++) {
+        for (int32_t i = 0; i < g->inputs; i++) {
             acc += *w++ * (int16_t)(x[i] - g->x_zero);
         }
         acc = mcg_clamp(mcg_rescale(acc, scale[o]), clip[0], clip[1]);

@@ -6,19 +6,19 @@ void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, 
                        int8_t *w, uint8_t *residual, float *w_scale)
 {
     int32_t gradient[MCG_BLOCK];
-    const uint32_t words = ((uint32_t)g->in + 3U) / 4U;
+    const uint32_t words = ((uint32_t)g->inputs + 3U) / 4U;
     const uint32_t stream = mcg_stream(*seed, *step, tensor);
     for (int32_t o = 0; o < g->out; o++) {
-        int8_t *row = w + o * g->in;
-        uint8_t *low = residual + (o * g->in * rule->residual_bits) / 8;
+        int8_t *row = w + o * g->inputs;
+        uint8_t *low = residual + o * ((g->inputs * rule->residual_bits + 7) / 8);
         const uint32_t counter = stream + (uint32_t)o * words * MCG_COUNTER_STEP;
         const int32_t error = e[o];
         bool saturated = false;
         if (error == 0) {
             continue; /* a zero gradient leaves a weight as it is, whatever the random number */
         }
-        for (int32_t first = 0; first < g->in; first += MCG_BLOCK) {
-            const int32_t count = mcg_min(g->in - first, MCG_BLOCK);
+        for (int32_t first = 0; first < g->inputs; first += MCG_BLOCK) {
+            const int32_t count = mcg_min(g->inputs - first, MCG_BLOCK);
             for (int32_t i = 0; i < count; i++) {
                 gradient[i] = error * (x[first + i] - g->x_zero);
             }
@@ -26,7 +26,7 @@ void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, 
                                     factor[o], counter);
         }
         if (saturated) {
-            rule->grow(row, low, g->in);
+            rule->grow(row, low, g->inputs);
             w_scale[o] *= MCG_GROWTH;
         }
     }

@@ -29,9 +29,9 @@ static float mcg_log(float v)
     return (float)((int32_t)(bits >> 23) - 127) * 0.69314718F + 2.0F * s * series;
 }
 
-void mcg_softmax_cross_entropy_s8(int32_t classes, const int8_t *logits, const float *scale, uint32_t label,
-                                  const float *w_scale, int8_t *e, float *c, float *loss, float *confidence,
-                                  float *probability)
+void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
+                                  const float *scale, uint32_t label, const float *w_scale, const int32_t *clip,
+                                  int8_t *e, float *c, float *loss, float *confidence, float *probability)
 {
     const float unit = *scale * 1.4426950F;
     int32_t top = -128;
@@ -47,18 +47,15 @@ void mcg_softmax_cross_entropy_s8(int32_t classes, const int8_t *logits, const f
     *loss = mcg_log(sum) + (float)(top - logits[label]) * *scale;
     *confidence = 1.0F / sum;
     for (int32_t i = 0; i < classes; i++) {
+        const int32_t value = logits[i] - zero;
         float error = probability[i] / sum;
         if ((uint32_t)i == label) {
             error -= 1.0F;
         }
-        error *= w_scale[i];
+        error = value > clip[0] && value < clip[1] ? error * w_scale[i % channels] : 0.0F;
         probability[i] = error;
-        if (error < 0.0F) {
-            error = -error;
-        }
-        if (error > highest) {
-            highest = error;
-        }
+        error = error < 0.0F ? -error : error;
+        highest = error > highest ? error : highest;
     }
     *c = highest / 127.0F;
     for (int32_t i = 0; i < classes; i++) {

@@ -18,11 +18,14 @@
 /** Biases saturate here, in units of the accumulator. */
 #define MCG_BIAS_LIMIT ((int32_t)1 << 29)
 
-#ifndef MCG_ERROR_DECAY
+/** How fast ranges shrink: errors by 2^-7 a step, activations by 2^-10. They grow at once. */
 #define MCG_ERROR_DECAY 0.0078125F
 #define MCG_SCALE_DECAY 0.0009765625F
-#endif
 
+/** A clip bound that never clips: no accumulator reaches it. */
+#define MCG_UNBOUNDED ((int32_t)1 << 30)
+
+/** A range that shrinks by `rate`, but not below the part of it that was in use. */
 static inline float mcg_decay(float range, float fill, float rate)
 {
     const float slow = range - range * rate;
@@ -59,9 +62,11 @@ void mcg_prepare_update(int32_t channels, const float *rate, const float *c, con
                         const float *w_scale, mcg_scale_t *factor);
 void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const float *rate, const float *c,
                      const float *w_scale, float *bias);
-void mcg_softmax_cross_entropy_s8(int32_t classes, const int8_t *logits, const float *scale, uint32_t label,
-                                  const float *w_scale, int8_t *e, float *c, float *loss, float *confidence,
-                                  float *probability);
+void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
+                                  const float *scale, uint32_t label, const float *w_scale, const int32_t *clip,
+                                  int8_t *e, float *c, float *loss, float *confidence, float *probability);
+void mcg_prepare_clip(const float *bounds, const float *scale, int32_t *clip);
+void mcg_next_step(uint32_t *step);
 void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
 int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x, int32_t channel);
 void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const int8_t *x, int8_t *e_x);

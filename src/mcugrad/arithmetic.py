@@ -1,0 +1,116 @@
+"""The exact arithmetic of docs/arithmetic.md in NumPy: the reference that every executor must equal.
+
+Integers are computed in 64 bits and checked against the bounds that the C code relies on; floats are IEEE
+binary32, one rounded operation at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.program.kernel import SCALE
+
+Ints = NDArray[np.int64]
+F32 = np.float32
+
+ACC_LIMIT = 1 << 30
+BIAS_LIMIT = 1 << 29
+COUNTER_STEP = 0x9E3779B9
+GROWTH = F32(1.25)
+SHRINK = 52429
+"""1 / 1.25 in 1/65536."""
+ERROR_DECAY = F32(2.0**-7)
+SCALE_DECAY = F32(2.0**-10)
+
+
+def scale_from_float(factor: Any) -> NDArray[Any]:
+    """Nearest representable factors, mantissa rounded half up to 16 bits.
+
+    Args:
+        factor: float32 array of any shape.
+
+    Returns:
+        Array of `SCALE` records, same shape. Zero, negative and denormal factors give 0; factors of 2^29 or
+        more, infinity and positive NaN the largest there is.
+    """
+    bits = np.atleast_1d(np.asarray(factor, F32)).view(np.uint32).astype(np.int64)
+    exponent = (bits >> 23) & 0xFF
+    mult = ((bits & 0x7FFFFF | 0x800000) + 0x80) >> 8
+    carry = mult == 0x10000
+    mult, power = np.where(carry, 0x8000, mult), exponent + carry
+    shift = 142 - power
+    mult, shift = np.where(shift < -12, 0xFFFF, mult), np.maximum(shift, -12)
+    pre = np.maximum(17 - shift, 0)
+    drop = np.clip(shift - 32, 0, 17)
+    mult = np.where(drop > 0, (mult + ((1 << drop) >> 1)) >> drop, mult)
+    mult = np.where(drop > 16, 0, mult)
+    shift = np.clip(shift, 17, 32)
+    zero = (bits >> 31 != 0) | (exponent == 0)
+    out = np.zeros(bits.shape, SCALE)
+    out["mult"] = np.where(zero, 0, mult)
+    out["shift"] = np.where(zero, 32, shift)
+    out["pre"] = np.where(zero, 0, pre)
+    return out.reshape(np.shape(factor))
+
+
+def rescale(acc: Any, scale: Any) -> Ints:
+    """`acc` times a factor, rounded once, half up: floor((acc * mult + 2^(shift-1)) / 2^shift)."""
+    acc = np.asarray(acc, np.int64)
+    mult, shift, pre = (np.asarray(scale[f]).astype(np.int64) for f in ("mult", "shift", "pre"))
+    limit = (ACC_LIMIT - 1) >> pre
+    acc = np.where(pre > 0, np.clip(acc, -limit, limit) << pre, acc)
+    check_accumulator(acc)
+    result: Ints = (acc * mult + (1 << (shift - 1))) >> shift
+    return result
+
+
+def check_accumulator(acc: Any) -> None:
+    """The compiler's promise: accumulators stay below 2^30 in magnitude."""
+    if np.size(acc) and np.abs(acc).max() >= ACC_LIMIT:
+        raise OverflowError(f"accumulator {int(np.abs(acc).max())} reaches 2^30: a bound of the compiler is wrong")
+
+
+def round_half_up(value: Any, limit: int) -> Ints:
+    """float32 rounded half up and saturated to [-limit, limit]; NaN gives -limit."""
+    value = np.asarray(value, F32)
+    with np.errstate(invalid="ignore"):
+        inside = np.where(np.isnan(value), F32(-limit), np.clip(value, F32(-limit), F32(limit)))
+        rounded = np.floor(inside + F32(0.5))
+    result: Ints = np.clip(rounded.astype(np.int64), -limit, limit)
+    return np.where(inside <= F32(-limit), -limit, result)
+
+
+def hash32(x: Any) -> NDArray[np.uint32]:
+    """32 well-mixed bits of a counter."""
+    x = np.atleast_1d(np.asarray(x, np.uint32)).copy()
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x7FEB352D)
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(0x7FEB352D)
+    x ^= x >> np.uint32(16)
+    return x
+
+
+def stream(seed: int, step: int, tensor: int) -> int:
+    """Counter at which a tensor's random words of one training step begin."""
+    inner = int(hash32((tensor + COUNTER_STEP) & 0xFFFFFFFF)[0])
+    return int(hash32(seed ^ int(hash32(step ^ inner)[0]))[0])
+
+
+def random_u16(start: int, count: int) -> Ints:
+    """`count` 16-bit random numbers, four from each word: low, high, and both of the word turned by 8 bits."""
+    words = (count + 3) // 4
+    counters = (start + np.arange(words, dtype=np.uint64) * COUNTER_STEP) & 0xFFFFFFFF
+    word = hash32(counters.astype(np.uint32)).astype(np.int64)
+    turned = (word >> 8) | ((word << 24) & 0xFFFFFFFF)
+    lanes = np.stack([word & 0xFFFF, word >> 16, turned & 0xFFFF, turned >> 16], axis=1)
+    return lanes.reshape(-1)[:count]
+
+
+def decay(value: Any, fill: Any, rate: np.float32) -> np.float32:
+    """A range that shrinks by `rate`, but not below the part of it that was in use."""
+    value = F32(value)
+    return max(F32(value - F32(value * rate)), F32(value * F32(fill)))

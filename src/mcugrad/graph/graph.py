@@ -1,0 +1,63 @@
+"""Graph: immutable nodes in topological order, and the tensors between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mcugrad.graph.node import Node
+from mcugrad.graph.tensor import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network, first in float32, then quantized, then with its backward pass: always the same type.
+
+    Attributes:
+        name: model name, a C identifier.
+        nodes: in an order in which every tensor is defined before it is read.
+        tensors: every tensor by name.
+        input: name of the one input.
+        output: name of the one output, the logits.
+        notes: what importing and the passes did that the user should know, one sentence each.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+    input: str
+    output: str
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def producer(self, tensor: str) -> Node | None:
+        """The node that defines a tensor; None for the input and for constants."""
+        return next((n for n in self.nodes if tensor in n.outputs), None)
+
+    def consumers(self, tensor: str) -> tuple[Node, ...]:
+        """The nodes that read a tensor, in order."""
+        return tuple(n for n in self.nodes if tensor in n.inputs)
+
+    def with_nodes(self, nodes: Iterable[Node]) -> Graph:
+        """The same graph with other nodes."""
+        return replace(self, nodes=tuple(nodes))
+
+    def with_tensors(self, *tensors: Tensor) -> Graph:
+        """The same graph with tensors added or replaced, by name."""
+        return replace(self, tensors={**self.tensors, **{t.name: t for t in tensors}})
+
+    def changed(self, tensor: str, **changes: Any) -> Graph:
+        """The same graph with fields of one tensor changed."""
+        return self.with_tensors(replace(self[tensor], **changes))
+
+    def noted(self, *notes: str) -> Graph:
+        """The same graph with notes added."""
+        return replace(self, notes=self.notes + notes)
+
+    def without_unused(self) -> Graph:
+        """The same graph without tensors that no node touches."""
+        used = {t for n in self.nodes for t in (*n.inputs, *n.outputs)} | {self.input, self.output}
+        return replace(self, tensors={k: v for k, v in self.tensors.items() if k in used})

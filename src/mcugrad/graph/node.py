@@ -1,0 +1,111 @@
+"""Nodes: one frozen dataclass per operator; its attributes are fields, never a dict."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from numpy.typing import NDArray
+
+from mcugrad.graph.tensor import Shape
+
+if TYPE_CHECKING:
+    from mcugrad.graph.graph import Graph
+    from mcugrad.passes.backward import GradientBuilder
+    from mcugrad.passes.lower import Lowering
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node(ABC):
+    """An operator applied to tensors, which it refers to by name.
+
+    Attributes:
+        name: unique in its graph, a C identifier.
+        source: name of the node in the user's file, for messages; empty for nodes that we add.
+    """
+
+    INPUTS: ClassVar[tuple[str, ...]]
+    """Names of the fields that hold the tensors it reads."""
+    OUTPUTS: ClassVar[tuple[str, ...]]
+    """Names of the fields that hold the tensors it defines."""
+
+    name: str
+    source: str = ""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Tensors read, in order."""
+        return tuple(getattr(self, f) for f in self.INPUTS)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Tensors defined, in order."""
+        return tuple(getattr(self, f) for f in self.OUTPUTS)
+
+    @property
+    def title(self) -> str:
+        """Name as the user knows it, and the operator."""
+        return f"{self.source or self.name}  {type(self).__name__}"
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """The same node on other tensors."""
+        return replace(self, **{f: names.get(getattr(self, f), getattr(self, f)) for f in self.INPUTS + self.OUTPUTS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardNode(Node):
+    """An operator of the network as the user drew it."""
+
+    x: str
+    y: str
+
+    OUTPUTS = ("y",)
+
+    @abstractmethod
+    def shape(self, *inputs: Shape) -> Shape:
+        """Shape of `y` from the shapes of the inputs. Raises ModelError where they do not fit."""
+
+    @abstractmethod
+    def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
+        """float32 `y` for a batch: `x` carries the batch as its first axis, constants do not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator(ForwardNode):
+    """A forward operator that the device can execute."""
+
+    @abstractmethod
+    def gradient(self, to: GradientBuilder, e: str) -> None:
+        """Add the nodes that carry the error `e` of `y` back to `x` and update the constants."""
+
+    @abstractmethod
+    def macs(self, graph: Graph) -> int:
+        """Multiply-accumulates for one sample."""
+
+    @abstractmethod
+    def lower(self, to: Lowering) -> None:
+        """Add the kernel calls."""
+
+    @abstractmethod
+    def describe(self, graph: Graph) -> str:
+        """What it does in a few words: `conv 3x3/2  28x28x1 -> 14x14x16`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackwardNode(Node):
+    """A node of the backward pass or of an update."""
+
+    @property
+    @abstractmethod
+    def has_effect(self) -> bool:
+        """Whether it changes state, so that it stays although nothing reads its outputs."""
+
+    @abstractmethod
+    def macs(self, graph: Graph) -> int:
+        """Multiply-accumulates for one sample, none skipped."""
+
+    @abstractmethod
+    def lower(self, to: Lowering) -> None:
+        """Add the kernel calls."""

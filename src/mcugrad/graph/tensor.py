@@ -1,0 +1,84 @@
+"""Tensors: what flows between nodes, with shape and quantization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, ...]
+"""Without the batch: (height, width, channels) for maps, (features,) for vectors."""
+
+
+@dataclass(frozen=True)
+class ActivationScale:
+    """int8, affine: real = scale * (q - zero).
+
+    Attributes:
+        scale: at compile time; tracked on the device while `owner`'s producer trains.
+        zero: zero point, fixed.
+        owner: the tensor that the scale belongs to. Pooling and flattening pass their input's on.
+        low: real value below which the producer's activation function is flat (0 for ReLU), or None.
+        high: real value above which it is flat (6 for ReLU6), or None.
+    """
+
+    scale: float
+    zero: int
+    owner: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class WeightScale:
+    """int8, symmetric in [-127, 127]: real = scales[o] * q, one float32 per output channel (first axis)."""
+
+    scales: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ErrorScale:
+    """int8, symmetric: real = c / w_scale[channel] * q, with one c per tensor and sample.
+
+    Attributes:
+        carrier: the weight tensor whose channel scales the error carries: that of the layer it goes back to.
+        owner: the error tensor that c belongs to. Pooling and flattening pass their output's on.
+    """
+
+    carrier: str
+    owner: str
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A value in the graph.
+
+    Attributes:
+        name: unique in its graph.
+        shape: without the batch dimension.
+        quant: how int8 stands for real numbers; None while the tensor is float32.
+        value: float32 contents of a constant, in real units; None for what is computed.
+        trainable: whether training changes the constant.
+        rule: update rule of a trainable weight (`sr8`), else empty.
+        tracked: whether the activation's scale follows its range on the device.
+    """
+
+    name: str
+    shape: Shape
+    quant: ActivationScale | WeightScale | ErrorScale | None = None
+    value: NDArray[Any] | None = None
+    trainable: bool = False
+    rule: str = ""
+    tracked: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def channels(self) -> int:
+        """Length of the last axis."""
+        return self.shape[-1]

@@ -1,0 +1,61 @@
+"""Flatten: a (height, width, channels) map as a vector, in memory order. Costs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mcugrad.graph import BackwardNode, Graph, Operator, Shape
+from mcugrad.passes.backward import GradientBuilder
+from mcugrad.passes.lower import Lowering
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flatten(Operator):
+    """The same bytes under another shape."""
+
+    INPUTS = ("x",)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (prod(inputs[0]),)
+
+    def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
+        return inputs[0].reshape(len(inputs[0]), -1)
+
+    def gradient(self, to: GradientBuilder, e: str) -> None:
+        error = to.error_of(self.x, like=e)
+        if error is not None:
+            to.add(FlattenGradInput(name=f"{self.name}_grad_input", e=e, e_x=error))
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def describe(self, graph: Graph) -> str:
+        return f"flatten  {'x'.join(map(str, graph[self.x].shape))} -> {graph[self.y].size}"
+
+    def lower(self, to: Lowering) -> None:
+        to.alias(self.y, self.x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlattenGradInput(BackwardNode):
+    """The same errors under another shape."""
+
+    e: str
+    e_x: str
+
+    INPUTS = ("e",)
+    OUTPUTS = ("e_x",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        to.alias(self.e_x, self.e)

@@ -1,0 +1,97 @@
+"""Ranges that follow the data: activation scales, error ranges, clip bounds, the step counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad import arithmetic as ar
+from mcugrad.arithmetic import F32
+from mcugrad.graph import BackwardNode, Graph
+from mcugrad.passes.lower import Lowering
+from mcugrad.program import Kernel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackScale(BackwardNode):
+    """Let an activation's scale follow its range, for the next step."""
+
+    y: str
+
+    INPUTS = ("y",)
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        to.call(TRACK_SCALE, levels=127 - to.zero(self.y), peak=to.peak(self.y), scale=to.scale(self.y))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextStep(BackwardNode):
+    """Count the step, so that the next one draws other random numbers."""
+
+    INPUTS = ()
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        to.call(NEXT_STEP, step=to.step())
+
+
+def prepare_clip(bounds: NDArray[Any], scale: NDArray[Any], clip: NDArray[Any]) -> None:
+    """Bounds of an activation function in steps of its output."""
+    with np.errstate(all="ignore"):
+        clip[:2] = ar.round_half_up(bounds[:2] / scale[0], ar.ACC_LIMIT)
+
+
+def prepare_error(channels: int, range: NDArray[Any], w_scale: NDArray[Any], scale: NDArray[Any]) -> None:
+    """scale[o] = 127 / range * w_scale[o]: accumulator to stored error."""
+    with np.errstate(all="ignore"):
+        scale[:channels] = ar.scale_from_float(F32(127) / range[0] * w_scale[:channels])
+
+
+def track_error(peak: NDArray[Any], c: NDArray[Any], range: NDArray[Any], c_x: NDArray[Any]) -> None:
+    """c_x = c * range / 127; then the range grows to the peak at once, or shrinks by 2^-7."""
+    with np.errstate(all="ignore"):
+        c_x[0] = c[0] * range[0] / F32(127)
+        if peak[0] > 127:
+            range[0] = range[0] * F32(peak[0]) / F32(127)
+        elif peak[0] > 0:
+            range[0] = ar.decay(range[0], F32(peak[0]) / F32(127), ar.ERROR_DECAY)
+
+
+def track_scale(levels: int, peak: NDArray[Any], scale: NDArray[Any]) -> None:
+    """The scale grows so that the peak takes all levels, or shrinks by 2^-10."""
+    fill = F32(peak[0]) / F32(levels)
+    with np.errstate(all="ignore"):
+        if peak[0] > levels:
+            scale[0] = scale[0] * fill
+        elif peak[0] > 0:
+            scale[0] = ar.decay(scale[0], fill, ar.SCALE_DECAY)
+
+
+def next_step(step: NDArray[Any]) -> None:
+    """step += 1, modulo 2^32."""
+    step[0] = (int(step[0]) + 1) & 0xFFFFFFFF
+
+
+PREPARE_CLIP = Kernel("mcg_prepare_clip", prepare_clip)
+PREPARE_ERROR = Kernel("mcg_prepare_error", prepare_error)
+TRACK_ERROR = Kernel("mcg_track_error", track_error)
+TRACK_SCALE = Kernel("mcg_track_scale", track_scale)
+NEXT_STEP = Kernel("mcg_next_step", next_step)

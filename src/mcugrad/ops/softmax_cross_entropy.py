@@ -1,0 +1,118 @@
+"""Softmax cross-entropy: loss and output error from int8 logits and the label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad import arithmetic as ar
+from mcugrad.arithmetic import F32
+from mcugrad.graph import BackwardNode, Graph
+from mcugrad.passes.lower import Lowering
+from mcugrad.program import Kernel
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxCrossEntropy(BackwardNode):
+    """Output error of a sample, normalised exactly: its largest entry becomes 127."""
+
+    logits: str
+    e: str
+
+    INPUTS = ("logits",)
+    OUTPUTS = ("e",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return graph[self.logits].size
+
+    def lower(self, to: Lowering) -> None:
+        classes = to.graph[self.logits].size
+        to.call(
+            SOFTMAX_CROSS_ENTROPY_S8,
+            note=f"softmax cross-entropy  {classes} classes",
+            classes=classes,
+            channels=to.error_channels(self.logits),
+            zero=to.zero(self.logits),
+            logits=to.data(self.logits),
+            scale=to.scale(self.logits),
+            label=to.label(),
+            w_scale=to.error_scale(self.e),
+            clip=to.clip(self.logits),
+            e=to.data(self.e),
+            c=to.error_unit(self.e),
+            loss=to.result("loss", "float", "cross-entropy of the sample, nats"),
+            confidence=to.result("confidence", "float", "probability of the predicted class"),
+            probability=to.temporary("probability", "float", (classes,), "probabilities, then errors"),
+        )
+
+
+def exp2(t: NDArray[Any]) -> NDArray[Any]:
+    """2^t for t <= 0 in float32: a Taylor polynomial on [0, 1) times a power of two; 0 below 2^-100."""
+    t = np.maximum(t, F32(-101))
+    whole = np.floor(t)
+    f = (t - whole) * F32(0.69314718)
+    value = F32(0.00019841270)
+    for term in (0.0013888889, 0.0083333338, 0.041666668, 0.16666667, 0.5, 1.0, 1.0):
+        value = F32(term) + f * value
+    power = ((127 + whole.astype(np.int64)) << 23).astype(np.uint32).view(F32)
+    return np.where(t < F32(-100), F32(0), value * power).astype(F32)
+
+
+def log(v: Any) -> np.float32:
+    """ln v for v >= 1 in float32, from the exponent and the series of atanh on the mantissa."""
+    bits = int(np.asarray(v, F32).reshape(1).view(np.uint32)[0])
+    m = np.asarray([(bits & 0x7FFFFF) | 0x3F800000], np.uint32).view(F32)[0]
+    s = (m - F32(1)) / (m + F32(1))
+    q = s * s
+    series = F32(0.090909094)
+    for term in (0.11111111, 0.14285715, 0.2, 0.33333334, 1.0):
+        series = F32(term) + q * series
+    return F32(F32((bits >> 23) - 127) * F32(0.69314718) + F32(2) * s * series)
+
+
+def softmax_cross_entropy_s8(
+    classes: int,
+    channels: int,
+    zero: int,
+    logits: NDArray[Any],
+    scale: NDArray[Any],
+    label: int,
+    w_scale: NDArray[Any],
+    clip: NDArray[Any],
+    e: NDArray[Any],
+    c: NDArray[Any],
+    loss: NDArray[Any],
+    confidence: NDArray[Any],
+    probability: NDArray[Any],
+) -> None:
+    """e = (softmax - onehot) in steps of c / w_scale, its largest magnitude 127."""
+    q = logits[:classes].astype(np.int64)
+    top = int(q.max())
+    with np.errstate(under="ignore"):
+        raw = exp2((q - top).astype(F32) * F32(scale[0] * F32(1.4426950)))
+        total = F32(0)
+        for value in raw:
+            total = F32(total + value)
+        error = raw / total
+        error[label] = error[label] - F32(1)
+        is_open = (q - zero > clip[0]) & (q - zero < clip[1])
+        error = np.where(is_open, error * w_scale[np.arange(classes) % channels], F32(0)).astype(F32)
+    highest = F32(np.abs(error).max())
+    loss[0] = log(total) + F32(top - q[label]) * scale[0]
+    confidence[0] = F32(1) / total
+    probability[:classes] = error
+    c[0] = highest / F32(127)
+    if highest > 0:
+        e[:classes] = np.clip(ar.round_half_up(error / highest * F32(127), 128), -127, 127)
+    else:
+        e[:classes] = 0
+
+
+SOFTMAX_CROSS_ENTROPY_S8 = Kernel("mcg_softmax_cross_entropy_s8", softmax_cross_entropy_s8)

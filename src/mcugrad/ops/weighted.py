@@ -1,0 +1,147 @@
+"""What layers with weights share: an activation function, per-channel factors, updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad import arithmetic as ar
+from mcugrad.graph import Operator
+from mcugrad.passes.lower import Lowering
+from mcugrad.program import Kernel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted(Operator):
+    """A layer y = clip(w x + b, low, high).
+
+    Attributes:
+        w: weights, output channel first.
+        b: bias, one per output channel.
+        low: lower bound of the fused activation function (0 for ReLU), or None.
+        high: upper bound (6 for ReLU6), or None.
+    """
+
+    w: str
+    b: str
+    low: float | None = None
+    high: float | None = None
+
+    INPUTS = ("x", "w", "b")
+
+    def activate(self, y: NDArray[Any]) -> NDArray[Any]:
+        """The fused activation function in float32."""
+        if self.low is None and self.high is None:
+            return y
+        return np.clip(y, self.low, self.high)
+
+    def lower_factors(self, to: Lowering) -> tuple[str, str]:
+        """Add the call that derives factors and biases; constants fold away later.
+
+        Returns:
+            Names of the buffers of factors (`mcg_scale_t`) and biases (int32), one entry per output channel.
+        """
+        channels = to.graph[self.w].shape[0]
+        scale = to.temporary(f"{self.name}_scale", "mcg_scale_t", (channels,), "accumulator to output, per channel")
+        bias = to.temporary(f"{self.name}_bias", "int32_t", (channels,), "bias in accumulator units")
+        to.call(
+            PREPARE_S8,
+            channels=channels,
+            x_scale=to.scale(self.x),
+            w_scale=to.weight_scale(self.w),
+            bias=to.data(self.b),
+            y_scale=to.scale(self.y),
+            scale=scale,
+            bias_acc=bias,
+        )
+        return scale, bias
+
+    def activation_text(self) -> str:
+        """The activation function in a word, with a leading space; empty if there is none."""
+        match (self.low, self.high):
+            case (None, None):
+                return ""
+            case (0.0, None):
+                return " relu"
+            case (0.0, 6.0):
+                return " relu6"
+            case (low, high):
+                return f" clip[{'' if low is None else f'{low:g}'},{'' if high is None else f'{high:g}'}]"
+
+
+def prepare_s8(
+    channels: int,
+    x_scale: NDArray[Any],
+    w_scale: NDArray[Any],
+    bias: NDArray[Any],
+    y_scale: NDArray[Any],
+    scale: NDArray[Any],
+    bias_acc: NDArray[Any],
+) -> None:
+    """scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
+    with np.errstate(all="ignore"):
+        scale[:channels] = ar.scale_from_float((x_scale[0] / y_scale[0]) * w_scale[:channels])
+        bias_acc[:channels] = ar.round_half_up(bias[:channels] / (x_scale[0] * w_scale[:channels]), ar.BIAS_LIMIT)
+
+
+PREPARE_S8 = Kernel("mcg_prepare_s8", prepare_s8)
+
+
+def mask(x: NDArray[Any], zero: int, clip: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the activation function that produced `x` has slope 1."""
+    value = x.astype(np.int64) - zero
+    result: NDArray[np.bool_] = (value > clip[0]) & (value < clip[1])
+    return result
+
+
+def write_error(
+    acc: NDArray[Any],
+    x: NDArray[Any],
+    zero: int,
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    e_x: NDArray[Any],
+    peak: NDArray[Any],
+) -> None:
+    """Quantize the error of a layer's input: masked, rescaled per channel (last axis), saturated to +-127.
+
+    Args:
+        acc: accumulators, any shape that ends in channels.
+        x: the layer's input, as many elements.
+        zero: zero point of `x`.
+        scale: one factor per channel.
+        clip: bounds of the activation function that produced `x`, relative to its zero point.
+        e_x: receives the error.
+        peak: receives the largest magnitude before saturation.
+    """
+    channels = acc.shape[-1]
+    ar.check_accumulator(acc)
+    flat = acc.reshape(-1, channels)
+    error = np.where(mask(x[: acc.size].reshape(flat.shape), zero, clip), ar.rescale(flat, scale[:channels]), 0)
+    peak[0] = np.abs(error).max(initial=0)
+    e_x[: acc.size] = np.clip(error, -127, 127).reshape(-1)
+
+
+def write_output(
+    acc: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    zero: int,
+    y: NDArray[Any],
+    peak: NDArray[Any],
+) -> None:
+    """Quantize a layer's output: rescaled per channel (last axis), clipped, offset, saturated to int8."""
+    channels = acc.shape[-1]
+    ar.check_accumulator(acc)
+    value = np.clip(ar.rescale(acc.reshape(-1, channels), scale[:channels]), clip[0], clip[1])
+    peak[0] = np.abs(value).max(initial=0)
+    y[: acc.size] = np.clip(value + zero, -128, 127).reshape(-1)
+
+
+def exact_matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.int64]:
+    """Integer matrix product; through float64, which holds every sum below 2^53 exactly."""
+    result: NDArray[np.int64] = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
+    return result

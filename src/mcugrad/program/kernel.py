@@ -1,0 +1,75 @@
+"""Kernels: C functions of the runtime, each with the Python reference it must equal to the last bit.
+
+The C header states a kernel's parameters once; they are read from there, so that the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+SCALE = np.dtype([("mult", "<u2"), ("shift", "u1"), ("pre", "u1")])
+"""NumPy's view of `mcg_scale_t`."""
+
+ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
+    "int8_t": np.dtype(np.int8),
+    "uint8_t": np.dtype(np.uint8),
+    "int16_t": np.dtype("<i2"),
+    "int32_t": np.dtype("<i4"),
+    "uint32_t": np.dtype("<u4"),
+    "float": np.dtype("<f4"),
+    "mcg_scale_t": SCALE,
+}
+
+_PROTOTYPE = re.compile(r"^(?:void|int32_t|bool) (mcg_\w+)\(([^)]*)\);", re.MULTILINE)
+_PARAM = re.compile(r"^(const )?(\w+) (\*?)(\w+)$")
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter of a kernel: `ctype` without `const` or `*`."""
+
+    name: str
+    ctype: str
+    pointer: bool
+    const: bool
+
+
+@cache
+def prototypes() -> dict[str, tuple[Param, ...]]:
+    """Parameters of every function that `mcg_kernels.h` declares, by name."""
+    text = (files("mcugrad") / "runtime/include/mcugrad/mcg_kernels.h").read_text(encoding="utf-8")
+    return {name: tuple(_param(p) for p in params.split(",")) for name, params in _PROTOTYPE.findall(text)}
+
+
+def _param(text: str) -> Param:
+    match = _PARAM.match(" ".join(text.split()))
+    if match is None:
+        raise ValueError(f"mcg_kernels.h: cannot read the parameter {text!r}")
+    const, ctype, star, name = match.groups()
+    return Param(name=name, ctype=ctype, pointer=bool(star), const=bool(const))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A C function of the runtime.
+
+    Attributes:
+        name: function name, also the name of its C file.
+        reference: Python function with the same parameters in the same order; it writes into the NumPy
+            arrays it is given where C writes through a pointer that is not const.
+    """
+
+    name: str
+    reference: Callable[..., None]
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """Parameters in order, as the C header declares them."""
+        return prototypes()[self.name]

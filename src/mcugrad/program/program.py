@@ -1,0 +1,92 @@
+"""Program: kernel calls in order. Generated C reads like it, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+
+from mcugrad.program.buffer import Buffer, Space
+from mcugrad.program.kernel import Kernel
+
+
+@dataclass(frozen=True)
+class Struct:
+    """Base of the constants of a layer: a frozen dataclass of ints that mirrors a C struct, field by field."""
+
+    @classmethod
+    def ctype(cls) -> str:
+        """Name of the C struct."""
+        raise NotImplementedError  # pragma: no cover
+
+    def values(self) -> tuple[int, ...]:
+        """Field values in the order of the C struct."""
+        return tuple(int(getattr(self, f.name)) for f in fields(self))
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What a call passes for one parameter.
+
+    Attributes:
+        buffer: name of the buffer passed, or empty.
+        struct: constants of the layer, or None.
+        value: number passed by value, or None.
+        rule: name of the update rule passed (`sr8`), or empty.
+    """
+
+    buffer: str = ""
+    struct: Struct | None = None
+    value: int | None = None
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call. `arguments` in the order of the kernel's parameters; `node` is what it was lowered from."""
+
+    kernel: Kernel
+    arguments: tuple[Argument, ...]
+    node: str
+    note: str = ""
+
+    @property
+    def buffers(self) -> tuple[str, ...]:
+        """Names of the buffers it touches, in order, each once."""
+        return tuple(dict.fromkeys(a.buffer for a in self.arguments if a.buffer))
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """All calls of a model.
+
+    Attributes:
+        name: model name, a C identifier.
+        buffers: every buffer by name.
+        forward: calls from input to logits, shared by prediction and training.
+        train: calls of one training step that follow `forward`; empty for a model that only infers.
+        input: name of the buffer (space ARGUMENT) that holds the sample.
+        output: name of the buffer that holds the logits.
+        classes: number of classes, the bound of a label.
+    """
+
+    name: str
+    buffers: Mapping[str, Buffer]
+    forward: tuple[Call, ...]
+    train: tuple[Call, ...]
+    input: str
+    output: str
+    classes: int
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One whole training step."""
+        return self.forward + self.train
+
+    def in_space(self, space: Space) -> tuple[Buffer, ...]:
+        """Buffers of one space, in order of definition."""
+        return tuple(b for b in self.buffers.values() if b.space is space)
+
+
+def used_buffers(calls: Iterable[Call]) -> set[str]:
+    """Names of all buffers that the calls touch."""
+    return {name for call in calls for name in call.buffers}
