@@ -1,0 +1,138 @@
+"""Bytes in flash and RAM, read from a linked ELF file. Counted, not estimated.
+
+Harness and startup code have sections of their own (see `mcugrad.run.device.linker`), so the sums here are
+those of the model with the library functions it calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from mcugrad.errors import ToolError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes by kind. `vectors`, `harness` (flash), `harness_ram` and `stack` (RAM) are not the model's.
+
+    The model's struct itself is placed by whoever uses the model: in a measured build by the harness, so it
+    is inside `harness_ram`.
+    """
+
+    text: int
+    rodata: int
+    data: int
+    bss: int
+    vectors: int
+    harness: int
+    harness_ram: int
+    stack: int
+
+    @property
+    def flash(self) -> int:
+        """Bytes of flash the model takes: code, constants, and the initial values of its variables."""
+        return self.text + self.rodata + self.data
+
+    @property
+    def flash_image(self) -> int:
+        """Bytes of flash of everything linked."""
+        return self.flash + self.vectors + self.harness
+
+    @property
+    def ram_image(self) -> int:
+        """Bytes of RAM of everything linked, the reserved stack included."""
+        return self.data + self.bss + self.harness_ram + self.stack
+
+
+@dataclass(frozen=True)
+class SymbolSize:
+    """One function or object: bytes, and the output section it lies in."""
+
+    name: str
+    section: str
+    address: int
+    bytes: int
+
+
+_SECTIONS = {
+    "text": ".text",
+    "rodata": ".rodata",
+    "data": ".data",
+    "bss": ".bss",
+    "vectors": ".mcg_vectors",
+    "harness": ".mcg_harness",
+    "harness_ram": ".mcg_harness_bss",
+    "stack": ".mcg_stack",
+}
+
+
+def sizes(elf: Path) -> Sizes:
+    """Sizes of a firmware built by `toolchain.build_firmware`. Raises ToolError for another file."""
+    found = {name: address_size[1] for name, address_size in sections(elf).items()}
+    return Sizes(**{field: found.get(name, 0) for field, name in _SECTIONS.items()})
+
+
+def sections(elf: Path) -> dict[str, tuple[int, int]]:
+    """Address and size in bytes of every section that takes memory, by name."""
+    with _open(elf) as file:
+        image = _parse(file, elf)
+        return {
+            section.name: (int(section["sh_addr"]), int(section["sh_size"]))
+            for section in image.iter_sections()
+            if section["sh_flags"] & 2  # SHF_ALLOC
+        }
+
+
+def symbols(elf: Path) -> tuple[SymbolSize, ...]:
+    """All functions and objects with a size, largest first; equal sizes by name."""
+    found = []
+    with _open(elf) as file:
+        image = _parse(file, elf)
+        table = image.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            raise ToolError("the ELF file has no symbol table", where=str(elf), hint="link without --strip")
+        for symbol in table.iter_symbols():
+            index = symbol["st_shndx"]
+            if isinstance(index, int) and symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT"):
+                section = image.get_section(index)
+                address = int(symbol["st_value"])
+                if symbol["st_info"]["type"] == "STT_FUNC":
+                    address &= ~1  # the Thumb bit
+                found.append(SymbolSize(symbol.name, section.name, address, int(symbol["st_size"])))
+    return tuple(sorted(found, key=lambda symbol: (-symbol.bytes, symbol.name)))
+
+
+def by_prefix(elf: Path, prefixes: Iterable[str]) -> dict[str, int]:
+    """Flash bytes of functions and constants by name prefix; what matches none is under `""`.
+
+    Alignment between symbols belongs to no symbol, so the sum may stay a few bytes below `Sizes.flash`.
+    """
+    ordered = sorted(prefixes, key=len, reverse=True)
+    result = dict.fromkeys([*ordered, ""], 0)
+    counted: set[int] = set()
+    for symbol in symbols(elf):
+        if symbol.section in (".text", ".rodata", ".data") and symbol.address not in counted:
+            counted.add(symbol.address)  # an alias is the same bytes
+            result[next((p for p in ordered if symbol.name.startswith(p)), "")] += symbol.bytes
+    return result
+
+
+def _open(elf: Path):  # type: ignore[no-untyped-def]
+    try:
+        return elf.open("rb")
+    except OSError as error:
+        raise ToolError(f"cannot read the firmware {elf}: {error.strerror}") from None
+
+
+def _parse(file, elf: Path) -> ELFFile:  # type: ignore[no-untyped-def]
+    from elftools.common.exceptions import ELFError
+
+    try:
+        return ELFFile(file)
+    except ELFError:
+        raise ToolError(f"not an ELF file: {elf}", hint="a file built by toolchain.build_firmware") from None

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs one generated model on commands from outside. The other side writes the mailbox, x and label while the
+ * core waits at marker 0, lets it run to marker 0 again, and reads the mailbox, y and info.
+ *
+ *   MCG_MODEL          prefix of the model's functions, e.g. kws
+ *   MCG_MODEL_HEADER   its header in quotes
+ *   MCG_INPUT_SIZE     bytes of x
+ *   MCG_OUTPUT_SIZE    bytes of y
+ *   MCG_NO_TRAINING    defined when the model only infers
+ */
+#include <stdint.h>
+
+#include MCG_MODEL_HEADER
+
+#define MCG_JOIN_NOW(a, b) a##b
+#define MCG_JOIN(a, b) MCG_JOIN_NOW(a, b)
+#define MCG_NAMED(suffix) MCG_JOIN(MCG_MODEL, suffix)
+
+enum { MCG_COMMAND_INIT = 1, MCG_COMMAND_PREDICT = 2, MCG_COMMAND_TRAIN_STEP = 3 };
+
+typedef struct {
+    uint32_t command;
+    uint32_t label;
+    int32_t status;
+} mcg_device_mailbox_t;
+
+extern volatile mcg_device_mailbox_t mcg_device_mailbox;
+extern MCG_NAMED(_t) mcg_device_model;
+extern int8_t mcg_device_x[MCG_INPUT_SIZE];
+extern int8_t mcg_device_y[MCG_OUTPUT_SIZE];
+
+volatile mcg_device_mailbox_t mcg_device_mailbox;
+MCG_NAMED(_t) mcg_device_model;
+_Alignas(8) int8_t mcg_device_x[MCG_INPUT_SIZE];
+_Alignas(8) int8_t mcg_device_y[MCG_OUTPUT_SIZE];
+#ifndef MCG_NO_TRAINING
+extern MCG_NAMED(_step_t) mcg_device_info;
+MCG_NAMED(_step_t) mcg_device_info;
+#endif
+
+int32_t mcg_device_call(uintptr_t function, uintptr_t a0, uintptr_t a1, uintptr_t a2, uintptr_t a3);
+void mcg_device_main(void);
+
+/* mcg_device_call passes arguments on as they are; these say at compile time that the model takes them. */
+static mcg_status_t (*const device_init)(MCG_NAMED(_t) *) = MCG_NAMED(_init);
+static mcg_status_t (*const device_predict)(MCG_NAMED(_t) *, const int8_t *, int8_t *) = MCG_NAMED(_predict);
+#ifndef MCG_NO_TRAINING
+static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, uint32_t,
+                                               MCG_NAMED(_step_t) *) = MCG_NAMED(_train_step);
+#endif
+
+static int32_t run(uint32_t command, uint32_t label) {
+    const uintptr_t model = (uintptr_t)&mcg_device_model;
+    const uintptr_t x = (uintptr_t)mcg_device_x;
+    switch (command) {
+        case MCG_COMMAND_INIT:
+            return mcg_device_call((uintptr_t)device_init, model, 0, 0, 0);
+        case MCG_COMMAND_PREDICT:
+            return mcg_device_call((uintptr_t)device_predict, model, x, (uintptr_t)mcg_device_y, 0);
+#ifndef MCG_NO_TRAINING
+        case MCG_COMMAND_TRAIN_STEP:
+            return mcg_device_call((uintptr_t)device_train_step, model, x, label,
+                                   (uintptr_t)&mcg_device_info);
+#endif
+        default:
+            (void)label;
+            return INT32_MIN; /* no status of any model */
+    }
+}
+
+void mcg_device_main(void) {
+    for (;;) {
+        __asm__ volatile("bkpt #0" ::: "memory");
+        mcg_device_mailbox.status = run(mcg_device_mailbox.command, mcg_device_mailbox.label);
+    }
+}

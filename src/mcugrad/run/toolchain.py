@@ -1,0 +1,400 @@
+"""Compilers: finding them, building host libraries and firmware with them, and saying kindly what is missing.
+
+Everything built is kept in a cache by the hash of sources, headers, flags and compiler version
+(`mcugrad.run.device.cache`), so asking twice costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import util
+from pathlib import Path
+
+from mcugrad.errors import FitError, ToolError, UsageError
+from mcugrad.measure import size
+from mcugrad.run import device
+from mcugrad.run.device import cache as builds
+from mcugrad.run.device import linker
+from mcugrad.run.device.cache import Defines
+from mcugrad.targets import Target
+
+STRICT_WARNINGS = (
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wconversion",
+    "-Wshadow",
+    "-Wundef",
+    "-Wcast-qual",
+    "-Wdouble-promotion",
+    "-Wvla",
+    "-Werror",
+)
+"""The warnings all C of this project is free of, with gcc and clang, on the host and on every core."""
+
+_INSTALL = {
+    "zig": "pip install ziglang",
+    "gcc": "your system's C compiler package, or compiler='zig' (pip install ziglang)",
+    "arm-none-eabi-gcc": "the gcc-arm-none-eabi package, or compiler='zig' (pip install ziglang)",
+}
+_FIRMWARE_FLAGS = (
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fomit-frame-pointer",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
+)
+_OVERFLOW = re.compile(r"region [`'](FLASH|RAM)'[^\n]*?overflowed by (\d+) bytes")
+
+DEFAULT_STACK = 8192
+"""Bytes reserved for the stack when nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler that was found: the command to start it, and its version as one line."""
+
+    name: str
+    command: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A linked image: the ELF file, its sizes in bytes, and what it was built for and with."""
+
+    elf: Path
+    sizes: size.Sizes
+    target: Target
+    compiler: str
+    opt: str
+
+
+def _zig_command() -> tuple[str, ...] | None:
+    spec = util.find_spec("ziglang")
+    if spec is not None and spec.origin:
+        binary = Path(spec.origin).parent / ("zig.exe" if sys.platform == "win32" else "zig")
+        # `python -m ziglang` starts this same file; starting it directly saves 20 ms per source file.
+        return (str(binary),) if binary.is_file() else (sys.executable, "-m", "ziglang")
+    found = shutil.which("zig")
+    return (found,) if found else None
+
+
+def _command(name: str) -> tuple[str, ...] | None:
+    if name == "zig":
+        return _zig_command()
+    candidates = ("gcc", "cc") if name == "gcc" else (name,)
+    found = next((path for candidate in candidates if (path := shutil.which(candidate))), None)
+    return (found,) if found else None
+
+
+@cache
+def _version(command: tuple[str, ...], question: str) -> str:
+    try:
+        answer = subprocess.run([*command, question], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolError(f"{command[0]} does not start: {error}", hint="reinstall it") from None
+    return answer.stdout.strip().splitlines()[0]
+
+
+def find_compiler(name: str) -> Compiler:
+    """The compiler `zig`, `gcc` (host) or `arm-none-eabi-gcc`. Raises ToolError saying what to install."""
+    if name not in _INSTALL:
+        raise UsageError(f"unknown compiler {name!r}", hint="one of " + ", ".join(_INSTALL))
+    command = _command(name)
+    if command is None:
+        raise ToolError(f"the compiler {name} is not installed", hint=_INSTALL[name])
+    version = _version(command, "version" if name == "zig" else "--version")
+    return Compiler(name, command, version)
+
+
+def host_compilers() -> tuple[str, ...]:
+    """Names of the compilers that can build host libraries here, preferred one first; may be empty."""
+    return tuple(name for name in ("zig", "gcc") if _command(name) is not None)
+
+
+def firmware_compilers() -> tuple[str, ...]:
+    """Names of the compilers that can build firmware here, preferred one first; may be empty."""
+    return tuple(name for name in ("zig", "arm-none-eabi-gcc") if _command(name) is not None)
+
+
+def _environment() -> dict[str, str]:
+    """The environment for a compiler; gives zig a cache folder it can write."""
+    environment = dict(os.environ)
+    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(builds.root() / "zig"))
+    return environment
+
+
+def _run(command: Sequence[str], *, doing: str) -> str:
+    """Starts a compiler and returns what it wrote to stderr. Raises ToolError with its first error lines."""
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, errors="replace", env=_environment()
+        )
+    except OSError as error:
+        raise ToolError(f"{command[0]} does not start: {error.strerror}", hint="mcugrad doctor") from None
+    if done.returncode != 0:
+        said = (done.stderr + done.stdout).splitlines()
+        errors = [line for line in said if "error" in line or "undefined reference" in line] or said
+        if sys.platform == "linux" and done.returncode < 0:
+            errors.append(f"ended by signal {-done.returncode}")
+        raise ToolError(
+            f"{doing} failed:\n    " + "\n    ".join(errors[:8]), where=" ".join(command[:4]) + " ..."
+        )
+    return done.stderr
+
+
+@dataclass(frozen=True)
+class _Job:
+    """How the source files of one build are compiled; `salt` is what else must differ for another object."""
+
+    compiler: Compiler
+    flags: tuple[str, ...]
+    include_dirs: tuple[Path, ...]
+    defines: Defines
+    salt: str
+
+    def driver(self, language: str = "c") -> list[str]:
+        if self.compiler.name == "zig":
+            return [*self.compiler.command, "c++" if language == "c++" else "cc"]
+        return [*self.compiler.command]
+
+    def arguments(self) -> list[str]:
+        macros = [
+            f"-D{name}" if value is None else f"-D{name}={value}" for name, value in self.defines.items()
+        ]
+        return [*self.flags, *macros, *(f"-I{folder}" for folder in self.include_dirs)]
+
+    def compile(self, source: Path) -> tuple[str, Path]:
+        """One object file from the cache or the compiler: its identity and path."""
+        try:
+            digest = builds.source_digest(source, self.include_dirs, self.defines)
+        except OSError as error:
+            raise ToolError(f"cannot read the source {source}: {error.strerror}") from None
+        macros = (f"{name}={value}" for name, value in self.defines.items())
+        compiler = self.compiler
+        identity = builds.key(
+            "object", compiler.name, compiler.version, self.salt, source.name, digest, self.flags, macros
+        )
+
+        def make(path: Path) -> None:
+            command = [*self.driver(), *self.arguments(), "-c", str(source), "-o", str(path)]
+            _run(command, doing=f"compiling {source.name} with {compiler.name}")
+
+        return identity, builds.build(identity, f"{source.stem}.o", make)
+
+    def compile_all(self, sources: Sequence[Path]) -> list[tuple[str, Path]]:
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            return list(pool.map(self.compile, sources))
+
+
+def _check(opt: str, sources: Sequence[Path], compiler: str, allowed: Sequence[str], what: str) -> Compiler:
+    if not re.fullmatch(r"-O[0123sz]", opt):
+        raise UsageError(f"unknown optimisation level {opt!r}", hint="-O0, -O1, -O2, -O3, -Os or -Oz")
+    if not sources:
+        raise UsageError("there is no source file to build")
+    if compiler not in allowed:
+        raise UsageError(f"the compiler {compiler!r} does not build {what}", hint=" or ".join(allowed))
+    return find_compiler(compiler)
+
+
+def _host_flags(compiler: Compiler, opt: str, native: bool) -> list[str]:
+    flags = ["-std=c11", opt, "-fPIC", "-ffp-contract=off"]
+    if compiler.name == "zig":
+        # zig takes the machine it runs on unless told otherwise.
+        return [*flags, "-march=native" if native else "-mcpu=baseline", "-fno-sanitize=all"]
+    return [*flags, "-march=native"] if native else flags
+
+
+def build_shared(
+    sources: Sequence[Path],
+    include_dirs: Sequence[Path] = (),
+    *,
+    compiler: str = "zig",
+    opt: str = "-O3",
+    defines: Defines | None = None,
+    native: bool = True,
+    flags: Sequence[str] = (),
+) -> Path:
+    """Builds a shared library for this computer.
+
+    Args:
+        sources: C files (`.c`, `.s`, `.S`).
+        include_dirs: folders for `#include`.
+        compiler: `zig` or `gcc`.
+        opt: `-O0` to `-O3`, `-Os`, `-Oz`.
+        defines: macro name to value; None defines it without one.
+        native: use all instructions of this computer's processor.
+        flags: more flags, behind the others, when compiling and when linking (`-fsanitize=undefined`, ...).
+
+    Returns: path of the library in the cache; the same inputs give the same path.
+
+    Raises:
+        ToolError: the compiler is missing, or the build failed (with the compiler's first error lines).
+    """
+    found = _check(opt, sources, compiler, ("zig", "gcc"), "libraries for this computer")
+    # A library for one processor must not be found by another one that shares the cache folder.
+    salt = builds.key(sys.platform, platform.machine(), platform.node() if native else "")
+    job = _Job(
+        found, (*_host_flags(found, opt, native), *flags), tuple(include_dirs), dict(defines or {}), salt
+    )
+    objects = job.compile_all(sources)
+    identity = builds.key("shared", found.version, salt, job.flags, [name for name, _ in objects])
+    suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+
+    def make(path: Path) -> None:
+        files = [str(file) for _, file in objects]
+        _run(
+            [*job.driver(), *job.flags, "-shared", *files, "-o", str(path)], doing=f"linking with {compiler}"
+        )
+
+    return builds.build(identity, f"model{suffix}", make)
+
+
+def _core_flags(compiler: str, target: Target) -> list[str]:
+    core = target.core
+    if compiler == "zig":
+        # Unless told otherwise zig adds UBSan traps, which change size and speed.
+        return ["-target", core.zig_target, f"-mcpu={core.zig_cpu}", "-fno-sanitize=all"]
+    return list(core.gcc_flags)
+
+
+def _firmware_job(
+    found: Compiler, target: Target, opt: str, include_dirs: Sequence[Path], defines: Defines | None
+) -> _Job:
+    flags = [*_core_flags(found.name, target), "-std=c11", opt, "-ffp-contract=off", *_FIRMWARE_FLAGS]
+    return _Job(found, tuple(flags), tuple(include_dirs), dict(defines or {}), salt="firmware")
+
+
+def build_firmware(
+    sources: Sequence[Path],
+    target: Target,
+    *,
+    compiler: str = "zig",
+    opt: str = "-O3",
+    include_dirs: Sequence[Path] = (),
+    defines: Defines | None = None,
+    flags: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    stack_bytes: int = DEFAULT_STACK,
+) -> Firmware:
+    """Builds and links firmware for `target`: the sources, our startup code, our linker script.
+
+    One of the sources defines `void mcg_device_main(void)`, which does not return.
+
+    Args:
+        sources: C and assembler files.
+        target: core and memories.
+        compiler: `zig` or `arm-none-eabi-gcc`.
+        opt: `-O0` to `-O3`, `-Os`, `-Oz`.
+        include_dirs: folders for `#include`.
+        defines: macro name to value; None defines it without one.
+        flags: more flags for compiling.
+        keep: functions to link although nothing calls them.
+        stack_bytes: reserved for the stack, a multiple of 8.
+
+    Raises:
+        ToolError: the compiler is missing, or the build failed (with its first error lines).
+        FitError: the image is larger than the target's flash or RAM.
+    """
+    found = _check(opt, sources, compiler, ("zig", "arm-none-eabi-gcc"), "firmware")
+    if stack_bytes < 256 or stack_bytes % 8:
+        raise UsageError(f"a stack of {stack_bytes} B is not usable", hint="a multiple of 8, at least 256 B")
+    core = target.core
+    expected = {"MCG_EXPECT_FPU": int(core.has_fpu), "MCG_EXPECT_DSP": int(core.has_dsp)}
+    job = _firmware_job(found, target, opt, include_dirs, {**(defines or {}), **expected})
+    job = replace(job, flags=(*job.flags, *flags))
+    own = [device.source(device.STARTUP)]
+    if compiler == "arm-none-eabi-gcc":
+        own.append(device.source(device.GCC_MEMORY))
+    objects = job.compile_all([*own, *sources])
+    script = linker.script(target, stack_bytes)
+    names = [name for name, _ in objects]
+    identity = builds.key("firmware", found.version, _core_flags(compiler, target), names, script, keep)
+
+    def make(path: Path) -> None:
+        script_file = path.with_name("link.ld")
+        script_file.write_text(script)
+        link = [*_core_flags(compiler, target), "-O3", "-Wl,--gc-sections", "-Wl,-e,mcg_device_reset"]
+        link += [f"-Wl,-u,{symbol}" for symbol in keep]
+        # zig must not get -nostdlib: that would also drop its compiler run-time (division, float, memcpy).
+        closing = [] if compiler == "zig" else ["-nostdlib", "-lgcc"]
+        files = [str(file) for _, file in objects]
+        command = [*job.driver(), *link, *files, "-T", str(script_file), *closing, "-o", str(path)]
+        try:
+            _run(command, doing=f"linking for {target.name} with {compiler}")
+        except ToolError as error:
+            _raise_if_too_large(error, target)
+            raise
+
+    elf = builds.build(identity, "firmware.elf", make)
+    return Firmware(elf, size.sizes(elf), target, compiler, opt)
+
+
+def _raise_if_too_large(error: ToolError, target: Target) -> None:
+    """Turns the linker's message about a full region into a FitError with the number of missing bytes."""
+    excess: dict[str, int] = {}
+    for region, count in _OVERFLOW.findall(error.what):
+        excess[region] = max(excess.get(region, 0), int(count))
+    if excess:
+        has = {"FLASH": ("flash", target.flash.bytes), "RAM": ("RAM", target.ram.bytes)}
+        texts = []
+        for region, count in excess.items():
+            name, there = has[region]
+            texts.append(
+                f"{(there + count) / 1024:.1f} KiB of {name}, {target.name} has {there / 1024:.1f} KiB "
+                f"({count / 1024:.1f} KiB short)"
+            )
+        raise FitError("the firmware needs " + "; and ".join(texts)) from None
+
+
+def check_warnings(
+    sources: Sequence[Path],
+    include_dirs: Sequence[Path] = (),
+    *,
+    compiler: str = "zig",
+    target: Target | None = None,
+    defines: Defines | None = None,
+    opt: str = "-O2",
+    language: str = "c",
+) -> None:
+    """Compiles with `STRICT_WARNINGS` and throws the result away.
+
+    Args:
+        sources: C files; with `language="c++"` also headers, which are then read as C++17.
+        include_dirs: folders for `#include`.
+        compiler: `zig`, `gcc` (without a target) or `arm-none-eabi-gcc` (with one).
+        target: None for this computer.
+        defines: macro name to value.
+        opt: some warnings only appear when optimising.
+        language: `c` (C11) or `c++` (C++17).
+
+    Raises:
+        ToolError: with the first warnings as the compiler wrote them.
+    """
+    if language not in ("c", "c++"):
+        raise UsageError(f"unknown language {language!r}", hint="c or c++")
+    allowed = ("zig", "gcc") if target is None else ("zig", "arm-none-eabi-gcc")
+    found = _check(opt, sources, compiler, allowed, "for this computer" if target is None else "firmware")
+    if target is None:
+        job = _Job(found, tuple(_host_flags(found, opt, False)), tuple(include_dirs), dict(defines or {}), "")
+    else:
+        job = _firmware_job(found, target, opt, include_dirs, defines)
+    arguments = [*job.arguments(), *STRICT_WARNINGS, "-ffreestanding"]
+    if language == "c++":
+        arguments = ["-std=c++17" if flag == "-std=c11" else flag for flag in arguments] + ["-x", "c++"]
+    with tempfile.TemporaryDirectory() as folder:
+        for source in sources:
+            command = [*job.driver(language), *arguments, "-c", str(source), "-o", str(Path(folder) / "x.o")]
+            _run(command, doing=f"compiling {source.name} with {compiler} and strict warnings")
