@@ -13,8 +13,8 @@ from mcugrad.graph.tensor import Shape
 
 if TYPE_CHECKING:
     from mcugrad.graph.graph import Graph
-    from mcugrad.passes.backward import GradientBuilder
-    from mcugrad.passes.lower import Lowering
+    from mcugrad.graph.gradient import GradientBuilder
+    from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)

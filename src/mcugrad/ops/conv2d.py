@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
+from mcugrad.ops.ranges import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update import add_updates, lower_update_factor, update_rows
 from mcugrad.ops.weighted import Weighted, exact_matmul, write_error, write_output
-from mcugrad.passes.backward import GradientBuilder
-from mcugrad.passes.lower import Lowering, bound_terms
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel, Struct
 from mcugrad.training.rules import Rule
 
@@ -78,7 +79,7 @@ class Conv2d(Weighted):
 
     def lower(self, to: Lowering) -> None:
         g = self.struct(to)
-        bound_terms(self, g.taps, 127 * 255, ar.BIAS_LIMIT)
+        to.bound_terms(g.taps, 127 * 255, ar.BIAS_LIMIT)
         scale, bias = self.lower_factors(to)
         to.call(
             CONV2D_S8,
@@ -88,7 +89,7 @@ class Conv2d(Weighted):
             w=to.data(self.w),
             bias=bias,
             scale=scale,
-            clip=to.clip(self.y),
+            clip=clip_of(to, self.y),
             y=to.data(self.y),
             peak=to.peak(self.y),
             patch=to.temporary(f"{self.name}_patch", "int16_t", (g.taps,), "one window of the input"),
@@ -124,8 +125,8 @@ class Conv2dGradInput(BackwardNode):
 
     def lower(self, to: Lowering) -> None:
         g = self.forward.struct(to)
-        bound_terms(self, g.out_c * g.k_h * g.k_w, 127 * 127)
-        peak, scale = to.error_factors(self, self.e_x)
+        to.bound_terms(g.out_c * g.k_h * g.k_w, 127 * 127)
+        peak, scale = error_factors(to, self.e_x)
         to.call(
             CONV2D_GRAD_INPUT_S8,
             g=g,
@@ -133,11 +134,11 @@ class Conv2dGradInput(BackwardNode):
             w=to.data(self.w),
             x=to.data(self.x),
             scale=scale,
-            clip=to.clip(self.x),
+            clip=clip_of(to, self.x),
             e_x=to.data(self.e_x),
             peak=peak,
         )
-        to.track_error(self.e, self.e_x, peak)
+        lower_track_error(to, self.e, self.e_x, peak)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +162,7 @@ class Conv2dUpdate(BackwardNode):
 
     def lower(self, to: Lowering) -> None:
         g = self.forward.struct(to)
-        bound_terms(self, g.out_h * g.out_w, 127 * 255)
+        to.bound_terms(g.out_h * g.out_w, 127 * 255)
         rows = min(UPDATE_ROWS, g.out_c)
         to.call(
             CONV2D_UPDATE,

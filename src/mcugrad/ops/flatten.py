@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.passes.backward import GradientBuilder
-from mcugrad.passes.lower import Lowering
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)

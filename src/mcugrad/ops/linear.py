@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
+from mcugrad.ops.ranges import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update import add_updates, lower_update_factor, update_rows
 from mcugrad.ops.weighted import Weighted, exact_matmul, write_error, write_output
-from mcugrad.passes.backward import GradientBuilder
-from mcugrad.passes.lower import Lowering, bound_terms
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel, Struct
 from mcugrad.training.rules import Rule
 
@@ -55,7 +56,7 @@ class Linear(Weighted):
 
     def lower(self, to: Lowering) -> None:
         g = self.struct(to)
-        bound_terms(self, g.inputs, 127 * 255, ar.BIAS_LIMIT)
+        to.bound_terms(g.inputs, 127 * 255, ar.BIAS_LIMIT)
         scale, bias = self.lower_factors(to)
         to.call(
             LINEAR_S8,
@@ -65,7 +66,7 @@ class Linear(Weighted):
             w=to.data(self.w),
             bias=bias,
             scale=scale,
-            clip=to.clip(self.y),
+            clip=clip_of(to, self.y),
             y=to.data(self.y),
             peak=to.peak(self.y),
         )
@@ -73,7 +74,7 @@ class Linear(Weighted):
     def struct(self, to: Lowering) -> LinearStruct:
         """Constants of the layer as C sees them."""
         out, inputs = to.graph[self.w].shape
-        return LinearStruct(inputs, out, to.error_channels(self.x), to.zero(self.x), to.zero(self.y))
+        return LinearStruct(inputs, out, _error_channels(to, self.x), to.zero(self.x), to.zero(self.y))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +99,8 @@ class LinearGradInput(BackwardNode):
 
     def lower(self, to: Lowering) -> None:
         g = self.forward.struct(to)
-        bound_terms(self, g.out, 127 * 127)
-        peak, scale = to.error_factors(self, self.e_x)
+        to.bound_terms(g.out, 127 * 127)
+        peak, scale = error_factors(to, self.e_x)
         to.call(
             LINEAR_GRAD_INPUT_S8,
             g=g,
@@ -107,11 +108,11 @@ class LinearGradInput(BackwardNode):
             w=to.data(self.w),
             x=to.data(self.x),
             scale=scale,
-            clip=to.clip(self.x),
+            clip=clip_of(to, self.x),
             e_x=to.data(self.e_x),
             peak=peak,
         )
-        to.track_error(self.e, self.e_x, peak)
+        lower_track_error(to, self.e, self.e_x, peak)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +158,12 @@ class LinearStruct(Struct):
     @classmethod
     def ctype(cls) -> str:
         return "mcg_linear_t"
+
+
+def _error_channels(to: Lowering, x: str) -> int:
+    """Channels that the input's errors are scaled by: those of the map that it was before flattening."""
+    error = f"{x}_e"
+    return to.graph[to.error(error).carrier].shape[0] if error in to.graph.tensors else to.graph[x].size
 
 
 def linear_s8(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
 from mcugrad.ops.conv2d import Pair, window_index, window_shape
-from mcugrad.passes.backward import GradientBuilder
-from mcugrad.passes.lower import Lowering
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel, Struct
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.passes.lower import Lowering
+from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel
 
 
@@ -95,3 +95,44 @@ PREPARE_ERROR = Kernel("mcg_prepare_error", prepare_error)
 TRACK_ERROR = Kernel("mcg_track_error", track_error)
 TRACK_SCALE = Kernel("mcg_track_scale", track_scale)
 NEXT_STEP = Kernel("mcg_next_step", next_step)
+
+
+def clip_of(to: Lowering, tensor: str) -> str:
+    """Buffer of the bounds of the activation function that made `tensor`, relative to its zero point."""
+    quant = to.activation(tensor)
+    if quant.low in (None, 0.0) and quant.high is None:
+        low = -ar.ACC_LIMIT if quant.low is None else 0
+        name = "clip_none" if quant.low is None else "clip_relu"
+        return to.constant(name, "int32_t", np.asarray([low, ar.ACC_LIMIT], np.int32), "activation bounds, steps")
+    name = f"{quant.owner}_clip"
+    if name in to.buffers:
+        return name
+    bounds = [-3e38 if quant.low is None else quant.low, 3e38 if quant.high is None else quant.high]
+    clip = to.temporary(name, "int32_t", (2,), "activation bounds, steps")
+    real = to.constant(f"{quant.owner}_bounds", "float", np.asarray(bounds, np.float32), "activation bounds, real units")
+    to.call(PREPARE_CLIP, bounds=real, scale=to.scale(tensor), clip=clip)
+    return clip
+
+
+def error_factors(to: Lowering, e_x: str) -> tuple[str, str]:
+    """Add the call that derives the factors of an error about to be computed.
+
+    Returns:
+        Names of the buffers of its peak and of its factors, one per channel of the layer that it goes back to.
+    """
+    channels = to.graph[to.error(e_x).carrier].shape[0]
+    scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (channels,), "accumulator to error, per channel")
+    to.call(
+        PREPARE_ERROR, channels=channels, range=error_range(to, e_x), w_scale=to.error_scale(e_x), scale=scale
+    )
+    return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps"), scale
+
+
+def error_range(to: Lowering, e_x: str) -> str:
+    """Buffer of an error's delayed range; it starts low, since it grows at once but shrinks slowly."""
+    return to.state(f"{e_x}_range", "float", (1,), np.asarray([1.0], np.float32), "range of the error, relative")
+
+
+def lower_track_error(to: Lowering, e: str, e_x: str, peak: str) -> None:
+    """Add the call that derives the unit of an error just computed and lets its range follow."""
+    to.call(TRACK_ERROR, peak=peak, c=to.error_unit(e), range=error_range(to, e_x), c_x=to.error_unit(e_x))

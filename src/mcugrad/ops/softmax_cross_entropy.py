@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.passes.lower import Lowering
+from mcugrad.program.lowering import Lowering
+from mcugrad.ops.ranges import clip_of
 from mcugrad.program import Kernel
 
 
@@ -38,17 +39,17 @@ class SoftmaxCrossEntropy(BackwardNode):
             SOFTMAX_CROSS_ENTROPY_S8,
             note=f"softmax cross-entropy  {classes} classes",
             classes=classes,
-            channels=to.error_channels(self.logits),
+            channels=to.graph[to.error(self.e).carrier].shape[0],
             zero=to.zero(self.logits),
             logits=to.data(self.logits),
             scale=to.scale(self.logits),
             label=to.label(),
             w_scale=to.error_scale(self.e),
-            clip=to.clip(self.logits),
+            clip=clip_of(to, self.logits),
             e=to.data(self.e),
             c=to.error_unit(self.e),
-            loss=to.result("loss", "float", "cross-entropy of the sample, nats"),
-            confidence=to.result("confidence", "float", "probability of the predicted class"),
+            loss=to.temporary("loss", "float", (1,), "cross-entropy of the sample, nats"),
+            confidence=to.temporary("confidence", "float", (1,), "probability of the predicted class"),
             probability=to.temporary("probability", "float", (classes,), "probabilities, then errors"),
         )
 

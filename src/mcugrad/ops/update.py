@@ -16,8 +16,8 @@ from mcugrad.training.rules import Rule
 
 if TYPE_CHECKING:
     from mcugrad.ops.weighted import Weighted
-    from mcugrad.passes.backward import GradientBuilder
-    from mcugrad.passes.lower import Lowering
+    from mcugrad.graph.gradient import GradientBuilder
+    from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.graph import Operator
-from mcugrad.passes.lower import Lowering
+from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel
 
 

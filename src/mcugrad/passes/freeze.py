@@ -1,0 +1,83 @@
+"""Freeze: mark what trains. Everything else stays as it was delivered, in flash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mcugrad.errors import UsageError
+from mcugrad.graph import ActivationScale, Graph
+from mcugrad.ops.weighted import Weighted
+from mcugrad.passes.quantize import symmetric
+from mcugrad.training.rules import Rule
+
+Train = str | Sequence[str]
+"""`all`, `none`, `last:N`, `bias`, or names of layers."""
+
+
+def freeze(graph: Graph, train: Train, rule: Rule) -> Graph:
+    """Mark weights and biases as trainable, and let scales from the first trained layer on follow their range.
+
+    Raises:
+        UsageError: `train` names nothing, an unknown layer, or more layers than there are.
+    """
+    layers = [n for n in graph.nodes if isinstance(n, Weighted)]
+    chosen = {n.name for n in select(layers, train)}
+    for layer in layers:
+        if layer.name in chosen:
+            graph = graph.changed(layer.b, trainable=True)
+            if train != "bias":
+                graph = graph.changed(layer.w, trainable=True, rule=rule.name)
+    return _track(graph, chosen)
+
+
+def select(layers: Sequence[Weighted], train: Train) -> Sequence[Weighted]:
+    """The layers that `train` names."""
+    names = [n.name for n in layers]
+    known = ", ".join(names)
+    if not isinstance(train, str):
+        wanted = list(train)
+        unknown = [w for w in wanted if w not in names]
+        if not wanted or unknown:
+            what = f"train= names no layer of this model: {', '.join(map(repr, unknown))}" if unknown else "train=[] leaves nothing to train"
+            raise UsageError(what, where="train", hint=f"layers with weights are {known}")
+        return [n for n in layers if n.name in wanted]
+    if not layers and train != "none":
+        raise UsageError("the model has no layer with weights, so there is nothing to train", where="train")
+    if train == "none":
+        return []
+    if train in ("all", "bias"):
+        return layers
+    kind, _, count = train.partition(":")
+    if kind == "last" and count.isdecimal() and 1 <= int(count) <= len(layers):
+        return layers[-int(count) :]
+    if kind == "last":
+        raise UsageError(
+            f"train={train!r}: N must be from 1 to {len(layers)}, the number of layers with weights",
+            where="train",
+            hint=f"last:{len(layers)} or all; layers are {known}",
+        )
+    if all(part in names for part in train.split(",")):
+        return [n for n in layers if n.name in train.split(",")]
+    raise UsageError(
+        f"train={train!r} names nothing in this model",
+        where="train",
+        hint=f"all, last:N, bias, none, or names of layers: {known}",
+    )
+
+
+def _track(graph: Graph, trained: set[str]) -> Graph:
+    moving: set[str] = set()
+    for node in graph.nodes:
+        y = node.outputs[0]
+        if node.name in trained or moving.intersection(node.inputs):
+            moving.add(y)
+            if isinstance(node, Weighted):
+                quant = graph[y].quant
+                assert isinstance(quant, ActivationScale)
+                graph = graph.changed(y, quant=symmetric(quant), tracked=True)
+            else:
+                quant = graph[node.inputs[0]].quant
+                assert isinstance(quant, ActivationScale)
+                graph = graph.changed(y, quant=replace(quant))
+    return graph

@@ -1,0 +1,73 @@
+"""Lower: turn a quantized graph into a program of kernel calls.
+
+1. Every node adds its calls; forward nodes come first.
+2. A call whose arguments are all constant is executed now, by its reference, and what it wrote becomes a constant:
+   that is why a frozen layer needs no code of its own.
+3. Buffers that no call touches are dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mcugrad.graph import BackwardNode, Graph, Operator
+from mcugrad.program import Buffer, Call, Program, Space
+from mcugrad.program.execute import execute
+from mcugrad.program.lowering import Lowering
+from mcugrad.program.program import used_buffers
+
+
+def lower(graph: Graph, *, seed: int, rate: float) -> Program:
+    """The program of a graph.
+
+    Args:
+        graph: quantized; with its backward pass if it is to train.
+        seed: of the random numbers.
+        rate: initial learning rate.
+
+    Raises:
+        ModelError: an accumulator could overflow.
+    """
+    to = Lowering(graph, seed, rate)
+    split = 0
+    for node in graph.nodes:
+        assert isinstance(node, Operator | BackwardNode)
+        to.node = node
+        node.lower(to)
+        if isinstance(node, Operator):
+            split = len(to.calls)
+    output = to.data(graph.output)
+    x = to.data(graph.input)
+    forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers)
+    train, buffers = _fold_constants(tuple(to.calls[split:]), buffers)
+    used = used_buffers(forward + train) | {output, x}
+    return Program(
+        name=graph.name,
+        buffers={k: b for k, b in buffers.items() if k in used},
+        forward=forward,
+        train=train,
+        input=x,
+        output=output,
+        classes=graph[graph.output].size,
+    )
+
+
+def _fold_constants(calls: tuple[Call, ...], buffers: dict[str, Buffer]) -> tuple[tuple[Call, ...], dict[str, Buffer]]:
+    """Execute calls that depend on constants alone; calls and buffers that remain."""
+    buffers = dict(buffers)
+    kept = []
+    for call in calls:
+        written = [a.buffer for a, p in zip(call.arguments, call.kernel.params, strict=True) if p.pointer and not p.const]
+        read = [b for b in call.buffers if b not in written]
+        known = all(buffers[b].space is Space.CONST for b in read)
+        if not known or any(buffers[b].space is not Space.ARENA for b in written):
+            kept.append(call)
+            continue
+        values = {b: buffers[b].value for b in read}
+        results = {b: np.zeros(buffers[b].count, buffers[b].dtype) for b in written}
+        execute(call, {**values, **results})
+        for name, value in results.items():
+            buffers[name] = replace(buffers[name], space=Space.CONST, value=value.reshape(buffers[name].shape))
+    return tuple(kept), buffers

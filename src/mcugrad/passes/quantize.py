@@ -1,0 +1,163 @@
+"""Quantize: give every tensor the int8 form in which it is computed.
+
+1. Activations: int8 with zero point, one scale per tensor, from their range over calibration samples.
+2. Weights: int8, symmetric, one scale per output channel.
+3. Biases stay real numbers: the device turns them into int32 accumulator units, see docs/arithmetic.md.
+4. Pooling and flattening pass the scale of their input on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import DataError, ModelError, UsageError
+from mcugrad.graph import ActivationScale, ForwardNode, Graph, WeightScale
+from mcugrad.ops.weighted import Weighted
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How ranges are taken from samples.
+
+    Attributes:
+        method: `minmax` takes all values in, `percentile` clips outliers.
+        percentile: share of values kept on each side, in percent, for `percentile`.
+    """
+
+    method: Literal["minmax", "percentile"] = "minmax"
+    percentile: float = 99.99
+
+    def __post_init__(self) -> None:
+        if self.method not in ("minmax", "percentile"):
+            raise UsageError(
+                f"unknown calibration method {self.method!r}", where="calibration", hint="minmax or percentile"
+            )
+        if not 50 < self.percentile <= 100:
+            raise UsageError(
+                f"percentile {self.percentile:g} is not in (50, 100]", where="calibration", hint="99.9 or more"
+            )
+
+    def range(self, values: NDArray[Any]) -> tuple[float, float]:
+        """Lower and upper end of a tensor's values."""
+        if self.method == "percentile":
+            low, high = np.percentile(values, [100 - self.percentile, self.percentile])
+            return float(low), float(high)
+        return float(values.min()), float(values.max())
+
+
+def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.float32]:
+    """Samples as float32, (n, *input shape). Raises DataError for wrong shapes, none at all, NaN, or no variation."""
+    array = np.asarray(samples)
+    expected = graph[graph.input].shape
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{what} has dtype {array.dtype}, not numbers", where=what, hint="an array of real numbers")
+    if array.ndim == 0 or len(array) == 0:
+        raise DataError(f"{what} is empty", where=what, hint="a few hundred typical inputs")
+    if array.shape[1:] != expected and array.size == len(array) * int(np.prod(expected)) and expected[-1] == 1:
+        array = array.reshape(len(array), *expected)  # (n, height, width) for one channel
+    if array.shape[1:] != expected:
+        raise DataError(
+            f"{what} has shape {array.shape}; the model takes (n, {', '.join(map(str, expected))})",
+            where=what,
+            hint="maps are (height, width, channels), as on the device",
+        )
+    real = array.astype(np.float32)
+    if not np.isfinite(real).all():
+        bad = int((~np.isfinite(real)).sum())
+        raise DataError(f"{what} holds {bad} values that are NaN or infinite", where=what, hint="clean the samples")
+    return real
+
+
+def quantize(graph: Graph, samples: NDArray[Any], calibration: Calibration) -> Graph:
+    """Attach scales to every tensor.
+
+    Args:
+        graph: folded float graph.
+        samples: calibration inputs, (n, *input shape), real units.
+        calibration: how to take ranges.
+
+    Raises:
+        DataError: samples are empty, constant, not finite or of the wrong shape.
+        ModelError: an activation is not finite.
+    """
+    real = check_samples(graph, samples, "calibration")
+    if float(real.min()) == float(real.max()):
+        raise DataError(
+            f"calibration is constant: all {real.size} values are {float(real.flat[0]):g}",
+            where="calibration",
+            hint="a few hundred typical inputs",
+        )
+    ranges = activation_ranges(graph, real, calibration)
+    graph = graph.changed(graph.input, quant=affine(graph.input, *ranges[graph.input]))
+    for node in graph.nodes:
+        assert isinstance(node, ForwardNode)
+        if isinstance(node, Weighted):
+            quant = affine(node.y, *ranges[node.y])
+            weights = graph[node.w].value
+            assert weights is not None
+            graph = graph.changed(node.y, quant=replace(quant, low=node.low, high=node.high))
+            graph = graph.changed(node.w, quant=WeightScale(channel_scales(weights)))
+        else:
+            graph = graph.changed(node.y, quant=graph[node.x].quant)
+    return graph
+
+
+def activation_ranges(
+    graph: Graph, samples: NDArray[np.float32], calibration: Calibration
+) -> dict[str, tuple[float, float]]:
+    """Range of every activation over the samples, computed in float32 batch by batch."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for start in range(0, len(samples), BATCH):
+        for name, values in run_float(graph, samples[start : start + BATCH]).items():
+            if not np.isfinite(values).all():
+                node = graph.producer(name)
+                raise ModelError(
+                    "an activation is NaN or infinite on a calibration sample",
+                    where=node.title if node else name,
+                    hint="check the weights and the scaling of the samples",
+                )
+            found.setdefault(name, []).append(calibration.range(values))
+    return {name: (min(r[0] for r in ends), max(r[1] for r in ends)) for name, ends in found.items()}
+
+
+def run_float(graph: Graph, x: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Every activation of a batch in float32, by tensor name."""
+    values: dict[str, NDArray[Any]] = {graph.input: x}
+    for node in graph.nodes:
+        if isinstance(node, ForwardNode):
+            arguments = [values[t] if t in values else graph[t].value for t in node.inputs]
+            with np.errstate(over="ignore", invalid="ignore"):
+                values[node.y] = node.forward(*arguments)  # type: ignore[arg-type]
+    return values
+
+
+def affine(owner: str, low: float, high: float) -> ActivationScale:
+    """Scale and zero point for a range; zero is always representable."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32((high - low) / 255)
+    if scale < np.float32(1e-30):
+        scale = np.float32(1.0)  # never active on any sample: any scale will do
+    zero = int(np.clip(np.floor(-128 - low / float(scale) + 0.5), -128, 127))
+    return ActivationScale(scale=float(scale), zero=zero, owner=owner)
+
+
+def symmetric(quant: ActivationScale) -> ActivationScale:
+    """The same range with the fixed zero point that a tracked scale needs: -128 above a bound of zero, else 0."""
+    low, high = quant.scale * (-128 - quant.zero), quant.scale * (127 - quant.zero)
+    if quant.low == 0.0:
+        return replace(quant, scale=float(np.float32(high / 255)), zero=-128)
+    return replace(quant, scale=float(np.float32(max(-low, high) / 127)), zero=0)
+
+
+def channel_scales(weights: NDArray[Any]) -> NDArray[np.float32]:
+    """Largest magnitude of each output channel over 127; all-zero channels get the largest of the others."""
+    peak = np.abs(weights.reshape(len(weights), -1)).max(axis=1).astype(np.float32)
+    fallback = peak.max() if peak.max() > 0 else np.float32(1)
+    scales: NDArray[np.float32] = np.maximum(np.where(peak > 0, peak, fallback) / np.float32(127), np.float32(1e-20))
+    return scales

@@ -1,0 +1,39 @@
+"""Execute calls by their Python references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mcugrad.program.program import Argument, Call
+from mcugrad.training.rules import RULES
+
+
+def execute(call: Call, values: Mapping[str, NDArray[Any] | None]) -> None:
+    """Run the reference of one call.
+
+    Args:
+        call: what to run.
+        values: contents of every buffer that the call touches; written in place, shapes may be any.
+    """
+    call.kernel.reference(
+        *(
+            _value(argument, values, param.pointer)
+            for argument, param in zip(call.arguments, call.kernel.params, strict=True)
+        )
+    )
+
+
+def _value(argument: Argument, values: Mapping[str, NDArray[Any] | None], pointer: bool) -> Any:
+    if argument.buffer:
+        array = values[argument.buffer]
+        assert array is not None, argument.buffer
+        flat = array.reshape(-1)
+        return flat if pointer else int(flat[0])
+    if argument.struct is not None:
+        return argument.struct
+    if argument.rule:
+        return RULES[argument.rule]
+    return argument.value

@@ -1,0 +1,188 @@
+"""What an operator's lowering writes into: buffers and kernel calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import ModelError
+from mcugrad.graph import ActivationScale, ErrorScale, Graph, Node, Tensor, WeightScale
+from mcugrad.program.buffer import Buffer, Space
+from mcugrad.program.kernel import Kernel
+from mcugrad.program.program import Argument, Call, Struct
+from mcugrad.training.rules import RULES
+
+ACC_LIMIT = 1 << 30
+
+
+class Lowering:
+    """Collects the program of a quantized graph. Buffers are made when they are first asked for.
+
+    Attributes:
+        graph: the graph being lowered.
+        node: the node being lowered, set by the lower pass.
+        buffers: buffers so far, by name.
+        calls: calls so far, in order.
+    """
+
+    def __init__(self, graph: Graph, seed: int, rate: float) -> None:
+        self.graph = graph
+        self.node: Node = graph.nodes[0]
+        self.buffers: dict[str, Buffer] = {}
+        self.calls: list[Call] = []
+        self._aliases: dict[str, str] = {}
+        self._seed = seed
+        self._rate = rate
+
+    # -- tensors ---------------------------------------------------------------------------------------------
+
+    def data(self, tensor: str) -> str:
+        """Buffer of a tensor's elements: int8, or float32 for a bias."""
+        tensor = self._aliases.get(tensor, tensor)
+        t = self.graph[tensor]
+        if t.name == self.graph.input:
+            return self._define("x", "int8_t", t.shape, Space.ARGUMENT, None, "input")
+        if isinstance(t.quant, WeightScale):
+            space = Space.STATE if t.trainable else Space.CONST
+            return self._define(t.name, "int8_t", t.shape, space, self._planes(t)[0], "weights")
+        if t.value is not None:
+            space = Space.STATE if t.trainable else Space.CONST
+            return self._define(t.name, "float", t.shape, space, t.value.astype(np.float32), "bias, real units")
+        note = "error" if isinstance(t.quant, ErrorScale) else "activation"
+        return self._define(t.name, "int8_t", t.shape, Space.ARENA, None, note)
+
+    def alias(self, tensor: str, of: str) -> None:
+        """Let a tensor share the bytes of another."""
+        self._aliases[tensor] = self._aliases.get(of, of)
+
+    def zero(self, tensor: str) -> int:
+        """Zero point of an activation."""
+        return self.activation(tensor).zero
+
+    def activation(self, tensor: str) -> ActivationScale:
+        """Quantization of an activation."""
+        quant = self.graph[tensor].quant
+        assert isinstance(quant, ActivationScale), tensor
+        return quant
+
+    def error(self, tensor: str) -> ErrorScale:
+        """Quantization of an error."""
+        quant = self.graph[tensor].quant
+        assert isinstance(quant, ErrorScale), tensor
+        return quant
+
+    def is_tracked(self, tensor: str) -> bool:
+        """Whether an activation's scale changes on the device."""
+        return self.graph[self.activation(tensor).owner].tracked
+
+    def scale(self, tensor: str) -> str:
+        """Buffer of an activation's scale: one float."""
+        quant = self.activation(tensor)
+        space = Space.STATE if self.is_tracked(tensor) else Space.CONST
+        value = np.asarray([quant.scale], np.float32)
+        return self._define(f"{quant.owner}_scale", "float", (1,), space, value, "real units per step")
+
+    def weight_scale(self, weights: str) -> str:
+        """Buffer of a weight tensor's scales: one float per output channel."""
+        t = self.graph[weights]
+        assert isinstance(t.quant, WeightScale), weights
+        space = Space.STATE if t.trainable else Space.CONST
+        scales = t.quant.scales.astype(np.float32)
+        return self._define(f"{weights}_scale", "float", scales.shape, space, scales, "real units per step, per channel")
+
+    def peak(self, tensor: str) -> str:
+        """Buffer of an activation's largest magnitude in this step."""
+        return self.temporary(f"{tensor}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
+
+    def error_unit(self, error: str) -> str:
+        """Buffer of an error's unit c: one float."""
+        return self.temporary(f"{self.error(error).owner}_c", "float", (1,), "unit of the error")
+
+    def error_scale(self, error: str) -> str:
+        """Buffer of the weight scales that an error carries."""
+        return self.weight_scale(self.error(error).carrier)
+
+    def update_arguments(self, weights: str) -> dict[str, Any]:
+        """Arguments that every weight update takes: rule, random numbers, planes, scales."""
+        t = self.graph[weights]
+        residual = self._planes(t)[1]
+        plane = residual if residual.size else np.zeros(1, np.uint8)
+        name = f"{weights}_residual" if residual.size else "no_residual"
+        return {
+            "rule": RULES[t.rule],
+            "seed": self.state("seed", "uint32_t", (1,), np.asarray([self._seed], np.uint32), "random numbers"),
+            "step": self.step(),
+            "tensor": list(self.graph.tensors).index(weights),
+            "w": self.data(weights),
+            "residual": self.state(name, "uint8_t", plane.shape, plane, "residual bits"),
+            "w_scale": self.weight_scale(weights),
+        }
+
+    # -- buffers of other kinds --------------------------------------------------------------------------------
+
+    def temporary(self, name: str, ctype: str, shape: tuple[int, ...], note: str) -> str:
+        """A buffer that lives for a part of one step."""
+        return self._define(name, ctype, shape, Space.ARENA, None, note)
+
+    def state(self, name: str, ctype: str, shape: tuple[int, ...], value: NDArray[Any], note: str) -> str:
+        """A buffer that training keeps."""
+        return self._define(name, ctype, shape, Space.STATE, value, note)
+
+    def constant(self, name: str, ctype: str, value: NDArray[Any], note: str) -> str:
+        """A buffer in flash."""
+        return self._define(name, ctype, value.shape, Space.CONST, value, note)
+
+    def rate(self) -> str:
+        """The learning rate: one float."""
+        return self.state("rate", "float", (1,), np.asarray([self._rate], np.float32), "learning rate")
+
+    def step(self) -> str:
+        """The step counter."""
+        return self.state("step", "uint32_t", (1,), np.zeros(1, np.uint32), "training steps so far")
+
+    def label(self) -> str:
+        """The sample's class, passed by value."""
+        return self._define("label", "uint32_t", (1,), Space.ARGUMENT, None, "class of the sample")
+
+    def _define(
+        self, name: str, ctype: str, shape: tuple[int, ...], space: Space, value: NDArray[Any] | None, note: str
+    ) -> str:
+        if name not in self.buffers:
+            self.buffers[name] = Buffer(name, ctype, shape, space, value, note)
+        return name
+
+    def _planes(self, t: Tensor) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+        assert t.value is not None and isinstance(t.quant, WeightScale)
+        return RULES[t.rule or "sr8"].encode(t.value, t.quant.scales)
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def call(self, kernel: Kernel, *, note: str = "", **arguments: Any) -> None:
+        """Add a kernel call. Arguments by parameter name: a buffer's name, a Struct, a Rule or an int."""
+        names = [p.name for p in kernel.params]
+        if set(names) != set(arguments):
+            raise TypeError(f"{kernel.name} takes {', '.join(names)}; got {', '.join(arguments)}")
+        ordered = tuple(_argument(arguments[n]) for n in names)
+        self.calls.append(Call(kernel, ordered, self.node.name, note))
+
+    def bound_terms(self, terms: int, largest: int, offset: int = 0) -> None:
+        """Refuse a sum of `terms` products of at most `largest` that could reach 2^30. Raises ModelError."""
+        most = (ACC_LIMIT - 1 - offset) // largest
+        if terms > most:
+            raise ModelError(
+                f"a sum of {terms} products can overflow the 32-bit accumulator; {most} are safe",
+                where=self.node.title,
+                hint="a smaller input or a stride before this layer",
+            )
+
+
+def _argument(value: Any) -> Argument:
+    if isinstance(value, str):
+        return Argument(buffer=value)
+    if isinstance(value, Struct):
+        return Argument(struct=value)
+    if isinstance(value, int):
+        return Argument(value=value)
+    return Argument(rule=value.name)
