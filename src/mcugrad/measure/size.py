@@ -6,10 +6,12 @@ those of the model with the library functions it calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
@@ -79,8 +81,7 @@ def sizes(elf: Path) -> Sizes:
 
 def sections(elf: Path) -> dict[str, tuple[int, int]]:
     """Address and size in bytes of every section that takes memory, by name."""
-    with _open(elf) as file:
-        image = _parse(file, elf)
+    with open_elf(elf) as image:
         return {
             section.name: (int(section["sh_addr"]), int(section["sh_size"]))
             for section in image.iter_sections()
@@ -91,8 +92,7 @@ def sections(elf: Path) -> dict[str, tuple[int, int]]:
 def symbols(elf: Path) -> tuple[SymbolSize, ...]:
     """All functions and objects with a size, largest first; equal sizes by name."""
     found = []
-    with _open(elf) as file:
-        image = _parse(file, elf)
+    with open_elf(elf) as image:
         table = image.get_section_by_name(".symtab")
         if not isinstance(table, SymbolTableSection):
             raise ToolError("the ELF file has no symbol table", where=str(elf), hint="link without --strip")
@@ -122,17 +122,18 @@ def by_prefix(elf: Path, prefixes: Iterable[str]) -> dict[str, int]:
     return result
 
 
-def _open(elf: Path):  # type: ignore[no-untyped-def]
+@contextmanager
+def open_elf(path: Path) -> Iterator[ELFFile]:
+    """The parsed ELF file while it is open. Raises ToolError when it is missing or of another kind."""
     try:
-        return elf.open("rb")
+        file = path.open("rb")
     except OSError as error:
-        raise ToolError(f"cannot read the firmware {elf}: {error.strerror}") from None
-
-
-def _parse(file, elf: Path) -> ELFFile:  # type: ignore[no-untyped-def]
-    from elftools.common.exceptions import ELFError
-
-    try:
-        return ELFFile(file)
-    except ELFError:
-        raise ToolError(f"not an ELF file: {elf}", hint="a file built by toolchain.build_firmware") from None
+        raise ToolError(f"cannot read the firmware {path}: {error.strerror}") from None
+    with file:
+        try:
+            image = ELFFile(file)
+        except ELFError:
+            raise ToolError(
+                f"not an ELF file: {path}", hint="a file built by toolchain.build_firmware"
+            ) from None
+        yield image

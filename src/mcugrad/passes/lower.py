@@ -50,6 +50,7 @@ def lower(graph: Graph, *, seed: int, rate: float) -> Program:
         train=train,
         input=x,
         output=output,
+        results=tuple(b for b in ("loss", "confidence") if b in used),
         classes=graph[graph.output].size,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.program.program import Argument, Call
@@ -36,4 +37,4 @@ def _value(argument: Argument, values: Mapping[str, NDArray[Any] | None], pointe
         return argument.struct
     if argument.rule:
         return RULES[argument.rule]
-    return argument.value
+    return np.empty(0, np.uint8) if argument.value is None else argument.value

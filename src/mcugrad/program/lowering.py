@@ -107,18 +107,21 @@ class Lowering:
     def update_arguments(self, weights: str) -> dict[str, Any]:
         """Arguments that every weight update takes: rule, random numbers, planes, scales."""
         t = self.graph[weights]
-        residual = self._planes(t)[1]
-        plane = residual if residual.size else np.zeros(1, np.uint8)
-        name = f"{weights}_residual" if residual.size else "no_residual"
         return {
             "rule": RULES[t.rule],
             "seed": self.state("seed", "uint32_t", (1,), np.asarray([self._seed], np.uint32), "random numbers"),
             "step": self.step(),
             "tensor": list(self.graph.tensors).index(weights),
             "w": self.data(weights),
-            "residual": self.state(name, "uint8_t", plane.shape, plane, "residual bits"),
+            "residual": self._residual(t),
             "w_scale": self.weight_scale(weights),
         }
+
+    def _residual(self, t: Tensor) -> str | None:
+        plane = self._planes(t)[1]
+        if not plane.size:
+            return None
+        return self.state(f"{t.name}_residual", "uint8_t", plane.shape, plane, "residual bits")
 
     # -- buffers of other kinds --------------------------------------------------------------------------------
 
@@ -160,7 +163,7 @@ class Lowering:
     # -- calls -------------------------------------------------------------------------------------------------
 
     def call(self, kernel: Kernel, *, note: str = "", **arguments: Any) -> None:
-        """Add a kernel call. Arguments by parameter name: a buffer's name, a Struct, a Rule or an int."""
+        """Add a kernel call. Arguments by parameter name: a buffer's name, None, a Struct, a Rule or an int."""
         names = [p.name for p in kernel.params]
         if set(names) != set(arguments):
             raise TypeError(f"{kernel.name} takes {', '.join(names)}; got {', '.join(arguments)}")
@@ -185,4 +188,6 @@ def _argument(value: Any) -> Argument:
         return Argument(struct=value)
     if isinstance(value, int):
         return Argument(value=value)
+    if value is None:
+        return Argument()
     return Argument(rule=value.name)

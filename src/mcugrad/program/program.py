@@ -28,7 +28,7 @@ class Argument:
     """What a call passes for one parameter.
 
     Attributes:
-        buffer: name of the buffer passed, or empty.
+        buffer: name of the buffer passed, or empty; a null pointer if all else is empty too.
         struct: constants of the layer, or None.
         value: number passed by value, or None.
         rule: name of the update rule passed (`sr8`), or empty.
@@ -66,6 +66,7 @@ class Program:
         train: calls of one training step that follow `forward`; empty for a model that only infers.
         input: name of the buffer (space ARGUMENT) that holds the sample.
         output: name of the buffer that holds the logits.
+        results: names of the buffers that are read after the last call: loss, confidence.
         classes: number of classes, the bound of a label.
     """
 
@@ -75,6 +76,7 @@ class Program:
     train: tuple[Call, ...]
     input: str
     output: str
+    results: tuple[str, ...]
     classes: int
 
     @property

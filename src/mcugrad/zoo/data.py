@@ -25,8 +25,8 @@ import tempfile
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -332,7 +332,7 @@ def _download(address: str, target: Path, md5: str) -> None:
         with (
             os.fdopen(handle, "wb") as file,
             urllib.request.urlopen(address, timeout=_TIMEOUT_S) as reply,
-            _Progress(address, int(reply.headers.get("Content-Length") or 0)) as advance,
+            _progress(address, int(reply.headers.get("Content-Length") or 0)) as advance,
         ):
             while chunk := reply.read(_CHUNK):
                 file.write(chunk)
@@ -350,33 +350,29 @@ def _download(address: str, target: Path, md5: str) -> None:
             Path(partial).unlink()
 
 
-class _Progress:
-    """A progress bar on a terminal's error stream, one log message elsewhere."""
+@contextmanager
+def _progress(address: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Shows a progress bar on a terminal's error stream, logs one message elsewhere.
 
-    def __init__(self, address: str, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    Gives a function that takes the number of bytes that have just arrived. A total of 0 means unknown.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            _log.info("downloading %s (%s bytes)", address, total or "an unknown number of")
-        self._bar = Progress(
-            TextColumn("downloading {task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task(address.rpartition("/")[2], total=total or None)
-
-    def __enter__(self) -> Callable[[int], None]:
-        self._bar.start()
-        return lambda n: self._bar.update(self._task, advance=n)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        _log.info("downloading %s (%s bytes)", address, total or "an unknown number of")
+        yield lambda n: None
+        return
+    columns = (
+        TextColumn("downloading {task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(address.rpartition("/")[2], total=total or None)
+        yield lambda n: bar.update(task, advance=n)
 
 
 # --- .npz files ---------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, 
     const uint32_t stream = mcg_stream(*seed, *step, tensor);
     for (int32_t o = 0; o < g->out; o++) {
         int8_t *row = w + o * g->inputs;
-        uint8_t *low = residual + o * ((g->inputs * rule->residual_bits + 7) / 8);
+        uint8_t *low = mcg_residual_at(residual, o * ((g->inputs * rule->residual_bits + 7) / 8));
         const uint32_t counter = stream + (uint32_t)o * words * MCG_COUNTER_STEP;
         const int32_t error = e[o];
         bool saturated = false;
@@ -22,8 +22,8 @@ void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, 
             for (int32_t i = 0; i < count; i++) {
                 gradient[i] = error * (x[first + i] - g->x_zero);
             }
-            saturated |= rule->step(row + first, low + (first * rule->residual_bits) / 8, gradient, count, first,
-                                    factor[o], counter);
+            saturated |= rule->step(row + first, mcg_residual_at(low, first * rule->residual_bits / 8), gradient,
+                                    count, first, factor[o], counter);
         }
         if (saturated) {
             rule->grow(row, low, g->inputs);

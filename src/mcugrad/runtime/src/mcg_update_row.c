@@ -7,7 +7,7 @@ void mcg_update_row(const mcg_rule_t *rule, const int32_t *gradient, int32_t cou
     const uint32_t words = ((uint32_t)count + 3U) / 4U;
     const uint32_t counter = stream + (uint32_t)o * words * MCG_COUNTER_STEP;
     int8_t *row = w + o * count;
-    uint8_t *low = residual + o * ((count * rule->residual_bits + 7) / 8);
+    uint8_t *low = mcg_residual_at(residual, o * ((count * rule->residual_bits + 7) / 8));
     if (rule->step(row, low, gradient, count, 0, factor[o], counter)) {
         rule->grow(row, low, count);
         w_scale[o] *= MCG_GROWTH;

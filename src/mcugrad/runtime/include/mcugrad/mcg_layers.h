@@ -46,4 +46,10 @@ typedef struct {
     int32_t residual_bits;
 } mcg_rule_t;
 
+/** A place in a residual plane; NULL for rules that store no residual. */
+static inline uint8_t *mcg_residual_at(uint8_t *plane, int32_t bytes)
+{
+    return plane == NULL ? NULL : plane + bytes;
+}
+
 #endif /* MCG_LAYERS_H */

@@ -13,18 +13,17 @@
 #define MCG_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
 #endif
 
-/** Every status, once: name, value, text. The enum and the texts cannot drift apart. */
-#define MCG_STATUS_LIST(X)                                          \
-    X(MCG_OK, 0, "ok")                                              \
-    X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")  \
-    X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
-    X(MCG_ERR_STATE, -3, "the model was not initialised")
-
 #ifndef MCG_STATUS_DEFINED
 #define MCG_STATUS_DEFINED
+/** Every status, once: name, value, text. The enum and the texts cannot drift apart. */
+#define MCG_STATUS_LIST(X)                                                \
+    X(MCG_OK, 0, "ok")                                                    \
+    X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")        \
+    X(MCG_ERR_LABEL, -2, "the label is not below the number of classes")  \
+    X(MCG_ERR_STATE, -3, "the model was not initialised")
 #define MCG_STATUS_ENUM(name, value, text) name = (value),
-typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) MCG_STATUS_END = 1 } mcg_status_t;
+typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
 #undef MCG_STATUS_ENUM
-#endif
+#endif /* MCG_STATUS_DEFINED */
 
 #endif /* MCG_TYPES_H */
