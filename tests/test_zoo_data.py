@@ -207,6 +207,7 @@ def test_debian_package(tmp_path: Path) -> None:
     fashion = load("fashion_mnist", download=False)
     assert repr(fashion) == "<Dataset fashion_mnist: 20 train, 10 test, 28x28 uint8, 10 classes>"
     assert fashion.class_names[9] == "Ankle boot"
+    assert fashion.x_train.flags.writeable
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
@@ -320,7 +321,11 @@ IMAGES, LABELS = np.zeros((20, 28, 28)), np.zeros(20)
         (1, idx(IMAGES), "not an IDX file of bytes with 1 axes"),
         (0, gzip.compress(b"\0\0\x08\x03\0\0"), "not an IDX file"),
         (0, gzip.compress(gzip.decompress(idx(IMAGES))[:-1]), r"needs 15680 bytes; the file holds 15679"),
-        (0, gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), r"the file holds 0"),
+        (
+            0,
+            gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12),
+            r"needs 79228162458924105385300197375 bytes; the file holds 0",
+        ),
         (1, idx(np.zeros(19)), r"x_train \(20, 28, 28\) has 20 samples but y_train \(19,\) has 19 labels"),
         (1, idx(np.full(20, 10)), "the label 10, but there are 10 class names"),
         (2, idx(np.zeros((10, 27, 28))), "differ in the shape of a sample"),

@@ -20,6 +20,7 @@ import hashlib
 import http.client
 import importlib.util
 import logging
+import math
 import os
 import tempfile
 import urllib.request
@@ -301,12 +302,12 @@ def _read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
             where=str(path),
         )
     shape = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, offset=4))
-    expected = int(np.prod(shape, dtype=np.int64))
+    expected = math.prod(shape)
     if len(content) - start != expected:
         raise DataError(
             f"shape {shape} needs {expected} bytes; the file holds {len(content) - start}", where=str(path)
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()  # writable
 
 
 def _md5(path: Path) -> str:
