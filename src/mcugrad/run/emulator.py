@@ -1,0 +1,211 @@
+"""A generated model on an emulated Cortex-M, with the same calls, bytes and faults as on the chip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mcugrad.errors import DataError, DeviceError, UsageError
+from mcugrad.measure import size
+from mcugrad.run import device, toolchain
+from mcugrad.run.device import lint
+from mcugrad.run.device.cache import Defines
+from mcugrad.run.device.core import AFTER_CALL, BEFORE_CALL, DEFAULT_BUDGET, IDLE, Emulator, Hook
+from mcugrad.run.device.counter import BlockCount
+from mcugrad.targets import Target
+
+__all__ = ["DEFAULT_BUDGET", "BlockCount", "DeviceModel", "Emulator", "Hook"]
+
+
+class DeviceModel:
+    """A generated model on an emulated core: the calls of its C API, on the bytes the device would see.
+
+    Args:
+        sources: the model's C files, without a main.
+        name: prefix of its functions; its header is `<name>.h` unless `header` says otherwise.
+        target: core and memories.
+        input_size, output_size: bytes of x and y.
+        info_size: bytes of the struct that a training step fills in, checked against what was compiled.
+        include_dirs: folders with the headers.
+        training: whether the model has `<name>_train_step`.
+        compiler, opt, defines, flags, stack_bytes: as for `toolchain.build_firmware`.
+        hook: as for `Emulator`.
+        budget: instructions after which a call counts as endless.
+
+    Attributes:
+        firmware: what was built, with its sizes.
+        emulator: the core, for what is not offered here.
+        last_instructions: instructions of the last call, from the function's first to its return.
+        last_stack: bytes of stack the last call used.
+        peak_stack: bytes of stack of the hungriest call so far.
+
+    Raises:
+        ToolError: no compiler or emulator, the build failed, or the firmware has instructions the core lacks.
+        FitError: it does not fit into the target.
+        UsageError: `info_size` is not what was compiled.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Path],
+        name: str,
+        target: Target,
+        *,
+        input_size: int,
+        output_size: int,
+        info_size: int | None = None,
+        include_dirs: Sequence[Path] = (),
+        header: str | None = None,
+        training: bool = True,
+        compiler: str = "zig",
+        opt: str = "-O3",
+        defines: Defines | None = None,
+        flags: Sequence[str] = (),
+        stack_bytes: int = toolchain.DEFAULT_STACK,
+        hook: Hook = "auto",
+        budget: int = DEFAULT_BUDGET,
+    ) -> None:
+        macros: dict[str, str | int | None] = {
+            **(defines or {}),
+            "MCG_MODEL": name,
+            "MCG_MODEL_HEADER": f'"{header or f"{name}.h"}"',
+            "MCG_INPUT_SIZE": input_size,
+            "MCG_OUTPUT_SIZE": output_size,
+        }
+        if not training:
+            macros["MCG_NO_TRAINING"] = None
+        self.name = name
+        self.training = training
+        self.firmware = toolchain.build_firmware(
+            [*sources, *map(device.source, device.HARNESS)],
+            target,
+            compiler=compiler,
+            opt=opt,
+            include_dirs=include_dirs,
+            defines=macros,
+            flags=flags,
+            stack_bytes=stack_bytes,
+        )
+        self.emulator = Emulator(self.firmware.elf, target, hook=hook)
+        lint.check(self.emulator.image, target.core)
+        self._budget = budget
+        self._model = self._place("mcg_device_model")
+        self._x = self._place("mcg_device_x").view(np.int8)
+        self._y = self._place("mcg_device_y").view(np.int8)
+        self._info = self._place("mcg_device_info") if training else self._y.view(np.uint8)[:0]
+        self._mailbox = self._place("mcg_device_mailbox").view(np.int32)
+        if info_size is not None and info_size != self._info.size:
+            raise UsageError(f"{name}_step_t has {self._info.size} B on {target.name}, not {info_size} B")
+        self.last_instructions = 0
+        self.last_stack = 0
+        self.peak_stack = 0
+        self._usable = False
+        self.reset()
+
+    def _place(self, symbol: str) -> npt.NDArray[np.uint8]:
+        found = self.emulator.image.symbol(symbol)
+        return self.emulator.view(found.address, found.bytes)
+
+    def reset(self) -> None:
+        """Restarts the core; the model's memory is lost. The only way on after a DeviceError."""
+        self.emulator.reset()
+        self._expect(IDLE)
+        self._usable = True
+
+    def _expect(self, wanted: int) -> None:
+        marker = self.emulator.run(self._budget)
+        if marker != wanted:
+            raise DeviceError(f"the core stopped at marker {marker} where {wanted} was expected")
+
+    def _call(self, command: int, label: int = 0) -> int:
+        """Runs one command and returns the status."""
+        if not self._usable:
+            raise DeviceError("the core faulted in an earlier call", hint="reset() starts it over")
+        self._usable = False
+        self._mailbox[:2] = command, label
+        self._expect(BEFORE_CALL)
+        self.emulator.paint_stack()
+        before = self.emulator.instructions
+        self._expect(AFTER_CALL)
+        self.last_instructions = self.emulator.instructions - before - 2  # without the BLX and the marker
+        self.last_stack = self.emulator.stack_used()
+        self.peak_stack = max(self.peak_stack, self.last_stack)
+        self._expect(IDLE)
+        self._usable = True
+        return int(self._mailbox[2])
+
+    def _set_input(self, x: npt.ArrayLike) -> None:
+        array = np.asarray(x)
+        if array.dtype != np.int8 or array.size != self._x.size:
+            raise DataError(
+                f"the input has {array.size} elements of {array.dtype}; "
+                f"{self.name} takes {self._x.size} of int8"
+            )
+        self._x[:] = array.ravel()
+
+    def init(self) -> None:
+        """Calls `<name>_init`. Raises DeviceError on a fault or a status other than 0."""
+        self._demand_ok(self._call(1), "init")
+
+    def predict(self, x: npt.ArrayLike) -> npt.NDArray[np.int8]:
+        """Calls `<name>_predict` on int8 `x` (any shape, `input_size` elements); returns int8 [output_size].
+
+        Raises:
+            DataError: `x` has another type or size.
+            DeviceError: a fault, or a status other than 0.
+        """
+        self._set_input(x)
+        self._demand_ok(self._call(2), "predict")
+        return self._y.copy()
+
+    def train_step(self, x: npt.ArrayLike, label: int) -> tuple[int, bytes]:
+        """Calls `<name>_train_step` on int8 `x`; returns the status and the bytes of the step's info struct.
+
+        Raises:
+            UsageError: the model was built without training.
+            DataError: `x` has another type or size, or `label` is not in 0 .. 2**32 - 1.
+            DeviceError: a fault.
+        """
+        if not self.training:
+            raise UsageError(f"{self.name} was built without training")
+        if not 0 <= label < 2**32:
+            raise DataError(f"the label {label} is not in 0 .. 4294967295")
+        self._set_input(x)
+        status = self._call(3, label if label < 2**31 else label - 2**32)
+        return status, self._info.tobytes()
+
+    def _demand_ok(self, status: int, function: str) -> None:
+        if status != 0:
+            raise DeviceError(f"{self.name}_{function} returned the status {status}")
+
+    @property
+    def model_size(self) -> int:
+        """Bytes of the model's struct, `sizeof(<name>_t)` on the device."""
+        return int(self._model.size)
+
+    def _part(self, offset: int, count: int) -> npt.NDArray[np.uint8]:
+        if offset < 0 or count < 0 or offset + count > self._model.size:
+            raise UsageError(
+                f"{count} B at offset {offset} are outside {self.name}_t of {self._model.size} B"
+            )
+        return self._model[offset : offset + count]
+
+    def read_model(self, offset: int = 0, size: int | None = None) -> bytes:
+        """`size` bytes of the model's struct from `offset` on; None = to its end."""
+        return self._part(offset, self.model_size - offset if size is None else size).tobytes()
+
+    def write_model(self, offset: int, content: bytes) -> None:
+        """Overwrites a part of the model's struct."""
+        self._part(offset, len(content))[:] = np.frombuffer(content, dtype=np.uint8)
+
+    def forget_blocks(self) -> None:
+        """Starts a new profile for `blocks`."""
+        self.emulator.forget_blocks()
+
+    def blocks(self) -> list[BlockCount]:
+        """The model's blocks executed since `forget_blocks`, without those of the harness around it."""
+        start, count = size.sections(self.firmware.elf)[".mcg_harness"]
+        return [block for block in self.emulator.blocks() if not start <= block.address < start + count]
