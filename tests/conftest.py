@@ -68,12 +68,15 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             path.write_text(text, encoding="utf-8", newline="\n")
             return
         if not path.is_file():
-            pytest.fail(f"tests/golden/{name} does not exist; pytest --update-golden writes it")
+            pytest.fail(
+                f"tests/golden/{name} does not exist; pytest --update-golden writes it", pytrace=False
+            )
         expected = path.read_bytes().decode()
         if text != expected:
-            diff = difflib.unified_diff(
+            lines = difflib.unified_diff(
                 expected.splitlines(), text.splitlines(), f"golden/{name}", "now", lineterm="", n=2
             )
-            pytest.fail("\n".join([*diff, "if this is meant: pytest --update-golden, and read the diff"]))
+            diff = [*lines, "if this is meant: pytest --update-golden, and read the diff"]
+            pytest.fail("\n".join(diff), pytrace=False)
 
     return check
