@@ -32,7 +32,7 @@ class DeviceModel:
         include_dirs: folders with the headers.
         training: whether the model has `<name>_train_step`.
         compiler, opt, defines, flags, stack_bytes: as for `toolchain.build_firmware`.
-        hook: as for `Emulator`.
+        hook, check_alignment: as for `Emulator`.
         budget: instructions after which a call counts as endless.
 
     Attributes:
@@ -66,6 +66,7 @@ class DeviceModel:
         flags: Sequence[str] = (),
         stack_bytes: int = toolchain.DEFAULT_STACK,
         hook: Hook = "auto",
+        check_alignment: bool = False,
         budget: int = DEFAULT_BUDGET,
     ) -> None:
         macros: dict[str, str | int | None] = {
@@ -89,7 +90,7 @@ class DeviceModel:
             flags=flags,
             stack_bytes=stack_bytes,
         )
-        self.emulator = Emulator(self.firmware.elf, target, hook=hook)
+        self.emulator = Emulator(self.firmware.elf, target, hook=hook, check_alignment=check_alignment)
         lint.check(self.emulator.image, target.core)
         self._budget = budget
         self._model = self._place("mcg_device_model")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mcugrad.errors import DeviceError, ToolError, UsageError
 from mcugrad.measure import size
 from mcugrad.run.device import binding, faults
+from mcugrad.run.device.alignment import AlignmentCheck
 from mcugrad.run.device.counter import FULL, BlockCount, Counter, NativeCounter, PythonCounter
 from mcugrad.run.device.image import Image, Symbol
 from mcugrad.targets import Target
@@ -72,6 +73,8 @@ class Emulator:
         target: what it was built for.
         hook: how instructions are counted: `native` needs a compiler for this computer, `python` does not and
             is some thirty times slower, `auto` takes native when it can. The counts are equal.
+        check_alignment: also fault on unaligned accesses that the chip refuses and unicorn lets pass (all on
+            ARMv6-M; LDRD, LDM, VLDR and their like elsewhere). Ten times slower.
 
     Attributes:
         image: the firmware's symbols.
@@ -83,7 +86,9 @@ class Emulator:
         ToolError: unicorn is not installed, or `elf` cannot be read.
     """
 
-    def __init__(self, elf: Path, target: Target, *, hook: Hook = "auto") -> None:
+    def __init__(
+        self, elf: Path, target: Target, *, hook: Hook = "auto", check_alignment: bool = False
+    ) -> None:
         unicorn = binding.unicorn()
         self.image = Image(elf)
         self.target = target
@@ -109,6 +114,7 @@ class Emulator:
         self._trouble = faults.Trouble()
         _watch(engine, self._trouble)
         self.counter = _counter(hook, engine, target, self._flash)
+        self._alignment = AlignmentCheck(engine, target, self._flash) if check_alignment else None
         stack_address, stack_bytes = size.sections(elf).get(".mcg_stack", (target.ram.address, 0))
         self.stack = Symbol("stack", stack_address, stack_bytes)
         self._painted_to = stack_address
@@ -178,12 +184,16 @@ class Emulator:
             DeviceError: a memory fault, an undefined instruction, or no marker within `budget` instructions.
         """
         self._trouble.clear()
+        if self._alignment is not None:
+            self._alignment.clear()
         self.counter.limit = self.counter.instructions + budget
         failure = 0
         try:
             self._engine.emu_start(self._next | 1, _NOWHERE)
         except self._uc_error as error:
             failure = error.errno
+        if self._alignment is not None and self._alignment.found is not None:
+            raise faults.unaligned(*self._alignment.found, self.image, self.target)
         pc = self._engine.reg_read(self._names.UC_ARM_REG_PC)
         if failure or self._trouble.interrupt != _BREAKPOINT or self.counter.stopped:
             raise self._error(failure, pc, budget)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mcugrad.run import device, toolchain
+from mcugrad.run import device
 from mcugrad.run.device import binding
 
 LIMIT, FULL = 1, 2
@@ -98,10 +98,6 @@ class NativeCounter:
 
     def __init__(self, engine: Any, code_address: int, code: npt.NDArray[np.uint8]) -> None:
         unicorn = binding.unicorn()
-        functions = binding.functions()
-        source = device.source(device.HOST_COUNTER)
-        compiler = (toolchain.host_compilers() or ("zig",))[0]
-        self._library = ctypes.CDLL(str(toolchain.build_shared([source], compiler=compiler, native=False)))
         self._slots = np.zeros(_SLOTS, dtype=np.dtype(_Block))
         self._code = code
         self._state = _State(
@@ -110,21 +106,16 @@ class NativeCounter:
             code_bytes=code.size,
             code=code.ctypes.data,
             slots=self._slots.ctypes.data,
-            stop=ctypes.cast(functions.uclib.uc_emu_stop, ctypes.c_void_p),
+            stop=ctypes.cast(binding.functions().uclib.uc_emu_stop, ctypes.c_void_p),
             slot_count=_SLOTS,
         )
-        handle = functions.uc_hook_h()
-        status = functions.uclib.uc_hook_add(
-            engine._uch,
-            ctypes.byref(handle),
-            unicorn.unicorn_const.UC_HOOK_BLOCK,
-            ctypes.cast(self._library.mcg_host_count_block, ctypes.c_void_p),
-            ctypes.cast(ctypes.byref(self._state), ctypes.c_void_p),
-            ctypes.c_uint64(1),  # begin > end: everywhere
-            ctypes.c_uint64(0),
+        self._library = binding.add_native_hook(
+            engine,
+            unicorn.UC_HOOK_BLOCK,
+            device.source(device.HOST_COUNTER),
+            "mcg_host_count_block",
+            self._state,
         )
-        if status != unicorn.unicorn_const.UC_ERR_OK:
-            raise unicorn.UcError(status)
 
     @property
     def instructions(self) -> int:

@@ -88,13 +88,12 @@ def fault(
     return DeviceError(_sentence(code, trouble, place, instruction, target), where=where)
 
 
-def unaligned(trouble: Trouble, place: Place, image: Image, target: Target) -> DeviceError:
-    """The error for an access the chip refuses because of its alignment."""
+def unaligned(address: int, count: int, pc: int, image: Image, target: Target) -> DeviceError:
+    """The error for an access of `count` bytes that the chip refuses because of its alignment."""
     return DeviceError(
-        f"the core accessed {trouble.bytes} B at {trouble.address:#010x}, which that instruction cannot on "
-        f"{target.core.name}: not aligned",
-        where=_at(place, image),
-        hint="align the buffer to 4 B, or read single bytes",
+        f"an instruction at an unaligned address: {count} B at {address:#010x} fault on {target.core.name}",
+        where=f"pc {image.describe(pc)}, {target.name}",
+        hint="align the buffer to 4 B, or read it byte by byte",
     )
 
 

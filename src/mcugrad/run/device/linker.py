@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mcugrad.targets import Target
 
-_OWN = ("*mcg_device_startup.o", "*mcg_device_harness.o", "*mcg_device_call.o")
+_OWN = ("*mcg_device_startup.o", "*mcg_device_harness.o", "*mcg_device_call.o", "*mcg_device_idle.o")
 
 
 def _own(*patterns: str) -> str:

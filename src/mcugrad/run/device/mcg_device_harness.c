@@ -50,7 +50,8 @@ static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, 
                                                MCG_NAMED(_step_t) *) = MCG_NAMED(_train_step);
 #endif
 
-static int32_t run(uint32_t command, uint32_t label) {
+static int32_t run(uint32_t command, uint32_t label)
+{
     const uintptr_t model = (uintptr_t)&mcg_device_model;
     const uintptr_t x = (uintptr_t)mcg_device_x;
     switch (command) {
@@ -69,7 +70,8 @@ static int32_t run(uint32_t command, uint32_t label) {
     }
 }
 
-void mcg_device_main(void) {
+void mcg_device_main(void)
+{
     for (;;) {
         __asm__ volatile("bkpt #0" ::: "memory");
         mcg_device_mailbox.status = run(mcg_device_mailbox.command, mcg_device_mailbox.label);

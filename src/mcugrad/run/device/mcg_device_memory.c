@@ -12,7 +12,8 @@ void *memmove(void *to, const void *from, size_t count);
 void *memset(void *to, int value, size_t count);
 int memcmp(const void *a, const void *b, size_t count);
 
-void *memcpy(void *restrict to, const void *restrict from, size_t count) {
+void *memcpy(void *restrict to, const void *restrict from, size_t count)
+{
     unsigned char *t = to;
     const unsigned char *f = from;
     while (count-- != 0) {
@@ -21,7 +22,8 @@ void *memcpy(void *restrict to, const void *restrict from, size_t count) {
     return to;
 }
 
-void *memmove(void *to, const void *from, size_t count) {
+void *memmove(void *to, const void *from, size_t count)
+{
     unsigned char *t = to;
     const unsigned char *f = from;
     if (t < f) {
@@ -37,7 +39,8 @@ void *memmove(void *to, const void *from, size_t count) {
     return to;
 }
 
-void *memset(void *to, int value, size_t count) {
+void *memset(void *to, int value, size_t count)
+{
     unsigned char *t = to;
     while (count-- != 0) {
         *t++ = (unsigned char)value;
@@ -45,7 +48,8 @@ void *memset(void *to, int value, size_t count) {
     return to;
 }
 
-int memcmp(const void *a, const void *b, size_t count) {
+int memcmp(const void *a, const void *b, size_t count)
+{
     const unsigned char *x = a;
     const unsigned char *y = b;
     for (; count != 0; --count, ++x, ++y) {

@@ -24,7 +24,8 @@ void mcg_device_fault(void);
 #define MCG_CPACR_FPU (0xFu << 20) /* coprocessors 10 and 11, full access */
 
 /* Volatile accesses keep the compiler from calling memcpy and memset, which would count as the model's. */
-void mcg_device_reset(void) {
+void mcg_device_reset(void)
+{
     const volatile uint32_t *from = mcg_ld_data_load;
     for (volatile uint32_t *to = mcg_ld_data_start; to != mcg_ld_data_end; ++to) {
         *to = *from++;
@@ -41,7 +42,8 @@ void mcg_device_reset(void) {
 }
 
 /* All exceptions end here: a debugger or the emulator stops at the marker and sees the stacked frame. */
-void mcg_device_fault(void) {
+void mcg_device_fault(void)
+{
     for (;;) {
         __asm__ volatile("bkpt #250");
     }

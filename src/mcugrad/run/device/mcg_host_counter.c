@@ -36,7 +36,8 @@ enum { MCG_HOST_LIMIT = 1, MCG_HOST_FULL = 2 };
 void mcg_host_count_block(void *engine, uint64_t address, uint32_t bytes, void *user);
 
 /* Thumb: a halfword of which the top five bits are 29, 30 or 31 starts a four-byte instruction. */
-static uint32_t count_instructions(const mcg_host_counter_t *c, uint64_t address, uint32_t bytes) {
+static uint32_t count_instructions(const mcg_host_counter_t *c, uint64_t address, uint32_t bytes)
+{
     if (address < c->code_address || address + bytes > c->code_address + c->code_bytes) {
         return bytes / 2; /* not reached: only the flash is executable */
     }
@@ -48,7 +49,8 @@ static uint32_t count_instructions(const mcg_host_counter_t *c, uint64_t address
     return count;
 }
 
-static mcg_host_block_t *find(mcg_host_counter_t *c, uint32_t address, uint32_t bytes) {
+static mcg_host_block_t *find(mcg_host_counter_t *c, uint32_t address, uint32_t bytes)
+{
     const uint32_t mask = c->slot_count - 1;
     uint32_t at = (address >> 1) * 0x9E3779B1u;
     for (at = (at ^ (at >> 15)) & mask;; at = (at + 1) & mask) {
@@ -69,7 +71,8 @@ static mcg_host_block_t *find(mcg_host_counter_t *c, uint32_t address, uint32_t 
     }
 }
 
-void mcg_host_count_block(void *engine, uint64_t address, uint32_t bytes, void *user) {
+void mcg_host_count_block(void *engine, uint64_t address, uint32_t bytes, void *user)
+{
     mcg_host_counter_t *c = user;
     mcg_host_block_t *block = find(c, (uint32_t)address, bytes);
     if (block == 0) {

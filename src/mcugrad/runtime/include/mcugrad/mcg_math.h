@@ -13,6 +13,8 @@ MCG_STATIC_ASSERT(sizeof(float) == 4, "float must be IEEE binary32");
 /** Accumulators stay strictly below this in magnitude: the compiler proves it, pre-shifts saturate to it. */
 #define MCG_ACC_LIMIT ((int32_t)1 << 30)
 
+#ifndef MCG_SCALE_DEFINED
+#define MCG_SCALE_DEFINED
 /**
  * A positive factor as a 16-bit mantissa and a shift: value = mult * 2^(pre - shift).
  * mult is in [2^15, 2^16) or, for factors below 2^-17, any smaller value with shift 32; 17 <= shift <= 32;
@@ -23,6 +25,7 @@ typedef struct {
     uint8_t shift;
     uint8_t pre;
 } mcg_scale_t;
+#endif
 
 static inline int32_t mcg_min(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t mcg_max(int32_t a, int32_t b) { return a > b ? a : b; }

@@ -1,0 +1,81 @@
+"""Amalgamate: the runtime's own tested sources, only the functions in use, as one text.
+
+1. Headers are taken as they are, without include guards, includes of our own, and prototypes.
+2. A function is taken when something taken calls it; callees come before callers, so no prototype is needed.
+3. What has external linkage in the runtime becomes static: several models link into one firmware.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+HEADERS = ("mcg_types.h", "mcg_math.h", "mcg_layers.h", "mcg_kernels.h")
+RULE = "mcg_rule_{}"
+
+_GUARD = re.compile(r"^#ifndef (MCG_\w+_H)\n#define \1\n(.*)^#endif[^\n]*\1[^\n]*\n", re.MULTILINE | re.DOTALL)
+_OWN_INCLUDE = re.compile(r'^#include "[^"]*"\n', re.MULTILINE)
+_LICENCE = re.compile(r"^/\* SPDX[^\n]*\n", re.MULTILINE)
+_PROTOTYPE = re.compile(r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^(?:void|int32_t|bool) mcg_\w+\([^)]*\);\n", re.MULTILINE | re.DOTALL)
+_EXTERN = re.compile(r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^extern [^\n]*;\n", re.MULTILINE | re.DOTALL)
+_STATUS = re.compile(r"^#ifndef MCG_STATUS_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
+_DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|const mcg_rule_t) mcg_)", re.MULTILINE)
+_NAME = re.compile(r"\bmcg_\w+")
+_BLANKS = re.compile(r"\n{3,}")
+
+
+def status_block() -> str:
+    """The status enum for a model's header, guarded so that several models' headers go together."""
+    match = _STATUS.search(_runtime("include/mcugrad/mcg_types.h"))
+    assert match is not None
+    return match.group(0)
+
+
+def amalgamate(kernels: Iterable[str], rules: Iterable[str]) -> str:
+    """One C text with everything that the named kernels and update rules need.
+
+    Args:
+        kernels: function names.
+        rules: names of update rules, `sr8`.
+    """
+    ordered: list[str] = []
+    for name in sorted({*kernels, *(RULE.format(r) for r in rules)}):
+        _visit(name, ordered)
+    parts = [_header(h) for h in HEADERS] + [_source(name) for name in ordered]
+    return _BLANKS.sub("\n\n", "\n".join(parts)).strip() + "\n"
+
+
+@cache
+def _runtime(path: str) -> str:
+    return (files("mcugrad") / "runtime" / path).read_text(encoding="utf-8")
+
+
+@cache
+def _functions() -> frozenset[str]:
+    folder = files("mcugrad") / "runtime/src"
+    return frozenset(f.name.removesuffix(".c") for f in folder.iterdir() if f.name.endswith(".c"))
+
+
+def _visit(name: str, ordered: list[str]) -> None:
+    if name in ordered:
+        return
+    for callee in sorted(set(_NAME.findall(_runtime(f"src/{name}.c"))) & _functions() - {name}):
+        _visit(callee, ordered)
+    ordered.append(name)
+
+
+def _header(name: str) -> str:
+    text = _runtime(f"include/mcugrad/{name}")
+    guard = _GUARD.search(text)
+    assert guard is not None, name
+    text = guard.group(2)
+    for pattern in (_OWN_INCLUDE, _STATUS, _PROTOTYPE, _EXTERN):
+        text = pattern.sub("", text)
+    return text
+
+
+def _source(name: str) -> str:
+    text = _LICENCE.sub("", _OWN_INCLUDE.sub("", _runtime(f"src/{name}.c")))
+    return _DEFINITION.sub("static ", text)

@@ -1,0 +1,208 @@
+"""Emit: write a program as C. Same input, same bytes: no times, no paths, no set order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mcugrad.emit.amalgamate import amalgamate, status_block
+from mcugrad.emit.layout import Layout, layout
+from mcugrad.emit.literals import WIDTH, initializer, number
+from mcugrad.plan import Plan
+from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("mcugrad.emit"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # noqa: S701  (C, not HTML)
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a generated file says about where it comes from.
+
+    Attributes:
+        source: file name of the network, without folders.
+        digest: SHA-256 of that file, hexadecimal.
+        version: of mcugrad.
+        trains: sentence on what trains and how.
+        notes: what importing and the passes did that the reader should know.
+        input_shape: of the network's input, innermost last.
+        input_scale: real units per step of the input.
+        input_zero: zero point of the input.
+        output_scale: real units per step of the logits when the model is delivered.
+        output_zero: zero point of the logits.
+    """
+
+    source: str
+    digest: str
+    version: str
+    trains: str
+    notes: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    input_scale: float
+    input_zero: int
+    output_scale: float
+    output_zero: int
+
+
+def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
+    """The firmware folder.
+
+    Returns:
+        Text by file name: `<name>.h`, `<name>.c`, an example `main.c`, and a README for the firmware engineer.
+    """
+    place = layout(program, plan)
+    names = _Names(program)
+    context: dict[str, Any] = {
+        "name": program.name,
+        "NAME": program.name.upper(),
+        "program": program,
+        "origin": origin,
+        "layout": place,
+        "training": bool(program.train),
+        "status": status_block(),
+        "arena": _arena(program, plan),
+        "arena_size": plan.size,
+        "constants_size": sum(b.size for b in (*program.in_space(Space.CONST), *place.params)),
+        "constants": [_constant(program.name, b) for b in program.in_space(Space.CONST)],
+        "structs": names.structs(),
+        "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
+        "forward": _calls(program.forward, program, names, 1),
+        "train": _calls(program.train, program, names, 1 + len(program.forward)),
+        "runtime": amalgamate(_kernels(program), _rules(program)),
+        "number": number,
+        "input_size": program.buffers[program.input].count,
+        "output": names.argument(Argument(buffer=program.output), None),
+    }
+    return {
+        f"{program.name}.h": _render("model.h.j2", context),
+        f"{program.name}.c": _render("model.c.j2", context),
+        "main.c": _render("main.c.j2", context),
+        "README.md": _render("README.md.j2", context),
+    }
+
+
+def host_source(program: Program) -> str:
+    """C that runs whole epochs on the host: what the twin needs beside the model itself."""
+    name = program.name
+    return _render("host.c.j2", {"name": name, "NAME": name.upper(), "training": bool(program.train)})
+
+
+def _render(template: str, context: Mapping[str, Any]) -> str:
+    return _ENVIRONMENT.get_template(template).render(context)
+
+
+def _kernels(program: Program) -> list[str]:
+    return sorted({call.kernel.name for call in program.calls})
+
+
+def _rules(program: Program) -> list[str]:
+    return sorted({a.rule for call in program.calls for a in call.arguments if a.rule})
+
+
+def _value(buffer: Buffer) -> Any:
+    assert buffer.value is not None, buffer.name
+    return buffer.value
+
+
+def _constant(model: str, buffer: Buffer) -> str:
+    size = "" if buffer.count == 1 else f"[{buffer.count}]"
+    value = initializer(_value(buffer), buffer.ctype)
+    return f"/* {describe(buffer)} */\nstatic const {buffer.ctype} {model}_{buffer.name}{size} = {value};"
+
+
+def describe(buffer: Buffer) -> str:
+    """`weights [64][1568]`."""
+    shape = "" if buffer.count == 1 else " " + "".join(f"[{n}]" for n in buffer.shape)
+    return f"{buffer.note}{shape}"
+
+
+def _arena(program: Program, plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": b.name,
+            "ctype": b.ctype,
+            "size": "" if b.count == 1 else f"[{b.count}]",
+            "offset": plan.offsets[b.name],
+            "note": describe(b),
+        }
+        for b in sorted(program.in_space(Space.ARENA), key=lambda b: (plan.offsets[b.name], b.name))
+    ]
+
+
+class _Names:
+    """How C spells what calls pass."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._structs: dict[Struct, str] = {}
+        for call in program.calls:
+            for argument in call.arguments:
+                if argument.struct is not None:
+                    self._structs.setdefault(argument.struct, f"{program.name}_{call.node}_layer")
+
+    def structs(self) -> list[str]:
+        """Definitions of the layers' constants."""
+        return [
+            f"static const {s.ctype()} {name} = {{{', '.join(map(str, s.values()))}}};"
+            for s, name in self._structs.items()
+        ]
+
+    def argument(self, argument: Argument, param: Param | None) -> str:
+        """One argument of a call."""
+        if argument.buffer:
+            return self._buffer(self.program.buffers[argument.buffer])
+        if argument.struct is not None:
+            return "&" + self._structs[argument.struct]
+        if argument.rule:
+            return f"&mcg_rule_{argument.rule}"
+        if argument.value is None:
+            return "NULL"
+        return number(argument.value, param.ctype if param else "int32_t")
+
+    def _buffer(self, buffer: Buffer) -> str:
+        address = "&" if buffer.count == 1 else ""
+        match buffer.space:
+            case Space.ARGUMENT:
+                return buffer.name
+            case Space.CONST:
+                return f"{address}{self.program.name}_{buffer.name}"
+            case Space.STATE:
+                return f"{address}p->{buffer.name}"
+            case Space.ARENA:
+                return f"{address}a->{buffer.name}.v"
+
+
+def _calls(calls: Iterable[Call], program: Program, names: _Names, first: int) -> list[str]:
+    lines: list[str] = []
+    for index, call in enumerate(calls, first):
+        title = f"{index}/{len(program.calls)} {call.node}"
+        lines.append(f"    /* {title}{'  ' + call.note if call.note else ''} */")
+        arguments = [names.argument(a, p) for a, p in zip(call.arguments, call.kernel.params, strict=True)]
+        head = f"    {call.kernel.name}("
+        lines.extend(_wrap_call(head, arguments))
+    return lines
+
+
+def _wrap_call(head: str, arguments: list[str]) -> list[str]:
+    lines: list[str] = []
+    line = head
+    indent = " " * len(head)
+    for i, argument in enumerate(arguments):
+        piece = argument + (");" if i == len(arguments) - 1 else ",")
+        if len(line) + len(piece) + 1 > WIDTH and line.strip() and line != head:
+            lines.append(line.rstrip())
+            line = indent
+        line += piece if line in (head, indent) else " " + piece
+    return [*lines, line]
+
+
+__all__ = ["Layout", "Origin", "describe", "emit", "host_source"]
