@@ -73,8 +73,8 @@ class Emulator:
         target: what it was built for.
         hook: how instructions are counted: `native` needs a compiler for this computer, `python` does not and
             is some thirty times slower, `auto` takes native when it can. The counts are equal.
-        check_alignment: also fault on unaligned accesses that the chip refuses and unicorn lets pass (all on
-            ARMv6-M; LDRD, LDM, VLDR and their like elsewhere). Ten times slower.
+        check_alignment: also fault on unaligned accesses that the chip refuses and unicorn lets pass (LDRD,
+            LDM, VLDR and their like). Needs a compiler for this computer; ten times slower.
 
     Attributes:
         image: the firmware's symbols.

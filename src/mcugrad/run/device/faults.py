@@ -41,7 +41,12 @@ class Place:
     sp: int
 
 
-_EXCEPTIONS = {1: "undefined instruction", 2: "supervisor call", 3: "prefetch abort", 4: "data abort"}
+_EXCEPTIONS = {
+    1: "undefined instruction",
+    2: "supervisor call, which nothing here serves",
+    3: "a jump to where no code is",
+    4: "an unaligned or refused access to memory",
+}
 
 
 def _memory(address: int, target: Target) -> str:
@@ -100,7 +105,7 @@ def unaligned(address: int, count: int, pc: int, image: Image, target: Target) -
 def exception(number: int, place: Place, image: Image, target: Target) -> DeviceError:
     """The error for an exception other than a marker."""
     return DeviceError(
-        f"the core took exception {number} ({_EXCEPTIONS.get(number, 'unknown')})",
+        f"the core faulted: {_EXCEPTIONS.get(number, f'exception {number}')}",
         where=f"{_at(place, image)}, {target.name}",
     )
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds unaligned accesses that the chip refuses and the emulator lets pass: every one on ARMv6-M; on the
- * larger cores those of LDRD, STRD, LDM, STM, exclusive and floating-point loads and stores. unicorn calls
- * mcg_host_check_alignment at every access of data. Built for this computer, registered by address.
+ * Finds unaligned accesses that the chip refuses and the emulator lets pass: those of LDRD, STRD, LDM, STM,
+ * exclusive and floating-point loads and stores. unicorn calls mcg_host_check_alignment at every access of
+ * data. Built for this computer and registered by address; alignment.py holds the same structure.
  */
 #include <stdint.h>
 
@@ -15,8 +15,8 @@ typedef struct {
     uint64_t bad_address; /* of the first refused access */
     uint32_t bad_bytes;   /* 0: none yet */
     uint32_t bad_pc;
-    int32_t pc_name;     /* unicorn's name of the program counter */
-    uint32_t refuse_all; /* 1 on ARMv6-M */
+    int32_t pc_name; /* unicorn's name of the program counter */
+    uint32_t reserved;
 } mcg_host_alignment_t;
 
 void mcg_host_check_alignment(void *engine, int kind, uint64_t address, int bytes, int64_t value, void *user);
@@ -44,7 +44,7 @@ void mcg_host_check_alignment(void *engine, int kind, uint64_t address, int byte
     }
     uint32_t pc = 0;
     a->read_register(engine, a->pc_name, &pc);
-    if (a->refuse_all || needs_alignment(a, pc)) {
+    if (needs_alignment(a, pc)) {
         a->bad_address = address;
         a->bad_bytes = (uint32_t)bytes;
         a->bad_pc = pc;
