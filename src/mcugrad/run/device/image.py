@@ -63,13 +63,24 @@ class Image:
         ordered = sorted(self._symbols.values(), key=lambda symbol: symbol.address)
         return [symbol.address for symbol in ordered], ordered
 
-    def describe(self, address: int) -> str:
-        """`address` as text, with the symbol it lies in: `0x000001a2 (kws_predict+0x12)`."""
+    def symbol_at(self, address: int) -> Symbol | None:
+        """The function or object that `address` lies in."""
         starts, ordered = self._by_address
         at = bisect_right(starts, address) - 1
-        if at >= 0 and address < ordered[at].address + max(ordered[at].bytes, 1):
-            return f"{address:#010x} ({ordered[at].name}+{address - ordered[at].address:#x})"
-        return f"{address:#010x}"
+        inside = at >= 0 and address < ordered[at].address + max(ordered[at].bytes, 1)
+        return ordered[at] if inside else None
+
+    def describe(self, address: int) -> str:
+        """`address` as text, with the symbol it lies in: `0x000001a2 (kws_predict+0x12)`."""
+        symbol = self.symbol_at(address)
+        return f"{address:#010x}" + (f" ({symbol.name}+{address - symbol.address:#x})" if symbol else "")
+
+    def content(self, address: int, count: int) -> bytes:
+        """`count` bytes of flash as loaded; shorter where the firmware ends."""
+        for start, data in self.segments:
+            if start <= address < start + len(data):
+                return data[address - start : address - start + count]
+        return b""
 
 
 def _mapping_symbols(elf: ELFFile) -> list[tuple[int, bool]]:

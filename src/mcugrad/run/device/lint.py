@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from mcugrad.errors import ToolError
+from mcugrad.run.device.binding import disassembler
 from mcugrad.run.device.image import Image
 from mcugrad.targets import Core
 
@@ -29,15 +30,7 @@ _NOT_ARMV6M_NARROW = re.compile(r"cbz|cbnz|it[te]{0,3}")
 
 def disassemble(image: Image) -> Iterator[tuple[int, int, str, str]]:
     """Address, bytes, mnemonic and operands of every instruction. Raises ToolError without capstone."""
-    try:
-        import capstone
-    except ImportError:
-        raise ToolError(
-            "capstone, which reads machine code, is not installed", hint="pip install capstone"
-        ) from None
-    decoder = capstone.Cs(
-        capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
-    )
+    decoder = disassembler(detail=False)
     decoder.skipdata = True  # an unknown instruction becomes .byte and the next is tried
     for start, code in image.code:
         yield from decoder.disasm_lite(code, start)

@@ -13,15 +13,7 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const int8
             for (int32_t c = 0; c < count; c++) {
                 acc[c] = 0;
             }
-            for (int32_t o = 0; o < g->out; o++) {
-                const int8_t *row = w + o * g->inputs + start;
-                const int32_t error = e[o];
-                if (error != 0) {
-                    for (int32_t c = 0; c < count; c++) {
-                        acc[c] += error * row[c];
-                    }
-                }
-            }
+            mcg_spread_s8(e, g->out, w + start, g->inputs, count, acc);
             highest = mcg_max(highest, mcg_error_s8(acc, x + start, g->x_zero, scale + first, clip, count,
                                                     e_x + start));
         }

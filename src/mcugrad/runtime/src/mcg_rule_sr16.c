@@ -1,19 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-static bool mcg_sr16_step(int8_t *w, uint8_t *residual, const int32_t *gradient, int32_t count, int32_t first,
-                          mcg_scale_t factor, uint32_t counter)
+/* One weight: the master value is 256 w + residual - 128, so that w is it rounded to nearest. Eight residual
+ * bits keep small steps: the step itself is rounded to nearest and needs no random number. */
+static inline int32_t mcg_sr16_weight(int8_t *w, uint8_t *residual, int32_t d)
+{
+    const int32_t v = *w * 256 + *residual + ((d + 128) >> 8);
+    const int32_t kept = mcg_clamp(v, -127 * 256, 127 * 256 + 255);
+    *w = (int8_t)(kept >> 8);
+    *residual = (uint8_t)kept;
+    return v ^ kept;
+}
+
+static bool mcg_sr16_step(int8_t *restrict w, uint8_t *restrict residual, const int32_t *restrict gradient,
+                          int32_t count, int32_t first, mcg_scale_t factor, uint32_t counter)
 {
     int32_t over = 0;
     (void)first;
-    (void)counter; /* eight residual bits keep small steps: rounding to nearest needs no random number */
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t d = mcg_rescale(-gradient[i], factor);
-        const int32_t v = w[i] * 256 + residual[i] + ((d + 128) >> 8);
-        const int32_t kept = mcg_clamp(v, -127 * 256, 127 * 256 + 255);
-        over |= v ^ kept;
-        w[i] = (int8_t)(kept >> 8);
-        residual[i] = (uint8_t)kept;
+    (void)counter;
+    if (factor.pre == 0) { /* nearly always; out of the loop, both loops vectorise */
+        for (int32_t i = 0; i < count; i++) {
+            over |= mcg_sr16_weight(w + i, residual + i, mcg_rescale_core(-gradient[i], factor));
+        }
+    } else {
+        for (int32_t i = 0; i < count; i++) {
+            over |= mcg_sr16_weight(w + i, residual + i, mcg_rescale(-gradient[i], factor));
+        }
     }
     return over != 0;
 }

@@ -38,6 +38,8 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
                    const mcg_scale_t *scale, const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch);
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w, const int8_t *x,
                               const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak);
+void mcg_spread_s8(const int8_t *e, int32_t channels, const int8_t *w, int32_t pitch, int32_t count, int32_t *acc);
+int32_t mcg_output_s8(const int32_t *acc, const mcg_scale_t *scale, const int32_t *clip, int32_t zero, int32_t count, int8_t *y);
 int32_t mcg_error_s8(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
                      const int32_t *clip, int32_t count, int8_t *e);
 void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,

@@ -1,0 +1,177 @@
+"""The way through the house: from a model and samples to a program with its place in memory and its C."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mcugrad._version import VERSION
+from mcugrad.emit import Origin, emit, host_source, layout
+from mcugrad.errors import FitError
+from mcugrad.graph import ActivationScale, Graph
+from mcugrad.model import Model
+from mcugrad.ops.weighted import Weighted
+from mcugrad.passes.backward import backward
+from mcugrad.passes.freeze import Train, freeze, select
+from mcugrad.passes.lower import lower
+from mcugrad.passes.prune import prune
+from mcugrad.passes.quantize import Calibration, quantize
+from mcugrad.plan import Plan, greedy_by_size, verify
+from mcugrad.program import Program, Space
+from mcugrad.run.runner import Compiled
+from mcugrad.targets import Target
+from mcugrad.training.rules import RULES, Rule
+
+STACK_RESERVE = 2048
+"""Bytes of RAM kept free for the stack when a model is checked against a target; measured stacks are below it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user decides.
+
+    Attributes:
+        train: what trains: `all`, `last:N`, `bias`, `none`, or names of layers.
+        rule: how weights are stored and updated.
+        seed: of the random numbers on the device.
+        rate: learning rate at delivery.
+    """
+
+    train: Train
+    rule: Rule
+    seed: int
+    rate: float
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """The result: a graph with its backward pass, its program, plan, and C.
+
+    Attributes:
+        graph: quantized, with backward pass, pruned.
+        plan: offsets of the arena.
+        compiled: program, layout and files.
+    """
+
+    graph: Graph
+    plan: Plan
+    compiled: Compiled
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM that the firmware must have: model and sample; stack aside."""
+        program = self.compiled.program
+        return self.compiled.layout.size + program.buffers[program.input].count
+
+    @property
+    def constants(self) -> int:
+        """Bytes of flash for constants, initial state included; code comes on top."""
+        program = self.compiled.program
+        return sum(b.size for s in (Space.CONST, Space.STATE) for b in program.in_space(s))
+
+
+def quantized(model: Model, samples: NDArray[Any], calibration: Calibration) -> Graph:
+    """The model's graph with scales. Raises DataError for samples that cannot be used."""
+    return quantize(model.graph, samples, calibration)
+
+
+def build(model: Model, graph: Graph, options: Options) -> Build:
+    """Everything after quantization.
+
+    Args:
+        model: for what the generated files say about their origin.
+        graph: quantized.
+        options: what the user decides.
+
+    Raises:
+        UsageError: `train` names nothing.
+        ModelError: an accumulator could overflow.
+    """
+    graph = prune(backward(freeze(graph, options.train, options.rule)))
+    program = lower(graph, seed=options.seed, rate=options.rate)
+    plan = greedy_by_size(program)
+    verify(program, plan)
+    files = emit(program, plan, _origin(model, graph, options))
+    return Build(graph, plan, Compiled(program, layout(program, plan), files, host_source(program)))
+
+
+def check_fit(model: Model, graph: Graph, options: Options, result: Build, target: Target) -> None:
+    """Refuse what does not fit into the target's memories; a linked firmware is checked again, code included.
+
+    Raises:
+        FitError: what is needed, what there is, where the peak is, and which `train=` would fit.
+    """
+    need, have = result.ram + STACK_RESERVE, target.ram.bytes
+    if need > have:
+        raise FitError(
+            f"training needs {kib(need)} of RAM; {target.name} has {kib(have)} ({kib(need - have)} short)"
+            if result.compiled.program.train
+            else f"inference needs {kib(need)} of RAM; {target.name} has {kib(have)} ({kib(need - have)} short)",
+            where=_peak(result),
+            hint=_what_fits(model, graph, options, target),
+        )
+    if result.constants > target.flash.bytes:
+        raise FitError(
+            f"the constants alone need {kib(result.constants)} of flash; {target.name} has "
+            f"{kib(target.flash.bytes)} ({kib(result.constants - target.flash.bytes)} short)",
+            where=f"weights and tables of {model.name}",
+            hint="a smaller network or a target with more flash",
+        )
+
+
+def kib(size: int) -> str:
+    """`24.7 KiB`."""
+    return f"{size / 1024:.1f} KiB"
+
+
+def _peak(result: Build) -> str:
+    program, place = result.compiled.program, result.compiled.layout
+    index = result.plan.peak
+    call = program.calls[index]
+    sizes = sorted(
+        ((b.size, b.name) for name in call.buffers if (b := program.buffers[name]).space is Space.ARENA), reverse=True
+    )
+    parts = " + ".join(f"{name} {size}" for size, name in sizes[:4])
+    return (
+        f"learned state {place.params_size} B, working memory {result.plan.size} B with its peak in call "
+        f"{index + 1} of {len(program.calls)}, {call.kernel.name} of {call.node} ({parts} B)"
+    )
+
+
+def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> str:
+    """The most that can be trained on the target, found by trying."""
+    layers: Sequence[Weighted] = select(model.layers, "all")
+    tries: list[Train] = ["all", *(f"last:{n}" for n in range(len(layers) - 1, 0, -1)), "bias", "none"]
+    for train in tries:
+        for rule in dict.fromkeys((options.rule, RULES["sr8"])):
+            option = Options(train, rule, options.seed, options.rate)
+            result = build(model, graph, option)
+            if result.ram + STACK_RESERVE <= target.ram.bytes and result.constants <= target.flash.bytes:
+                rule_text = "" if rule is options.rule else f" with rule={rule.name}"
+                return f"train={train}{rule_text}   ({kib(result.ram + STACK_RESERVE)})"
+    return "a smaller input or network: not even inference fits"
+
+
+def _origin(model: Model, graph: Graph, options: Options) -> Origin:
+    trained = [n.name for n in model.layers if graph[n.b].trainable]
+    what = "biases of " if options.train == "bias" else ""
+    frozen = len(model.layers) - len(trained)
+    rest = f"; the other {frozen} layers with weights are frozen in flash" if frozen else ""
+    text = f"{what}{', '.join(trained)} ({options.rule.name}, in place){rest}" if trained else "nothing: inference only"
+    source, target = graph[graph.input].quant, graph[graph.output].quant
+    assert isinstance(source, ActivationScale) and isinstance(target, ActivationScale)
+    return Origin(
+        source=model.source,
+        digest=model.digest,
+        version=VERSION,
+        trains=text,
+        notes=graph.notes,
+        input_shape=graph[graph.input].shape,
+        input_scale=source.scale,
+        input_zero=source.zero,
+        output_scale=target.scale,
+        output_zero=target.zero,
+    )

@@ -1,0 +1,101 @@
+"""The emulated device as a runner: the firmware on a Cortex-M core, step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import DeviceError
+from mcugrad.run.emulator import DeviceModel
+from mcugrad.run.runner import Compiled, State, Steps
+from mcugrad.targets import Target
+
+_INFO = np.dtype([("loss", "<f4"), ("confidence", "<f4"), ("predicted", "<u4")])
+"""`<name>_step_t`."""
+
+
+class EmulatedDevice:
+    """A generated model on an emulated core, within the memories of its target.
+
+    Args:
+        compiled: the model.
+        target: core and memories.
+        compiler: `zig` or `arm-none-eabi-gcc`.
+        opt: optimisation level.
+
+    Attributes:
+        device: the emulated firmware: counted instructions, stack, sizes.
+        step_instructions: instructions of every training step so far.
+
+    Raises:
+        ToolError: no compiler or emulator.
+        FitError: it does not fit into the target.
+    """
+
+    def __init__(
+        self, compiled: Compiled, target: Target, *, compiler: str = "zig", opt: str = "-O3"
+    ) -> None:
+        folder = compiled.folder()
+        program = compiled.program
+        training = bool(program.train)
+        self._compiled = compiled
+        self.device = DeviceModel(
+            [folder / f"{program.name}.c"],
+            program.name,
+            target,
+            input_size=program.buffers[program.input].count,
+            output_size=program.classes,
+            info_size=_INFO.itemsize if training else None,
+            include_dirs=[folder],
+            training=training,
+            compiler=compiler,
+            opt=opt,
+        )
+        self.step_instructions: list[int] = []
+        self.init()
+
+    def init(self) -> None:
+        """Put the model into its state at delivery."""
+        self.device.init()
+
+    def predict(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Logits (n, classes) of samples (n, input size)."""
+        y = np.empty((len(x), self._compiled.program.classes), np.int8)
+        for i, sample in enumerate(x):
+            y[i] = self.device.predict(sample)
+        return y
+
+    def train(
+        self,
+        x: NDArray[np.int8],
+        labels: NDArray[np.uint32],
+        order: NDArray[np.uint32],
+        rates: NDArray[np.float32],
+    ) -> Steps:
+        """One training step per entry of `order`. Raises DeviceError on a fault or a status other than 0."""
+        steps = Steps(np.empty(len(order), np.float32), np.empty(len(order), np.uint32))
+        place = self._compiled.layout.offsets["rate"]
+        for i, (sample, rate) in enumerate(zip(order, rates, strict=True)):
+            self.device.write_model(place, np.float32(rate).tobytes())
+            status, info = self.device.train_step(x[sample], int(labels[sample]))
+            if status != 0:
+                raise DeviceError(f"training step {i} returned status {status}")
+            record = np.frombuffer(info, _INFO)[0]
+            steps.loss[i], steps.predicted[i] = record["loss"], record["predicted"]
+            self.step_instructions.append(self.device.last_instructions)
+        return steps
+
+    def state(self) -> State:
+        """A copy of the learned state."""
+        result: dict[str, NDArray[Any]] = {}
+        for buffer in self._compiled.layout.params:
+            content = self.device.read_model(self._compiled.layout.offsets[buffer.name], buffer.size)
+            result[buffer.name] = np.frombuffer(content, buffer.dtype).reshape(buffer.shape).copy()
+        return result
+
+    def restore(self, state: State) -> None:
+        """Put a learned state back."""
+        for buffer in self._compiled.layout.params:
+            self.device.write_model(self._compiled.layout.offsets[buffer.name], state[buffer.name].tobytes())

@@ -1,0 +1,125 @@
+"""The host twin: the generated C, built for this computer. Same bytes as the device; whole epochs run in C."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cffi
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import UsageError
+from mcugrad.run import toolchain
+from mcugrad.run.runner import Compiled, State, Steps
+
+_DECLARATIONS = """
+int mcg_host_init(void *m);
+int mcg_host_predict(void *m, const int8_t *x, size_t samples, int8_t *y);
+int mcg_host_train(void *m, const int8_t *x, const uint32_t *labels, const uint32_t *order,
+                   const float *rates, size_t steps, float *loss, uint32_t *predicted);
+"""
+
+
+class HostTwin:
+    """A generated model on this computer.
+
+    Args:
+        compiled: the model.
+        compiler: `zig` or `gcc`; None takes the first that is installed.
+        opt: optimisation level, `-O0` to `-O3`.
+
+    Raises:
+        ToolError: no compiler is installed, or the build failed.
+    """
+
+    def __init__(self, compiled: Compiled, *, compiler: str | None = None, opt: str = "-O3") -> None:
+        folder = compiled.folder()
+        found = toolchain.host_compilers()
+        name = compiled.program.name
+        library = toolchain.build_shared(
+            [folder / f"{name}.c", folder / "host.c"],
+            [folder],
+            compiler=compiler or (found[0] if found else "zig"),
+            opt=opt,
+            native=True,
+        )
+        self._compiled = compiled
+        self._ffi = cffi.FFI()
+        self._ffi.cdef(_DECLARATIONS)
+        self._library: Any = self._ffi.dlopen(str(library))
+        # uint64 for its alignment: the struct holds nothing wider.
+        self._words = np.zeros(-(-compiled.layout.size // 8), np.uint64)
+        self._memory = self._words.view(np.uint8)[: compiled.layout.size]
+        self.init()
+
+    def init(self) -> None:
+        """Put the model into its state at delivery."""
+        _demand_ok(self._library.mcg_host_init(self._pointer("void *", self._memory)))
+
+    def predict(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Logits (n, classes) of samples (n, input size)."""
+        samples = np.ascontiguousarray(x, np.int8)
+        y = np.empty((len(samples), self._compiled.program.classes), np.int8)
+        _demand_ok(
+            self._library.mcg_host_predict(
+                self._pointer("void *", self._memory),
+                self._pointer("const int8_t *", samples),
+                len(samples),
+                self._pointer("int8_t *", y),
+            )
+        )
+        return y
+
+    def train(
+        self,
+        x: NDArray[np.int8],
+        labels: NDArray[np.uint32],
+        order: NDArray[np.uint32],
+        rates: NDArray[np.float32],
+    ) -> Steps:
+        """One training step per entry of `order`. Raises UsageError for a model without training."""
+        if not self._compiled.program.train:
+            raise UsageError(
+                "the model was compiled for inference only", where="train", hint="compile with train="
+            )
+        samples, classes = np.ascontiguousarray(x, np.int8), np.ascontiguousarray(labels, np.uint32)
+        sequence, rate = np.ascontiguousarray(order, np.uint32), np.ascontiguousarray(rates, np.float32)
+        if len(sequence) and int(sequence.max()) >= len(samples):
+            raise UsageError(f"order names sample {int(sequence.max())} of {len(samples)}", where="order")
+        steps = Steps(np.empty(len(sequence), np.float32), np.empty(len(sequence), np.uint32))
+        _demand_ok(
+            self._library.mcg_host_train(
+                self._pointer("void *", self._memory),
+                self._pointer("const int8_t *", samples),
+                self._pointer("const uint32_t *", classes),
+                self._pointer("const uint32_t *", sequence),
+                self._pointer("const float *", rate),
+                len(sequence),
+                self._pointer("float *", steps.loss),
+                self._pointer("uint32_t *", steps.predicted),
+            )
+        )
+        return steps
+
+    def state(self) -> State:
+        """A copy of the learned state."""
+        return {b.name: self._view(b.name).copy() for b in self._compiled.layout.params}
+
+    def restore(self, state: State) -> None:
+        """Put a learned state back."""
+        for buffer in self._compiled.layout.params:
+            self._view(buffer.name)[...] = state[buffer.name]
+
+    def _view(self, name: str) -> NDArray[Any]:
+        buffer = self._compiled.program.buffers[name]
+        start = self._compiled.layout.offsets[name]
+        return self._memory[start : start + buffer.size].view(buffer.dtype).reshape(buffer.shape)
+
+    def _pointer(self, ctype: str, array: NDArray[Any]) -> Any:
+        return self._ffi.cast(ctype, array.ctypes.data)
+
+
+def _demand_ok(status: int) -> None:
+    """The twin checks its arguments in Python, so a status here is a defect of ours."""
+    if status != 0:
+        raise RuntimeError(f"the host twin returned status {status}")

@@ -1,0 +1,100 @@
+"""One interface to everything that executes a model: reference, host twin, emulated core, and later a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.emit import Layout
+from mcugrad.program import Program
+from mcugrad.run.device import cache
+
+State = dict[str, NDArray[Any]]
+"""Learned state by buffer name: weights, residuals, biases, scales, ranges, step counter, seed, rate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A program with everything that a runner needs.
+
+    Attributes:
+        program: what to execute.
+        layout: where it lies in memory.
+        files: generated C by file name, as delivered.
+        host: C of the host twin's loops.
+    """
+
+    program: Program
+    layout: Layout
+    files: Mapping[str, str]
+    host: str
+
+    def folder(self) -> Path:
+        """A folder in the cache that holds the generated files, for compilers to read."""
+        files = {**self.files, "host.c": self.host}
+        identity = cache.key(*(part for item in sorted(files.items()) for part in item))
+
+        def write(path: Path) -> None:
+            path.mkdir()
+            for name, text in files.items():
+                (path / name).write_text(text, encoding="utf-8")
+
+        return cache.build(identity, "model", write)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What training steps reported, one entry each.
+
+    Attributes:
+        loss: float32, cross-entropy before the step, nats.
+        predicted: uint32, class predicted before the step.
+    """
+
+    loss: NDArray[np.float32]
+    predicted: NDArray[np.uint32]
+
+
+class Runner(Protocol):
+    """Executes one model. All runners give the same bytes."""
+
+    def init(self) -> None:
+        """Put the model into its state at delivery."""
+
+    def predict(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Logits (n, classes) of samples (n, input size)."""
+
+    def train(
+        self,
+        x: NDArray[np.int8],
+        labels: NDArray[np.uint32],
+        order: NDArray[np.uint32],
+        rates: NDArray[np.float32],
+    ) -> Steps:
+        """One training step per entry of `order`, an index into the samples, at the rate of the same entry."""
+
+    def state(self) -> State:
+        """A copy of the learned state."""
+
+    def restore(self, state: State) -> None:
+        """Put a learned state back."""
+
+
+def differences(expected: State, found: State) -> list[str]:
+    """Where two states differ, one line per buffer: name, number of elements, first place."""
+    lines = []
+    for name, want in expected.items():
+        have = found[name]
+        unequal = np.flatnonzero(want.reshape(-1).view(np.uint8) != have.reshape(-1).view(np.uint8))
+        if unequal.size:
+            first = int(unequal[0]) // want.itemsize
+            lines.append(
+                f"{name}: {unequal.size} of {want.nbytes} bytes differ, first at element {first}: "
+                f"{want.reshape(-1)[first]} and {have.reshape(-1)[first]}"
+            )
+    return lines
