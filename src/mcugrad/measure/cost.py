@@ -1,0 +1,111 @@
+"""Cost of a model on a target: memory counted, instructions counted, cycles and energy estimated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.measure import cycles, energy
+from mcugrad.measure.cycles import CycleEstimate
+from mcugrad.measure.energy import EnergyEstimate
+from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.targets import Target
+
+if TYPE_CHECKING:
+    from mcugrad.compiler import Build
+
+
+@dataclass(frozen=True)
+class Activity:
+    """One call of the model, mean over the samples it was measured with.
+
+    Attributes:
+        instructions: counted under emulation.
+        cycles: estimated from executed blocks and public instruction timings, zero wait states.
+        energy: estimated; None = not known for this target.
+        milliseconds: cycles over the target's highest clock; None for a plain core.
+    """
+
+    instructions: float
+    cycles: CycleEstimate
+    energy: EnergyEstimate | None
+    milliseconds: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model needs of a target.
+
+    Attributes:
+        target: the target.
+        ram: bytes of the model's struct, counted.
+        sample: bytes of the input sample, counted.
+        stack: bytes, the deepest seen under emulation.
+        flash: bytes of code and constants in the linked image, start-up code and test harness left out.
+        predict: one prediction.
+        step: one training step; None for a model that only infers.
+    """
+
+    target: Target
+    ram: int
+    sample: int
+    stack: int
+    flash: int
+    predict: Activity
+    step: Activity | None
+
+
+def measure(
+    build: Build, target: Target, samples: NDArray[np.int8], labels: NDArray[np.uint32] | None, rate: float
+) -> Cost:
+    """Run a few calls of a freshly delivered model on the emulated core.
+
+    Args:
+        build: the model.
+        target: core and memories.
+        samples: (n, input size), at least one.
+        labels: (n,); None measures prediction only.
+        rate: learning rate of the steps.
+
+    Raises:
+        ToolError: no compiler or emulator.
+        FitError: it does not fit.
+    """
+    runner = EmulatedDevice(build.compiled, target)
+    device = runner.device
+    counts = []
+    device.forget_blocks()
+    for sample in samples:
+        device.predict(sample)
+        counts.append(device.last_instructions)
+    predict = _activity(runner, target, counts)
+    step = None
+    if labels is not None and build.compiled.program.train:
+        device.forget_blocks()
+        order = np.arange(len(samples), dtype=np.uint32)
+        runner.train(samples, labels, order, np.full(len(samples), rate, np.float32))
+        step = _activity(runner, target, runner.step_instructions)
+    return Cost(
+        target=target,
+        ram=build.compiled.layout.size,
+        sample=samples.shape[1],
+        stack=device.peak_stack,
+        flash=device.firmware.sizes.flash,
+        predict=predict,
+        step=step,
+    )
+
+
+def _activity(runner: EmulatedDevice, target: Target, counts: list[int]) -> Activity:
+    total = cycles.estimate(runner.device.blocks(), runner.device.emulator.image, target.core)
+    mean = CycleEstimate(round(total.cycles / len(counts)), total.band_percent, total.how, total.source)
+    clock = target.clock_hz
+    return Activity(
+        instructions=float(np.mean(counts)),
+        cycles=mean,
+        energy=energy.estimate(mean, target),
+        milliseconds=None if clock is None else mean.cycles / clock * 1e3,
+    )
