@@ -1,0 +1,293 @@
+"""From bytes to a small, checked ONNX graph: one float input, batch 1, constants folded, functions inlined.
+
+1. Parse, and load external weights.
+2. Bring old files to opset 13.
+3. Check against the standard, fix the batch to 1, drop stale shapes.
+4. Fold constants and shape arithmetic, fuse Pad into Conv, drop what nothing reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import TypeVar
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, external_data_helper, version_converter
+from onnx_ir.passes import common
+from onnxscript import optimizer, rewriter
+from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule, normalize_pad_format_conv_rule
+
+from mcugrad.errors import McugradError, ModelError
+
+OLDEST = 13
+"""Operator sets before this one are converted to it."""
+ELEMENT_LIMIT = 1 << 24
+"""Elements that any one tensor may have: far beyond every microcontroller, far below this computer's memory."""
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+MAGIC = {
+    b"PK\x03\x04": (
+        "a zip archive, perhaps a PyTorch checkpoint",
+        "torch.onnx.export(net, (example,), 'net.onnx')",
+    ),
+    b"\x89HDF": ("an HDF5 file, perhaps from Keras", "tf2onnx.convert.from_keras(net)"),
+    b"vers": ("a Git LFS pointer", "git lfs pull"),
+}
+FOLDABLE = frozenset(
+    "Add Sub Mul Div Neg Sqrt Reciprocal Pow Min Max Floor Ceil Transpose Reshape Flatten Concat Gather Unsqueeze "
+    "Squeeze Cast Slice Equal Where ConstantOfShape Expand MatMul".split()
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model as read.
+
+    Attributes:
+        model: the simplified model.
+        label: file name, for messages.
+        shape: of the input, batch first.
+        batch: batch size that the file was exported with; None if it was free.
+        notes: what was changed on the way, one sentence each.
+    """
+
+    model: ir.Model
+    label: str
+    shape: tuple[int, ...]
+    batch: int | None
+    notes: list[str] = field(default_factory=list)
+
+
+def read(source: str | Path | bytes) -> Source:
+    """Read, check and simplify a model.
+
+    Raises:
+        ModelError: the file is missing, damaged, too new, or not one input with a fixed shape.
+    """
+    label, data, folder = _load(source)
+    proto = _parse(data, label)
+    notes: list[str] = []
+    _load_external(proto, label, folder)
+    proto = _modernize(proto, label, notes)
+    guarded(label, "is not valid ONNX", lambda: onnx.checker.check_model(proto))
+    shape, batch = _fix_input(proto, label, notes)
+    dropped = sum(node.op_type == "Dropout" for node in proto.graph.node)
+    if dropped:
+        notes.append(
+            f"{dropped} Dropout {'node' if dropped == 1 else 'nodes'} left out: no effect once trained"
+        )
+    model = guarded(label, "cannot be simplified", lambda: _simplify(proto))
+    return Source(model, label, shape, batch, notes)
+
+
+def guarded(label: str, what: str, action: Callable[[], T]) -> T:
+    """Run code that we do not own; whatever it raises on a damaged file becomes a ModelError."""
+    try:
+        return action()
+    except McugradError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise ModelError(
+            f"the model {what}: {lines[0][:200]}",
+            where=label,
+            hint="export it again, or run onnx.checker on it",
+        ) from error
+
+
+def _load(source: str | Path | bytes) -> tuple[str, bytes, Path | None]:
+    if isinstance(source, bytes):
+        return "model given as bytes", source, None
+    path = Path(source)
+    try:
+        return path.name, path.read_bytes(), path.parent
+    except FileNotFoundError:
+        raise ModelError("the model file does not exist", where=str(path), hint="check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(
+            f"the model file cannot be read: {reason}", where=str(path), hint="check the path"
+        ) from error
+
+
+def _parse(data: bytes, label: str) -> onnx.ModelProto:
+    hint = "a file written by torch.onnx.export, tf2onnx or skl2onnx"
+    if not data:
+        raise ModelError("the model file is empty: 0 bytes", where=label, hint=hint)
+    if data[4:8] == b"TFL3":
+        raise ModelError("this is a TFLite file, not ONNX", where=label, hint="name it .tflite")
+    if data[:4] in MAGIC:
+        kind, remedy = MAGIC[data[:4]]
+        raise ModelError(f"not an ONNX file but {kind}", where=label, hint=remedy)
+    try:
+        proto = onnx.load_model_from_string(data)
+    except (DecodeError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"not an ONNX file, or damaged: its {len(data)} bytes cannot be decoded", where=label, hint=hint
+        ) from error
+    if not proto.ir_version or not proto.opset_import or not proto.HasField("graph"):
+        raise ModelError(
+            f"not an ONNX file: its {len(data)} bytes hold no graph with an operator set",
+            where=label,
+            hint=hint,
+        )
+    if not proto.graph.node:
+        raise ModelError("the graph is empty: it has no nodes", where=label, hint="export the whole network")
+    return proto
+
+
+def _load_external(proto: onnx.ModelProto, label: str, folder: Path | None) -> None:
+    outside = [t for t in proto.graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    if not outside:
+        return
+    files = sorted({e.value for t in outside for e in t.external_data if e.key == "location"})
+    if folder is None:
+        raise ModelError(
+            f"{len(outside)} weight tensors are stored outside the model, which came as bytes without a folder",
+            where=", ".join(files) or label,
+            hint="give the file's path, or onnx.save(model, path, save_as_external_data=False)",
+        )
+    missing = [f for f in files if not (folder / f).is_file()]
+    if missing or not files:
+        raise ModelError(
+            f"{len(outside)} weight tensors are stored in files that are missing: {', '.join(missing) or 'unnamed'}",
+            where=label,
+            hint="keep the data files beside the model, or export with external_data=False",
+        )
+    guarded(
+        label,
+        "refers to external weights that cannot be read",
+        lambda: external_data_helper.load_external_data_for_model(proto, str(folder)),
+    )
+
+
+def _modernize(proto: onnx.ModelProto, label: str, notes: list[str]) -> onnx.ModelProto:
+    versions = [o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")]
+    if not versions:
+        raise ModelError(
+            "the model uses no standard ONNX operators",
+            where=label,
+            hint="export with the default operator set",
+        )
+    version, newest = max(versions), onnx.defs.onnx_opset_version()
+    if not 1 <= version <= newest:
+        raise ModelError(
+            f"the model needs operator set {version}; the installed onnx {onnx.__version__} knows 1 to {newest}",
+            where=label,
+            hint="pip install -U onnx, or export with opset_version=18",
+        )
+    if version >= OLDEST:
+        return proto
+    try:
+        converted = version_converter.convert_version(proto, OLDEST)
+    except Exception as error:
+        raise ModelError(
+            f"operator set {version} cannot be converted to {OLDEST}: {str(error).splitlines()[0][:200]}",
+            where=label,
+            hint=f"export again with opset_version={OLDEST} or later",
+        ) from error
+    notes.append(f"converted from operator set {version} to {OLDEST}")
+    return converted
+
+
+def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tuple[int, ...], int | None]:
+    """Leave one float input with batch 1; its shape and the batch that it had."""
+    graph = proto.graph
+    if graph.sparse_initializer:
+        raise ModelError(
+            f"{len(graph.sparse_initializer)} weight tensors are sparse",
+            where=graph.sparse_initializer[0].values.name,
+            hint="export dense weights",
+        )
+    # Old files repeat every weight among the inputs.
+    weights = {t.name for t in graph.initializer}
+    inputs = [v for v in graph.input if v.name not in weights]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    for kind, values in (("input", inputs), ("output", graph.output)):
+        if len(values) != 1:
+            names = ", ".join(v.name for v in values) or "none"
+            raise ModelError(
+                f"the model has {len(values)} {kind}s: {names}; exactly 1 is supported",
+                where=label,
+                hint="export the part from samples to class scores alone, for example with onnx.utils.extract_model",
+            )
+    value = inputs[0]
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or tensor.elem_type not in FLOATS:
+        kind = (
+            TensorProto.DataType.Name(tensor.elem_type)
+            if tensor.elem_type in range(1, 17)
+            else "not a tensor"
+        )
+        raise ModelError(
+            f"input {value.name} is {kind.lower()}; float is needed",
+            where=label,
+            hint="export the float network; quantizing is done here",
+        )
+    dims = list(tensor.shape.dim)
+    shape = (1, *(_dimension(value.name, i, d, label) for i, d in enumerate(dims[1:], 1)))
+    if len(dims) not in (2, 4):
+        raise ModelError(
+            f"input {value.name} has {len(dims)} dimensions; 2 (batch, features) or 4 (batch, channels, height, "
+            "width) are supported",
+            where=label,
+            hint="signals may enter as (batch, channels, 1, length)"
+            if len(dims) == 3
+            else "reshape before the network",
+        )
+    if prod(shape) > ELEMENT_LIMIT:
+        raise ModelError(
+            f"input {value.name} has {prod(shape)} values; at most {ELEMENT_LIMIT} are supported", where=label
+        )
+    batch = dims[0].dim_value if dims[0].HasField("dim_value") else None
+    if batch not in (None, 1):
+        notes.append(f"batch size {batch} set to 1: the device takes one sample at a time")
+    dims[0].dim_value = 1
+    # Shapes in the file may still name the old batch; they are inferred anew.
+    del graph.value_info[:]
+    graph.output[0].type.tensor_type.ClearField("shape")
+    return shape, batch
+
+
+def _dimension(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, label: str) -> int:
+    if dim.HasField("dim_value") and dim.dim_value > 0:
+        return int(dim.dim_value)
+    what = (
+        f"is {dim.dim_value}" if dim.HasField("dim_value") else f"is dynamic ({dim.dim_param or 'unnamed'})"
+    )
+    raise ModelError(
+        f"dimension {axis} of input {name} {what}; only the batch, dimension 0, may be free",
+        where=label,
+        hint="export with a fixed input size, or onnx.tools.update_model_dims.update_inputs_outputs_dims",
+    )
+
+
+def _simplify(proto: onnx.ModelProto) -> ir.Model:
+    model = ir.from_proto(proto)
+    common.InlinePass()(model)
+    optimizer.fold_constants(
+        model, onnx_shape_inference=True, should_fold=_is_small, output_size_limit=ELEMENT_LIMIT
+    )
+    rewriter.RewritePass([normalize_pad_format_conv_rule, fuse_pad_into_conv_rule])(model)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    common.RemoveUnusedNodesPass()(model)
+    return model
+
+
+def _is_small(node: ir.Node) -> bool:
+    """Whether computing a constant now cannot exhaust memory, whatever the file says."""
+    if node.domain not in ("", "ai.onnx") or node.op_type not in FOLDABLE:
+        return False
+    constants = [v.const_value for v in node.inputs if v is not None and v.const_value is not None]
+    if node.op_type in ("ConstantOfShape", "Expand"):
+        if constants[-1].size > 8:
+            return False
+        wanted = [abs(int(n)) for n in constants[-1].numpy().reshape(-1)]
+        return prod(wanted) * max(1, constants[0].size) <= ELEMENT_LIMIT
+    return prod(max(1, c.size) for c in constants) <= ELEMENT_LIMIT * 16
