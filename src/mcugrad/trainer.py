@@ -1,0 +1,372 @@
+"""Trainer: a compiled model that learns on this computer exactly as it will on the device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad import targets
+from mcugrad.compiler import STACK_RESERVE, Build, Options, build, check_fit, kib, quantized
+from mcugrad.errors import DataError, MismatchError, UsageError
+from mcugrad.graph import ActivationScale
+from mcugrad.measure.cost import Cost, measure
+from mcugrad.model import Model
+from mcugrad.passes.freeze import Train
+from mcugrad.passes.quantize import Calibration, check_samples
+from mcugrad.progress import progress
+from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.run.host import HostTwin
+from mcugrad.run.reference import ReferenceRunner
+from mcugrad.run.runner import Runner, State, differences
+from mcugrad.targets import Target
+from mcugrad.training.rules import rule as find_rule
+from mcugrad.training.schedules import Schedule, rates
+
+CHUNK = 2000
+"""Training steps between two updates of the progress bar."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the samples gave.
+
+    Attributes:
+        epoch: from 1.
+        steps: training steps so far, this epoch included.
+        loss: mean cross-entropy before each step, nats.
+        accuracy: share of samples predicted right before each step.
+        validation_accuracy: share of held-out samples predicted right after the epoch; None without any.
+    """
+
+    epoch: int
+    steps: int
+    loss: float
+    accuracy: float
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Proof that several executors hold the same bytes.
+
+    Attributes:
+        steps: training steps compared.
+        executors: who was compared with the host twin.
+        bytes: of learned state compared after the last step, for each.
+        instructions: mean per training step, counted, by emulated core.
+    """
+
+    steps: int
+    executors: tuple[str, ...]
+    bytes: int
+    instructions: dict[str, float]
+
+    def __str__(self) -> str:
+        return (
+            f"{', '.join(self.executors)} and host twin agree in all {self.bytes} bytes of state, every loss and "
+            f"every logit after {self.steps} training steps"
+        )
+
+
+class Trainer:
+    """A model compiled for a target, with its twin on this computer. Made by `compile`."""
+
+    def __init__(self, model: Model, build: Build, target: Target | None, options: Options) -> None:
+        self.model = model
+        self.build = build
+        self.target = target
+        self.options = options
+        self._twin: HostTwin | None = None
+
+    @property
+    def twin(self) -> HostTwin:
+        """The host twin, built when first needed. Raises ToolError without a compiler."""
+        if self._twin is None:
+            self._twin = HostTwin(self.build.compiled)
+        return self._twin
+
+    @property
+    def trained_layers(self) -> tuple[str, ...]:
+        """Names of the layers that learn."""
+        return tuple(n.name for n in self.model.layers if self.build.graph[n.b].trainable)
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM that training needs, the input sample included, the stack not."""
+        return self.build.ram
+
+    @property
+    def state(self) -> State:
+        """A copy of what has been learned, by buffer name."""
+        return self.twin.state()
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self.twin.restore(state)
+
+    def __repr__(self) -> str:
+        layers = f"{len(self.trained_layers)} of {len(self.model.layers)} layers"
+        ram, flash = kib(self.ram), kib(self.build.constants)
+        if self.target is not None:
+            ram = f"{ram} of {kib(self.target.ram.bytes)}"
+            flash = f"{flash} of {kib(self.target.flash.bytes)}"
+        return f"<Trainer {self.model.name}: {layers} train by {self.options.rule.name}, RAM {ram}, constants {flash}>"
+
+    def quantize(self, x: NDArray[Any], what: str = "x") -> NDArray[np.int8]:
+        """Samples as the device takes them: int8, (n, input size).
+
+        Raises:
+            DataError: wrong shape, empty, or not finite.
+        """
+        real = check_samples(self.model.graph, x, what)
+        quant = self.build.graph[self.build.graph.input].quant
+        assert isinstance(quant, ActivationScale)
+        steps = np.floor(np.clip(real / np.float32(quant.scale), -1024, 1024) + np.float32(0.5)) + quant.zero
+        return np.clip(steps, -128, 127).astype(np.int8).reshape(len(real), -1)
+
+    def labels(self, y: Sequence[int] | NDArray[Any], samples: int, what: str = "y") -> NDArray[np.uint32]:
+        """Labels as the device takes them. Raises DataError when one is no class or their number is wrong."""
+        array = np.asarray(y)
+        if array.shape != (samples,):
+            raise DataError(
+                f"{what} has shape {array.shape} for {samples} samples", where=what, hint=f"shape ({samples},)"
+            )
+        if array.dtype.kind not in "iub":
+            raise DataError(f"{what} has dtype {array.dtype}, not integers", where=what, hint="class indices")
+        wrong = np.flatnonzero((array < 0) | (array >= self.model.classes))
+        if wrong.size:
+            raise DataError(
+                f"{wrong.size} of {samples} labels are outside the {self.model.classes} classes, "
+                f"the first is {int(array[wrong[0]])} of sample {int(wrong[0])}",
+                where=what,
+                hint=f"0 to {self.model.classes - 1}",
+            )
+        return array.astype(np.uint32)
+
+    def fit(
+        self,
+        x: NDArray[Any],
+        y: Sequence[int] | NDArray[Any],
+        *,
+        epochs: int = 1,
+        rate: float | None = None,
+        schedule: Schedule | Callable[[float], float] = "constant",
+        validation: tuple[NDArray[Any], Any] | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> list[Epoch]:
+        """Train the twin, one step per sample, in C.
+
+        Args:
+            x: samples in real units, (n, *input shape).
+            y: classes, (n,).
+            epochs: passes over the samples.
+            rate: learning rate at the beginning; the one compiled in if not given.
+            schedule: `constant`, `cosine`, or a function from progress in [0, 1) to a factor.
+            validation: held-out samples and classes, evaluated after each epoch.
+            shuffle: a new order for each epoch; the order depends on `seed` alone.
+            seed: of the order.
+            on_epoch: called after each epoch.
+
+        Returns:
+            One entry per epoch.
+
+        Raises:
+            DataError: samples or labels cannot be used.
+            UsageError: nothing trains, or an option makes no sense.
+        """
+        self._demand_training()
+        if epochs < 1:
+            raise UsageError(f"epochs={epochs} trains nothing", where="epochs", hint="1 or more")
+        samples = self.quantize(x)
+        classes = self.labels(y, len(samples))
+        held_out = self._held_out(validation)
+        count = len(samples)
+        rate_of = rates(self.options.rate if rate is None else rate, schedule, epochs * count)
+        random = np.random.default_rng(seed)
+        history: list[Epoch] = []
+        with progress("training", epochs * count) as advance:
+            for epoch in range(epochs):
+                order = (random.permutation(count) if shuffle else np.arange(count)).astype(np.uint32)
+                loss, right = 0.0, 0
+                for start in range(0, count, CHUNK):
+                    part = order[start : start + CHUNK]
+                    first = epoch * count + start
+                    steps = self.twin.train(samples, classes, part, rate_of[first : first + len(part)])
+                    loss += float(steps.loss.sum(dtype=np.float64))
+                    right += int((steps.predicted == classes[part]).sum())
+                    advance(len(part))
+                accuracy = None if held_out is None else self._accuracy(*held_out)
+                history.append(Epoch(epoch + 1, (epoch + 1) * count, loss / count, right / count, accuracy))
+                if on_epoch is not None:
+                    on_epoch(history[-1])
+        return history
+
+    def predict(self, x: NDArray[Any]) -> NDArray[np.int64]:
+        """Classes of samples, (n,)."""
+        result: NDArray[np.int64] = self.twin.predict(self.quantize(x)).argmax(axis=1)
+        return result
+
+    def evaluate(self, x: NDArray[Any], y: Sequence[int] | NDArray[Any]) -> float:
+        """Share of samples predicted right, in [0, 1]."""
+        samples = self.quantize(x)
+        return self._accuracy(samples, self.labels(y, len(samples)))
+
+    def verify(
+        self,
+        x: NDArray[Any],
+        y: Sequence[int] | NDArray[Any],
+        *,
+        on: str | Sequence[str] = "emulator",
+        rate: float | None = None,
+    ) -> Verification:
+        """Take the same training steps on other executors, from what the twin has learned, and compare every bit.
+
+        The trainer itself stays as it is.
+
+        Args:
+            x: samples in real units; one step each, in order.
+            y: classes.
+            on: `emulator` (the target's core), `reference` (NumPy), names of targets, or a list of these.
+            rate: learning rate of the steps; the one compiled in if not given.
+
+        Raises:
+            MismatchError: one bit differs.
+            ToolError: the emulator or a compiler is missing.
+        """
+        self._demand_training()
+        samples = self.quantize(x)
+        classes = self.labels(y, len(samples))
+        order = np.arange(len(samples), dtype=np.uint32)
+        rate_of = rates(self.options.rate if rate is None else rate, "constant", len(samples))
+        begin = self.state
+        expected_runner = HostTwin(self.build.compiled)
+        expected_runner.restore(begin)
+        expected = expected_runner.train(samples, classes, order, rate_of)
+        logits, end = expected_runner.predict(samples), expected_runner.state()
+        instructions: dict[str, float] = {}
+        names = [on] if isinstance(on, str) else list(on)
+        for name in names:
+            runner = self._runner(name)
+            runner.restore(begin)
+            found = runner.train(samples, classes, order, rate_of)
+            problems = differences(end, runner.state())
+            if not np.array_equal(expected.loss.view(np.uint32), found.loss.view(np.uint32)):
+                step = int(np.flatnonzero(expected.loss.view(np.uint32) != found.loss.view(np.uint32))[0])
+                problems.append(f"the loss of step {step}: {expected.loss[step]} and {found.loss[step]}")
+            if not np.array_equal(logits, runner.predict(samples)):
+                problems.append("logits after training")
+            if problems:
+                raise MismatchError(
+                    f"{name} and host twin differ after {len(samples)} training steps",
+                    where="\n         ".join(problems),
+                    hint="report it: this must never happen",
+                )
+            if isinstance(runner, EmulatedDevice):
+                instructions[name] = float(np.mean(runner.step_instructions))
+        total = sum(value.nbytes for value in end.values())
+        return Verification(len(samples), tuple(names), total, instructions)
+
+    def emulate(self, target: str | Target | None = None) -> EmulatedDevice:
+        """The firmware on the emulated core of a target, holding what the twin has learned."""
+        device = EmulatedDevice(self.build.compiled, self._target(target))
+        if self.build.compiled.layout.params:
+            device.restore(self.state)
+        return device
+
+    def measure(self, x: NDArray[Any], y: Any = None, *, target: str | Target | None = None) -> Cost:
+        """Memory, instructions, cycles and energy of a step, from an emulated run over a few samples."""
+        samples = self.quantize(x)
+        classes = None if y is None else self.labels(y, len(samples))
+        return measure(self.build, self._target(target), samples, classes, self.options.rate)
+
+    def export(self, folder: str | Path) -> Path:
+        """Write the firmware folder: `<name>.c`, `<name>.h`, `main.c`, `README.md`. Returns the folder."""
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for name, text in self.build.compiled.files.items():
+                (path / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write the firmware: {error.strerror}", where=str(path), hint="another folder"
+            ) from None
+        return path
+
+    def _accuracy(self, samples: NDArray[np.int8], classes: NDArray[np.uint32]) -> float:
+        return float((self.twin.predict(samples).argmax(axis=1) == classes).mean())
+
+    def _held_out(self, validation: tuple[Any, Any] | None) -> tuple[NDArray[np.int8], NDArray[np.uint32]] | None:
+        if validation is None:
+            return None
+        samples = self.quantize(validation[0], "validation x")
+        return samples, self.labels(validation[1], len(samples), "validation y")
+
+    def _demand_training(self) -> None:
+        if not self.build.compiled.program.train:
+            raise UsageError("the model was compiled for inference only", where="train=none", hint="train=last:1")
+
+    def _target(self, target: str | Target | None) -> Target:
+        if isinstance(target, Target):
+            return target
+        if target is None:
+            return self.target or targets.load("cortex-m4f")
+        return targets.load(target)
+
+    def _runner(self, name: str) -> Runner:
+        if name == "reference":
+            return ReferenceRunner(self.build.compiled)
+        return EmulatedDevice(self.build.compiled, self._target(None if name == "emulator" else name))
+
+
+def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
+    model: Model,
+    *,
+    calibration: NDArray[Any],
+    train: Train = "all",
+    rule: str = "sr16",
+    target: str | Target | None = None,
+    rate: float = 0.01,
+    seed: int = 0,
+    calibration_method: Literal["minmax", "percentile"] = "minmax",
+    percentile: float = 99.99,
+) -> Trainer:
+    """Turn a model into firmware that learns.
+
+    Args:
+        model: from `load`.
+        calibration: a few hundred typical inputs in real units, (n, *input shape).
+        train: `all`, `last:N`, `bias`, `none`, or names of layers.
+        rule: `sr16` (2 bytes a weight, level with float32) or `sr8` (1 byte).
+        target: a board or core, checked for fit; None checks nothing.
+        rate: learning rate at delivery, above 0.
+        seed: of the device's random numbers, 32 bits.
+        calibration_method: `minmax`, or `percentile` to clip outliers.
+        percentile: kept on each side, for `percentile`.
+
+    Raises:
+        DataError: the samples cannot be used.
+        UsageError: an option makes no sense.
+        ModelError: a layer is too large for exact 32-bit sums.
+        FitError: RAM or flash does not suffice.
+    """
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed {seed} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
+    rates(rate, "constant", 1)
+    goal = targets.load(target) if isinstance(target, str) else target
+    options = Options(train, find_rule(rule), seed, rate)
+    graph = quantized(model, calibration, Calibration(calibration_method, percentile))
+    result = build(model, graph, options)
+    if goal is not None:
+        check_fit(model, graph, options, result, goal)
+    _log.info("%s needs %s of RAM, %d bytes kept for the stack", model.name, kib(result.ram), STACK_RESERVE)
+    return Trainer(model, result, goal, options)
