@@ -8,7 +8,7 @@
 >>> trainer.export("firmware/keyword")
 """
 
-from mcugrad._version import VERSION as __version__
+from mcugrad._version import __version__
 from mcugrad.errors import (
     DataError,
     DeviceError,

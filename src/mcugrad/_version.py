@@ -3,6 +3,6 @@
 from importlib.metadata import PackageNotFoundError, version
 
 try:
-    VERSION = version("mcugrad")
+    __version__ = version("mcugrad")
 except PackageNotFoundError:  # a source tree on the path, not installed
-    VERSION = "0"
+    __version__ = "0"

@@ -70,7 +70,9 @@ def rescale(acc: Any, scale: Any) -> Ints:
 def check_accumulator(acc: Any) -> None:
     """The compiler's promise: accumulators stay below 2^30 in magnitude."""
     if np.size(acc) and np.abs(acc).max() >= ACC_LIMIT:
-        raise OverflowError(f"accumulator {int(np.abs(acc).max())} reaches 2^30: a bound of the compiler is wrong")
+        raise OverflowError(
+            f"accumulator {int(np.abs(acc).max())} reaches 2^30: a bound of the compiler is wrong"
+        )
 
 
 def round_half_up(value: Any, limit: int) -> Ints:
@@ -85,7 +87,7 @@ def round_half_up(value: Any, limit: int) -> Ints:
 
 def hash32(x: Any) -> NDArray[np.uint32]:
     """32 well-mixed bits of a counter."""
-    x = np.atleast_1d(np.asarray(x, np.uint32)).copy()
+    x = np.array(x, np.uint32, ndmin=1)
     x ^= x >> np.uint32(16)
     x *= np.uint32(0x7FEB352D)
     x ^= x >> np.uint32(15)

@@ -1,4 +1,4 @@
-"""The way through the house: from a model and samples to a program with its place in memory and its C."""
+"""The way through the house: from a model and samples to a program, its place in memory, and its C."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mcugrad._version import VERSION
+from mcugrad._version import __version__
 from mcugrad.emit import Origin, emit, host_source, layout
 from mcugrad.errors import FitError
 from mcugrad.graph import ActivationScale, Graph
@@ -20,7 +20,7 @@ from mcugrad.passes.lower import lower
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import Calibration, quantize
 from mcugrad.plan import Plan, greedy_by_size, verify
-from mcugrad.program import Program, Space
+from mcugrad.program import Space
 from mcugrad.run.runner import Compiled
 from mcugrad.targets import Target
 from mcugrad.training.rules import RULES, Rule
@@ -132,7 +132,8 @@ def _peak(result: Build) -> str:
     index = result.plan.peak
     call = program.calls[index]
     sizes = sorted(
-        ((b.size, b.name) for name in call.buffers if (b := program.buffers[name]).space is Space.ARENA), reverse=True
+        ((b.size, b.name) for name in call.buffers if (b := program.buffers[name]).space is Space.ARENA),
+        reverse=True,
     )
     parts = " + ".join(f"{name} {size}" for size, name in sizes[:4])
     return (
@@ -160,13 +161,18 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
     what = "biases of " if options.train == "bias" else ""
     frozen = len(model.layers) - len(trained)
     rest = f"; the other {frozen} layers with weights are frozen in flash" if frozen else ""
-    text = f"{what}{', '.join(trained)} ({options.rule.name}, in place){rest}" if trained else "nothing: inference only"
+    text = (
+        f"{what}{', '.join(trained)} ({options.rule.name}, in place){rest}"
+        if trained
+        else "nothing: inference only"
+    )
     source, target = graph[graph.input].quant, graph[graph.output].quant
-    assert isinstance(source, ActivationScale) and isinstance(target, ActivationScale)
+    assert isinstance(source, ActivationScale)
+    assert isinstance(target, ActivationScale)
     return Origin(
         source=model.source,
         digest=model.digest,
-        version=VERSION,
+        version=__version__,
         trains=text,
         notes=graph.notes,
         input_shape=graph[graph.input].shape,

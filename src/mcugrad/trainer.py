@@ -130,14 +130,17 @@ class Trainer:
         quant = self.build.graph[self.build.graph.input].quant
         assert isinstance(quant, ActivationScale)
         steps = np.floor(np.clip(real / np.float32(quant.scale), -1024, 1024) + np.float32(0.5)) + quant.zero
-        return np.clip(steps, -128, 127).astype(np.int8).reshape(len(real), -1)
+        result: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8).reshape(len(real), -1)
+        return result
 
     def labels(self, y: Sequence[int] | NDArray[Any], samples: int, what: str = "y") -> NDArray[np.uint32]:
         """Labels as the device takes them. Raises DataError when one is no class or their number is wrong."""
         array = np.asarray(y)
         if array.shape != (samples,):
             raise DataError(
-                f"{what} has shape {array.shape} for {samples} samples", where=what, hint=f"shape ({samples},)"
+                f"{what} has shape {array.shape} for {samples} samples",
+                where=what,
+                hint=f"shape ({samples},)",
             )
         if array.dtype.kind not in "iub":
             raise DataError(f"{what} has dtype {array.dtype}, not integers", where=what, hint="class indices")
@@ -305,7 +308,9 @@ class Trainer:
     def _accuracy(self, samples: NDArray[np.int8], classes: NDArray[np.uint32]) -> float:
         return float((self.twin.predict(samples).argmax(axis=1) == classes).mean())
 
-    def _held_out(self, validation: tuple[Any, Any] | None) -> tuple[NDArray[np.int8], NDArray[np.uint32]] | None:
+    def _held_out(
+        self, validation: tuple[Any, Any] | None
+    ) -> tuple[NDArray[np.int8], NDArray[np.uint32]] | None:
         if validation is None:
             return None
         samples = self.quantize(validation[0], "validation x")
@@ -313,7 +318,9 @@ class Trainer:
 
     def _demand_training(self) -> None:
         if not self.build.compiled.program.train:
-            raise UsageError("the model was compiled for inference only", where="train=none", hint="train=last:1")
+            raise UsageError(
+                "the model was compiled for inference only", where="train=none", hint="train=last:1"
+            )
 
     def _target(self, target: str | Target | None) -> Target:
         if isinstance(target, Target):

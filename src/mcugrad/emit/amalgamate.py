@@ -15,10 +15,14 @@ from importlib.resources import files
 HEADERS = ("mcg_types.h", "mcg_math.h", "mcg_layers.h", "mcg_kernels.h")
 RULE = "mcg_rule_{}"
 
-_GUARD = re.compile(r"^#ifndef (MCG_\w+_H)\n#define \1\n(.*)^#endif[^\n]*\1[^\n]*\n", re.MULTILINE | re.DOTALL)
+_GUARD = re.compile(
+    r"^#ifndef (MCG_\w+_H)\n#define \1\n(.*)^#endif[^\n]*\1[^\n]*\n", re.MULTILINE | re.DOTALL
+)
 _OWN_INCLUDE = re.compile(r'^#include "[^"]*"\n', re.MULTILINE)
 _LICENCE = re.compile(r"^/\* SPDX[^\n]*\n", re.MULTILINE)
-_PROTOTYPE = re.compile(r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^(?:void|int32_t|bool) mcg_\w+\([^)]*\);\n", re.MULTILINE | re.DOTALL)
+_PROTOTYPE = re.compile(
+    r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^(?:void|int32_t|bool) mcg_\w+\([^)]*\);\n", re.MULTILINE | re.DOTALL
+)
 _EXTERN = re.compile(r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^extern [^\n]*;\n", re.MULTILINE | re.DOTALL)
 _STATUS = re.compile(r"^#ifndef MCG_STATUS_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
 _DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|const mcg_rule_t) mcg_)", re.MULTILINE)

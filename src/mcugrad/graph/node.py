@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mcugrad.graph.tensor import Shape
 
 if TYPE_CHECKING:
-    from mcugrad.graph.graph import Graph
     from mcugrad.graph.gradient import GradientBuilder
+    from mcugrad.graph.graph import Graph
     from mcugrad.program.lowering import Lowering
 
 
@@ -51,7 +51,9 @@ class Node(ABC):
 
     def renamed(self, names: Mapping[str, str]) -> Self:
         """The same node on other tensors."""
-        return replace(self, **{f: names.get(getattr(self, f), getattr(self, f)) for f in self.INPUTS + self.OUTPUTS})
+        return replace(
+            self, **{f: names.get(getattr(self, f), getattr(self, f)) for f in self.INPUTS + self.OUTPUTS}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

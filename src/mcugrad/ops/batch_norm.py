@@ -36,5 +36,7 @@ class BatchNorm(ForwardNode):
 
     def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
         x, gamma, beta, mean, variance = inputs
-        result: NDArray[Any] = ((x - mean) / np.sqrt(variance + self.epsilon) * gamma + beta).astype(np.float32)
+        result: NDArray[Any] = ((x - mean) / np.sqrt(variance + self.epsilon) * gamma + beta).astype(
+            np.float32
+        )
         return result

@@ -31,4 +31,5 @@ class Clip(ForwardNode):
     def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
         if self.low is None and self.high is None:
             return inputs[0]
-        return np.clip(inputs[0], self.low, self.high)
+        result: NDArray[Any] = np.clip(inputs[0], self.low, self.high)
+        return result

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
+from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.ranges import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update import add_updates, lower_update_factor, update_rows
 from mcugrad.ops.weighted import Weighted, exact_matmul, write_error, write_output
-from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel, Struct
+from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import Rule
 
 Pair = tuple[int, int]
@@ -62,10 +62,15 @@ class Conv2d(Weighted):
         error = to.error_of(self.x)
         if error is not None:
             to.add(
-                Conv2dGradInput(name=f"{self.name}_grad_input", forward=self, e=e, w=self.w, x=self.x, e_x=error)
+                Conv2dGradInput(
+                    name=f"{self.name}_grad_input", forward=self, e=e, w=self.w, x=self.x, e_x=error
+                )
             )
         add_updates(
-            to, self, e, lambda: Conv2dUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w)
+            to,
+            self,
+            e,
+            lambda: Conv2dUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
         )
 
     def macs(self, graph: Graph) -> int:
@@ -99,7 +104,12 @@ class Conv2d(Weighted):
         """Constants of the layer as C sees them."""
         graph = to.graph
         return geometry(
-            self, graph[self.x].shape, graph[self.w].shape, graph[self.y].shape, to.zero(self.x), to.zero(self.y)
+            self,
+            graph[self.x].shape,
+            graph[self.w].shape,
+            graph[self.y].shape,
+            to.zero(self.x),
+            to.zero(self.y),
         )
 
 
@@ -172,7 +182,9 @@ class Conv2dUpdate(BackwardNode):
             factor=lower_update_factor(to, self.name, self.x, self.e, self.w),
             **to.update_arguments(self.w),
             rows=rows,
-            gradient=to.temporary(f"{self.name}_gradient", "int32_t", (rows, g.taps), "weight gradients of a few rows"),
+            gradient=to.temporary(
+                f"{self.name}_gradient", "int32_t", (rows, g.taps), "weight gradients of a few rows"
+            ),
             patch=to.temporary(f"{self.name}_patch", "int16_t", (g.taps,), "one window of the input"),
         )
 
@@ -228,9 +240,8 @@ def window_shape(
 
 def geometry(node: Conv2d, x: Shape, w: Shape, y: Shape, x_zero: int, y_zero: int) -> Conv2dStruct:
     """Constants of a convolution from its attributes and shapes."""
-    return Conv2dStruct(
-        *x, *y, w[1], w[2], *node.stride, *node.padding[:2], *node.dilation, x_zero=x_zero, y_zero=y_zero
-    )
+    values = (*x, *y, *w[1:3], *node.stride, *node.padding[:2], *node.dilation, x_zero, y_zero)
+    return Conv2dStruct(*values)
 
 
 def conv_macs(graph: Graph, node: Conv2d) -> int:
@@ -253,8 +264,12 @@ def window_index(g: Any, axis: int) -> NDArray[np.int64]:
 def patches(g: Any, x: NDArray[Any]) -> NDArray[Any]:
     """Windows of a (height, width, channels) map as rows: (out_h * out_w, k_h * k_w * channels), zeros outside."""
     rows, columns = window_index(g, 0), window_index(g, 1)
-    inside = ((rows >= 0) & (rows < g.in_h))[:, None, :, None] & ((columns >= 0) & (columns < g.in_w))[None, :, None, :]
-    picked = x[np.clip(rows, 0, g.in_h - 1)[:, None, :, None], np.clip(columns, 0, g.in_w - 1)[None, :, None, :]]
+    inside = ((rows >= 0) & (rows < g.in_h))[:, None, :, None] & ((columns >= 0) & (columns < g.in_w))[
+        None, :, None, :
+    ]
+    picked = x[
+        np.clip(rows, 0, g.in_h - 1)[:, None, :, None], np.clip(columns, 0, g.in_w - 1)[None, :, None, :]
+    ]
     return np.where(inside[..., None], picked, 0).astype(x.dtype).reshape(g.out_h * g.out_w, -1)
 
 

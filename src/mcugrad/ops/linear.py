@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
+from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.ranges import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update import add_updates, lower_update_factor, update_rows
 from mcugrad.ops.weighted import Weighted, exact_matmul, write_error, write_output
-from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel, Struct
+from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import Rule
 
 
@@ -42,10 +42,15 @@ class Linear(Weighted):
         error = to.error_of(self.x)
         if error is not None:
             to.add(
-                LinearGradInput(name=f"{self.name}_grad_input", forward=self, e=e, w=self.w, x=self.x, e_x=error)
+                LinearGradInput(
+                    name=f"{self.name}_grad_input", forward=self, e=e, w=self.w, x=self.x, e_x=error
+                )
             )
         add_updates(
-            to, self, e, lambda: LinearUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w)
+            to,
+            self,
+            e,
+            lambda: LinearUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
         )
 
     def macs(self, graph: Graph) -> int:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.ops.conv2d import Pair, window_index, window_shape
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.program.lowering import Lowering
+from mcugrad.ops.conv2d import Pair, window_index, window_shape
 from mcugrad.program import Kernel, Struct
+from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,8 @@ class MaxPool2d(Operator):
 
     def geometry(self, x: Shape, y: Shape) -> Pool2dStruct:
         """Constants of the layer as C sees them."""
-        return Pool2dStruct(*x, *y[:2], *self.kernel, *self.stride, *self.padding[:2], *self.dilation)
+        values = (*x, *y[:2], *self.kernel, *self.stride, *self.padding[:2], *self.dilation)
+        return Pool2dStruct(*values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +121,12 @@ class Pool2dStruct(Struct):
 def windows(g: Pool2dStruct, x: NDArray[Any], outside: float) -> NDArray[Any]:
     """(out_h, out_w, k_h * k_w, channels) values under each window, `outside` where there is padding."""
     rows, columns = window_index(g, 0), window_index(g, 1)
-    inside = ((rows >= 0) & (rows < g.in_h))[:, None, :, None] & ((columns >= 0) & (columns < g.in_w))[None, :, None, :]
-    picked = x[np.clip(rows, 0, g.in_h - 1)[:, None, :, None], np.clip(columns, 0, g.in_w - 1)[None, :, None, :]]
+    inside = ((rows >= 0) & (rows < g.in_h))[:, None, :, None] & ((columns >= 0) & (columns < g.in_w))[
+        None, :, None, :
+    ]
+    picked = x[
+        np.clip(rows, 0, g.in_h - 1)[:, None, :, None], np.clip(columns, 0, g.in_w - 1)[None, :, None, :]
+    ]
     filled = np.where(inside[..., None], picked, outside)
     return filled.reshape(g.out_h, g.out_w, g.k_h * g.k_w, g.channels)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel
+from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +103,17 @@ def clip_of(to: Lowering, tensor: str) -> str:
     if quant.low in (None, 0.0) and quant.high is None:
         low = -ar.ACC_LIMIT if quant.low is None else 0
         name = "clip_none" if quant.low is None else "clip_relu"
-        return to.constant(name, "int32_t", np.asarray([low, ar.ACC_LIMIT], np.int32), "activation bounds, steps")
+        return to.constant(
+            name, "int32_t", np.asarray([low, ar.ACC_LIMIT], np.int32), "activation bounds, steps"
+        )
     name = f"{quant.owner}_clip"
     if name in to.buffers:
         return name
     bounds = [-3e38 if quant.low is None else quant.low, 3e38 if quant.high is None else quant.high]
     clip = to.temporary(name, "int32_t", (2,), "activation bounds, steps")
-    real = to.constant(f"{quant.owner}_bounds", "float", np.asarray(bounds, np.float32), "activation bounds, real units")
+    real = to.constant(
+        f"{quant.owner}_bounds", "float", np.asarray(bounds, np.float32), "activation bounds, real units"
+    )
     to.call(PREPARE_CLIP, bounds=real, scale=to.scale(tensor), clip=clip)
     return clip
 
@@ -130,7 +134,9 @@ def error_factors(to: Lowering, e_x: str) -> tuple[str, str]:
 
 def error_range(to: Lowering, e_x: str) -> str:
     """Buffer of an error's delayed range; it starts low, since it grows at once but shrinks slowly."""
-    return to.state(f"{e_x}_range", "float", (1,), np.asarray([1.0], np.float32), "range of the error, relative")
+    return to.state(
+        f"{e_x}_range", "float", (1,), np.asarray([1.0], np.float32), "range of the error, relative"
+    )
 
 
 def lower_track_error(to: Lowering, e: str, e_x: str, peak: str) -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.program.lowering import Lowering
 from mcugrad.ops.ranges import clip_of
 from mcugrad.program import Kernel
+from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)

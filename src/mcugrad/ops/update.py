@@ -15,8 +15,8 @@ from mcugrad.program import Kernel
 from mcugrad.training.rules import Rule
 
 if TYPE_CHECKING:
-    from mcugrad.ops.weighted import Weighted
     from mcugrad.graph.gradient import GradientBuilder
+    from mcugrad.ops.weighted import Weighted
     from mcugrad.program.lowering import Lowering
 
 
@@ -63,7 +63,9 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
 def lower_update_factor(to: Lowering, name: str, x: str, e: str, w: str) -> str:
     """Add the call that turns rate and scales into one factor per output channel; name of its buffer."""
     channels = to.graph[w].shape[0]
-    factor = to.temporary(f"{name}_factor", "mcg_scale_t", (channels,), "gradient to 1/65536 weight steps, per channel")
+    factor = to.temporary(
+        f"{name}_factor", "mcg_scale_t", (channels,), "gradient to 1/65536 weight steps, per channel"
+    )
     to.call(
         PREPARE_UPDATE,
         channels=channels,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.graph import Operator
-from mcugrad.program.lowering import Lowering
 from mcugrad.program import Kernel
+from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,8 @@ class Weighted(Operator):
         """The fused activation function in float32."""
         if self.low is None and self.high is None:
             return y
-        return np.clip(y, self.low, self.high)
+        result: NDArray[Any] = np.clip(y, self.low, self.high)
+        return result
 
     def lower_factors(self, to: Lowering) -> tuple[str, str]:
         """Add the call that derives factors and biases; constants fold away later.
@@ -45,7 +46,9 @@ class Weighted(Operator):
             Names of the buffers of factors (`mcg_scale_t`) and biases (int32), one entry per output channel.
         """
         channels = to.graph[self.w].shape[0]
-        scale = to.temporary(f"{self.name}_scale", "mcg_scale_t", (channels,), "accumulator to output, per channel")
+        scale = to.temporary(
+            f"{self.name}_scale", "mcg_scale_t", (channels,), "accumulator to output, per channel"
+        )
         bias = to.temporary(f"{self.name}_bias", "int32_t", (channels,), "bias in accumulator units")
         to.call(
             PREPARE_S8,
@@ -84,7 +87,9 @@ def prepare_s8(
     """scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
     with np.errstate(all="ignore"):
         scale[:channels] = ar.scale_from_float((x_scale[0] / y_scale[0]) * w_scale[:channels])
-        bias_acc[:channels] = ar.round_half_up(bias[:channels] / (x_scale[0] * w_scale[:channels]), ar.BIAS_LIMIT)
+        bias_acc[:channels] = ar.round_half_up(
+            bias[:channels] / (x_scale[0] * w_scale[:channels]), ar.BIAS_LIMIT
+        )
 
 
 PREPARE_S8 = Kernel("mcg_prepare_s8", prepare_s8)
@@ -120,7 +125,9 @@ def write_error(
     channels = acc.shape[-1]
     ar.check_accumulator(acc)
     flat = acc.reshape(-1, channels)
-    error = np.where(mask(x[: acc.size].reshape(flat.shape), zero, clip), ar.rescale(flat, scale[:channels]), 0)
+    error = np.where(
+        mask(x[: acc.size].reshape(flat.shape), zero, clip), ar.rescale(flat, scale[:channels]), 0
+    )
     peak[0] = np.abs(error).max(initial=0)
     e_x[: acc.size] = np.clip(error, -127, 127).reshape(-1)
 

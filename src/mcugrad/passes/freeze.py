@@ -39,7 +39,11 @@ def select(layers: Sequence[Weighted], train: Train) -> Sequence[Weighted]:
         wanted = list(train)
         unknown = [w for w in wanted if w not in names]
         if not wanted or unknown:
-            what = f"train= names no layer of this model: {', '.join(map(repr, unknown))}" if unknown else "train=[] leaves nothing to train"
+            what = (
+                f"train= names no layer of this model: {', '.join(map(repr, unknown))}"
+                if unknown
+                else "train=[] leaves nothing to train"
+            )
             raise UsageError(what, where="train", hint=f"layers with weights are {known}")
         return [n for n in layers if n.name in wanted]
     if not layers and train != "none":

@@ -55,12 +55,18 @@ def lower(graph: Graph, *, seed: int, rate: float) -> Program:
     )
 
 
-def _fold_constants(calls: tuple[Call, ...], buffers: dict[str, Buffer]) -> tuple[tuple[Call, ...], dict[str, Buffer]]:
+def _fold_constants(
+    calls: tuple[Call, ...], buffers: dict[str, Buffer]
+) -> tuple[tuple[Call, ...], dict[str, Buffer]]:
     """Execute calls that depend on constants alone; calls and buffers that remain."""
     buffers = dict(buffers)
     kept = []
     for call in calls:
-        written = [a.buffer for a, p in zip(call.arguments, call.kernel.params, strict=True) if p.pointer and not p.const]
+        written = [
+            a.buffer
+            for a, p in zip(call.arguments, call.kernel.params, strict=True)
+            if p.pointer and not p.const
+        ]
         read = [b for b in call.buffers if b not in written]
         known = all(buffers[b].space is Space.CONST for b in read)
         if not known or any(buffers[b].space is not Space.ARENA for b in written):
@@ -70,5 +76,7 @@ def _fold_constants(calls: tuple[Call, ...], buffers: dict[str, Buffer]) -> tupl
         results = {b: np.zeros(buffers[b].count, buffers[b].dtype) for b in written}
         execute(call, {**values, **results})
         for name, value in results.items():
-            buffers[name] = replace(buffers[name], space=Space.CONST, value=value.reshape(buffers[name].shape))
+            buffers[name] = replace(
+                buffers[name], space=Space.CONST, value=value.reshape(buffers[name].shape)
+            )
     return tuple(kept), buffers

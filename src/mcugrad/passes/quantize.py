@@ -36,11 +36,15 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.method not in ("minmax", "percentile"):
             raise UsageError(
-                f"unknown calibration method {self.method!r}", where="calibration", hint="minmax or percentile"
+                f"unknown calibration method {self.method!r}",
+                where="calibration",
+                hint="minmax or percentile",
             )
         if not 50 < self.percentile <= 100:
             raise UsageError(
-                f"percentile {self.percentile:g} is not in (50, 100]", where="calibration", hint="99.9 or more"
+                f"percentile {self.percentile:g} is not in (50, 100]",
+                where="calibration",
+                hint="99.9 or more",
             )
 
     def range(self, values: NDArray[Any]) -> tuple[float, float]:
@@ -56,10 +60,16 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
     array = np.asarray(samples)
     expected = graph[graph.input].shape
     if array.dtype.kind not in "fiub":
-        raise DataError(f"{what} has dtype {array.dtype}, not numbers", where=what, hint="an array of real numbers")
+        raise DataError(
+            f"{what} has dtype {array.dtype}, not numbers", where=what, hint="an array of real numbers"
+        )
     if array.ndim == 0 or len(array) == 0:
         raise DataError(f"{what} is empty", where=what, hint="a few hundred typical inputs")
-    if array.shape[1:] != expected and array.size == len(array) * int(np.prod(expected)) and expected[-1] == 1:
+    if (
+        array.shape[1:] != expected
+        and array.size == len(array) * int(np.prod(expected))
+        and expected[-1] == 1
+    ):
         array = array.reshape(len(array), *expected)  # (n, height, width) for one channel
     if array.shape[1:] != expected:
         raise DataError(
@@ -70,7 +80,9 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
     real = array.astype(np.float32)
     if not np.isfinite(real).all():
         bad = int((~np.isfinite(real)).sum())
-        raise DataError(f"{what} holds {bad} values that are NaN or infinite", where=what, hint="clean the samples")
+        raise DataError(
+            f"{what} holds {bad} values that are NaN or infinite", where=what, hint="clean the samples"
+        )
     return real
 
 
@@ -159,5 +171,7 @@ def channel_scales(weights: NDArray[Any]) -> NDArray[np.float32]:
     """Largest magnitude of each output channel over 127; all-zero channels get the largest of the others."""
     peak = np.abs(weights.reshape(len(weights), -1)).max(axis=1).astype(np.float32)
     fallback = peak.max() if peak.max() > 0 else np.float32(1)
-    scales: NDArray[np.float32] = np.maximum(np.where(peak > 0, peak, fallback) / np.float32(127), np.float32(1e-20))
+    scales: NDArray[np.float32] = np.maximum(
+        np.where(peak > 0, peak, fallback) / np.float32(127), np.float32(1e-20)
+    )
     return scales

@@ -54,7 +54,8 @@ def greedy_by_size(program: Program) -> Plan:
         placed.append((life, offset))
     offsets = {life.name: at for life, at in placed}
     live = tuple(
-        sum(aligned(item.size) for item in lives if item.first <= i <= item.last) for i in range(len(program.calls))
+        sum(aligned(item.size) for item in lives if item.first <= i <= item.last)
+        for i in range(len(program.calls))
     )
     size = max((at + aligned(life.size) for life, at in placed), default=0)
     return Plan({item.name: offsets[item.name] for item in lives}, size, live)

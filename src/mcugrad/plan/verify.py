@@ -39,7 +39,9 @@ def verify(program: Program, plan: Plan) -> None:
     for buffer in arena:
         offset = plan.offsets[buffer.name]
         if offset < 0 or offset % ALIGNMENT or offset + buffer.size > plan.size:
-            raise PlanError(f"{buffer.name} at {offset} + {buffer.size} is outside {plan.size} bytes or misaligned")
+            raise PlanError(
+                f"{buffer.name} at {offset} + {buffer.size} is outside {plan.size} bytes or misaligned"
+            )
     for index, call in enumerate(program.calls):
         # All of a call's buffers must coexist, so look at each a second time after all have claimed their place.
         names = [n for n in call.buffers if n in number]

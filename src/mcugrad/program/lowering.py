@@ -49,7 +49,9 @@ class Lowering:
             return self._define(t.name, "int8_t", t.shape, space, self._planes(t)[0], "weights")
         if t.value is not None:
             space = Space.STATE if t.trainable else Space.CONST
-            return self._define(t.name, "float", t.shape, space, t.value.astype(np.float32), "bias, real units")
+            return self._define(
+                t.name, "float", t.shape, space, t.value.astype(np.float32), "bias, real units"
+            )
         note = "error" if isinstance(t.quant, ErrorScale) else "activation"
         return self._define(t.name, "int8_t", t.shape, Space.ARENA, None, note)
 
@@ -90,7 +92,9 @@ class Lowering:
         assert isinstance(t.quant, WeightScale), weights
         space = Space.STATE if t.trainable else Space.CONST
         scales = t.quant.scales.astype(np.float32)
-        return self._define(f"{weights}_scale", "float", scales.shape, space, scales, "real units per step, per channel")
+        return self._define(
+            f"{weights}_scale", "float", scales.shape, space, scales, "real units per step, per channel"
+        )
 
     def peak(self, tensor: str) -> str:
         """Buffer of an activation's largest magnitude in this step."""
@@ -109,7 +113,9 @@ class Lowering:
         t = self.graph[weights]
         return {
             "rule": RULES[t.rule],
-            "seed": self.state("seed", "uint32_t", (1,), np.asarray([self._seed], np.uint32), "random numbers"),
+            "seed": self.state(
+                "seed", "uint32_t", (1,), np.asarray([self._seed], np.uint32), "random numbers"
+            ),
             "step": self.step(),
             "tensor": list(self.graph.tensors).index(weights),
             "w": self.data(weights),
@@ -150,14 +156,21 @@ class Lowering:
         return self._define("label", "uint32_t", (1,), Space.ARGUMENT, None, "class of the sample")
 
     def _define(
-        self, name: str, ctype: str, shape: tuple[int, ...], space: Space, value: NDArray[Any] | None, note: str
+        self,
+        name: str,
+        ctype: str,
+        shape: tuple[int, ...],
+        space: Space,
+        value: NDArray[Any] | None,
+        note: str,
     ) -> str:
         if name not in self.buffers:
             self.buffers[name] = Buffer(name, ctype, shape, space, value, note)
         return name
 
     def _planes(self, t: Tensor) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-        assert t.value is not None and isinstance(t.quant, WeightScale)
+        assert t.value is not None
+        assert isinstance(t.quant, WeightScale)
         return RULES[t.rule or "sr8"].encode(t.value, t.quant.scales)
 
     # -- calls -------------------------------------------------------------------------------------------------

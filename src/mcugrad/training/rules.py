@@ -79,7 +79,9 @@ class Rule:
             packed = np.packbits(bits.reshape(out, -1).astype(np.uint8), axis=1, bitorder="little")
             residual[: packed.size] = packed.reshape(-1)
 
-    def step(self, master: NDArray[np.int64], o: int, gradient: NDArray[Any], factor: Any, counter: int) -> bool:
+    def step(
+        self, master: NDArray[np.int64], o: int, gradient: NDArray[Any], factor: Any, counter: int
+    ) -> bool:
         """Subtract factor * gradient from row `o`; whether a weight saturated."""
         d = ar.rescale(-gradient.astype(np.int64), factor)
         spare = 16 - self.residual_bits

@@ -33,10 +33,14 @@ def rates(rate: float, schedule: Schedule | Callable[[float], float], steps: int
     elif schedule == "cosine":
         factor = (1 + np.cos(np.pi * progress)) / 2
     else:
-        raise UsageError(f"unknown schedule {schedule!r}", where="schedule", hint="constant, cosine, or a function")
+        raise UsageError(
+            f"unknown schedule {schedule!r}", where="schedule", hint="constant, cosine, or a function"
+        )
     result = (rate * factor).astype(np.float32)
     if not np.isfinite(rate) or rate < 0 or not np.isfinite(result).all() or (result < 0).any():
         raise UsageError(
-            f"a learning rate of {rate:g} is not usable", where="rate", hint="a finite number above 0, such as 0.01"
+            f"a learning rate of {rate:g} is not usable",
+            where="rate",
+            hint="a finite number above 0, such as 0.01",
         )
     return result
