@@ -9,15 +9,12 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import util
 from pathlib import Path
 
 from mcugrad.errors import FitError, ToolError, UsageError
@@ -26,7 +23,30 @@ from mcugrad.run import device
 from mcugrad.run.device import cache as builds
 from mcugrad.run.device import linker
 from mcugrad.run.device.cache import Defines
+from mcugrad.run.device.compilers import (
+    Compiler,
+    Tool,
+    doctor,
+    find_compiler,
+    firmware_compilers,
+    host_compilers,
+)
 from mcugrad.targets import Target
+
+__all__ = [
+    "DEFAULT_STACK",
+    "STRICT_WARNINGS",
+    "Compiler",
+    "Firmware",
+    "Tool",
+    "build_firmware",
+    "build_shared",
+    "check_warnings",
+    "doctor",
+    "find_compiler",
+    "firmware_compilers",
+    "host_compilers",
+]
 
 STRICT_WARNINGS = (
     "-Wall",
@@ -42,11 +62,6 @@ STRICT_WARNINGS = (
 )
 """The warnings all C of this project is free of, with gcc and clang, on the host and on every core."""
 
-_INSTALL = {
-    "zig": "pip install ziglang",
-    "gcc": "your system's C compiler package, or compiler='zig' (pip install ziglang)",
-    "arm-none-eabi-gcc": "the gcc-arm-none-eabi package, or compiler='zig' (pip install ziglang)",
-}
 _FIRMWARE_FLAGS = (
     "-ffreestanding",
     "-ffunction-sections",
@@ -62,15 +77,6 @@ DEFAULT_STACK = 8192
 
 
 @dataclass(frozen=True)
-class Compiler:
-    """A compiler that was found: the command to start it, and its version as one line."""
-
-    name: str
-    command: tuple[str, ...]
-    version: str
-
-
-@dataclass(frozen=True)
 class Firmware:
     """A linked image: the ELF file, its sizes in bytes, and what it was built for and with."""
 
@@ -79,54 +85,6 @@ class Firmware:
     target: Target
     compiler: str
     opt: str
-
-
-def _zig_command() -> tuple[str, ...] | None:
-    spec = util.find_spec("ziglang")
-    if spec is not None and spec.origin:
-        binary = Path(spec.origin).parent / ("zig.exe" if sys.platform == "win32" else "zig")
-        # `python -m ziglang` starts this same file; starting it directly saves 20 ms per source file.
-        return (str(binary),) if binary.is_file() else (sys.executable, "-m", "ziglang")
-    found = shutil.which("zig")
-    return (found,) if found else None
-
-
-def _command(name: str) -> tuple[str, ...] | None:
-    if name == "zig":
-        return _zig_command()
-    candidates = ("gcc", "cc") if name == "gcc" else (name,)
-    found = next((path for candidate in candidates if (path := shutil.which(candidate))), None)
-    return (found,) if found else None
-
-
-@cache
-def _version(command: tuple[str, ...], question: str) -> str:
-    try:
-        answer = subprocess.run([*command, question], capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ToolError(f"{command[0]} does not start: {error}", hint="reinstall it") from None
-    return answer.stdout.strip().splitlines()[0]
-
-
-def find_compiler(name: str) -> Compiler:
-    """The compiler `zig`, `gcc` (host) or `arm-none-eabi-gcc`. Raises ToolError saying what to install."""
-    if name not in _INSTALL:
-        raise UsageError(f"unknown compiler {name!r}", hint="one of " + ", ".join(_INSTALL))
-    command = _command(name)
-    if command is None:
-        raise ToolError(f"the compiler {name} is not installed", hint=_INSTALL[name])
-    version = _version(command, "version" if name == "zig" else "--version")
-    return Compiler(name, command, version)
-
-
-def host_compilers() -> tuple[str, ...]:
-    """Names of the compilers that can build host libraries here, preferred one first; may be empty."""
-    return tuple(name for name in ("zig", "gcc") if _command(name) is not None)
-
-
-def firmware_compilers() -> tuple[str, ...]:
-    """Names of the compilers that can build firmware here, preferred one first; may be empty."""
-    return tuple(name for name in ("zig", "arm-none-eabi-gcc") if _command(name) is not None)
 
 
 def _environment() -> dict[str, str]:
@@ -372,13 +330,13 @@ def check_warnings(
     """Compiles with `STRICT_WARNINGS` and throws the result away.
 
     Args:
-        sources: C files; with `language="c++"` also headers, which are then read as C++17.
+        sources: C files and headers.
         include_dirs: folders for `#include`.
         compiler: `zig`, `gcc` (without a target) or `arm-none-eabi-gcc` (with one).
         target: None for this computer.
         defines: macro name to value.
         opt: some warnings only appear when optimising.
-        language: `c` (C11) or `c++` (C++17).
+        language: `c` (C11) or `c++` (C++17; headers must be valid there too).
 
     Raises:
         ToolError: with the first warnings as the compiler wrote them.
@@ -393,8 +351,10 @@ def check_warnings(
         job = _firmware_job(found, target, opt, include_dirs, defines)
     arguments = [*job.arguments(), *STRICT_WARNINGS, "-ffreestanding"]
     if language == "c++":
-        arguments = ["-std=c++17" if flag == "-std=c11" else flag for flag in arguments] + ["-x", "c++"]
+        arguments = ["-std=c++17" if flag == "-std=c11" else flag for flag in arguments]
     with tempfile.TemporaryDirectory() as folder:
         for source in sources:
-            command = [*job.driver(language), *arguments, "-c", str(source), "-o", str(Path(folder) / "x.o")]
+            read_as = ["-x", language] if language == "c++" or source.suffix == ".h" else []
+            files = [*read_as, "-c", str(source), "-o", str(Path(folder) / "x.o")]
+            command = [*job.driver(language), *arguments, *files]
             _run(command, doing=f"compiling {source.name} with {compiler} and strict warnings")

@@ -1,0 +1,148 @@
+"""Targets: what is shipped loads and is plausible; what is impossible is refused with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import pytest
+
+from mcugrad import targets
+from mcugrad.errors import UsageError
+from mcugrad.measure.pipelines import PIPELINES
+from mcugrad.targets import EnergyPerCycle, Region
+
+BOARD = """
+core = "cortex-m4f"
+clock_hz = 80_000_000
+[flash]
+address = 0x0800_0000
+bytes = 131_072
+[ram]
+address = 0x2000_0000
+bytes = 65_536
+"""
+
+
+def test_boards_then_cores() -> None:
+    assert targets.names() == (
+        "imxrt1062",
+        "nrf52840",
+        "rp2040",
+        "stm32f746",
+        "stm32l4r5",
+        "stm32u585",
+        "cortex-m0plus",
+        "cortex-m3",
+        "cortex-m33",
+        "cortex-m4f",
+        "cortex-m7",
+    )
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_every_target_is_complete(name: str) -> None:
+    target = targets.load(name)
+    assert target.name == name
+    assert target.core.timing in PIPELINES
+    assert target.title
+    if name in targets.cores():
+        assert target.clock_hz is None
+        assert target.energy is None
+    else:
+        assert target.clock_hz
+        assert target.sources, "a board says where its figures come from"
+
+
+def test_figures_of_the_data_sheets() -> None:
+    nrf = targets.load("nrf52840")
+    assert (nrf.ram.bytes, nrf.flash.bytes, nrf.clock_hz) == (256 * 1024, 1024 * 1024, 64_000_000)
+    assert nrf.core.name == "cortex-m4f"
+    assert nrf.energy is not None
+    assert nrf.energy.picojoules == 155
+    assert "Product Specification" in nrf.energy.source
+    assert targets.load("rp2040").ram.bytes == 264 * 1024
+    assert targets.load("rp2040").energy is None
+
+
+def test_features_match_the_cores() -> None:
+    features = {name: targets.load(name).core for name in targets.cores()}
+    assert {n: (c.has_fpu, c.has_dsp) for n, c in features.items()} == {
+        "cortex-m0plus": (False, False),
+        "cortex-m3": (False, False),
+        "cortex-m33": (True, True),
+        "cortex-m4f": (True, True),
+        "cortex-m7": (True, True),
+    }
+
+
+def test_unknown_target_names_the_known_ones() -> None:
+    with pytest.raises(UsageError) as caught:
+        targets.load("nrf52")
+    assert caught.value.what == "unknown target 'nrf52'"
+    assert all(name in caught.value.hint for name in targets.names())
+
+
+def test_targets_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        targets.load("rp2040").name = "pico"  # type: ignore[misc]
+
+
+def test_impossible_cores_are_refused() -> None:
+    m3 = targets.load("cortex-m3").core
+    with pytest.raises(UsageError, match="armv7-m never has the DSP extension"):
+        replace(m3, has_dsp=True)
+    with pytest.raises(UsageError, match="cannot have an FPU"):
+        replace(m3, has_fpu=True)
+    with pytest.raises(UsageError, match="armv7e-m always has the DSP extension"):
+        replace(targets.load("cortex-m4f").core, has_dsp=False)
+    with pytest.raises(UsageError, match="unknown architecture"):
+        replace(m3, architecture="armv5")
+
+
+def test_impossible_memories_are_refused() -> None:
+    board = targets.load("stm32l4r5")
+    with pytest.raises(UsageError, match="overlap"):
+        replace(board, ram=Region(0x0800_1000, 4096))
+    with pytest.raises(UsageError, match="RAM of 1000 B"):
+        replace(board, ram=Region(0x2000_0000, 1000))
+    with pytest.raises(UsageError, match="inside the core's own registers"):
+        replace(board, ram=Region(0xDFFF_F000, 8192))
+    with pytest.raises(UsageError, match="0 Hz"):
+        replace(board, clock_hz=0)
+
+
+def test_energy_needs_a_source() -> None:
+    with pytest.raises(UsageError, match="not usable"):
+        EnergyPerCycle(100.0, 30.0, "")
+
+
+def test_own_board_file(tmp_path: Path) -> None:
+    path = tmp_path / "myboard.toml"
+    path.write_text(BOARD + '[energy]\npicojoules_per_cycle = 92\nband_percent = 30\nsource = "measured"\n')
+    board = targets.load(str(path))
+    assert (board.name, board.ram.bytes, board.core.name) == ("myboard", 65536, "cortex-m4f")
+    assert board.energy == EnergyPerCycle(92, 30, "measured")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOARD.replace('core = "cortex-m4f"', ""), "lacks the key 'core'"),
+        (BOARD.replace("cortex-m4f", "cortex-m4"), "unknown core 'cortex-m4'"),
+        (BOARD + "colour = 1\n", "not understood"),
+        ("speed = 1\n" + BOARD, "not understood"),
+        (BOARD.replace("65_536", '"64K"'), "not understood"),
+        ("core =", "not valid TOML"),
+    ],
+)
+def test_bad_board_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        targets.load(str(path))
+
+
+def test_missing_board_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        targets.load(str(tmp_path / "none.toml"))

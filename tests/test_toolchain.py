@@ -1,0 +1,261 @@
+"""Toolchain: what is built runs, what was built before is not built again, what is missing is named."""
+
+from __future__ import annotations
+
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mcugrad import targets
+from mcugrad.errors import FitError, ToolError, UsageError
+from mcugrad.measure import size
+from mcugrad.run import device, toolchain
+from mcugrad.run.device import cache, compilers
+from mcugrad.targets import Region
+
+ADD_C = """\
+#include "offset.h"
+int add(int a, int b);
+int add(int a, int b) { return a + b + OFFSET; }
+"""
+
+
+@pytest.fixture
+def add(tmp_path: Path) -> Path:
+    """A folder with one C file and the header it includes."""
+    (tmp_path / "add.c").write_text(ADD_C)
+    (tmp_path / "offset.h").write_text("#define OFFSET 0\n")
+    return tmp_path
+
+
+def call_add(library: Path) -> int:
+    return int(ctypes.CDLL(str(library)).add(20, 22))
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+@pytest.mark.parametrize("native", [True, False])
+def test_host_library_runs(add: Path, compiler: str, native: bool) -> None:
+    assert call_add(toolchain.build_shared([add / "add.c"], compiler=compiler, native=native)) == 42
+
+
+def test_same_inputs_same_file(add: Path) -> None:
+    first = toolchain.build_shared([add / "add.c"])
+    stamp = first.stat().st_mtime_ns
+    again = toolchain.build_shared([add / "add.c"])
+    assert (again, again.stat().st_mtime_ns) == (first, stamp)
+
+
+def test_every_input_counts(add: Path) -> None:
+    source = [add / "add.c"]
+    built = {
+        toolchain.build_shared(source),
+        toolchain.build_shared(source, opt="-O1"),
+        toolchain.build_shared(source, native=False),
+        toolchain.build_shared(source, defines={"X": 1}),
+        toolchain.build_shared(source, defines={"X": None}),
+        toolchain.build_shared(source, flags=["-g"]),
+    }
+    assert len(built) == 6
+
+
+def test_a_changed_header_is_noticed(add: Path) -> None:
+    folder = add / "include"
+    folder.mkdir()
+    (add / "add.c").write_text(ADD_C.replace('"offset.h"', "OFFSET_HEADER"))
+    (folder / "far.h").write_text('#include "near.h"\n')
+    results = []
+    for offset in (1, 2):
+        (folder / "near.h").write_text(f"#define OFFSET {offset}\n")
+        library = toolchain.build_shared([add / "add.c"], [folder], defines={"OFFSET_HEADER": '"far.h"'})
+        results.append(call_add(library))
+    assert results == [43, 44]
+
+
+def test_concurrent_builds_agree(add: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache.root().parent / "zig"))
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(lambda _: toolchain.build_shared([add / "add.c"], compiler="gcc"), range(4)))
+    assert len(paths) == 1
+    assert call_add(paths.pop()) == 42
+    assert not list((tmp_path / "cache").rglob(".new-*")), "private folders are gone"
+
+
+def test_unusable_cache_folder_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    monkeypatch.setattr(cache.sys, "platform", "linux")
+    assert cache.root() == tmp_path / "other" / "mcugrad"
+
+
+def test_failed_build_shows_the_compilers_words(tmp_path: Path) -> None:
+    (tmp_path / "bad.c").write_text("int f(void) { return nothing; }\n")
+    with pytest.raises(
+        ToolError, match=r"compiling bad.c with zig failed:\n.*undeclared identifier 'nothing'"
+    ):
+        toolchain.build_shared([tmp_path / "bad.c"])
+
+
+def test_failed_link_names_the_symbol(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text("void far(void);\nvoid mcg_device_main(void) { far(); }\n")
+    with pytest.raises(ToolError, match=r"linking for cortex-m3 with zig failed:\n.*undefined symbol: far"):
+        toolchain.build_firmware([tmp_path / "main.c"], targets.load("cortex-m3"))
+
+
+def test_missing_source(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="cannot read the source"):
+        toolchain.build_shared([tmp_path / "none.c"])
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("zig", "pip install ziglang"), ("gcc", "C compiler"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")],
+)
+def test_missing_compiler(name: str, advice: str, add: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilers, "_command", lambda _: None)
+    with pytest.raises(ToolError, match=f"the compiler {name} is not installed") as caught:
+        toolchain.find_compiler(name)
+    assert advice in caught.value.hint
+    with pytest.raises(ToolError, match="the compiler gcc is not installed"):
+        toolchain.build_shared([add / "add.c"], compiler="gcc")
+    with pytest.raises(ToolError, match="the compiler zig is not installed"):
+        toolchain.build_firmware([add / "add.c"], targets.load("cortex-m3"))
+    assert toolchain.host_compilers() == toolchain.firmware_compilers() == ()
+
+
+def test_wrong_use(add: Path) -> None:
+    target = targets.load("cortex-m3")
+    with pytest.raises(UsageError, match="'icc' does not build libraries"):
+        toolchain.build_shared([add / "add.c"], compiler="icc")
+    with pytest.raises(UsageError, match="'gcc' does not build firmware"):
+        toolchain.build_firmware([add / "add.c"], target, compiler="gcc")
+    with pytest.raises(UsageError, match="'O3'"):
+        toolchain.build_shared([add / "add.c"], opt="O3")
+    with pytest.raises(UsageError, match="no source"):
+        toolchain.build_shared([])
+    with pytest.raises(UsageError, match="stack of 100 B"):
+        toolchain.build_firmware([add / "add.c"], target, stack_bytes=100)
+
+
+def idle(extra: str, folder: Path) -> list[Path]:
+    (folder / "extra.c").write_text(extra)
+    return [folder / "extra.c", device.source(device.IDLE_MAIN)]
+
+
+def test_sizes_leave_the_harness_out(tmp_path: Path) -> None:
+    sources = idle(
+        "const char table[1000] = {1}; int start = 7; char room[300];\n"
+        "int use(int i) { return table[i] + start + room[i]; }\n",
+        tmp_path,
+    )
+    firmware = toolchain.build_firmware(sources, targets.load("cortex-m4f"), keep=["use"])
+    sizes = firmware.sizes
+    assert (sizes.rodata, sizes.data, sizes.bss) == (1000, 4, 300)
+    assert 10 < sizes.text < 60
+    assert sizes.flash == sizes.text + 1004
+    assert (sizes.vectors, sizes.stack) == (64, toolchain.DEFAULT_STACK)
+    assert sizes.ram_image == 4 + 300 + sizes.harness_ram + sizes.stack
+    by_prefix = size.by_prefix(firmware.elf, ["ta", "use", "st"])
+    assert by_prefix["ta"] == 1000
+    assert by_prefix["st"] == 4
+    assert by_prefix["use"] == sum(s.bytes for s in size.symbols(firmware.elf) if s.name == "use")
+
+
+def test_too_large_for_the_target(tmp_path: Path) -> None:
+    small = replace(
+        targets.load("nrf52840"),
+        ram=Region(0x2000_0000, 16384),
+        flash=Region(0x0000_0000, 8192),
+        name="small",
+    )
+    sources = idle("char room[20000]; char *use(void) { return room; }\n", tmp_path)
+    with pytest.raises(FitError, match=r"needs 27\.5 KiB of RAM, small has 16\.0 KiB \(11\.5 KiB short\)"):
+        toolchain.build_firmware(sources, small, keep=["use"])
+    sources = idle("const char rom[20000] = {1}; const char *use(void) { return rom; }\n", tmp_path)
+    with pytest.raises(FitError, match=r"KiB of flash, small has 8\.0 KiB"):
+        toolchain.build_firmware(sources, small, keep=["use"])
+
+
+def test_wrong_flags_stop_the_build(tmp_path: Path) -> None:
+    m4 = targets.load("cortex-m4f")
+    without_fpu = replace(
+        m4, core=replace(m4.core, zig_target="thumb-freestanding-eabi", zig_cpu="cortex_m4")
+    )
+    with pytest.raises(ToolError, match="the target has an FPU but the compiler was not told"):
+        toolchain.build_firmware(idle("", tmp_path), without_fpu)
+    m33 = targets.load("cortex-m33")
+    without_dsp = replace(m33, core=replace(m33.core, zig_cpu="cortex_m33+fp_armv8d16sp"))
+    with pytest.raises(ToolError, match="the DSP extension of the target and of the compiler differ"):
+        toolchain.build_firmware(idle("", tmp_path), without_dsp)
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+def test_strict_warnings(tmp_path: Path, compiler: str) -> None:
+    (tmp_path / "narrow.c").write_text("signed char f(int a);\nsigned char f(int a) { return a; }\n")
+    with pytest.raises(ToolError, match=r"narrow.c:2:.*conver"):
+        toolchain.check_warnings([tmp_path / "narrow.c"], compiler=compiler)
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+def test_headers_are_read_as_cpp(tmp_path: Path, compiler: str) -> None:
+    (tmp_path / "bad.h").write_text("int f(int class);\n")
+    toolchain.check_warnings([tmp_path / "bad.h"], compiler=compiler)
+    with pytest.raises(ToolError):
+        toolchain.check_warnings([tmp_path / "bad.h"], compiler=compiler, language="c++")
+
+
+@pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m4f"])
+def test_device_code_has_no_warnings(tmp_path: Path, compiler: str, name: str) -> None:
+    (tmp_path / "tiny.h").write_text(
+        "typedef enum { MCG_OK } mcg_status_t;\n"
+        "typedef struct { int w; } tiny_t;\ntypedef struct { int n; } tiny_step_t;\n"
+        "mcg_status_t tiny_init(tiny_t *m);\n"
+        "mcg_status_t tiny_predict(tiny_t *m, const int8_t *x, int8_t *y);\n"
+        "mcg_status_t tiny_train_step(tiny_t *m, const int8_t *x, uint32_t label, tiny_step_t *info);\n"
+    )
+    target = targets.load(name)
+    defines = {
+        "MCG_MODEL": "tiny",
+        "MCG_MODEL_HEADER": '"tiny.h"',
+        "MCG_INPUT_SIZE": 4,
+        "MCG_OUTPUT_SIZE": 2,
+        "MCG_EXPECT_FPU": int(target.core.has_fpu),
+        "MCG_EXPECT_DSP": int(target.core.has_dsp),
+    }
+    files = (device.STARTUP, device.IDLE_MAIN, device.GCC_MEMORY, "mcg_device_harness.c")
+    toolchain.check_warnings(
+        [device.source(name) for name in files], [tmp_path], compiler=compiler, target=target, defines=defines
+    )
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+def test_host_hooks_have_no_warnings(compiler: str) -> None:
+    files = [device.source(device.HOST_COUNTER), device.source(device.HOST_ALIGNMENT)]
+    toolchain.check_warnings(files, compiler=compiler)
+
+
+@pytest.mark.skipif(
+    "arm-none-eabi-gcc" not in toolchain.firmware_compilers(), reason="arm-none-eabi-gcc is not installed"
+)
+@pytest.mark.parametrize("name", targets.cores())
+def test_arm_gcc_builds_for_every_core(tmp_path: Path, name: str) -> None:
+    sources = idle("float use(float a, int n) { return a / (float)n; }\n", tmp_path)
+    firmware = toolchain.build_firmware(
+        sources, targets.load(name), compiler="arm-none-eabi-gcc", keep=["use"]
+    )
+    assert firmware.sizes.text > 0
+
+
+def test_doctor_lists_what_is_missing_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {tool.name: tool for tool in toolchain.doctor()}
+    assert found["unicorn"].found
+    assert found["unicorn"].version
+    monkeypatch.setattr(compilers, "_command", lambda _: None)
+    missing = {tool.name: tool for tool in toolchain.doctor()}["zig"]
+    assert (missing.found, missing.version, missing.install) == (False, "", "pip install ziglang")
+    assert "every core" in missing.unlocks
