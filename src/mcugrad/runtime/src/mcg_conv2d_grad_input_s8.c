@@ -1,14 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-/* Position of the output that an input coordinate reaches through a tap, or -1. */
-static int32_t mcg_conv2d_output(int32_t shifted, int32_t stride, int32_t size)
+/* An input coordinate, padding included, in steps of the stride: at * stride + rest. */
+typedef struct {
+    int32_t at, rest;
+} mcg_position_t;
+
+static inline mcg_position_t mcg_position(int32_t coordinate, int32_t stride)
 {
-    if (shifted < 0 || shifted % stride != 0) {
-        return -1;
+    const mcg_position_t p = {coordinate / stride, coordinate % stride};
+    return p;
+}
+
+/* The position one tap earlier. Cores without a divider divide once per pixel, not once per tap. */
+static inline mcg_position_t mcg_position_before(mcg_position_t p, int32_t dilation, int32_t stride)
+{
+    p.rest -= dilation;
+    while (p.rest < 0) {
+        p.rest += stride;
+        p.at -= 1;
     }
-    shifted /= stride;
-    return shifted < size ? shifted : -1;
+    return p;
+}
+
+/* Whether an output lies at the position. */
+static inline bool mcg_position_hits(mcg_position_t p, int32_t outputs)
+{
+    return p.rest == 0 && p.at >= 0 && p.at < outputs;
 }
 
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w, const int8_t *x,
@@ -18,26 +36,29 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
     for (int32_t iy = 0; iy < g->in_h; iy++) {
+        const mcg_position_t top = mcg_position(iy + g->pad_top, g->stride_h);
         for (int32_t ix = 0; ix < g->in_w; ix++) {
+            const mcg_position_t left = mcg_position(ix + g->pad_left, g->stride_w);
             for (int32_t first = 0; first < g->in_c; first += MCG_BLOCK) {
                 const int32_t count = mcg_min(g->in_c - first, MCG_BLOCK);
+                const int8_t *tap = w + first;
+                mcg_position_t y = top;
                 for (int32_t c = 0; c < count; c++) {
                     acc[c] = 0;
                 }
                 for (int32_t ky = 0; ky < g->k_h; ky++) {
-                    const int32_t oy =
-                        mcg_conv2d_output(iy + g->pad_top - ky * g->dilation_h, g->stride_h, g->out_h);
-                    if (oy < 0) {
-                        continue;
-                    }
-                    for (int32_t kx = 0; kx < g->k_w; kx++) {
-                        const int32_t ox =
-                            mcg_conv2d_output(ix + g->pad_left - kx * g->dilation_w, g->stride_w, g->out_w);
-                        if (ox >= 0) {
-                            mcg_spread_s8(e + (oy * g->out_w + ox) * g->out_c, g->out_c,
-                                          w + (ky * g->k_w + kx) * g->in_c + first, taps, count, acc);
+                    if (mcg_position_hits(y, g->out_h)) {
+                        mcg_position_t column = left;
+                        for (int32_t kx = 0; kx < g->k_w; kx++) {
+                            if (mcg_position_hits(column, g->out_w)) {
+                                mcg_spread_s8(e + (y.at * g->out_w + column.at) * g->out_c, g->out_c,
+                                              tap + kx * g->in_c, taps, count, acc);
+                            }
+                            column = mcg_position_before(column, g->dilation_w, g->stride_w);
                         }
                     }
+                    y = mcg_position_before(y, g->dilation_h, g->stride_h);
+                    tap += g->k_w * g->in_c;
                 }
                 highest = mcg_max(highest, mcg_error_s8(acc, x + first, g->x_zero, scale + first, clip, count,
                                                         e_x + first));

@@ -2,7 +2,8 @@
 #include "mcugrad/mcg_kernels.h"
 
 /* gradient[k] += e * patch[k] */
-static void mcg_conv2d_gather(int32_t *restrict gradient, int32_t e, const int16_t *restrict patch, int32_t taps)
+static void mcg_conv2d_gather(int32_t *restrict gradient, int32_t e, const int16_t *restrict patch,
+                              int32_t taps)
 {
     for (int32_t k = 0; k < taps; k++) {
         gradient[k] += e * patch[k];
@@ -10,7 +11,8 @@ static void mcg_conv2d_gather(int32_t *restrict gradient, int32_t e, const int16
 }
 
 /* The same for four rows at a time, which read each tap once. */
-static void mcg_conv2d_gather4(int32_t *restrict gradient, const int8_t *e, const int16_t *restrict patch, int32_t taps)
+static void mcg_conv2d_gather4(int32_t *restrict gradient, const int8_t *e, const int16_t *restrict patch,
+                               int32_t taps)
 {
     int32_t *restrict g0 = gradient;
     int32_t *restrict g1 = gradient + taps;
@@ -31,7 +33,8 @@ static void mcg_conv2d_gather4(int32_t *restrict gradient, const int8_t *e, cons
 
 void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,
                        const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
-                       int32_t rows, int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient, int16_t *patch)
+                       int32_t rows, int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient,
+                       int16_t *patch)
 {
     const int32_t taps = g->k_h * g->k_w * g->in_c;
     const uint32_t stream = mcg_stream(*seed, *step, tensor);

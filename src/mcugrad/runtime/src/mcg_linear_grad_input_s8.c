@@ -6,16 +6,22 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const int8
 {
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
-    for (int32_t pixel = 0; pixel < g->inputs; pixel += g->in_c) {
-        for (int32_t first = 0; first < g->in_c; first += MCG_BLOCK) {
-            const int32_t count = mcg_min(g->in_c - first, MCG_BLOCK);
-            const int32_t start = pixel + first;
-            for (int32_t c = 0; c < count; c++) {
-                acc[c] = 0;
+    int32_t channel = 0;
+    for (int32_t start = 0; start < g->inputs; start += MCG_BLOCK) {
+        const int32_t count = mcg_min(g->inputs - start, MCG_BLOCK);
+        for (int32_t c = 0; c < count; c++) {
+            acc[c] = 0;
+        }
+        mcg_spread_s8(e, g->out, w + start, g->inputs, count, acc);
+        for (int32_t c = 0; c < count;) {
+            const int32_t part = mcg_min(count - c, g->in_c - channel);
+            highest = mcg_max(highest, mcg_error_s8(acc + c, x + start + c, g->x_zero, scale + channel, clip,
+                                                    part, e_x + start + c));
+            c += part;
+            channel += part;
+            if (channel == g->in_c) {
+                channel = 0;
             }
-            mcg_spread_s8(e, g->out, w + start, g->inputs, count, acc);
-            highest = mcg_max(highest, mcg_error_s8(acc, x + start, g->x_zero, scale + first, clip, count,
-                                                    e_x + start));
         }
     }
     *peak = highest;

@@ -22,8 +22,8 @@ void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, 
             for (int32_t i = 0; i < count; i++) {
                 gradient[i] = error * (x[first + i] - g->x_zero);
             }
-            saturated |= rule->step(row + first, mcg_residual_at(low, first * rule->residual_bits / 8), gradient,
-                                    count, first, factor[o], counter);
+            saturated |= rule->step(row + first, mcg_residual_at(low, first * rule->residual_bits / 8),
+                                    gradient, count, first, factor[o], counter);
         }
         if (saturated) {
             rule->grow(row, low, g->inputs);

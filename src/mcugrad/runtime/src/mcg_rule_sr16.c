@@ -18,7 +18,7 @@ static bool mcg_sr16_step(int8_t *restrict w, uint8_t *restrict residual, const 
     int32_t over = 0;
     (void)first;
     (void)counter;
-    if (factor.pre == 0) { /* nearly always; out of the loop, both loops vectorise */
+    if (factor.pre == 0) { /* nearly always; with the test out of the loop both loops vectorise */
         for (int32_t i = 0; i < count; i++) {
             over |= mcg_sr16_weight(w + i, residual + i, mcg_rescale_core(-gradient[i], factor));
         }

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-static bool mcg_sr8_step(int8_t *w, uint8_t *residual, const int32_t *gradient, int32_t count, int32_t first,
-                         mcg_scale_t factor, uint32_t counter)
+/* One weight: w - d / 65536, rounded at random. */
+static inline int32_t mcg_sr8_weight(int8_t *w, int32_t random, int32_t d)
+{
+    const int32_t v = (*w * 65536 + random + d) >> 16;
+    const int32_t kept = mcg_clamp(v, -127, 127);
+    *w = (int8_t)kept;
+    return v ^ kept;
+}
+
+static bool mcg_sr8_step(int8_t *restrict w, uint8_t *restrict residual, const int32_t *restrict gradient,
+                         int32_t count, int32_t first, mcg_scale_t factor, uint32_t counter)
 {
     int32_t over = 0;
     (void)residual;
@@ -10,13 +19,17 @@ static bool mcg_sr8_step(int8_t *w, uint8_t *residual, const int32_t *gradient, 
         uint16_t random[MCG_BLOCK];
         const int32_t n = mcg_min(count - start, MCG_BLOCK);
         mcg_random_u16(counter + ((uint32_t)(first + start) / 4U) * MCG_COUNTER_STEP, n, random);
-        for (int32_t i = 0; i < n; i++) {
-            const int32_t d = mcg_rescale(-gradient[start + i], factor);
-            const int32_t v = (w[start + i] * 65536 + random[i] + d) >> 16;
-            const int32_t kept = mcg_clamp(v, -127, 127);
-            over |= v ^ kept;
-            w[start + i] = (int8_t)kept;
+        if (factor.pre == 0) { /* nearly always; with the test out of the loop both loops vectorise */
+            for (int32_t i = 0; i < n; i++) {
+                over |= mcg_sr8_weight(w + i, random[i], mcg_rescale_core(-gradient[i], factor));
+            }
+        } else {
+            for (int32_t i = 0; i < n; i++) {
+                over |= mcg_sr8_weight(w + i, random[i], mcg_rescale(-gradient[i], factor));
+            }
         }
+        w += n;
+        gradient += n;
     }
     return over != 0;
 }

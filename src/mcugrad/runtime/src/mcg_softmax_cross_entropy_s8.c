@@ -14,7 +14,10 @@ static float mcg_exp2(float t)
         whole -= 1;
     }
     f = (t - (float)whole) * 0.69314718F;
-    f = 1.0F + f * (1.0F + f * (0.5F + f * (0.16666667F + f * (0.041666668F + f * (0.0083333338F + f * (0.0013888889F + f * 0.00019841270F))))));
+    f = 1.0F +
+        f * (1.0F + f * (0.5F + f * (0.16666667F +
+                                     f * (0.041666668F +
+                                          f * (0.0083333338F + f * (0.0013888889F + f * 0.00019841270F))))));
     return f * mcg_bits_float((uint32_t)(127 + whole) << 23);
 }
 
@@ -25,13 +28,15 @@ static float mcg_log(float v)
     const float m = mcg_bits_float((bits & 0x7fffffU) | 0x3f800000U);
     const float s = (m - 1.0F) / (m + 1.0F);
     const float q = s * s;
-    const float series = 1.0F + q * (0.33333334F + q * (0.2F + q * (0.14285715F + q * (0.11111111F + q * 0.090909094F))));
+    const float series =
+        1.0F + q * (0.33333334F + q * (0.2F + q * (0.14285715F + q * (0.11111111F + q * 0.090909094F))));
     return (float)((int32_t)(bits >> 23) - 127) * 0.69314718F + 2.0F * s * series;
 }
 
 void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
-                                  const float *scale, uint32_t label, const float *w_scale, const int32_t *clip,
-                                  int8_t *e, float *c, float *loss, float *confidence, float *probability)
+                                  const float *scale, uint32_t label, const float *w_scale,
+                                  const int32_t *clip, int8_t *e, float *c, float *loss, float *confidence,
+                                  float *probability)
 {
     const float unit = *scale * 1.4426950F;
     int32_t top = -128;
@@ -59,6 +64,8 @@ void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zer
     }
     *c = highest / 127.0F;
     for (int32_t i = 0; i < classes; i++) {
-        e[i] = highest > 0.0F ? (int8_t)mcg_clamp(mcg_round(probability[i] / highest * 127.0F, 128), -127, 127) : 0;
+        e[i] = highest > 0.0F
+                   ? (int8_t)mcg_clamp(mcg_round(probability[i] / highest * 127.0F, 128), -127, 127)
+                   : 0;
     }
 }

@@ -38,13 +38,16 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
                    const mcg_scale_t *scale, const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch);
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w, const int8_t *x,
                               const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak);
-void mcg_spread_s8(const int8_t *e, int32_t channels, const int8_t *w, int32_t pitch, int32_t count, int32_t *acc);
-int32_t mcg_output_s8(const int32_t *acc, const mcg_scale_t *scale, const int32_t *clip, int32_t zero, int32_t count, int8_t *y);
+void mcg_spread_s8(const int8_t *e, int32_t channels, const int8_t *w, int32_t pitch, int32_t count,
+                   int32_t *acc);
+int32_t mcg_output_s8(const int32_t *acc, const mcg_scale_t *scale, const int32_t *clip, int32_t zero,
+                      int32_t count, int8_t *y);
 int32_t mcg_error_s8(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
                      const int32_t *clip, int32_t count, int8_t *e);
 void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,
                        const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
-                       int32_t rows, int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient, int16_t *patch);
+                       int32_t rows, int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient,
+                       int16_t *patch);
 void mcg_update_row(const mcg_rule_t *rule, const int32_t *gradient, int32_t count, int32_t o,
                     const mcg_scale_t *factor, uint32_t stream, int8_t *w, uint8_t *residual, float *w_scale);
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
@@ -65,12 +68,14 @@ void mcg_prepare_update(int32_t channels, const float *rate, const float *c, con
 void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const float *rate, const float *c,
                      const float *w_scale, float *bias);
 void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
-                                  const float *scale, uint32_t label, const float *w_scale, const int32_t *clip,
-                                  int8_t *e, float *c, float *loss, float *confidence, float *probability);
+                                  const float *scale, uint32_t label, const float *w_scale,
+                                  const int32_t *clip, int8_t *e, float *c, float *loss, float *confidence,
+                                  float *probability);
 void mcg_prepare_clip(const float *bounds, const float *scale, int32_t *clip);
 void mcg_next_step(uint32_t *step);
 void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
-int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x, int32_t channel);
+int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x,
+                             int32_t channel);
 void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const int8_t *x, int8_t *e_x);
 
 extern const mcg_rule_t mcg_rule_sr8;

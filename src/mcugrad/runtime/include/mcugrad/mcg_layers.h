@@ -16,7 +16,8 @@ typedef struct {
     int32_t x_zero, y_zero;
 } mcg_conv2d_t;
 
-/** Geometry of a fully connected layer, weights [out][in]. `in_c`: channels that the input's errors are scaled by. */
+/** Geometry of a fully connected layer, weights [out][in]. `in_c`: channels that the input's errors are
+ * scaled by. */
 typedef struct {
     int32_t inputs, out, in_c;
     int32_t x_zero, y_zero;

@@ -82,7 +82,8 @@ static inline float mcg_bits_float(uint32_t u)
     return pun.f;
 }
 
-/** The factor nearest to f. Zero, negative and denormal f give 0; f of 2^29 or more, infinity and NaN the largest. */
+/** The factor nearest to f. Zero, negative and denormal f give 0; f of 2^29 or more, infinity and NaN the
+ * largest. */
 static inline mcg_scale_t mcg_scale_from_float(float f)
 {
     const uint32_t bits = mcg_float_bits(f);
@@ -115,7 +116,8 @@ static inline mcg_scale_t mcg_scale_from_float(float f)
     return s;
 }
 
-/** f rounded half up and saturated to [-limit, limit]; NaN gives -limit. limit is a power of two, at most 2^30. */
+/** f rounded half up and saturated to [-limit, limit]; NaN gives -limit. limit is a power of two, at most
+ * 2^30. */
 static inline int32_t mcg_round(float f, int32_t limit)
 {
     int32_t i;

@@ -16,11 +16,11 @@
 #ifndef MCG_STATUS_DEFINED
 #define MCG_STATUS_DEFINED
 /** Every status, once: name, value, text. The enum and the texts cannot drift apart. */
-#define MCG_STATUS_LIST(X)                                                \
-    X(MCG_OK, 0, "ok")                                                    \
-    X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")        \
-    X(MCG_ERR_LABEL, -2, "the label is not below the number of classes")  \
-    X(MCG_ERR_STATE, -3, "the model was not initialised")                 \
+#define MCG_STATUS_LIST(X)                                               \
+    X(MCG_OK, 0, "ok")                                                   \
+    X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
+    X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
+    X(MCG_ERR_STATE, -3, "the model was not initialised")                \
     X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")
 #define MCG_STATUS_ENUM(name, value, text) name = (value),
 typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
