@@ -85,9 +85,9 @@ def round_half_up(value: Any, limit: int) -> Ints:
     return np.where(inside <= F32(-limit), -limit, result)
 
 
-def hash32(x: Any) -> NDArray[np.uint32]:
+def hash32(counter: Any) -> NDArray[np.uint32]:
     """32 well-mixed bits of a counter."""
-    x = np.array(x, np.uint32, ndmin=1)
+    x: NDArray[np.uint32] = np.array(counter, np.uint32, ndmin=1)
     x ^= x >> np.uint32(16)
     x *= np.uint32(0x7FEB352D)
     x ^= x >> np.uint32(15)
