@@ -139,6 +139,7 @@ class Conv2dGradInput(BackwardNode):
         peak, scale = error_factors(to, self.e_x)
         to.call(
             CONV2D_GRAD_INPUT_S8,
+            note=f"error of {self.x}",
             g=g,
             e=to.data(self.e),
             w=to.data(self.w),
@@ -176,6 +177,7 @@ class Conv2dUpdate(BackwardNode):
         rows = min(UPDATE_ROWS, g.out_c)
         to.call(
             CONV2D_UPDATE,
+            note=f"weights by {to.graph[self.w].rule}",
             g=g,
             x=to.data(self.x),
             e=to.data(self.e),

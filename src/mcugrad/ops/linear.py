@@ -108,6 +108,7 @@ class LinearGradInput(BackwardNode):
         peak, scale = error_factors(to, self.e_x)
         to.call(
             LINEAR_GRAD_INPUT_S8,
+            note=f"error of {self.x}",
             g=g,
             e=to.data(self.e),
             w=to.data(self.w),
@@ -142,6 +143,7 @@ class LinearUpdate(BackwardNode):
     def lower(self, to: Lowering) -> None:
         to.call(
             LINEAR_UPDATE,
+            note=f"weights by {to.graph[self.w].rule}",
             g=self.forward.struct(to),
             x=to.data(self.x),
             e=to.data(self.e),

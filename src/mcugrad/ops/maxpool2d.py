@@ -92,7 +92,14 @@ class MaxPool2dGradInput(BackwardNode):
 
     def lower(self, to: Lowering) -> None:
         g = self.forward.geometry(to.graph[self.x].shape, to.graph[self.e].shape)
-        to.call(MAXPOOL2D_GRAD_INPUT_S8, g=g, e=to.data(self.e), x=to.data(self.x), e_x=to.data(self.e_x))
+        to.call(
+            MAXPOOL2D_GRAD_INPUT_S8,
+            note=f"error of {self.x}",
+            g=g,
+            e=to.data(self.e),
+            x=to.data(self.x),
+            e_x=to.data(self.e_x),
+        )
 
 
 @dataclass(frozen=True)

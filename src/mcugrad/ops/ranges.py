@@ -32,7 +32,13 @@ class TrackScale(BackwardNode):
         return 0
 
     def lower(self, to: Lowering) -> None:
-        to.call(TRACK_SCALE, levels=127 - to.zero(self.y), peak=to.peak(self.y), scale=to.scale(self.y))
+        to.call(
+            TRACK_SCALE,
+            note="scale for the next step",
+            levels=127 - to.zero(self.y),
+            peak=to.peak(self.y),
+            scale=to.scale(self.y),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +56,7 @@ class NextStep(BackwardNode):
         return 0
 
     def lower(self, to: Lowering) -> None:
-        to.call(NEXT_STEP, step=to.step())
+        to.call(NEXT_STEP, note="count the step", step=to.step())
 
 
 def prepare_clip(bounds: NDArray[Any], scale: NDArray[Any], clip: NDArray[Any]) -> None:
@@ -114,7 +120,7 @@ def clip_of(to: Lowering, tensor: str) -> str:
     real = to.constant(
         f"{quant.owner}_bounds", "float", np.asarray(bounds, np.float32), "activation bounds, real units"
     )
-    to.call(PREPARE_CLIP, bounds=real, scale=to.scale(tensor), clip=clip)
+    to.call(PREPARE_CLIP, note="activation bounds", bounds=real, scale=to.scale(tensor), clip=clip)
     return clip
 
 
@@ -127,7 +133,12 @@ def error_factors(to: Lowering, e_x: str) -> tuple[str, str]:
     channels = to.graph[to.error(e_x).carrier].shape[0]
     scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (channels,), "accumulator to error, per channel")
     to.call(
-        PREPARE_ERROR, channels=channels, range=error_range(to, e_x), w_scale=to.error_scale(e_x), scale=scale
+        PREPARE_ERROR,
+        note="factors",
+        channels=channels,
+        range=error_range(to, e_x),
+        w_scale=to.error_scale(e_x),
+        scale=scale,
     )
     return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps"), scale
 
@@ -141,4 +152,11 @@ def error_range(to: Lowering, e_x: str) -> str:
 
 def lower_track_error(to: Lowering, e: str, e_x: str, peak: str) -> None:
     """Add the call that derives the unit of an error just computed and lets its range follow."""
-    to.call(TRACK_ERROR, peak=peak, c=to.error_unit(e), range=error_range(to, e_x), c_x=to.error_unit(e_x))
+    to.call(
+        TRACK_ERROR,
+        note="unit and range",
+        peak=peak,
+        c=to.error_unit(e),
+        range=error_range(to, e_x),
+        c_x=to.error_unit(e_x),
+    )

@@ -42,6 +42,7 @@ class BiasUpdate(BackwardNode):
         channels = to.graph[self.b].size
         to.call(
             BIAS_UPDATE,
+            note="biases",
             pixels=to.graph[self.e].size // channels,
             channels=channels,
             e=to.data(self.e),
@@ -68,6 +69,7 @@ def lower_update_factor(to: Lowering, name: str, x: str, e: str, w: str) -> str:
     )
     to.call(
         PREPARE_UPDATE,
+        note="factors",
         channels=channels,
         rate=to.rate(),
         c=to.error_unit(e),

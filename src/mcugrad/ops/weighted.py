@@ -52,6 +52,7 @@ class Weighted(Operator):
         bias = to.temporary(f"{self.name}_bias", "int32_t", (channels,), "bias in accumulator units")
         to.call(
             PREPARE_S8,
+            note="factors and biases",
             channels=channels,
             x_scale=to.scale(self.x),
             w_scale=to.weight_scale(self.w),
