@@ -1,0 +1,29 @@
+"""Names that are safe in C."""
+
+from __future__ import annotations
+
+import re
+
+_KEYWORDS = """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char class co_await co_return co_yield
+    compl concept const const_cast consteval constexpr constinit continue decltype default delete do double
+    dynamic_cast else enum explicit export extern false float for friend goto if inline int long mutable namespace
+    new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires
+    restrict return short signed sizeof static static_assert static_cast struct switch template this thread_local
+    throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor xor_eq
+"""
+# <name>.c and <name>.h must not stand in the way of these.
+_FILES = """
+    main assert complex ctype errno fenv float inttypes limits locale math setjmp signal stdalign stdarg stdatomic
+    stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype
+"""
+RESERVED = frozenset((_KEYWORDS + _FILES).split())
+LENGTH = 40
+
+
+def identifier(text: str) -> str:
+    """A lower-case C identifier like `text`, fit for a model and its files."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:LENGTH].rstrip("_")
+    if not name or name[0].isdigit():
+        name = f"model_{name}".rstrip("_")
+    return f"{name}_model" if name in RESERVED or name.startswith("mcg") else name
