@@ -68,7 +68,7 @@ def check(image: Image, core: Core) -> None:
     found = violations(image, core)
     if found:
         raise ToolError(
-            f"{len(found)} instructions in the firmware do not exist on {core.name}:\n    "
+            f"{core.name} lacks {len(found)} of the firmware's instructions:\n    "
             + "\n    ".join(found[:8]),
             where=str(image.path),
             hint="check compiler flags, and assembler sources that are not meant for this core",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The four functions that gcc may call in any freestanding program; zig brings its own. */
+/* What gcc and its library may refer to in any freestanding program; zig brings its own. */
 #include <stddef.h>
 
 /* Otherwise gcc finds the loop in memcpy and replaces it by a call of memcpy. */
@@ -11,6 +11,8 @@ void *memcpy(void *restrict to, const void *restrict from, size_t count);
 void *memmove(void *to, const void *from, size_t count);
 void *memset(void *to, int value, size_t count);
 int memcmp(const void *a, const void *b, size_t count);
+void __aeabi_unwind_cpp_pr0(void);
+void __aeabi_unwind_cpp_pr1(void);
 
 void *memcpy(void *restrict to, const void *restrict from, size_t count)
 {
@@ -59,3 +61,8 @@ int memcmp(const void *a, const void *b, size_t count)
     }
     return 0;
 }
+
+/* Unwind tables inside libgcc refer to these; without them the whole C++ unwinder would be linked. */
+void __aeabi_unwind_cpp_pr0(void) {}
+
+void __aeabi_unwind_cpp_pr1(void) {}
