@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcugrad.graph.graph import Graph
-from mcugrad.graph.node import Node
+from mcugrad.graph.node import Node, Operator
 from mcugrad.graph.tensor import ErrorScale, Tensor
+
+FLAT = ""
+"""The carrier of an error that has one scale for all channels."""
 
 
 class GradientBuilder:
@@ -20,13 +23,15 @@ class GradientBuilder:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes: list[Node] = []
+        self._parts: dict[str, list[str]] = {}
+        self._uses = {t: sum(n.inputs.count(t) for n in graph.nodes) for t in graph.tensors}
 
     def add(self, node: Node) -> None:
         """Append a backward node."""
         self.nodes.append(node)
 
     def error_of(self, tensor: str, like: str = "") -> str | None:
-        """Define the error tensor of an activation.
+        """Define the error of an activation as one consumer sees it.
 
         Args:
             tensor: the activation.
@@ -35,10 +40,48 @@ class GradientBuilder:
         Returns:
             Name of the error tensor; None where no layer with weights precedes, so that no error is needed.
         """
+        parts = self._parts.setdefault(tensor, [])
+        name = f"{tensor}_e" if self._uses[tensor] <= 1 else f"{tensor}_e{len(parts) + 1}"
+        if self._define(tensor, name, like) is None:
+            return None
+        parts.append(name)
+        return name
+
+    def parts(self, tensor: str) -> list[str]:
+        """Errors of an activation defined so far, one per consumer."""
+        return self._parts.get(tensor, [])
+
+    def sum_of(self, tensor: str, count: int) -> str:
+        """Define the sum of the first `count` errors of an activation; the sum of all of them is its error."""
+        last = count == len(self.parts(tensor))
+        name = self._define(tensor, f"{tensor}_e" if last else f"{tensor}_e_sum{count}", "")
+        assert name is not None
+        return name
+
+    def carrier(self, tensor: str) -> str | None:
+        """The weight tensor whose channel scales an error of `tensor` carries.
+
+        It is that of the first layer with weights on the way back, past operators that keep channels apart. FLAT
+        where channels are mixed on the way, None where there is no such layer.
+        """
+        node = self.graph.producer(tensor)
+        if node is None:
+            return None
+        weights = getattr(node, "w", None)
+        if isinstance(weights, str):
+            return weights
+        assert isinstance(node, Operator)
+        found = next((c for t in node.inputs if (c := self.carrier(t)) is not None), None)
+        return found if found is None or node.keeps_channels else FLAT
+
+    def finish(self) -> Graph:
+        """The graph with the backward nodes appended."""
+        return replace(self.graph, nodes=(*self.graph.nodes, *self.nodes))
+
+    def _define(self, tensor: str, name: str, like: str) -> str | None:
         carrier = self.carrier(tensor)
         if carrier is None:
             return None
-        name = f"{tensor}_e"
         owner = name
         if like:
             quant = self.graph[like].quant
@@ -47,16 +90,3 @@ class GradientBuilder:
         error = Tensor(name=name, shape=self.graph[tensor].shape, quant=ErrorScale(carrier, owner))
         self.graph = self.graph.with_tensors(error)
         return name
-
-    def carrier(self, tensor: str) -> str | None:
-        """The weight tensor of the layer that an error of `tensor` goes back to, through pooling and flattening."""
-        while (node := self.graph.producer(tensor)) is not None:
-            weights = getattr(node, "w", None)
-            if isinstance(weights, str):
-                return weights
-            tensor = node.inputs[0]
-        return None
-
-    def finish(self) -> Graph:
-        """The graph with the backward nodes appended."""
-        return replace(self.graph, nodes=(*self.graph.nodes, *self.nodes))

@@ -60,7 +60,6 @@ class Node(ABC):
 class ForwardNode(Node):
     """An operator of the network as the user drew it."""
 
-    x: str
     y: str
 
     OUTPUTS = ("y",)
@@ -77,6 +76,11 @@ class ForwardNode(Node):
 @dataclass(frozen=True, kw_only=True)
 class Operator(ForwardNode):
     """A forward operator that the device can execute."""
+
+    passes_scale: ClassVar[bool]
+    """Whether `y` has the scale of the first input, because values only move."""
+    keeps_channels: ClassVar[bool]
+    """Whether channel i of `y` depends on channel i of the inputs alone, or on weights of its own."""
 
     @abstractmethod
     def gradient(self, to: GradientBuilder, e: str) -> None:

@@ -16,6 +16,7 @@ from mcugrad.graph import ForwardNode, Shape
 class BatchNorm(ForwardNode):
     """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, per channel (last axis), inference form."""
 
+    x: str
     gamma: str
     beta: str
     mean: str

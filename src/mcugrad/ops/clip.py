@@ -20,6 +20,7 @@ class Clip(ForwardNode):
         high: 6 for ReLU6, None for no bound.
     """
 
+    x: str
     low: float | None
     high: float | None
 

@@ -17,7 +17,11 @@ from mcugrad.program.lowering import Lowering
 class Flatten(Operator):
     """The same bytes under another shape."""
 
+    x: str
+
     INPUTS = ("x",)
+    passes_scale = True
+    keeps_channels = True
 
     def shape(self, *inputs: Shape) -> Shape:
         return (prod(inputs[0]),)

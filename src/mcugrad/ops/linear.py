@@ -76,10 +76,11 @@ class Linear(Weighted):
             peak=to.peak(self.y),
         )
 
-    def struct(self, to: Lowering) -> LinearStruct:
-        """Constants of the layer as C sees them."""
+    def struct(self, to: Lowering, e_x: str = "") -> LinearStruct:
+        """Constants of the layer as C sees them; `e_x` is the error of its input where that is wanted."""
         out, inputs = to.graph[self.w].shape
-        return LinearStruct(inputs, out, _error_channels(to, self.x), to.zero(self.x), to.zero(self.y))
+        channels = to.error_channels(e_x) if e_x else inputs
+        return LinearStruct(inputs, out, channels, to.zero(self.x), to.zero(self.y))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class LinearGradInput(BackwardNode):
         return graph[self.w].size
 
     def lower(self, to: Lowering) -> None:
-        g = self.forward.struct(to)
+        g = self.forward.struct(to, self.e_x)
         to.bound_terms(g.out, 127 * 127)
         peak, scale = error_factors(to, self.e_x)
         to.call(
@@ -165,12 +166,6 @@ class LinearStruct(Struct):
     @classmethod
     def ctype(cls) -> str:
         return "mcg_linear_t"
-
-
-def _error_channels(to: Lowering, x: str) -> int:
-    """Channels that the input's errors are scaled by: those of the map that it was before flattening."""
-    error = f"{x}_e"
-    return to.graph[to.error(error).carrier].shape[0] if error in to.graph.tensors else to.graph[x].size
 
 
 def linear_s8(

@@ -27,12 +27,15 @@ class MaxPool2d(Operator):
         dilation: (vertical, horizontal).
     """
 
+    x: str
     kernel: Pair
     stride: Pair = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
 
     INPUTS = ("x",)
+    passes_scale = True
+    keeps_channels = True
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs

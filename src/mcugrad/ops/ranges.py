@@ -130,7 +130,7 @@ def error_factors(to: Lowering, e_x: str) -> tuple[str, str]:
     Returns:
         Names of the buffers of its peak and of its factors, one per channel of the layer that it goes back to.
     """
-    channels = to.graph[to.error(e_x).carrier].shape[0]
+    channels = to.error_channels(e_x)
     scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (channels,), "accumulator to error, per channel")
     to.call(
         PREPARE_ERROR,
@@ -143,11 +143,10 @@ def error_factors(to: Lowering, e_x: str) -> tuple[str, str]:
     return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps"), scale
 
 
-def error_range(to: Lowering, e_x: str) -> str:
+def error_range(to: Lowering, e_x: str, initial: float = 1.0) -> str:
     """Buffer of an error's delayed range; it starts low, since it grows at once but shrinks slowly."""
-    return to.state(
-        f"{e_x}_range", "float", (1,), np.asarray([1.0], np.float32), "range of the error, relative"
-    )
+    value = np.asarray([initial], np.float32)
+    return to.state(f"{e_x}_range", "float", (1,), value, "range of the error, relative")
 
 
 def lower_track_error(to: Lowering, e: str, e_x: str, peak: str) -> None:

@@ -39,7 +39,7 @@ class SoftmaxCrossEntropy(BackwardNode):
             SOFTMAX_CROSS_ENTROPY_S8,
             note=f"softmax cross-entropy  {classes} classes",
             classes=classes,
-            channels=to.graph[to.error(self.e).carrier].shape[0],
+            channels=to.error_channels(self.e),
             zero=to.zero(self.logits),
             logits=to.data(self.logits),
             scale=to.scale(self.logits),

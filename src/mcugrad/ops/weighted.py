@@ -9,35 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
-from mcugrad.graph import Operator
+from mcugrad.ops.activated import Activated
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weighted(Operator):
+class Weighted(Activated):
     """A layer y = clip(w x + b, low, high).
 
     Attributes:
         w: weights, output channel first.
         b: bias, one per output channel.
-        low: lower bound of the fused activation function (0 for ReLU), or None.
-        high: upper bound (6 for ReLU6), or None.
     """
 
+    x: str
     w: str
     b: str
-    low: float | None = None
-    high: float | None = None
 
     INPUTS = ("x", "w", "b")
-
-    def activate(self, y: NDArray[Any]) -> NDArray[Any]:
-        """The fused activation function in float32."""
-        if self.low is None and self.high is None:
-            return y
-        result: NDArray[Any] = np.clip(y, self.low, self.high)
-        return result
 
     def lower_factors(self, to: Lowering) -> tuple[str, str]:
         """Add the call that derives factors and biases; constants fold away later.
@@ -62,18 +52,6 @@ class Weighted(Operator):
             bias_acc=bias,
         )
         return scale, bias
-
-    def activation_text(self) -> str:
-        """The activation function in a word, with a leading space; empty if there is none."""
-        match (self.low, self.high):
-            case (None, None):
-                return ""
-            case (0.0, None):
-                return " relu"
-            case (0.0, 6.0):
-                return " relu6"
-            case (low, high):
-                return f" clip[{'' if low is None else f'{low:g}'},{'' if high is None else f'{high:g}'}]"
 
 
 def prepare_s8(

@@ -2,13 +2,15 @@
 
 1. The loss turns logits and label into the output error.
 2. Layer by layer, last first, each operator's gradient rule adds what carries the error back and what updates.
-3. Scales of tracked activations follow at the end of the step, when nothing reads them any more.
+3. Where several consumers send errors to one activation, they are added two by two, in the order of 2.
+4. Scales of tracked activations follow at the end of the step, when nothing reads them any more.
 """
 
 from __future__ import annotations
 
 from mcugrad.graph import Graph, Operator
 from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.errors import ErrorSum
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
 
@@ -23,11 +25,24 @@ def backward(graph: Graph) -> Graph:
     to.add(SoftmaxCrossEntropy(name="loss", logits=graph.output, e=error))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
-        error = f"{node.y}_e"
-        if error in to.graph.tensors:
+        error = total_error(to, node.y)
+        if error is not None:
             node.gradient(to, error)
     for name, tensor in graph.tensors.items():
         if tensor.tracked:
             to.add(TrackScale(name=f"{name}_track", y=name))
     to.add(NextStep(name="next_step"))
     return to.finish()
+
+
+def total_error(to: GradientBuilder, tensor: str) -> str | None:
+    """The error of an activation from all its consumers; None if none sent any."""
+    parts = to.parts(tensor)
+    if not parts:
+        return None
+    total = parts[0]
+    for count, part in enumerate(parts[1:], 2):
+        merged = to.sum_of(tensor, count)
+        to.add(ErrorSum(name=f"{merged}_sum", a=total, b=part, e=merged))
+        total = merged
+    return total

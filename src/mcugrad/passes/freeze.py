@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from mcugrad.errors import UsageError
-from mcugrad.graph import ActivationScale, Graph
+from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.quantize import symmetric
 from mcugrad.training.rules import Rule
@@ -73,15 +72,15 @@ def select(layers: Sequence[Weighted], train: Train) -> Sequence[Weighted]:
 def _track(graph: Graph, trained: set[str]) -> Graph:
     moving: set[str] = set()
     for node in graph.nodes:
-        y = node.outputs[0]
-        if node.name in trained or moving.intersection(node.inputs):
-            moving.add(y)
-            if isinstance(node, Weighted):
-                quant = graph[y].quant
-                assert isinstance(quant, ActivationScale)
-                graph = graph.changed(y, quant=symmetric(quant), tracked=True)
-            else:
-                quant = graph[node.inputs[0]].quant
-                assert isinstance(quant, ActivationScale)
-                graph = graph.changed(y, quant=replace(quant))
+        assert isinstance(node, Operator)
+        y = node.y
+        if node.name not in trained and not moving.intersection(node.inputs):
+            continue
+        moving.add(y)
+        quant = graph[node.inputs[0] if node.passes_scale else y].quant
+        assert isinstance(quant, ActivationScale)
+        if node.passes_scale:
+            graph = graph.changed(y, quant=quant)
+        else:
+            graph = graph.changed(y, quant=symmetric(quant), tracked=True)
     return graph

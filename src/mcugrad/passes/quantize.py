@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import DataError, ModelError, UsageError
-from mcugrad.graph import ActivationScale, ForwardNode, Graph, WeightScale
+from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, WeightScale
+from mcugrad.ops.activated import Activated
 from mcugrad.ops.weighted import Weighted
 
 BATCH = 64
@@ -108,16 +109,23 @@ def quantize(graph: Graph, samples: NDArray[Any], calibration: Calibration) -> G
     ranges = activation_ranges(graph, real, calibration)
     graph = graph.changed(graph.input, quant=affine(graph.input, *ranges[graph.input]))
     for node in graph.nodes:
-        assert isinstance(node, ForwardNode)
+        assert isinstance(node, Operator)
+        if node.passes_scale:
+            graph = graph.changed(node.y, quant=graph[node.inputs[0]].quant)
+        else:
+            graph = graph.changed(node.y, quant=_own_scale(node, *ranges[node.y]))
         if isinstance(node, Weighted):
-            quant = affine(node.y, *ranges[node.y])
             weights = graph[node.w].value
             assert weights is not None
-            graph = graph.changed(node.y, quant=replace(quant, low=node.low, high=node.high))
             graph = graph.changed(node.w, quant=WeightScale(channel_scales(weights)))
-        else:
-            graph = graph.changed(node.y, quant=graph[node.x].quant)
     return graph
+
+
+def _own_scale(node: Operator, low: float, high: float) -> ActivationScale:
+    quant = affine(node.y, low, high)
+    if isinstance(node, Activated):
+        quant = replace(quant, low=node.low, high=node.high)
+    return quant
 
 
 def activation_ranges(

@@ -104,9 +104,18 @@ class Lowering:
         """Buffer of an error's unit c: one float."""
         return self.temporary(f"{self.error(error).owner}_c", "float", (1,), "unit of the error")
 
+    def error_channels(self, error: str) -> int:
+        """Channels that an error is scaled by: innermost, repeating."""
+        carrier = self.error(error).carrier
+        return self.graph[carrier].shape[0] if carrier else self.graph[error].channels
+
     def error_scale(self, error: str) -> str:
-        """Buffer of the weight scales that an error carries."""
-        return self.weight_scale(self.error(error).carrier)
+        """Buffer of the weight scales that an error carries; ones if it carries none."""
+        carrier = self.error(error).carrier
+        if carrier:
+            return self.weight_scale(carrier)
+        channels = self.error_channels(error)
+        return self.constant(f"ones{channels}", "float", np.ones(channels, np.float32), "no scale")
 
     def update_arguments(self, weights: str) -> dict[str, Any]:
         """Arguments that every weight update takes: rule, random numbers, planes, scales."""

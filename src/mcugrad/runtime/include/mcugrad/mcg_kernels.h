@@ -22,6 +22,12 @@
 #define MCG_ERROR_DECAY 0.0078125F
 #define MCG_SCALE_DECAY 0.0009765625F
 
+/** Smallest range of a sum of errors; below it, its factors would leave their format. */
+#define MCG_LEAST_RANGE 2.0F
+
+/** Factors of a sum of activations saturate here. */
+#define MCG_FACTOR_LIMIT ((int32_t)1 << 20)
+
 /** A clip bound that never clips: no accumulator reaches it. */
 #define MCG_UNBOUNDED ((int32_t)1 << 30)
 
@@ -77,6 +83,19 @@ void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
 int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x,
                              int32_t channel);
 void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const int8_t *x, int8_t *e_x);
+
+void mcg_prepare_error_sum(const float *a_c, const float *b_c, float *range, int32_t *factor, float *unit);
+void mcg_add_errors_s8(int32_t count, const int8_t *a, const int8_t *b, const int32_t *factor, int8_t *e,
+                       int32_t *peak);
+void mcg_prepare_error_ratio(int32_t channels, const float *range, const float *e_scale,
+                             const float *e_x_scale, mcg_scale_t *scale);
+void mcg_rescale_error_s8(int32_t count, int32_t channels, int32_t x_zero, int32_t sign, const int8_t *e,
+                          const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                          int32_t *peak);
+void mcg_prepare_add(int32_t sign, const float *a_scale, const float *b_scale, const float *y_scale,
+                     int32_t *factor);
+void mcg_add_s8(int32_t count, int32_t a_zero, int32_t b_zero, int32_t y_zero, const int8_t *a,
+                const int8_t *b, const int32_t *factor, const int32_t *clip, int8_t *y, int32_t *peak);
 
 extern const mcg_rule_t mcg_rule_sr8;
 extern const mcg_rule_t mcg_rule_sr16;
