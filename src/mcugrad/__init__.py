@@ -8,6 +8,9 @@
 >>> trainer.export("firmware/keyword")
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mcugrad._version import __version__
 from mcugrad.errors import (
     DataError,
@@ -19,8 +22,10 @@ from mcugrad.errors import (
     ToolError,
     UsageError,
 )
-from mcugrad.model import Model, load
-from mcugrad.trainer import Epoch, Trainer, Verification, compile  # noqa: A004
+
+if TYPE_CHECKING:
+    from mcugrad.model import Model, load
+    from mcugrad.trainer import Epoch, Trainer, Verification, compile  # noqa: A004
 
 __all__ = [
     "DataError",
@@ -39,3 +44,26 @@ __all__ = [
     "compile",
     "load",
 ]
+
+# Imported when first asked for: reading ONNX takes a second to import, and `mcugrad --help` needs none of it.
+_LATER = {
+    "Model": "mcugrad.model",
+    "load": "mcugrad.model",
+    "Epoch": "mcugrad.trainer",
+    "Trainer": "mcugrad.trainer",
+    "Verification": "mcugrad.trainer",
+    "compile": "mcugrad.trainer",
+}
+
+if not TYPE_CHECKING:  # with it, type checkers would accept every name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_LATER[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

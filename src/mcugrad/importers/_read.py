@@ -75,8 +75,14 @@ def read(source: str | Path | bytes) -> Source:
     proto = _parse(data, label)
     notes: list[str] = []
     _load_external(proto, label, folder)
-    proto = _modernize(proto, label, notes)
+    version = _version(proto, label)
+    for value in proto.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()  # some exporters leave it out, and it is not used
     guarded(label, "is not valid ONNX", lambda: onnx.checker.check_model(proto))
+    if version < OLDEST:
+        proto = _converted(proto, label, version)
+        notes.append(f"converted from operator set {version} to {OLDEST}")
     shape, batch = _fix_input(proto, label, notes)
     dropped = sum(node.op_type == "Dropout" for node in proto.graph.node)
     if dropped:
@@ -94,12 +100,16 @@ def guarded(label: str, what: str, action: Callable[[], T]) -> T:
     except McugradError:
         raise
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise ModelError(
-            f"the model {what}: {lines[0][:200]}",
+            f"the model {what}: {_first_line(error)}",
             where=label,
             hint="export it again, or run onnx.checker on it",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line[:200] for line in lines if line), type(error).__name__)
 
 
 def _load(source: str | Path | bytes) -> tuple[str, bytes, Path | None]:
@@ -168,7 +178,8 @@ def _load_external(proto: onnx.ModelProto, label: str, folder: Path | None) -> N
     )
 
 
-def _modernize(proto: onnx.ModelProto, label: str, notes: list[str]) -> onnx.ModelProto:
+def _version(proto: onnx.ModelProto, label: str) -> int:
+    """Operator set that the model is written in."""
     versions = [o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")]
     if not versions:
         raise ModelError(
@@ -183,18 +194,19 @@ def _modernize(proto: onnx.ModelProto, label: str, notes: list[str]) -> onnx.Mod
             where=label,
             hint="pip install -U onnx, or export with opset_version=18",
         )
-    if version >= OLDEST:
-        return proto
+    return int(version)
+
+
+def _converted(proto: onnx.ModelProto, label: str, version: int) -> onnx.ModelProto:
+    """The model in operator set 13."""
     try:
-        converted = version_converter.convert_version(proto, OLDEST)
+        return version_converter.convert_version(proto, OLDEST)
     except Exception as error:
         raise ModelError(
-            f"operator set {version} cannot be converted to {OLDEST}: {str(error).splitlines()[0][:200]}",
+            f"operator set {version} cannot be converted to {OLDEST}: {_first_line(error)}",
             where=label,
             hint=f"export again with opset_version={OLDEST} or later",
         ) from error
-    notes.append(f"converted from operator set {version} to {OLDEST}")
-    return converted
 
 
 def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tuple[int, ...], int | None]:
@@ -208,10 +220,9 @@ def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tu
         )
     # Old files repeat every weight among the inputs.
     weights = {t.name for t in graph.initializer}
-    inputs = [v for v in graph.input if v.name not in weights]
-    del graph.input[:]
-    graph.input.extend(inputs)
-    for kind, values in (("input", inputs), ("output", graph.output)):
+    for value in [v for v in graph.input if v.name in weights]:
+        graph.input.remove(value)
+    for kind, values in (("input", graph.input), ("output", graph.output)):
         if len(values) != 1:
             names = ", ".join(v.name for v in values) or "none"
             raise ModelError(
@@ -219,7 +230,7 @@ def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tu
                 where=label,
                 hint="export the part from samples to class scores alone, for example with onnx.utils.extract_model",
             )
-    value = inputs[0]
+    value = graph.input[0]
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or tensor.elem_type not in FLOATS:
         kind = (

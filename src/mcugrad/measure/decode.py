@@ -41,6 +41,7 @@ class Instruction:
         multiple: moves a list or a pair: LDM, PUSH, LDRD, VLDM.
         reads, writes: core registers and single float registers (`d1` is `s2` and `s3`).
         base: those of `reads` that form a memory address.
+        updated: those of `base` that a load or store also moves on.
         accumulator: those of `reads` that a multiply adds to.
         jumps: may change the program counter.
         loop: jumps to this address, when that is written in the instruction.
@@ -55,6 +56,7 @@ class Instruction:
     reads: frozenset[str]
     writes: frozenset[str]
     base: frozenset[str]
+    updated: frozenset[str]
     accumulator: frozenset[str]
     jumps: bool
     loop: int | None
@@ -149,6 +151,7 @@ def _instruction(decoder: Any, insn: Any) -> Instruction:
         reads=_single(read),
         writes=_single(written),
         base=_single(base),
+        updated=_single(base) if insn.writeback or "sp" in base & written else frozenset(),
         accumulator=_single(accumulators),
         jumps=kind is Kind.BRANCH or "pc" in written,
         loop=loop,

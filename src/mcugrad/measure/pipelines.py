@@ -100,7 +100,7 @@ class DualIssue:
         loops = bool(instructions) and instructions[-1].loop == instructions[0].address
         if not loops:
             return self._flow(instructions, 1)
-        return (self._flow(instructions, 4) - self._flow(instructions, 2)) / 2
+        return (self._flow(instructions, 8) - self._flow(instructions, 4)) / 4
 
     def _flow(self, instructions: Sequence[Instruction], times: int) -> int:
         ready: dict[str, int] = defaultdict(int)  # cycle in which a register can be read
@@ -121,7 +121,7 @@ class DualIssue:
             delay = self.load_use + now.words - 1 if now.kind is Kind.LOAD else self.latency.get(now.kind, 1)
             for register in now.writes:
                 # An updated address is ready at once; what was loaded through it is not.
-                ready[register] = start + (1 if register in now.base and now.words else delay)
+                ready[register] = start + (1 if register in now.updated else delay)
                 sums[register] = ready[register]
             if now.accumulator:
                 for register in now.writes:
@@ -168,7 +168,7 @@ PIPELINES: dict[str, Pipeline] = {
     ),
     "m7": DualIssue(
         "no public table; in-order dual issue as in Arm DDI0489, Cortex-M7 TRM",
-        band_percent=15,
+        band_percent=20,
         refill=1,
         latency={
             Kind.MUL: 2,

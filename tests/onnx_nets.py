@@ -1,0 +1,194 @@
+"""Small ONNX models for tests: hand-made ones, random ones, and what onnxruntime says about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from mcugrad.graph import Graph
+from mcugrad.passes.quantize import run_float
+
+Array = NDArray[Any]
+
+
+class Net:
+    """A chain of nodes from one input; weights are drawn from a seeded generator."""
+
+    def __init__(self, *shape: int | str, seed: int = 0, kind: int = TensorProto.FLOAT) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.inputs = [helper.make_tensor_value_info("x", kind, shape)]
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self.top = "x"
+        self.kind = kind
+
+    def op(self, kind: str, *constants: Any, side: int = 0, name: str | None = None, **attributes: Any) -> Net:
+        """Append a node; None leaves an optional input out."""
+        name = name or f"{kind.lower()}_{len(self.nodes)}"
+        inputs = ["" if c is None else self.const(f"{name}.{i}", c) for i, c in enumerate(constants)]
+        inputs.insert(side, self.top)
+        self.nodes.append(helper.make_node(kind, inputs, [f"{name}.out"], name=name, **attributes))
+        self.top = f"{name}.out"
+        return self
+
+    def const(self, name: str, value: Any) -> str:
+        """Add an initializer; its name."""
+        array = np.asarray(value)
+        if array.dtype.kind == "f":
+            array = array.astype(helper.tensor_dtype_to_np_dtype(self.kind))
+        self.weights.append(numpy_helper.from_array(array, name))
+        return name
+
+    def normal(self, *shape: int) -> Array:
+        """Random weights of a size that keeps activations near 1."""
+        fan = max(1, int(np.prod(shape[1:])))
+        return (self.rng.normal(size=shape) / np.sqrt(fan)).astype(np.float32)
+
+    def conv(self, channels: int, out: int, kernel: tuple[int, ...] = (3, 3), bias: bool = True, **attributes: Any) -> Net:
+        constants = [self.normal(out, channels, *kernel)] + ([self.normal(out)] if bias else [])
+        return self.op("Conv", *constants, **attributes)
+
+    def fc(self, inputs: int, out: int) -> Net:
+        return self.op("Gemm", self.normal(out, inputs), self.normal(out), transB=1)
+
+    def norm(self, channels: int, positive: bool = False) -> Net:
+        gamma = self.rng.normal(size=channels) + 0.5
+        return self.op(
+            "BatchNormalization",
+            np.abs(gamma) if positive else gamma,
+            self.rng.normal(size=channels),
+            self.rng.normal(size=channels),
+            self.rng.uniform(0.1, 2, size=channels),
+            epsilon=1e-3,
+        )
+
+    def model(self, opset: int = 17, outputs: list[str] | None = None, **options: Any) -> onnx.ModelProto:
+        found = [helper.make_tensor_value_info(o, self.kind, None) for o in outputs or [self.top]]
+        graph = helper.make_graph(self.nodes, "net", self.inputs, found, self.weights)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, **options)
+
+    def bytes(self, opset: int = 17, **options: Any) -> bytes:
+        return self.model(opset, **options).SerializeToString()
+
+
+def runtime(model: bytes, x: Array) -> Array:
+    """What onnxruntime computes, one sample at a time, (n, classes)."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options)
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: sample[None]})[0] for sample in x])
+
+
+def ours(graph: Graph, x: Array) -> Array:
+    """What a float graph computes for samples in ONNX order."""
+    x = np.asarray(x, np.float32)
+    return run_float(graph, x.transpose(0, 2, 3, 1) if x.ndim == 4 else x)[graph.output]
+
+
+def assert_close(actual: Array, expected: Array) -> None:
+    """Equal to 1e-4 of the largest value."""
+    assert actual.shape == expected.shape
+    assert np.abs(actual - expected).max() <= 1e-4 * max(1.0, float(np.abs(expected).max()))
+
+
+@st.composite
+def networks(draw: st.DrawFn, *, foldable: bool = True) -> tuple[Net, tuple[int, ...]]:
+    """A random chain that ends in a fully connected layer, and the shape of a sample."""
+    seed = draw(st.integers(0, 1 << 16))
+    shape = (draw(st.integers(1, 3)), draw(st.integers(3, 12)), draw(st.integers(3, 12)))
+    net = Net("batch", *shape, seed=seed)
+    for _ in range(draw(st.integers(0, 3))):
+        shape = _block(draw, net, shape)
+    if draw(st.booleans()):
+        net.op("Flatten")
+    else:
+        net.op("Reshape", np.asarray([0, -1] if draw(st.booleans()) else [-1, int(np.prod(shape))], np.int64))
+    size = int(np.prod(shape))
+    for _ in range(draw(st.integers(1, 2))):
+        out = draw(st.integers(1, 9))
+        match draw(st.sampled_from(("gemm", "gemm_t", "matmul"))):
+            case "gemm":
+                net.op("Gemm", net.normal(size, out), net.normal(1, out), alpha=0.5, beta=2.0)
+            case "gemm_t":
+                net.fc(size, out)
+            case "matmul":
+                net.op("MatMul", net.normal(size, out)).op("Add", net.normal(out), side=draw(st.integers(0, 1)))
+        size = out
+        if draw(st.booleans()):
+            net.norm(size)
+        _activation(draw, net)
+    return net, tuple(net_shape(net))
+
+
+def net_shape(net: Net) -> list[int]:
+    """Shape of a sample."""
+    return [d.dim_value for d in net.inputs[0].type.tensor_type.shape.dim[1:]]
+
+
+def _activation(draw: st.DrawFn, net: Net) -> None:
+    match draw(st.sampled_from(("none", "relu", "relu6", "low", "high"))):
+        case "relu":
+            net.op("Relu")
+        case "relu6":
+            net.op("Clip", np.float32(0), np.float32(6))
+        case "low":
+            net.op("Clip", np.float32(-0.25))
+        case "high":
+            net.op("Clip", None, np.float32(0.5))
+
+
+def _block(draw: st.DrawFn, net: Net, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Convolution, perhaps batch-norm, activation function and pooling, in an order that can be folded."""
+    channels, *size = shape
+    out = draw(st.integers(1, 4))
+    kernel, size, attributes = _window(draw, size, dilated=True)
+    net.conv(channels, out, kernel, bias=draw(st.booleans()), **attributes)
+    first = draw(st.sampled_from(("norm", "pool", "none")))
+    if first == "norm":
+        net.norm(out)
+    if first == "pool":
+        size = _pool(draw, net, size)
+        if draw(st.booleans()):
+            net.norm(out, positive=True)
+    _activation(draw, net)
+    if draw(st.booleans()):
+        size = _pool(draw, net, size)
+    return (out, *size)
+
+
+def _pool(draw: st.DrawFn, net: Net, size: list[int]) -> list[int]:
+    kernel, size, attributes = _window(draw, size, dilated=False)
+    net.op("MaxPool", kernel_shape=kernel, **attributes)
+    return size
+
+
+def _window(
+    draw: st.DrawFn, size: list[int], dilated: bool
+) -> tuple[tuple[int, ...], list[int], dict[str, Any]]:
+    """Kernel, output size and attributes of a window that fits."""
+    mode = draw(st.sampled_from(("NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")))
+    kernel, strides, dilations, before, after, result = [], [], [], [], [], []
+    for n in size:
+        k = draw(st.integers(1, 3))
+        s = draw(st.integers(1, k if mode.startswith("SAME") else 4))  # onnxruntime refuses to clamp at 0
+        d = draw(st.integers(1, 2)) if dilated and mode in ("NOTSET", "VALID") else 1
+        p = [draw(st.integers(0, k - 1)) for _ in range(2)] if mode == "NOTSET" else [0, 0]
+        reach = d * (k - 1) + 1
+        if mode in ("NOTSET", "VALID") and n + sum(p) < reach:
+            k = d = reach = 1
+            p = [0, 0]
+        room = n + sum(p) - reach
+        result.append(-(-n // s) if mode.startswith("SAME") else room // s + 1)
+        for values, value in zip((kernel, strides, dilations, before, after), (k, s, d, *p), strict=True):
+            values.append(value)
+    attributes: dict[str, Any] = {"strides": strides, "dilations": dilations}
+    attributes |= {"pads": before + after} if mode == "NOTSET" else {"auto_pad": mode}
+    return tuple(kernel), result, attributes
