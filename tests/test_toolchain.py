@@ -49,14 +49,14 @@ def test_same_inputs_same_file(add: Path) -> None:
 
 
 def test_every_input_counts(add: Path) -> None:
-    source = [add / "add.c"]
+    source, compiler = [add / "add.c"], toolchain.host_compilers()[-1]
     built = {
-        toolchain.build_shared(source),
-        toolchain.build_shared(source, opt="-O1"),
-        toolchain.build_shared(source, native=False),
-        toolchain.build_shared(source, defines={"X": 1}),
-        toolchain.build_shared(source, defines={"X": None}),
-        toolchain.build_shared(source, flags=["-g"]),
+        toolchain.build_shared(source, compiler=compiler),
+        toolchain.build_shared(source, compiler=compiler, opt="-O1"),
+        toolchain.build_shared(source, compiler=compiler, native=False),
+        toolchain.build_shared(source, compiler=compiler, defines={"X": 1}),
+        toolchain.build_shared(source, compiler=compiler, defines={"X": None}),
+        toolchain.build_shared(source, compiler=compiler, flags=["-g"]),
     }
     assert len(built) == 6
 
@@ -75,10 +75,11 @@ def test_a_changed_header_is_noticed(add: Path) -> None:
 
 
 def test_concurrent_builds_agree(add: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache.root() / "zig"))
     monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache.root().parent / "zig"))
+    compiler = toolchain.host_compilers()[0]
     with ThreadPoolExecutor(4) as pool:
-        paths = set(pool.map(lambda _: toolchain.build_shared([add / "add.c"], compiler="gcc"), range(4)))
+        paths = set(pool.map(lambda _: toolchain.build_shared([add / "add.c"], compiler=compiler), range(4)))
     assert len(paths) == 1
     assert call_add(paths.pop()) == 42
     assert not list((tmp_path / "cache").rglob(".new-*")), "private folders are gone"

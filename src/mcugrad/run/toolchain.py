@@ -194,7 +194,8 @@ def build_shared(
         opt: `-O0` to `-O3`, `-Os`, `-Oz`.
         defines: macro name to value; None defines it without one.
         native: use all instructions of this computer's processor.
-        flags: more flags, behind the others, when compiling and when linking (`-fsanitize=undefined`, ...).
+        flags: more flags, behind the others, when compiling and when linking (`-fsanitize=undefined`, ...);
+            with zig on Linux the library is linked against libc only when there are some.
 
     Returns: path of the library in the cache; the same inputs give the same path.
 
@@ -208,14 +209,16 @@ def build_shared(
         found, (*_host_flags(found, opt, native), *flags), tuple(include_dirs), dict(defines or {}), salt
     )
     objects = job.compile_all(sources)
-    identity = builds.key("shared", found.version, salt, job.flags, [name for name, _ in objects])
+    identity = builds.key("shared library", found.version, salt, job.flags, [name for name, _ in objects])
     suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 
     def make(path: Path) -> None:
         files = [str(file) for _, file in objects]
-        _run(
-            [*job.driver(), *job.flags, "-shared", *files, "-o", str(path)], doing=f"linking with {compiler}"
-        )
+        # Freestanding code needs no libraries, and zig would build its own first, which takes five seconds.
+        # What a compiler calls by itself (memcpy) is in the process that loads the library.
+        bare = ["-nostdlib"] if compiler == "zig" and sys.platform == "linux" and not flags else []
+        command = [*job.driver(), *job.flags, "-shared", *bare, *files, "-o", str(path)]
+        _run(command, doing=f"linking with {compiler}")
 
     return builds.build(identity, f"model{suffix}", make)
 
