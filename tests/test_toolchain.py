@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +41,15 @@ def call_add(library: Path) -> int:
 @pytest.mark.parametrize("native", [True, False])
 def test_host_library_runs(add: Path, compiler: str, native: bool) -> None:
     assert call_add(toolchain.build_shared([add / "add.c"], compiler=compiler, native=native)) == 42
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+def test_sanitizers_can_be_asked_for(add: Path, compiler: str) -> None:
+    trap = {"zig": "-fsanitize-trap=undefined"}.get(compiler, "-fsanitize-undefined-trap-on-error")
+    flags = ["-fsanitize=undefined", trap]
+    library = toolchain.build_shared([add / "add.c"], compiler=compiler, opt="-O1", flags=flags)
+    program = f"import ctypes; ctypes.CDLL({str(library)!r}).add(2**31 - 1, 1)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode != 0
 
 
 def test_same_inputs_same_file(add: Path) -> None:
