@@ -208,7 +208,7 @@ def test_wrong_flags_stop_the_build(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compiler", toolchain.host_compilers())
 def test_strict_warnings(tmp_path: Path, compiler: str) -> None:
     (tmp_path / "narrow.c").write_text("signed char f(int a);\nsigned char f(int a) { return a; }\n")
-    with pytest.raises(ToolError, match=r"narrow.c:2:.*conver"):
+    with pytest.raises(ToolError, match=r"narrow.c:2:.*conversion"):
         toolchain.check_warnings([tmp_path / "narrow.c"], compiler=compiler)
 
 
