@@ -100,8 +100,8 @@ class Layer:
 CONVOLUTIONS = [
     Layer(Conv2d(name="plain", x="x", w="w", b="b", y="y", low=0.0), (6, 7, 3), (5, 3, 3, 3)),
     Layer(
-        Conv2d(name="strided", x="x", w="w", b="b", y="y", stride=(2, 3), padding=(1, 0, 2, 1)), (7, 8, 4), (6, 3, 2, 4),
-        y_zero=0,
+        Conv2d(name="strided", x="x", w="w", b="b", y="y", stride=(2, 3), padding=(1, 0, 2, 1)),
+        (7, 8, 4), (6, 3, 2, 4), y_zero=0,
     ),
     Layer(
         Conv2d(name="dilated", x="x", w="w", b="b", y="y", dilation=(2, 1), padding=(2, 1, 2, 1), low=0.0, high=6.0),
