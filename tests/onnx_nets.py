@@ -28,7 +28,9 @@ class Net:
         self.top = "x"
         self.kind = kind
 
-    def op(self, kind: str, *constants: Any, side: int = 0, name: str | None = None, **attributes: Any) -> Net:
+    def op(
+        self, kind: str, *constants: Any, side: int = 0, name: str | None = None, **attributes: Any
+    ) -> Net:
         """Append a node; None leaves an optional input out."""
         name = name or f"{kind.lower()}_{len(self.nodes)}"
         inputs = ["" if c is None else self.const(f"{name}.{i}", c) for i, c in enumerate(constants)]
@@ -50,7 +52,9 @@ class Net:
         fan = max(1, int(np.prod(shape[1:])))
         return (self.rng.normal(size=shape) / np.sqrt(fan)).astype(np.float32)
 
-    def conv(self, channels: int, out: int, kernel: tuple[int, ...] = (3, 3), bias: bool = True, **attributes: Any) -> Net:
+    def conv(
+        self, channels: int, out: int, kernel: tuple[int, ...] = (3, 3), bias: bool = True, **attributes: Any
+    ) -> Net:
         constants = [self.normal(out, channels, *kernel)] + ([self.normal(out)] if bias else [])
         return self.op("Conv", *constants, **attributes)
 
@@ -71,20 +75,23 @@ class Net:
     def model(self, opset: int = 17, outputs: list[str] | None = None, **options: Any) -> onnx.ModelProto:
         found = [helper.make_tensor_value_info(o, self.kind, None) for o in outputs or [self.top]]
         graph = helper.make_graph(self.nodes, "net", self.inputs, found, self.weights)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, **options)
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, **options
+        )
 
     def bytes(self, opset: int = 17, **options: Any) -> bytes:
         return self.model(opset, **options).SerializeToString()
 
 
-def runtime(model: bytes, x: Array) -> Array:
-    """What onnxruntime computes, one sample at a time, (n, classes)."""
+def runtime(model: bytes, x: Array, batch: int = 1) -> Array:
+    """What onnxruntime computes, `batch` samples at a time, (n, classes)."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options)
     name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: sample[None]})[0] for sample in x])
+    parts = [x[start : start + batch] for start in range(0, len(x), batch)]
+    return np.concatenate([session.run(None, {name: part})[0] for part in parts])
 
 
 def ours(graph: Graph, x: Array) -> Array:
@@ -120,7 +127,9 @@ def networks(draw: st.DrawFn, *, foldable: bool = True) -> tuple[Net, tuple[int,
             case "gemm_t":
                 net.fc(size, out)
             case "matmul":
-                net.op("MatMul", net.normal(size, out)).op("Add", net.normal(out), side=draw(st.integers(0, 1)))
+                net.op("MatMul", net.normal(size, out)).op(
+                    "Add", net.normal(out), side=draw(st.integers(0, 1))
+                )
         size = out
         if draw(st.booleans()):
             net.norm(size)

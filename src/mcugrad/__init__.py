@@ -66,4 +66,4 @@ if not TYPE_CHECKING:  # with it, type checkers would accept every name
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return list(__all__)

@@ -33,8 +33,8 @@ def scale_from_float(factor: Any) -> NDArray[Any]:
         factor: float32 array of any shape.
 
     Returns:
-        Array of `SCALE` records, same shape. Zero, negative and denormal factors give 0; factors of 2^29 or
-        more, infinity and positive NaN the largest there is.
+        Array of `SCALE` records, same shape. Factors of 2^28 or more, infinity included, give the largest
+        there is; zero, negative and denormal factors and NaN give 0.
     """
     bits = np.atleast_1d(np.asarray(factor, F32)).view(np.uint32).astype(np.int64)
     exponent = (bits >> 23) & 0xFF
@@ -48,7 +48,7 @@ def scale_from_float(factor: Any) -> NDArray[Any]:
     mult = np.where(drop > 0, (mult + ((1 << drop) >> 1)) >> drop, mult)
     mult = np.where(drop > 16, 0, mult)
     shift = np.clip(shift, 17, 32)
-    zero = (bits >> 31 != 0) | (exponent == 0)
+    zero = (bits < 0x00800000) | (bits > 0x7F800000)
     out = np.zeros(bits.shape, SCALE)
     out["mult"] = np.where(zero, 0, mult)
     out["shift"] = np.where(zero, 32, shift)
@@ -115,4 +115,5 @@ def random_u16(start: int, count: int) -> Ints:
 def decay(value: Any, fill: Any, rate: np.float32) -> np.float32:
     """A range that shrinks by `rate`, but not below the part of it that was in use."""
     value = F32(value)
-    return max(F32(value - F32(value * rate)), F32(value * F32(fill)))
+    slow, now = F32(value - F32(value * rate)), F32(value * F32(fill))
+    return slow if slow > now else now

@@ -31,6 +31,8 @@ FLOAT_TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.Da
 
 def clip_problem(node: ir.Node) -> str:
     """Why not."""
+    if any(v is not None and numbers(v).size != 1 for v in (optional(node, 1), optional(node, 2))):
+        return "a bound is not one number"
     low, high = bounds(node)
     if any(v is not None and np.isnan(v) for v in (low, high)):
         return "a bound is NaN"

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TypeVar
 
 import onnx
 import onnx_ir as ir
-from onnx import TensorProto, external_data_helper, version_converter
+from onnx import TensorProto, external_data_helper, numpy_helper, version_converter
 from onnx_ir.passes import common
 from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule, normalize_pad_format_conv_rule
@@ -80,6 +81,8 @@ def read(source: str | Path | bytes) -> Source:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.shape.SetInParent()  # some exporters leave it out, and it is not used
     guarded(label, "is not valid ONNX", lambda: onnx.checker.check_model(proto))
+    for tensor in proto.graph.initializer:
+        guarded(tensor.name or label, "holds damaged weights", partial(numpy_helper.to_array, tensor))
     if version < OLDEST:
         proto = _converted(proto, label, version)
         notes.append(f"converted from operator set {version} to {OLDEST}")
@@ -108,7 +111,7 @@ def guarded(label: str, what: str, action: Callable[[], T]) -> T:
 
 
 def _first_line(error: Exception) -> str:
-    lines = (line.strip() for line in str(error).splitlines())
+    lines = (line.strip(" .") for line in str(error).splitlines())
     return next((line[:200] for line in lines if line), type(error).__name__)
 
 
@@ -256,7 +259,9 @@ def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tu
         )
     if prod(shape) > ELEMENT_LIMIT:
         raise ModelError(
-            f"input {value.name} has {prod(shape)} values; at most {ELEMENT_LIMIT} are supported", where=label
+            f"input {value.name} has {prod(shape)} values; at most {ELEMENT_LIMIT} are supported",
+            where=label,
+            hint="a smaller input",
         )
     batch = dims[0].dim_value if dims[0].HasField("dim_value") else None
     if batch not in (None, 1):
@@ -287,7 +292,8 @@ def _simplify(proto: onnx.ModelProto) -> ir.Model:
     optimizer.fold_constants(
         model, onnx_shape_inference=True, should_fold=_is_small, output_size_limit=ELEMENT_LIMIT
     )
-    rewriter.RewritePass([normalize_pad_format_conv_rule, fuse_pad_into_conv_rule])(model)
+    if any(node.op_type == "Pad" for node in model.graph):
+        rewriter.RewritePass([normalize_pad_format_conv_rule, fuse_pad_into_conv_rule])(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     common.RemoveUnusedNodesPass()(model)
     return model

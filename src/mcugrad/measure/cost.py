@@ -81,13 +81,13 @@ def measure(
     for sample in samples:
         device.predict(sample)
         counts.append(device.last_instructions)
-    predict = _activity(runner, target, counts)
+    predict = activity(runner, target, counts)
     step = None
     if labels is not None and build.compiled.program.train:
         device.forget_blocks()
         order = np.arange(len(samples), dtype=np.uint32)
         runner.train(samples, labels, order, np.full(len(samples), rate, np.float32))
-        step = _activity(runner, target, runner.step_instructions)
+        step = activity(runner, target, runner.step_instructions)
     return Cost(
         target=target,
         ram=build.compiled.layout.size,
@@ -99,7 +99,14 @@ def measure(
     )
 
 
-def _activity(runner: EmulatedDevice, target: Target, counts: list[int]) -> Activity:
+def activity(runner: EmulatedDevice, target: Target, counts: list[int]) -> Activity:
+    """Mean cost of the calls since the device last forgot its blocks.
+
+    Args:
+        runner: where the calls were executed.
+        target: core and clock.
+        counts: instructions of each of these calls.
+    """
     total = cycles.estimate(runner.device.blocks(), runner.device.emulator.image, target.core)
     mean = CycleEstimate(round(total.cycles / len(counts)), total.band_percent, total.how, total.source)
     clock = target.clock_hz

@@ -55,15 +55,16 @@ class SoftmaxCrossEntropy(BackwardNode):
 
 
 def exp2(t: NDArray[Any]) -> NDArray[Any]:
-    """2^t for t <= 0 in float32: a Taylor polynomial on [0, 1) times a power of two; 0 below 2^-100."""
-    t = np.maximum(t, F32(-101))
+    """2^t for t <= 0 in float32: a Taylor polynomial on [0, 1) times a power of two; 0 below 2^-100 and for NaN."""
+    positive = t >= F32(-100)
+    t = np.where(positive, t, F32(-101))
     whole = np.floor(t)
     f = (t - whole) * F32(0.69314718)
     value = F32(0.00019841270)
     for term in (0.0013888889, 0.0083333338, 0.041666668, 0.16666667, 0.5, 1.0, 1.0):
         value = F32(term) + f * value
     power = ((127 + whole.astype(np.int64)) << 23).astype(np.uint32).view(F32)
-    return np.where(t < F32(-100), F32(0), value * power).astype(F32)
+    return np.where(positive, value * power, F32(0)).astype(F32)
 
 
 def log(v: Any) -> np.float32:
@@ -96,7 +97,7 @@ def softmax_cross_entropy_s8(
     """e = (softmax - onehot) in steps of c / w_scale, its largest magnitude 127."""
     q = logits[:classes].astype(np.int64)
     top = int(q.max())
-    with np.errstate(under="ignore"):
+    with np.errstate(all="ignore"):
         raw = exp2((q - top).astype(F32) * F32(scale[0] * F32(1.4426950)))
         total = F32(0)
         for value in raw:
@@ -105,15 +106,15 @@ def softmax_cross_entropy_s8(
         error[label] = error[label] - F32(1)
         is_open = (q - zero > clip[0]) & (q - zero < clip[1])
         error = np.where(is_open, error * w_scale[np.arange(classes) % channels], F32(0)).astype(F32)
-    highest = F32(np.abs(error).max())
-    loss[0] = log(total) + F32(top - q[label]) * scale[0]
-    confidence[0] = F32(1) / total
-    probability[:classes] = error
-    c[0] = highest / F32(127)
-    if highest > 0:
-        e[:classes] = np.clip(ar.round_half_up(error / highest * F32(127), 128), -127, 127)
-    else:
-        e[:classes] = 0
+        highest = np.fmax.reduce(np.abs(error), initial=F32(0))
+        loss[0] = log(total) + F32(top - q[label]) * scale[0]
+        confidence[0] = F32(1) / total
+        probability[:classes] = error
+        c[0] = highest / F32(127)
+        if highest > 0:
+            e[:classes] = np.clip(ar.round_half_up(error / highest * F32(127), 128), -127, 127)
+        else:
+            e[:classes] = 0
 
 
 SOFTMAX_CROSS_ENTROPY_S8 = Kernel("mcg_softmax_cross_entropy_s8", softmax_cross_entropy_s8)

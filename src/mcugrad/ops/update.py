@@ -130,7 +130,8 @@ def update_rows(
         counter = start + o * words * ar.COUNTER_STEP
         if rule.step(planes, o, gradients[o], factor[o], counter):
             rule.grow(planes, o)
-            w_scale[o] *= ar.GROWTH
+            with np.errstate(over="ignore"):
+                w_scale[o] *= ar.GROWTH
     rule.join(planes, w, residual)
 
 

@@ -35,7 +35,14 @@ def select(layers: Sequence[Weighted], train: Train) -> Sequence[Weighted]:
     names = [n.name for n in layers]
     known = ", ".join(names)
     if not isinstance(train, str):
-        wanted = list(train)
+        try:
+            wanted = list(train)
+        except TypeError:
+            raise UsageError(
+                f"train={train!r} is neither a text nor a list of layers",
+                where="train",
+                hint=f"all, last:N, bias, none, or names of layers: {known}",
+            ) from None
         unknown = [w for w in wanted if w not in names]
         if not wanted or unknown:
             what = (

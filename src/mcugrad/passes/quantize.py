@@ -57,8 +57,13 @@ class Calibration:
 
 
 def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.float32]:
-    """Samples as float32, (n, *input shape). Raises DataError for wrong shapes, none at all, NaN, or no variation."""
-    array = np.asarray(samples)
+    """Samples as float32, (n, *input shape). Raises DataError for wrong shapes or types, none at all, or NaN."""
+    try:
+        array = np.asarray(samples)
+    except ValueError:
+        raise DataError(
+            f"{what} holds samples of different shapes", where=what, hint="one array of equal samples"
+        ) from None
     expected = graph[graph.input].shape
     if array.dtype.kind not in "fiub":
         raise DataError(
@@ -66,19 +71,16 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
         )
     if array.ndim == 0 or len(array) == 0:
         raise DataError(f"{what} is empty", where=what, hint="a few hundred typical inputs")
-    if (
-        array.shape[1:] != expected
-        and array.size == len(array) * int(np.prod(expected))
-        and expected[-1] == 1
-    ):
-        array = array.reshape(len(array), *expected)  # (n, height, width) for one channel
+    if expected[-1] == 1 and array.shape[1:] in (expected[:-1], (1, *expected[:-1])):
+        array = array.reshape(len(array), *expected)  # a lone channel may be left out or come first
     if array.shape[1:] != expected:
         raise DataError(
             f"{what} has shape {array.shape}; the model takes (n, {', '.join(map(str, expected))})",
             where=what,
             hint="maps are (height, width, channels), as on the device",
         )
-    real = array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        real = array.astype(np.float32)
     if not np.isfinite(real).all():
         bad = int((~np.isfinite(real)).sum())
         raise DataError(

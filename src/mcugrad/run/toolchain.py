@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcugrad.errors import FitError, ToolError, UsageError
@@ -167,12 +167,21 @@ def _check(opt: str, sources: Sequence[Path], compiler: str, allowed: Sequence[s
     return find_compiler(compiler)
 
 
-def _host_flags(compiler: Compiler, opt: str, native: bool) -> list[str]:
-    flags = ["-std=c11", opt, "-fPIC", "-ffp-contract=off"]
-    if compiler.name == "zig":
-        # zig takes the machine it runs on unless told otherwise.
-        return [*flags, "-march=native" if native else "-mcpu=baseline", "-fno-sanitize=all"]
-    return [*flags, "-march=native"] if native else flags
+def _sanitizers(compiler: str, flags: Sequence[str]) -> list[str]:
+    """Turns zig's UBSan traps off, which change size and speed, unless sanitizers are asked for.
+
+    zig lets `-fno-sanitize=all` win wherever it stands, so it cannot be a default to be overridden.
+    """
+    wanted = any(flag.startswith("-fsanitize") for flag in flags)
+    return ["-fno-sanitize=all"] if compiler == "zig" and not wanted else []
+
+
+def _host_flags(compiler: str, opt: str, native: bool, more: Sequence[str] = ()) -> tuple[str, ...]:
+    # zig takes the machine it runs on unless told otherwise, gcc does not.
+    plain = ["-mcpu=baseline"] if compiler == "zig" else []
+    machine = ["-march=native"] if native else plain
+    flags = ["-std=c11", opt, "-fPIC", "-ffp-contract=off", *machine]
+    return (*flags, *_sanitizers(compiler, more), *more)
 
 
 def build_shared(
@@ -194,7 +203,8 @@ def build_shared(
         opt: `-O0` to `-O3`, `-Os`, `-Oz`.
         defines: macro name to value; None defines it without one.
         native: use all instructions of this computer's processor.
-        flags: more flags, behind the others, when compiling and when linking (`-fsanitize=undefined`, ...).
+        flags: more flags, behind the others, when compiling and when linking (`-fsanitize=undefined`, ...);
+            with zig on Linux the library is linked against libc only when there are some.
 
     Returns: path of the library in the cache; the same inputs give the same path.
 
@@ -205,17 +215,19 @@ def build_shared(
     # A library for one processor must not be found by another one that shares the cache folder.
     salt = builds.key(sys.platform, platform.machine(), platform.node() if native else "")
     job = _Job(
-        found, (*_host_flags(found, opt, native), *flags), tuple(include_dirs), dict(defines or {}), salt
+        found, _host_flags(compiler, opt, native, flags), tuple(include_dirs), dict(defines or {}), salt
     )
     objects = job.compile_all(sources)
-    identity = builds.key("shared", found.version, salt, job.flags, [name for name, _ in objects])
+    identity = builds.key("shared library", found.version, salt, job.flags, [name for name, _ in objects])
     suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 
     def make(path: Path) -> None:
         files = [str(file) for _, file in objects]
-        _run(
-            [*job.driver(), *job.flags, "-shared", *files, "-o", str(path)], doing=f"linking with {compiler}"
-        )
+        # Freestanding code needs no libraries, and zig would build its own first, which takes five seconds.
+        # What a compiler calls by itself (memcpy) is in the process that loads the library.
+        bare = ["-nostdlib"] if compiler == "zig" and sys.platform == "linux" and not flags else []
+        command = [*job.driver(), *job.flags, "-shared", *bare, *files, "-o", str(path)]
+        _run(command, doing=f"linking with {compiler}")
 
     return builds.build(identity, f"model{suffix}", make)
 
@@ -223,15 +235,20 @@ def build_shared(
 def _core_flags(compiler: str, target: Target) -> list[str]:
     core = target.core
     if compiler == "zig":
-        # Unless told otherwise zig adds UBSan traps, which change size and speed.
-        return ["-target", core.zig_target, f"-mcpu={core.zig_cpu}", "-fno-sanitize=all"]
+        return ["-target", core.zig_target, f"-mcpu={core.zig_cpu}"]
     return list(core.gcc_flags)
 
 
 def _firmware_job(
-    found: Compiler, target: Target, opt: str, include_dirs: Sequence[Path], defines: Defines | None
+    found: Compiler,
+    target: Target,
+    opt: str,
+    include_dirs: Sequence[Path],
+    defines: Defines | None,
+    more: Sequence[str] = (),
 ) -> _Job:
     flags = [*_core_flags(found.name, target), "-std=c11", opt, "-ffp-contract=off", *_FIRMWARE_FLAGS]
+    flags += [*_sanitizers(found.name, more), *more]
     return _Job(found, tuple(flags), tuple(include_dirs), dict(defines or {}), salt="firmware")
 
 
@@ -271,8 +288,7 @@ def build_firmware(
         raise UsageError(f"a stack of {stack_bytes} B is not usable", hint="a multiple of 8, at least 256 B")
     core = target.core
     expected = {"MCG_EXPECT_FPU": int(core.has_fpu), "MCG_EXPECT_DSP": int(core.has_dsp)}
-    job = _firmware_job(found, target, opt, include_dirs, {**(defines or {}), **expected})
-    job = replace(job, flags=(*job.flags, *flags))
+    job = _firmware_job(found, target, opt, include_dirs, {**(defines or {}), **expected}, flags)
     own = [device.source(device.STARTUP)]
     if compiler == "arm-none-eabi-gcc":
         own.append(device.source(device.GCC_MEMORY))
@@ -346,7 +362,7 @@ def check_warnings(
     allowed = ("zig", "gcc") if target is None else ("zig", "arm-none-eabi-gcc")
     found = _check(opt, sources, compiler, allowed, "for this computer" if target is None else "firmware")
     if target is None:
-        job = _Job(found, tuple(_host_flags(found, opt, False)), tuple(include_dirs), dict(defines or {}), "")
+        job = _Job(found, _host_flags(compiler, opt, False), tuple(include_dirs), dict(defines or {}), "")
     else:
         job = _firmware_job(found, target, opt, include_dirs, defines)
     arguments = [*job.arguments(), *STRICT_WARNINGS, "-ffreestanding"]

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-/* 2^t for t <= 0: a Taylor polynomial on [0, 1) times a power of two; below 2^-100 the result is 0. */
+/* 2^t for t <= 0: a Taylor polynomial on [0, 1) times a power of two; 0 for t below -100 and for NaN. */
 static float mcg_exp2(float t)
 {
     int32_t whole;
     float f;
-    if (t < -100.0F) {
+    if (!(t >= -100.0F)) {
         return 0.0F;
     }
     whole = (int32_t)t;

@@ -82,8 +82,10 @@ static inline float mcg_bits_float(uint32_t u)
     return pun.f;
 }
 
-/** The factor nearest to f. Zero, negative and denormal f give 0; f of 2^29 or more, infinity and NaN the
- * largest. */
+/**
+ * The factor nearest to f; 2^28 and more give the largest there is, infinity included. What is not positive
+ * and normal gives 0: also NaN, whose sign differs between cores.
+ */
 static inline mcg_scale_t mcg_scale_from_float(float f)
 {
     const uint32_t bits = mcg_float_bits(f);
@@ -91,7 +93,7 @@ static inline mcg_scale_t mcg_scale_from_float(float f)
     uint32_t mult = (((bits & 0x7fffffU) | 0x800000U) + 0x80U) >> 8;
     int32_t shift;
     mcg_scale_t s = {0, 32, 0};
-    if ((bits >> 31) != 0 || exponent == 0) {
+    if (bits - 0x00800000U > 0x7f000000U) { /* not between the smallest normal number and infinity */
         return s;
     }
     if (mult == 0x10000U) { /* rounded up to the next power of two */

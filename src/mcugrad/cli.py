@@ -1,0 +1,97 @@
+"""The command line: `mcugrad demo, inspect, compile, train, run, doctor`.
+
+Exit codes: 0 fine, 1 the answer is no (does not fit, differs, something needed is missing), 2 wrong use, 130
+stopped by the user. With --json every verb writes exactly one JSON object to stdout, an error too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mcugrad import __version__
+from mcugrad.commands.compile import compile_
+from mcugrad.commands.demo import demo
+from mcugrad.commands.doctor import doctor
+from mcugrad.commands.inspect import inspect
+from mcugrad.commands.output import report_error
+from mcugrad.commands.run import run
+from mcugrad.commands.train import train
+from mcugrad.errors import McugradError, UsageError
+
+STOPPED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+app = typer.Typer(
+    name="mcugrad",
+    help="Turns a neural network into Cortex-M firmware that keeps learning, in 8-bit arithmetic.",
+    epilog="Exit codes: 0 fine, 1 the answer is no (does not fit, differs), 2 wrong use.",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# typer's errors derive from one of click, which typer has as a dependency or inside, depending on its version.
+_CommandLineError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mcugrad {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _global(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for _verb in (demo, inspect, compile_, train, run, doctor):
+    app.command(_verb.__name__.rstrip("_"))(_verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; those of the process if not given.
+
+    Returns:
+        The exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    machine = "--json" in given
+    try:
+        result = app(given, prog_name="mcugrad", standalone_mode=False)
+        if result == STOPPED:
+            raise KeyboardInterrupt
+        return int(result or 0)
+    except McugradError as error:
+        report_error(error, machine)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        if not machine:
+            typer.echo("stopped", err=True)
+        return STOPPED
+    except _CommandLineError as error:
+        wrong = _wrong_use(error)
+        report_error(wrong, machine)
+        return wrong.exit_code
+
+
+def _wrong_use(error: Exception) -> UsageError:
+    """What typer says about a wrong command line, in our form."""
+    message = str(error.format_message()).strip().rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "mcugrad"
+    return UsageError(message[:1].lower() + message[1:], hint=f"{command} --help")

@@ -1,0 +1,114 @@
+"""mcugrad compile: a network becomes a firmware folder, with what it will cost on the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcugrad.commands.options import (
+    Board,
+    Calibration,
+    Data,
+    Json,
+    Name,
+    Network,
+    Out,
+    Rate,
+    Rule,
+    Scale,
+    Seed,
+    Train,
+)
+from mcugrad.commands.output import Output
+
+if TYPE_CHECKING:
+    from mcugrad.report.quantities import CostTable
+    from mcugrad.trainer import Trainer
+
+
+def compile_(
+    model: Network,
+    data: Data,
+    name: Name = None,
+    train: Train = "all",
+    rule: Rule = "sr16",
+    target: Board = None,
+    rate: Rate = 0.01,
+    seed: Seed = 0,
+    calibration: Calibration = 256,
+    scale: Scale = None,
+    out: Out = None,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Run the firmware on an emulated core and count.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Write the firmware folder, and say what the firmware needs: memory, instructions, cycles, energy."""
+    from mcugrad.commands.inputs import measured, network, samples, trainer
+
+    output = Output(json)
+    found = network(model, name)
+    given = samples(data, found, scale)
+    made = trainer(
+        found,
+        given,
+        train=train,
+        rule=rule,
+        target=target,
+        rate=rate,
+        seed=seed,
+        calibration=calibration,
+    )
+    table = None
+    if measure:
+        with output.busy("building the firmware and running it on the emulated core"):
+            table = measured(made, given)
+    folder = made.export(out or Path("firmware") / found.name)
+    output.say(repr(made)[1:-1], strong=True)
+    output.say(f"data  {given.text}")
+    for note in made.build.graph.notes:
+        output.say(f"note  {note}")
+    if table is not None:
+        show_cost(output, made, table)
+    show_files(output, made, folder)
+    facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
+    output.finish({**facts, "folder": str(folder), "files": sorted(made.build.compiled.files)})
+
+
+def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
+    """What was decided, for JSON."""
+    return {
+        "model": made.model.name,
+        "source": made.model.source,
+        "sha256": made.model.digest,
+        "data": data,
+        "trained_layers": list(made.trained_layers),
+        "rule": made.options.rule.name,
+        "rate": made.options.rate,
+        "seed": made.options.seed,
+        "target": None if made.target is None else made.target.name,
+        "ram_bytes": made.ram,
+        "constants_bytes": made.build.constants,
+        "notes": list(made.build.graph.notes),
+    }
+
+
+def show_cost(output: Output, made: Trainer, table: CostTable) -> None:
+    """The tables of a cost, for people."""
+    target = made.target.title if made.target is not None else "a plain Cortex-M4F"
+    rows = [(q.label, q.text, q.how) for q in table.memory]
+    output.table(f"memory on {target}", ("", "", "how it was got"), rows, "lrl")
+    columns = ("", "prediction", "training step", "how it was got")
+    if not table.step:
+        columns = ("", "prediction", "how it was got")
+    output.table("work", columns, table.work_rows(), "lrrl" if table.step else "lrl")
+    for source in table.sources():
+        output.say(f"  source of {source}")
+
+
+def show_files(output: Output, made: Trainer, folder: Path) -> None:
+    """What was written, for people."""
+    files = ", ".join(sorted(made.build.compiled.files))
+    output.say(f"\nwrote {folder}: {files}")

@@ -1,0 +1,79 @@
+"""mcugrad demo: the whole story on an emulated microcontroller, with a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcugrad.commands.options import Json
+from mcugrad.commands.output import Output, as_json, write
+
+if TYPE_CHECKING:
+    from mcugrad.demo import Demo, Point
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the firmware and the report.")] = Path("demo"),
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, help="Stop after so many training steps; 6735 are all.")
+    ] = 6735,
+    json: Json = False,
+) -> None:
+    """Let an emulated microcontroller learn a changed world. Writes firmware, report.html and report.json."""
+    from mcugrad import targets
+    from mcugrad.commands.compile import show_cost
+    from mcugrad.demo import WORLD, Settings, run
+    from mcugrad.report.page import demo_page
+
+    output = Output(json)
+    settings = Settings(steps=steps)
+    board = targets.load(settings.target)
+    output.say(f"digits_cnn, an 8-bit network, on a {board.title}: {board.core.title}, emulated", strong=True)
+    output.say(f"Its world changes: {WORLD}.")
+    output.say("It trains in place, one step per labelled digit; accuracy is that on held-out digits.\n")
+    output.say("            new world   old world   loss")
+    shown = _Lines(output, steps)
+    done = run(settings, shown.point)
+    folder = done.trainer.export(out / "firmware")
+    page = write(out / "report.html", demo_page(done, done.trainer.build.compiled.files))
+    facts = done.facts()
+    write(out / "report.json", as_json(facts))
+    _conclude(output, done)
+    show_cost(output, done.trainer, done.cost)
+    output.say(f"\nwrote {page}, {out / 'report.json'}, {folder}")
+    output.finish(facts)
+
+
+class _Lines:
+    """A line for the first and the last point and for some between."""
+
+    def __init__(self, output: Output, steps: int) -> None:
+        self._output = output
+        self._steps = steps
+        self._next = 0
+
+    def point(self, point: Point) -> None:
+        if point.step < self._next and point.step < self._steps:
+            return
+        self._next = point.step + max(1, self._steps // 10)
+        loss = "" if point.loss is None else f"{point.loss:8.3f}"
+        self._output.say(f"step {point.step:6,} {point.new:10.1%}  {point.old:10.1%} {loss}")
+
+
+def _conclude(output: Output, done: Demo) -> None:
+    before, after, compared = done.curve[0], done.curve[-1], done.compared
+    output.say(
+        f"\nnew world: {before.new:.1%} before, {after.new:.1%} after; old world: {before.old:.1%} before, "
+        f"{after.old:.1%} after.",
+        strong=True,
+    )
+    output.say(
+        f"With every {done.settings.replay_every}th step on one of {done.settings.replay_kept} old digits kept in "
+        f"flash: new {done.replay.new:.1%}, old {done.replay.old:.1%} (on the twin)."
+    )
+    output.say(
+        f"Device and twin agree in every bit: {compared['state_bytes']:,} bytes of learned state, compared "
+        f"{compared['states']} times; {compared['losses']:,} losses; {compared['logits']:,} logits."
+    )

@@ -1,0 +1,65 @@
+"""mcugrad doctor: which tools are here, and what the missing ones would unlock."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mcugrad.commands.options import Json
+from mcugrad.commands.output import Output
+
+if TYPE_CHECKING:
+    from mcugrad.run.toolchain import Tool
+
+_NEEDED = ("zig", "unicorn", "capstone", "pyelftools", "digits")
+"""What the demonstration cannot do without."""
+
+
+def doctor(json: Json = False) -> None:
+    """Show which tools are found, and what each missing one would unlock. Exits 1 if the demo cannot run."""
+    from mcugrad.run import toolchain
+
+    output = Output(json)
+    tools = [*toolchain.doctor(), _digits()]
+    missing = [tool for tool in tools if tool.name in _NEEDED and not tool.found]
+    output.say(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}", strong=True)
+    rows = [
+        (
+            "found" if tool.found else "-",
+            tool.name,
+            tool.version.split("\n")[0][:40] if tool.found else "not found",
+            tool.unlocks,
+            "" if tool.found else tool.install,
+        )
+        for tool in tools
+    ]
+    output.table("tools", ("", "tool", "version", "good for", "how to get it"), rows)
+    if missing:
+        output.say(f"\nmcugrad demo cannot run: {', '.join(t.name for t in missing)} not found")
+        for tool in missing:
+            output.say(f"  try  {tool.install}")
+    else:
+        output.say("\nmcugrad demo can run")
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "tools": [{**asdict(tool), "needed_for_demo": tool.name in _NEEDED} for tool in tools],
+        "demo": not missing,
+    }
+    output.finish(facts)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _digits() -> Tool:
+    from mcugrad.errors import McugradError
+    from mcugrad.run.toolchain import Tool
+    from mcugrad.zoo import data
+
+    try:
+        version = f"{len(data.load('digits', download=False).x_train)} images"
+    except McugradError:
+        version = ""
+    return Tool("digits", bool(version), version, "the data of mcugrad demo", "pip install 'mcugrad[demo]'")

@@ -1,0 +1,173 @@
+"""From what the user names to what the library takes: networks, samples in real units, trainers.
+
+Samples are divided by a scale on their way into the network: 255 for bytes, 16 for the digits (bytes that end
+at 16), 32768 for 16-bit integers, 1 for all other numbers; `--scale` says otherwise. Images with one channel
+need no axis for it; images that are stored channels first are turned to (height, width, channels).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.compiler import Options
+from mcugrad.errors import DataError, UsageError
+from mcugrad.model import Model, load
+from mcugrad.report.quantities import CostTable, cost_table
+from mcugrad.run.toolchain import find_compiler
+from mcugrad.trainer import Trainer, compile  # noqa: A004
+from mcugrad.zoo import data, model_names, model_path
+
+MEASURED_SAMPLES = 8
+"""Samples that a cost is measured with."""
+
+
+def network(text: str, name: str | None = None) -> Model:
+    """The network in a file, or one that comes along. Raises UsageError, ModelError."""
+    if text in model_names() and not Path(text).is_file():
+        return load(model_path(text), name=name)
+    if not Path(text).exists() and "/" not in text and not text.endswith(".onnx"):
+        raise UsageError(
+            f"there is neither a file nor a network named {text!r}",
+            where="MODEL",
+            hint=f"the path of an .onnx file, or {', '.join(model_names())}",
+        )
+    return load(text, name=name)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A data set in real units, as one network takes it.
+
+    Attributes:
+        x: training samples, float32, (n, *input shape).
+        y: their classes.
+        x_test: held-out samples; None if there are none.
+        y_test: their classes; None if there are none.
+        text: what it is, in a line.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+    x_test: NDArray[np.float32] | None
+    y_test: NDArray[np.int64] | None
+    text: str
+
+    def spaced(self, count: int) -> NDArray[np.intp]:
+        """Up to `count` indices of training samples, evenly spaced, so that sorted classes are all met."""
+        return np.unique(np.linspace(0, len(self.x) - 1, min(count, len(self.x))).round().astype(np.intp))
+
+
+def samples(source: str, model: Model, scale: float | None) -> Samples:
+    """A data set for a network.
+
+    Raises:
+        UsageError: unknown name, or a scale that makes no sense.
+        DataError: the data cannot be used, or does not fit the network.
+    """
+    found = data.load(source)
+    divisor = default_scale(found.name, found.x_train.dtype) if scale is None else scale
+    if not (np.isfinite(divisor) and divisor > 0):
+        raise UsageError(f"samples cannot be divided by {divisor:g}", where="--scale", hint="a number above 0, such as 255")
+    _check_labels(found, model)
+    x = prepared(found.x_train, model, divisor)
+    held_out = len(found.x_test) > 0
+    shape = "x".join(map(str, found.sample_shape))
+    parts = f"{len(x)} samples to train, {len(found.x_test)} held out"
+    return Samples(
+        x,
+        found.y_train,
+        prepared(found.x_test, model, divisor) if held_out else None,
+        found.y_test if held_out else None,
+        f"{found.name}: {parts}, {shape} {found.x_train.dtype} divided by {divisor:g}",
+    )
+
+
+def default_scale(name: str, dtype: np.dtype[Any]) -> float:
+    """What samples are divided by when nothing is said."""
+    if name == "digits" and dtype == np.uint8:
+        return 16.0
+    return {"uint8": 255.0, "int16": 32768.0}.get(dtype.name, 1.0)
+
+
+def prepared(x: NDArray[Any], model: Model, divisor: float) -> NDArray[np.float32]:
+    """Samples in real units and in the network's shape, as far as that can be told."""
+    shape = model.input_shape
+    if len(shape) == 3:
+        first = (shape[2], shape[0], shape[1])
+        if x.shape[1:] == first and first != shape:
+            x = x.transpose(0, 2, 3, 1)
+        elif x.shape[1:] == shape[:2] and shape[2] == 1:
+            x = x[..., None]
+    elif x[0].size == shape[0]:
+        x = x.reshape(len(x), -1)
+    if x.shape[1:] != shape:
+        raise DataError(
+            f"the samples are {_shape(x.shape[1:])}, the network takes {_shape(shape)}",
+            where="--data",
+            hint="samples of that shape; images are (height, width, channels)",
+        )
+    return x.astype(np.float32) / np.float32(divisor)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "single numbers"
+
+
+def _check_labels(found: data.Dataset, model: Model) -> None:
+    top = int(max(found.y_train.max(), found.y_test.max(initial=0)))
+    if top >= model.classes:
+        labels = np.concatenate([found.y_train, found.y_test])
+        wrong = labels >= model.classes
+        raise DataError(
+            f"{int(wrong.sum())} of {len(labels)} labels are outside the {model.classes} classes of "
+            f"{model.name}; the highest is {top}",
+            where="--data",
+            hint=f"labels 0 to {model.classes - 1}",
+        )
+
+
+def trainer(
+    model: Model,
+    found: Samples,
+    *,
+    train: str,
+    rule: str,
+    target: str | None,
+    rate: float,
+    seed: int,
+    calibration: int,
+) -> Trainer:
+    """The network compiled, with samples of the data set for calibration."""
+    return compile(
+        model,
+        calibration=found.x[found.spaced(calibration)],
+        train=train,
+        rule=rule,
+        target=target,
+        rate=rate,
+        seed=seed,
+    )
+
+
+def measured(made: Trainer, found: Samples) -> CostTable:
+    """What the firmware costs on its target, from a few emulated calls."""
+    few = found.spaced(MEASURED_SAMPLES)
+    cost = made.measure(found.x[few], found.y[few])
+    runs = f"{len(few)} predictions" + (f" and {len(few)} training steps" if cost.step else "")
+    return cost_table(cost, name=made.model.name, built_with=built_with(), runs=runs)
+
+
+def built_with() -> str:
+    """Compiler, version and optimisation level of firmware that is measured."""
+    return f"zig {find_compiler('zig').version}, -O3"
+
+
+def described(options: Options) -> str:
+    """What trains, in a phrase for titles."""
+    train = options.train if isinstance(options.train, str) else ",".join(options.train)
+    return "inference only" if train == "none" else f"train {train} by {options.rule.name}"

@@ -1,0 +1,123 @@
+"""What a verb says: tables on a terminal, plain lines in a pipe, one JSON object with --json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mcugrad.errors import McugradError, UsageError
+
+
+class Output:
+    """The output of one verb.
+
+    Args:
+        machine: say nothing but one JSON object.
+    """
+
+    def __init__(self, machine: bool) -> None:
+        self.machine = machine
+        self.pretty = not machine and sys.stdout.isatty()
+
+    def say(self, text: str = "", *, strong: bool = False) -> None:
+        """One line for people."""
+        if not self.machine:
+            typer.echo(typer.style(text, bold=True) if strong and self.pretty else text)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> None:
+        """A table for people.
+
+        Args:
+            title: above it.
+            columns: their heads.
+            rows: texts.
+            right: `r` for each column that is aligned right, anything else for the others.
+        """
+        if self.machine:
+            return
+        if self.pretty:
+            self._rich_table(title, columns, rows, right)
+            return
+        widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+        typer.echo(f"\n{title}")
+        for row in (columns, *rows):
+            cells = [
+                text.rjust(width) if right[i : i + 1] == "r" else text.ljust(width)
+                for i, (text, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            typer.echo("  " + "  ".join(cells).rstrip())
+
+    def _rich_table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: str
+    ) -> None:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(
+            title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, header_style="dim"
+        )
+        for i, name in enumerate(columns):
+            table.add_column(
+                name,
+                justify="right" if right[i : i + 1] == "r" else "left",
+                style="dim" if name.startswith("how") else "",
+                overflow="fold",
+            )
+        for row in rows:
+            table.add_row(*map(Text, row))
+        Console(highlight=False).print(table)
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """The same facts for machines."""
+        if self.machine:
+            typer.echo(as_json(facts), nl=False)
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Show that something takes a while."""
+        if self.pretty and sys.stderr.isatty():
+            from rich.console import Console
+
+            with Console(stderr=True).status(what):
+                yield
+        else:
+            yield
+
+
+def as_json(facts: dict[str, Any]) -> str:
+    """JSON as this project writes it; NaN is refused."""
+    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """Write a file, its folders too. Raises UsageError where that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            path.write_text(content, encoding="utf-8", newline="\n")
+        else:
+            path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write the file: {error.strerror}", where=str(path), hint="another place"
+        ) from None
+    return path
+
+
+def report_error(error: McugradError, machine: bool) -> None:
+    """Say what is wrong: on stderr for people, on stdout as JSON for machines."""
+    if machine:
+        facts = {"error": error.what, "kind": type(error).__name__, "where": error.where, "hint": error.hint}
+        typer.echo(as_json({**facts, "exit_code": error.exit_code}), nl=False)
+        return
+    head, _, rest = str(error).partition("\n")
+    label = typer.style("error:", fg="red", bold=True) if sys.stderr.isatty() else "error:"
+    typer.echo(f"{label} {head}" + (f"\n{rest}" if rest else ""), err=True)

@@ -1,0 +1,145 @@
+"""mcugrad train: fit a network on this computer exactly as the device would."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from mcugrad.commands.options import (
+    Board,
+    Calibration,
+    Data,
+    Json,
+    Name,
+    Network,
+    Out,
+    Rate,
+    Rule,
+    Scale,
+    Seed,
+    Train,
+)
+from mcugrad.commands.output import Output, write
+
+if TYPE_CHECKING:
+    from mcugrad.run.runner import State
+    from mcugrad.trainer import Epoch, Trainer
+
+
+def train(
+    model: Network,
+    data: Data,
+    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training samples.")] = 5,
+    rate: Rate = 0.01,
+    schedule: Annotated[
+        str, typer.Option("--schedule", help="Of the learning rate: cosine (down to 0) or constant.")
+    ] = "cosine",
+    name: Name = None,
+    train: Train = "all",
+    rule: Rule = "sr16",
+    target: Board = None,
+    seed: Seed = 0,
+    calibration: Calibration = 256,
+    scale: Scale = None,
+    resume: Annotated[
+        Optional[Path], typer.Option("--resume", help="Start from a state that --save wrote.")
+    ] = None,
+    save: Annotated[
+        Optional[Path], typer.Option("--save", help="Write what was learned to this .npz file.")
+    ] = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Train on this computer, with the bytes the device would have, and test on the data's held-out part."""
+    from dataclasses import asdict
+
+    from mcugrad.commands.compile import compiled_facts, show_files
+    from mcugrad.commands.inputs import network, samples, trainer
+
+    output = Output(json)
+    found = network(model, name)
+    given = samples(data, found, scale)
+    made = trainer(
+        found, given, train=train, rule=rule, target=target, rate=rate, seed=seed, calibration=calibration
+    )
+    if resume is not None:
+        made.state = read_state(resume, made)
+    validation = None if given.x_test is None or given.y_test is None else (given.x_test, given.y_test)
+    output.say(repr(made)[1:-1], strong=True)
+    output.say(f"data  {given.text}\n")
+    before = None if validation is None else made.evaluate(*validation)
+    if validation is not None and before is not None:
+        output.say(f"before      {before:7.1%} of {len(validation[1])} held-out samples right")
+    history = made.fit(
+        given.x,
+        given.y,
+        epochs=epochs,
+        schedule=schedule,  # type: ignore[arg-type]  (checked where it is used)
+        validation=validation,
+        seed=seed,
+        on_epoch=lambda epoch: output.say(_line(epoch, epochs)),
+    )
+    if save is not None:
+        write(save, _packed(made.state))
+        output.say(f"\nwrote {save}: what was learned, {len(made.state)} arrays")
+    if out is not None:
+        show_files(output, made, made.export(out))
+        output.say("      (the firmware starts from the network as delivered; load the saved state to go on)")
+    output.finish(
+        {
+            **compiled_facts(made, given.text),
+            "schedule": schedule,
+            "held_out_accuracy_before": before,
+            "epochs": [asdict(epoch) for epoch in history],
+            "held_out_accuracy": history[-1].validation_accuracy,
+            "state": None if save is None else str(save),
+            "folder": None if out is None else str(out),
+        }
+    )
+
+
+def _line(epoch: Epoch, epochs: int) -> str:
+    held_out = "" if epoch.validation_accuracy is None else f"   held out {epoch.validation_accuracy:6.1%}"
+    width = len(str(epochs))
+    return (
+        f"epoch {epoch.epoch:{width}}/{epochs}   loss {epoch.loss:.4f}   while training {epoch.accuracy:6.1%}{held_out}"
+    )
+
+
+def _packed(state: State) -> bytes:
+    """The arrays as an .npz file."""
+    import numpy as np
+
+    content = io.BytesIO()
+    np.savez(content, **state)  # type: ignore[arg-type]  (stubs take the arrays for its one option)
+    return content.getvalue()
+
+
+def read_state(path: Path, made: Trainer) -> State:
+    """A learned state from an .npz file, checked against the model. Raises DataError."""
+    import zipfile
+
+    import numpy as np
+
+    from mcugrad.errors import DataError
+
+    hint = "a file that `mcugrad train --save` wrote, with the same --train and --rule"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            state: dict[str, Any] = {name: file[name] for name in file.files}
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or "not an .npz file"
+        raise DataError(f"the learned state cannot be read: {reason}", where=str(path), hint=hint) from None
+    wanted = {b.name: (b.shape, b.dtype) for b in made.build.compiled.layout.params}
+    found = {name: (value.shape, value.dtype) for name, value in state.items()}
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if wrong:
+        raise DataError(
+            f"the learned state is of another model: {len(wrong)} of {len(wanted)} arrays differ, first {wrong[0]}",
+            where=str(path),
+            hint=hint,
+        )
+    return state

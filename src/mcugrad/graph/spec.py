@@ -1,0 +1,197 @@
+"""What a legal graph is, as a table. A pass that breaks a rule has a bug; tests check between passes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from mcugrad.errors import McugradError
+from mcugrad.graph.graph import Graph
+from mcugrad.graph.node import BackwardNode, ForwardNode, Operator
+from mcugrad.graph.tensor import ActivationScale, ErrorScale, WeightScale
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+class IllegalGraphError(AssertionError):
+    """A graph breaks the rules: a bug in mcugrad, not in the user's model."""
+
+
+def check(graph: Graph) -> Graph:
+    """The graph itself, so that calls chain. Raises IllegalGraphError listing every broken rule."""
+    found = violations(graph)
+    if found:
+        raise IllegalGraphError(
+            f"{graph.name} breaks {len(found)} rules:\n" + "\n".join(f"  {line}" for line in found)
+        )
+    return graph
+
+
+def violations(graph: Graph) -> list[str]:
+    """Broken rules, each with the node or tensor that breaks it. Later rules rely on the first ones."""
+    for table in (STRUCTURE, MEANING):
+        found = [f"{rule}: {where}" for rule, test in table for where in test(graph)]
+        if found:
+            return found
+    return []
+
+
+# -- structure -----------------------------------------------------------------------------------------------------
+
+
+def _bad_names(graph: Graph) -> Iterator[str]:
+    names = [graph.name, *(n.name for n in graph.nodes), *graph.tensors]
+    yield from (repr(n) for n in names if not _IDENTIFIER.fullmatch(n))
+
+
+def _repeated_nodes(graph: Graph) -> Iterator[str]:
+    yield from (n for n, count in Counter(node.name for node in graph.nodes).items() if count > 1)
+
+
+def _misfiled_tensors(graph: Graph) -> Iterator[str]:
+    yield from (f"{key} holds {t.name}" for key, t in graph.tensors.items() if key != t.name)
+
+
+def _unknown_tensors(graph: Graph) -> Iterator[str]:
+    touched = [(n.name, t) for n in graph.nodes for t in (*n.inputs, *n.outputs)]
+    ends = [("input", graph.input), ("output", graph.output)]
+    yield from (f"{t} of {name}" for name, t in (*touched, *ends) if t not in graph.tensors)
+
+
+def _several_definitions(graph: Graph) -> Iterator[str]:
+    defined = Counter(t for n in graph.nodes for t in n.outputs)
+    defined.update([graph.input, *(k for k, t in graph.tensors.items() if t.value is not None)])
+    yield from (f"{t}, {count} times" for t, count in defined.items() if count > 1)
+
+
+def _read_too_early(graph: Graph) -> Iterator[str]:
+    known = {graph.input, *(k for k, t in graph.tensors.items() if t.value is not None)}
+    for node in graph.nodes:
+        yield from (f"{t} by {node.name}" for t in node.inputs if t not in known)
+        known.update(node.outputs)
+
+
+def _no_output(graph: Graph) -> Iterator[str]:
+    if not any(isinstance(n, ForwardNode) and n.y == graph.output for n in graph.nodes):
+        yield graph.output
+
+
+def _backward_first(graph: Graph) -> Iterator[str]:
+    behind = False
+    for node in graph.nodes:
+        behind = behind or isinstance(node, BackwardNode)
+        if behind and isinstance(node, ForwardNode):
+            yield node.name
+
+
+def _branches(graph: Graph) -> Iterator[str]:
+    reads = Counter(t for n in graph.nodes if isinstance(n, ForwardNode) for t in n.inputs)
+    yield from (f"{t} by {count} nodes" for t, count in reads.items() if count > 1)
+    if reads[graph.output]:
+        yield f"{graph.output}, the output, by a node"
+
+
+# -- meaning -------------------------------------------------------------------------------------------------------
+
+
+def _empty_shapes(graph: Graph) -> Iterator[str]:
+    yield from (f"{t.name} {t.shape}" for t in graph.tensors.values() if not t.shape or min(t.shape) < 1)
+
+
+def _wrong_shapes(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        if isinstance(node, ForwardNode):
+            try:
+                shape = node.shape(*(graph[t].shape for t in node.inputs))
+            except McugradError as error:
+                yield f"{node.name}: {error.what}"
+                continue
+            if shape != graph[node.y].shape:
+                yield f"{node.y} is {graph[node.y].shape}, {node.name} gives {shape}"
+
+
+def _wrong_constants(graph: Graph) -> Iterator[str]:
+    for t in graph.tensors.values():
+        if t.value is not None and (t.value.dtype != np.float32 or t.value.shape != t.shape):
+            yield f"{t.name} is {t.value.dtype} {t.value.shape}, not float32 {t.shape}"
+        elif t.value is not None and not np.isfinite(t.value).all():
+            yield f"{t.name} is not finite"
+
+
+def _half_quantized(graph: Graph) -> Iterator[str]:
+    """Either no tensor has a scale, or every one has the kind that suits it."""
+    if all(t.quant is None for t in graph.tensors.values()):
+        yield from (f"{n.name} in a float graph" for n in graph.nodes if isinstance(n, BackwardNode))
+        return
+    yield from (
+        f"{n.name} has no kernel"
+        for n in graph.nodes
+        if isinstance(n, ForwardNode) and not isinstance(n, Operator)
+    )
+    activations = {graph.input, *(n.y for n in graph.nodes if isinstance(n, ForwardNode))}
+    for name, t in graph.tensors.items():
+        expected: type | None = ErrorScale
+        if name in activations:
+            expected = ActivationScale
+        elif t.value is not None:
+            expected = WeightScale if len(t.shape) > 1 else None
+        if (type(t.quant) if t.quant is not None else None) is not expected:
+            wanted = expected.__name__ if expected else "none"
+            yield f"{name} has {type(t.quant).__name__ if t.quant else 'none'}, not {wanted}"
+
+
+def _wrong_scales(graph: Graph) -> Iterator[str]:
+    for name, t in graph.tensors.items():
+        match t.quant:
+            case ActivationScale(scale, zero, owner):
+                source = graph.tensors[owner].quant if owner in graph.tensors else None
+                if not (np.isfinite(scale) and scale > 0 and -128 <= zero <= 127):
+                    yield f"{name} has scale {scale:g}, zero point {zero}"
+                if source != t.quant:
+                    yield f"{name} differs from its owner {owner}"
+            case WeightScale(scales):
+                if scales.dtype != np.float32 or scales.shape != t.shape[:1]:
+                    yield f"{name} has {scales.dtype} {scales.shape} scales for {t.shape[0]} channels"
+                elif not (np.isfinite(scales).all() and (scales > 0).all()):
+                    yield f"{name} has a scale that is not positive"
+            case ErrorScale(carrier, owner):
+                if not (carrier in graph.tensors and isinstance(graph[carrier].quant, WeightScale)):
+                    yield f"{name} carries the scales of {carrier}, no weights"
+                if not (owner in graph.tensors and isinstance(graph[owner].quant, ErrorScale)):
+                    yield f"{name} belongs to {owner}, no error"
+
+
+def _wrong_training(graph: Graph) -> Iterator[str]:
+    for name, t in graph.tensors.items():
+        if t.trainable and t.value is None:
+            yield f"{name} is trainable but computed"
+        if bool(t.rule) != (t.trainable and isinstance(t.quant, WeightScale)):
+            yield f"{name} has rule {t.rule!r}, trainable {t.trainable}"
+        if t.tracked and not (isinstance(t.quant, ActivationScale) and t.quant.owner == name):
+            yield f"{name} is tracked but owns no scale"
+
+
+Table = tuple[tuple[str, Callable[[Graph], Iterator[str]]], ...]
+
+STRUCTURE: Table = (
+    ("names are C identifiers", _bad_names),
+    ("nodes have different names", _repeated_nodes),
+    ("tensors are filed under their names", _misfiled_tensors),
+    ("tensors that are touched exist", _unknown_tensors),
+    ("tensors have one definition: the input, a constant, or one node's output", _several_definitions),
+    ("tensors are defined before they are read", _read_too_early),
+    ("the output is what a forward node computes", _no_output),
+    ("forward nodes come before backward nodes", _backward_first),
+    ("one forward node reads a tensor, none the output", _branches),
+)
+MEANING: Table = (
+    ("shapes have no empty dimension", _empty_shapes),
+    ("shapes are what the nodes give", _wrong_shapes),
+    ("constants are finite float32 of their tensor's shape", _wrong_constants),
+    ("all tensors are quantized as their kind is, or none", _half_quantized),
+    ("scales are positive and refer to what exists", _wrong_scales),
+    ("only constants train, only weights have a rule, only owners of scales are tracked", _wrong_training),
+)

@@ -1,0 +1,68 @@
+"""HTML: one page, one file. No script, no address of another computer; light and dark; prints well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mcugrad._version import __version__
+from mcugrad.report.chart import Line, shares
+from mcugrad.report.images import data_address
+from mcugrad.report.quantities import percent, significant
+
+if TYPE_CHECKING:
+    from mcugrad.demo import Demo
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("mcugrad.report"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=True,
+)
+_ENVIRONMENT.filters["percent"] = percent
+_ENVIRONMENT.filters["significant"] = significant
+
+
+def demo_page(demo: Demo, files: Mapping[str, str]) -> str:
+    """The report of a demonstration.
+
+    Args:
+        demo: what came out.
+        files: text of the exported files by name.
+    """
+    facts = demo.facts()
+    old, new = demo.worlds.pictures
+    digits = [
+        {
+            **answer,
+            "old_picture": data_address(old[answer["index"]], demo.top),
+            "new_picture": data_address(new[answer["index"]], demo.top),
+        }
+        for answer in facts["answers"]
+    ]
+    return _ENVIRONMENT.get_template("demo.html.j2").render(
+        facts=facts,
+        cost={kind: {q["key"]: q for q in rows} for kind, rows in facts["cost"].items()},
+        work=demo.cost.work_rows(),
+        digits=digits,
+        chart=_curve(facts),
+        files=[(name, len(text.encode()), text.count("\n")) for name, text in sorted(files.items())],
+        version=__version__,
+    )
+
+
+def _curve(facts: Mapping[str, Any]) -> str:
+    lines = [
+        Line("new world", [(p["step"], p["new"]) for p in facts["curve"]], "new"),
+        Line("old world", [(p["step"], p["old"]) for p in facts["curve"]], "old"),
+    ]
+    before, after = facts["before"], facts["after"]
+    title = (
+        f"Accuracy on held-out digits: new world from {percent(before['new'])} to {percent(after['new'])}, "
+        f"old world from {percent(before['old'])} to {percent(after['old'])}"
+    )
+    return shares(lines, "training steps, one labelled digit of the new world each", title)

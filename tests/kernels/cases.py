@@ -1,0 +1,442 @@
+"""Arguments for every kernel: drawn shapes, and data in styles that reach the ends of every range.
+
+Hypothesis draws what decides about branches (shapes, styles, seeds); NumPy fills the arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mcugrad import arithmetic as ar
+from mcugrad.errors import ModelError
+from mcugrad.ops.conv2d import Conv2dStruct, window_shape
+from mcugrad.ops.linear import LinearStruct
+from mcugrad.ops.maxpool2d import Pool2dStruct
+from mcugrad.program import SCALE
+from mcugrad.training.rules import RULES, Rule
+
+Arguments = dict[str, Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+Rng = np.random.Generator
+
+MOST_MACS = 60_000
+FEW_CHANNELS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 16, 17, 33])
+# mcg_kernels.h handles MCG_BLOCK = 64 elements at a time: some below, around and beyond it, and no multiple.
+CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 16, 17, 31, 32, 63, 64, 65, 100, 128, 130])
+ZEROS = st.sampled_from([-128, -127, -3, 0, 5, 126, 127])
+NORMAL = (1.0, 1e-3, 0.02, 255.0, 1e-20, 1e20, 3e38)
+ODD = (0.0, 1e-40, 1.17549435e-38, float("inf"), float("nan"))
+"""Zero, denormal, the smallest normal number, infinity, NaN: what a scale can only be after an overflow."""
+
+
+def rngs(draw: Draw) -> Rng:
+    return np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+
+def int8(draw: Draw, rng: Rng, count: int, low: int = -127) -> NDArray[np.int8]:
+    """`count` values from `low` to 127: spread, at the ends of the range, mostly zero or all zero."""
+    match draw(st.sampled_from(["spread", "ends", "sparse", "zero", "highest", "lowest"])):
+        case "spread":
+            values = rng.integers(low, 128, count)
+        case "ends":
+            values = rng.choice([low, 127], count)
+        case "sparse":
+            values = rng.integers(low, 128, count) * (rng.random(count) < 0.15)
+        case "zero":
+            values = np.zeros(count)
+        case "highest":
+            values = np.full(count, 127)
+        case _:
+            values = np.full(count, low)
+    return values.astype(np.int8)
+
+
+def factors(draw: Draw, rng: Rng, count: int, typical: float) -> NDArray[Any]:
+    """Factors of all kinds: near `typical`, with pre-shifts that saturate, tiny, zero, and all of these mixed."""
+    kind = draw(st.sampled_from(["typical", "typical", "any", "large", "tiny", "zero", "mixed"]))
+    out = np.zeros(count, SCALE)
+    mult, shift, pre = (
+        rng.integers(1 << 15, 1 << 16, count),
+        rng.integers(17, 33, count),
+        np.zeros(count, int),
+    )
+    if kind == "typical":
+        return ar.scale_from_float((typical * rng.uniform(0.3, 3, count)).astype(np.float32))
+    if kind in ("large", "mixed"):
+        pre = rng.integers(1, 30, count)
+        shift = np.full(count, 17)
+    if kind == "mixed":
+        chosen = rng.integers(0, 3, count)
+        pre = np.where(chosen == 0, pre, 0)
+        shift = np.where(chosen == 0, 17, rng.integers(17, 33, count))
+    if kind == "tiny" or kind == "mixed":
+        small = np.full(count, True) if kind == "tiny" else chosen == 2
+        mult = np.where(small, rng.integers(0, 1 << 15, count), mult)
+        shift = np.where(small, 32, shift)
+    if kind == "zero":
+        mult, shift = np.zeros(count, int), np.full(count, 32)
+    out["mult"], out["shift"], out["pre"] = mult, shift, pre
+    return out
+
+
+def floats(draw: Draw, rng: Rng, count: int, odd: bool = True) -> NDArray[np.float32]:
+    """Scales: typical ones, and with `odd` also those that only an overflow leaves behind."""
+    if odd and draw(st.booleans()):
+        return rng.choice(np.asarray(NORMAL + ODD, np.float32), count)
+    if draw(st.booleans()):
+        return rng.choice(np.asarray(NORMAL, np.float32), count)
+    return np.exp(rng.normal(-4, 3, count)).astype(np.float32)
+
+
+def clips(draw: Draw) -> NDArray[np.int32]:
+    """Bounds of an activation function: none, ReLU, ReLU6, tight, closed."""
+    none = ar.ACC_LIMIT
+    bounds = st.sampled_from([(-none, none), (0, none), (0, 200), (0, 6), (-3, 3), (0, 0), (-500, -2)])
+    return np.asarray(draw(bounds), np.int32)
+
+
+def biases(draw: Draw, rng: Rng, count: int) -> NDArray[np.int32]:
+    limit = ar.BIAS_LIMIT
+    if draw(st.booleans()):
+        return rng.choice([-limit, limit], count).astype(np.int32)
+    return rng.integers(-20_000, 20_000, count).astype(np.int32)
+
+
+def some_int32(rng: Rng, count: int) -> NDArray[np.int32]:
+    """What a buffer holds before a kernel writes it."""
+    return rng.integers(-(2**31), 2**31, count).astype(np.int32)
+
+
+def old_int8(rng: Rng, count: int) -> NDArray[np.int8]:
+    return rng.integers(-128, 128, count).astype(np.int8)
+
+
+@st.composite
+def windows(draw: Draw) -> tuple[int, ...]:
+    """(in_h, in_w, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w)."""
+    size = st.tuples(st.integers(1, 9), st.integers(1, 9))
+    x = draw(size)
+    kernel = draw(
+        st.one_of(st.just((1, 1)), st.just((3, 3)), st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    )
+    stride = draw(st.one_of(st.just((1, 1)), st.tuples(st.integers(1, 4), st.integers(1, 4))))
+    dilation = draw(st.one_of(st.just((1, 1)), st.tuples(st.integers(1, 3), st.integers(1, 3))))
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+    pad = draw(st.tuples(*(st.integers(0, 4) for _ in range(4))))
+    # A window larger than the map is padded until it fits once.
+    need = tuple(max(0, r - n - p - q) for r, n, p, q in zip(reach, x, pad[:2], pad[2:], strict=True))
+    padding = (pad[0], pad[1], pad[2] + need[0], pad[3] + need[1])
+    try:
+        out = window_shape("case", x, kernel, stride, padding, dilation)
+    except ModelError as error:  # pragma: no cover
+        raise AssertionError("the padding above makes every window fit") from error
+    return (*x, *out, *kernel, *stride, *padding[:2], *dilation)
+
+
+def convolution(draw: Draw) -> Conv2dStruct:
+    in_h, in_w, out_h, out_w, k_h, k_w, *rest = draw(windows())
+    in_c, out_c = draw(st.one_of(st.tuples(FEW_CHANNELS, FEW_CHANNELS), st.tuples(CHANNELS, CHANNELS)))
+    while out_h * out_w * k_h * k_w * in_c * out_c > MOST_MACS:
+        in_c, out_c = (in_c, (out_c + 1) // 2) if out_c > in_c else ((in_c + 1) // 2, out_c)
+        if in_c == out_c == 1:
+            break
+    return Conv2dStruct(in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, *rest, draw(ZEROS), draw(ZEROS))
+
+
+def linear_layer(draw: Draw) -> LinearStruct:
+    in_c = draw(CHANNELS)
+    pixels = draw(st.integers(1, 5))
+    return LinearStruct(in_c * pixels, draw(CHANNELS), in_c, draw(ZEROS), draw(ZEROS))
+
+
+def one(dtype: Any, rng: Rng) -> NDArray[Any]:
+    """A scalar passed by reference, with something old in it."""
+    return np.asarray([rng.integers(0, 100)], dtype)
+
+
+def planes(
+    draw: Draw, rng: Rng, rule: Rule, rows: int, count: int
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Weights as a rule keeps them, with saturated ones among them."""
+    spread = draw(st.sampled_from([0.2, 1.0, 1.3]))
+    value = np.clip(rng.uniform(-spread, spread, (rows, count)), -1, 1)
+    w, residual = rule.encode(value, np.full(rows, 1 / 127.5))
+    return w.reshape(-1), residual.reshape(-1) if rule.residual_bits else None
+
+
+def updates(draw: Draw, rng: Rng, rows: int, count: int) -> Arguments:
+    """Arguments that all weight updates share."""
+    rule = draw(st.sampled_from(list(RULES.values())))
+    w, residual = planes(draw, rng, rule, rows, count)
+    word = st.one_of(st.sampled_from([0, 1, 2**32 - 1]), st.integers(0, 2**32 - 1))
+    return {
+        "rule": rule,
+        "seed": np.asarray([draw(word)], np.uint32),
+        "step": np.asarray([draw(word)], np.uint32),
+        "tensor": draw(st.integers(0, 300)),
+        "w": w,
+        "residual": residual,
+        "w_scale": floats(draw, rng, rows),
+    }
+
+
+@st.composite
+def conv2d_s8(draw: Draw) -> Arguments:
+    g, rng = convolution(draw), rngs(draw)
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
+        "w": int8(draw, rng, g.out_c * g.taps),
+        "bias": biases(draw, rng, g.out_c),
+        "scale": factors(draw, rng, g.out_c, 1 / (100 * g.taps**0.5)),
+        "clip": clips(draw),
+        "y": old_int8(rng, g.out_h * g.out_w * g.out_c),
+        "peak": one(np.int32, rng),
+        "patch": old_int8(rng, g.taps).astype(np.int16),
+    }
+
+
+@st.composite
+def conv2d_grad_input_s8(draw: Draw) -> Arguments:
+    g, rng = convolution(draw), rngs(draw)
+    size = g.in_h * g.in_w * g.in_c
+    return {
+        "g": g,
+        "e": int8(draw, rng, g.out_h * g.out_w * g.out_c),
+        "w": int8(draw, rng, g.out_c * g.taps),
+        "x": int8(draw, rng, size, -128),
+        "scale": factors(draw, rng, g.in_c, 1 / (60 * (g.out_c * g.k_h * g.k_w) ** 0.5)),
+        "clip": clips(draw),
+        "e_x": old_int8(rng, size),
+        "peak": one(np.int32, rng),
+    }
+
+
+@st.composite
+def conv2d_update(draw: Draw) -> Arguments:
+    g, rng = convolution(draw), rngs(draw)
+    rows = draw(st.sampled_from([1, 2, 3, 4, 5, 7, 8]))
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
+        "e": int8(draw, rng, g.out_h * g.out_w * g.out_c),
+        "factor": factors(draw, rng, g.out_c, 65536 / (3000 * (g.out_h * g.out_w) ** 0.5)),
+        **updates(draw, rng, g.out_c, g.taps),
+        "rows": rows,
+        "gradient": some_int32(rng, min(rows, g.out_c) * g.taps),
+        "patch": old_int8(rng, g.taps).astype(np.int16),
+    }
+
+
+@st.composite
+def linear_s8(draw: Draw) -> Arguments:
+    g, rng = linear_layer(draw), rngs(draw)
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.inputs, -128),
+        "w": int8(draw, rng, g.out * g.inputs),
+        "bias": biases(draw, rng, g.out),
+        "scale": factors(draw, rng, g.out, 1 / (100 * g.inputs**0.5)),
+        "clip": clips(draw),
+        "y": old_int8(rng, g.out),
+        "peak": one(np.int32, rng),
+    }
+
+
+@st.composite
+def linear_grad_input_s8(draw: Draw) -> Arguments:
+    g, rng = linear_layer(draw), rngs(draw)
+    return {
+        "g": g,
+        "e": int8(draw, rng, g.out),
+        "w": int8(draw, rng, g.out * g.inputs),
+        "x": int8(draw, rng, g.inputs, -128),
+        "scale": factors(draw, rng, g.in_c, 1 / (60 * g.out**0.5)),
+        "clip": clips(draw),
+        "e_x": old_int8(rng, g.inputs),
+        "peak": one(np.int32, rng),
+    }
+
+
+@st.composite
+def linear_update(draw: Draw) -> Arguments:
+    g, rng = linear_layer(draw), rngs(draw)
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.inputs, -128),
+        "e": int8(draw, rng, g.out),
+        "factor": factors(draw, rng, g.out, 65536 / 3000),
+        **updates(draw, rng, g.out, g.inputs),
+    }
+
+
+@st.composite
+def prepare_s8(draw: Draw) -> Arguments:
+    channels, rng = draw(CHANNELS), rngs(draw)
+    signs = rng.choice(np.asarray([-1, 1], np.float32), channels)
+    return {
+        "channels": channels,
+        "x_scale": floats(draw, rng, 1),
+        "w_scale": floats(draw, rng, channels),
+        "bias": floats(draw, rng, channels) * signs,
+        "y_scale": floats(draw, rng, 1),
+        "scale": np.zeros(channels, SCALE),
+        "bias_acc": some_int32(rng, channels),
+    }
+
+
+@st.composite
+def prepare_error(draw: Draw) -> Arguments:
+    channels, rng = draw(CHANNELS), rngs(draw)
+    return {
+        "channels": channels,
+        "range": floats(draw, rng, 1),
+        "w_scale": floats(draw, rng, channels),
+        "scale": np.zeros(channels, SCALE),
+    }
+
+
+@st.composite
+def prepare_update(draw: Draw) -> Arguments:
+    channels, rng = draw(CHANNELS), rngs(draw)
+    return {
+        "channels": channels,
+        "rate": floats(draw, rng, 1),
+        "c": floats(draw, rng, 1),
+        "x_scale": floats(draw, rng, 1),
+        "w_scale": floats(draw, rng, channels),
+        "factor": np.zeros(channels, SCALE),
+    }
+
+
+PEAKS = st.one_of(
+    st.sampled_from([0, 1, 126, 127, 128, 255, 256, 2**24 + 1, 2**30 - 1]), st.integers(0, 2**30)
+)
+
+
+@st.composite
+def track_error(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    return {
+        "peak": np.asarray([draw(PEAKS)], np.int32),
+        "c": floats(draw, rng, 1),
+        "range": floats(draw, rng, 1),
+        "c_x": one(np.float32, rng),
+    }
+
+
+@st.composite
+def track_scale(draw: Draw) -> Arguments:
+    return {
+        "levels": draw(st.sampled_from([127, 255, 1])),
+        "peak": np.asarray([draw(PEAKS)], np.int32),
+        "scale": floats(draw, rngs(draw), 1),
+    }
+
+
+@st.composite
+def bias_update(draw: Draw) -> Arguments:
+    pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
+    return {
+        "pixels": pixels,
+        "channels": channels,
+        "e": int8(draw, rng, pixels * channels),
+        "rate": floats(draw, rng, 1),
+        "c": floats(draw, rng, 1),
+        "w_scale": floats(draw, rng, channels),
+        "bias": rng.normal(0, 1, channels).astype(np.float32),
+    }
+
+
+@st.composite
+def softmax_cross_entropy_s8(draw: Draw) -> Arguments:
+    channels, pixels, rng = draw(st.sampled_from([1, 2, 3, 10, 65])), draw(st.integers(1, 4)), rngs(draw)
+    classes = channels * pixels
+    return {
+        "classes": classes,
+        "channels": channels,
+        "zero": draw(ZEROS),
+        "logits": int8(draw, rng, classes, -128),
+        "scale": floats(draw, rng, 1),
+        "label": draw(st.integers(0, classes - 1)),
+        "w_scale": floats(draw, rng, channels),
+        "clip": clips(draw),
+        "e": old_int8(rng, classes),
+        "c": one(np.float32, rng),
+        "loss": one(np.float32, rng),
+        "confidence": one(np.float32, rng),
+        "probability": rng.normal(0, 1, classes).astype(np.float32),
+    }
+
+
+@st.composite
+def prepare_clip(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    bounds = st.sampled_from([(-3e38, 3e38), (0.0, 6.0), (-1.0, 1.0), (0.0, 3e38), (-0.3, 1e-5)])
+    return {
+        "bounds": np.asarray(draw(bounds), np.float32),
+        "scale": floats(draw, rng, 1),
+        "clip": some_int32(rng, 2),
+    }
+
+
+@st.composite
+def next_step(draw: Draw) -> Arguments:
+    return {"step": np.asarray([draw(st.sampled_from([0, 1, 2**31, 2**32 - 1]))], np.uint32)}
+
+
+def pooling(draw: Draw) -> Pool2dStruct:
+    in_h, in_w, *rest = draw(windows())
+    return Pool2dStruct(in_h, in_w, draw(FEW_CHANNELS), *rest)
+
+
+@st.composite
+def maxpool2d_s8(draw: Draw) -> Arguments:
+    g, rng = pooling(draw), rngs(draw)
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
+        "y": old_int8(rng, g.out_h * g.out_w * g.channels),
+    }
+
+
+@st.composite
+def maxpool2d_grad_input_s8(draw: Draw) -> Arguments:
+    g, rng = pooling(draw), rngs(draw)
+    size = g.in_h * g.in_w * g.channels
+    return {
+        "g": g,
+        "e": int8(draw, rng, g.out_h * g.out_w * g.channels),
+        "x": int8(draw, rng, size, -128),
+        "e_x": old_int8(rng, size),
+    }
+
+
+CASES: dict[str, st.SearchStrategy[Arguments]] = {
+    f"mcg_{case.__name__}": case()
+    for case in (
+        conv2d_s8,
+        conv2d_grad_input_s8,
+        conv2d_update,
+        linear_s8,
+        linear_grad_input_s8,
+        linear_update,
+        prepare_s8,
+        prepare_error,
+        prepare_update,
+        prepare_clip,
+        track_error,
+        track_scale,
+        bias_update,
+        softmax_cross_entropy_s8,
+        next_step,
+        maxpool2d_s8,
+        maxpool2d_grad_input_s8,
+    )
+}
+"""Strategy of the arguments of every kernel, by its C name."""

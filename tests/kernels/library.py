@@ -1,0 +1,168 @@
+"""The C kernels as Python functions: built by several compilers, called as the headers declare them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cffi import FFI
+from numpy.typing import NDArray
+
+from mcugrad.program import Kernel, Struct, prototypes
+from mcugrad.run import toolchain
+from mcugrad.training.rules import Rule
+
+RUNTIME = Path(str(files("mcugrad") / "runtime"))
+INCLUDE = RUNTIME / "include"
+PROBE = Path(__file__).with_name("probe.c")
+
+SCRATCH = ("gradient", "patch")
+"""Parameters that a kernel may leave in any state."""
+
+GUARD = 64
+"""Bytes before and behind every buffer that a kernel must leave alone."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """How a library is built."""
+
+    compiler: str
+    opt: str
+    native: bool = False
+    flags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.compiler} {self.opt}{' native' if self.native else ''}"
+
+
+BUILDS = (
+    Build("zig", "-O0"),
+    Build("zig", "-O3", native=True),
+    Build("gcc", "-O0"),
+    Build("gcc", "-O3", native=True),
+)
+# Undefined behaviour ends the process: a trap needs no run-time library.
+UNDEFINED_BEHAVIOUR = Build("zig", "-O1", flags=("-fsanitize=undefined", "-fsanitize-trap=undefined"))
+
+
+def sources() -> list[Path]:
+    """Every C file of the runtime."""
+    return sorted((RUNTIME / "src").glob("*.c"))
+
+
+def _declarations(path: Path) -> str:
+    """What cffi understands of a C file: structs, prototypes and variables, but no inline functions and macros."""
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    structs = re.findall(r"^typedef struct \{.*?^\} \w+;", text, flags=re.DOTALL | re.MULTILINE)
+    functions = re.findall(r"^(?:void|int32_t|bool) (?:mcg|probe)_\w+\([^)]*\);", text, flags=re.MULTILINE)
+    # cffi reads variables, but no constants, from a library that it did not compile itself.
+    variables = re.findall(r"^extern const (\w+ \w+;)", text, flags=re.MULTILINE)
+    return "\n".join(structs + functions + [f"extern {variable}" for variable in variables])
+
+
+@cache
+def ffi() -> FFI:
+    """Declarations of every kernel and of the probe."""
+    result = FFI()
+    folder = INCLUDE / "mcugrad"
+    for path in (folder / "mcg_math.h", folder / "mcg_layers.h", folder / "mcg_kernels.h", PROBE):
+        result.cdef(_declarations(path))
+    return result
+
+
+class Library:
+    """The kernels as one build made them."""
+
+    def __init__(self, build: Build) -> None:
+        self.build = build
+        path = toolchain.build_shared(
+            [*sources(), PROBE],
+            [INCLUDE],
+            compiler=build.compiler,
+            opt=build.opt,
+            native=build.native,
+            flags=build.flags,
+        )
+        self.lib = ffi().dlopen(str(path))
+
+    def run(self, kernel: Kernel, arguments: dict[str, Any]) -> None:
+        """Call a kernel; arrays are written in place, None is a null pointer.
+
+        Raises:
+            AssertionError: a byte beside a buffer changed.
+        """
+        guarded: list[tuple[str, NDArray[Any], NDArray[np.uint8]]] = []
+        values = []
+        for param in kernel.params:
+            value = arguments[param.name]
+            if isinstance(value, Struct):
+                values.append(ffi().new(f"{value.ctype()} *", value.values()))
+            elif isinstance(value, Rule):
+                values.append(ffi().addressof(getattr(self.lib, f"mcg_rule_{value.name}")))
+            elif isinstance(value, np.ndarray):
+                whole = np.full(value.nbytes + 2 * GUARD, 0xA5, np.uint8)
+                whole[GUARD : GUARD + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
+                guarded.append((param.name, value, whole))
+                start = ffi().from_buffer("uint8_t[]", whole) + GUARD
+                values.append(ffi().cast(f"{param.ctype} *", start))
+            else:
+                values.append(ffi().NULL if value is None else value)
+        getattr(self.lib, kernel.name)(*values)
+        for name, value, whole in guarded:
+            inside = whole[GUARD : GUARD + value.nbytes]
+            outside = np.concatenate([whole[:GUARD], whole[GUARD + value.nbytes :]])
+            assert (outside == 0xA5).all(), f"{self.build}: {kernel.name} wrote beside {name}"
+            value[...] = inside.view(value.dtype).reshape(value.shape)
+
+    def probe(self, name: str, *arguments: Any) -> None:
+        """Call a function of probe.c; arrays are passed by reference."""
+        function = getattr(self.lib, f"probe_{name}")
+        kinds = ffi().typeof(function).args
+        function(
+            *(
+                ffi().cast(kind, ffi().from_buffer(value)) if isinstance(value, np.ndarray) else value
+                for kind, value in zip(kinds, arguments, strict=True)
+            )
+        )
+
+
+@cache
+def library(build: Build) -> Library:
+    """The library of a build, built once."""
+    return Library(build)
+
+
+def available(builds: tuple[Build, ...] = BUILDS) -> list[Build]:
+    """Those builds whose compiler is installed here."""
+    here = toolchain.host_compilers()
+    return [build for build in builds if build.compiler in here]
+
+
+def copied(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments with arrays of their own."""
+    return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
+
+
+def same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Equal to the last bit; any NaN equals any other, for its sign and payload differ between processors."""
+    if a.dtype == np.float32:
+        nan = np.isnan(a)
+        return bool(np.array_equal(nan, np.isnan(b)) and a[~nan].tobytes() == b[~nan].tobytes())
+    return a.tobytes() == b.tobytes()
+
+
+def written(kernel: Kernel) -> set[str]:
+    """Names of the parameters that a kernel writes through."""
+    return {p.name for p in kernel.params if p.pointer and not p.const}
+
+
+def undeclared() -> set[str]:
+    """Functions that kernel.py's reader of the header does not see."""
+    text = (INCLUDE / "mcugrad" / "mcg_kernels.h").read_text(encoding="utf-8")
+    return set(re.findall(r"\b(mcg_\w+)\([^)]*\);", text)) - set(prototypes())

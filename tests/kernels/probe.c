@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inline functions of mcg_math.h for tests, on arrays. */
+#include "mcugrad/mcg_kernels.h"
+
+void probe_scale_from_float(int32_t count, const float *factor, mcg_scale_t *scale);
+void probe_rescale(int32_t count, const int32_t *acc, const mcg_scale_t *scale, int32_t *result);
+void probe_round(int32_t count, const float *value, int32_t limit, int32_t *result);
+void probe_hash(int32_t count, const uint32_t *x, uint32_t *result);
+void probe_stream(uint32_t seed, uint32_t step, uint32_t tensor, uint32_t *result);
+
+void probe_scale_from_float(int32_t count, const float *factor, mcg_scale_t *scale)
+{
+    for (int32_t i = 0; i < count; i++) {
+        scale[i] = mcg_scale_from_float(factor[i]);
+    }
+}
+
+void probe_rescale(int32_t count, const int32_t *acc, const mcg_scale_t *scale, int32_t *result)
+{
+    for (int32_t i = 0; i < count; i++) {
+        result[i] = mcg_rescale(acc[i], scale[i]);
+    }
+}
+
+void probe_round(int32_t count, const float *value, int32_t limit, int32_t *result)
+{
+    for (int32_t i = 0; i < count; i++) {
+        result[i] = mcg_round(value[i], limit);
+    }
+}
+
+void probe_hash(int32_t count, const uint32_t *x, uint32_t *result)
+{
+    for (int32_t i = 0; i < count; i++) {
+        result[i] = mcg_hash(x[i]);
+    }
+}
+
+void probe_stream(uint32_t seed, uint32_t step, uint32_t tensor, uint32_t *result)
+{
+    *result = mcg_stream(seed, step, tensor);
+}

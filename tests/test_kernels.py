@@ -1,0 +1,191 @@
+"""Every C kernel equals its NumPy reference to the last bit, whoever compiles it and however."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import mcugrad.ops
+from kernels import cases, library
+from mcugrad import arithmetic as ar
+from mcugrad.ops.linear import LinearStruct
+from mcugrad.program import SCALE, Kernel, prototypes
+from mcugrad.run import toolchain
+from mcugrad.training.rules import RULES
+
+IN_CHILD = "MCUGRAD_TEST_UNDEFINED_BEHAVIOUR"
+"""Set in the process that runs these same tests on the build that traps undefined behaviour."""
+
+BUILDS = (library.UNDEFINED_BEHAVIOUR,) if IN_CHILD in os.environ else tuple(library.available())
+
+
+def all_kernels() -> dict[str, Kernel]:
+    """Every kernel that an operator names."""
+    found = {}
+    for module in pkgutil.iter_modules(mcugrad.ops.__path__):
+        for value in vars(importlib.import_module(f"mcugrad.ops.{module.name}")).values():
+            if isinstance(value, Kernel):
+                found[value.name] = value
+    return found
+
+
+KERNELS = all_kernels()
+
+
+def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
+    """Reference and every build agree on all that is written and leave the rest alone."""
+    expected = library.copied(arguments)
+    kernel.reference(*(expected[p.name] for p in kernel.params))
+    for build in BUILDS:
+        got = library.copied(arguments)
+        library.library(build).run(kernel, got)
+        for name, value in got.items():
+            if isinstance(value, np.ndarray) and name not in library.SCRATCH:
+                reference = expected[name] if name in library.written(kernel) else arguments[name]
+                assert library.same(value, reference), f"{build}: {name} of {kernel.name} differs"
+
+
+def test_every_kernel_has_a_case() -> None:
+    assert set(cases.CASES) == set(KERNELS)
+
+
+def test_every_prototype_is_read() -> None:
+    assert not library.undeclared()
+
+
+@pytest.mark.parametrize("name", sorted(cases.CASES))
+def test_c_equals_reference(name: str) -> None:
+    kernel = KERNELS[name]
+
+    @given(cases.CASES[name])
+    def run(arguments: dict[str, Any]) -> None:
+        check(kernel, arguments)
+
+    run()
+
+
+@pytest.mark.parametrize("name", sorted(cases.CASES))
+def test_reference_leaves_inputs_alone(name: str) -> None:
+    kernel = KERNELS[name]
+
+    @given(cases.CASES[name])
+    @settings(max_examples=5)
+    def run(arguments: dict[str, Any]) -> None:
+        after = library.copied(arguments)
+        kernel.reference(*(after[p.name] for p in kernel.params))
+        for key, value in arguments.items():
+            if isinstance(value, np.ndarray) and key not in library.written(kernel):
+                assert library.same(after[key], value), key
+
+    run()
+
+
+@pytest.mark.skipif(IN_CHILD in os.environ, reason="this is the child")
+@pytest.mark.skipif("zig" not in toolchain.host_compilers(), reason="zig builds the library that traps")
+def test_no_undefined_behaviour() -> None:
+    child = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", __file__],
+        env={**os.environ, IN_CHILD: "1"},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stdout[-3000:] + child.stderr[-3000:]
+
+
+# -- functions that only kernels call --------------------------------------------------------------------------
+
+
+def test_random_numbers_equal_the_reference() -> None:
+    for build in BUILDS:
+        for counter, count in ((0, 4), (0xFFFFFFF0, 1), (12345, 63), (1, 64), (2**31, 65), (7, 4 * 333 + 2)):
+            room = np.zeros((count + 3) // 4 * 4, np.uint16)
+            pointer = library.ffi().cast("uint16_t *", library.ffi().from_buffer(room))
+            library.library(build).lib.mcg_random_u16(counter, count, pointer)
+            assert np.array_equal(room[:count], ar.random_u16(counter, count)), build
+
+
+def one_weight(rule: str, x: int, e: int, mult: int, seed: int = 0) -> dict[str, Any]:
+    """A layer of one weight, zero, with the gradient e * (x + 128) and the factor mult * 2^-17."""
+    factor = np.zeros(1, SCALE)
+    factor["mult"], factor["shift"] = mult, 17
+    return {
+        "g": LinearStruct(1, 1, 1, -128, 0),
+        "x": np.asarray([x - 128], np.int8),
+        "e": np.asarray([e], np.int8),
+        "factor": factor,
+        "rule": RULES[rule],
+        "seed": np.asarray([seed], np.uint32),
+        "step": np.zeros(1, np.uint32),
+        "tensor": 0,
+        "w": np.zeros(1, np.int8),
+        "residual": np.asarray([128], np.uint8) if RULES[rule].residual_bits else None,
+        "w_scale": np.ones(1, np.float32),
+    }
+
+
+def test_the_minus_is_inside_the_product_of_sr16() -> None:
+    """-(a * f) and (-a) * f round differently at ties, which whole layers hardly ever meet.
+
+    2562 / 4 = 640.5. Minus inside gives -640, two residual steps and a half, rounded up to -2; outside -641 and -3.
+    """
+    kernel, arguments = KERNELS["mcg_linear_update"], one_weight("sr16", x=61, e=42, mult=1 << 15)
+    check(kernel, arguments)
+    kernel.reference(*(arguments[p.name] for p in kernel.params))
+    assert (int(arguments["w"][0]), int(arguments["residual"][0])) == (0, 128 - 2)
+
+
+def test_the_minus_is_inside_the_product_of_sr8() -> None:
+    """128 * 64 / 2^17 * (16 r + 8) = r + 0.5, r the random number: inside D = -r, which just does not reach -1."""
+    kernel, tried = KERNELS["mcg_linear_update"], 0
+    for seed in range(300):
+        random = int(ar.random_u16(ar.stream(seed, 0, 0), 1)[0])
+        if 2048 <= random < 4096:
+            arguments = one_weight("sr8", x=128, e=64, mult=16 * random + 8, seed=seed)
+            check(kernel, arguments)
+            kernel.reference(*(arguments[p.name] for p in kernel.params))
+            assert arguments["w"][0] == 0
+            tried += 1
+    assert tried
+
+
+# -- the headers and files -------------------------------------------------------------------------------------
+
+
+def test_a_kernel_is_one_file_of_its_name() -> None:
+    names = {path.stem for path in library.sources()}
+    assert names - {"mcg_rule_sr8", "mcg_rule_sr16"} == set(prototypes())
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+@pytest.mark.parametrize("opt", ["-O0", "-O3"])
+def test_no_warnings(compiler: str, opt: str) -> None:
+    toolchain.check_warnings(
+        [*library.sources(), library.PROBE], [library.INCLUDE], compiler=compiler, opt=opt
+    )
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+def test_headers_are_cpp(compiler: str, tmp_path: Path) -> None:
+    for header in sorted((library.INCLUDE / "mcugrad").glob("*.h")):
+        sketch = tmp_path / f"{header.stem}.cpp"
+        sketch.write_text(f'#include "mcugrad/{header.name}"\n')
+        toolchain.check_warnings([sketch], [library.INCLUDE], compiler=compiler, language="c++")
+
+
+def test_every_declared_function_is_documented() -> None:
+    """A doxygen comment ends right above each prototype."""
+    lines = (library.INCLUDE / "mcugrad" / "mcg_kernels.h").read_text(encoding="utf-8").splitlines()
+    for i, line in enumerate(lines):
+        if line.startswith(("void mcg_", "int32_t mcg_", "bool mcg_", "extern const")):
+            assert lines[i - 1].strip().endswith("*/"), f"no comment above: {line}"
