@@ -1,0 +1,71 @@
+"""Losses: what a training step makes smaller, and what it needs to know about a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from mcugrad.errors import UsageError
+
+
+class Target(Enum):
+    """What a sample is labelled with, as the device takes it."""
+
+    CLASS = "uint32_t"
+    """Index of the one class that it is."""
+    BITS = "uint8_t"
+    """One value per output: 1 where the label applies, else 0."""
+    VALUES = "int8_t"
+    """One quantized value per output."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and its options.
+
+    Attributes:
+        name: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae` or `huber`.
+        label_smoothing: share of the target spread evenly over all classes, in [0, 1); cross_entropy.
+        class_weights: factor on the loss of a sample, by its class; cross_entropy. Empty for 1.
+        delta: where `huber` turns from square to linear, real units.
+    """
+
+    name: str = "cross_entropy"
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.name not in TARGETS:
+            raise UsageError(f"unknown loss {self.name!r}", where="loss", hint=f"one of {', '.join(TARGETS)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(
+                f"label smoothing of {self.label_smoothing:g} is not in [0, 1)", where="loss", hint="0.1"
+            )
+        if self.name != "cross_entropy" and (self.label_smoothing or self.class_weights):
+            raise UsageError(
+                f"label smoothing and class weights do not apply to {self.name}",
+                where="loss",
+                hint="cross_entropy",
+            )
+        if not (np.isfinite(self.delta) and self.delta > 0):
+            raise UsageError(f"delta of {self.delta:g} is not above 0", where="loss", hint="1.0")
+        weights = np.asarray(self.class_weights, np.float64)
+        if not np.isfinite(weights).all() or (weights < 0).any():
+            raise UsageError("a class weight is negative or not finite", where="loss", hint="numbers from 0 on")
+
+    @property
+    def target(self) -> Target:
+        """What a sample is labelled with."""
+        return TARGETS[self.name]
+
+
+TARGETS: dict[str, Target] = {
+    "cross_entropy": Target.CLASS,
+    "binary_cross_entropy": Target.BITS,
+    "mse": Target.VALUES,
+    "mae": Target.VALUES,
+    "huber": Target.VALUES,
+}
