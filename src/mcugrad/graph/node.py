@@ -77,10 +77,20 @@ class ForwardNode(Node):
 class Operator(ForwardNode):
     """A forward operator that the device can execute."""
 
-    passes_scale: ClassVar[bool]
-    """Whether `y` has the scale of the first input, because values only move."""
-    keeps_channels: ClassVar[bool]
-    """Whether channel i of `y` depends on channel i of the inputs alone, or on weights of its own."""
+    @property
+    @abstractmethod
+    def passes_scale(self) -> bool:
+        """Whether `y` has the scale of the first input, because values only move."""
+
+    @property
+    @abstractmethod
+    def keeps_channels(self) -> bool:
+        """Whether channel i of `y` depends on channel i of the inputs alone, or on weights of its own."""
+
+    @property
+    def keeps_sign(self) -> bool:
+        """Whether `y` is never negative where no input is."""
+        return False
 
     @abstractmethod
     def gradient(self, to: GradientBuilder, e: str) -> None:

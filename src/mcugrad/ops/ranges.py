@@ -10,16 +10,28 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import ActivationScale, BackwardNode, Graph
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
+
+LEAST_FILL = F32(0.5)
+"""A scale that moves in steps shrinks when a smaller share of its levels is in use."""
+MOST_STEPS = 128
+"""Far more steps than an int32 peak asks for."""
+UNBOUNDED = 3e38
+"""Stands for no bound of an activation function."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackScale(BackwardNode):
-    """Let an activation's scale follow its range, for the next step."""
+    """Let an activation's scale follow its range, for the next step.
+
+    Attributes:
+        steps: follow in steps of 1.25, which are rare, because tables have to be made anew each time.
+    """
 
     y: str
+    steps: bool = False
 
     INPUTS = ("y",)
     OUTPUTS = ()
@@ -32,13 +44,15 @@ class TrackScale(BackwardNode):
         return 0
 
     def lower(self, to: Lowering) -> None:
-        to.call(
-            TRACK_SCALE,
-            note="scale for the next step",
-            levels=127 - to.zero(self.y),
-            peak=to.peak(self.y),
-            scale=to.scale(self.y),
-        )
+        note = "scale for the next step"
+        levels, peak, scale = 127 - to.zero(self.y), to.peak(self.y), to.scale(self.y)
+        if self.steps:
+            fill = to.state(
+                f"{self.y}_fill", "float", (1,), np.ones(1, np.float32), "share of its levels in use"
+            )
+            to.call(TRACK_SCALE_STEPS, note=note, levels=levels, peak=peak, fill=fill, scale=scale)
+        else:
+            to.call(TRACK_SCALE, note=note, levels=levels, peak=peak, scale=scale)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +105,25 @@ def track_scale(levels: int, peak: NDArray[Any], scale: NDArray[Any]) -> None:
             scale[0] = ar.decay(scale[0], fill, ar.SCALE_DECAY)
 
 
+def track_scale_steps(levels: int, peak: NDArray[Any], fill: NDArray[Any], scale: NDArray[Any]) -> None:
+    """fill decays by 2^-10 but not below peak / levels; the scale grows by 1.25 until fill <= 1, shrinks below 0.5."""
+    if peak[0] <= 0:
+        return
+    with np.errstate(all="ignore"):
+        in_use = F32(fill[0] - fill[0] * ar.SCALE_DECAY)
+        now = F32(peak[0]) / F32(levels)
+        in_use = in_use if in_use > now else now
+        for _ in range(MOST_STEPS):
+            if not in_use > 1:
+                break
+            scale[0] *= ar.GROWTH
+            in_use = in_use / ar.GROWTH
+        if in_use < LEAST_FILL:
+            scale[0] /= ar.GROWTH
+            in_use = in_use * ar.GROWTH
+    fill[0] = in_use
+
+
 def next_step(step: NDArray[Any]) -> None:
     """step += 1, modulo 2^32."""
     step[0] = (int(step[0]) + 1) & 0xFFFFFFFF
@@ -100,7 +133,15 @@ PREPARE_CLIP = Kernel("mcg_prepare_clip", prepare_clip)
 PREPARE_ERROR = Kernel("mcg_prepare_error", prepare_error)
 TRACK_ERROR = Kernel("mcg_track_error", track_error)
 TRACK_SCALE = Kernel("mcg_track_scale", track_scale)
+TRACK_SCALE_STEPS = Kernel("mcg_track_scale_steps", track_scale_steps)
 NEXT_STEP = Kernel("mcg_next_step", next_step)
+
+
+def bounds_of(quant: ActivationScale) -> NDArray[np.float32]:
+    """Bounds of the activation function that made an activation, in real units."""
+    low = -UNBOUNDED if quant.low is None else quant.low
+    high = UNBOUNDED if quant.high is None else quant.high
+    return np.asarray([low, high], np.float32)
 
 
 def clip_of(to: Lowering, tensor: str) -> str:
@@ -115,11 +156,8 @@ def clip_of(to: Lowering, tensor: str) -> str:
     name = f"{quant.owner}_clip"
     if name in to.buffers:
         return name
-    bounds = [-3e38 if quant.low is None else quant.low, 3e38 if quant.high is None else quant.high]
     clip = to.temporary(name, "int32_t", (2,), "activation bounds, steps")
-    real = to.constant(
-        f"{quant.owner}_bounds", "float", np.asarray(bounds, np.float32), "activation bounds, real units"
-    )
+    real = to.constant(f"{quant.owner}_bounds", "float", bounds_of(quant), "activation bounds, real units")
     to.call(PREPARE_CLIP, note="activation bounds", bounds=real, scale=to.scale(tensor), clip=clip)
     return clip
 
@@ -140,6 +178,27 @@ def error_factors(to: Lowering, e_x: str) -> tuple[str, str]:
         w_scale=to.error_scale(e_x),
         scale=scale,
     )
+    return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps"), scale
+
+
+def prepare_one_error(to: Lowering, e_x: str, unit: float) -> tuple[str, str]:
+    """Add the call that derives the factor of an error whose channels keep their scales.
+
+    Args:
+        to: receives the call.
+        e_x: the error about to be computed.
+        unit: what 1 in its accumulator is, in steps of the error that it is computed from.
+
+    Returns:
+        Names of the buffers of its peak and of its one factor.
+    """
+    exponent = int(np.log2(unit))
+    one = to.constant(
+        f"unit{-exponent}", "float", np.asarray([unit], np.float32), "unit of a product of errors"
+    )
+    scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (1,), "product to error")
+    span = error_range(to, e_x, 127.0)
+    to.call(PREPARE_ERROR, note="factor", channels=1, range=span, w_scale=one, scale=scale)
     return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps"), scale
 
 

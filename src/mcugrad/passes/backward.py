@@ -3,13 +3,15 @@
 1. The loss turns logits and label into the output error.
 2. Layer by layer, last first, each operator's gradient rule adds what carries the error back and what updates.
 3. Where several consumers send errors to one activation, they are added two by two, in the order of 2.
-4. Scales of tracked activations follow at the end of the step, when nothing reads them any more.
+4. Scales of tracked activations follow at the end of the step, when nothing reads them any more, and then the
+   tables that depend on them.
 """
 
 from __future__ import annotations
 
 from mcugrad.graph import Graph, Operator
 from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.activation import Activation, RefreshTable
 from mcugrad.ops.errors import ErrorSum
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -28,11 +30,21 @@ def backward(graph: Graph) -> Graph:
         error = total_error(to, node.y)
         if error is not None:
             node.gradient(to, error)
-    for name, tensor in graph.tensors.items():
-        if tensor.tracked:
-            to.add(TrackScale(name=f"{name}_track", y=name))
+    _follow(to, graph)
     to.add(NextStep(name="next_step"))
     return to.finish()
+
+
+def _follow(to: GradientBuilder, graph: Graph) -> None:
+    """Scales first, for tables are made from them; tables in order, for one may depend on another."""
+    tables = [n for n in graph.nodes if isinstance(n, Activation)]
+    stepped = {graph[n.x].quant.owner for n in tables}  # type: ignore[union-attr]
+    for name, tensor in graph.tensors.items():
+        if tensor.tracked and not isinstance(graph.producer(name), Activation):
+            to.add(TrackScale(name=f"{name}_track", y=name, steps=name in stepped))
+    for node in tables:
+        if graph[node.y].tracked:
+            to.add(RefreshTable(name=f"{node.name}_refresh", forward=node, x=node.x, y=node.y))
 
 
 def total_error(to: GradientBuilder, tensor: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Graph, Operator
+from mcugrad.ops.activation import Activation
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.quantize import symmetric
 from mcugrad.training.rules import Rule
@@ -88,6 +89,15 @@ def _track(graph: Graph, trained: set[str]) -> Graph:
         assert isinstance(quant, ActivationScale)
         if node.passes_scale:
             graph = graph.changed(y, quant=quant)
+        elif isinstance(node, Activation):
+            graph = graph.changed(y, quant=node.follow(graph, tracked=True), tracked=True)
         else:
-            graph = graph.changed(y, quant=symmetric(quant), tracked=True)
+            never_negative = node.keeps_sign and all(_starts_at_zero(graph, t) for t in node.inputs)
+            graph = graph.changed(y, quant=symmetric(quant, never_negative), tracked=True)
     return graph
+
+
+def _starts_at_zero(graph: Graph, tensor: str) -> bool:
+    """Whether an activation has no code for a negative number."""
+    quant = graph[tensor].quant
+    return isinstance(quant, ActivationScale) and quant.zero == -128

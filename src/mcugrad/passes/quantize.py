@@ -3,7 +3,7 @@
 1. Activations: int8 with zero point, one scale per tensor, from their range over calibration samples.
 2. Weights: int8, symmetric, one scale per output channel.
 3. Biases stay real numbers: the device turns them into int32 accumulator units, see docs/arithmetic.md.
-4. Pooling and flattening pass the scale of their input on.
+4. Pooling and flattening pass the scale of their input on; a tabulated function derives its own from it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import DataError, ModelError, UsageError
 from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, WeightScale
 from mcugrad.ops.activated import Activated
+from mcugrad.ops.activation import Activation
 from mcugrad.ops.weighted import Weighted
 
 BATCH = 64
@@ -114,6 +115,8 @@ def quantize(graph: Graph, samples: NDArray[Any], calibration: Calibration) -> G
         assert isinstance(node, Operator)
         if node.passes_scale:
             graph = graph.changed(node.y, quant=graph[node.inputs[0]].quant)
+        elif isinstance(node, Activation):
+            graph = graph.changed(node.y, quant=node.follow(graph))
         else:
             graph = graph.changed(node.y, quant=_own_scale(node, *ranges[node.y]))
         if isinstance(node, Weighted):
@@ -169,10 +172,10 @@ def affine(owner: str, low: float, high: float) -> ActivationScale:
     return ActivationScale(scale=float(scale), zero=zero, owner=owner)
 
 
-def symmetric(quant: ActivationScale) -> ActivationScale:
+def symmetric(quant: ActivationScale, never_negative: bool = False) -> ActivationScale:
     """The same range with the fixed zero point that a tracked scale needs: -128 above a bound of zero, else 0."""
     low, high = quant.scale * (-128 - quant.zero), quant.scale * (127 - quant.zero)
-    if quant.low == 0.0:
+    if quant.low == 0.0 or never_negative:
         return replace(quant, scale=float(np.float32(high / 255)), zero=-128)
     return replace(quant, scale=float(np.float32(max(-low, high) / 127)), zero=0)
 

@@ -24,6 +24,13 @@
 #define MCG_ERROR_DECAY 0.0078125F
 #define MCG_SCALE_DECAY 0.0009765625F
 
+/** Slopes of tabulated activation functions are in 1/16384; at most 2 in magnitude. */
+#define MCG_SLOPE_ONE 16384.0F
+#define MCG_SLOPE_LIMIT 32767
+
+/** A scale that a table depends on grows by MCG_GROWTH, and by its inverse when less than this is in use. */
+#define MCG_FILL_LEAST 0.5F
+
 /** Smallest range of a sum of errors; below it, its factors would leave their format. */
 #define MCG_LEAST_RANGE 2.0F
 
@@ -32,6 +39,14 @@
 
 /** A clip bound that never clips: no accumulator reaches it. */
 #define MCG_UNBOUNDED ((int32_t)1 << 30)
+
+/** The same factor for all elements that a kernel handles at a time. */
+static inline void mcg_fill_scale(mcg_scale_t *block, mcg_scale_t scale)
+{
+    for (int32_t i = 0; i < MCG_BLOCK; i++) {
+        block[i] = scale;
+    }
+}
 
 /** A range that shrinks by `rate`, but not below the part of it that was in use. */
 static inline float mcg_decay(float range, float fill, float rate)
@@ -421,25 +436,784 @@ int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out
                              int32_t channel);
 
 /** sr8: int8 weights, rounded at random. */
+/**
+ * @brief Table of an activation function: its value and slope at each of the 256 inputs, and y's scale.
+ *
+ * Nothing happens when the tables were made for this very scale of x already.
+ *
+ * @param[in]     g          function and zero points
+ * @param[in]     parameters alpha and beta of the function, then the bounds of the activation function that
+ * made x in real units, [4]; the slope is 0 on these bounds and beyond
+ * @param[in]     x_scale    real units per step of x
+ * @param[in,out] made_for   scale of x that the tables are for
+ * @param[in,out] value      y at x = i - 128, [256]
+ * @param[in,out] slope      dy/dx at x = i - 128 in 2^-14, [256], in [-32767, 32767]
+ * @param[in,out] y_scale    real units per step of y: the largest value of the table just fits
+ * @param[out]    real       scratch, [256]
+ *
+ * MACs: none. Scratch: real. Reference: ops/activation.py::prepare_table.
+ */
+void mcg_prepare_table(const mcg_activation_t *g, const float *parameters, const float *x_scale,
+                       float *made_for, int8_t *value, int16_t *slope, float *y_scale, float *real);
+
+/**
+ * @brief y = value[x + 128].
+ *
+ * @param[in]  count number of elements
+ * @param[in]  x     input, [count]
+ * @param[in]  value table, [256]
+ * @param[out] y     output, [count]
+ *
+ * MACs: none. Scratch: none. Reference: ops/activation.py::lookup_s8.
+ */
+void mcg_lookup_s8(int32_t count, const int8_t *x, const int8_t *value, int8_t *y);
+
+/**
+ * @brief Error of the input of a tabulated activation function: e_x = rescale(e * slope[x + 128]).
+ *
+ * @param[in]  count number of elements
+ * @param[in]  e     error of the output, [count], in [-127, 127]
+ * @param[in]  x     the input, [count]
+ * @param[in]  slope table, [256]
+ * @param[in]  scale product to error, one for all
+ * @param[out] e_x   error of the input, [count], in [-127, 127]
+ * @param[out] peak  largest magnitude of e_x before saturation
+ *
+ * MACs: count. Scratch: none. Reference: ops/activation.py::lookup_grad_s8.
+ */
+void mcg_lookup_grad_s8(int32_t count, const int8_t *e, const int8_t *x, const int16_t *slope,
+                        const mcg_scale_t *scale, int8_t *e_x, int32_t *peak);
+
+/**
+ * @brief Scale of an activation that a table depends on, for the next step: in steps of 1.25, so that it
+ * seldom changes.
+ *
+ * @param[in]     levels steps above the zero point: 255 when it is -128, 127 when it is 0
+ * @param[in]     peak   largest magnitude of the activation before saturation
+ * @param[in,out] fill   share of the levels in use: up at once, down by 2^-10 a step
+ * @param[in,out] scale  real units per step: times 1.25 while fill is above 1, times 0.8 when it is below 0.5
+ *
+ * MACs: none. Scratch: none. Reference: ops/ranges.py::track_scale_steps.
+ */
+void mcg_track_scale_steps(int32_t levels, const int32_t *peak, float *fill, float *scale);
+
+/**
+ * @brief Factors of a PReLU: factor[0] = x_scale / y_scale, factor[1 + c] = slope[c] * x_scale / y_scale, all
+ * in 2^-factor[1 + channels], which is chosen so that the largest fills 16 bits.
+ *
+ * @param[in]  channels number of slopes
+ * @param[in]  x_scale  real units per step of x
+ * @param[in]  y_scale  real units per step of y
+ * @param[in]  slope    for negative x, [channels]
+ * @param[out] factor   [channels + 2]
+ *
+ * MACs: none. Scratch: none. Reference: ops/prelu.py::prepare_prelu.
+ */
+void mcg_prepare_prelu(int32_t channels, const float *x_scale, const float *y_scale, const float *slope,
+                       int32_t *factor);
+
+/**
+ * @brief y = x * (x < 0 ? slope : 1), per channel (innermost), rounded once.
+ *
+ * @param[in]  count    number of elements, a multiple of channels
+ * @param[in]  channels number of slopes
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  y_zero   zero point of y
+ * @param[in]  x        input, [count]
+ * @param[in]  factor   [channels + 2]: of mcg_prepare_prelu
+ * @param[out] y        output, [count]
+ * @param[out] peak     largest |output - y_zero| before saturation to int8
+ *
+ * MACs: count. Scratch: none. Reference: ops/prelu.py::prelu_s8.
+ */
+void mcg_prelu_s8(int32_t count, int32_t channels, int32_t x_zero, int32_t y_zero, const int8_t *x,
+                  const int32_t *factor, int8_t *y, int32_t *peak);
+
+/**
+ * @brief Error of a PReLU's input: e_x = rescale(e * (x < 0 ? slope : 1)), masked.
+ *
+ * @param[in]  count    number of elements, a multiple of channels
+ * @param[in]  channels number of slopes
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  e        error of the output, [count], in [-127, 127]
+ * @param[in]  x        the input, [count]
+ * @param[in]  factor   [channels + 2]: of mcg_prepare_prelu with both scales 1
+ * @param[in]  scale    product to error, one for all
+ * @param[in]  clip     bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x      error of the input, [count], in [-127, 127]
+ * @param[out] peak     largest magnitude of e_x before saturation
+ *
+ * MACs: count. Scratch: none. Reference: ops/prelu.py::prelu_grad_s8.
+ */
+void mcg_prelu_grad_s8(int32_t count, int32_t channels, int32_t x_zero, const int8_t *e, const int8_t *x,
+                       const int32_t *factor, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                       int32_t *peak);
+
+/* -- Convolutions of other kinds: depthwise, grouped, transposed */
+
+/**
+ * @brief Convolution of every input channel with out_c / in_c kernels of its own, and clip as in
+ * mcg_conv2d_s8.
+ *
+ * @param[in]  g     geometry and zero points
+ * @param[in]  x     input, [in_h][in_w][in_c]
+ * @param[in]  w     weights, [out_c][k_h][k_w]; output channel o reads input channel o / (out_c / in_c), in
+ * [-127, 127]
+ * @param[in]  bias  [out_c], in accumulator units, within +-2^29
+ * @param[in]  scale accumulator to output, [out_c]
+ * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
+ * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
+ * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
+ * @param[out] packed scratch, [k_h * k_w][at most MCG_BLOCK channels]
+ *
+ * MACs: out_h*out_w*out_c*k_h*k_w. Stack: 600 bytes. Reference: ops/depthwise_conv2d.py::depthwise_conv2d_s8.
+ */
+void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
+                             const mcg_scale_t *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                             int8_t *packed);
+
+/**
+ * @brief Error of the input of a depthwise convolution, masked and rescaled.
+ *
+ * @param[in]  g     geometry and zero points
+ * @param[in]  e     error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  w     weights, [out_c][k_h][k_w], in [-127, 127]
+ * @param[in]  x     the layer's input, [in_h][in_w][in_c]
+ * @param[in]  scale accumulator to error, [in_c]
+ * @param[in]  clip  bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x   error of x, [in_h][in_w][in_c]; must not overlap e
+ * @param[out] peak  largest |e_x| before saturation to +-127
+ * @param[out] packed scratch, [out_c / in_c * k_h * k_w][at most MCG_BLOCK channels]
+ *
+ * MACs: out_h*out_w*out_c*k_h*k_w. Stack: MCG_BLOCK words and rows of bytes. Reference:
+ * ops/depthwise_conv2d.py::depthwise_conv2d_grad_input_s8.
+ */
+void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w,
+                                        const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
+                                        int8_t *e_x, int32_t *peak, int8_t *packed);
+
+/**
+ * @brief w -= factor * gradient for a depthwise convolution; channels are taken `rows` at a time, those
+ * without an error skipped.
+ *
+ * @param[in]  g        geometry and zero points
+ * @param[in]  x        the layer's input, [in_h][in_w][in_c]
+ * @param[in]  e        error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  factor   gradient to 1/65536 weight steps, [out_c]
+ * @param[in]  rule     how weights are stored and updated
+ * @param[in]  seed     of the model's random numbers
+ * @param[in]  step     training steps so far
+ * @param[in]  tensor   number of the weight tensor, for its random numbers
+ * @param[in]  rows     channels whose gradients exist at a time, at most MCG_BLOCK
+ * @param[in,out] w        weights, [out_c][k_h][k_w]
+ * @param[in,out] residual residual bits, or NULL
+ * @param[in,out] w_scale  real units per step, [out_c]
+ * @param[out] gradient scratch, [rows + 1][k_h * k_w]
+ *
+ * MACs: out_h*out_w*out_c*k_h*k_w. Reference: ops/depthwise_conv2d.py::depthwise_conv2d_update.
+ */
+void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
+                                 const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
+                                 const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w,
+                                 uint8_t *residual, float *w_scale, int32_t *gradient);
+
+/**
+ * @brief Convolution in groups: each reads its part of the input channels and makes its part of the output
+ * channels.
+ *
+ * @param[in]  g     geometry and zero points
+ * @param[in]  groups number of groups; in_c and out_c are multiples
+ * @param[in]  x     input, [in_h][in_w][in_c]
+ * @param[in]  w     weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
+ * @param[in]  bias  [out_c], in accumulator units, within +-2^29
+ * @param[in]  scale accumulator to output, [out_c]
+ * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
+ * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
+ * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
+ * @param[out] patch scratch, [k_h * k_w * in_c / groups]
+ *
+ * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Stack: MCG_BLOCK words. Reference:
+ * ops/grouped_conv2d.py::grouped_conv2d_s8.
+ */
+void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
+                           const int32_t *bias, const mcg_scale_t *scale, const int32_t *clip, int8_t *y,
+                           int32_t *peak, int16_t *patch);
+
+/**
+ * @brief Error of the input of a grouped convolution, masked and rescaled.
+ *
+ * @param[in]  g     geometry and zero points
+ * @param[in]  groups number of groups; in_c and out_c are multiples
+ * @param[in]  e     error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  w     weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
+ * @param[in]  x     the layer's input, [in_h][in_w][in_c]
+ * @param[in]  scale accumulator to error, [in_c]
+ * @param[in]  clip  bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x   error of x, [in_h][in_w][in_c]; must not overlap e
+ * @param[out] peak  largest |e_x| before saturation to +-127
+ *
+ * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Stack: MCG_BLOCK words and rows of bytes. Reference:
+ * ops/grouped_conv2d.py::grouped_conv2d_grad_input_s8.
+ */
+void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *e, const int8_t *w,
+                                      const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
+                                      int8_t *e_x, int32_t *peak);
+
+/**
+ * @brief w -= factor * gradient for a grouped convolution, by the update rule.
+ *
+ * @param[in]  g        geometry and zero points
+ * @param[in]  groups   number of groups; in_c and out_c are multiples
+ * @param[in]  x        the layer's input, [in_h][in_w][in_c]
+ * @param[in]  e        error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  factor   gradient to 1/65536 weight steps, [out_c]
+ * @param[in]  rule     how weights are stored and updated
+ * @param[in]  seed     of the model's random numbers
+ * @param[in]  step     training steps so far
+ * @param[in]  tensor   number of the weight tensor, for its random numbers
+ * @param[in]  rows     output channels whose gradients exist at a time
+ * @param[in,out] w        weights, [out_c][k_h][k_w][in_c / groups]
+ * @param[in,out] residual residual bits, or NULL
+ * @param[in,out] w_scale  real units per step, [out_c]
+ * @param[out] gradient scratch, [rows][k_h * k_w * in_c / groups]
+ * @param[out] patch scratch, [k_h * k_w * in_c / groups]
+ *
+ * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Reference: ops/grouped_conv2d.py::grouped_conv2d_update.
+ */
+void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *e,
+                               const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
+                               const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w,
+                               uint8_t *residual, float *w_scale, int32_t *gradient, int16_t *patch);
+
+/**
+ * @brief Transposed convolution: input (iy, ix) adds to outputs (iy * stride_h - pad_top + ky * dilation_h,
+ * ...).
+ *
+ * @param[in]  g     geometry and zero points
+ * @param[in]  x     input, [in_h][in_w][in_c]
+ * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
+ * @param[in]  bias  [out_c], in accumulator units, within +-2^29
+ * @param[in]  scale accumulator to output, [out_c]
+ * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
+ * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
+ * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
+ * @param[out] patch scratch, [in_c]
+ *
+ * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Stack: MCG_BLOCK words. Reference:
+ * ops/conv_transpose2d.py::conv_transpose2d_s8.
+ */
+void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
+                             const mcg_scale_t *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                             int16_t *patch);
+
+/**
+ * @brief Error of the input of a transposed convolution, masked and rescaled.
+ *
+ * @param[in]  g     geometry and zero points
+ * @param[in]  e     error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
+ * @param[in]  x     the layer's input, [in_h][in_w][in_c]
+ * @param[in]  scale accumulator to error, [in_c]
+ * @param[in]  clip  bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x   error of x, [in_h][in_w][in_c]; must not overlap e
+ * @param[out] peak  largest |e_x| before saturation to +-127
+ *
+ * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Stack: MCG_BLOCK words and rows of bytes. Reference:
+ * ops/conv_transpose2d.py::conv_transpose2d_grad_input_s8.
+ */
+void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w,
+                                        const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
+                                        int8_t *e_x, int32_t *peak);
+
+/**
+ * @brief w -= factor * gradient for a transposed convolution, by the update rule.
+ *
+ * @param[in]  g        geometry and zero points
+ * @param[in]  x        the layer's input, [in_h][in_w][in_c]
+ * @param[in]  e        error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  factor   gradient to 1/65536 weight steps, [out_c]
+ * @param[in]  rule     how weights are stored and updated
+ * @param[in]  seed     of the model's random numbers
+ * @param[in]  step     training steps so far
+ * @param[in]  tensor   number of the weight tensor, for its random numbers
+ * @param[in]  rows     output channels whose gradients exist at a time
+ * @param[in,out] w        weights, [out_c][k_h][k_w][in_c]
+ * @param[in,out] residual residual bits, or NULL
+ * @param[in,out] w_scale  real units per step, [out_c]
+ * @param[out] gradient scratch, [rows][k_h * k_w * in_c]
+ * @param[out] patch scratch, [in_c]
+ *
+ * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Reference: ops/conv_transpose2d.py::conv_transpose2d_update.
+ */
+void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
+                                 const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
+                                 const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w,
+                                 uint8_t *residual, float *w_scale, int32_t *gradient, int16_t *patch);
+
+/**
+ * @brief gradient[o][i] += e[o] * patch[i], for o below rows and i below count.
+ *
+ * @param[in]     e        one error per row
+ * @param[in]     rows     number of rows
+ * @param[in]     patch    input less its zero point
+ * @param[in]     count    number of values
+ * @param[in]     pitch    distance between rows of gradient
+ * @param[in,out] gradient accumulators
+ */
+void mcg_add_outer_s16(const int8_t *e, int32_t rows, const int16_t *patch, int32_t count, int32_t pitch,
+                       int32_t *gradient);
+
+/**
+ * @brief acc[i] += a[0][i] * b[0][i] + a[1][i] * b[1][i] + ..., for i below count.
+ *
+ * @param[in]     p     rows a and b, and how many of them there are
+ * @param[in]     count values in a row
+ * @param[in,out] acc   accumulators
+ */
+void mcg_add_products_s8(const mcg_products_t *p, int32_t count, int32_t *acc);
+
+/**
+ * @brief Weights of neighbouring channels side by side, as maps have them: packed[k][i] = w[i * pitch + k].
+ *
+ * @param[in]  w      weights of the first channel
+ * @param[in]  taps   weights of a channel
+ * @param[in]  pitch  distance between channels
+ * @param[in]  count  number of channels
+ * @param[out] packed [taps][count]
+ */
+void mcg_depthwise_pack_s8(const int8_t *w, int32_t taps, int32_t pitch, int32_t count, int8_t *packed);
+
+/**
+ * @brief What output channels read at one place: row[i] = x[(first + i) / multiplier].
+ *
+ * @param[in]  x          input channels of the place
+ * @param[in]  first      first output channel
+ * @param[in]  multiplier output channels per input channel
+ * @param[in]  count      number of output channels
+ * @param[out] row        [count]
+ */
+void mcg_depthwise_repeat_s8(const int8_t *x, int32_t first, int32_t multiplier, int32_t count, int8_t *row);
+
+/**
+ * @brief One window of a group's input channels, less the zero point; 0 where there is padding.
+ *
+ * @param[in]  g        geometry and zero points
+ * @param[in]  x        input, from the first channel of the group on
+ * @param[in]  channels input channels of a group
+ * @param[in]  out_y    row of the output
+ * @param[in]  out_x    column of the output
+ * @param[out] patch    [k_h][k_w][channels]
+ */
+void mcg_grouped_patch_s8(const mcg_conv2d_t *g, const int8_t *x, int32_t channels, int32_t out_y,
+                          int32_t out_x, int16_t *patch);
+
 extern const mcg_rule_t mcg_rule_sr8;
 
 /** sr16: int8 weights with 8 residual bits each, rounded to nearest. */
 extern const mcg_rule_t mcg_rule_sr16;
 
-/* -- Sums, and errors that change their scale -------------------------------------------------------------- */
+/* -- Sums, and errors that change their scale --------------------------------------------------------------
+ */
 
+/**
+ * @brief Factors from one error to another that carries other scales.
+ *
+ * @param[in]  channels   factors wanted
+ * @param[in]  e_channels scales that e carries; they repeat
+ * @param[in]  x_channels scales that e_x carries; they repeat
+ * @param[in]  range      range of e_x, relative
+ * @param[in]  e_scale    weight scales that e carries, [e_channels]
+ * @param[in]  e_x_scale  weight scales that e_x carries, [x_channels]
+ * @param[out] scale      127 / range * e_x_scale[o % x_channels] / e_scale[o % e_channels], [channels]
+ *
+ * MACs: none. Scratch: none. Reference: ops/errors.py::prepare_error_ratio.
+ */
+void mcg_prepare_error_ratio(int32_t channels, int32_t e_channels, int32_t x_channels, const float *range,
+                             const float *e_scale, const float *e_x_scale, mcg_scale_t *scale);
+
+/**
+ * @brief e_x[r][i] = rescale(sign * e[r][offset + i]), masked by the activation function that made x.
+ *
+ * @param[in]  rows     rows of both
+ * @param[in]  count    elements of a row of x
+ * @param[in]  pitch    elements of a row of e
+ * @param[in]  offset   first element of a row of e that counts
+ * @param[in]  channels factors; they repeat over the elements of x
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  sign     1 or -1
+ * @param[in]  e        error, [rows][pitch], in [-127, 127]
+ * @param[in]  x        activation that the error goes to, [rows][count]
+ * @param[in]  scale    e to e_x, [channels]
+ * @param[in]  clip     bounds of the activation function that made x, relative to its zero point
+ * @param[out] e_x      error of x, [rows][count], in [-127, 127]
+ * @param[out] peak     largest magnitude of e_x before saturation
+ *
+ * MACs: none. Scratch: none. Reference: ops/errors.py::rescale_error_s8.
+ */
+void mcg_rescale_error_s8(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t channels,
+                          int32_t x_zero, int32_t sign, const int8_t *e, const int8_t *x,
+                          const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak);
+
+/**
+ * @brief As mcg_error_s8, for elements whose factors repeat.
+ *
+ * @param[in]  acc      accumulators, [count]
+ * @param[in]  x        activation that the error goes to, [count]
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  scale    accumulator to error, [channels]
+ * @param[in]  channels factors
+ * @param[in]  at       index of the first element in its tensor
+ * @param[in]  clip     bounds of the activation function that made x, relative to its zero point
+ * @param[in]  count    number of elements
+ * @param[out] e        error, [count], in [-127, 127]
+ * @return largest magnitude of the error before saturation
+ *
+ * MACs: none. Scratch: none. Reference: ops/weighted.py::write_error.
+ */
+int32_t mcg_error_channels_s8(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
+                              int32_t channels, int32_t at, const int32_t *clip, int32_t count, int8_t *e);
+
+/**
+ * @brief unit = c * factor: what an accumulator counts in where a real number multiplies an error.
+ *
+ * @param[in]  c      unit of the error
+ * @param[in]  factor real number
+ * @param[out] unit   the product
+ *
+ * MACs: none. Scratch: none. Reference: ops/errors.py::scale_unit.
+ */
+void mcg_scale_unit(const float *c, const float *factor, float *unit);
+
+/**
+ * @brief Factor from a product of two quantities to an output: a_scale / y_scale * b_scale.
+ *
+ * @param[in]  a_scale real units per step of one
+ * @param[in]  b_scale real units per step of the other
+ * @param[in]  y_scale real units per step of the output
+ * @param[out] scale   the factor
+ *
+ * MACs: none. Scratch: none. Reference: ops/mul.py::prepare_product.
+ */
+void mcg_prepare_product(const float *a_scale, const float *b_scale, const float *y_scale,
+                         mcg_scale_t *scale);
+
+/**
+ * @brief y = clip(a * b), element by element.
+ *
+ * @param[in]  count  elements of a, a multiple of period
+ * @param[in]  period elements of b, which repeats
+ * @param[in]  a_zero zero point of a
+ * @param[in]  b_zero zero point of b
+ * @param[in]  y_zero zero point of y
+ * @param[in]  a      factor, [count]
+ * @param[in]  b      factor, [period]
+ * @param[in]  scale  accumulator to y, one for all
+ * @param[in]  clip   bounds of the activation function, relative to y_zero
+ * @param[out] y      product, [count]
+ * @param[out] peak   largest |y - y_zero| before saturation to int8
+ *
+ * MACs: count. Scratch: none. Reference: ops/mul.py::mul_s8.
+ */
+void mcg_mul_s8(int32_t count, int32_t period, int32_t a_zero, int32_t b_zero, int32_t y_zero,
+                const int8_t *a, const int8_t *b, const mcg_scale_t *scale, const int32_t *clip, int8_t *y,
+                int32_t *peak);
+
+/**
+ * @brief Error of the first factor of a product: e_a = rescale(e * b), masked by the activation function that
+ * made a.
+ *
+ * @param[in]  count    elements of a, a multiple of period
+ * @param[in]  period   elements of b, which repeats
+ * @param[in]  channels factors; they repeat
+ * @param[in]  a_zero   zero point of a
+ * @param[in]  b_zero   zero point of b
+ * @param[in]  e        error of the product, [count], in [-127, 127]
+ * @param[in]  b        the other factor, [period]
+ * @param[in]  a        the factor that the error goes to, [count]
+ * @param[in]  scale    product to error, [channels]
+ * @param[in]  clip     bounds of the activation function that made a, relative to its zero point
+ * @param[out] e_a      error of a, [count], in [-127, 127]
+ * @param[out] peak     largest magnitude of e_a before saturation
+ *
+ * MACs: count. Scratch: none. Reference: ops/mul.py::mul_grad_a_s8.
+ */
+void mcg_mul_grad_a_s8(int32_t count, int32_t period, int32_t channels, int32_t a_zero, int32_t b_zero,
+                       const int8_t *e, const int8_t *b, const int8_t *a, const mcg_scale_t *scale,
+                       const int32_t *clip, int8_t *e_a, int32_t *peak);
+
+/**
+ * @brief Error of the second factor of a product: e_b = rescale(sum of e * a over what it multiplies),
+ * masked.
+ *
+ * @param[in]  count    elements of a, a multiple of period
+ * @param[in]  period   elements of b, which repeats
+ * @param[in]  channels factors; they repeat
+ * @param[in]  a_zero   zero point of a
+ * @param[in]  b_zero   zero point of b
+ * @param[in]  e        error of the product, [count], in [-127, 127]
+ * @param[in]  a        the other factor, [count]
+ * @param[in]  b        the factor that the error goes to, [period]
+ * @param[in]  scale    product to error, [channels]
+ * @param[in]  clip     bounds of the activation function that made b, relative to its zero point
+ * @param[out] e_b      error of b, [period], in [-127, 127]
+ * @param[out] peak     largest magnitude of e_b before saturation
+ *
+ * MACs: count. Scratch: none. Reference: ops/mul.py::mul_grad_b_s8.
+ */
+void mcg_mul_grad_b_s8(int32_t count, int32_t period, int32_t channels, int32_t a_zero, int32_t b_zero,
+                       const int8_t *e, const int8_t *a, const int8_t *b, const mcg_scale_t *scale,
+                       const int32_t *clip, int8_t *e_b, int32_t *peak);
+
+/**
+ * @brief One part of a concatenation: y[r][offset + i] = clip(rescale(x[r][i])).
+ *
+ * @param[in]  rows   rows of both
+ * @param[in]  count  elements of a row of x
+ * @param[in]  pitch  elements of a row of y
+ * @param[in]  offset where the part begins in a row of y; 0 for the first part
+ * @param[in]  x_zero zero point of x
+ * @param[in]  y_zero zero point of y
+ * @param[in]  x      the part, [rows][count]
+ * @param[in]  scale  x to y, one for all
+ * @param[in]  clip   bounds of the activation function, relative to y_zero
+ * @param[out] y      the whole, [rows][pitch]
+ * @param[in,out] peak   largest |y - y_zero| before saturation, of all parts so far; offset 0 starts anew
+ *
+ * MACs: none. Scratch: none. Reference: ops/concat.py::concat_s8.
+ */
+void mcg_concat_s8(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t x_zero, int32_t y_zero,
+                   const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+
+/**
+ * @brief Copy the elements of a part out of the whole.
+ *
+ * @param[in]  g     geometry
+ * @param[in]  whole [whole_h][whole_w][whole_c]
+ * @param[out] part  [part_h][part_w][part_c]
+ *
+ * MACs: none. Scratch: none. Reference: ops/slice.py::gather_s8.
+ */
+void mcg_gather_s8(const mcg_slice_t *g, const int8_t *whole, int8_t *part);
+
+/**
+ * @brief Copy a part to its place in the whole; everything else becomes `fill`.
+ *
+ * @param[in]  g     geometry
+ * @param[in]  fill  value of the other elements
+ * @param[in]  part  [part_h][part_w][part_c]
+ * @param[out] whole [whole_h][whole_w][whole_c]
+ *
+ * MACs: none. Scratch: none. Reference: ops/slice.py::scatter_s8.
+ */
+void mcg_scatter_s8(const mcg_slice_t *g, int32_t fill, const int8_t *part, int8_t *whole);
+
+/**
+ * @brief Every pixel of a map factor_h * factor_w times.
+ *
+ * @param[in]  height   of x
+ * @param[in]  width    of x
+ * @param[in]  channels of both
+ * @param[in]  factor_h copies of a row
+ * @param[in]  factor_w copies of a column
+ * @param[in]  x        map, [height][width][channels]
+ * @param[out] y        map, [height * factor_h][width * factor_w][channels]
+ *
+ * MACs: none. Scratch: none. Reference: ops/upsample2d.py::upsample2d_s8.
+ */
+void mcg_upsample2d_s8(int32_t height, int32_t width, int32_t channels, int32_t factor_h, int32_t factor_w,
+                       const int8_t *x, int8_t *y);
+
+/**
+ * @brief e_x = rescale(sum of e over the copies of each pixel), masked by the activation function that made
+ * x.
+ *
+ * @param[in]  height   of x
+ * @param[in]  width    of x
+ * @param[in]  channels of both
+ * @param[in]  factor_h copies of a row
+ * @param[in]  factor_w copies of a column
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  e        error of the copies, [height * factor_h][width * factor_w][channels], in [-127, 127]
+ * @param[in]  x        the input, [height][width][channels]
+ * @param[in]  scale    accumulator to error, one for all
+ * @param[in]  clip     bounds of the activation function that made x, relative to its zero point
+ * @param[out] e_x      error of x, [height][width][channels], in [-127, 127]
+ * @param[out] peak     largest magnitude of e_x before saturation
+ *
+ * MACs: none. Scratch: none. Reference: ops/upsample2d.py::upsample2d_grad_input_s8.
+ */
+void mcg_upsample2d_grad_input_s8(int32_t height, int32_t width, int32_t channels, int32_t factor_h,
+                                  int32_t factor_w, int32_t x_zero, const int8_t *e, const int8_t *x,
+                                  const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak);
+
+/**
+ * @brief Average of each window: y = clip(rescale(sum * weight_h[row] * weight_w[column])), per channel.
+ *
+ * @param[in]  g        geometry
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  y_zero   zero point of y
+ * @param[in]  x        input, [in_h][in_w][channels]
+ * @param[in]  weight_h integers in proportion to 1 / taps of each output row, [out_h]
+ * @param[in]  weight_w the same for columns, [out_w]
+ * @param[in]  scale    accumulator to y, one for all
+ * @param[in]  clip     bounds of the activation function, relative to y_zero
+ * @param[out] y        output, [out_h][out_w][channels]
+ * @param[out] peak     largest |y - y_zero| before saturation to int8
+ *
+ * MACs: none. Scratch: none. Reference: ops/avgpool2d.py::avgpool2d_s8.
+ */
+void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t x_zero, int32_t y_zero, const int8_t *x,
+                      const int32_t *weight_h, const int32_t *weight_w, const mcg_scale_t *scale,
+                      const int32_t *clip, int8_t *y, int32_t *peak);
+
+/**
+ * @brief e_x = rescale(sum of e * weight over the windows that cover each pixel), masked by the activation
+ * function that made x.
+ *
+ * @param[in]  g        geometry
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  e        error of the output, [out_h][out_w][channels], in [-127, 127]
+ * @param[in]  x        the input, [in_h][in_w][channels]
+ * @param[in]  weight_h integers in proportion to 1 / taps of each output row, [out_h]
+ * @param[in]  weight_w the same for columns, [out_w]
+ * @param[in]  scale    accumulator to error, one for all
+ * @param[in]  clip     bounds of the activation function that made x, relative to its zero point
+ * @param[out] e_x      error of x, [in_h][in_w][channels], in [-127, 127]
+ * @param[out] peak     largest magnitude of e_x before saturation
+ *
+ * MACs: none. Scratch: none. Reference: ops/avgpool2d.py::avgpool2d_grad_input_s8.
+ */
+void mcg_avgpool2d_grad_input_s8(const mcg_pool2d_t *g, int32_t x_zero, const int8_t *e, const int8_t *x,
+                                 const int32_t *weight_h, const int32_t *weight_w, const mcg_scale_t *scale,
+                                 const int32_t *clip, int8_t *e_x, int32_t *peak);
+
+/**
+ * @brief Factors of a sum of two errors, each with a unit of its own.
+ *
+ * @param[in]  a_c    unit of one
+ * @param[in]  b_c    unit of the other
+ * @param[in,out] range  range of the sum, relative; raised to MCG_LEAST_RANGE
+ * @param[out] factor c / unit * 127 / range in 1/65536 for either error, [2]
+ * @param[out] unit   the larger unit
+ *
+ * MACs: none. Scratch: none. Reference: ops/errors.py::prepare_error_sum.
+ */
 void mcg_prepare_error_sum(const float *a_c, const float *b_c, float *range, int32_t *factor, float *unit);
+
+/**
+ * @brief e = (a * factor[0] + b * factor[1]) / 65536, rounded half up, saturated to +-127.
+ *
+ * @param[in]  count  number of elements
+ * @param[in]  a      error, [count], in [-127, 127]
+ * @param[in]  b      error, [count], in [-127, 127]
+ * @param[in]  factor [2]: of mcg_prepare_error_sum
+ * @param[out] e      their sum, [count], in [-127, 127]
+ * @param[out] peak   largest magnitude of e before saturation
+ *
+ * MACs: 2 count. Scratch: none. Reference: ops/errors.py::add_errors_s8.
+ */
 void mcg_add_errors_s8(int32_t count, const int8_t *a, const int8_t *b, const int32_t *factor, int8_t *e,
                        int32_t *peak);
-void mcg_prepare_error_ratio(int32_t channels, const float *range, const float *e_scale,
-                             const float *e_x_scale, mcg_scale_t *scale);
-void mcg_rescale_error_s8(int32_t count, int32_t channels, int32_t x_zero, int32_t sign, const int8_t *e,
-                          const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
-                          int32_t *peak);
+
+/**
+ * @brief Factors of a sum of two activations: a_scale / y_scale and sign * b_scale / y_scale in 2^-factor[2].
+ *
+ * @param[in]  sign    1 for a + b, -1 for a - b
+ * @param[in]  a_scale real units per step of a
+ * @param[in]  b_scale real units per step of b
+ * @param[in]  y_scale real units per step of y
+ * @param[out] factor  [3]; the larger of the first two fills 16 bits
+ *
+ * MACs: none. Scratch: none. Reference: ops/add.py::prepare_add.
+ */
 void mcg_prepare_add(int32_t sign, const float *a_scale, const float *b_scale, const float *y_scale,
                      int32_t *factor);
+
+/**
+ * @brief y = clip(a * factor[0] + b * factor[1]), rounded once, half up.
+ *
+ * @param[in]  count  number of elements
+ * @param[in]  a_zero zero point of a
+ * @param[in]  b_zero zero point of b
+ * @param[in]  y_zero zero point of y
+ * @param[in]  a      [count]
+ * @param[in]  b      [count]
+ * @param[in]  factor [3]: of mcg_prepare_add
+ * @param[in]  clip   bounds of the activation function, relative to y_zero
+ * @param[out] y      sum, [count]
+ * @param[out] peak   largest |y - y_zero| before saturation to int8
+ *
+ * MACs: 2 count. Scratch: none. Reference: ops/add.py::add_s8.
+ */
 void mcg_add_s8(int32_t count, int32_t a_zero, int32_t b_zero, int32_t y_zero, const int8_t *a,
                 const int8_t *b, const int32_t *factor, const int32_t *clip, int8_t *y, int32_t *peak);
 
+/* -- Losses ---------------------------------------------------------------------------------------------- */
+
+/**
+ * @brief Quantizes the output error: scaled by what it carries, masked, its largest entry 127.
+ *
+ * @param[in]     outputs  number of outputs
+ * @param[in]     channels number of scales; they repeat
+ * @param[in]     zero     zero point of y
+ * @param[in]     y        outputs, [outputs]
+ * @param[in]     w_scale  scales that the error carries, [channels]
+ * @param[in]     clip     bounds of the activation function that made y, [2]
+ * @param[in,out] error    derivatives of the loss, real units, [outputs]; overwritten
+ * @param[out]    e        error, [outputs]
+ * @param[out]    c        its unit
+ *
+ * Reference: ops/output_error.py::write_output_error.
+ */
+void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const int8_t *y,
+                         const float *w_scale, const int32_t *clip, float *error, int8_t *e, float *c);
+
+/**
+ * @brief Binary cross-entropy of several labels: loss and output error.
+ *
+ * @param[in]  outputs  number of labels
+ * @param[in]  channels number of scales that the error carries; they repeat
+ * @param[in]  zero     zero point of the logits
+ * @param[in]  logits   [outputs]
+ * @param[in]  scale    of the logits
+ * @param[in]  target   not 0 where a label applies, [outputs]
+ * @param[in]  w_scale  scales that the error carries, [channels]
+ * @param[in]  clip     bounds of the activation function that made the logits, [2]
+ * @param[out] e        error, [outputs]
+ * @param[out] c        its unit
+ * @param[out] loss     mean over labels, nats
+ * @param[out] error    scratch, [outputs]
+ *
+ * Reference: ops/binary_cross_entropy.py::binary_cross_entropy_s8.
+ */
+void mcg_binary_cross_entropy_s8(int32_t outputs, int32_t channels, int32_t zero, const int8_t *logits,
+                                 const float *scale, const uint8_t *target, const float *w_scale,
+                                 const int32_t *clip, int8_t *e, float *c, float *loss, float *error);
+
+/**
+ * @brief Mean squared, mean absolute or Huber loss: loss and output error.
+ *
+ * @param[in]  outputs      number of outputs
+ * @param[in]  channels     number of scales that the error carries; they repeat
+ * @param[in]  y_zero       zero point of y
+ * @param[in]  target_zero  zero point of the target
+ * @param[in]  y            outputs, [outputs]
+ * @param[in]  y_scale      scale of y
+ * @param[in]  target       wanted outputs, [outputs]
+ * @param[in]  target_scale scale of the target
+ * @param[in]  linear       distance from which on the loss is linear: 0 for absolute, 1e38 or more for squared
+ * @param[in]  w_scale      scales that the error carries, [channels]
+ * @param[in]  clip         bounds of the activation function that made y, [2]
+ * @param[out] e            error, [outputs]
+ * @param[out] c            its unit
+ * @param[out] loss         mean over outputs
+ * @param[out] error        scratch, [outputs]
+ *
+ * Reference: ops/regression.py::regression_loss_s8.
+ */
+void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, int32_t target_zero,
+                            const int8_t *y, const float *y_scale, const int8_t *target,
+                            const float *target_scale, const float *linear, const float *w_scale,
+                            const int32_t *clip, int8_t *e, float *c, float *loss, float *error);
 
 #endif /* MCG_KERNELS_H */

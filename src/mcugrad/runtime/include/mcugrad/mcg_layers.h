@@ -5,7 +5,8 @@
 
 #include "mcg_math.h"
 
-/** Geometry of a 2-D convolution. Maps are [height][width][channels], weights [out][k_h][k_w][in]. */
+/** Geometry of a 2-D convolution of any kind, forward or transposed. Maps are [height][width][channels],
+ * weights [out][k_h][k_w][in], where `in` is the number of input channels that one output channel reads. */
 typedef struct {
     int32_t in_h, in_w, in_c;
     int32_t out_h, out_w, out_c;
@@ -32,6 +33,69 @@ typedef struct {
     int32_t pad_top, pad_left;
     int32_t dilation_h, dilation_w;
 } mcg_pool2d_t;
+
+/** Up to three pairs of rows whose products are added at a time: sums are then read and written once for
+ * three. */
+typedef struct {
+    const int8_t *a[3];
+    const int8_t *b[3];
+    int32_t terms;
+} mcg_products_t;
+
+/** A coordinate of a map, padding included, in steps of a stride: at * stride + rest. */
+typedef struct {
+    int32_t at, rest;
+} mcg_position_t;
+
+static inline mcg_position_t mcg_position(int32_t coordinate, int32_t stride)
+{
+    const mcg_position_t p = {coordinate / stride, coordinate % stride};
+    return p;
+}
+
+/** The position one tap earlier. Cores without a divider divide once per pixel, not once per tap. */
+static inline mcg_position_t mcg_position_before(mcg_position_t p, int32_t dilation, int32_t stride)
+{
+    p.rest -= dilation;
+    while (p.rest < 0) {
+        p.rest += stride;
+        p.at -= 1;
+    }
+    return p;
+}
+
+/** Whether the position is a whole number of strides, within a map of that size. */
+static inline bool mcg_position_hits(mcg_position_t p, int32_t size)
+{
+    return p.rest == 0 && p.at >= 0 && p.at < size;
+}
+
+/** Activation functions that are tabulated; ops/activation.py says what each one computes. */
+typedef enum {
+    MCG_SIGMOID,
+    MCG_TANH,
+    MCG_HARD_SIGMOID,
+    MCG_HARD_SWISH,
+    MCG_SILU,
+    MCG_GELU,
+    MCG_GELU_TANH,
+    MCG_ELU,
+    MCG_SOFTPLUS
+} mcg_function_t;
+
+/** A tabulated activation function: which one (mcg_function_t), and the zero points on both sides. */
+typedef struct {
+    int32_t function;
+    int32_t x_zero, y_zero;
+} mcg_activation_t;
+
+/** A regular part of a map: element (y, x, c) of the part is (first + y * step, ...) of the whole. */
+typedef struct {
+    int32_t whole_h, whole_w, whole_c;
+    int32_t part_h, part_w, part_c;
+    int32_t first_h, first_w, first_c;
+    int32_t step_h, step_w, step_c;
+} mcg_slice_t;
 
 /**
  * How a weight is stored and updated: one member of the family sr<N>.
