@@ -219,6 +219,12 @@ def test_global_max_pool() -> None:
     graph = imported(Net("batch", 2, 5, 7).op("GlobalMaxPool").op("Flatten").fc(2, 2))
     assert isinstance(graph.nodes[0], MaxPool2d)
     assert graph.nodes[0].kernel == (5, 7)
+    axes = np.asarray([-1, 2], I64)
+    for keep in (0, 1):
+        net = Net("batch", 2, 5, 7).op("ReduceMax", axes, keepdims=keep).op("Flatten").fc(2, 2)
+        assert [n.name for n in imported(net, 18).nodes] == ["pool1", "flatten1", "fc1"]
+        net = Net("batch", 2, 5, 7).op("ReduceMax", axes=[2, 3], keepdims=keep).op("Flatten").fc(2, 2)
+        assert [n.name for n in imported(net, 13).nodes] == ["pool1", "flatten1", "fc1"]
 
 
 def test_shape_arithmetic_is_computed() -> None:
@@ -346,8 +352,8 @@ def test_external_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
+@pytest.mark.slow
 def test_pytorch_export(torch: ModuleType, tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
     nn = torch.nn
     torch.manual_seed(0)
     net = nn.Sequential(
@@ -531,6 +537,7 @@ REASONS = {
     "auto_pad FULL is unknown": lambda: Net(1, 2, 6, 6).conv(2, 2, auto_pad="FULL"),
     "weights of shape (0, 2, 3, 3) are empty": lambda: Net(1, 2, 6, 6).op("Conv", np.zeros((0, 2, 3, 3))),
     "3-D pooling; only 2-D is supported": lambda: Net(1, 2, 6, 6).op("MaxPool", kernel_shape=[2, 2, 2]),
+    "axes [1] are not height and width": lambda: Net(1, 2, 6, 6).op("ReduceMax", axes=[1]),
     "transA is set": lambda: Net(1, 4).op("Gemm", np.eye(1, 4), transA=1),
     "weights have 1 dimensions, 2 are needed": lambda: Net(1, 4).op("MatMul", np.ones(4)),
     "weights of shape (4, 0) are empty": lambda: Net(1, 4).op("MatMul", np.zeros((4, 0))),
