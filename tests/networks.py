@@ -58,7 +58,13 @@ FASHION = (
 
 
 def write_onnx(
-    path: Path, shape: tuple[int, ...], layers: tuple[Layer, ...], *, seed: int = 0, bias: float = 0.1
+    path: Path,
+    shape: tuple[int, ...],
+    layers: tuple[Layer, ...],
+    *,
+    seed: int = 0,
+    bias: float = 0.1,
+    grid: float | None = None,
 ) -> Path:
     """A chain of layers with random weights.
 
@@ -68,6 +74,7 @@ def write_onnx(
         layers: first to last.
         seed: of the weights, uniform in +-sqrt(6 / fan in): they learn from the first step on.
         bias: largest bias.
+        grid: round weights and biases to multiples of it, so that sums are exact in whatever order.
     """
     random = np.random.default_rng(seed)
     nodes: list[onnx.NodeProto] = []
@@ -77,6 +84,7 @@ def write_onnx(
     x, now = "x", shape
 
     def parameter(name: str, value: Array) -> str:
+        value = value if grid is None else np.round(value / grid) * grid
         weights.append(numpy_helper.from_array(value.astype(np.float32), name))
         return name
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from mcugrad.errors import ModelError
 from mcugrad.graph import Graph
+from mcugrad.importers.onnx import load_onnx
 from mcugrad.passes.quantize import run_float
 
 Array = NDArray[Any]
@@ -98,6 +102,31 @@ def ours(graph: Graph, x: Array) -> Array:
     """What a float graph computes for samples in ONNX order."""
     x = np.asarray(x, np.float32)
     return run_float(graph, x.transpose(0, 2, 3, 1) if x.ndim == 4 else x)[graph.output]
+
+
+def refused(source: Net | bytes | str | Path) -> ModelError:
+    """The error of importing."""
+    with pytest.raises(ModelError) as caught:
+        load_onnx(source.bytes() if isinstance(source, Net) else source)
+    error = caught.value
+    assert error.what
+    assert error.where
+    assert error.hint
+    assert not error.what.endswith(".")
+    return error
+
+
+def small() -> Net:
+    """A network with a convolution, to be spoilt."""
+    return Net("batch", 2, 6, 6).conv(2, 3).op("Relu").op("Flatten").fc(48, 4)
+
+
+def spoilt(net: Net, change: Any) -> bytes:
+    """The network's file after a change to its protocol buffer."""
+    model = net.model()
+    change(model)
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def assert_close(actual: Array, expected: Array) -> None:

@@ -56,7 +56,7 @@ def test_batch_norm_and_relu_go_into_the_layer_before() -> None:
     net.op("Clip", np.float32(0), np.float32(6)).fc(4, 2)
     graph = folded(net)
     assert layers(graph) == [("conv1", 0.0, None), ("fc1", 0.0, 6.0), ("fc2", None, None)]
-    assert graph.notes[-1] == "2 batch-norms folded into the weights of the layers beside"
+    assert graph.notes[-1] == "2 normalizations folded into the weights of the layers beside"
     assert not [t for t in graph.tensors if t.startswith("bn")]
 
 

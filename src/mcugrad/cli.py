@@ -36,7 +36,9 @@ app = typer.Typer(
 )
 
 # typer's errors derive from one of click, which typer has as a dependency or inside, depending on its version.
-_CommandLineError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+_CommandLineError: type[Exception] = next(
+    c for c in typer.BadParameter.__mro__ if issubclass(c, Exception) and c.__name__ == "ClickException"
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -49,7 +51,8 @@ def _show_version(wanted: bool) -> None:
 def _global(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:

@@ -20,13 +20,13 @@ from mcugrad.errors import MismatchError
 from mcugrad.measure.cost import Activity, Cost, activity
 from mcugrad.model import Model, load
 from mcugrad.progress import progress
-from mcugrad.report.quantities import CostTable, cost_table
+from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import differences
-from mcugrad.run.toolchain import find_compiler
 from mcugrad.targets import Target
 from mcugrad.trainer import Trainer, compile  # noqa: A004
+from mcugrad.training.rules import rule
 from mcugrad.training.schedules import rates
 from mcugrad.zoo import data, model_path, worlds
 
@@ -177,6 +177,7 @@ class Demo:
                 "classes": model.classes,
             },
             "settings": {**asdict(self.settings), "schedule": "cosine", "steps": steps},
+            "rule": f"{self.settings.rule}: {rule(self.settings.rule).summary}",
             "trained_layers": list(self.trainer.trained_layers),
             "before": _accuracy(self.curve[0]),
             "after": _accuracy(self.curve[-1]),
@@ -228,17 +229,19 @@ def run(settings: Settings, on_point: Callable[[Point], None] | None = None) -> 
     step = activity(device, target, device.step_instructions)
     old_after = check.predict(digits.old_test)
     new_after = check.predict(digits.new_test)
+    firmware = device.device.firmware
     cost = Cost(
         target=target,
         ram=trainer.build.compiled.layout.size,
         sample=digits.new.shape[1],
         stack=device.device.peak_stack,
-        flash=device.device.firmware.sizes.flash,
+        flash=firmware.sizes.flash,
         predict=_predict_cost(device, target, digits.new_test[:16]),
         step=step,
     )
-    runs = f"{check.counts['logits'] // trainer.model.classes:,} predictions and {len(order):,} training steps"
-    built = f"zig {find_compiler('zig').version}, -O3"
+    runs = (
+        f"{check.counts['logits'] // trainer.model.classes:,} predictions and {len(order):,} training steps"
+    )
     return Demo(
         settings,
         trainer,
@@ -247,7 +250,9 @@ def run(settings: Settings, on_point: Callable[[Point], None] | None = None) -> 
         _replay(settings, trainer, digits),
         _answers(digits, old_before, new_before, old_after, new_after),
         check.counts,
-        cost_table(cost, name=trainer.model.name, built_with=built, runs=runs),
+        cost_table(
+            cost, name=trainer.model.name, built_with=built_with(firmware.compiler, firmware.opt), runs=runs
+        ),
     )
 
 
@@ -367,14 +372,19 @@ def _point(
     step: int, old: NDArray[np.int8], new: NDArray[np.int8], digits: Worlds, loss: float | None
 ) -> Point:
     """Accuracy from logits of the held-out digits."""
-    right = [float((logits.argmax(axis=1) == digits.y_test).mean()) for logits in (new, old)]
-    return Point(step, *right, loss)
+    right = {
+        name: float((logits.argmax(axis=1) == digits.y_test).mean())
+        for name, logits in (("new", new), ("old", old))
+    }
+    return Point(step=step, loss=loss, **right)
 
 
 def _answers(digits: Worlds, *logits: NDArray[np.int8]) -> tuple[Answer, ...]:
     """Predictions for the first held-out digit of each class: nobody chose them."""
     first = [int(np.argmax(digits.y_test == label)) for label in range(logits[0].shape[1])]
-    return tuple(Answer(i, int(digits.y_test[i]), *(int(table[i].argmax()) for table in logits)) for i in first)
+    return tuple(
+        Answer(i, int(digits.y_test[i]), *(int(table[i].argmax()) for table in logits)) for i in first
+    )
 
 
 def _network(model: Model) -> dict[str, Any]:

@@ -100,9 +100,8 @@ def show_cost(output: Output, made: Trainer, table: CostTable) -> None:
     target = made.target.title if made.target is not None else "a plain Cortex-M4F"
     rows = [(q.label, q.text, q.how) for q in table.memory]
     output.table(f"memory on {target}", ("", "", "how it was got"), rows, "lrl")
-    columns = ("", "prediction", "training step", "how it was got")
-    if not table.step:
-        columns = ("", "prediction", "how it was got")
+    step = ("training step",) if table.step else ()
+    columns = ("", "prediction", *step, "how it was got")
     output.table("work", columns, table.work_rows(), "lrrl" if table.step else "lrl")
     for source in table.sources():
         output.say(f"  source of {source}")

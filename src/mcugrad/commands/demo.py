@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the firmware and the report.")] = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the firmware and the report.")] = Path(
+        "demo"
+    ),
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Stop after so many training steps; 6735 are all.")
     ] = 6735,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Also draw the result as an SVG file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Let an emulated microcontroller learn a changed world. Writes firmware, report.html and report.json."""
@@ -40,6 +45,10 @@ def demo(
     page = write(out / "report.html", demo_page(done, done.trainer.build.compiled.files))
     facts = done.facts()
     write(out / "report.json", as_json(facts))
+    if picture is not None:
+        from mcugrad.report.picture import demo_picture
+
+        write(picture, demo_picture(done))
     _conclude(output, done)
     show_cost(output, done.trainer, done.cost)
     output.say(f"\nwrote {page}, {out / 'report.json'}, {folder}")

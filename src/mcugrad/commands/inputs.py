@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.compiler import Options
 from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
-from mcugrad.report.quantities import CostTable, cost_table
-from mcugrad.run.toolchain import find_compiler
+from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.trainer import Trainer, compile  # noqa: A004
 from mcugrad.zoo import data, model_names, model_path
 
@@ -72,7 +70,9 @@ def samples(source: str, model: Model, scale: float | None) -> Samples:
     found = data.load(source)
     divisor = default_scale(found.name, found.x_train.dtype) if scale is None else scale
     if not (np.isfinite(divisor) and divisor > 0):
-        raise UsageError(f"samples cannot be divided by {divisor:g}", where="--scale", hint="a number above 0, such as 255")
+        raise UsageError(
+            f"samples cannot be divided by {divisor:g}", where="--scale", hint="a number above 0, such as 255"
+        )
     _check_labels(found, model)
     x = prepared(found.x_train, model, divisor)
     held_out = len(found.x_test) > 0
@@ -160,14 +160,3 @@ def measured(made: Trainer, found: Samples) -> CostTable:
     cost = made.measure(found.x[few], found.y[few])
     runs = f"{len(few)} predictions" + (f" and {len(few)} training steps" if cost.step else "")
     return cost_table(cost, name=made.model.name, built_with=built_with(), runs=runs)
-
-
-def built_with() -> str:
-    """Compiler, version and optimisation level of firmware that is measured."""
-    return f"zig {find_compiler('zig').version}, -O3"
-
-
-def described(options: Options) -> str:
-    """What trains, in a phrase for titles."""
-    train = options.train if isinstance(options.train, str) else ",".join(options.train)
-    return "inference only" if train == "none" else f"train {train} by {options.rule.name}"

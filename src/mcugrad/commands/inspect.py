@@ -102,7 +102,12 @@ def _choice(model: Model, graph: Graph, way: str, rule: str, target: Target | No
     fits = target is None or (
         made.ram + STACK_RESERVE <= target.ram.bytes and made.constants <= target.flash.bytes
     )
-    return {**facts, "ram_bytes": made.ram, "constants_bytes": made.constants, "fits": fits if target else None}
+    return {
+        **facts,
+        "ram_bytes": made.ram,
+        "constants_bytes": made.constants,
+        "fits": fits if target else None,
+    }
 
 
 def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target | None) -> None:

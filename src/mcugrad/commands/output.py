@@ -30,7 +30,9 @@ class Output:
         if not self.machine:
             typer.echo(typer.style(text, bold=True) if strong and self.pretty else text)
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> None:
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: str = ""
+    ) -> None:
         """A table for people.
 
         Args:

@@ -28,7 +28,8 @@ def run(
     on: Annotated[
         list[str],
         typer.Option(
-            "--on", help="emulator (the target's core), reference, or boards and cores; several: --on a --on b."
+            "--on",
+            help="emulator (the target's core), reference, or boards and cores; several: --on a --on b.",
         ),
     ] = ["emulator"],  # noqa: B006  (typer reads it, nobody writes it)
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to take and compare.")] = 64,
@@ -64,7 +65,10 @@ def run(
     if proof.instructions:
         rows = [(core, f"{count:,.0f}") for core, count in proof.instructions.items()]
         output.table(
-            "instructions per training step: emulated, counted one by one, mean", ("on", "instructions"), rows, "lr"
+            "instructions per training step: emulated, counted one by one, mean",
+            ("on", "instructions"),
+            rows,
+            "lr",
         )
     output.finish(
         {

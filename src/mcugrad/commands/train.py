@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -27,6 +27,7 @@ from mcugrad.commands.output import Output, write
 if TYPE_CHECKING:
     from mcugrad.run.runner import State
     from mcugrad.trainer import Epoch, Trainer
+    from mcugrad.training.schedules import Schedule
 
 
 def train(
@@ -45,10 +46,10 @@ def train(
     calibration: Calibration = 256,
     scale: Scale = None,
     resume: Annotated[
-        Optional[Path], typer.Option("--resume", help="Start from a state that --save wrote.")
+        Path | None, typer.Option("--resume", help="Start from a state that --save wrote.")
     ] = None,
     save: Annotated[
-        Optional[Path], typer.Option("--save", help="Write what was learned to this .npz file.")
+        Path | None, typer.Option("--save", help="Write what was learned to this .npz file.")
     ] = None,
     out: Out = None,
     json: Json = False,
@@ -77,7 +78,7 @@ def train(
         given.x,
         given.y,
         epochs=epochs,
-        schedule=schedule,  # type: ignore[arg-type]  (checked where it is used)
+        schedule=cast("Schedule", schedule),  # checked where it is used
         validation=validation,
         seed=seed,
         on_epoch=lambda epoch: output.say(_line(epoch, epochs)),
@@ -105,7 +106,8 @@ def _line(epoch: Epoch, epochs: int) -> str:
     held_out = "" if epoch.validation_accuracy is None else f"   held out {epoch.validation_accuracy:6.1%}"
     width = len(str(epochs))
     return (
-        f"epoch {epoch.epoch:{width}}/{epochs}   loss {epoch.loss:.4f}   while training {epoch.accuracy:6.1%}{held_out}"
+        f"epoch {epoch.epoch:{width}}/{epochs}   loss {epoch.loss:.4f}   while training {epoch.accuracy:6.1%}"
+        f"{held_out}"
     )
 
 
@@ -114,7 +116,8 @@ def _packed(state: State) -> bytes:
     import numpy as np
 
     content = io.BytesIO()
-    np.savez(content, **state)  # type: ignore[arg-type]  (stubs take the arrays for its one option)
+    arrays: dict[str, Any] = dict(state)
+    np.savez(content, **arrays)
     return content.getvalue()
 
 

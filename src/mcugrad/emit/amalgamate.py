@@ -3,6 +3,7 @@
 1. Headers are taken as they are, without include guards, includes of our own, and prototypes.
 2. A function is taken when something taken calls it; callees come before callers, so no prototype is needed.
 3. What has external linkage in the runtime becomes static: several models link into one firmware.
+4. Inline functions of the headers that nothing taken uses are left out: some compilers warn of them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ _PROTOTYPE = re.compile(
 _EXTERN = re.compile(r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^extern [^\n]*;\n", re.MULTILINE | re.DOTALL)
 _STATUS = re.compile(r"^#ifndef MCG_STATUS_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
 _DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|const mcg_rule_t) mcg_)", re.MULTILINE)
+_INLINE = re.compile(
+    r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^static inline [^{;]*?\b(mcg_\w+)\([^{;]*\)\s*\{(?:[^\n]*\}\n|.*?^\}\n)",
+    re.MULTILINE | re.DOTALL,
+)
 _NAME = re.compile(r"\bmcg_\w+")
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _BLANKS = re.compile(r"\n{3,}")
 
 
@@ -37,18 +43,34 @@ def status_block() -> str:
     return match.group(0)
 
 
-def amalgamate(kernels: Iterable[str], rules: Iterable[str]) -> str:
+def amalgamate(kernels: Iterable[str], rules: Iterable[str], inline: Iterable[str] = ()) -> str:
     """One C text with everything that the named kernels and update rules need.
 
     Args:
         kernels: function names.
         rules: names of update rules, `sr8`.
+        inline: inline functions that the caller needs itself.
     """
     ordered: list[str] = []
     for name in sorted({*kernels, *(RULE.format(r) for r in rules)}):
         _visit(name, ordered)
-    parts = [_header(h) for h in HEADERS] + [_source(name) for name in ordered]
-    return _BLANKS.sub("\n\n", "\n".join(parts)).strip() + "\n"
+    headers = "\n".join(_header(h) for h in HEADERS)
+    sources = "\n".join(_source(name) for name in ordered)
+    headers = _without_unused(headers, {*inline, *_names(sources)})
+    return _BLANKS.sub("\n\n", f"{headers}\n{sources}").strip() + "\n"
+
+
+def _names(text: str) -> set[str]:
+    return set(_NAME.findall(_COMMENT.sub("", text)))
+
+
+def _without_unused(headers: str, used: set[str]) -> str:
+    """The headers with those inline functions that are used, or that one of them uses."""
+    calls = {m.group(1): _names(m.group(0)) for m in _INLINE.finditer(headers)}
+    used = used | _names(_INLINE.sub("", headers))
+    while more := {callee for name in used & calls.keys() for callee in calls[name]} - used:
+        used |= more
+    return _INLINE.sub(lambda m: m.group(0) if m.group(1) in used else "", headers)
 
 
 @cache

@@ -76,7 +76,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
         "forward": _calls(program.forward, program, names, 1),
         "train": _calls(program.train, program, names, 1 + len(program.forward)),
-        "runtime": amalgamate(_kernels(program), _rules(program)),
+        "runtime": amalgamate(_kernels(program), _rules(program), inline=("mcg_round", "mcg_clamp")),
         "number": number,
         "input_size": program.buffers[program.input].count,
         "output": names.argument(Argument(buffer=program.output), None),

@@ -17,7 +17,14 @@ _FILES = """
     main assert complex ctype errno fenv float inttypes limits locale math setjmp signal stdalign stdarg stdatomic
     stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype
 """
-RESERVED = frozenset((_KEYWORDS + _FILES).split())
+# <name>_t must be a new type.
+_TYPES = """
+    int8 int16 int32 int64 uint8 uint16 uint32 uint64 intptr uintptr intmax uintmax
+    int_fast8 int_fast16 int_fast32 int_fast64 uint_fast8 uint_fast16 uint_fast32 uint_fast64
+    int_least8 int_least16 int_least32 int_least64 uint_least8 uint_least16 uint_least32 uint_least64
+    max_align nullptr ptrdiff size ssize
+"""
+RESERVED = frozenset((_KEYWORDS + _FILES + _TYPES).split())
 LENGTH = 40
 
 

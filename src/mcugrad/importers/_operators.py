@@ -58,6 +58,7 @@ RULES = {
     "MatMul": Rule(vectors.matmul_problem, vectors.matmul, data=True, both=True),
     "MaxPool": Rule(windows.pool_problem, windows.pool),
     "Mul": _AFFINE,
+    "ReduceMax": Rule(windows.reduce_max_problem, windows.reduce_max),
     "Relu": _RELU,
     "Reshape": _RESHAPE,
     "Softmax": _SOFTMAX,
@@ -70,10 +71,13 @@ KEEPS_VALUES = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze")
 
 _FLOAT = "export the float network; quantizing is done here"
 _POOL = "MaxPool, or a convolution with a stride"
+_CHAIN = "a chain of layers, without residual connections or other branches"
 HINTS = {
+    "Add": _CHAIN,
     "ArgMax": "export without the final ArgMax: the outputs are class scores",
     "AveragePool": _POOL,
-    "Concat": "a network without branches",
+    "Concat": _CHAIN,
+    "Conv": "a 2-D convolution with groups=1",
     "DequantizeLinear": _FLOAT,
     "DynamicQuantizeLinear": _FLOAT,
     "GlobalAveragePool": _POOL,

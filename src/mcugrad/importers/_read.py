@@ -37,12 +37,11 @@ MAGIC = {
     b"\x89HDF": ("an HDF5 file, perhaps from Keras", "tf2onnx.convert.from_keras(net)"),
     b"vers": ("a Git LFS pointer", "git lfs pull"),
 }
-FOLDABLE = frozenset(
-    """
+_FOLDABLE = """
     Add Cast Ceil Concat ConstantOfShape Div Equal Expand Flatten Floor Gather MatMul Max Min Mul Neg Pow Reciprocal
     Reshape Slice Sqrt Squeeze Sub Transpose Unsqueeze Where
-    """.split()  # noqa: SIM905
-)
+"""
+FOLDABLE = frozenset(_FOLDABLE.split())
 """Operators on constants that are computed now."""
 T = TypeVar("T")
 

@@ -157,7 +157,7 @@ def enters_last(nodes: list[ir.Node], shape: Shape) -> bool:
             return tuple(node.attributes.get_ints("perm", ())) == TO_FIRST
         if node.op_type == "Reshape" and shape[3] == 1:
             return target_shape(node, shape, 0) == (1, 1, *shape[1:3])
-        if node.op_type in ("Conv", "MaxPool", "GlobalMaxPool", "Flatten", "Reshape", "Squeeze"):
+        if node.op_type in ("Conv", "MaxPool", "GlobalMaxPool", "ReduceMax", "Flatten", "Reshape", "Squeeze"):
             return False
     return False
 

@@ -12,6 +12,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.importers._builder import Builder, Flow, floats, label, numbers, optional, required
 from mcugrad.ops.conv2d import Conv2d, Pair
+from mcugrad.ops.flatten import Flatten
 from mcugrad.ops.maxpool2d import MaxPool2d
 
 Padding = tuple[int, int, int, int]
@@ -166,3 +167,25 @@ def global_pool(to: Builder, node: ir.Node, x: Flow) -> Flow:
     height, width, _ = to.need_map(node, x)
     name = to.name("pool")
     return to.add(MaxPool2d(name=name, source=label(node), x=x.tensor, y=f"{name}_y", kernel=(height, width)))
+
+
+def reduce_max_problem(node: ir.Node) -> str:
+    """Why not."""
+    axes = reduced(node)
+    return "" if axes == [2, 3] else f"axes {axes} are not height and width"
+
+
+def reduced(node: ir.Node) -> list[int]:
+    """Axes that are reduced: an input since operator set 18, an attribute before."""
+    given = optional(node, 1)
+    axes = node.attributes.get_ints("axes", ()) if given is None else numbers(given).reshape(-1).tolist()
+    return sorted(int(axis) % 4 for axis in axes)
+
+
+def reduce_max(to: Builder, node: ir.Node, x: Flow) -> Flow:
+    """The largest value of each channel: PyTorch writes AdaptiveMaxPool2d(1) so."""
+    y = global_pool(to, node, x)
+    if node.attributes.get_int("keepdims", 1) != 0:
+        return y
+    name = to.name("flatten")
+    return to.add(Flatten(name=name, source=label(node), x=y.tensor, y=f"{name}_y"))

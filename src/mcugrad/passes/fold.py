@@ -47,7 +47,7 @@ def fold(graph: Graph) -> Graph:
             hint="BatchNorm between a layer and its activation function, activation functions after layers only",
         )
     if norms:
-        what = "1 batch-norm" if norms == 1 else f"{norms} batch-norms"
+        what = "1 normalization" if norms == 1 else f"{norms} normalizations"
         graph = graph.noted(f"{what} folded into the weights of the layers beside")
     return graph.without_unused()
 

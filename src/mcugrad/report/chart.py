@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
-WIDTH, HEIGHT = 860, 340
-LEFT, RIGHT, TOP, BOTTOM = 52, 148, 14, 46
+WIDTH, HEIGHT = 880, 340
+LEFT, RIGHT, TOP, BOTTOM = 50, 164, 14, 46
 """Margins, in the units of the chart."""
 LABEL_GAP = 19
 """Least distance between two labels at the right edge."""
@@ -50,9 +51,13 @@ def shares(lines: Sequence[Line], x_label: str, title: str) -> str:
         parts.append(f'<text class="axis" x="{LEFT - 10}" y="{y + 4}" text-anchor="end">{share:.0%}</text>')
     for tick in ticks(last):
         x = _x(tick, last)
-        parts.append(f'<text class="axis" x="{x}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{tick:,}</text>')
+        parts.append(
+            f'<text class="axis" x="{x}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{tick:,}</text>'
+        )
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text class="axis" x="{middle:g}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>')
+    parts.append(
+        f'<text class="axis" x="{middle:g}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>'
+    )
     heights = spread([_y(line.points[-1][1]) for line in lines])
     for line, height in zip(lines, heights, strict=True):
         parts += _curve(line, last, height)
@@ -84,7 +89,7 @@ def spread(heights: Sequence[float]) -> list[float]:
     """The heights, moved apart as little as keeps `LABEL_GAP` between any two."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     result = list(heights)
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         result[after] = max(result[after], result[before] + LABEL_GAP)
     return result
 

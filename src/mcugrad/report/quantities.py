@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mcugrad.measure.cost import Activity, Cost
 from mcugrad.measure.cycles import CycleEstimate
+from mcugrad.run.toolchain import find_compiler
 from mcugrad.targets import Target
 
 
@@ -95,7 +95,9 @@ def _memory(cost: Cost, name: str, built_with: str, runs: str) -> list[Quantity]
     ram = cost.ram + cost.sample + cost.stack
     target = cost.target
     return [
-        _bytes("ram_model", "RAM, the model", cost.ram, f"counted: sizeof({name}_t), asserted by the compiler"),
+        _bytes(
+            "ram_model", "RAM, the model", cost.ram, f"counted: sizeof({name}_t), asserted by the compiler"
+        ),
         _bytes("ram_sample", "RAM, one sample", cost.sample, "counted: one int8 per input value"),
         _bytes("ram_stack", "RAM, stack", cost.stack, f"emulated: the deepest of {runs}"),
         _bytes("ram", "RAM, together", ram, "sum of the three lines above", target.ram.bytes),
@@ -164,7 +166,12 @@ def _energy(activity: Activity, target: Target) -> Quantity:
     energy = activity.energy
     if energy is None:
         return Quantity(
-            "energy", "energy", None, "uJ", "not known", f"no public figure of energy per cycle for {target.name}"
+            "energy",
+            "energy",
+            None,
+            "uJ",
+            "not known",
+            f"no public figure of energy per cycle for {target.name}",
         )
     assert target.energy is not None
     text = f"{significant(energy.microjoules)} µJ ({significant(energy.low)} to {significant(energy.high)})"
@@ -182,6 +189,11 @@ def _energy(activity: Activity, target: Target) -> Quantity:
     )
 
 
+def built_with(compiler: str = "zig", opt: str = "-O3") -> str:
+    """Compiler, version and optimisation level of a firmware; those of measured firmware if not given."""
+    return f"{compiler} {find_compiler(compiler).version}, {opt}"
+
+
 def significant(value: float) -> str:
     """Three significant digits, thousands separated: `9.60`, `95.2`, `1,230`."""
     if value == 0:
@@ -194,8 +206,3 @@ def significant(value: float) -> str:
 def percent(share: float) -> str:
     """`96.0 %`."""
     return f"{100 * share:.1f} %"
-
-
-def listed(items: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

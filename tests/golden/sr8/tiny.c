@@ -1,0 +1,217 @@
+/*
+ * tiny.c - tiny.onnx with on-device training. Generated: do not edit.
+ * Runtime: mcugrad <version>, SPDX-License-Identifier: Apache-2.0
+ */
+#include "tiny.h"
+
+<runtime>
+/* ---- constants ------------------------------------------------------------------------------------------- */
+
+static const mcg_conv2d_t tiny_conv1_layer = {4, 4, 1, 3, 3, 2, 2, 2, 1, 1, 0, 0, 1, 1, -1, -128};
+static const mcg_linear_t tiny_fc1_layer = {18, 3, 2, -128, 0};
+
+/* real units per step */
+static const float tiny_input_scale = 7.843138e-03F;
+/* activation bounds, steps [2] */
+static const int32_t tiny_clip_relu[2] = {
+    0, 1073741824
+};
+/* activation bounds, steps [2] */
+static const int32_t tiny_clip_none[2] = {
+    -1073741824, 1073741824
+};
+
+/* The state at delivery. */
+static const tiny_params_t tiny_initial = {
+    .conv1_w_scale = {
+        9.350394e-03F, 7.997047e-03F
+    },
+    .conv1_b = {
+        1.5625e-02F, 9.375e-02F
+    },
+    .conv1_y_scale = 9.191177e-03F,
+    .fc1_w_scale = {
+        4.5521655e-03F, 3.937008e-03F, 4.0600393e-03F
+    },
+    .fc1_b = {
+        -4.6875e-02F, 3.125e-02F, -6.25e-02F
+    },
+    .fc1_y_scale = 1.7612955e-02F,
+    .flatten1_y_e_range = 1.0e+00F,
+    .rate = 1.0e-02F,
+    .seed = 0U,
+    .step = 0U,
+    .conv1_w = {
+        35, -60, -120, -127, 96, 127, 33, 70
+    },
+    .fc1_w = {
+        79, -21, -127, -120, 89, -96, -117, 45, 58, 38, -82, 31, 93, -31, 10, 127, -51, 124, 56, 115, 44, 127,
+        56, -44, -32, 20, -107, -52, 64, 28, 8, -48, -56, -32, -4, 115, -77, -100, 35, -15, -119, 85, 96, -77,
+        81, -127, -73, -27, 108, -85, -127, -115, -46, 23
+    },
+};
+
+MCG_STATIC_ASSERT(sizeof(tiny_t) == TINY_RAM_SIZE, "this compiler lays tiny_t out differently");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w_scale) == 4, "conv1_w_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_b) == 12, "conv1_b moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_y_scale) == 20, "conv1_y_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_scale) == 24, "fc1_w_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_b) == 36, "fc1_b moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_y_scale) == 48, "fc1_y_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.flatten1_y_e_range) == 52, "flatten1_y_e_range moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.rate) == 56, "rate moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.seed) == 60, "seed moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.step) == 64, "step moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w) == 68, "conv1_w moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w) == 76, "fc1_w moved");
+
+#define TINY_READY 0x6d636731U
+
+/* ---- steps ----------------------------------------------------------------------------------------------- */
+
+static void tiny_forward(tiny_t *m, const int8_t *x)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
+    /* 1/17 conv1  factors and biases */
+    mcg_prepare_s8(2, &tiny_input_scale, p->conv1_w_scale, p->conv1_b, &p->conv1_y_scale, a->conv1_scale.v,
+                   a->conv1_bias.v);
+    /* 2/17 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
+    mcg_conv2d_s8(&tiny_conv1_layer, x, p->conv1_w, a->conv1_bias.v, a->conv1_scale.v, tiny_clip_relu,
+                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
+    /* 3/17 fc1  factors and biases */
+    mcg_prepare_s8(3, &p->conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
+                   a->fc1_bias.v);
+    /* 4/17 fc1  linear  18 -> 3 */
+    mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, a->fc1_bias.v, a->fc1_scale.v, tiny_clip_none,
+                  a->fc1_y.v, &a->fc1_y_peak.v);
+}
+
+static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
+    /* 5/17 loss  softmax cross-entropy  3 classes */
+    mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, p->fc1_w_scale, tiny_clip_none,
+                                 a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
+                                 a->probability.v);
+    /* 6/17 fc1_grad_input  factors */
+    mcg_prepare_error(2, &p->flatten1_y_e_range, p->conv1_w_scale, a->flatten1_y_e_factor.v);
+    /* 7/17 fc1_grad_input  error of flatten1_y */
+    mcg_linear_grad_input_s8(&tiny_fc1_layer, a->fc1_y_e.v, p->fc1_w, a->conv1_y.v, a->flatten1_y_e_factor.v,
+                             tiny_clip_relu, a->flatten1_y_e.v, &a->flatten1_y_e_peak.v);
+    /* 8/17 fc1_grad_input  unit and range */
+    mcg_track_error(&a->flatten1_y_e_peak.v, &a->fc1_y_e_c.v, &p->flatten1_y_e_range, &a->flatten1_y_e_c.v);
+    /* 9/17 fc1_bias_update  biases */
+    mcg_bias_update(1, 3, a->fc1_y_e.v, &p->rate, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
+    /* 10/17 fc1_update  factors */
+    mcg_prepare_update(3, &p->rate, &a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
+                       a->fc1_update_factor.v);
+    /* 11/17 fc1_update  weights by sr8 */
+    mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, a->fc1_update_factor.v, &mcg_rule_sr8,
+                      &p->seed, &p->step, 5U, p->fc1_w, NULL, p->fc1_w_scale);
+    /* 12/17 conv1_bias_update  biases */
+    mcg_bias_update(9, 2, a->flatten1_y_e.v, &p->rate, &a->flatten1_y_e_c.v, p->conv1_w_scale, p->conv1_b);
+    /* 13/17 conv1_update  factors */
+    mcg_prepare_update(2, &p->rate, &a->flatten1_y_e_c.v, &tiny_input_scale, p->conv1_w_scale,
+                       a->conv1_update_factor.v);
+    /* 14/17 conv1_update  weights by sr8 */
+    mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, a->conv1_update_factor.v, &mcg_rule_sr8,
+                      &p->seed, &p->step, 1U, 2, p->conv1_w, NULL, p->conv1_w_scale,
+                      a->conv1_update_gradient.v, a->conv1_update_patch.v);
+    /* 15/17 conv1_y_track  scale for the next step */
+    mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale);
+    /* 16/17 fc1_y_track  scale for the next step */
+    mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale);
+    /* 17/17 next_step  count the step */
+    mcg_next_step(&p->step);
+}
+
+/* ---- interface ------------------------------------------------------------------------------------------- */
+
+mcg_status_t tiny_init(tiny_t *m)
+{
+    if (m == NULL) {
+        return MCG_ERR_NULL;
+    }
+    m->params = tiny_initial;
+    m->ready = TINY_READY;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
+{
+    if (real == NULL || x == NULL) {
+        return MCG_ERR_NULL;
+    }
+    for (int32_t i = 0; i < TINY_INPUT_SIZE; i++) {
+        const int32_t q = mcg_round(real[i] / 7.843138e-03F, 1024) + (-1);
+        x[i] = (int8_t)mcg_clamp(q, -128, 127);
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                          int8_t y[TINY_OUTPUT_SIZE])
+{
+    if (m == NULL || x == NULL || y == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    tiny_forward(m, x);
+    {
+        tiny_arena_t *const a = &m->arena;
+        const int8_t *const logits = a->fc1_y.v;
+        for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
+            y[i] = logits[i];
+        }
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label,
+                             tiny_step_t *step)
+{
+    uint32_t predicted = 0;
+    if (m == NULL || x == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (label >= TINY_OUTPUT_SIZE) {
+        return MCG_ERR_LABEL;
+    }
+    tiny_forward(m, x);
+    {
+        tiny_arena_t *const a = &m->arena;
+        const int8_t *const logits = a->fc1_y.v;
+        for (uint32_t i = 1; i < TINY_OUTPUT_SIZE; i++) {
+            predicted = logits[i] > logits[predicted] ? i : predicted;
+        }
+    }
+    tiny_backward(m, x, label);
+    if (step != NULL) {
+        step->loss = m->arena.loss.v;
+        step->confidence = m->arena.confidence.v;
+        step->predicted = predicted;
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_set_rate(tiny_t *m, float rate)
+{
+    if (m == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (!(rate >= 0.0F && rate <= 3.0e38F)) {
+        return MCG_ERR_RATE;
+    }
+    m->params.rate = rate;
+    return MCG_OK;
+}

@@ -1,0 +1,187 @@
+/*
+ * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
+ *   from    tiny.onnx  sha256 <digest>
+ *   by      mcugrad <version>
+ *   needs   RAM 216 B (tiny_t)   constants 146 B of flash   no heap, no libc
+ *   trains  conv1, fc1 (sr8, in place)
+ */
+#ifndef TINY_H
+#define TINY_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef MCG_STATUS_DEFINED
+#define MCG_STATUS_DEFINED
+/** Every status, once: name, value, text. The enum and the texts cannot drift apart. */
+#define MCG_STATUS_LIST(X)                                               \
+    X(MCG_OK, 0, "ok")                                                   \
+    X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
+    X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
+    X(MCG_ERR_STATE, -3, "the model was not initialised")                \
+    X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")
+#define MCG_STATUS_ENUM(name, value, text) name = (value),
+typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
+#undef MCG_STATUS_ENUM
+#endif /* MCG_STATUS_DEFINED */
+
+#define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = 0.007843138 * (q - (-1)) */
+#define TINY_OUTPUT_SIZE 3 /* int8 logits; at delivery real = 0.01761295 * (q - (0)) */
+#define TINY_RAM_SIZE 216 /* bytes of tiny_t */
+
+/** What training changes: exactly what a checkpoint has to hold. */
+typedef struct {
+    float conv1_w_scale[2]; /* real units per step, per channel */
+    float conv1_b[2]; /* bias, real units */
+    float conv1_y_scale; /* real units per step */
+    float fc1_w_scale[3]; /* real units per step, per channel */
+    float fc1_b[3]; /* bias, real units */
+    float fc1_y_scale; /* real units per step */
+    float flatten1_y_e_range; /* range of the error, relative */
+    float rate; /* learning rate */
+    uint32_t seed; /* random numbers */
+    uint32_t step; /* training steps so far */
+    int8_t conv1_w[8]; /* weights */
+    int8_t fc1_w[54]; /* weights */
+} tiny_params_t;
+
+#ifndef MCG_SCALE_DEFINED
+#define MCG_SCALE_DEFINED
+/** A positive factor: mult * 2^(pre - shift). */
+typedef struct {
+    uint16_t mult;
+    uint8_t shift;
+    uint8_t pre;
+} mcg_scale_t;
+#endif
+
+/** What one step needs for a while. Members that are never needed at the same time share bytes. */
+typedef union {
+    uint32_t words[21];
+    struct {
+        int32_t v[8];
+    } conv1_update_gradient; /* weight gradients of a few rows [2][4] */
+    struct {
+        int8_t v[18];
+    } conv1_y; /* activation [3][3][2] */
+    struct {
+        uint8_t before[20];
+        int32_t v[2];
+    } conv1_bias; /* bias in accumulator units [2] */
+    struct {
+        uint8_t before[20];
+        int32_t v[3];
+    } fc1_bias; /* bias in accumulator units [3] */
+    struct {
+        uint8_t before[20];
+        mcg_scale_t v[3];
+    } fc1_update_factor; /* gradient to 1/65536 weight steps, per channel [3] */
+    struct {
+        uint8_t before[20];
+        mcg_scale_t v[2];
+    } flatten1_y_e_factor; /* accumulator to error, per channel [2] */
+    struct {
+        uint8_t before[20];
+        float v[3];
+    } probability; /* probabilities, then errors [3] */
+    struct {
+        uint8_t before[28];
+        mcg_scale_t v[2];
+    } conv1_scale; /* accumulator to output, per channel [2] */
+    struct {
+        uint8_t before[28];
+        int32_t v;
+    } flatten1_y_e_peak; /* largest magnitude before saturation, steps */
+    struct {
+        uint8_t before[32];
+        mcg_scale_t v[3];
+    } fc1_scale; /* accumulator to output, per channel [3] */
+    struct {
+        uint8_t before[32];
+        int8_t v[18];
+    } flatten1_y_e; /* error [18] */
+    struct {
+        uint8_t before[36];
+        int16_t v[4];
+    } conv1_patch; /* one window of the input [4] */
+    struct {
+        uint8_t before[44];
+        int8_t v[3];
+    } fc1_y; /* activation [3] */
+    struct {
+        uint8_t before[52];
+        mcg_scale_t v[2];
+    } conv1_update_factor; /* gradient to 1/65536 weight steps, per channel [2] */
+    struct {
+        uint8_t before[52];
+        float v;
+    } fc1_y_e_c; /* unit of the error */
+    struct {
+        uint8_t before[56];
+        int8_t v[3];
+    } fc1_y_e; /* error [3] */
+    struct {
+        uint8_t before[60];
+        int16_t v[4];
+    } conv1_update_patch; /* one window of the input [4] */
+    struct {
+        uint8_t before[60];
+        float v;
+    } flatten1_y_e_c; /* unit of the error */
+    struct {
+        uint8_t before[68];
+        int32_t v;
+    } conv1_y_peak; /* largest magnitude before saturation, steps */
+    struct {
+        uint8_t before[72];
+        int32_t v;
+    } fc1_y_peak; /* largest magnitude before saturation, steps */
+    struct {
+        uint8_t before[76];
+        float v;
+    } confidence; /* probability of the predicted class */
+    struct {
+        uint8_t before[80];
+        float v;
+    } loss; /* cross-entropy of the sample, nats */
+} tiny_arena_t;
+
+/** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */
+typedef struct {
+    uint32_t ready; /* set by tiny_init */
+    tiny_params_t params;
+    tiny_arena_t arena;
+} tiny_t;
+
+/** What a training step reports. */
+typedef struct {
+    float loss;         /* cross-entropy of the sample before the step, nats */
+    float confidence;   /* probability of the predicted class */
+    uint32_t predicted; /* class predicted before the step */
+} tiny_step_t;
+
+/** Put the model into the state it was delivered in. Call it first. */
+mcg_status_t tiny_init(tiny_t *m);
+
+/** Quantize a sample from real units. */
+mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
+
+/** Compute the logits of a sample; the class is the index of the largest. Changes nothing that was learned. */
+mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                          int8_t y[TINY_OUTPUT_SIZE]);
+
+/** Learn from one labelled sample; label < TINY_OUTPUT_SIZE. `step` may be NULL. On error nothing changes. */
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label,
+                             tiny_step_t *step);
+
+/** Set the learning rate, a finite number not below 0; 0 stops learning. */
+mcg_status_t tiny_set_rate(tiny_t *m, float rate);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TINY_H */
