@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 import mcugrad.ops
-from kernels import cases, library
+from kernels import cases, convolutions, library
 from mcugrad import arithmetic as ar
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.program import SCALE, Kernel, prototypes
@@ -39,6 +39,7 @@ def all_kernels() -> dict[str, Kernel]:
 
 
 KERNELS = all_kernels()
+CASES = cases.CASES | convolutions.CASES
 
 
 def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
@@ -55,29 +56,29 @@ def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
 
 
 def test_every_kernel_has_a_case() -> None:
-    assert set(cases.CASES) == set(KERNELS)
+    assert set(CASES) == set(KERNELS)
 
 
 def test_every_prototype_is_read() -> None:
     assert not library.undeclared()
 
 
-@pytest.mark.parametrize("name", sorted(cases.CASES))
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_c_equals_reference(name: str) -> None:
     kernel = KERNELS[name]
 
-    @given(cases.CASES[name])
+    @given(CASES[name])
     def run(arguments: dict[str, Any]) -> None:
         check(kernel, arguments)
 
     run()
 
 
-@pytest.mark.parametrize("name", sorted(cases.CASES))
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_reference_leaves_inputs_alone(name: str) -> None:
     kernel = KERNELS[name]
 
-    @given(cases.CASES[name])
+    @given(CASES[name])
     @settings(max_examples=5)
     def run(arguments: dict[str, Any]) -> None:
         after = library.copied(arguments)

@@ -21,7 +21,7 @@ RUNTIME = Path(str(files("mcugrad") / "runtime"))
 INCLUDE = RUNTIME / "include"
 PROBE = Path(__file__).with_name("probe.c")
 
-SCRATCH = ("gradient", "patch")
+SCRATCH = ("gradient", "packed", "patch")
 """Parameters that a kernel may leave in any state."""
 
 GUARD = 64

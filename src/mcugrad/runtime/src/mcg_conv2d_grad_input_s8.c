@@ -1,34 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-/* An input coordinate, padding included, in steps of the stride: at * stride + rest. */
-typedef struct {
-    int32_t at, rest;
-} mcg_position_t;
-
-static inline mcg_position_t mcg_position(int32_t coordinate, int32_t stride)
-{
-    const mcg_position_t p = {coordinate / stride, coordinate % stride};
-    return p;
-}
-
-/* The position one tap earlier. Cores without a divider divide once per pixel, not once per tap. */
-static inline mcg_position_t mcg_position_before(mcg_position_t p, int32_t dilation, int32_t stride)
-{
-    p.rest -= dilation;
-    while (p.rest < 0) {
-        p.rest += stride;
-        p.at -= 1;
-    }
-    return p;
-}
-
-/* Whether an output lies at the position. */
-static inline bool mcg_position_hits(mcg_position_t p, int32_t outputs)
-{
-    return p.rest == 0 && p.at >= 0 && p.at < outputs;
-}
-
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w, const int8_t *x,
                               const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak)
 {

@@ -812,8 +812,7 @@ extern const mcg_rule_t mcg_rule_sr8;
 /** sr16: int8 weights with 8 residual bits each, rounded to nearest. */
 extern const mcg_rule_t mcg_rule_sr16;
 
-/* -- Sums, and errors that change their scale --------------------------------------------------------------
- */
+/* -- Sums, products, parts, averages; errors that change their scale ------------------------------------- */
 
 /**
  * @brief Factors from one error to another that carries other scales.

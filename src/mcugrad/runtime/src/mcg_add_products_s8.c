@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_kernels.h"
+
+void mcg_add_products_s8(const mcg_products_t *p, int32_t count, int32_t *restrict acc)
+{
+    if (p->terms == 3) {
+        const int8_t *restrict a0 = p->a[0];
+        const int8_t *restrict a1 = p->a[1];
+        const int8_t *restrict a2 = p->a[2];
+        const int8_t *restrict b0 = p->b[0];
+        const int8_t *restrict b1 = p->b[1];
+        const int8_t *restrict b2 = p->b[2];
+        for (int32_t i = 0; i < count; i++) {
+            acc[i] += a0[i] * b0[i] + a1[i] * b1[i] + a2[i] * b2[i];
+        }
+        return;
+    }
+    for (int32_t k = 0; k < p->terms; k++) {
+        const int8_t *restrict a = p->a[k];
+        const int8_t *restrict b = p->b[k];
+        for (int32_t i = 0; i < count; i++) {
+            acc[i] += a[i] * b[i];
+        }
+    }
+}

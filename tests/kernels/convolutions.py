@@ -1,0 +1,220 @@
+"""Arguments for the kernels of depthwise, grouped and transposed convolutions; see cases.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+from kernels.cases import (
+    CHANNELS,
+    MOST_MACS,
+    ZEROS,
+    Arguments,
+    Draw,
+    Rng,
+    biases,
+    clips,
+    factors,
+    int8,
+    old_int8,
+    one,
+    rngs,
+    some_int32,
+    updates,
+    windows,
+)
+
+from mcugrad.ops.conv2d import Conv2dStruct
+
+FEW = st.sampled_from([1, 2, 3, 4, 5, 7])
+
+
+def forward_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int) -> Arguments:
+    """What forward kernels share; `taps` weights per output channel."""
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
+        "w": int8(draw, rng, g.out_c * taps),
+        "bias": biases(draw, rng, g.out_c),
+        "scale": factors(draw, rng, g.out_c, 1 / (100 * taps**0.5)),
+        "clip": clips(draw),
+        "y": old_int8(rng, g.out_h * g.out_w * g.out_c),
+        "peak": one(np.int32, rng),
+    }
+
+
+def grad_input_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int, terms: int) -> Arguments:
+    """What kernels of input errors share; `terms` products in a sum."""
+    size = g.in_h * g.in_w * g.in_c
+    return {
+        "g": g,
+        "e": int8(draw, rng, g.out_h * g.out_w * g.out_c),
+        "w": int8(draw, rng, g.out_c * taps),
+        "x": int8(draw, rng, size, -128),
+        "scale": factors(draw, rng, g.in_c, 1 / (60 * terms**0.5)),
+        "clip": clips(draw),
+        "e_x": old_int8(rng, size),
+        "peak": one(np.int32, rng),
+    }
+
+
+def update_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int) -> Arguments:
+    """What weight updates share."""
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
+        "e": int8(draw, rng, g.out_h * g.out_w * g.out_c),
+        "factor": factors(draw, rng, g.out_c, 65536 / (3000 * (g.out_h * g.out_w) ** 0.5)),
+        **updates(draw, rng, g.out_c, taps),
+    }
+
+
+def window(draw: Draw, in_c: int, out_c: int) -> Conv2dStruct:
+    in_h, in_w, out_h, out_w, *rest = draw(windows())
+    return Conv2dStruct(in_h, in_w, in_c, out_h, out_w, out_c, *rest, draw(ZEROS), draw(ZEROS))
+
+
+def depthwise(draw: Draw) -> tuple[Conv2dStruct, int]:
+    """Constants and the number of taps; often no multiplier, sometimes more than a block of outputs per input."""
+    channels, multiplier = draw(
+        st.one_of(
+            st.tuples(CHANNELS, st.just(1)),
+            st.tuples(FEW, st.sampled_from([2, 3, 8, 65])),
+            st.tuples(st.sampled_from([33, 64, 65]), st.just(2)),
+        )
+    )
+    g = window(draw, channels, channels * multiplier)
+    return g, g.k_h * g.k_w
+
+
+def grouped(draw: Draw) -> tuple[Conv2dStruct, int, int]:
+    """Constants, the number of groups, the number of taps."""
+    groups = draw(st.sampled_from([1, 2, 3, 5]))
+    in_c, out_c = draw(
+        st.one_of(st.tuples(FEW, FEW), st.tuples(st.sampled_from([1, 65]), FEW), st.just((2, 65)))
+    )
+    g = window(draw, in_c * groups, out_c * groups)
+    return g, groups, g.k_h * g.k_w * in_c
+
+
+def transposed(draw: Draw) -> tuple[Conv2dStruct, int]:
+    """Constants and the number of taps. The output is as large as all products need, or smaller, or larger."""
+    in_h, in_w = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
+    kernel = draw(st.one_of(st.just((3, 3)), st.tuples(st.integers(1, 4), st.integers(1, 4))))
+    stride = draw(st.one_of(st.just((2, 2)), st.tuples(st.integers(1, 4), st.integers(1, 4))))
+    dilation = draw(st.one_of(st.just((1, 1)), st.tuples(st.integers(1, 3), st.integers(1, 3))))
+    pad = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    more = draw(st.tuples(st.integers(-3, 3), st.integers(-3, 3)))
+    out = [
+        max(1, (n - 1) * s + d * (k - 1) + 1 - p + m)
+        for n, k, s, d, p, m in zip((in_h, in_w), kernel, stride, dilation, pad, more, strict=True)
+    ]
+    in_c, out_c = draw(st.one_of(st.tuples(FEW, FEW), st.tuples(CHANNELS, FEW), st.tuples(FEW, CHANNELS)))
+    g = Conv2dStruct(
+        in_h, in_w, in_c, *out, out_c, *kernel, *stride, *pad, *dilation, draw(ZEROS), draw(ZEROS)
+    )
+    while g.taps * g.out_c * in_h * in_w > MOST_MACS and g.in_c * g.out_c > 1:
+        g = replace(g, in_c=(g.in_c + 1) // 2, out_c=(g.out_c + 1) // 2)
+    return g, g.taps
+
+
+@st.composite
+def depthwise_conv2d_s8(draw: Draw) -> Arguments:
+    (g, taps), rng = depthwise(draw), rngs(draw)
+    return {
+        **forward_arguments(draw, rng, g, taps),
+        "packed": old_int8(rng, taps * min(g.out_c, 64)),
+    }
+
+
+@st.composite
+def depthwise_conv2d_grad_input_s8(draw: Draw) -> Arguments:
+    (g, taps), rng = depthwise(draw), rngs(draw)
+    terms = taps * g.out_c // g.in_c
+    return {
+        **grad_input_arguments(draw, rng, g, taps, terms),
+        "packed": old_int8(rng, terms * min(g.in_c, 64)),
+    }
+
+
+@st.composite
+def depthwise_conv2d_update(draw: Draw) -> Arguments:
+    (g, taps), rng = depthwise(draw), rngs(draw)
+    rows = draw(st.sampled_from([1, 2, 5, 32, 64]))
+    return {
+        **update_arguments(draw, rng, g, taps),
+        "rows": rows,
+        "gradient": some_int32(rng, (rows + 1) * taps),
+    }
+
+
+@st.composite
+def grouped_conv2d_s8(draw: Draw) -> Arguments:
+    (g, groups, taps), rng = grouped(draw), rngs(draw)
+    return {
+        **forward_arguments(draw, rng, g, taps),
+        "groups": groups,
+        "patch": old_int8(rng, taps).astype(np.int16),
+    }
+
+
+@st.composite
+def grouped_conv2d_grad_input_s8(draw: Draw) -> Arguments:
+    (g, groups, taps), rng = grouped(draw), rngs(draw)
+    terms = g.out_c // groups * g.k_h * g.k_w
+    return {**grad_input_arguments(draw, rng, g, taps, terms), "groups": groups}
+
+
+@st.composite
+def grouped_conv2d_update(draw: Draw) -> Arguments:
+    (g, groups, taps), rng = grouped(draw), rngs(draw)
+    rows = draw(st.sampled_from([1, 3, 4, 8]))
+    return {
+        **update_arguments(draw, rng, g, taps),
+        "groups": groups,
+        "rows": rows,
+        "gradient": some_int32(rng, rows * taps),
+        "patch": old_int8(rng, taps).astype(np.int16),
+    }
+
+
+@st.composite
+def conv_transpose2d_s8(draw: Draw) -> Arguments:
+    (g, taps), rng = transposed(draw), rngs(draw)
+    return {**forward_arguments(draw, rng, g, taps), "patch": old_int8(rng, g.in_c).astype(np.int16)}
+
+
+@st.composite
+def conv_transpose2d_grad_input_s8(draw: Draw) -> Arguments:
+    (g, taps), rng = transposed(draw), rngs(draw)
+    return grad_input_arguments(draw, rng, g, taps, g.k_h * g.k_w * g.out_c)
+
+
+@st.composite
+def conv_transpose2d_update(draw: Draw) -> Arguments:
+    (g, taps), rng = transposed(draw), rngs(draw)
+    rows = draw(st.sampled_from([1, 3, 4, 8]))
+    return {
+        **update_arguments(draw, rng, g, taps),
+        "rows": rows,
+        "gradient": some_int32(rng, rows * taps),
+        "patch": old_int8(rng, g.in_c).astype(np.int16),
+    }
+
+
+CASES: dict[str, st.SearchStrategy[Arguments]] = {
+    f"mcg_{case.__name__}": case()
+    for case in (
+        depthwise_conv2d_s8,
+        depthwise_conv2d_grad_input_s8,
+        depthwise_conv2d_update,
+        grouped_conv2d_s8,
+        grouped_conv2d_grad_input_s8,
+        grouped_conv2d_update,
+        conv_transpose2d_s8,
+        conv_transpose2d_grad_input_s8,
+        conv_transpose2d_update,
+    )
+}
+"""Strategy of the arguments of every kernel, by its C name."""
