@@ -58,11 +58,18 @@ class GradientBuilder:
         assert name is not None
         return name
 
+    def moved(self, name: str, e: str, tensor: str) -> str:
+        """Define an error in the shape of `tensor` that has the unit and the scale of another: it only moved."""
+        quant = self.graph[e].quant
+        assert isinstance(quant, ErrorScale)
+        self.graph = self.graph.with_tensors(Tensor(name=name, shape=self.graph[tensor].shape, quant=quant))
+        return name
+
     def carrier(self, tensor: str) -> str | None:
         """The weight tensor whose channel scales an error of `tensor` carries.
 
         It is that of the first layer with weights on the way back, past operators that keep channels apart. FLAT
-        where channels are mixed on the way, None where there is no such layer.
+        where channels are mixed or counted differently on the way, None where there is no such layer.
         """
         node = self.graph.producer(tensor)
         if node is None:
@@ -72,7 +79,11 @@ class GradientBuilder:
             return weights
         assert isinstance(node, Operator)
         found = next((c for t in node.inputs if (c := self.carrier(t)) is not None), None)
-        return found if found is None or node.keeps_channels else FLAT
+        if not found:
+            return found
+        shape, channels = self.graph[tensor].shape, self.graph[found].shape[0]
+        fits = shape[-1] == channels if len(shape) > 1 else shape[0] % channels == 0
+        return found if node.keeps_channels and fits else FLAT
 
     def finish(self) -> Graph:
         """The graph with the backward nodes appended."""

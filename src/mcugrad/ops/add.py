@@ -36,6 +36,10 @@ class Add(Activated):
 
     INPUTS = ("a", "b")
 
+    @property
+    def keeps_sign(self) -> bool:
+        return self.sign > 0
+
     def shape(self, *inputs: Shape) -> Shape:
         a, b = inputs
         if a != b:
@@ -94,7 +98,7 @@ def prepare_add(
     """factor = (a_scale / y_scale, sign * b_scale / y_scale) in 2^-shift, and shift: the larger one fills 16 bits."""
     with np.errstate(all="ignore"):
         a, b = F32(a_scale[0] / y_scale[0]), F32(b_scale[0] / y_scale[0])
-        top = ar.scale_from_float(max(a, b))
+        top = ar.scale_from_float(a if a > b else b)
         shift = int(np.clip(int(top["shift"]) - int(top["pre"]), 1, 30))
         factor[0] = ar.round_half_up(a * F32(1 << shift), FACTOR_LIMIT)
         factor[1] = sign * ar.round_half_up(b * F32(1 << shift), FACTOR_LIMIT)

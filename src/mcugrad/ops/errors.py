@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.ranges import TRACK_ERROR, clip_of, error_range
+from mcugrad.ops.ranges import PREPARE_ERROR, TRACK_ERROR, clip_of, error_range
 from mcugrad.ops.weighted import write_error
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -42,7 +43,7 @@ class ErrorSum(BackwardNode):
     def lower(self, to: Lowering) -> None:
         unit = to.temporary(f"{self.name}_unit", "float", (1,), "larger unit of the two")
         factor = to.temporary(f"{self.name}_factor", "int32_t", (2,), "errors to their sum, in 1/65536")
-        peak = to.temporary(f"{self.e}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
+        peak = error_peak(to, self.e)
         span = error_range(to, self.e, 127.0)
         to.call(
             PREPARE_ERROR_SUM,
@@ -90,41 +91,8 @@ class ErrorRescale(BackwardNode):
         return graph[self.e].size
 
     def lower(self, to: Lowering) -> None:
-        channels = to.error_channels(self.e_x)
-        scale = to.temporary(f"{self.e_x}_factor", "mcg_scale_t", (channels,), "error to error, per channel")
-        peak = to.temporary(f"{self.e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
-        span = error_range(to, self.e_x, 127.0)
-        to.call(
-            PREPARE_ERROR_RATIO,
-            note="factors",
-            channels=channels,
-            range=span,
-            e_scale=to.error_scale(self.e),
-            e_x_scale=to.error_scale(self.e_x),
-            scale=scale,
-        )
-        to.call(
-            RESCALE_ERROR_S8,
-            note=f"error of {self.x}",
-            count=to.graph[self.e].size,
-            channels=channels,
-            x_zero=to.zero(self.x),
-            sign=self.sign,
-            e=to.data(self.e),
-            x=to.data(self.x),
-            scale=scale,
-            clip=clip_of(to, self.x),
-            e_x=to.data(self.e_x),
-            peak=peak,
-        )
-        to.call(
-            TRACK_ERROR,
-            note="unit and range",
-            peak=peak,
-            c=to.error_unit(self.e),
-            range=span,
-            c_x=to.error_unit(self.e_x),
-        )
+        count = to.graph[self.e_x].size
+        lower_part(to, self.e, self.x, self.e_x, sign=self.sign, rows=1, count=count, pitch=count, offset=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +133,108 @@ def pass_error(to: GradientBuilder, name: str, e: str, x: str, sign: int = 1) ->
         to.add(ErrorRescale(name=name, e=e, x=x, e_x=error, sign=sign))
 
 
+def ratio_factors(to: Lowering, e: str, e_x: str) -> tuple[str, int, str]:
+    """Add the call that derives the factors from an error to one that may carry other scales.
+
+    Returns:
+        Buffer of the factors, how many there are, and buffer of the range.
+    """
+    e_channels, e_scale = _scales(to, e)
+    x_channels, x_scale = _scales(to, e_x)
+    channels = lcm(e_channels, x_channels)
+    if channels == 1:
+        channels = to.graph[e_x].channels  # as many as a kernel walks through at a time
+    span = error_range(to, e_x, 127.0)
+    scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (channels,), "error to error, per channel")
+    to.call(
+        PREPARE_ERROR_RATIO,
+        note="factors",
+        channels=channels,
+        e_channels=e_channels,
+        x_channels=x_channels,
+        range=span,
+        e_scale=e_scale,
+        e_x_scale=x_scale,
+        scale=scale,
+    )
+    return scale, channels, span
+
+
+def _scales(to: Lowering, error: str) -> tuple[int, str]:
+    """How many scales an error carries, and their buffer; a single 1 where it carries none."""
+    if to.error(error).carrier:
+        return to.error_channels(error), to.error_scale(error)
+    return 1, to.constant("ones1", "float", np.ones(1, np.float32), "no scale")
+
+
+def error_peak(to: Lowering, e_x: str) -> str:
+    """Buffer of an error's largest magnitude in this step."""
+    return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
+
+
+def lower_part(
+    to: Lowering, e: str, x: str, e_x: str, *, sign: int, rows: int, count: int, pitch: int, offset: int
+) -> None:
+    """Add the calls that make an error of rows cut out of another: see `rescale_error_s8`."""
+    scale, channels, span = ratio_factors(to, e, e_x)
+    peak = error_peak(to, e_x)
+    to.call(
+        RESCALE_ERROR_S8,
+        note=f"error of {x}",
+        rows=rows,
+        count=count,
+        pitch=pitch,
+        offset=offset,
+        channels=channels,
+        x_zero=to.zero(x),
+        sign=sign,
+        e=to.data(e),
+        x=to.data(x),
+        scale=scale,
+        clip=clip_of(to, x),
+        e_x=to.data(e_x),
+        peak=peak,
+    )
+    to.call(
+        TRACK_ERROR,
+        note="unit and range",
+        peak=peak,
+        c=to.error_unit(e),
+        range=span,
+        c_x=to.error_unit(e_x),
+    )
+
+
+def even_factor(to: Lowering, e_x: str, initial: float) -> tuple[str, str]:
+    """Add the call that derives the factor of an error whose accumulators carry its scales already.
+
+    Args:
+        to: what to add to.
+        e_x: the error about to be computed.
+        initial: first value of its range.
+
+    Returns:
+        Names of the buffers of its peak and of its factor, one for all channels.
+    """
+    scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (1,), "accumulator to error")
+    to.call(
+        PREPARE_ERROR,
+        note="factor",
+        channels=1,
+        range=error_range(to, e_x, initial),
+        w_scale=to.constant("ones1", "float", np.ones(1, np.float32), "no scale"),
+        scale=scale,
+    )
+    return error_peak(to, e_x), scale
+
+
+def error_unit_times(to: Lowering, name: str, e: str, factor: str) -> str:
+    """Add the call that multiplies the unit of an error by a real number; name of the product's buffer."""
+    unit = to.temporary(f"{name}_unit", "float", (1,), "unit of the accumulator")
+    to.call(SCALE_UNIT, note="unit", c=to.error_unit(e), factor=factor, unit=unit)
+    return unit
+
+
 def prepare_error_sum(
     a_c: NDArray[Any],
     b_c: NDArray[Any],
@@ -173,11 +243,13 @@ def prepare_error_sum(
     unit: NDArray[Any],
 ) -> None:
     """unit = max(a_c, b_c); factor = c / unit * 127 / range in 1/65536; 0 where both errors are 0."""
-    range[0] = max(range[0], LEAST_RANGE)
-    unit[0] = max(a_c[0], b_c[0])
-    ratio = F32(127) / range[0] * F32(65536)
-    for i, c in enumerate((a_c[0], b_c[0])):
-        factor[i] = ar.round_half_up(c / unit[0] * ratio, 1 << 22) if unit[0] > 0 else 0
+    if range[0] < LEAST_RANGE:
+        range[0] = LEAST_RANGE
+    unit[0] = a_c[0] if a_c[0] > b_c[0] else b_c[0]
+    with np.errstate(all="ignore"):
+        ratio = F32(127) / range[0] * F32(65536)
+        for i, c in enumerate((a_c[0], b_c[0])):
+            factor[i] = ar.round_half_up(c / unit[0] * ratio, 1 << 22) if unit[0] > 0 else 0
 
 
 def add_errors_s8(
@@ -197,16 +269,26 @@ def add_errors_s8(
 
 
 def prepare_error_ratio(
-    channels: int, range: NDArray[Any], e_scale: NDArray[Any], e_x_scale: NDArray[Any], scale: NDArray[Any]
+    channels: int,
+    e_channels: int,
+    x_channels: int,
+    range: NDArray[Any],
+    e_scale: NDArray[Any],
+    e_x_scale: NDArray[Any],
+    scale: NDArray[Any],
 ) -> None:
-    """scale[o] = 127 / range * (e_x_scale[o] / e_scale[o])."""
+    """scale[o] = 127 / range * (e_x_scale[o % x_channels] / e_scale[o % e_channels])."""
+    o = np.arange(channels)
     with np.errstate(all="ignore"):
         ratio = F32(127) / range[0]
-        scale[:channels] = ar.scale_from_float(ratio * (e_x_scale[:channels] / e_scale[:channels]))
+        scale[:channels] = ar.scale_from_float(ratio * (e_x_scale[o % x_channels] / e_scale[o % e_channels]))
 
 
 def rescale_error_s8(
+    rows: int,
     count: int,
+    pitch: int,
+    offset: int,
     channels: int,
     x_zero: int,
     sign: int,
@@ -217,12 +299,22 @@ def rescale_error_s8(
     e_x: NDArray[Any],
     peak: NDArray[Any],
 ) -> None:
-    """e_x = rescale(sign * e) per channel (innermost), masked by the activation function that made x."""
-    acc = (sign * e[:count].astype(np.int64)).reshape(-1, channels)
-    write_error(acc, x, x_zero, scale, clip, e_x, peak)
+    """e_x[r, i] = rescale(sign * e[r, offset + i]), masked by the activation function that made x.
+
+    Rows have `count` elements in x and `pitch` in e; factors repeat every `channels` elements of x.
+    """
+    part = e[: rows * pitch].astype(np.int64).reshape(rows, pitch)[:, offset : offset + count]
+    write_error((sign * part).reshape(-1, channels), x, x_zero, scale, clip, e_x, peak)
+
+
+def scale_unit(c: NDArray[Any], factor: NDArray[Any], unit: NDArray[Any]) -> None:
+    """unit = c * factor."""
+    with np.errstate(all="ignore"):
+        unit[0] = c[0] * factor[0]
 
 
 PREPARE_ERROR_SUM = Kernel("mcg_prepare_error_sum", prepare_error_sum)
 ADD_ERRORS_S8 = Kernel("mcg_add_errors_s8", add_errors_s8)
 PREPARE_ERROR_RATIO = Kernel("mcg_prepare_error_ratio", prepare_error_ratio)
 RESCALE_ERROR_S8 = Kernel("mcg_rescale_error_s8", rescale_error_s8)
+SCALE_UNIT = Kernel("mcg_scale_unit", scale_unit)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_prepare_error_ratio(int32_t channels, const float *range, const float *e_scale,
-                             const float *e_x_scale, mcg_scale_t *scale)
+void mcg_prepare_error_ratio(int32_t channels, int32_t e_channels, int32_t x_channels, const float *range,
+                             const float *e_scale, const float *e_x_scale, mcg_scale_t *scale)
 {
     const float ratio = 127.0F / *range;
+    int32_t i = 0;
+    int32_t j = 0;
     for (int32_t o = 0; o < channels; o++) {
-        scale[o] = mcg_scale_from_float(ratio * (e_x_scale[o] / e_scale[o]));
+        scale[o] = mcg_scale_from_float(ratio * (e_x_scale[j] / e_scale[i]));
+        i = i + 1 == e_channels ? 0 : i + 1;
+        j = j + 1 == x_channels ? 0 : j + 1;
     }
 }

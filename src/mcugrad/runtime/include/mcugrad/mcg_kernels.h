@@ -117,6 +117,7 @@ void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
  * @param[in]  logits      [classes]
  * @param[in]  scale       real units per step of the logits, not negative
  * @param[in]  label       the sample's class, below classes
+ * @param[in]  smoothing   share of the target spread over all classes
  * @param[in]  w_scale     weight scales of that layer, [channels]: the error is stored divided by c / w_scale
  * @param[in]  clip        bounds of that layer's activation function; logits on or beyond them get no error
  * @param[out] e           error, [classes], in [-127, 127]
@@ -128,9 +129,21 @@ void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
  * MACs: none. Stack: none. Reference: ops/softmax_cross_entropy.py::softmax_cross_entropy_s8.
  */
 void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
-                                  const float *scale, uint32_t label, const float *w_scale,
-                                  const int32_t *clip, int8_t *e, float *c, float *loss, float *confidence,
-                                  float *probability);
+                                  const float *scale, uint32_t label, const float *smoothing,
+                                  const float *w_scale, const int32_t *clip, int8_t *e, float *c, float *loss,
+                                  float *confidence, float *probability);
+
+/**
+ * @brief Multiplies the loss of a sample, and the unit of its error, by the weight of its class.
+ *
+ * @param[in]     label  class of the sample
+ * @param[in]     weight per class
+ * @param[in,out] c      unit of the output error
+ * @param[in,out] loss   of the sample
+ *
+ * Reference: ops/softmax_cross_entropy.py::weigh_loss.
+ */
+void mcg_weigh_loss(uint32_t label, const float *weight, float *c, float *loss);
 
 /* -- Errors of inputs
  * ---------------------------------------------------------------------------------------- */
@@ -435,7 +448,6 @@ void mcg_random_u16(uint32_t counter, int32_t count, uint16_t *random);
 int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x,
                              int32_t channel);
 
-/** sr8: int8 weights, rounded at random. */
 /**
  * @brief Table of an activation function: its value and slope at each of the 256 inputs, and y's scale.
  *
@@ -807,6 +819,7 @@ void mcg_depthwise_repeat_s8(const int8_t *x, int32_t first, int32_t multiplier,
 void mcg_grouped_patch_s8(const mcg_conv2d_t *g, const int8_t *x, int32_t channels, int32_t out_y,
                           int32_t out_x, int16_t *patch);
 
+/** sr8: int8 weights, rounded at random. */
 extern const mcg_rule_t mcg_rule_sr8;
 
 /** sr16: int8 weights with 8 residual bits each, rounded to nearest. */
@@ -1200,7 +1213,8 @@ void mcg_binary_cross_entropy_s8(int32_t outputs, int32_t channels, int32_t zero
  * @param[in]  y_scale      scale of y
  * @param[in]  target       wanted outputs, [outputs]
  * @param[in]  target_scale scale of the target
- * @param[in]  linear       distance from which on the loss is linear: 0 for absolute, 1e38 or more for squared
+ * @param[in]  linear       distance from which on the loss is linear: 0 for absolute, 1e38 or more for
+ * squared
  * @param[in]  w_scale      scales that the error carries, [channels]
  * @param[in]  clip         bounds of the activation function that made y, [2]
  * @param[out] e            error, [outputs]
