@@ -10,6 +10,7 @@ void mcg_add_products_s8(const mcg_products_t *p, int32_t count, int32_t *restri
         const int8_t *restrict b0 = p->b[0];
         const int8_t *restrict b1 = p->b[1];
         const int8_t *restrict b2 = p->b[2];
+        MCG_ROLLED
         for (int32_t i = 0; i < count; i++) {
             acc[i] += a0[i] * b0[i] + a1[i] * b1[i] + a2[i] * b2[i];
         }

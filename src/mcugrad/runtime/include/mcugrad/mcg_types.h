@@ -13,6 +13,19 @@
 #define MCG_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
 #endif
 
+/**
+ * Before a loop that keeps every register of an Armv7-M core busy: unrolled, it would spill them. Armv6-M
+ * spills either way, and other processors unroll and vectorise as their compilers see fit.
+ */
+#if defined(__ARM_ARCH_ISA_THUMB) && !defined(__ARM_ARCH_ISA_ARM)
+#if __ARM_ARCH_ISA_THUMB == 2
+#define MCG_ROLLED _Pragma("GCC unroll 1")
+#endif
+#endif
+#ifndef MCG_ROLLED
+#define MCG_ROLLED
+#endif
+
 #ifndef MCG_STATUS_DEFINED
 #define MCG_STATUS_DEFINED
 /** Every status, once: name, value, text. The enum and the texts cannot drift apart. */
