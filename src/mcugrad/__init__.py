@@ -26,12 +26,14 @@ from mcugrad.errors import (
 if TYPE_CHECKING:
     from mcugrad.model import Model, load
     from mcugrad.trainer import Epoch, Trainer, Verification, compile  # noqa: A004
+    from mcugrad.training.losses import Loss
 
 __all__ = [
     "DataError",
     "DeviceError",
     "Epoch",
     "FitError",
+    "Loss",
     "McugradError",
     "MismatchError",
     "Model",
@@ -49,6 +51,7 @@ __all__ = [
 _LATER = {
     "Model": "mcugrad.model",
     "load": "mcugrad.model",
+    "Loss": "mcugrad.training.losses",
     "Epoch": "mcugrad.trainer",
     "Trainer": "mcugrad.trainer",
     "Verification": "mcugrad.trainer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Space
 from mcugrad.run.runner import Compiled
 from mcugrad.targets import Target
+from mcugrad.training.losses import Loss
 from mcugrad.training.rules import RULES, Rule
 
 STACK_RESERVE = 2048
@@ -38,12 +39,16 @@ class Options:
         rule: how weights are stored and updated.
         seed: of the random numbers on the device.
         rate: learning rate at delivery.
+        loss: what training makes smaller.
+        target: quantization of the target, for losses on values.
     """
 
     train: Train
     rule: Rule
     seed: int
     rate: float
+    loss: Loss = Loss()  # noqa: RUF009  (frozen)
+    target: ActivationScale | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +95,7 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
         UsageError: `train` names nothing.
         ModelError: an accumulator could overflow.
     """
-    graph = prune(backward(freeze(graph, options.train, options.rule)))
+    graph = prune(backward(freeze(graph, options.train, options.rule), options.loss, options.target))
     program = lower(graph, seed=options.seed, rate=options.rate)
     plan = greedy_by_size(program)
     verify(program, plan)
@@ -148,7 +153,7 @@ def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> 
     tries: list[Train] = ["all", *(f"last:{n}" for n in range(len(layers) - 1, 0, -1)), "bias", "none"]
     for train in tries:
         for rule in dict.fromkeys((options.rule, RULES["sr8"])):
-            option = Options(train, rule, options.seed, options.rate)
+            option = replace(options, train=train, rule=rule)
             result = build(model, graph, option)
             if result.ram + STACK_RESERVE <= target.ram.bytes and result.constants <= target.flash.bytes:
                 rule_text = "" if rule is options.rule else f" with rule={rule.name}"
@@ -180,4 +185,6 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
         input_zero=source.zero,
         output_scale=target.scale,
         output_zero=target.zero,
+        target_scale=options.target.scale if options.target else 1.0,
+        target_zero=options.target.zero if options.target else 0,
     )

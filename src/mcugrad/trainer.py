@@ -11,20 +11,23 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad import targets
 from mcugrad.compiler import STACK_RESERVE, Build, Options, build, check_fit, kib, quantized
+from mcugrad.encoding import encode_samples, encode_targets, score
 from mcugrad.errors import DataError, MismatchError, UsageError
 from mcugrad.graph import ActivationScale
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.model import Model
 from mcugrad.passes.freeze import Train
-from mcugrad.passes.quantize import Calibration, check_samples
+from mcugrad.passes.quantize import Calibration, affine
 from mcugrad.progress import progress
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.targets import Target
+from mcugrad.targets import load as load_target
+from mcugrad.training.losses import Loss
+from mcugrad.training.losses import Target as Goal
 from mcugrad.training.rules import rule as find_rule
 from mcugrad.training.schedules import Schedule, rates
 
@@ -41,15 +44,16 @@ class Epoch:
     Attributes:
         epoch: from 1.
         steps: training steps so far, this epoch included.
-        loss: mean cross-entropy before each step, nats.
-        accuracy: share of samples predicted right before each step.
-        validation_accuracy: share of held-out samples predicted right after the epoch; None without any.
+        loss: mean loss before each step (nats for cross-entropies).
+        accuracy: share of samples predicted right before each step; None where the target is no class.
+        validation_accuracy: score of held-out samples after the epoch, as `Trainer.evaluate` gives it; None
+            without any.
     """
 
     epoch: int
     steps: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     validation_accuracy: float | None
 
 
@@ -126,38 +130,27 @@ class Trainer:
         Raises:
             DataError: wrong shape, empty, or not finite.
         """
-        real = check_samples(self.model.graph, x, what)
-        quant = self.build.graph[self.build.graph.input].quant
-        assert isinstance(quant, ActivationScale)
-        steps = np.floor(np.clip(real / np.float32(quant.scale), -1024, 1024) + np.float32(0.5)) + quant.zero
-        result: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8).reshape(len(real), -1)
-        return result
+        return encode_samples(self.build.graph, x, what)
 
-    def labels(self, y: Sequence[int] | NDArray[Any], samples: int, what: str = "y") -> NDArray[np.uint32]:
-        """Labels as the device takes them. Raises DataError when one is no class or their number is wrong."""
-        array = np.asarray(y)
-        if array.shape != (samples,):
-            raise DataError(
-                f"{what} has shape {array.shape} for {samples} samples",
-                where=what,
-                hint=f"shape ({samples},)",
-            )
-        if array.dtype.kind not in "iub":
-            raise DataError(f"{what} has dtype {array.dtype}, not integers", where=what, hint="class indices")
-        wrong = np.flatnonzero((array < 0) | (array >= self.model.classes))
-        if wrong.size:
-            raise DataError(
-                f"{wrong.size} of {samples} labels are outside the {self.model.classes} classes, "
-                f"the first is {int(array[wrong[0]])} of sample {int(wrong[0])}",
-                where=what,
-                hint=f"0 to {self.model.classes - 1}",
-            )
-        return array.astype(np.uint32)
+    def targets(self, y: Sequence[Any] | NDArray[Any], samples: int, what: str = "y") -> NDArray[Any]:
+        """Targets as the device takes them: classes, bits, or quantized values, by the loss.
+
+        Raises:
+            DataError: shape, type or values do not fit; a label is no class.
+        """
+        return encode_targets(
+            self._kind,
+            y,
+            samples=samples,
+            outputs=self.model.classes,
+            quant=self.options.target,
+            what=what,
+        )
 
     def fit(
         self,
         x: NDArray[Any],
-        y: Sequence[int] | NDArray[Any],
+        y: Sequence[Any] | NDArray[Any],
         *,
         epochs: int = 1,
         rate: float | None = None,
@@ -171,7 +164,7 @@ class Trainer:
 
         Args:
             x: samples in real units, (n, *input shape).
-            y: classes, (n,).
+            y: classes (n,), labels that apply (n, outputs), or values (n, outputs), by the loss.
             epochs: passes over the samples.
             rate: learning rate at the beginning; the one compiled in if not given.
             schedule: `constant`, `cosine`, or a function from progress in [0, 1) to a factor.
@@ -191,12 +184,13 @@ class Trainer:
         if epochs < 1:
             raise UsageError(f"epochs={epochs} trains nothing", where="epochs", hint="1 or more")
         samples = self.quantize(x)
-        classes = self.labels(y, len(samples))
+        wanted = self.targets(y, len(samples))
         held_out = self._held_out(validation)
         count = len(samples)
         rate_of = rates(self.options.rate if rate is None else rate, schedule, epochs * count)
         random = np.random.default_rng(seed)
         history: list[Epoch] = []
+        is_class = self._kind is Goal.CLASS
         with progress("training", epochs * count) as advance:
             for epoch in range(epochs):
                 order = (random.permutation(count) if shuffle else np.arange(count)).astype(np.uint32)
@@ -204,30 +198,35 @@ class Trainer:
                 for start in range(0, count, CHUNK):
                     part = order[start : start + CHUNK]
                     first = epoch * count + start
-                    steps = self.twin.train(samples, classes, part, rate_of[first : first + len(part)])
+                    steps = self.twin.train(samples, wanted, part, rate_of[first : first + len(part)])
                     loss += float(steps.loss.sum(dtype=np.float64))
-                    right += int((steps.predicted == classes[part]).sum())
+                    right += int((steps.predicted == wanted[part]).sum()) if is_class else 0
                     advance(len(part))
-                accuracy = None if held_out is None else self._accuracy(*held_out)
-                history.append(Epoch(epoch + 1, (epoch + 1) * count, loss / count, right / count, accuracy))
+                accuracy = right / count if is_class else None
+                result = None if held_out is None else self._score(*held_out)
+                history.append(Epoch(epoch + 1, (epoch + 1) * count, loss / count, accuracy, result))
                 if on_epoch is not None:
                     on_epoch(history[-1])
         return history
 
-    def predict(self, x: NDArray[Any]) -> NDArray[np.int64]:
-        """Classes of samples, (n,)."""
-        result: NDArray[np.int64] = self.twin.predict(self.quantize(x)).argmax(axis=1)
-        return result
+    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Classes (n,); for several labels which apply, (n, outputs) bool; else real outputs, (n, outputs)."""
+        outputs = self.twin.predict(self.quantize(x))
+        if self._kind is Goal.CLASS:
+            classes: NDArray[np.int64] = outputs.argmax(axis=1)
+            return classes
+        real = self._real(outputs)
+        return real > 0 if self._kind is Goal.BITS else real
 
-    def evaluate(self, x: NDArray[Any], y: Sequence[int] | NDArray[Any]) -> float:
-        """Share of samples predicted right, in [0, 1]."""
+    def evaluate(self, x: NDArray[Any], y: Sequence[Any] | NDArray[Any]) -> float:
+        """Share of samples, or of labels, predicted right, in [0, 1]; for losses on values the mean squared error."""
         samples = self.quantize(x)
-        return self._accuracy(samples, self.labels(y, len(samples)))
+        return self._score(samples, self.targets(y, len(samples)))
 
     def verify(
         self,
         x: NDArray[Any],
-        y: Sequence[int] | NDArray[Any],
+        y: Sequence[Any] | NDArray[Any],
         *,
         on: str | Sequence[str] = "emulator",
         rate: float | None = None,
@@ -248,20 +247,20 @@ class Trainer:
         """
         self._demand_training()
         samples = self.quantize(x)
-        classes = self.labels(y, len(samples))
+        wanted = self.targets(y, len(samples))
         order = np.arange(len(samples), dtype=np.uint32)
         rate_of = rates(self.options.rate if rate is None else rate, "constant", len(samples))
         begin = self.state
         expected_runner = HostTwin(self.build.compiled)
         expected_runner.restore(begin)
-        expected = expected_runner.train(samples, classes, order, rate_of)
+        expected = expected_runner.train(samples, wanted, order, rate_of)
         logits, end = expected_runner.predict(samples), expected_runner.state()
         instructions: dict[str, float] = {}
         names = [on] if isinstance(on, str) else list(on)
         for name in names:
             runner = self._runner(name)
             runner.restore(begin)
-            found = runner.train(samples, classes, order, rate_of)
+            found = runner.train(samples, wanted, order, rate_of)
             problems = differences(end, runner.state())
             if not np.array_equal(expected.loss.view(np.uint32), found.loss.view(np.uint32)):
                 step = int(np.flatnonzero(expected.loss.view(np.uint32) != found.loss.view(np.uint32))[0])
@@ -289,8 +288,8 @@ class Trainer:
     def measure(self, x: NDArray[Any], y: Any = None, *, target: str | Target | None = None) -> Cost:
         """Memory, instructions, cycles and energy of a step, from an emulated run over a few samples."""
         samples = self.quantize(x)
-        classes = None if y is None else self.labels(y, len(samples))
-        return measure(self.build, self._target(target), samples, classes, self.options.rate)
+        wanted = None if y is None else self.targets(y, len(samples))
+        return measure(self.build, self._target(target), samples, wanted, self.options.rate)
 
     def export(self, folder: str | Path) -> Path:
         """Write the firmware folder: `<name>.c`, `<name>.h`, `main.c`, `README.md`. Returns the folder."""
@@ -305,16 +304,31 @@ class Trainer:
             ) from None
         return path
 
-    def _accuracy(self, samples: NDArray[np.int8], classes: NDArray[np.uint32]) -> float:
-        return float((self.twin.predict(samples).argmax(axis=1) == classes).mean())
+    @property
+    def _kind(self) -> Goal:
+        return self.options.loss.target
 
-    def _held_out(
-        self, validation: tuple[Any, Any] | None
-    ) -> tuple[NDArray[np.int8], NDArray[np.uint32]] | None:
+    def _real(self, outputs: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Outputs in real units, by the scale that they have now."""
+        quant = self.build.graph[self.build.graph.output].quant
+        assert isinstance(quant, ActivationScale)
+        learned = self.state.get(f"{quant.owner}_scale")
+        scale = np.float32(quant.scale) if learned is None else learned[0]
+        real: NDArray[np.float32] = (outputs.astype(np.float32) - quant.zero) * scale
+        return real
+
+    def _score(self, samples: NDArray[np.int8], wanted: NDArray[Any]) -> float:
+        outputs = self.twin.predict(samples)
+        target = self.options.target
+        if self._kind is Goal.VALUES and target is not None:
+            wanted = (wanted.astype(np.float32) - target.zero) * np.float32(target.scale)
+        return score(self._kind, outputs, wanted, self._real(outputs))
+
+    def _held_out(self, validation: tuple[Any, Any] | None) -> tuple[NDArray[np.int8], NDArray[Any]] | None:
         if validation is None:
             return None
         samples = self.quantize(validation[0], "validation x")
-        return samples, self.labels(validation[1], len(samples), "validation y")
+        return samples, self.targets(validation[1], len(samples), "validation y")
 
     def _demand_training(self) -> None:
         if not self.build.compiled.program.train:
@@ -326,8 +340,8 @@ class Trainer:
         if isinstance(target, Target):
             return target
         if target is None:
-            return self.target or targets.load("cortex-m4f")
-        return targets.load(target)
+            return self.target or load_target("cortex-m4f")
+        return load_target(target)
 
     def _runner(self, name: str) -> Runner:
         if name == "reference":
@@ -341,6 +355,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     calibration: NDArray[Any],
     train: Train = "all",
     rule: str = "sr16",
+    loss: str | Loss = "cross_entropy",
+    targets: NDArray[Any] | None = None,
     target: str | Target | None = None,
     rate: float = 0.01,
     seed: int = 0,
@@ -353,6 +369,9 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         model: from `load`.
         calibration: a few hundred typical inputs in real units, (n, *input shape).
         train: `all`, `last:N`, `bias`, `none`, or names of layers.
+        loss: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae`, `huber`, or a Loss with options.
+        targets: typical targets in real units, (n, outputs): their range is what the device's int8 targets span;
+            for losses on values.
         rule: `sr16` (2 bytes a weight, level with float32) or `sr8` (1 byte).
         target: a board or core, checked for fit; None checks nothing.
         rate: learning rate at delivery, above 0.
@@ -369,11 +388,36 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     if not 0 <= seed < 2**32:
         raise UsageError(f"seed {seed} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
     rates(rate, "constant", 1)
-    goal = targets.load(target) if isinstance(target, str) else target
-    options = Options(train, find_rule(rule), seed, rate)
+    goal = load_target(target) if isinstance(target, str) else target
+    wanted = _loss(loss, model.classes)
+    options = Options(train, find_rule(rule), seed, rate, wanted, _target_scale(wanted, targets))
     graph = quantized(model, calibration, Calibration(calibration_method, percentile))
     result = build(model, graph, options)
     if goal is not None:
         check_fit(model, graph, options, result, goal)
     _log.info("%s needs %s of RAM, %d bytes kept for the stack", model.name, kib(result.ram), STACK_RESERVE)
     return Trainer(model, result, goal, options)
+
+
+def _loss(loss: str | Loss, outputs: int) -> Loss:
+    found = Loss(loss) if isinstance(loss, str) else loss
+    if found.class_weights and len(found.class_weights) != outputs:
+        raise UsageError(
+            f"{len(found.class_weights)} class weights for {outputs} classes",
+            where="loss",
+            hint="one per class",
+        )
+    return found
+
+
+def _target_scale(loss: Loss, targets: NDArray[Any] | None) -> ActivationScale | None:
+    if loss.target is not Goal.VALUES:
+        return None
+    array = np.asarray([] if targets is None else targets)
+    if array.dtype.kind not in "iubf" or array.size == 0 or not np.isfinite(array).all():
+        raise DataError(
+            f"the loss {loss.name} needs typical targets to know their range, finite numbers",
+            where="targets",
+            hint="targets=y[:256]; for an autoencoder the samples themselves",
+        )
+    return affine("target", float(array.min()), float(array.max()))

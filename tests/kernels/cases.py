@@ -364,6 +364,7 @@ def softmax_cross_entropy_s8(draw: Draw) -> Arguments:
         "logits": int8(draw, rng, classes, -128),
         "scale": floats(draw, rng, 1),
         "label": draw(st.integers(0, classes - 1)),
+        "smoothing": np.asarray([draw(st.sampled_from([0.0, 0.1, 0.999]))], np.float32),
         "w_scale": floats(draw, rng, channels),
         "clip": clips(draw),
         "e": old_int8(rng, classes),
@@ -371,6 +372,60 @@ def softmax_cross_entropy_s8(draw: Draw) -> Arguments:
         "loss": one(np.float32, rng),
         "confidence": one(np.float32, rng),
         "probability": rng.normal(0, 1, classes).astype(np.float32),
+    }
+
+
+@st.composite
+def weigh_loss(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    return {
+        "label": draw(st.integers(0, 2)),
+        "weight": floats(draw, rng, 3),
+        "c": floats(draw, rng, 1),
+        "loss": floats(draw, rng, 1),
+    }
+
+
+@st.composite
+def binary_cross_entropy_s8(draw: Draw) -> Arguments:
+    channels, pixels, rng = draw(st.sampled_from([1, 2, 3, 65])), draw(st.integers(1, 4)), rngs(draw)
+    outputs = channels * pixels
+    return {
+        "outputs": outputs,
+        "channels": channels,
+        "zero": draw(ZEROS),
+        "logits": int8(draw, rng, outputs, -128),
+        "scale": floats(draw, rng, 1),
+        "target": rng.integers(0, 3, outputs).astype(np.uint8),
+        "w_scale": floats(draw, rng, channels),
+        "clip": clips(draw),
+        "e": old_int8(rng, outputs),
+        "c": one(np.float32, rng),
+        "loss": one(np.float32, rng),
+        "error": rng.normal(0, 1, outputs).astype(np.float32),
+    }
+
+
+@st.composite
+def regression_loss_s8(draw: Draw) -> Arguments:
+    channels, pixels, rng = draw(st.sampled_from([1, 2, 3, 65])), draw(st.integers(1, 4)), rngs(draw)
+    outputs = channels * pixels
+    return {
+        "outputs": outputs,
+        "channels": channels,
+        "y_zero": draw(ZEROS),
+        "target_zero": draw(ZEROS),
+        "y": int8(draw, rng, outputs, -128),
+        "y_scale": floats(draw, rng, 1),
+        "target": int8(draw, rng, outputs, -128),
+        "target_scale": floats(draw, rng, 1),
+        "linear": np.asarray([draw(st.sampled_from([0.0, 0.05, 1.0, 3e38]))], np.float32),
+        "w_scale": floats(draw, rng, channels),
+        "clip": clips(draw),
+        "e": old_int8(rng, outputs),
+        "c": one(np.float32, rng),
+        "loss": one(np.float32, rng),
+        "error": rng.normal(0, 1, outputs).astype(np.float32),
     }
 
 
@@ -434,6 +489,9 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         track_scale,
         bias_update,
         softmax_cross_entropy_s8,
+        weigh_loss,
+        binary_cross_entropy_s8,
+        regression_loss_s8,
         next_step,
         maxpool2d_s8,
         maxpool2d_grad_input_s8,

@@ -13,6 +13,7 @@ from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import WIDTH, initializer, number
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
+from mcugrad.training.losses import Target
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("mcugrad.emit"),
@@ -38,6 +39,8 @@ class Origin:
         input_zero: zero point of the input.
         output_scale: real units per step of the logits when the model is delivered.
         output_zero: zero point of the logits.
+        target_scale: real units per step of a quantized target.
+        target_zero: its zero point.
     """
 
     source: str
@@ -50,6 +53,8 @@ class Origin:
     input_zero: int
     output_scale: float
     output_zero: int
+    target_scale: float = 1.0
+    target_zero: int = 0
 
 
 def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
@@ -67,6 +72,8 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "origin": origin,
         "layout": place,
         "training": bool(program.train),
+        "target": program.target,
+        "classes": program.target is Target.CLASS,
         "status": status_block(),
         "arena": _arena(program, plan),
         "arena_size": plan.size,
@@ -92,7 +99,14 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
 def host_source(program: Program) -> str:
     """C that runs whole epochs on the host: what the twin needs beside the model itself."""
     name = program.name
-    return _render("host.c.j2", {"name": name, "NAME": name.upper(), "training": bool(program.train)})
+    context = {
+        "name": name,
+        "NAME": name.upper(),
+        "training": bool(program.train),
+        "target": program.target,
+        "classes": program.target is Target.CLASS,
+    }
+    return _render("host.c.j2", context)
 
 
 def _render(template: str, context: Mapping[str, Any]) -> str:

@@ -87,7 +87,7 @@ def regression_loss_s8(
     loss: NDArray[Any],
     error: NDArray[Any],
 ) -> None:
-    """Squared for huge `linear` (loss d^2), absolute for 0 (loss |d|), else Huber: d^2 / 2, or linear (|d| - linear / 2).
+    """Loss d^2 for huge `linear`, |d| for 0, else Huber: d^2 / 2 up to `linear`, then linear (|d| - linear / 2).
 
     error = derivative / outputs.
     """

@@ -18,10 +18,17 @@ from mcugrad.program.lowering import Lowering
 
 @dataclass(frozen=True, kw_only=True)
 class SoftmaxCrossEntropy(BackwardNode):
-    """Output error of a sample, normalised exactly: its largest entry becomes 127."""
+    """Output error of a sample, normalised exactly: its largest entry becomes 127.
+
+    Attributes:
+        smoothing: share of the target spread evenly over all classes.
+        class_weights: factor on the loss by the sample's class; empty for 1.
+    """
 
     logits: str
     e: str
+    smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
 
     INPUTS = ("logits",)
     OUTPUTS = ("e",)
@@ -44,6 +51,9 @@ class SoftmaxCrossEntropy(BackwardNode):
             logits=to.data(self.logits),
             scale=to.scale(self.logits),
             label=to.label(),
+            smoothing=to.constant(
+                "smoothing", "float", np.asarray([self.smoothing], np.float32), "of the label"
+            ),
             w_scale=to.error_scale(self.e),
             clip=clip_of(to, self.logits),
             e=to.data(self.e),
@@ -52,6 +62,16 @@ class SoftmaxCrossEntropy(BackwardNode):
             confidence=to.temporary("confidence", "float", (1,), "probability of the predicted class"),
             probability=to.temporary("probability", "float", (classes,), "probabilities, then errors"),
         )
+        if self.class_weights:
+            weights = np.asarray(self.class_weights, np.float32)
+            to.call(
+                WEIGH_LOSS,
+                note="weight of the class",
+                label=to.label(),
+                weight=to.constant("class_weight", "float", weights, "of the loss, per class"),
+                c=to.error_unit(self.e),
+                loss=to.temporary("loss", "float", (1,), "cross-entropy of the sample, nats"),
+            )
 
 
 def exp2(t: NDArray[Any]) -> NDArray[Any]:
@@ -86,6 +106,7 @@ def softmax_cross_entropy_s8(
     logits: NDArray[Any],
     scale: NDArray[Any],
     label: int,
+    smoothing: NDArray[Any],
     w_scale: NDArray[Any],
     clip: NDArray[Any],
     e: NDArray[Any],
@@ -94,7 +115,7 @@ def softmax_cross_entropy_s8(
     confidence: NDArray[Any],
     probability: NDArray[Any],
 ) -> None:
-    """e = (softmax - onehot) in steps of c / w_scale, its largest magnitude 127."""
+    """e = softmax - (1 - smoothing) onehot - smoothing / classes, in steps of c / w_scale; the largest is 127."""
     q = logits[:classes].astype(np.int64)
     top = int(q.max())
     with np.errstate(all="ignore"):
@@ -102,12 +123,16 @@ def softmax_cross_entropy_s8(
         total = F32(0)
         for value in raw:
             total = F32(total + value)
+        share = smoothing[0] / F32(classes)
+        rest = F32(1) - smoothing[0]
         error = raw / total
-        error[label] = error[label] - F32(1)
+        error[label] = error[label] - rest
+        error = error - share
         is_open = (q - zero > clip[0]) & (q - zero < clip[1])
         error = np.where(is_open, error * w_scale[np.arange(classes) % channels], F32(0)).astype(F32)
         highest = np.fmax.reduce(np.abs(error), initial=F32(0))
-        loss[0] = log(total) + F32(top - q[label]) * scale[0]
+        distance = F32(int((top - q).sum())) * share
+        loss[0] = log(total) + (F32(top - q[label]) * rest + distance) * scale[0]
         confidence[0] = F32(1) / total
         probability[:classes] = error
         c[0] = highest / F32(127)
@@ -117,4 +142,12 @@ def softmax_cross_entropy_s8(
             e[:classes] = 0
 
 
+def weigh_loss(label: int, weight: NDArray[Any], c: NDArray[Any], loss: NDArray[Any]) -> None:
+    """Multiply the loss of a sample, and the unit of its error, by the weight of its class."""
+    with np.errstate(all="ignore"):
+        c[0] = c[0] * weight[label]
+        loss[0] = loss[0] * weight[label]
+
+
+WEIGH_LOSS = Kernel("mcg_weigh_loss", weigh_loss)
 SOFTMAX_CROSS_ENTROPY_S8 = Kernel("mcg_softmax_cross_entropy_s8", softmax_cross_entropy_s8)

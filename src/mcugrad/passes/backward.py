@@ -9,22 +9,33 @@
 
 from __future__ import annotations
 
-from mcugrad.graph import Graph, Operator
+import numpy as np
+
+from mcugrad.graph import ActivationScale, Graph, Node, Operator
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activation import Activation, RefreshTable
+from mcugrad.ops.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.errors import ErrorSum
 from mcugrad.ops.ranges import NextStep, TrackScale
+from mcugrad.ops.regression import RegressionLoss
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
+from mcugrad.training.losses import Loss
 
 
-def backward(graph: Graph) -> Graph:
-    """Append the backward pass. A graph in which nothing is trainable comes back as it is."""
+def backward(graph: Graph, loss: Loss, target: ActivationScale | None = None) -> Graph:
+    """Append the backward pass. A graph in which nothing is trainable comes back as it is.
+
+    Args:
+        graph: quantized, with trainable tensors marked.
+        loss: what training makes smaller.
+        target: quantization of the target, for losses that take values.
+    """
     if not any(t.trainable for t in graph.tensors.values()):
         return graph
     to = GradientBuilder(graph)
     error = to.error_of(graph.output)
     assert error is not None
-    to.add(SoftmaxCrossEntropy(name="loss", logits=graph.output, e=error))
+    to.add(_loss_node(loss, graph.output, error, target))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
         error = total_error(to, node.y)
@@ -58,3 +69,17 @@ def total_error(to: GradientBuilder, tensor: str) -> str | None:
         to.add(ErrorSum(name=f"{merged}_sum", a=total, b=part, e=merged))
         total = merged
     return total
+
+
+def _loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None) -> Node:
+    if loss.name == "cross_entropy":
+        return SoftmaxCrossEntropy(
+            name="loss", logits=y, e=e, smoothing=loss.label_smoothing, class_weights=loss.class_weights
+        )
+    if loss.name == "binary_cross_entropy":
+        return BinaryCrossEntropy(name="loss", logits=y, e=e)
+    assert target is not None
+    linear = {"mse": np.inf, "mae": 0.0}.get(loss.name, loss.delta)
+    return RegressionLoss(
+        name="loss", y=y, e=e, linear=linear, target_scale=target.scale, target_zero=target.zero
+    )

@@ -164,6 +164,10 @@ class Lowering:
         """The sample's class, passed by value."""
         return self._define("label", "uint32_t", (1,), Space.ARGUMENT, None, "class of the sample")
 
+    def target(self, ctype: str, outputs: int) -> str:
+        """What the sample's outputs should be: `uint8_t` bits or `int8_t` values."""
+        return self._define("target", ctype, (outputs,), Space.ARGUMENT, None, "wanted outputs")
+
     def _define(
         self,
         name: str,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.kernel import Kernel
+from mcugrad.training.losses import Target
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,13 @@ class Program:
     def calls(self) -> tuple[Call, ...]:
         """One whole training step."""
         return self.forward + self.train
+
+    @property
+    def target(self) -> Target:
+        """What a sample is labelled with."""
+        if "target" in self.buffers:
+            return Target(self.buffers["target"].ctype)
+        return Target.CLASS
 
     def in_space(self, space: Space) -> tuple[Buffer, ...]:
         """Buffers of one space, in order of definition."""

@@ -11,9 +11,13 @@ from mcugrad.errors import DeviceError
 from mcugrad.run.emulator import DeviceModel
 from mcugrad.run.runner import Compiled, State, Steps
 from mcugrad.targets import Target
+from mcugrad.training.losses import Target as Goal
 
-_INFO = np.dtype([("loss", "<f4"), ("confidence", "<f4"), ("predicted", "<u4")])
-"""`<name>_step_t`."""
+_INFO = {
+    True: np.dtype([("loss", "<f4"), ("confidence", "<f4"), ("predicted", "<u4")]),
+    False: np.dtype([("loss", "<f4")]),
+}
+"""`<name>_step_t`, by whether the target is a class."""
 
 
 class EmulatedDevice:
@@ -41,15 +45,18 @@ class EmulatedDevice:
         program = compiled.program
         training = bool(program.train)
         self._compiled = compiled
+        self._classes = program.target is Goal.CLASS
+        self._info = _INFO[self._classes]
         self.device = DeviceModel(
             [folder / f"{program.name}.c"],
             program.name,
             target,
             input_size=program.buffers[program.input].count,
             output_size=program.classes,
-            info_size=_INFO.itemsize if training else None,
+            info_size=self._info.itemsize if training else None,
             include_dirs=[folder],
             training=training,
+            target_type="" if self._classes else program.target.value,
             compiler=compiler,
             opt=opt,
         )
@@ -70,7 +77,7 @@ class EmulatedDevice:
     def train(
         self,
         x: NDArray[np.int8],
-        labels: NDArray[np.uint32],
+        targets: NDArray[Any],
         order: NDArray[np.uint32],
         rates: NDArray[np.float32],
     ) -> Steps:
@@ -79,11 +86,11 @@ class EmulatedDevice:
         place = self._compiled.layout.offsets["rate"]
         for i, (sample, rate) in enumerate(zip(order, rates, strict=True)):
             self.device.write_model(place, np.float32(rate).tobytes())
-            status, info = self.device.train_step(x[sample], int(labels[sample]))
+            status, info = self.device.train_step(x[sample], targets[sample])
             if status != 0:
                 raise DeviceError(f"training step {i} returned status {status}")
-            record = np.frombuffer(info, _INFO)[0]
-            steps.loss[i], steps.predicted[i] = record["loss"], record["predicted"]
+            record = np.frombuffer(info, self._info)[0]
+            steps.loss[i], steps.predicted[i] = record["loss"], record["predicted"] if self._classes else 0
             self.step_instructions.append(self.device.last_instructions)
         return steps
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ class DeviceModel:
         info_size: bytes of the struct that a training step fills in, checked against what was compiled.
         include_dirs: folders with the headers.
         training: whether the model has `<name>_train_step`.
+        target_type: C type of the elements of a target that is an array; empty for a label.
         compiler, opt, defines, flags, stack_bytes: as for `toolchain.build_firmware`.
         hook, check_alignment: as for `Emulator`.
         budget: instructions after which a call counts as endless.
@@ -60,6 +62,7 @@ class DeviceModel:
         include_dirs: Sequence[Path] = (),
         header: str | None = None,
         training: bool = True,
+        target_type: str = "",
         compiler: str = "zig",
         opt: str = "-O3",
         defines: Defines | None = None,
@@ -78,6 +81,8 @@ class DeviceModel:
         }
         if not training:
             macros["MCG_NO_TRAINING"] = None
+        if target_type:
+            macros["MCG_TARGET_TYPE"] = target_type
         self.name = name
         self.training = training
         self.firmware = toolchain.build_firmware(
@@ -97,6 +102,7 @@ class DeviceModel:
         self._x = self._place("mcg_device_x").view(np.int8)
         self._y = self._place("mcg_device_y").view(np.int8)
         self._info = self._place("mcg_device_info") if training else self._y.view(np.uint8)[:0]
+        self._target = self._place("mcg_device_target") if target_type else self._x.view(np.uint8)[:0]
         self._mailbox = self._place("mcg_device_mailbox").view(np.int32)
         if info_size is not None and info_size != self._info.size:
             raise UsageError(f"{name}_step_t has {self._info.size} B on {target.name}, not {info_size} B")
@@ -162,18 +168,33 @@ class DeviceModel:
         self._demand_ok(self._call(2), "predict")
         return self._y.copy()
 
-    def train_step(self, x: npt.ArrayLike, label: int) -> tuple[int, bytes]:
+    def train_step(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> tuple[int, bytes]:
         """Calls `<name>_train_step` on int8 `x`; returns the status and the bytes of the step's info struct.
+
+        Args:
+            x: the sample, int8.
+            target: its label, or the array that the model's loss takes.
 
         Raises:
             UsageError: the model was built without training.
-            DataError: `x` has another type or size, or `label` is not in 0 .. 2**32 - 1.
+            DataError: `x` or `target` has another type or size, or a label is not in 0 .. 2**32 - 1.
             DeviceError: a fault.
         """
         if not self.training:
             raise UsageError(f"{self.name} was built without training")
-        if not 0 <= label < 2**32:
-            raise DataError(f"the label {label} is not in 0 .. 4294967295")
+        label = 0
+        if self._target.size:
+            wanted = np.asarray(target)
+            if wanted.itemsize != 1 or wanted.size != self._target.size:
+                raise DataError(
+                    f"the target has {wanted.size} elements of {wanted.dtype}; "
+                    f"{self.name} takes {self._target.size} of one byte"
+                )
+            self._target[:] = np.ascontiguousarray(wanted).reshape(-1).view(np.uint8)
+        else:
+            label = int(target)
+            if not 0 <= label < 2**32:
+                raise DataError(f"the label {label} is not in 0 .. 4294967295")
         self._set_input(x)
         status = self._call(3, label if label < 2**31 else label - 2**32)
         return status, self._info.tobytes()

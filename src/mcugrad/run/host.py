@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
+from mcugrad.program.kernel import ELEMENT_TYPES
 from mcugrad.run import toolchain
 from mcugrad.run.runner import Compiled, State, Steps
 
 _DECLARATIONS = """
 int mcg_host_init(void *m);
 int mcg_host_predict(void *m, const int8_t *x, size_t samples, int8_t *y);
-int mcg_host_train(void *m, const int8_t *x, const uint32_t *labels, const uint32_t *order,
+int mcg_host_train(void *m, const int8_t *x, const void *targets, const uint32_t *order,
                    const float *rates, size_t steps, float *loss, uint32_t *predicted);
 """
 
@@ -73,7 +74,7 @@ class HostTwin:
     def train(
         self,
         x: NDArray[np.int8],
-        labels: NDArray[np.uint32],
+        targets: NDArray[Any],
         order: NDArray[np.uint32],
         rates: NDArray[np.float32],
     ) -> Steps:
@@ -82,7 +83,8 @@ class HostTwin:
             raise UsageError(
                 "the model was compiled for inference only", where="train", hint="compile with train="
             )
-        samples, classes = np.ascontiguousarray(x, np.int8), np.ascontiguousarray(labels, np.uint32)
+        samples = np.ascontiguousarray(x, np.int8)
+        wanted = np.ascontiguousarray(targets, ELEMENT_TYPES[self._compiled.program.target.value])
         sequence, rate = np.ascontiguousarray(order, np.uint32), np.ascontiguousarray(rates, np.float32)
         if len(sequence) and int(sequence.max()) >= len(samples):
             raise UsageError(f"order names sample {int(sequence.max())} of {len(samples)}", where="order")
@@ -91,7 +93,7 @@ class HostTwin:
             self._library.mcg_host_train(
                 self._pointer("void *", self._memory),
                 self._pointer("const int8_t *", samples),
-                self._pointer("const uint32_t *", classes),
+                self._pointer("const void *", wanted),
                 self._pointer("const uint32_t *", sequence),
                 self._pointer("const float *", rate),
                 len(sequence),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mcugrad.program import Space
 from mcugrad.program.execute import execute
 from mcugrad.run.runner import Compiled, State, Steps
+from mcugrad.training.losses import Target
 
 
 class ReferenceRunner:
@@ -37,7 +38,7 @@ class ReferenceRunner:
     def train(
         self,
         x: NDArray[np.int8],
-        labels: NDArray[np.uint32],
+        targets: NDArray[Any],
         order: NDArray[np.uint32],
         rates: NDArray[np.float32],
     ) -> Steps:
@@ -46,8 +47,12 @@ class ReferenceRunner:
         for i, (sample, rate) in enumerate(zip(order, rates, strict=True)):
             self._value("rate")[:] = rate
             self._forward(x[sample])
-            steps.predicted[i] = self._value(self._program.output).reshape(-1).argmax()
-            self._values["label"] = np.asarray([labels[sample]], np.uint32)
+            if self._program.target is Target.CLASS:
+                steps.predicted[i] = self._value(self._program.output).reshape(-1).argmax()
+                self._values["label"] = np.asarray([targets[sample]], np.uint32)
+            else:
+                steps.predicted[i] = 0
+                self._values["target"] = np.asarray(targets[sample])
             for call in self._program.train:
                 execute(call, self._values)
             steps.loss[i] = self._value("loss")[0]

@@ -53,7 +53,7 @@ class Steps:
 
     Attributes:
         loss: float32, cross-entropy before the step, nats.
-        predicted: uint32, class predicted before the step.
+        predicted: uint32, class predicted before the step; 0 where the target is no class.
     """
 
     loss: NDArray[np.float32]
@@ -72,11 +72,18 @@ class Runner(Protocol):
     def train(
         self,
         x: NDArray[np.int8],
-        labels: NDArray[np.uint32],
+        targets: NDArray[Any],
         order: NDArray[np.uint32],
         rates: NDArray[np.float32],
     ) -> Steps:
-        """One training step per entry of `order`, an index into the samples, at the rate of the same entry."""
+        """One training step per entry of `order`, an index into the samples, at the rate of the same entry.
+
+        Args:
+            x: samples (n, input size).
+            targets: labels (n,) uint32, bits (n, outputs) uint8, or quantized values (n, outputs) int8.
+            order: samples to learn from, (steps,).
+            rates: learning rates, (steps,).
+        """
 
     def state(self) -> State:
         """A copy of the learned state."""

@@ -7,6 +7,7 @@
  *   MCG_MODEL_HEADER   its header in quotes
  *   MCG_INPUT_SIZE     bytes of x
  *   MCG_OUTPUT_SIZE    bytes of y
+ *   MCG_TARGET_TYPE    element type of a target that is an array of MCG_OUTPUT_SIZE; not defined for a label
  *   MCG_NO_TRAINING    defined when the model only infers
  */
 #include <stdint.h>
@@ -38,6 +39,13 @@ _Alignas(8) int8_t mcg_device_y[MCG_OUTPUT_SIZE];
 extern MCG_NAMED(_step_t) mcg_device_info;
 MCG_NAMED(_step_t) mcg_device_info;
 #endif
+#ifdef MCG_TARGET_TYPE
+#define MCG_TARGET const MCG_TARGET_TYPE *
+extern MCG_TARGET_TYPE mcg_device_target[MCG_OUTPUT_SIZE];
+_Alignas(8) MCG_TARGET_TYPE mcg_device_target[MCG_OUTPUT_SIZE];
+#else
+#define MCG_TARGET uint32_t
+#endif
 
 int32_t mcg_device_call(uintptr_t function, uintptr_t a0, uintptr_t a1, uintptr_t a2, uintptr_t a3);
 void mcg_device_main(void);
@@ -46,7 +54,7 @@ void mcg_device_main(void);
 static mcg_status_t (*const device_init)(MCG_NAMED(_t) *) = MCG_NAMED(_init);
 static mcg_status_t (*const device_predict)(MCG_NAMED(_t) *, const int8_t *, int8_t *) = MCG_NAMED(_predict);
 #ifndef MCG_NO_TRAINING
-static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, uint32_t,
+static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, MCG_TARGET,
                                                MCG_NAMED(_step_t) *) = MCG_NAMED(_train_step);
 #endif
 
@@ -61,8 +69,13 @@ static int32_t run(uint32_t command, uint32_t label)
             return mcg_device_call((uintptr_t)device_predict, model, x, (uintptr_t)mcg_device_y, 0);
 #ifndef MCG_NO_TRAINING
         case MCG_COMMAND_TRAIN_STEP:
+#ifdef MCG_TARGET_TYPE
+            return mcg_device_call((uintptr_t)device_train_step, model, x, (uintptr_t)mcg_device_target,
+                                   (uintptr_t)&mcg_device_info);
+#else
             return mcg_device_call((uintptr_t)device_train_step, model, x, label,
                                    (uintptr_t)&mcg_device_info);
+#endif
 #endif
         default:
             (void)label;

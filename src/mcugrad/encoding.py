@@ -1,0 +1,118 @@
+"""Samples and targets between real units and what the device takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import DataError
+from mcugrad.graph import ActivationScale, Graph
+from mcugrad.passes.quantize import check_samples
+from mcugrad.training.losses import Target
+
+
+def quantize_values(real: NDArray[np.float32], quant: ActivationScale) -> NDArray[np.int8]:
+    """int8 nearest to real values, half up, saturated; the C function `<name>_quantize` gives the same."""
+    steps = np.floor(np.clip(real / np.float32(quant.scale), -1024, 1024) + np.float32(0.5)) + quant.zero
+    result: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
+    return result
+
+
+def encode_samples(graph: Graph, x: NDArray[Any], what: str) -> NDArray[np.int8]:
+    """Samples (n, input size) of a quantized graph. Raises DataError: wrong shape, empty, or not finite."""
+    real = check_samples(graph, x, what)
+    quant = graph[graph.input].quant
+    assert isinstance(quant, ActivationScale)
+    return quantize_values(real, quant).reshape(len(real), -1)
+
+
+def encode_targets(
+    kind: Target,
+    y: Sequence[Any] | NDArray[Any],
+    *,
+    samples: int,
+    outputs: int,
+    quant: ActivationScale | None,
+    what: str = "y",
+) -> NDArray[Any]:
+    """Targets of samples as the device takes them.
+
+    Args:
+        kind: what the loss takes.
+        y: classes (n,), labels that apply (n, outputs) of 0 and 1, or real values (n, ...) of that many outputs.
+        samples: n.
+        outputs: number of outputs.
+        quant: quantization of real values.
+        what: what to call `y` in messages.
+
+    Returns:
+        (n,) uint32, (n, outputs) uint8, or (n, outputs) int8.
+
+    Raises:
+        DataError: shape, type or values do not fit.
+    """
+    array = np.asarray(y)
+    if kind is Target.CLASS:
+        return _classes(array, samples, outputs, what)
+    if array.shape[:1] != (samples,) or array.size != samples * outputs:
+        raise DataError(
+            f"{what} has shape {array.shape} for {samples} samples of {outputs} outputs",
+            where=what,
+            hint=f"shape ({samples}, {outputs})",
+        )
+    if array.dtype.kind not in "iubf" or not np.isfinite(array).all():
+        raise DataError(
+            f"{what} of dtype {array.dtype} is not finite numbers", where=what, hint="clean the targets"
+        )
+    flat = array.reshape(samples, outputs)
+    if kind is Target.VALUES:
+        assert quant is not None
+        return quantize_values(flat.astype(np.float32), quant)
+    wrong = np.flatnonzero((flat != 0) & (flat != 1))
+    if wrong.size:
+        raise DataError(
+            f"{wrong.size} of {flat.size} labels are neither 0 nor 1, the first is {flat.flat[wrong[0]]:g}",
+            where=what,
+            hint="1 where a label applies, else 0",
+        )
+    return flat.astype(np.uint8)
+
+
+def score(kind: Target, outputs: NDArray[np.int8], targets: NDArray[Any], real: NDArray[np.float32]) -> float:
+    """How good outputs are.
+
+    Args:
+        kind: what the loss takes.
+        outputs: int8, (n, outputs).
+        targets: as `encode_targets` gives them; for values in real units.
+        real: outputs in real units.
+
+    Returns:
+        Share of samples whose class is right; share of labels that are right; or mean squared error.
+    """
+    if kind is Target.CLASS:
+        return float((outputs.argmax(axis=1) == targets).mean())
+    if kind is Target.BITS:
+        return float(((real > 0) == (targets != 0)).mean())
+    return float(np.square(real - targets).mean(dtype=np.float64))
+
+
+def _classes(array: NDArray[Any], samples: int, classes: int, what: str) -> NDArray[np.uint32]:
+    if array.shape != (samples,):
+        raise DataError(
+            f"{what} has shape {array.shape} for {samples} samples", where=what, hint=f"shape ({samples},)"
+        )
+    if array.dtype.kind not in "iub":
+        raise DataError(f"{what} has dtype {array.dtype}, not integers", where=what, hint="class indices")
+    wrong = np.flatnonzero((array < 0) | (array >= classes))
+    if wrong.size:
+        raise DataError(
+            f"{wrong.size} of {samples} labels are outside the {classes} classes, "
+            f"the first is {int(array[wrong[0]])} of sample {int(wrong[0])}",
+            where=what,
+            hint=f"0 to {classes - 1}",
+        )
+    return array.astype(np.uint32)
