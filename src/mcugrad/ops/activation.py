@@ -25,6 +25,17 @@ SLOPE_ONE = 1 << 14
 SLOPE_LIMIT = 32767
 STEEPEST = 1.99
 """Slopes are stored in 2^-14 as int16."""
+BOUNDS: dict[Function, tuple[float | None, float | None]] = {
+    Function.SIGMOID: (-8.0, 8.0),
+    Function.TANH: (-4.0, 4.0),
+    Function.HARD_SWISH: (-3.0, None),
+    Function.SILU: (-10.0, None),
+    Function.GELU: (-4.5, None),
+    Function.GELU_TANH: (-4.5, None),
+    Function.ELU: (-8.0, None),
+    Function.SOFTPLUS: (-8.0, None),
+}
+"""Beyond these inputs a function changes by less than 7e-4."""
 FARTHEST_ZERO = 96
 """Zero points of tracked outputs keep this far from the ends, so that either side keeps levels as the scale moves."""
 
@@ -49,6 +60,16 @@ class Activation(Operator):
     INPUTS = ("x",)
     passes_scale = False
     keeps_channels = True
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Inputs beyond which the function is flat, or as good as that."""
+        if self.function is Function.HARD_SIGMOID:
+            ends = (
+                sorted((end - self.beta) / self.alpha for end in (0.0, 1.0)) if self.alpha else (None, None)
+            )
+            return ends[0], ends[1]
+        return BOUNDS[self.function]
 
     def shape(self, *inputs: Shape) -> Shape:
         if self.function in (Function.ELU, Function.HARD_SIGMOID) and not abs(self.alpha) <= STEEPEST:

@@ -74,7 +74,7 @@ def curve(function: Function, z: Floats, alpha: np.float32, beta: np.float32) ->
                 p, n = sigmoid_pair(z)
                 return p, p * n
             case Function.TANH:
-                less = expm1(np.abs(z) * F32(-2))
+                less = expm1(_magnitude(z) * F32(-2))
                 t = -less / (F32(2) + less)
                 return np.where(z < 0, -t, t), F32(1) - t * t
             case Function.HARD_SIGMOID:
@@ -97,7 +97,7 @@ def curve(function: Function, z: Floats, alpha: np.float32, beta: np.float32) ->
                 less = expm1(z)
                 return np.where(z > 0, z, alpha * less), np.where(z > 0, F32(1), alpha * (F32(1) + less))
             case Function.SOFTPLUS:
-                logs = [log(v) for v in F32(1) + exp2(np.abs(z) * -LOG2_E)]
+                logs = [log(v) for v in F32(1) + exp2(_magnitude(z) * -LOG2_E)]
                 return np.where(z > 0, z, F32(0)) + np.asarray(logs, F32), sigmoid_pair(z)[0]
 
 
@@ -111,10 +111,15 @@ def expm1(t: Floats) -> Floats:
 
 def sigmoid_pair(z: Floats) -> tuple[Floats, Floats]:
     """1 / (1 + exp(-z)), and 1 less that: each to its last digits."""
-    small = exp2(np.abs(z) * -LOG2_E)
+    small = exp2(_magnitude(z) * -LOG2_E)
     large = F32(1) / (F32(1) + small)
     rest = small * large
     return np.where(z < 0, rest, large), np.where(z < 0, large, rest)
+
+
+def _magnitude(z: Floats) -> Floats:
+    """|z|, but -0 stays what it is, as in C."""
+    return np.where(z < 0, -z, z)
 
 
 def _gated(z: Floats, inner: Floats, steepness: Any) -> tuple[Floats, Floats]:
@@ -127,7 +132,7 @@ def _gated(z: Floats, inner: Floats, steepness: Any) -> tuple[Floats, Floats]:
 def _gelu(z: Floats) -> tuple[Floats, Floats]:
     """z times the normal distribution function, by Abramowitz and Stegun 26.2.17: error below 7.5e-8."""
     density = exp2(z * z * F32(-0.72134752)) * F32(0.39894228)
-    k = F32(1) / (F32(1) + F32(0.23164190) * np.abs(z))
+    k = F32(1) / (F32(1) + F32(0.23164190) * _magnitude(z))
     series = np.full_like(z, F32(1.3302744))
     for term in (-1.8212560, 1.7814779, -0.35656378, 0.31938153):
         series = F32(term) + k * series

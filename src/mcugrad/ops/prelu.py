@@ -26,7 +26,7 @@ STEEPEST = 15.0
 class PRelu(Operator):
     """Rectifier that lets a share of negative values through.
 
-    While no slope exceeds 1 in magnitude, y lies in x's range and has its scale, so positive values are copied.
+    While all slopes are in [0, 1], y lies in x's range and has its scale, so positive values are copied.
 
     Attributes:
         slope: for negative x, one for all or one per channel; constants, they are not trained.
@@ -40,7 +40,11 @@ class PRelu(Operator):
 
     @property
     def passes_scale(self) -> bool:
-        return max(map(abs, self.slope)) <= 1
+        return all(0 <= s <= 1 for s in self.slope)
+
+    @property
+    def keeps_sign(self) -> bool:
+        return True
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs

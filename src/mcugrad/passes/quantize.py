@@ -19,6 +19,7 @@ from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, WeightS
 from mcugrad.ops.activated import Activated
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.weighted import Weighted
+from mcugrad.passes.bound import bound
 
 BATCH = 64
 
@@ -109,6 +110,7 @@ def quantize(graph: Graph, samples: NDArray[Any], calibration: Calibration) -> G
             where="calibration",
             hint="a few hundred typical inputs",
         )
+    graph = bound(graph)
     ranges = activation_ranges(graph, real, calibration)
     graph = graph.changed(graph.input, quant=affine(graph.input, *ranges[graph.input]))
     for node in graph.nodes:
