@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
+
 from kernels.cases import (
     CHANNELS,
     MOST_MACS,
@@ -24,7 +25,6 @@ from kernels.cases import (
     updates,
     windows,
 )
-
 from mcugrad.ops.conv2d import Conv2dStruct
 
 FEW = st.sampled_from([1, 2, 3, 4, 5, 7])
