@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import BackwardNode, Graph, WeightScale
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.ranges import PREPARE_ERROR, TRACK_ERROR, clip_of, error_range
 from mcugrad.ops.weighted import write_error
@@ -144,7 +144,7 @@ def ratio_factors(to: Lowering, e: str, e_x: str) -> tuple[str, int, str]:
     channels = lcm(e_channels, x_channels)
     if channels == 1:
         channels = to.graph[e_x].channels  # as many as a kernel walks through at a time
-    span = error_range(to, e_x, 127.0)
+    span = error_range(to, e_x, 127 * _least_ratio(to, e, e_x))
     scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (channels,), "error to error, per channel")
     to.call(
         PREPARE_ERROR_RATIO,
@@ -165,6 +165,18 @@ def _scales(to: Lowering, error: str) -> tuple[int, str]:
     if to.error(error).carrier:
         return to.error_channels(error), to.error_scale(error)
     return 1, to.constant("ones1", "float", np.ones(1, np.float32), "no scale")
+
+
+def _least_ratio(to: Lowering, e: str, e_x: str) -> float:
+    """Smallest factor between two errors at delivery: ranges grow at once, but never shrink if all rounds to 0."""
+    scales = []
+    for error in (e, e_x):
+        carrier = to.error(error).carrier
+        quant = to.graph[carrier].quant if carrier else None
+        scales.append(quant.scales if isinstance(quant, WeightScale) else np.ones(1, np.float32))
+    channels = np.arange(lcm(len(scales[0]), len(scales[1])))
+    ratios = scales[1][channels % len(scales[1])] / scales[0][channels % len(scales[0])]
+    return float(ratios.min())
 
 
 def error_peak(to: Lowering, e_x: str) -> str:
