@@ -18,6 +18,7 @@ from mcugrad.graph import ActivationScale, Graph, Tensor
 from mcugrad.graph.spec import check as check_graph
 from mcugrad.model import Model
 from mcugrad.ops.activation import PREPARE_TABLE, SLOPE_ONE, Activation, prepare_table
+from mcugrad.ops.add import Add
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.curves import Function, real_curve
 from mcugrad.ops.flatten import Flatten
@@ -350,3 +351,32 @@ def test_what_has_no_table_is_refused() -> None:
         PRelu(name="a", x="x", y="y", slope=(0.1, 0.2, 0.3)).shape((2, 2, 4))
     with pytest.raises(ModelError, match="a slope of 40"):
         PRelu(name="a", x="x", y="y", slope=(-40.0,)).shape((4,))
+
+
+def test_functions_in_a_row_at_the_end_and_of_one_input() -> None:
+    """x + tanh(gelu(x)), and a function that makes the logits."""
+    graph = network((F.TANH, F.GELU, F.TANH)).graph
+    names = ("row_y", "gated_y", "out_y")
+    extra = [
+        Tensor(name=n, shape=graph[s].shape)
+        for n, s in zip(names, ("act2_y", "act2_y", "fc2_y"), strict=True)
+    ]
+    nodes = []
+    for node in graph.nodes:
+        nodes.append(node.renamed({"act2_y": "gated_y"}) if isinstance(node, Flatten) else node)
+        if node.name == "act2":
+            nodes.append(Activation(name="row", x="act2_y", y="row_y", function=F.TANH))
+            nodes.append(Add(name="gated", a="row_y", b="conv2_y", y="gated_y"))
+    nodes.append(Activation(name="out", x="fc2_y", y="out_y", function=F.ELU))
+    net = Model(
+        Graph("net", tuple(nodes), {**graph.tensors, **{t.name: t for t in extra}}, "input", "out_y"),
+        "net.onnx",
+        "0",
+    )
+    x, y = corners(300)
+    trainer = mg.compile(net, calibration=x[:64] * 0.4, rule="sr16", seed=3)
+    trainer.verify(x[:25], y[:25], on="reference")
+    start = trainer.state["row_y_scale"].copy()
+    history = trainer.fit(x, y, epochs=8, rate=0.03)
+    assert history[-1].loss < 0.5 * history[0].loss
+    assert trainer.state["row_y_scale"] != start
