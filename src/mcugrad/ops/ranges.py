@@ -197,7 +197,7 @@ def prepare_one_error(to: Lowering, e_x: str, unit: float) -> tuple[str, str]:
         f"unit{-exponent}", "float", np.asarray([unit], np.float32), "unit of a product of errors"
     )
     scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (1,), "product to error")
-    span = error_range(to, e_x, 127.0)
+    span = error_range(to, e_x)
     to.call(PREPARE_ERROR, note="factor", channels=1, range=span, w_scale=one, scale=scale)
     return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps"), scale
 
