@@ -9,18 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import mcugrad as mg
+from kernels.convolutions import CASES
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Operator, Shape, Tensor
 from mcugrad.model import Model
-from mcugrad.ops.conv2d import Conv2d
+from mcugrad.ops.batch_norm import BatchNorm
+from mcugrad.ops.conv2d import Conv2d, conv2d_s8, conv2d_update
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.convolution import Convolution
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.flatten import Flatten
 from mcugrad.ops.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.linear import Linear
+from mcugrad.ops.pointwise import pointwise_s8, pointwise_update
+from mcugrad.passes.fold import fold
 from mcugrad.passes.quantize import run_float
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
@@ -138,6 +144,23 @@ def test_linear_on_the_last_axis_is_a_pointwise_convolution() -> None:
     x, w, b = (random.normal(size=s).astype(np.float32) for s in ((2, 3, 5, 4), (6, 4), (6,)))
     y = Conv2d(**NAMES).forward(x, w.reshape(6, 1, 1, 4), b)
     np.testing.assert_allclose(y, x @ w.T + b, rtol=1e-4, atol=1e-5)
+
+
+def test_pointwise_kernels_equal_those_of_other_windows() -> None:
+    kernels = ((conv2d_s8, pointwise_s8), (conv2d_update, pointwise_update))
+
+    @given(st.one_of(*(CASES[f"mcg_{pointwise.__name__}"] for _, pointwise in kernels)))
+    @settings(max_examples=30)
+    def run(arguments: dict[str, Any]) -> None:
+        any_window, pointwise = kernels["factor" in arguments]
+        scratch = {"patch": np.zeros(arguments["g"].taps, np.int16)}
+        expected = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
+        any_window(**expected, **scratch)
+        pointwise(**arguments)
+        for name in ("y", "peak", "w", "residual", "w_scale"):
+            np.testing.assert_array_equal(arguments.get(name), expected.get(name))
+
+    run()
 
 
 @pytest.mark.parametrize(
@@ -318,6 +341,42 @@ def test_gradients_point_where_those_in_float_do(name: str) -> None:
         a, b = moved[n.w], expected[n.w]
         cosine = float(a @ b / np.sqrt((a @ a) * (b @ b)))
         assert cosine > 0.99, f"{n.name}: {cosine:.4f}"
+
+
+def normalised(first: bool) -> Graph:
+    """A depthwise convolution with a batch-norm before or behind it."""
+    random = np.random.default_rng(0)
+    values = {"w": random.normal(size=(3, 2, 2, 1)), "b": random.normal(size=3)}
+    values |= {k: random.uniform(0.5, 2, 3) for k in ("gamma", "beta", "mean", "variance")}
+    tensors = {k: Tensor(name=k, shape=v.shape, value=v.astype(np.float32)) for k, v in values.items()}
+    shapes = {"input": (4, 4, 3), "between": (4, 4, 3) if first else (3, 3, 3), "output": (3, 3, 3)}
+    tensors |= {k: Tensor(name=k, shape=v) for k, v in shapes.items()}
+    names = (
+        [("between", "output"), ("input", "between")]
+        if first
+        else [("input", "between"), ("between", "output")]
+    )
+    (x, y), (norm_x, norm_y) = names
+    layer = DepthwiseConv2d(name="layer", x=x, y=y, w="w", b="b")
+    statistics = {k: k for k in ("gamma", "beta", "mean", "variance")}
+    norm = BatchNorm(name="norm", x=norm_x, y=norm_y, epsilon=1e-5, **statistics)
+    return Graph("net", (norm, layer) if first else (layer, norm), tensors, "input", "output")
+
+
+def test_batch_norm_behind_a_depthwise_convolution_is_folded() -> None:
+    graph = normalised(first=False)
+    x = np.random.default_rng(1).normal(size=(2, 4, 4, 3)).astype(np.float32)
+    folded = fold(graph)
+    assert len(folded.nodes) == 1
+    np.testing.assert_allclose(
+        run_float(folded, x)[folded.output], run_float(graph, x)["output"], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_batch_norm_before_a_depthwise_convolution_is_refused() -> None:
+    with pytest.raises(ModelError, match="cannot be folded") as caught:
+        fold(normalised(first=True))
+    assert "layer after it does not sum over all channels" in str(caught.value)
 
 
 def test_sums_that_could_overflow_are_refused() -> None:

@@ -203,6 +203,33 @@ def conv_transpose2d_update(draw: Draw) -> Arguments:
     }
 
 
+def pointwise(draw: Draw) -> Conv2dStruct:
+    """Constants of a 1x1 convolution."""
+    height, width = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    size = height, width
+    channels = draw(st.tuples(CHANNELS, CHANNELS))
+    return Conv2dStruct(
+        *size, channels[0], *size, channels[1], 1, 1, 1, 1, 0, 0, 1, 1, draw(ZEROS), draw(ZEROS)
+    )
+
+
+@st.composite
+def pointwise_s8(draw: Draw) -> Arguments:
+    g, rng = pointwise(draw), rngs(draw)
+    return forward_arguments(draw, rng, g, g.in_c)
+
+
+@st.composite
+def pointwise_update(draw: Draw) -> Arguments:
+    g, rng = pointwise(draw), rngs(draw)
+    rows = draw(st.sampled_from([1, 3, 4, 64]))
+    return {
+        **update_arguments(draw, rng, g, g.in_c),
+        "rows": rows,
+        "gradient": some_int32(rng, rows * g.in_c),
+    }
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -215,6 +242,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         conv_transpose2d_s8,
         conv_transpose2d_grad_input_s8,
         conv_transpose2d_update,
+        pointwise_s8,
+        pointwise_update,
     )
 }
 """Strategy of the arguments of every kernel, by its C name."""

@@ -12,6 +12,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.pointwise import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.ranges import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update import add_updates, lower_update_factor, update_rows
 from mcugrad.ops.weighted import Weighted, exact_matmul, write_error, write_output
@@ -87,7 +88,7 @@ class Conv2d(Weighted):
         to.bound_terms(g.taps, 127 * 255, ar.BIAS_LIMIT)
         scale, bias = self.lower_factors(to)
         to.call(
-            CONV2D_S8,
+            POINTWISE_S8 if self.is_pointwise(g) else CONV2D_S8,
             note=self.describe(to.graph),
             g=g,
             x=to.data(self.x),
@@ -97,8 +98,18 @@ class Conv2d(Weighted):
             clip=clip_of(to, self.y),
             y=to.data(self.y),
             peak=to.peak(self.y),
-            patch=to.temporary(f"{self.name}_patch", "int16_t", (g.taps,), "one window of the input"),
+            **self.patch(to, g),
         )
+
+    def is_pointwise(self, g: Conv2dStruct) -> bool:
+        """Whether every window is one pixel of the input, and every pixel one window."""
+        return g.k_h == g.k_w == 1 and self.stride == (1, 1) and not any(self.padding)
+
+    def patch(self, to: Lowering, g: Conv2dStruct) -> dict[str, str]:
+        """Scratch of kernels that copy windows."""
+        if self.is_pointwise(g):
+            return {}
+        return {"patch": to.temporary(f"{self.name}_patch", "int16_t", (g.taps,), "one window of the input")}
 
     def struct(self, to: Lowering) -> Conv2dStruct:
         """Constants of the layer as C sees them."""
@@ -176,7 +187,7 @@ class Conv2dUpdate(BackwardNode):
         to.bound_terms(g.out_h * g.out_w, 127 * 255)
         rows = min(UPDATE_ROWS, g.out_c)
         to.call(
-            CONV2D_UPDATE,
+            POINTWISE_UPDATE if self.forward.is_pointwise(g) else CONV2D_UPDATE,
             note=f"weights by {to.graph[self.w].rule}",
             g=g,
             x=to.data(self.x),
@@ -187,7 +198,7 @@ class Conv2dUpdate(BackwardNode):
             gradient=to.temporary(
                 f"{self.name}_gradient", "int32_t", (rows, g.taps), "weight gradients of a few rows"
             ),
-            patch=to.temporary(f"{self.name}_patch", "int16_t", (g.taps,), "one window of the input"),
+            **self.forward.patch(to, g),
         )
 
 

@@ -763,6 +763,46 @@ void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
                                  uint8_t *residual, float *w_scale, int32_t *gradient, int16_t *patch);
 
 /**
+ * @brief A 1x1 convolution with stride 1 and no padding: mcg_conv2d_s8 without copies of the input.
+ *
+ * @param[in]  g     geometry and zero points
+ * @param[in]  x     input, [out_h][out_w][in_c]
+ * @param[in]  w     weights, [out_c][in_c], in [-127, 127]
+ * @param[in]  bias  [out_c], in accumulator units, within +-2^29
+ * @param[in]  scale accumulator to output, [out_c]
+ * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
+ * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
+ * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
+ *
+ * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words. Reference: ops/pointwise.py::pointwise_s8.
+ */
+void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
+                      const mcg_scale_t *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+
+/**
+ * @brief w -= factor * gradient for a 1x1 convolution with stride 1; rows without an error are skipped.
+ *
+ * @param[in]  g        geometry and zero points
+ * @param[in]  x        the layer's input, [out_h][out_w][in_c]
+ * @param[in]  e        error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  factor   gradient to 1/65536 weight steps, [out_c]
+ * @param[in]  rule     how weights are stored and updated
+ * @param[in]  seed     of the model's random numbers
+ * @param[in]  step     training steps so far
+ * @param[in]  tensor   number of the weight tensor, for its random numbers
+ * @param[in]  rows     output channels whose gradients exist at a time, at most MCG_BLOCK
+ * @param[in,out] w        weights, [out_c][in_c]
+ * @param[in,out] residual residual bits, or NULL
+ * @param[in,out] w_scale  real units per step, [out_c]
+ * @param[out] gradient scratch, [rows][in_c]
+ *
+ * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words. Reference: ops/pointwise.py::pointwise_update.
+ */
+void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,
+                          const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
+                          int32_t rows, int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient);
+
+/**
  * @brief gradient[o][i] += e[o] * patch[i], for o below rows and i below count.
  *
  * @param[in]     e        one error per row
