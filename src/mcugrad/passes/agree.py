@@ -1,0 +1,53 @@
+"""Agree: where a file gives scales to values that only move, let one operator compute in each scale.
+
+1. An operator that passes its input's scale on hands a scale given to its output up to what computes the values.
+2. Where that has another scale already, the output is rescaled behind the operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, Tensor
+from mcugrad.ops.clip import Clip
+
+
+def agree(graph: Graph) -> Graph:
+    """Move the scales that a file gives to where values are computed."""
+    for node in graph.nodes:
+        if not isinstance(node, Operator) or not node.passes_scale:
+            continue
+        given = graph[node.y].quant
+        if not isinstance(given, ActivationScale):
+            continue
+        graph = graph.changed(node.y, quant=None)
+        root = source_of(graph, node.inputs[0])
+        found = graph[root].quant
+        if found is None:
+            graph = graph.changed(root, quant=replace(given, owner=root))
+        elif (found.scale, found.zero) != (given.scale, given.zero):  # type: ignore[union-attr]
+            graph = _rescaled(graph, node, given)
+    return graph
+
+
+def source_of(graph: Graph, tensor: str) -> str:
+    """What computes the values of a tensor that were only moved since; it owns their scale."""
+    node = graph.producer(tensor)
+    while isinstance(node, Operator) and node.passes_scale:
+        tensor = node.inputs[0]
+        node = graph.producer(tensor)
+    return tensor
+
+
+def _rescaled(graph: Graph, node: ForwardNode, given: ActivationScale) -> Graph:
+    """The graph with a change of scale behind a node: those that read its output read that of the new node."""
+    name = f"{node.name}_rescale"
+    layer = Clip(name=name, source=node.source, x=node.y, y=f"{name}_y")
+    nodes = []
+    for n in graph.nodes:
+        nodes.append(n if n is node else n.renamed({node.y: layer.y}))
+        if n is node:
+            nodes.append(layer)
+    quant = replace(given, owner=layer.y)
+    graph = graph.with_nodes(nodes).with_tensors(Tensor(layer.y, graph[node.y].shape, quant=quant))
+    return replace(graph, output=layer.y if graph.output == node.y else graph.output)
