@@ -13,6 +13,7 @@ import mcugrad as mg
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale
 from mcugrad.graph.node import ForwardNode
+from mcugrad.graph.spec import check
 from mcugrad.ops.avgpool2d import AvgPool2d, Weights
 from mcugrad.ops.concat import Concat
 from mcugrad.ops.mul import Mul
@@ -172,6 +173,12 @@ def test_errors_point_where_the_loss_falls(name: str) -> None:
         assert np.median(cosines) >= LEAST_COSINE.get(name, 0.99), f"{tensor}: cosines {cosines}"
         ratio = float(np.median(lengths[:, 0] / lengths[:, 1]))
         assert 0.95 < ratio < 1.05, f"{tensor}: length {ratio:.3f}"
+
+
+@EVERY_NETWORK
+def test_its_graph_is_legal(name: str) -> None:
+    check(trainer(name).model.graph)
+    check(trainer(name).build.graph)
 
 
 def test_what_cannot_be_negative_keeps_all_levels() -> None:

@@ -87,11 +87,9 @@ def _backward_first(graph: Graph) -> Iterator[str]:
             yield node.name
 
 
-def _branches(graph: Graph) -> Iterator[str]:
-    reads = Counter(t for n in graph.nodes if isinstance(n, ForwardNode) for t in n.inputs)
-    yield from (f"{t} by {count} nodes" for t, count in reads.items() if count > 1)
-    if reads[graph.output]:
-        yield f"{graph.output}, the output, by a node"
+def _read_output(graph: Graph) -> Iterator[str]:
+    readers = (n for n in graph.nodes if isinstance(n, ForwardNode) and graph.output in n.inputs)
+    yield from (f"{graph.output} by {n.name}" for n in readers)
 
 
 # -- meaning -------------------------------------------------------------------------------------------------------
@@ -158,7 +156,9 @@ def _wrong_scales(graph: Graph) -> Iterator[str]:
                 elif not (np.isfinite(scales).all() and (scales > 0).all()):
                     yield f"{name} has a scale that is not positive"
             case ErrorScale(carrier, owner):
-                if not (carrier in graph.tensors and isinstance(graph[carrier].quant, WeightScale)):
+                if carrier and not (
+                    carrier in graph.tensors and isinstance(graph[carrier].quant, WeightScale)
+                ):
                     yield f"{name} carries the scales of {carrier}, no weights"
                 if not (owner in graph.tensors and isinstance(graph[owner].quant, ErrorScale)):
                     yield f"{name} belongs to {owner}, no error"
@@ -185,7 +185,7 @@ STRUCTURE: Table = (
     ("tensors are defined before they are read", _read_too_early),
     ("the output is what a forward node computes", _no_output),
     ("forward nodes come before backward nodes", _backward_first),
-    ("one forward node reads a tensor, none the output", _branches),
+    ("no forward node reads the output", _read_output),
 )
 MEANING: Table = (
     ("shapes have no empty dimension", _empty_shapes),
