@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-/* gradient[k] += e * patch[k] */
+/* gradient[k] += e * patch[k] for one row. */
 static void mcg_conv2d_gather(int32_t *restrict gradient, int32_t e, const int16_t *restrict patch,
                               int32_t taps)
 {
@@ -10,24 +10,35 @@ static void mcg_conv2d_gather(int32_t *restrict gradient, int32_t e, const int16
     }
 }
 
-/* The same for four rows at a time, which read each tap once. */
-static void mcg_conv2d_gather4(int32_t *restrict gradient, const int8_t *e, const int16_t *restrict patch,
-                               int32_t taps)
+/* The same for two rows, which read each tap once. */
+static void mcg_conv2d_gather2(int32_t *restrict gradient0, int32_t e0, int32_t *restrict gradient1,
+                               int32_t e1, const int16_t *restrict patch, int32_t taps)
 {
-    int32_t *restrict g0 = gradient;
-    int32_t *restrict g1 = gradient + taps;
-    int32_t *restrict g2 = g1 + taps;
-    int32_t *restrict g3 = g2 + taps;
-    const int32_t e0 = e[0];
-    const int32_t e1 = e[1];
-    const int32_t e2 = e[2];
-    const int32_t e3 = e[3];
     for (int32_t k = 0; k < taps; k++) {
         const int32_t x = patch[k];
-        g0[k] += e0 * x;
-        g1[k] += e1 * x;
-        g2[k] += e2 * x;
-        g3[k] += e3 * x;
+        gradient0[k] += e0 * x;
+        gradient1[k] += e1 * x;
+    }
+}
+
+/* The same for every row with an error. */
+static void mcg_conv2d_gather_rows(int32_t *gradient, const int8_t *e, int32_t rows, const int16_t *patch,
+                                   int32_t taps)
+{
+    int32_t waiting = -1;
+    for (int32_t o = 0; o < rows; o++) {
+        if (e[o] == 0) {
+            continue;
+        }
+        if (waiting < 0) {
+            waiting = o;
+        } else {
+            mcg_conv2d_gather2(gradient + waiting * taps, e[waiting], gradient + o * taps, e[o], patch, taps);
+            waiting = -1;
+        }
+    }
+    if (waiting >= 0) {
+        mcg_conv2d_gather(gradient + waiting * taps, e[waiting], patch, taps);
     }
 }
 
@@ -51,14 +62,8 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
                     any |= pixel[o];
                 }
                 if (any != 0) {
-                    int32_t o = 0;
                     mcg_patch_s8(g, x, oy, ox, patch);
-                    for (; o + 4 <= count; o += 4) {
-                        mcg_conv2d_gather4(gradient + o * taps, pixel + o, patch, taps);
-                    }
-                    for (; o < count; o++) {
-                        mcg_conv2d_gather(gradient + o * taps, pixel[o], patch, taps);
-                    }
+                    mcg_conv2d_gather_rows(gradient, pixel, count, patch, taps);
                 }
                 pixel += g->out_c;
             }
