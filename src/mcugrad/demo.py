@@ -20,7 +20,7 @@ from mcugrad.errors import MismatchError
 from mcugrad.measure.cost import Activity, Cost, activity
 from mcugrad.model import Model, load
 from mcugrad.progress import progress
-from mcugrad.report.quantities import CostTable, built_with, cost_table
+from mcugrad.report.quantities import CostTable, FunctionShare, built_with, cost_table, profile
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import differences
@@ -133,6 +133,7 @@ class Demo:
         answers: the first held-out digit of each class.
         compared: how often, and how many bytes of, learned state were compared with the twin; losses; logits.
         cost: what it takes, each number with its origin.
+        functions: of a training step, most cycles first.
     """
 
     settings: Settings
@@ -143,6 +144,7 @@ class Demo:
     answers: tuple[Answer, ...]
     compared: dict[str, int]
     cost: CostTable
+    functions: tuple[FunctionShare, ...]
 
     @property
     def top(self) -> int:
@@ -186,6 +188,7 @@ class Demo:
             "answers": [asdict(answer) for answer in self.answers],
             "compared": self.compared,
             "cost": self.cost.facts(),
+            "functions": [asdict(function) for function in self.functions],
             "training_on_device": {"seconds": total["time"], "joules": total["energy"], "how": "estimated"},
             "sources": self.cost.sources(),
             "notes": list(self.trainer.build.graph.notes),
@@ -227,6 +230,7 @@ def run(settings: Settings, on_point: Callable[[Point], None] | None = None) -> 
             if on_point is not None:
                 on_point(curve[-1])
     step = activity(device, target, device.step_instructions)
+    functions = profile(device, target, len(order))
     old_after = check.predict(digits.old_test)
     new_after = check.predict(digits.new_test)
     firmware = device.device.firmware
@@ -253,6 +257,7 @@ def run(settings: Settings, on_point: Callable[[Point], None] | None = None) -> 
         cost_table(
             cost, name=trainer.model.name, built_with=built_with(firmware.compiler, firmware.opt), runs=runs
         ),
+        functions,
     )
 
 
