@@ -22,6 +22,8 @@ from mcugrad.errors import DataError, ToolError
 from mcugrad.run import toolchain
 from mcugrad.run.device import binding, compilers
 
+VERBS = ("demo", "inspect", "compile", "train", "run", "report", "doctor")
+
 SMALL_BOARD = """core = "cortex-m4f"
 [flash]
 address = 0
@@ -106,11 +108,11 @@ def test_version(cli: Cli) -> None:
 def test_help_lists_the_verbs(cli: Cli, arguments: tuple[str, ...]) -> None:
     result = cli(*arguments)
     assert result.code == 0
-    for verb in ("demo", "inspect", "compile", "train", "run", "doctor"):
+    for verb in VERBS:
         assert re.search(rf"^ +{verb} ", result.out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("verb", ["demo", "inspect", "compile", "train", "run", "doctor"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_and_json(cli: Cli, verb: str) -> None:
     result = cli(verb, "--help")
     assert result.code == 0
@@ -267,6 +269,27 @@ def test_run_json(cli: Cli) -> None:
     assert facts["instructions_per_step"]["emulator"] > 100_000
 
 
+@pytest.mark.mcu
+def test_report(cli: Cli, tmp_path: Path) -> None:
+    options = ("--train", "last:1", "--epochs", "1", "--steps", "4", "--out", "mine")
+    facts = cli("report", "digits_cnn", "--data", "digits", *options, "--json").facts
+    assert facts == json.loads((tmp_path / "mine/report.json").read_text(encoding="utf-8"))
+    assert facts["device"]["target"] == "nrf52840"
+    assert [point["step"] for point in facts["curve"]] == [0, 1347]
+    assert facts["compared"]["steps"] == 4
+    assert sum(function["share"] for function in facts["functions"]) == pytest.approx(1)
+    instructions = sum(function["instructions"] for function in facts["functions"])
+    assert facts["cost"]["step"][0]["value"] == pytest.approx(instructions)
+    page = (tmp_path / "mine/report.html").read_text(encoding="utf-8")
+    assert "<code>digits_cnn</code> on Nordic nRF52840" in page
+    assert (tmp_path / "mine/firmware/digits_cnn.c").is_file()
+    assert re.search(
+        r"^equal: emulator and host twin agree",
+        cli("report", "digits_cnn", "--data", "digits", *options).out,
+        re.M,
+    )
+
+
 def test_doctor(cli: Cli) -> None:
     result = cli("doctor")
     assert result.code == 0
@@ -318,6 +341,11 @@ WRONG_USE = [
         ("run", "digits_cnn", "--data", "digits", "--train", "none"),
         "error: the model was compiled for inference",
         "",
+    ),
+    (
+        ("report", "digits_cnn", "--data", "digits", "--train", "none"),
+        "error: there is nothing to train",
+        "last:1",
     ),
     (("run", "digits_cnn", "--data", "digits", "--on", "mars"), "error: unknown target 'mars'", "one of"),
 ]

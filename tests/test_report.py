@@ -17,7 +17,7 @@ from mcugrad.measure.cost import Activity, Cost
 from mcugrad.measure.cycles import CycleEstimate
 from mcugrad.report.chart import LABEL_GAP, Line, shares, spread, ticks
 from mcugrad.report.images import data_address, png
-from mcugrad.report.page import demo_page
+from mcugrad.report.page import demo_page, model_page
 from mcugrad.report.picture import demo_picture
 from mcugrad.report.quantities import cost_table, percent, significant
 
@@ -82,6 +82,50 @@ def test_page_tells_what_the_facts_tell(demo: Demo, page: str) -> None:
     assert "None" not in page
     assert "nan" not in re.findall(r"[a-z]+", page)
     assert page.count("<tr") > 20
+
+
+def test_page_of_a_model_that_knows_little() -> None:
+    cycles = CycleEstimate(1000, 10, "estimated, zero wait states", "a manual")
+    activity = Activity(instructions=800, cycles=cycles, energy=None, milliseconds=None)
+    cost = Cost(targets.load("cortex-m3"), 2000, 64, 300, 9000, activity, activity)
+    table = cost_table(cost, name="net", built_with="zig 1, -O3", runs="1 prediction")
+    choice = {"rule": None, "fits": False, "constants_bytes": None, "ram_bytes": None, "problem": "too large"}
+    facts = {
+        "model": "net",
+        "source": "<net>.onnx",
+        "sha256": "0" * 64,
+        "input_shape": [4],
+        "classes": 2,
+        "parameters": 10,
+        "macs": 8,
+        "rule": "sr8",
+        "rate": 0.01,
+        "seed": 0,
+        "schedule": "cosine",
+        "data": "mine",
+        "trained_layers": ["fc1"],
+        "layers": [{"name": "fc1", "what": "linear  4 -> 2", "parameters": 10, "macs": 8}],
+        "device": {"title": "a core", "core": "M3", "ram_bytes": 1024, "flash_bytes": 2048, "clock_hz": None},
+        "choices": [{**choice, "train": "bias"}],
+        "curve": [
+            {"step": 0, "training": 0.5, "held_out": None},
+            {"step": 9, "training": 0.75, "held_out": None},
+        ],
+        "compared": {"steps": 4, "state_bytes": 44},
+        "cost": table.facts(),
+        "functions": [{"name": "net_train_step", "instructions": 800.0, "cycles": 1000.0, "share": 1.0}],
+        "sources": table.sources(),
+        "notes": [],
+    }
+    page = model_page(facts, table.work_rows(), {"net.c": "int x;\n"})
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert "&lt;net&gt;.onnx" in page
+    assert "not known" in page
+    assert "too large" in page
+    assert "The data have no held-out samples." in page
+    assert "µJ" not in page.split("</style>")[1]
 
 
 @pytest.mark.mcu
