@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from networks import fashion_weights
 from torch import nn
+
+from networks import fashion_weights
 
 
 class FloatTrainer:
@@ -15,10 +16,9 @@ class FloatTrainer:
 
     Args:
         seed: of the initial weights.
-        fused: let one call of the optimizer update all tensors.
     """
 
-    def __init__(self, seed: int, *, fused: bool = True) -> None:
+    def __init__(self, seed: int) -> None:
         torch.set_num_threads(1)
         self.net = nn.Sequential(
             nn.Conv2d(1, 16, 3, stride=2, padding=1),
@@ -34,7 +34,7 @@ class FloatTrainer:
             for parameter, value in zip(self.net.parameters(), fashion_weights(seed).values(), strict=True):
                 parameter.copy_(torch.from_numpy(value))
         self.loss = nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.01, fused=fused)
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.01)
 
     def train(self, x: torch.Tensor, y: torch.Tensor, order: Any, rates: Any) -> None:
         """One step per entry of `order`, at the rate of the same entry. x (n, 1, 1, 28, 28), y (n, 1)."""

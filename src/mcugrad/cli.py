@@ -1,4 +1,4 @@
-"""The command line: `mcugrad demo, inspect, compile, train, run, doctor`.
+"""The command line: `mcugrad demo, inspect, compile, train, run, report, doctor`.
 
 Exit codes: 0 fine, 1 the answer is no (does not fit, differs, something needed is missing), 2 wrong use, 130
 stopped by the user. With --json every verb writes exactly one JSON object to stdout, an error too.
@@ -18,6 +18,7 @@ from mcugrad.commands.demo import demo
 from mcugrad.commands.doctor import doctor
 from mcugrad.commands.inspect import inspect
 from mcugrad.commands.output import report_error
+from mcugrad.commands.report import report
 from mcugrad.commands.run import run
 from mcugrad.commands.train import train
 from mcugrad.errors import McugradError, UsageError
@@ -59,7 +60,7 @@ def _global(
         typer.echo(context.get_help())
 
 
-for _verb in (demo, inspect, compile_, train, run, doctor):
+for _verb in (demo, inspect, compile_, train, run, report, doctor):
     app.command(_verb.__name__.rstrip("_"))(_verb)
 
 

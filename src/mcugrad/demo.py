@@ -20,7 +20,7 @@ from mcugrad.errors import MismatchError
 from mcugrad.measure.cost import Activity, Cost, activity
 from mcugrad.model import Model, load
 from mcugrad.progress import progress
-from mcugrad.report.quantities import CostTable, built_with, cost_table
+from mcugrad.report.quantities import CostTable, FunctionShare, built_with, cost_table, profile
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import differences
@@ -37,7 +37,10 @@ WORLD = "the sensor is mounted upside down, and the contrast is inverted"
 
 @dataclass(frozen=True)
 class Settings:
-    """How the demonstration trains. The defaults were chosen by measuring.
+    """How the demonstration trains.
+
+    The defaults were chosen by measuring: with six orders of the digits they end between 95.1 and 96.7 % in the
+    new world; rates from 0.015 to 0.03 and the rule sr16 end within one percent of that.
 
     Attributes:
         passes: over the training digits of the new world.
@@ -56,7 +59,7 @@ class Settings:
     steps: int | None = None
     every: int = 150
     train: str = "all"
-    rule: str = "sr16"
+    rule: str = "sr8"
     rate: float = 0.02
     target: str = "nrf52840"
     seed: int = 0
@@ -133,6 +136,7 @@ class Demo:
         answers: the first held-out digit of each class.
         compared: how often, and how many bytes of, learned state were compared with the twin; losses; logits.
         cost: what it takes, each number with its origin.
+        functions: of a training step, most cycles first.
     """
 
     settings: Settings
@@ -143,6 +147,7 @@ class Demo:
     answers: tuple[Answer, ...]
     compared: dict[str, int]
     cost: CostTable
+    functions: tuple[FunctionShare, ...]
 
     @property
     def top(self) -> int:
@@ -186,6 +191,7 @@ class Demo:
             "answers": [asdict(answer) for answer in self.answers],
             "compared": self.compared,
             "cost": self.cost.facts(),
+            "functions": [asdict(function) for function in self.functions],
             "training_on_device": {"seconds": total["time"], "joules": total["energy"], "how": "estimated"},
             "sources": self.cost.sources(),
             "notes": list(self.trainer.build.graph.notes),
@@ -227,6 +233,7 @@ def run(settings: Settings, on_point: Callable[[Point], None] | None = None) -> 
             if on_point is not None:
                 on_point(curve[-1])
     step = activity(device, target, device.step_instructions)
+    functions = profile(device, target, len(order))
     old_after = check.predict(digits.old_test)
     new_after = check.predict(digits.new_test)
     firmware = device.device.firmware
@@ -253,6 +260,7 @@ def run(settings: Settings, on_point: Callable[[Point], None] | None = None) -> 
         cost_table(
             cost, name=trainer.model.name, built_with=built_with(firmware.compiler, firmware.opt), runs=runs
         ),
+        functions,
     )
 
 

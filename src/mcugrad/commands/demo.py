@@ -68,7 +68,7 @@ class _Lines:
             return
         self._next = point.step + max(1, self._steps // 10)
         loss = "" if point.loss is None else f"{point.loss:8.3f}"
-        self._output.say(f"step {point.step:6,} {point.new:10.1%}  {point.old:10.1%} {loss}")
+        self._output.say(f"step {point.step:6,} {point.new:10.1%}  {point.old:10.1%} {loss}".rstrip())
 
 
 def _conclude(output: Output, done: Demo) -> None:

@@ -32,17 +32,15 @@ def doctor(json: Json = False) -> None:
             tool.name,
             tool.version.split("\n")[0][:40] if tool.found else "not found",
             tool.unlocks,
-            "" if tool.found else tool.install,
         )
         for tool in tools
     ]
-    output.table("tools", ("", "tool", "version", "good for", "how to get it"), rows)
-    if missing:
-        output.say(f"\nmcugrad demo cannot run: {', '.join(t.name for t in missing)} not found")
-        for tool in missing:
-            output.say(f"  try  {tool.install}")
-    else:
-        output.say("\nmcugrad demo can run")
+    output.table("tools", ("", "tool", "version", "good for"), rows)
+    absent = [(tool.name, tool.install) for tool in tools if not tool.found]
+    if absent:
+        output.table("how to get what is not found", ("", ""), absent)
+    needed = ", ".join(tool.name for tool in missing)
+    output.say(f"\nmcugrad demo cannot run without {needed}" if missing else "\nmcugrad demo can run")
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "tools": [{**asdict(tool), "needed_for_demo": tool.name in _NEEDED} for tool in tools],

@@ -21,9 +21,9 @@ def inspect(model: Network, target: Board = None, name: Name = None, json: Json 
     output = Output(json)
     found = network(model, name)
     goal = None if target is None else targets.load(target)
-    layers = _layers(found)
+    layers = layer_facts(found)
     with output.busy("planning memory for every way to train"):
-        choices = _choices(found, goal)
+        choices = choice_facts(found, goal)
     shape = "x".join(map(str, found.input_shape))
     output.say(
         f"{found.name}: {shape} -> {found.classes} classes, {found.parameters:,} parameters, "
@@ -55,7 +55,8 @@ def inspect(model: Network, target: Board = None, name: Name = None, json: Json 
     )
 
 
-def _layers(model: Model) -> list[dict[str, Any]]:
+def layer_facts(model: Model) -> list[dict[str, Any]]:
+    """Every layer for JSON."""
     from mcugrad.graph import Operator
     from mcugrad.ops.weighted import Weighted
 
@@ -74,7 +75,7 @@ def _layers(model: Model) -> list[dict[str, Any]]:
     ]
 
 
-def _choices(model: Model, target: Target | None) -> list[dict[str, Any]]:
+def choice_facts(model: Model, target: Target | None) -> list[dict[str, Any]]:
     """Memory of every choice of `train` and `rule`. Sizes do not depend on ranges, so these are made up."""
     import numpy as np
 

@@ -43,29 +43,28 @@ class Output:
         """
         if self.machine:
             return
+        self.say()
+        self.say(title, strong=True)
         if self.pretty:
-            self._rich_table(title, columns, rows, right)
+            self._rich_table(columns, rows, right)
             return
-        widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
-        typer.echo(f"\n{title}")
-        for row in (columns, *rows):
+        lines = [columns, *rows] if any(columns) else list(rows)
+        widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+        for line in lines:
             cells = [
                 text.rjust(width) if right[i : i + 1] == "r" else text.ljust(width)
-                for i, (text, width) in enumerate(zip(row, widths, strict=True))
+                for i, (text, width) in enumerate(zip(line, widths, strict=True))
             ]
             typer.echo("  " + "  ".join(cells).rstrip())
 
-    def _rich_table(
-        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: str
-    ) -> None:
+    @staticmethod
+    def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: str) -> None:
         from rich import box
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(
-            title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, header_style="dim"
-        )
+        table = Table(box=box.SIMPLE_HEAD, header_style="dim", show_header=any(columns))
         for i, name in enumerate(columns):
             table.add_column(
                 name,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def train(
     model: Network,
     data: Data,
-    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the training samples.")] = 5,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training samples.")] = 5,
     rate: Rate = 0.01,
     schedule: Annotated[
         str, typer.Option("--schedule", help="Of the learning rate: cosine (down to 0) or constant.")
@@ -59,13 +59,19 @@ def train(
 
     from mcugrad.commands.compile import compiled_facts, show_files
     from mcugrad.commands.inputs import network, samples, trainer
+    from mcugrad.errors import UsageError
+    from mcugrad.training.schedules import rates
 
     output = Output(json)
+    kind = cast("Schedule", schedule)
+    rates(rate, kind, 1)
     found = network(model, name)
     given = samples(data, found, scale)
     made = trainer(
         found, given, train=train, rule=rule, target=target, rate=rate, seed=seed, calibration=calibration
     )
+    if not made.trained_layers:
+        raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
     if resume is not None:
         made.state = read_state(resume, made)
     validation = None if given.x_test is None or given.y_test is None else (given.x_test, given.y_test)
@@ -78,7 +84,7 @@ def train(
         given.x,
         given.y,
         epochs=epochs,
-        schedule=cast("Schedule", schedule),  # checked where it is used
+        schedule=kind,
         validation=validation,
         seed=seed,
         on_epoch=lambda epoch: output.say(_line(epoch, epochs)),
@@ -133,7 +139,7 @@ def read_state(path: Path, made: Trainer) -> State:
     try:
         with np.load(path, allow_pickle=False) as file:
             state: dict[str, Any] = {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or "not an .npz file"
         raise DataError(f"the learned state cannot be read: {reason}", where=str(path), hint=hint) from None
     wanted = {b.name: (b.shape, b.dtype) for b in made.build.compiled.layout.params}

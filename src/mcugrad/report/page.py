@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -44,14 +44,38 @@ def demo_page(demo: Demo, files: Mapping[str, str]) -> str:
         }
         for answer in facts["answers"]
     ]
-    return _ENVIRONMENT.get_template("demo.html.j2").render(
+    return _render("demo.html.j2", facts, demo.cost.work_rows(), files, digits=digits, chart=_curve(facts))
+
+
+def model_page(facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files: Mapping[str, str]) -> str:
+    """The report of a network on a device.
+
+    Args:
+        facts: as `mcugrad report --json` gives them.
+        work: rows of the table of work.
+        files: text of the exported files by name.
+    """
+    curve = facts["curve"]
+    lines = [Line("training", [(p["step"], p["training"]) for p in curve], "old")]
+    if curve[0]["held_out"] is not None:
+        lines.insert(0, Line("held out", [(p["step"], p["held_out"]) for p in curve], "new"))
+    return _render("model.html.j2", facts, work, files, chart=shares(lines, "training steps", "Accuracy"))
+
+
+def _render(
+    template: str,
+    facts: Mapping[str, Any],
+    work: Sequence[tuple[str, ...]],
+    files: Mapping[str, str],
+    **more: Any,
+) -> str:
+    return _ENVIRONMENT.get_template(template).render(
         facts=facts,
         cost={kind: {q["key"]: q for q in rows} for kind, rows in facts["cost"].items()},
-        work=demo.cost.work_rows(),
-        digits=digits,
-        chart=_curve(facts),
+        work=work,
         files=[(name, len(text.encode()), text.count("\n")) for name, text in sorted(files.items())],
         version=__version__,
+        **more,
     )
 
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mcugrad.measure.cost import Activity, Cost
-from mcugrad.measure.cycles import CycleEstimate
+from mcugrad.measure.cycles import CycleEstimate, CycleModel
+from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.toolchain import find_compiler
 from mcugrad.targets import Target
 
@@ -186,6 +187,40 @@ def _energy(activity: Activity, target: Target) -> Quantity:
         energy.low,
         energy.high,
         energy.source,
+    )
+
+
+@dataclass(frozen=True)
+class FunctionShare:
+    """One function's part in a call of the model, callees not included.
+
+    Attributes:
+        name: of the C function.
+        instructions: counted under emulation, mean of the calls.
+        cycles: estimated, mean of the calls.
+        share: of the cycles of all functions.
+    """
+
+    name: str
+    instructions: float
+    cycles: float
+    share: float
+
+
+def profile(device: EmulatedDevice, target: Target, calls: int) -> tuple[FunctionShare, ...]:
+    """Where the cycles of the calls went since the device last forgot its blocks, most cycles first.
+
+    Args:
+        device: where the calls were executed.
+        target: its core.
+        calls: how many there were.
+    """
+    emulator = device.device.emulator
+    costs = CycleModel(emulator.image, target.core).by_function(device.device.blocks())
+    total = sum(cost.cycles for cost in costs)
+    return tuple(
+        FunctionShare(cost.name, cost.instructions / calls, cost.cycles / calls, cost.cycles / total)
+        for cost in costs
     )
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-/* gradient[k] += e * patch[k] */
+/* gradient[k] += e * patch[k] for one row. */
 static void mcg_add_outer_row(int32_t *restrict gradient, int32_t e, const int16_t *restrict patch,
                               int32_t count)
 {
@@ -10,35 +10,34 @@ static void mcg_add_outer_row(int32_t *restrict gradient, int32_t e, const int16
     }
 }
 
-/* The same for four rows at a time, which read each value once. */
-static void mcg_add_outer_rows(int32_t *restrict gradient, int32_t pitch, const int8_t *e,
-                               const int16_t *restrict patch, int32_t count)
+/* The same for two rows, which read each value once. */
+static void mcg_add_outer_rows(int32_t *restrict gradient0, int32_t e0, int32_t *restrict gradient1,
+                               int32_t e1, const int16_t *restrict patch, int32_t count)
 {
-    int32_t *restrict g0 = gradient;
-    int32_t *restrict g1 = gradient + pitch;
-    int32_t *restrict g2 = g1 + pitch;
-    int32_t *restrict g3 = g2 + pitch;
-    const int32_t e0 = e[0];
-    const int32_t e1 = e[1];
-    const int32_t e2 = e[2];
-    const int32_t e3 = e[3];
     for (int32_t k = 0; k < count; k++) {
         const int32_t x = patch[k];
-        g0[k] += e0 * x;
-        g1[k] += e1 * x;
-        g2[k] += e2 * x;
-        g3[k] += e3 * x;
+        gradient0[k] += e0 * x;
+        gradient1[k] += e1 * x;
     }
 }
 
 void mcg_add_outer_s16(const int8_t *e, int32_t rows, const int16_t *patch, int32_t count, int32_t pitch,
                        int32_t *gradient)
 {
-    int32_t o = 0;
-    for (; o + 4 <= rows; o += 4) {
-        mcg_add_outer_rows(gradient + o * pitch, pitch, e + o, patch, count);
+    int32_t waiting = -1;
+    for (int32_t o = 0; o < rows; o++) {
+        if (e[o] == 0) {
+            continue; /* adds nothing, and after a ReLU half of the errors are 0 */
+        }
+        if (waiting < 0) {
+            waiting = o;
+        } else {
+            mcg_add_outer_rows(gradient + waiting * pitch, e[waiting], gradient + o * pitch, e[o], patch,
+                               count);
+            waiting = -1;
+        }
     }
-    for (; o < rows; o++) {
-        mcg_add_outer_row(gradient + o * pitch, e[o], patch, count);
+    if (waiting >= 0) {
+        mcg_add_outer_row(gradient + waiting * pitch, e[waiting], patch, count);
     }
 }

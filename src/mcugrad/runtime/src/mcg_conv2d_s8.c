@@ -9,18 +9,13 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
     int32_t highest = 0;
     for (int32_t oy = 0; oy < g->out_h; oy++) {
         for (int32_t ox = 0; ox < g->out_w; ox++) {
-            const int8_t *row = w;
             mcg_patch_s8(g, x, oy, ox, patch);
             for (int32_t first = 0; first < g->out_c; first += MCG_BLOCK) {
                 const int32_t count = mcg_min(g->out_c - first, MCG_BLOCK);
                 for (int32_t o = 0; o < count; o++) {
-                    int32_t sum = bias[first + o];
-                    for (int32_t k = 0; k < taps; k++) {
-                        sum += row[k] * patch[k];
-                    }
-                    acc[o] = sum;
-                    row += taps;
+                    acc[o] = bias[first + o];
                 }
+                mcg_dot_s8(patch, w + first * taps, taps, count, taps, acc);
                 highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, count, y));
                 y += count;
             }

@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
+/* Inputs that are widened at a time. */
+#define MCG_LINEAR_BLOCK (2 * MCG_BLOCK)
+
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
                    const mcg_scale_t *scale, const int32_t *clip, int8_t *y, int32_t *peak)
 {
+    int32_t acc[MCG_BLOCK];
+    int16_t value[MCG_LINEAR_BLOCK];
     int32_t highest = 0;
-    for (int32_t o = 0; o < g->out; o++) {
-        int32_t acc = bias[o];
-        for (int32_t i = 0; i < g->inputs; i++) {
-            acc += *w++ * (int16_t)(x[i] - g->x_zero);
+    for (int32_t first = 0; first < g->out; first += MCG_BLOCK) {
+        const int32_t rows = mcg_min(g->out - first, MCG_BLOCK);
+        for (int32_t o = 0; o < rows; o++) {
+            acc[o] = bias[first + o];
         }
-        acc = mcg_clamp(mcg_rescale(acc, scale[o]), clip[0], clip[1]);
-        highest = mcg_max(highest, mcg_abs(acc));
-        y[o] = (int8_t)mcg_clamp(acc + g->y_zero, -128, 127);
+        for (int32_t start = 0; start < g->inputs; start += MCG_LINEAR_BLOCK) {
+            const int32_t count = mcg_min(g->inputs - start, MCG_LINEAR_BLOCK);
+            for (int32_t i = 0; i < count; i++) {
+                value[i] = (int16_t)(x[start + i] - g->x_zero);
+            }
+            mcg_dot_s8(value, w + first * g->inputs + start, g->inputs, rows, count, acc);
+        }
+        highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, rows, y + first));
     }
     *peak = highest;
 }

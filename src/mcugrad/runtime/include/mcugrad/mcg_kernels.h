@@ -89,7 +89,7 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * @param[out] y     output, [out]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  *
- * MACs: inputs*out. Scratch: none. Reference: ops/linear.py::linear_s8.
+ * MACs: inputs*out. Stack: 2 * MCG_BLOCK words. Reference: ops/linear.py::linear_s8.
  */
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
                    const mcg_scale_t *scale, const int32_t *clip, int8_t *y, int32_t *peak);
@@ -365,6 +365,18 @@ void mcg_next_step(uint32_t *step);
  * @param[out] patch [k_h][k_w][in_c], in [-255, 255]
  */
 void mcg_patch_s8(const mcg_conv2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x, int16_t *patch);
+
+/**
+ * @brief acc[o] += sum of w[o * pitch + k] * x[k] over k below count.
+ *
+ * @param[in]     x     [count], in [-255, 255]
+ * @param[in]     w     first element of the first row
+ * @param[in]     pitch elements from row to row
+ * @param[in]     rows  number of rows
+ * @param[in]     count elements of a row that take part
+ * @param[in,out] acc   [rows]
+ */
+void mcg_dot_s8(const int16_t *x, const int8_t *w, int32_t pitch, int32_t rows, int32_t count, int32_t *acc);
 
 /**
  * @brief Accumulators of neighbouring channels to int8 outputs.

@@ -1,0 +1,187 @@
+"""Exact instruction counts of a prediction and of a training step on every core, and the RAM that training needs.
+
+Counted under emulation of firmware built by zig -O3, mean over 8 real samples, from the weights at delivery; the same
+sources give the same counts on every computer. Cycles are estimated from them and public instruction timings at zero
+wait states. `--check-fresh` counts a few cases again and fails when one got worse by more than 2 %; running without
+options writes the new counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+from bars import Bar, Results, arguments, main, markdown, origin, read, write
+
+import mcugrad as mg
+from mcugrad.run import toolchain
+from mcugrad.zoo import data, model_path
+from networks import fashion_cnn, few_images
+
+SAMPLES = 8
+CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m7", "cortex-m33")
+BOARDS = {"rp2040": 817.0, "nrf52840": 898.0, "imxrt1062": 35.4}
+"""Milliseconds of a training step as published for another CNN: Deutel et al., arXiv 2407.10734."""
+NETWORKS = ("fashion_cnn", "digits_cnn")
+RULES = ("sr8", "sr16")
+FRESH = (
+    ("fashion_cnn", "sr8", "cortex-m4f"),
+    ("fashion_cnn", "sr16", "cortex-m0plus"),
+    ("digits_cnn", "sr8", "cortex-m0plus"),
+    ("digits_cnn", "sr16", "cortex-m33"),
+)
+TOLERANCE = 0.02
+BESIDES_WEIGHTS = 12_288
+"""Bar: bytes of RAM for training fashion_cnn by sr8, its weights at one byte each left out."""
+
+Case = dict[str, str | int | float | None]
+
+
+@cache
+def trainer(network: str, rule: str) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
+    """A compiled network, and samples to count with."""
+    if network == "fashion_cnn":
+        model, (x, y) = fashion_cnn(0), few_images()
+    else:
+        digits = data.load("digits")
+        model, x, y = (
+            mg.load(model_path(network)),
+            1 - digits.x_train[:32, ..., None] / 16,
+            digits.y_train[:32],
+        )
+    return mg.compile(model, calibration=x, rule=rule), x[:SAMPLES], y[:SAMPLES]
+
+
+def count(network: str, rule: str, target: str) -> Case:
+    """One row of the results."""
+    compiled, x, y = trainer(network, rule)
+    cost = compiled.measure(x, y, target=target)
+    assert cost.step is not None
+    return {
+        "network": network,
+        "rule": rule,
+        "target": target,
+        "predict": cost.predict.instructions,
+        "step": cost.step.instructions,
+        "step_cycles": cost.step.cycles.cycles,
+        "band_percent": cost.step.cycles.band_percent,
+        "milliseconds": cost.step.milliseconds,
+        "stack": cost.stack,
+        "flash": cost.flash,
+        "ram": cost.ram,
+    }
+
+
+def weights(network: str, rule: str) -> int:
+    """Number of weights that train, biases left out."""
+    compiled, _, _ = trainer(network, rule)
+    return sum(b.count for b in compiled.build.compiled.layout.params if b.name.endswith("_w"))
+
+
+def run(options: argparse.Namespace) -> None:
+    cases = []
+    for network in NETWORKS:
+        for rule in RULES:
+            for target in (*CORES, *(BOARDS if network == "fashion_cnn" else ())):
+                cases.append(count(network, rule, target))
+                print(
+                    f"{network} {rule:4} {target:14} {cases[-1]['step']:,.0f} instructions a step", flush=True
+                )
+    besides = {rule: cases_ram(cases, "fashion_cnn", rule) - weights("fashion_cnn", rule) for rule in RULES}
+    compiler = f"zig {toolchain.find_compiler('zig').version}"
+    write(options.json, {**origin(), "compiler": compiler, "besides_weights": besides, "cases": cases})
+
+
+def cases_ram(cases: list[Case], network: str, rule: str) -> int:
+    return next(int(c["ram"] or 0) for c in cases if (c["network"], c["rule"]) == (network, rule))
+
+
+def select(results: Results, targets: tuple[str, ...]) -> Iterator[Case]:
+    return (case for case in results["cases"] if case["target"] in targets)
+
+
+def table(results: Results) -> str:
+    """Instructions on every core."""
+    head = (
+        "network, rule, core",
+        "prediction",
+        "training step",
+        "step / prediction",
+        "cycles of a step, estimated",
+    )
+    rows = [
+        (
+            f"{c['network']}, `{c['rule']}`, {c['target']}",
+            f"{c['predict']:,.0f}",
+            f"{c['step']:,.0f}",
+            f"{c['step'] / c['predict']:.2f}",
+            f"{c['step_cycles']:,} ± {c['band_percent']} %",
+        )
+        for c in select(results, CORES)
+    ]
+    return markdown(head, rows)
+
+
+def board_table(results: Results) -> str:
+    """Estimated time of a step beside the published one of another network."""
+    rows = [
+        (
+            f"{c['target']}, `{c['rule']}`",
+            f"{c['milliseconds']:.1f} ± {c['band_percent']} %",
+            BOARDS[c["target"]],
+        )
+        for c in select(results, tuple(BOARDS))
+    ]
+    return markdown(
+        ("board", "fashion_cnn, ms per step, estimated", "published, another CNN, uint8, ms per step"), rows
+    )
+
+
+def memory_table(results: Results) -> str:
+    """RAM and flash on one core."""
+    rows = [
+        (f"{c['network']}, `{c['rule']}`", f"{c['ram']:,}", f"{c['stack']:,}", f"{c['flash']:,}")
+        for c in select(results, ("cortex-m4f",))
+    ]
+    return markdown(
+        ("network, rule", "RAM of the model, B", "stack, B", "flash, code and constants, B"), rows
+    )
+
+
+def bars(results: Results) -> list[Bar]:
+    claim = "fashion_cnn, sr8: RAM for training besides one byte for each weight, B"
+    return [Bar(claim, results["besides_weights"]["sr8"], BESIDES_WEIGHTS, at_least=False)]
+
+
+def check_fresh(results: Results) -> int:
+    """Counts a few cases again; 1 when one is worse than what is committed."""
+    worse = []
+    for network, rule, target in FRESH:
+        kept = next(c for c in select(results, (target,)) if (c["network"], c["rule"]) == (network, rule))
+        found = count(network, rule, target)
+        for what in ("predict", "step"):
+            change = found[what] / kept[what] - 1
+            line = (
+                f"{network} {rule} {target} {what}: {kept[what]:,.0f} -> {found[what]:,.0f} ({change:+.2%})"
+            )
+            print(line)
+            if change > TOLERANCE:
+                worse.append(line)
+    if worse:
+        compiler = toolchain.find_compiler("zig").version
+        print(f"worse by more than {TOLERANCE:.0%}: {'; '.join(worse)}", file=sys.stderr)
+        print(f"committed with {results['compiler']}, counted with zig {compiler}", file=sys.stderr)
+        print("if this is meant: python benchmarks/instructions.py, and commit the results", file=sys.stderr)
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    parser = arguments("instructions", __doc__)
+    parser.add_argument("--check-fresh", action="store_true", help="count a few cases again and compare")
+    options = parser.parse_args()
+    if options.check_fresh:
+        raise SystemExit(check_fresh(read(options.json)))
+    raise SystemExit(main(options, run, table, bars))

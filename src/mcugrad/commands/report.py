@@ -1,0 +1,152 @@
+"""mcugrad report: everything about a network on a device, on one page."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcugrad.commands.options import (
+    Calibration,
+    Data,
+    Json,
+    Name,
+    Network,
+    Rate,
+    Rule,
+    Scale,
+    Seed,
+    Train,
+)
+from mcugrad.commands.output import Output, as_json, write
+
+if TYPE_CHECKING:
+    from mcugrad.commands.inputs import Samples
+    from mcugrad.report.quantities import FunctionShare
+    from mcugrad.targets import Target
+    from mcugrad.trainer import Trainer
+
+
+def report(
+    model: Network,
+    data: Data,
+    target: Annotated[
+        str, typer.Option("--target", help="A board or core, or a board's .toml file.")
+    ] = "nrf52840",
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training samples.")] = 3,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, help="Training steps to compare with the emulated core.")
+    ] = 32,
+    rate: Rate = 0.01,
+    name: Name = None,
+    train: Train = "all",
+    rule: Rule = "sr16",
+    seed: Seed = 0,
+    calibration: Calibration = 256,
+    scale: Scale = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the firmware and the report.")] = Path(
+        "report"
+    ),
+    json: Json = False,
+) -> None:
+    """Compile, train, compare and measure; writes firmware, report.html and report.json."""
+    from mcugrad import targets
+    from mcugrad.commands.compile import compiled_facts
+    from mcugrad.commands.inputs import measured, network, samples, trainer
+    from mcugrad.commands.inspect import choice_facts, layer_facts
+    from mcugrad.errors import UsageError
+    from mcugrad.report.page import model_page
+
+    output = Output(json)
+    board = targets.load(target)
+    found = network(model, name)
+    given = samples(data, found, scale)
+    made = trainer(
+        found, given, train=train, rule=rule, target=target, rate=rate, seed=seed, calibration=calibration
+    )
+    if not made.trained_layers:
+        raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
+    with output.busy("running the firmware on the emulated core"):
+        table = measured(made, given)
+        functions = _profile(made, given, board)
+        chosen = given.spaced(steps)
+        proof = made.verify(given.x[chosen], given.y[chosen])
+    curve = _fit(made, given, epochs, seed)
+    facts = {
+        **compiled_facts(made, given.text),
+        "input_shape": list(found.input_shape),
+        "classes": found.classes,
+        "parameters": found.parameters,
+        "macs": found.macs,
+        "layers": layer_facts(found),
+        "device": device_facts(board),
+        "choices": choice_facts(found, board),
+        "schedule": "cosine",
+        "curve": curve,
+        "compared": {"steps": proof.steps, "state_bytes": proof.bytes},
+        "cost": table.facts(),
+        "functions": [asdict(function) for function in functions],
+        "sources": table.sources(),
+    }
+    folder = made.export(out / "firmware")
+    page = write(out / "report.html", model_page(facts, table.work_rows(), made.build.compiled.files))
+    write(out / "report.json", as_json(facts))
+    output.say(repr(made)[1:-1], strong=True)
+    output.say(f"data  {given.text}")
+    if curve[0]["held_out"] is not None:
+        last = curve[-1]["held_out"]
+        output.say(
+            f"held-out samples right: {curve[0]['held_out']:.1%} before, {last:.1%} after {epochs} epochs"
+        )
+    output.say(f"equal: {proof}")
+    output.say(f"\nwrote {page}, {out / 'report.json'}, {folder}")
+    output.finish(facts)
+
+
+def device_facts(board: Target) -> dict[str, Any]:
+    """A target, for JSON."""
+    return {
+        "target": board.name,
+        "title": board.title,
+        "core": board.core.title,
+        "clock_hz": board.clock_hz,
+        "ram_bytes": board.ram.bytes,
+        "flash_bytes": board.flash.bytes,
+        "emulated": True,
+    }
+
+
+def _profile(made: Trainer, given: Samples, board: Target) -> tuple[FunctionShare, ...]:
+    import numpy as np
+
+    from mcugrad.commands.inputs import MEASURED_SAMPLES
+    from mcugrad.report.quantities import profile
+
+    few = given.spaced(MEASURED_SAMPLES)
+    device = made.emulate(board)
+    device.device.forget_blocks()
+    device.train(
+        made.quantize(given.x[few]),
+        made.labels(given.y[few], len(few)),
+        np.arange(len(few), dtype=np.uint32),
+        np.full(len(few), made.options.rate, np.float32),
+    )
+    return profile(device, board, len(few))
+
+
+def _fit(made: Trainer, given: Samples, epochs: int, seed: int) -> list[dict[str, Any]]:
+    """Accuracy before training and after every epoch."""
+    held_out = None if given.x_test is None or given.y_test is None else (given.x_test, given.y_test)
+    before = made.evaluate(given.x, given.y)
+    start = None if held_out is None else made.evaluate(*held_out)
+    history = made.fit(given.x, given.y, epochs=epochs, schedule="cosine", validation=held_out, seed=seed)
+    first = {"step": 0, "training": before, "held_out": start, "loss": None}
+    return [
+        first,
+        *(
+            {"step": e.steps, "training": e.accuracy, "held_out": e.validation_accuracy, "loss": e.loss}
+            for e in history
+        ),
+    ]

@@ -1,0 +1,225 @@
+"""Memory plans: greedy plans are right and tight on any program, and the verifier catches a wrong one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mcugrad as mg
+from mcugrad.compiler import Build
+from mcugrad.plan import Plan, PlanError, aligned, greedy_by_size, verify
+from mcugrad.plan.lifetimes import Lifetime, lifetimes
+from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Space
+from networks import FASHION, Conv, Dense, Layer, Pool, model, samples
+
+# --- programs of any shape ----------------------------------------------------------------------------------
+
+
+def nothing() -> None:
+    """What the kernels of these programs compute does not matter here."""
+
+
+KERNEL = Kernel("mcg_next_step", nothing)
+
+
+def program(sizes: list[int], calls: list[list[int]], split: int, output: int, results: list[int]) -> Program:
+    """A program over arena buffers of these sizes in bytes; each call touches the buffers it lists."""
+    flat = tuple(Call(KERNEL, tuple(Argument(buffer=f"b{i}") for i in touched), "node") for touched in calls)
+    used = sorted({i for touched in calls for i in touched})
+    return Program(
+        name="random",
+        buffers={f"b{i}": Buffer(f"b{i}", "int8_t", (sizes[i],), Space.ARENA) for i in used},
+        forward=flat[:split],
+        train=flat[split:],
+        input="x",
+        output=f"b{output}",
+        results=tuple(f"b{i}" for i in results),
+        classes=2,
+    )
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """Up to sixteen calls over up to twelve buffers; the logits come from the forward pass."""
+    sizes = draw(st.lists(st.integers(1, 300), min_size=1, max_size=12))
+    touched = st.lists(st.integers(0, len(sizes) - 1), min_size=1, max_size=5, unique=True)
+    calls = draw(st.lists(touched, min_size=1, max_size=16))
+    split = draw(st.integers(1, len(calls)))
+    output = draw(st.sampled_from(calls[split - 1]))
+    everything = sorted({i for call in calls for i in call})
+    results = draw(st.lists(st.sampled_from(everything), max_size=2, unique=True))
+    return program(sizes, calls, split, output, results)
+
+
+def live_bytes(any_program: Program, index: int) -> int:
+    """Bytes needed during one call, from the definition."""
+    calls = [set(call.buffers) for call in any_program.calls]
+    calls[len(any_program.forward) - 1].add(any_program.output)
+    calls[-1].update(any_program.results)
+    before, after = set().union(*calls[: index + 1]), set().union(*calls[index:])
+    return sum(aligned(any_program.buffers[name].size) for name in before & after)
+
+
+@given(programs())
+def test_greedy_plans_are_right(any_program: Program) -> None:
+    plan = greedy_by_size(any_program)
+    verify(any_program, plan)
+    assert set(plan.offsets) == set(any_program.buffers)
+    assert plan.size % 4 == 0
+    assert plan.size == max(
+        offset + aligned(any_program.buffers[name].size) for name, offset in plan.offsets.items()
+    )
+    lives = lifetimes(any_program)
+    for i, one in enumerate(lives):
+        for other in lives[:i]:
+            if one.overlaps(other):
+                a, b = plan.offsets[one.name], plan.offsets[other.name]
+                assert a + one.size <= b or b + other.size <= a
+
+
+@given(programs())
+def test_no_plan_is_below_its_peak_or_above_the_sum(any_program: Program) -> None:
+    plan = greedy_by_size(any_program)
+    assert max(plan.live) == plan.live[plan.peak] <= plan.size
+    assert plan.size <= sum(aligned(b.size) for b in any_program.buffers.values())
+
+
+@given(programs())
+def test_live_bytes_are_those_between_first_and_last_use(any_program: Program) -> None:
+    plan = greedy_by_size(any_program)
+    # The logits' reader stands behind the forward pass: where training follows, they are still there at its first call.
+    if not any_program.train:
+        assert list(plan.live) == [live_bytes(any_program, i) for i in range(len(any_program.calls))]
+    else:
+        assert all(live >= live_bytes(any_program, i) for i, live in enumerate(plan.live))
+
+
+@given(programs(), st.randoms(use_true_random=False))
+def test_the_same_program_gets_the_same_plan(any_program: Program, random: object) -> None:
+    names = list(any_program.buffers)
+    random.shuffle(names)  # type: ignore[attr-defined]
+    shuffled = replace(any_program, buffers={name: any_program.buffers[name] for name in names})
+    assert greedy_by_size(shuffled).offsets == greedy_by_size(any_program).offsets
+
+
+# --- the verifier -------------------------------------------------------------------------------------------
+
+
+@given(programs(), st.data())
+def test_the_verifier_catches_an_overlap(any_program: Program, draw: st.DataObject) -> None:
+    """Move one buffer onto another that lives at the same time."""
+    plan, lives = greedy_by_size(any_program), lifetimes(any_program)
+    pairs = [
+        (a, b)
+        for a in lives
+        for b in lives
+        if a is not b and a.overlaps(b) and used_together(any_program, a, b)
+    ]
+    if not pairs:
+        return
+    mover, victim = draw.draw(st.sampled_from(pairs))
+    place = plan.offsets[victim.name] + draw.draw(st.integers(0, (victim.size - 1) // 4)) * 4
+    moved = {**plan.offsets, mover.name: place}
+    with pytest.raises(PlanError, match="has overwritten a part of"):
+        verify(any_program, Plan(moved, max(plan.size, place + aligned(mover.size)), plan.live))
+
+
+def used_together(any_program: Program, one: Lifetime, other: Lifetime) -> bool:
+    """Whether one is first touched while the other is still to be read, so that sharing bytes destroys something."""
+    first, second = sorted((one, other), key=lambda life: life.first)
+    last = max(i for i, call in enumerate(any_program.calls) if first.name in call.buffers)
+    if first.name == any_program.output:
+        last = max(last, len(any_program.forward) - 1)
+    if first.name in any_program.results:
+        last = len(any_program.calls)
+    return second.first <= last
+
+
+@given(programs(), st.data())
+def test_the_verifier_catches_misalignment(any_program: Program, draw: st.DataObject) -> None:
+    plan = greedy_by_size(any_program)
+    name = draw.draw(st.sampled_from(sorted(plan.offsets)))
+    off = plan.offsets[name] + draw.draw(st.integers(1, 3))
+    with pytest.raises(PlanError, match=f"{name} at {off} .* misaligned"):
+        verify(any_program, Plan({**plan.offsets, name: off}, plan.size + 400, plan.live))
+
+
+@given(programs(), st.data())
+def test_the_verifier_catches_what_lies_outside(any_program: Program, draw: st.DataObject) -> None:
+    plan = greedy_by_size(any_program)
+    name = draw.draw(st.sampled_from(sorted(plan.offsets)))
+    outside = draw.draw(
+        st.sampled_from([-4, plan.size - aligned(any_program.buffers[name].size) + 4, plan.size + 64])
+    )
+    with pytest.raises(PlanError, match=f"{name} at {outside} .* is outside"):
+        verify(any_program, Plan({**plan.offsets, name: outside}, plan.size, plan.live))
+
+
+def test_logits_survive_the_forward_pass() -> None:
+    """The caller reads the logits after prediction, though no later call does."""
+    late = program([8, 8, 8], [[0], [0, 1], [2]], 2, 1, [2])
+    verify(late, Plan({"b0": 0, "b1": 8, "b2": 0}, 16, ()))
+    with pytest.raises(PlanError, match=r"call 1, .* touches b0, but b1"):
+        verify(late, Plan({"b0": 0, "b1": 4, "b2": 0}, 16, ()))
+    early = program([8, 8], [[0], [1]], 2, 0, [])
+    with pytest.raises(PlanError, match=r"the caller, after the forward pass, touches b0, but b1"):
+        verify(early, Plan({"b0": 0, "b1": 0}, 8, ()))
+
+
+def test_results_survive_the_step() -> None:
+    step = program([4, 4], [[0], [1]], 1, 0, [0])
+    verify(step, greedy_by_size(step))
+    with pytest.raises(PlanError, match=r"the caller, after the step, touches b0, but b1"):
+        verify(step, Plan({"b0": 0, "b1": 0}, 4, ()))
+
+
+# --- programs of real networks ------------------------------------------------------------------------------
+
+NETWORKS: dict[str, tuple[tuple[int, ...], tuple[Layer, ...]]] = {
+    "fashion": ((1, 28, 28), FASHION),
+    "pooled": ((3, 15, 11), (Conv(7), Pool(), Conv(9, (2, 2), act="relu6"), Dense(5, "relu"), Dense(4))),
+    "dense": ((33,), (Dense(17, "relu"), Dense(9, "relu"), Dense(3))),
+}
+
+
+def compiled(name: str, **options: str) -> Build:
+    shape, layers = NETWORKS[name]
+    net = model(shape, layers, name=name)
+    return mg.compile(net, calibration=samples(net, 16)[0], **options).build
+
+
+@pytest.mark.parametrize("train", ["all", "last:1", "bias", "none"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_real_plans_are_close_to_the_least(name: str, train: str) -> None:
+    build = compiled(name, train=train)
+    verify(build.compiled.program, build.plan)
+    least = max(build.plan.live)
+    assert build.plan.size <= 1.1 * least + 16, f"{build.plan.size} B where {least} B are needed at once"
+
+
+def test_training_less_needs_less() -> None:
+    sizes = [compiled("fashion", train=train).ram for train in ("all", "last:2", "last:1", "none")]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == len(sizes)
+
+
+def test_training_by_sr8_needs_no_gradient_buffer() -> None:
+    """RAM is one byte for each weight and at most 12 KiB besides."""
+    build = compiled("fashion", rule="sr8")
+    weights = sum(b.count for b in build.compiled.layout.params if b.ctype == "int8_t")
+    assert weights == 105_744
+    assert build.compiled.layout.size - weights <= 12_288
+
+
+def test_the_struct_is_laid_out_without_gaps() -> None:
+    layout = compiled("pooled", rule="sr16").compiled.layout
+    end = 4
+    for buffer in layout.params:
+        assert layout.offsets[buffer.name] == end
+        assert end % min(buffer.itemsize, 4) == 0
+        end += buffer.size
+    assert layout.arena_offset == aligned(end)
+    assert max(layout.offsets.values()) < layout.size
