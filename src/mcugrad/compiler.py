@@ -78,7 +78,7 @@ class Build:
         return sum(b.size for s in (Space.CONST, Space.STATE) for b in program.in_space(s))
 
 
-def quantized(model: Model, samples: NDArray[Any], calibration: Calibration) -> Graph:
+def quantized(model: Model, samples: NDArray[Any] | None, calibration: Calibration) -> Graph:
     """The model's graph with scales. Raises DataError for samples that cannot be used."""
     return quantize(model.graph, samples, calibration)
 

@@ -352,7 +352,7 @@ class Trainer:
 def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     model: Model,
     *,
-    calibration: NDArray[Any],
+    calibration: NDArray[Any] | None = None,
     train: Train = "all",
     rule: str = "sr16",
     loss: str | Loss = "cross_entropy",
@@ -367,7 +367,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
 
     Args:
         model: from `load`.
-        calibration: a few hundred typical inputs in real units, (n, *input shape).
+        calibration: a few hundred typical inputs in real units, (n, *input shape); not needed for a model that is
+            int8 in the file.
         train: `all`, `last:N`, `bias`, `none`, or names of layers.
         loss: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae`, `huber`, or a Loss with options.
         targets: typical targets in real units, (n, outputs): their range is what the device's int8 targets span;

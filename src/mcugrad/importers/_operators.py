@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import onnx_ir as ir
 
+from mcugrad.importers import _activations as activations
+from mcugrad.importers import _joins as joins
+from mcugrad.importers import _layout as layout
+from mcugrad.importers import _movement as movement
 from mcugrad.importers import _pointwise as pointwise
+from mcugrad.importers import _pooling as pooling
+from mcugrad.importers import _quantized as quantized
 from mcugrad.importers import _vectors as vectors
 from mcugrad.importers import _windows as windows
-from mcugrad.importers._builder import Builder, Flow
+from mcugrad.importers._builder import Flow
 
 
 def fine(node: ir.Node) -> str:
@@ -24,68 +31,96 @@ class Rule:
 
     Attributes:
         problem: why a node cannot be translated, by its attributes and constants alone; empty if it can.
-        translate: adds its nodes; the value that it computes.
+        translate: adds its nodes, given the builder, the node and what it reads; the value that it computes, or one
+            for each output.
         data: whether its constants are numbers that must be finite.
-        both: whether the computed value may stand on either side.
+        reads: which inputs may be computed: the `first`, any `one`, or `any` number of them.
         last: whether only what keeps all values may follow.
+        raw: whether it may work on the integers between QuantizeLinear and DequantizeLinear.
     """
 
     problem: Callable[[ir.Node], str]
-    translate: Callable[[Builder, ir.Node, Flow], Flow]
+    translate: Callable[..., Flow | tuple[Flow, ...]]
     data: bool = False
-    both: bool = False
+    reads: Literal["first", "one", "any"] = "first"
     last: bool = False
+    raw: bool = False
 
 
-_RESHAPE = Rule(fine, vectors.reshape)
-_RELU = Rule(fine, pointwise.clip)
+_RESHAPE = Rule(fine, layout.reshape, raw=True)
 _SOFTMAX = Rule(fine, vectors.softmax, last=True)
-_AFFINE = Rule(pointwise.affine_problem, pointwise.affine, data=True, both=True)
+_ARITHMETIC = Rule(joins.arithmetic_problem, joins.arithmetic, data=True, reads="any")
+_EXTREMUM = Rule(joins.extremum_problem, joins.extremum, reads="any")
+_CURVE = Rule(activations.curve_problem, activations.curve)
 
 RULES = {
-    "Add": _AFFINE,
+    "Add": _ARITHMETIC,
+    "AveragePool": Rule(pooling.pool_problem, pooling.average_pool),
     "BatchNormalization": Rule(pointwise.batch_norm_problem, pointwise.batch_norm, data=True),
     "Cast": Rule(pointwise.cast_problem, pointwise.skip),
     "Clip": Rule(pointwise.clip_problem, pointwise.clip),
+    "Concat": Rule(joins.concat_problem, joins.concat, reads="any", raw=True),
     "Conv": Rule(windows.conv_problem, windows.conv, data=True),
-    "Div": _AFFINE,
+    "ConvTranspose": Rule(windows.conv_problem, windows.conv_transpose, data=True),
+    "DequantizeLinear": Rule(quantized.linear_problem, quantized.dequantize, raw=True),
+    "Div": _ARITHMETIC,
     "Dropout": Rule(pointwise.dropout_problem, pointwise.skip),
+    **dict.fromkeys(activations.CURVES, _CURVE),
     "Flatten": _RESHAPE,
     "Gemm": Rule(vectors.gemm_problem, vectors.gemm, data=True),
-    "GlobalMaxPool": Rule(fine, windows.global_pool),
-    "Identity": Rule(fine, pointwise.skip),
+    "GlobalAveragePool": Rule(fine, pooling.global_pool),
+    "GlobalMaxPool": Rule(fine, pooling.global_pool, raw=True),
+    "Identity": Rule(fine, pointwise.skip, raw=True),
+    "LeakyRelu": Rule(activations.leaky_problem, activations.leaky),
     "LogSoftmax": _SOFTMAX,
-    "MatMul": Rule(vectors.matmul_problem, vectors.matmul, data=True, both=True),
-    "MaxPool": Rule(windows.pool_problem, windows.pool),
-    "Mul": _AFFINE,
-    "ReduceMax": Rule(windows.reduce_max_problem, windows.reduce_max),
-    "Relu": _RELU,
+    "MatMul": Rule(vectors.matmul_problem, vectors.matmul, data=True, reads="one"),
+    "Max": _EXTREMUM,
+    "MaxPool": Rule(pooling.pool_problem, pooling.max_pool, raw=True),
+    "Min": _EXTREMUM,
+    "Mul": _ARITHMETIC,
+    "Neg": Rule(fine, pointwise.affine),
+    "PRelu": Rule(activations.prelu_problem, activations.prelu, data=True),
+    "Pad": Rule(movement.pad_problem, movement.pad),
+    "QuantizeLinear": Rule(quantized.linear_problem, quantized.quantize),
+    "ReduceMax": Rule(pooling.reduce_problem, pooling.reduce, raw=True),
+    "ReduceMean": Rule(pooling.reduce_problem, pooling.reduce),
+    "Relu": Rule(fine, pointwise.clip),
     "Reshape": _RESHAPE,
+    "Resize": Rule(movement.resize_problem, movement.resize, raw=True),
+    "Slice": Rule(movement.slice_problem, movement.slice_, raw=True),
     "Softmax": _SOFTMAX,
+    "Split": Rule(fine, movement.split, raw=True),
     "Squeeze": _RESHAPE,
-    "Sub": _AFFINE,
-    "Transpose": Rule(vectors.transpose_problem, vectors.transpose),
+    "Sub": _ARITHMETIC,
+    "Sum": _ARITHMETIC,
+    "Transpose": Rule(layout.transpose_problem, layout.transpose, raw=True),
+    "Unsqueeze": _RESHAPE,
 }
-KEEPS_VALUES = ("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze")
+KEEPS_VALUES = (
+    *("Identity", "Cast", "Dropout", "Flatten", "Reshape", "Squeeze"),
+    *("QuantizeLinear", "DequantizeLinear"),
+)
 """May follow a softmax that is left out."""
+HIDDEN = ("Silu",)
+"""Not ONNX's operators: what patterns are replaced by."""
 
-_FLOAT = "export the float network; quantizing is done here"
-_POOL = "MaxPool, or a convolution with a stride"
-_CHAIN = "a chain of layers, without residual connections or other branches"
+_STATIC = "static quantization: quantize_static, with scales that are constants"
 HINTS = {
-    "Add": _CHAIN,
     "ArgMax": "export without the final ArgMax: the outputs are class scores",
-    "AveragePool": _POOL,
-    "Concat": _CHAIN,
-    "Conv": "a 2-D convolution with groups=1",
-    "DequantizeLinear": _FLOAT,
-    "DynamicQuantizeLinear": _FLOAT,
-    "GlobalAveragePool": _POOL,
-    "Pad": "zero padding of height and width, right before a convolution",
-    "QLinearConv": _FLOAT,
-    "QuantizeLinear": _FLOAT,
-    "ReduceMean": _POOL,
-    **dict.fromkeys(("Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish"), "ReLU or ReLU6"),
-    **dict.fromkeys(("PRelu", "Selu", "Sigmoid", "Softplus", "Tanh"), "ReLU or ReLU6"),
+    "Attention": "convolutions and fully connected layers",
+    "ConvInteger": _STATIC,
+    "DynamicQuantizeLinear": _STATIC,
+    "GRU": "a network without recurrent layers",
+    "InstanceNormalization": "BatchNorm, whose statistics are constants",
+    "LSTM": "a network without recurrent layers",
+    "LayerNormalization": "BatchNorm, whose statistics are constants",
+    "MatMulInteger": _STATIC,
+    "Pad": "zero padding",
+    "RNN": "a network without recurrent layers",
+    "Resize": "nearest-neighbour upsampling by whole factors",
+    **dict.fromkeys(
+        ("Celu", "Mish", "Selu", "Softsign", "ThresholdedRelu"), "ReLU, HardSwish, SiLU, GELU or ELU"
+    ),
+    **dict.fromkeys(quantized.FUSED, "scales and zero points that are constants"),
 }
 """What to use instead."""

@@ -1,4 +1,4 @@
-"""Operators that act element by element: activation functions, batch-norm, arithmetic with constants."""
+"""Operators that act element by element: clipping, batch-norm, arithmetic with constants."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from mcugrad.errors import ModelError
 from mcugrad.importers._builder import (
     Builder,
     Flow,
+    at,
     computed,
     floats,
     label,
@@ -22,7 +24,6 @@ from mcugrad.importers._builder import (
 )
 from mcugrad.ops.batch_norm import BatchNorm
 from mcugrad.ops.clip import Clip
-from mcugrad.ops.weighted import Weighted
 
 NO_BOUND = 3e38
 """Clip bounds of this magnitude stand for none: exporters write the largest float32."""
@@ -31,7 +32,11 @@ FLOAT_TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.Da
 
 def clip_problem(node: ir.Node) -> str:
     """Why not."""
-    if any(v is not None and numbers(v).size != 1 for v in (optional(node, 1), optional(node, 2))):
+    if node.op_type in ("Max", "Min"):
+        wrong = any(numbers(v).size != 1 for v in node.inputs if v is not None and v.const_value is not None)
+    else:
+        wrong = any(v is not None and numbers(v).size != 1 for v in (optional(node, 1), optional(node, 2)))
+    if wrong:
         return "a bound is not one number"
     low, high = bounds(node)
     if any(v is not None and np.isnan(v) for v in (low, high)):
@@ -42,24 +47,34 @@ def clip_problem(node: ir.Node) -> str:
 
 
 def bounds(node: ir.Node) -> tuple[float | None, float | None]:
-    """Lower and upper bound of Clip; None for none."""
-    low, high = (
-        None if v is None else float(floats(v).reshape(())) for v in (optional(node, 1), optional(node, 2))
-    )
+    """Lower and upper bound of Relu, Clip, Max and Min; None for none."""
+    if node.op_type == "Relu":
+        return 0.0, None
+    if node.op_type == "Clip":
+        given = optional(node, 1), optional(node, 2)
+        low, high = (None if v is None else float(floats(v).reshape(())) for v in given)
+    else:
+        low, high = _limits(node)
     return (
         None if low is not None and low <= -NO_BOUND else low,
         None if high is not None and high >= NO_BOUND else high,
     )
 
 
+def _limits(node: ir.Node) -> tuple[float | None, float | None]:
+    found = [float(floats(v).reshape(())) for v in node.inputs if v is not None and v.const_value is not None]
+    if not found:
+        return None, None
+    return (max(found), None) if node.op_type == "Max" else (None, min(found))
+
+
 def clip(to: Builder, node: ir.Node, x: Flow) -> Flow:
-    """Relu is Clip from 0."""
-    low, high = (0.0, None) if node.op_type == "Relu" else bounds(node)
+    """Relu is Clip from 0, Max and Min have one bound."""
+    low, high = bounds(node)
     if low is None and high is None:
         return x
-    name = to.name(node.op_type.lower())
-    y = to.add(Clip(name=name, source=label(node), x=x.tensor, y=f"{name}_y", low=low, high=high))
-    return replace(x, tensor=y.tensor)
+    name = to.name("clip" if node.op_type in ("Max", "Min") else node.op_type.lower())
+    return to.add(Clip(name=name, source=label(node), x=x.tensor, y=f"{name}_y", low=low, high=high), x)
 
 
 def batch_norm_problem(node: ir.Node) -> str:
@@ -74,15 +89,19 @@ def batch_norm_problem(node: ir.Node) -> str:
 
 def batch_norm(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Statistics, one per channel."""
-    if x.last:
-        to.need_map(node, x)
+    if x.axes[0] != len(to.shape(x)) - 1:
+        raise ModelError(
+            f"{node.op_type} on {to.onnx_shape(x)}: its channels are not axis 1",
+            where=at(node),
+            hint="(batch, channels, height, width), or (batch, features)",
+        )
     values = [floats(required(node, i)) for i in (1, 2, 3, 4)]
     return normalize(to, node, x, values, node.attributes.get_float("epsilon", 1e-5))
 
 
 def affine_problem(node: ir.Node) -> str:
     """Why not."""
-    if node.op_type == "Div" and computed(node) == [1]:
+    if node.op_type == "Div" and computed(node) != [0]:
         return "divides by a computed value"
     if node.op_type == "Div" and not numbers(required(node, 1)).all():
         return "divides by zero"
@@ -90,11 +109,10 @@ def affine_problem(node: ir.Node) -> str:
 
 
 def affine(to: Builder, node: ir.Node, x: Flow) -> Flow:
-    """x + c, x - c, c - x, x * c, x / c: into the bias just before, else a batch-norm without statistics."""
+    """x + c, x - c, c - x, x * c, x / c, -x: into the bias just before, else a batch-norm without statistics."""
     (side,) = computed(node)
-    shape = to.shape(x)
-    axis = 3 if len(shape) == 3 and not x.last else 1
-    c = per_channel(node, floats(required(node, 1 - side)), shape[-1], axis)
+    constant = np.ones(1, np.float32) if node.op_type == "Neg" else floats(required(node, 1 - side))
+    c = per_channel(to, node, constant, x)
     one, zero = np.ones_like(c), np.zeros_like(c)
     with np.errstate(all="ignore"):
         factor, offset = {
@@ -102,11 +120,14 @@ def affine(to: Builder, node: ir.Node, x: Flow) -> Flow:
             "Sub": (one, -c) if side == 0 else (-one, c),
             "Mul": (c, zero),
             "Div": (one / c, zero),
-        }[node.op_type]
-    last = to.nodes[-1] if to.nodes else None
-    if isinstance(last, Weighted) and last.y == x.tensor and (factor == 1).all():
-        bias = to.tensors[last.b].value
-        to.constant(last.b, offset if bias is None else bias + offset)
+            "Neg": (-one, zero),
+        }["Add" if node.op_type == "Sum" else node.op_type]
+    if (factor == 1).all() and not offset.any():
+        return x
+    layer = to.layer_before(node, x)
+    if layer is not None and (factor == 1).all():
+        bias = to.tensors[layer.b].value
+        to.constant(layer.b, offset if bias is None else bias + offset)
         return x
     return normalize(to, node, x, [factor, offset, zero, one], 0.0)
 
@@ -131,7 +152,7 @@ def normalize(to: Builder, node: ir.Node, x: Flow, values: list[NDArray[Any]], e
         variance=variance,
         epsilon=float(epsilon),
     )
-    return replace(x, tensor=to.add(layer).tensor)
+    return to.add(layer, x)
 
 
 def cast_problem(node: ir.Node) -> str:
@@ -148,4 +169,4 @@ def dropout_problem(node: ir.Node) -> str:
 
 def skip(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Changes nothing that matters here."""
-    return x
+    return replace(x)

@@ -29,6 +29,7 @@ OLDEST = 13
 ELEMENT_LIMIT = 1 << 24
 """Elements that any one tensor may have: far beyond every microcontroller, far below this computer's memory."""
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+BYTES = (TensorProto.INT8, TensorProto.UINT8)
 MAGIC = {
     b"PK\x03\x04": (
         "a zip archive, perhaps a PyTorch checkpoint",
@@ -54,6 +55,7 @@ class Source:
         model: the simplified model.
         label: file name, for messages.
         shape: of the input, batch first.
+        integer: whether the input is int8 or uint8.
         batch: batch size that the file was exported with; None if it was free.
         notes: what was changed on the way, one sentence each.
     """
@@ -61,6 +63,7 @@ class Source:
     model: ir.Model
     label: str
     shape: tuple[int, ...]
+    integer: bool
     batch: int | None
     notes: list[str] = field(default_factory=list)
 
@@ -92,7 +95,8 @@ def read(source: str | Path | bytes) -> Source:
             f"{dropped} Dropout {'node' if dropped == 1 else 'nodes'} left out: no effect once trained"
         )
     model = guarded(label, "cannot be simplified", lambda: _simplify(proto))
-    return Source(model, label, shape, batch, notes)
+    integer = proto.graph.input[0].type.tensor_type.elem_type in BYTES
+    return Source(model, label, shape, integer, batch, notes)
 
 
 def guarded(label: str, what: str, action: Callable[[], T]) -> T:
@@ -234,27 +238,30 @@ def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tu
             )
     value = graph.input[0]
     tensor = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or tensor.elem_type not in FLOATS:
+    readers = [node.op_type for node in graph.node if value.name in node.input]
+    scaled = bool(readers) and all(
+        kind == "DequantizeLinear" or kind.startswith("QLinear") for kind in readers
+    )
+    known = FLOATS + BYTES if scaled else FLOATS
+    if not value.type.HasField("tensor_type") or tensor.elem_type not in known:
         kind = (
             TensorProto.DataType.Name(tensor.elem_type)
             if tensor.elem_type in range(1, 17)
             else "not a tensor"
         )
         raise ModelError(
-            f"input {value.name} is {kind.lower()}; float is needed",
+            f"input {value.name} is {kind.lower()}; float is needed, or int8 with a scale",
             where=label,
-            hint="export the float network; quantizing is done here",
+            hint="float inputs, or DequantizeLinear right behind the input",
         )
     dims = list(tensor.shape.dim)
     shape = (1, *(_dimension(value.name, i, d, label) for i, d in enumerate(dims[1:], 1)))
-    if len(dims) not in (2, 4):
+    if len(dims) not in (2, 3, 4):
         raise ModelError(
-            f"input {value.name} has {len(dims)} dimensions; 2 (batch, features) or 4 (batch, channels, height, "
-            "width) are supported",
+            f"input {value.name} has {len(dims)} dimensions; 2 (batch, features), 3 (batch, channels, length) or "
+            "4 (batch, channels, height, width) are supported",
             where=label,
-            hint="signals may enter as (batch, channels, 1, length)"
-            if len(dims) == 3
-            else "reshape before the network",
+            hint="reshape before the network",
         )
     if prod(shape) > ELEMENT_LIMIT:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Convolution and pooling: layers that move a window over a map."""
+"""Convolutions: 1-D and 2-D, in groups, depthwise, transposed. What windows have in common."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._builder import Builder, Flow, floats, label, numbers, optional, required
+from mcugrad.importers._builder import Builder, Flow, at, floats, label, numbers, optional, required
+from mcugrad.importers._layout import as_map
 from mcugrad.ops.conv2d import Conv2d, Pair
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.conv_transpose2d import ConvTranspose2d
+from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.weighted import Weighted
 
 Padding = tuple[int, int, int, int]
 LIMIT = 1 << 15
@@ -22,15 +26,18 @@ LIMIT = 1 << 15
 
 def window_problem(node: ir.Node, kernel: Sequence[int]) -> str:
     """Why a window's attributes cannot be used; empty if they can."""
+    axes = len(kernel)
+    if axes not in (1, 2):
+        return f"{axes}-D windows; 1-D and 2-D are supported"
     for name, default, count, least in (
-        ("kernel_shape", kernel, 2, 1),
-        ("strides", (1, 1), 2, 1),
-        ("dilations", (1, 1), 2, 1),
-        ("pads", (0, 0, 0, 0), 4, 0),
+        ("kernel_shape", kernel, axes, 1),
+        ("strides", (1,) * axes, axes, 1),
+        ("dilations", (1,) * axes, axes, 1),
+        ("pads", (0,) * 2 * axes, 2 * axes, 0),
     ):
         values = node.attributes.get_ints(name, default)
         if len(values) != count:
-            return f"{name} has {len(values)} entries, 2-D needs {count}"
+            return f"{name} has {len(values)} entries, {axes}-D needs {count}"
         if not all(least <= v < LIMIT for v in values):
             return f"{name} {list(values)} is outside {least} to {LIMIT - 1}"
     mode = node.attributes.get_string("auto_pad", "NOTSET")
@@ -41,20 +48,34 @@ def window_fields(node: ir.Node, x: Shape, kernel: Pair) -> dict[str, Any]:
     """Stride, padding and dilation of a window over a map."""
     stride = pair(node.attributes.get_ints("strides", (1, 1)))
     dilation = pair(node.attributes.get_ints("dilations", (1, 1)))
-    top, left, bottom, right = node.attributes.get_ints("pads", (0, 0, 0, 0))
+    padding = explicit(node)
     mode = node.attributes.get_string("auto_pad", "NOTSET")
-    if mode != "NOTSET":
-        top = left = bottom = right = 0
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         (top, bottom), (left, right) = (
             same(x[i], stride[i], reach(kernel, dilation, i), mode == "SAME_UPPER") for i in (0, 1)
         )
-    return {"stride": stride, "padding": (top, left, bottom, right), "dilation": dilation}
+        padding = top, left, bottom, right
+    return {"stride": stride, "padding": padding, "dilation": dilation}
+
+
+def explicit(node: ir.Node) -> Padding:
+    """Padding (top, left, bottom, right) as the file gives it; none if it is automatic."""
+    pads = list(node.attributes.get_ints("pads", (0, 0, 0, 0)))
+    if node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET":
+        return 0, 0, 0, 0
+    if len(pads) == 2:
+        pads = [0, pads[0], 0, pads[1]]
+    top, left, bottom, right = (int(p) for p in pads)
+    return top, left, bottom, right
 
 
 def same(size: int, stride: int, extent: int, upper: bool) -> Pair:
     """Padding (before, after) that makes ceil(size / stride) outputs; an odd one goes after for `upper`."""
-    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    return halves(max((-(-size // stride) - 1) * stride + extent - size, 0), upper)
+
+
+def halves(total: int, upper: bool) -> Pair:
+    """A number as a sum of two; an odd one goes after for `upper`."""
     less = total // 2
     return (less, total - less) if upper else (total - less, less)
 
@@ -65,127 +86,124 @@ def reach(kernel: Pair, dilation: Pair, axis: int) -> int:
 
 
 def pair(values: Sequence[int]) -> Pair:
-    """Two integers."""
-    first, second = values
+    """Two integers; a 1-D window is one row."""
+    first, second = (1, *values) if len(values) == 1 else values
     return int(first), int(second)
+
+
+def checked_map(to: Builder, node: ir.Node, x: Flow, axes: int) -> tuple[Flow, Shape]:
+    """A map for 2-D windows, a sequence for 1-D ones. Raises ModelError for anything else."""
+    x = as_map(to, node, x)
+    if len(x.axes) != axes + 1:
+        raise ModelError(
+            f"{axes}-D {node.op_type} on {to.onnx_shape(x)}: the number of axes differs",
+            where=at(node),
+            hint="check the file",
+        )
+    return x, to.shape(x)
+
+
+# -- convolution ---------------------------------------------------------------------------------------------------
 
 
 def conv_problem(node: ir.Node) -> str:
     """Why not."""
     shape = numbers(required(node, 1)).shape
-    if len(shape) != 4:
-        return f"{len(shape) - 2}-D convolution; only 2-D is supported"
+    if len(shape) not in (3, 4):
+        return f"{len(shape) - 2}-D convolution; 1-D and 2-D are supported"
     if 0 in shape:
         return f"weights of shape {shape} are empty"
-    group = node.attributes.get_int("group", 1)
-    if group != 1:
-        return f"group is {group}; only 1 is supported"
     kernel = tuple(node.attributes.get_ints("kernel_shape", shape[2:]))
     if kernel != shape[2:]:
         return f"kernel_shape {list(kernel)} differs from the weights {list(shape)}"
+    group = node.attributes.get_int("group", 1)
+    parted = shape[0]
+    if group < 1 or parted % group:
+        return f"group is {group}, which does not divide {parted} channels"
+    if node.op_type == "ConvTranspose" and group != 1:
+        return f"group is {group}; transposed convolutions have one group"
     return window_problem(node, kernel)
 
 
 def conv(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Weights from (out, in, k_h, k_w) to (out, k_h, k_w, in)."""
-    shape = to.need_map(node, x)
+    source = required(node, 1)
+    w = floats(source)
+    x, shape = checked_map(to, node, x, w.ndim - 2)
     name = to.name("conv")
-    weights, bias = required(node, 1), optional(node, 2)
-    to.shared(weights, name)
-    w = floats(weights).transpose(0, 2, 3, 1)
-    return to.add(
-        Conv2d(
-            name=name,
-            source=label(node),
-            x=x.tensor,
-            y=f"{name}_y",
-            w=to.constant(f"{name}_w", w),
-            b=to.constant(f"{name}_b", np.zeros(len(w), np.float32) if bias is None else floats(bias)),
-            **window_fields(node, shape, pair(w.shape[1:3])),
-        )
+    to.shared(source, name)
+    w = rows_of_pixels(w).transpose(0, 2, 3, 1)
+    group = node.attributes.get_int("group", 1)
+    fields = layer_fields(to, node, x, name, w, 0)
+    fields |= window_fields(node, shape, pair(w.shape[1:3]))
+    layer: Weighted
+    if group == 1:
+        layer = Conv2d(**fields)
+    elif group == shape[2] and w.shape[3] == 1:
+        layer = DepthwiseConv2d(**fields)
+    else:
+        layer = GroupedConv2d(**fields, groups=group)
+    return to.add(layer, x)
+
+
+def layer_fields(to: Builder, node: ir.Node, x: Flow, name: str, w: NDArray[Any], out: int) -> dict[str, Any]:
+    """What every convolution has; `out` is the axis of the file's weights that is the output channel."""
+    bias = optional(node, 2)
+    return {
+        "name": name,
+        "source": label(node),
+        "x": x.tensor,
+        "y": f"{name}_y",
+        "w": to.weights(node, required(node, 1), f"{name}_w", w, out),
+        "b": to.constant(f"{name}_b", np.zeros(len(w), np.float32) if bias is None else floats(bias)),
+    }
+
+
+def rows_of_pixels(w: NDArray[Any]) -> NDArray[Any]:
+    """Weights of a 1-D convolution as those of a 2-D one of height 1."""
+    return w if w.ndim == 4 else w[:, :, None, :]
+
+
+# -- transposed convolution ----------------------------------------------------------------------------------------
+
+
+def conv_transpose(to: Builder, node: ir.Node, x: Flow) -> Flow:
+    """Weights from (in, out, k_h, k_w) to (out, k_h, k_w, in)."""
+    w = floats(required(node, 1))
+    x, shape = checked_map(to, node, x, w.ndim - 2)
+    name = to.name("conv")
+    to.shared(required(node, 1), name)
+    w = rows_of_pixels(w).transpose(1, 2, 3, 0)
+    layer = ConvTranspose2d(
+        **layer_fields(to, node, x, name, w, 1), **transposed_fields(node, shape, pair(w.shape[1:3]))
     )
+    return to.add(layer, x)
 
 
-def pool_problem(node: ir.Node) -> str:
-    """Why not."""
-    kernel = node.attributes.get_ints("kernel_shape", ())
-    return (
-        window_problem(node, kernel)
-        if len(kernel) == 2
-        else f"{len(kernel)}-D pooling; only 2-D is supported"
-    )
-
-
-def pool(to: Builder, node: ir.Node, x: Flow) -> Flow:
-    """ceil_mode becomes padding at the bottom and on the right, which never wins."""
-    shape = to.need_map(node, x)
-    name = to.name("pool")
-    kernel = pair(node.attributes.get_ints("kernel_shape", ()))
-    fields = window_fields(node, shape, kernel)
-    explicit = node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET"
-    if explicit and node.attributes.get_int("ceil_mode", 0) != 0:
-        fields["padding"] = rounded_up(shape, kernel, **fields)
-    layer = MaxPool2d(name=name, source=label(node), x=x.tensor, y=f"{name}_y", kernel=kernel, **fields)
-    y = to.add(layer)
-    for axis in (0, 1):
-        empty = empty_windows(layer, shape, to.shape(y), axis)
-        if empty:
-            raise ModelError(
-                f"{empty} of {to.shape(y)[axis]} pooling windows lie in the padding, where no value is largest",
-                where=layer.title,
-                hint="less padding or dilation",
-            )
-    return y
-
-
-def empty_windows(layer: MaxPool2d, x: Shape, y: Shape, axis: int) -> int:
-    """Number of positions along an axis at which no tap meets the map."""
-    start = np.arange(y[axis]) * layer.stride[axis] - layer.padding[axis]
-    step = layer.dilation[axis]
-    first = np.maximum(-(start // step), 0)
-    last = np.minimum((x[axis] - 1 - start) // step, layer.kernel[axis] - 1)
-    return int((first > last).sum())
-
-
-def rounded_up(x: Shape, kernel: Pair, *, stride: Pair, padding: Padding, dilation: Pair) -> Padding:
-    """Padding that gives when rounding down what `padding` gives with ceil_mode.
-
-    A last window that would start behind the map and its left padding does not count, as in ONNX and PyTorch.
-    """
-    after = []
+def transposed_fields(node: ir.Node, x: Shape, kernel: Pair) -> dict[str, Any]:
+    """Stride, dilation, what is cut off the output, and what is added to it."""
+    stride = pair(node.attributes.get_ints("strides", (1, 1)))
+    dilation = pair(node.attributes.get_ints("dilations", (1, 1)))
+    extra = node.attributes.get_ints("output_padding", (0, 0))
+    added = (0, int(extra[0])) if len(extra) == 1 else pair(extra)
+    mode = node.attributes.get_string("auto_pad", "NOTSET")
+    wanted = list(node.attributes.get_ints("output_shape", ()))[
+        -len(node.attributes.get_ints("strides", (1, 1))) :
+    ]
+    if not wanted and mode not in ("SAME_UPPER", "SAME_LOWER"):
+        fields = {"stride": stride, "dilation": dilation, "output_padding": added}
+        return {**fields, "padding": explicit(node)}
+    size = pair(wanted) if wanted else (x[0] * stride[0], x[1] * stride[1])
+    before, after, more = [], [], []
     for i in (0, 1):
-        extent = reach(kernel, dilation, i)
-        steps = -(-(x[i] + padding[i] + padding[i + 2] - extent) // stride[i])
-        if steps * stride[i] >= x[i] + padding[i]:
-            steps -= 1
-        after.append(max(padding[i + 2], steps * stride[i] + extent - x[i] - padding[i]))
-    return padding[0], padding[1], after[0], after[1]
-
-
-def global_pool(to: Builder, node: ir.Node, x: Flow) -> Flow:
-    """The whole map is one window."""
-    height, width, _ = to.need_map(node, x)
-    name = to.name("pool")
-    return to.add(MaxPool2d(name=name, source=label(node), x=x.tensor, y=f"{name}_y", kernel=(height, width)))
-
-
-def reduce_max_problem(node: ir.Node) -> str:
-    """Why not."""
-    axes = reduced(node)
-    return "" if axes == [2, 3] else f"axes {axes} are not height and width"
-
-
-def reduced(node: ir.Node) -> list[int]:
-    """Axes that are reduced: an input since operator set 18, an attribute before."""
-    given = optional(node, 1)
-    axes = node.attributes.get_ints("axes", ()) if given is None else numbers(given).reshape(-1).tolist()
-    return sorted(int(axis) % 4 for axis in axes)
-
-
-def reduce_max(to: Builder, node: ir.Node, x: Flow) -> Flow:
-    """The largest value of each channel: PyTorch writes AdaptiveMaxPool2d(1) so."""
-    y = global_pool(to, node, x)
-    if node.attributes.get_int("keepdims", 1) != 0:
-        return y
-    name = to.name("flatten")
-    return to.add(Flatten(name=name, source=label(node), x=y.tensor, y=f"{name}_y"))
+        cut = stride[i] * (x[i] - 1) + added[i] + reach(kernel, dilation, i) - size[i]
+        first, last = halves(max(cut, 0), mode == "SAME_UPPER")
+        before.append(first)
+        after.append(last)
+        more.append(added[i] + max(-cut, 0))
+    return {
+        "stride": stride,
+        "dilation": dilation,
+        "output_padding": pair(more),
+        "padding": (*before, *after),
+    }

@@ -1,8 +1,9 @@
 """ONNX files as graphs. Nothing else in mcugrad sees ONNX.
 
-The batch disappears, and maps become (height, width, channels), as on the device. What has no effect on a trained
-network's choice of class is left out: Dropout, Identity, Cast, a softmax at the end. Operators: `_operators.RULES`.
-Nodes get short C identifiers (conv1, pool1, fc1) and remember what the file calls them.
+The batch disappears, and maps become (height, width, channels), as on the device; sequences are maps of height 1.
+What has no effect on a trained network's choice of class is left out: Dropout, Identity, Cast, a softmax at the end.
+Operators: `_operators.RULES`. Networks that are int8 in the file keep their scales. Nodes get short C identifiers
+(conv1, pool1, fc1) and remember what the file calls them.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import onnx_ir as ir
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph
-from mcugrad.importers._builder import Builder, Flow, at, computed, floats, label
+from mcugrad.importers._builder import Builder, Flow, Grid, at, computed, floats, label
+from mcugrad.importers._layout import LAST, Layout, flattened, layouts
 from mcugrad.importers._names import identifier
-from mcugrad.importers._operators import HINTS, KEEPS_VALUES, RULES
+from mcugrad.importers._operators import HIDDEN, HINTS, KEEPS_VALUES, RULES
+from mcugrad.importers._patterns import recognise
+from mcugrad.importers._quantized import prepare
 from mcugrad.importers._read import Source, guarded, read
-from mcugrad.importers._vectors import enters_last
 
 INPUT = "input"
 
@@ -31,8 +34,8 @@ def load_onnx(source: str | Path | bytes, *, name: str | None = None) -> Graph:
         name: model name; by default the file's name, or for bytes the graph's.
 
     Returns:
-        A chain of Conv2d, Linear, MaxPool2d, Flatten, BatchNorm and Clip from an input of shape
-        (height, width, channels) or (features,) to an output of shape (classes,).
+        A graph from one input of shape (height, width, channels) or (features,) to one vector. Tensors that are int8
+        in the file have their scales.
 
     Raises:
         ModelError: the file is missing or damaged, operators are not supported (all are listed), weights are not
@@ -44,77 +47,151 @@ def load_onnx(source: str | Path | bytes, *, name: str | None = None) -> Graph:
 
 
 def _translate(source: Source, name: str) -> Graph:
-    nodes = list(source.model.graph)
+    graph = source.model.graph
+    grids, refused = prepare(graph)
+    recognised = recognise(graph)
+    nodes = list(graph)
     if not nodes:
         raise ModelError(
             "the graph is empty: nothing lies between input and output",
             where=source.label,
             hint="export the whole network",
         )
-    _check_operators(nodes)
+    _check_operators(nodes, refused)
     kinds = _check_values(nodes)
-    last = len(source.shape) == 4 and enters_last(nodes, source.shape)
-    shape = source.shape[1:]
-    if len(shape) == 3 and not last:
-        shape = (*shape[1:], shape[0])
-    to = Builder(INPUT, shape, source.batch or 1)
-    x = Flow(INPUT, last=last)
-    for node in nodes:
-        x = RULES[node.op_type].translate(to, node, x)
+    to, output = _build(source, nodes, grids)
     if not to.nodes:
         raise ModelError(
             "the graph is empty: no node computes anything",
             where=source.label,
             hint="export the whole network",
         )
-    _check_output(to, x, nodes[-1])
-    notes = [*source.notes, *to.notes]
-    if len(shape) == 3 and shape[2] > 1 and not last:
-        size = ", ".join(map(str, shape))
-        notes.append(f"the device takes its input channels last, ({size}): x.transpose(0, 2, 3, 1)")
+    notes = [*source.notes, *recognised, *to.notes, *_input_notes(to, to.flows[graph.inputs[0]])]
     if kinds:
         notes.append(f"weights converted from {' and '.join(kinds)} to float32")
-    graph = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=x.tensor)
-    return graph.noted(*notes)
+    result = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=output)
+    return result.noted(*notes)
 
 
-def _check_operators(nodes: list[ir.Node]) -> None:
+def _build(source: Source, nodes: list[ir.Node], grids: dict[ir.Value, Grid]) -> tuple[Builder, str]:
+    """Translate, with the first layout of the input that leads to the end; the output's name.
+
+    Raises:
+        ModelError: no layout does. The error is that of the one that came farthest.
+    """
+    farthest: tuple[int, ModelError] | None = None
+    for layout in layouts(source.shape[1:]):
+        to = Builder(INPUT, layout[0], source.batch or 1, grids)
+        try:
+            return to, _run(to, source, nodes, layout)
+        except ModelError as error:
+            if farthest is None or len(to.flows) > farthest[0]:
+                farthest = len(to.flows), error
+    assert farthest is not None
+    raise farthest[1]
+
+
+def _run(to: Builder, source: Source, nodes: list[ir.Node], layout: Layout) -> str:
+    graph = source.model.graph
+    to.flows[graph.inputs[0]] = Flow(INPUT, layout[1], raw=source.integer)
+    for node in nodes:
+        rule = RULES[node.op_type]
+        xs = [to.flows[v] for i in computed(node) if (v := node.inputs[i]) is not None]
+        if any(x.raw for x in xs) and not rule.raw:
+            raise ModelError(
+                f"{node.op_type} of quantized integers; real numbers are needed",
+                where=at(node),
+                hint="DequantizeLinear before it",
+            )
+        made = rule.translate(to, node, *xs)
+        values = made if isinstance(made, tuple) else (made,)
+        to.flows.update(zip(node.outputs, values, strict=False))
+    return _output(to, graph.outputs[0], nodes[-1])
+
+
+def _output(to: Builder, value: ir.Value, last: ir.Node) -> str:
+    """Name of the output, a vector in the device's order."""
+    if value not in to.flows:
+        raise ModelError(
+            f"output {value.name} does not depend on the input",
+            where=at(last),
+            hint="export the whole network",
+        )
+    x = to.flows[value]
+    shape = to.shape(x)
+    if not to.nodes:
+        return x.tensor
+    y = flattened(to, last, x)
+    if y.order is not None:
+        text = ", ".join(map(str, shape)) if len(shape) == 3 else "height, width, channels"
+        to.notes.append(f"the device gives its outputs channels last, ({text}), one after the other")
+    return y.tensor
+
+
+def _input_notes(to: Builder, x: Flow) -> list[str]:
+    """How the device takes its input, where that is not as in the file."""
+    shape = to.shape(x)
+    size = ", ".join(map(str, shape))
+    if len(x.axes) == 3 and shape[2] > 1 and x.axes != LAST:
+        return [f"the device takes its input channels last, ({size}): x.transpose(0, 2, 3, 1)"]
+    if len(x.axes) == 2 and x.axes[0] == 2 and 1 not in shape[1:]:
+        return [f"the device takes its input channels last, ({size}): x.transpose(0, 2, 1)"]
+    return []
+
+
+# -- checks --------------------------------------------------------------------------------------------------------
+
+
+def _check_operators(nodes: list[ir.Node], refused: dict[ir.Node, str]) -> None:
     """Refuse what cannot be translated, all at once."""
     problems = []
     hints = []
-    for index, node in enumerate(nodes):
-        reason = _problem(node, nodes[index + 1 :])
+    for node in nodes:
+        reason = refused.get(node) or _problem(node)
         if reason:
             problems.append(f"{at(node)}: {reason}")
             hints.append(HINTS.get(node.op_type, ""))
     if problems:
         what = "1 node" if len(problems) == 1 else f"{len(problems)} of {len(nodes)} nodes"
+        known = ", ".join(kind for kind in RULES if kind not in HIDDEN)
         raise ModelError(
             f"{what} cannot be translated",
             where=";  ".join(problems),
-            hint="; ".join(dict.fromkeys(h for h in hints if h)) or f"supported are {', '.join(RULES)}",
+            hint="; ".join(dict.fromkeys(h for h in hints if h)) or f"supported are {known}",
         )
 
 
-def _problem(node: ir.Node, later: list[ir.Node]) -> str:
+def _problem(node: ir.Node) -> str:
     rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if rule is None:
         return f"operator of {node.domain} is not supported" if node.domain else "operator is not supported"
     variable = computed(node)
     if not variable:
         return "does not depend on the input"
-    if rule.both and len(variable) > 1:
-        return "joins two branches; only a chain of layers is supported"
-    if not rule.both and variable != [0]:
+    if rule.reads == "one" and len(variable) > 1:
+        return "multiplies two computed values; one of them must be constant"
+    if rule.reads == "first" and variable != [0]:
         names = ", ".join(
             str(v.name) for i, v in enumerate(node.inputs) if v is not None and i in variable and i
         )
         return f"{names} is computed; weights and options must be constant"
-    if any(v.uses() or v.is_graph_output() for v in node.outputs[1:]):
+    if node.op_type != "Split" and any(v.uses() or v.is_graph_output() for v in node.outputs[1:]):
         return "its second output is used"
-    if rule.last and not all(n.op_type in KEEPS_VALUES for n in later):
+    if rule.last and not all(n.op_type in KEEPS_VALUES for n in _later(node)):
         return "only supported at the end"
     return rule.problem(node)
+
+
+def _later(node: ir.Node) -> list[ir.Node]:
+    """All nodes that depend on a node."""
+    found: dict[ir.Node, None] = {}
+    pending = [node]
+    while pending:
+        for successor in pending.pop().successors():
+            if successor not in found:
+                found[successor] = None
+                pending.append(successor)
+    return list(found)
 
 
 def _check_values(nodes: list[ir.Node]) -> list[str]:
@@ -139,19 +216,3 @@ def _check_values(nodes: list[ir.Node]) -> list[str]:
             hint="train again with a lower learning rate, or export an earlier checkpoint",
         )
     return list(kinds)
-
-
-def _check_output(to: Builder, x: Flow, last: ir.Node) -> None:
-    shape = to.onnx_shape(x)
-    if len(shape) != 2:
-        raise ModelError(
-            f"the output is a {shape} map; one vector of class scores is needed",
-            where=at(last),
-            hint="Flatten and a fully connected layer at the end",
-        )
-    if x.order is not None:
-        raise ModelError(
-            f"the output is a flattened map of {shape[1]} values, which the device has in another order",
-            where=at(last),
-            hint="a fully connected layer at the end",
-        )

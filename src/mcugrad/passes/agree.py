@@ -1,7 +1,9 @@
-"""Agree: where a file gives scales to values that only move, let one operator compute in each scale.
+"""Agree: make the scales that a file gives fit the operators. Graphs without any stay as they are.
 
 1. An operator that passes its input's scale on hands a scale given to its output up to what computes the values.
 2. Where that has another scale already, the output is rescaled behind the operator.
+3. When the graph is folded, scales follow their operators: they are passed on, know the fused activation function,
+   and those of tabulated functions follow from their input's.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, Tensor
+from mcugrad.ops.activated import Activated
+from mcugrad.ops.activation import Activation
 from mcugrad.ops.clip import Clip
 
 
@@ -27,6 +31,23 @@ def agree(graph: Graph) -> Graph:
             graph = graph.changed(root, quant=replace(given, owner=root))
         elif (found.scale, found.zero) != (given.scale, given.zero):  # type: ignore[union-attr]
             graph = _rescaled(graph, node, given)
+    return graph
+
+
+def settle(graph: Graph) -> Graph:
+    """Rule 3."""
+    for node in graph.nodes:
+        if not isinstance(node, Operator) or not node.inputs:
+            continue
+        y, x = graph[node.y].quant, graph[node.inputs[0]].quant
+        if node.passes_scale:
+            graph = graph.changed(node.y, quant=x)
+        elif isinstance(node, Activation):
+            known = isinstance(x, ActivationScale)
+            graph = graph.changed(node.y, quant=node.follow(graph) if known else None)
+        elif isinstance(y, ActivationScale) and isinstance(node, Activated):
+            quant = replace(y, owner=node.y, low=node.low, high=node.high)
+            graph = graph.changed(node.y, quant=quant)
     return graph
 
 

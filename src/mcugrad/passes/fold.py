@@ -39,7 +39,7 @@ from mcugrad.ops.prelu import PRelu
 from mcugrad.ops.reshape import Reshape
 from mcugrad.ops.slice import Pad
 from mcugrad.ops.weighted import Weighted
-from mcugrad.passes.agree import agree
+from mcugrad.passes.agree import agree, settle
 
 
 def fold(graph: Graph) -> Graph:
@@ -56,6 +56,8 @@ def fold(graph: Graph) -> Graph:
     reasons = [f"{n.source or n.name} ({_why_left(graph, n)})" for n in left]
     for node in left:
         graph = _as_layer(graph, node)
+    while (folded := _once(graph)) is not None:
+        graph = folded
     if norms > len(left):
         what = "1 normalization" if norms - len(left) == 1 else f"{norms - len(left)} normalizations"
         graph = graph.noted(f"{what} folded into the weights of the layers beside")
@@ -66,7 +68,7 @@ def fold(graph: Graph) -> Graph:
             else f"{len(left)} normalizations become layers"
         )
         graph = graph.noted(f"{what} of its own: {', '.join(reasons)}")
-    return _bounded(graph).without_unused()
+    return settle(_bounded(graph)).without_unused()
 
 
 def _once(graph: Graph) -> Graph | None:
@@ -219,7 +221,13 @@ def _as_layer(graph: Graph, node: BatchNorm) -> Graph:
     """A BatchNorm as a depthwise 1x1 convolution; a vector becomes a map of one pixel for it."""
     norm = _norm(graph, node)
     channels, shape = len(norm.factor), graph[node.x].shape
-    w, b = Tensor(f"{node.name}_w", (channels, 1, 1, 1)), Tensor(f"{node.name}_b", (channels,))
+    w, b = (
+        Tensor(f"{node.name}_{kind}", value.shape, value=value)
+        for kind, value in (
+            ("w", np.ones((channels, 1, 1, 1), np.float32)),
+            ("b", np.zeros(channels, np.float32)),
+        )
+    )
     layer = DepthwiseConv2d(name=node.name, source=node.source, x=node.x, w=w.name, b=b.name, y=node.y)
     chain: list[Operator] = [layer]
     graph = graph.with_tensors(w, b)
@@ -297,10 +305,11 @@ def _bounded(graph: Graph) -> Graph:
     """Layers and sums whose scale in the file has no code for a negative number end in a ReLU, and are told so."""
     for node in graph.nodes:
         quant = graph[node.outputs[0]].quant
-        if isinstance(node, Weighted | Add) and isinstance(quant, ActivationScale):
-            if quant.zero == -128 and node.low is None:
-                bounded = replace(node, low=0.0)
-                graph = graph.with_nodes(bounded if n is node else n for n in graph.nodes)
+        if not isinstance(node, Weighted | Add) or not isinstance(quant, ActivationScale):
+            continue
+        if quant.zero == -128 and node.low is None:
+            bounded = replace(node, low=0.0)
+            graph = graph.with_nodes(bounded if n is node else n for n in graph.nodes)
     return graph
 
 

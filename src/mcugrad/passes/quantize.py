@@ -4,6 +4,8 @@
 2. Weights: int8, symmetric, one scale per output channel.
 3. Biases stay real numbers: the device turns them into int32 accumulator units, see docs/arithmetic.md.
 4. Pooling and flattening pass the scale of their input on; a tabulated function derives its own from it.
+
+Scales that come with the file stay as they are.
 """
 
 from __future__ import annotations
@@ -75,6 +77,8 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
         raise DataError(f"{what} is empty", where=what, hint="a few hundred typical inputs")
     if expected[-1] == 1 and array.shape[1:] in (expected[:-1], (1, *expected[:-1])):
         array = array.reshape(len(array), *expected)  # a lone channel may be left out or come first
+    if len(expected) == 3 and expected[0] == 1 and array.shape[1:] == expected[1:]:
+        array = array[:, None]  # a sequence, (length, channels)
     if array.shape[1:] != expected:
         raise DataError(
             f"{what} has shape {array.shape}; the model takes (n, {', '.join(map(str, expected))})",
@@ -91,28 +95,24 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
     return real
 
 
-def quantize(graph: Graph, samples: NDArray[Any], calibration: Calibration) -> Graph:
-    """Attach scales to every tensor.
+def quantize(graph: Graph, samples: NDArray[Any] | None, calibration: Calibration) -> Graph:
+    """Attach scales to every tensor that has none from the file.
 
     Args:
         graph: folded float graph.
-        samples: calibration inputs, (n, *input shape), real units.
+        samples: calibration inputs, (n, *input shape), real units; not read if the file gives every scale.
         calibration: how to take ranges.
 
     Raises:
-        DataError: samples are empty, constant, not finite or of the wrong shape.
+        DataError: samples are needed but missing, empty, constant, not finite or of the wrong shape.
         ModelError: an activation is not finite.
     """
-    real = check_samples(graph, samples, "calibration")
-    if float(real.min()) == float(real.max()):
-        raise DataError(
-            f"calibration is constant: all {real.size} values are {float(real.flat[0]):g}",
-            where="calibration",
-            hint="a few hundred typical inputs",
-        )
+    missing = without_scale(graph)
+    real = _calibration_samples(graph, samples, missing) if missing else None
     graph = bound(graph)
-    ranges = activation_ranges(graph, real, calibration)
-    graph = graph.changed(graph.input, quant=affine(graph.input, *ranges[graph.input]))
+    ranges = {} if real is None else activation_ranges(graph, real, calibration)
+    if graph.input in missing:
+        graph = graph.changed(graph.input, quant=affine(graph.input, *ranges[graph.input]))
     for node in graph.nodes:
         assert isinstance(node, Operator)
         if node.passes_scale:
@@ -120,18 +120,48 @@ def quantize(graph: Graph, samples: NDArray[Any], calibration: Calibration) -> G
         elif isinstance(node, Activation):
             graph = graph.changed(node.y, quant=node.follow(graph))
         else:
-            graph = graph.changed(node.y, quant=_own_scale(node, *ranges[node.y]))
-        if isinstance(node, Weighted):
+            given = affine(node.y, *ranges[node.y]) if node.y in missing else graph[node.y].quant
+            assert isinstance(given, ActivationScale)
+            graph = graph.changed(node.y, quant=_own_scale(node, given))
+        if isinstance(node, Weighted) and graph[node.w].quant is None:
             weights = graph[node.w].value
             assert weights is not None
             graph = graph.changed(node.w, quant=WeightScale(channel_scales(weights)))
     return graph
 
 
-def _own_scale(node: Operator, low: float, high: float) -> ActivationScale:
-    quant = affine(node.y, low, high)
+def without_scale(graph: Graph) -> list[str]:
+    """Activations whose scale has to come from calibration: the file gives none, and it follows from no other."""
+    own = (
+        n.y
+        for n in graph.nodes
+        if isinstance(n, Operator) and not n.passes_scale and not isinstance(n, Activation)
+    )
+    return [t for t in (graph.input, *own) if graph[t].quant is None]
+
+
+def _calibration_samples(
+    graph: Graph, samples: NDArray[Any] | None, missing: list[str]
+) -> NDArray[np.float32]:
+    if samples is None:
+        raise DataError(
+            f"{len(missing)} activations have no scale in the file, and there are no calibration samples",
+            where=", ".join(missing),
+            hint="calibration= a few hundred typical inputs",
+        )
+    real = check_samples(graph, samples, "calibration")
+    if float(real.min()) == float(real.max()):
+        raise DataError(
+            f"calibration is constant: all {real.size} values are {float(real.flat[0]):g}",
+            where="calibration",
+            hint="a few hundred typical inputs",
+        )
+    return real
+
+
+def _own_scale(node: Operator, quant: ActivationScale) -> ActivationScale:
     if isinstance(node, Activated):
-        quant = replace(quant, low=node.low, high=node.high)
+        quant = replace(quant, owner=node.y, low=node.low, high=node.high)
     return quant
 
 
