@@ -1,0 +1,214 @@
+"""Operators that act element by element: sums, products, activation functions, changes of scale."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import ModelError
+from mcugrad.importers._tflite_builder import Bounds, Builder, Flow, activation_scale, fused
+from mcugrad.importers._tflite_read import Step
+from mcugrad.ops.activation import Activation
+from mcugrad.ops.add import Add
+from mcugrad.ops.batch_norm import BatchNorm
+from mcugrad.ops.curves import Function
+from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.mul import Mul
+from mcugrad.ops.prelu import PRelu
+
+CLIPS: dict[str, Bounds] = {
+    "RELU": (0.0, None),
+    "RELU6": (0.0, 6.0),
+    "RELU_0_TO_1": (0.0, 1.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+}
+CURVES = {
+    "ELU": Function.ELU,
+    "GELU": Function.GELU,
+    "HARD_SWISH": Function.HARD_SWISH,
+    "LOGISTIC": Function.SIGMOID,
+    "TANH": Function.TANH,
+}
+
+
+# -- two operands --------------------------------------------------------------------------------------------------
+
+
+def operands(to: Builder, step: Step) -> list[int]:
+    """Positions of the inputs that are computed."""
+    return [i for i in range(len(step.inputs)) if to.has(step, i) and step.inputs[i] in to.flows]
+
+
+def arithmetic_problem(to: Builder, step: Step) -> str:
+    """Why not."""
+    constant = [i for i in (0, 1) if to.stored(step, i).data is not None]
+    if len(step.inputs) != 2:
+        return f"{len(step.inputs)} operands, 2 are needed"
+    if len(constant) == 2:
+        return "both operands are constant"
+    if step.kind == "DIV" and constant != [1]:
+        return "divides by a computed value"
+    if step.kind == "DIV" and not to.real(to.stored(step, 1)).all():
+        return "divides by zero"
+    return ""
+
+
+def arithmetic(to: Builder, step: Step, x: Flow) -> Flow:
+    """ADD, SUB, MUL of two computed values, or of one and a constant per channel; DIV by a constant."""
+    computed = operands(to, step)
+    if len(computed) == 1:
+        return with_constant(to, step, x, computed[0])
+    a, b = (to.flows[step.inputs[i]] for i in (0, 1))
+    low, high = fused(step)
+    if step.kind == "MUL":
+        if prod(a.shape) < prod(b.shape):
+            a, b = b, a
+        name = to.name("mul")
+        return to.add(
+            step,
+            Mul(name=name, source=step.label, a=a.tensor, b=b.tensor, y=f"{name}_y", low=low, high=high),
+            a.shape,
+        )
+    if to.shape(a) != to.shape(b):
+        raise ModelError(
+            f"{step.kind} of {a.shape} and {b.shape}; two computed values of one shape are supported",
+            where=step.title,
+            hint="two activations of the same shape",
+        )
+    name = to.name("add" if step.kind == "ADD" else "sub")
+    node = Add(
+        name=name,
+        source=step.label,
+        a=a.tensor,
+        b=b.tensor,
+        y=f"{name}_y",
+        low=low,
+        high=high,
+        sign=1 if step.kind == "ADD" else -1,
+    )
+    return to.add(step, node, a.shape if len(a.shape) >= len(b.shape) else b.shape)
+
+
+def with_constant(to: Builder, step: Step, x: Flow, side: int) -> Flow:
+    """factor * x + shift, both per channel.
+
+    In a float network it is a batch-norm, for folding; in an int8 network a depthwise layer with a kernel of one tap,
+    so that the layers beside keep the file's scales.
+    """
+    c = per_channel(step, to.real(to.stored(step, 1 - side)), to.shape(x)[-1])
+    one, zero = np.ones_like(c), np.zeros_like(c)
+    with np.errstate(all="ignore"):
+        factor, shift = {
+            "ADD": (one, c),
+            "SUB": (one, -c) if side == 0 else (-one, c),
+            "MUL": (c, zero),
+            "DIV": (one / c, zero),
+        }[step.kind]
+    if to.quantized:
+        return one_tap(to, step, x, factor, shift)
+    name = to.name("bn")
+    node = BatchNorm(
+        name=name,
+        source=step.label,
+        x=x.tensor,
+        y=f"{name}_y",
+        gamma=to.constant(f"{name}_gamma", factor),
+        beta=to.constant(f"{name}_beta", shift),
+        mean=to.constant(f"{name}_mean", zero),
+        variance=to.constant(f"{name}_variance", one),
+        epsilon=0.0,
+    )
+    return to.clipped(step, to.add(step, node, x.shape), fused(step))
+
+
+def one_tap(to: Builder, step: Step, x: Flow, factor: NDArray[Any], shift: NDArray[Any]) -> Flow:
+    """A depthwise layer y = factor * x + shift; every factor is 127 steps of its own scale, so it is exact."""
+    pixels = to.reshaped(step, x, (1, 1, 1, to.shape(x)[0])) if len(to.shape(x)) == 1 else x
+    name = to.name("conv")
+    scales = np.where(factor == 0, 1.0, np.abs(factor) / 127).astype(np.float32)
+    low, high = fused(step)
+    node = DepthwiseConv2d(
+        name=name,
+        source=step.label,
+        x=pixels.tensor,
+        w=to.constant(f"{name}_w", (np.sign(factor) * 127 * scales)[:, None, None, None], scales),
+        b=to.constant(f"{name}_b", shift),
+        y=f"{name}_y",
+        low=low,
+        high=high,
+    )
+    return to.reshaped(step, to.add(step, node), x.shape)
+
+
+def per_channel(step: Step, value: NDArray[Any], channels: int) -> NDArray[np.float32]:
+    """A constant that broadcasts against a value, as one number per channel."""
+    if value.size not in (1, channels) or (value.size > 1 and value.shape[-1] != channels):
+        raise ModelError(
+            f"a constant of shape {value.shape} against {channels} channels; one number for each is supported",
+            where=step.title,
+            hint=f"a constant of {channels} values, or of 1",
+        )
+    return np.broadcast_to(value.reshape(-1), (channels,)).astype(np.float32)
+
+
+# -- activation functions ------------------------------------------------------------------------------------------
+
+
+def clip(to: Builder, step: Step, x: Flow) -> Flow:
+    """RELU and its relatives."""
+    return to.clipped(step, x, CLIPS[step.kind])
+
+
+def curve(to: Builder, step: Step, x: Flow) -> Flow:
+    """A tabulated function. Its output has the scale in which the whole table just fits, not the file's."""
+    function = CURVES[step.kind]
+    if step.kind == "GELU" and step.option("Approximate", False):
+        function = Function.GELU_TANH
+    name = to.name(function.name.lower().replace("_", ""))
+    node = Activation(name=name, source=step.label, x=x.tensor, y=f"{name}_y", function=function)
+    return to.add(step, node, x.shape)
+
+
+def leaky_relu(to: Builder, step: Step, x: Flow) -> Flow:
+    """One slope for all."""
+    return rectifier(to, step, x, (float(step.option("Alpha", 0.0)),))
+
+
+def prelu_problem(to: Builder, step: Step) -> str:
+    """Why not."""
+    return "" if to.stored(step, 1).data is not None else "its slopes are computed; they must be constant"
+
+
+def prelu(to: Builder, step: Step, x: Flow) -> Flow:
+    """A slope per channel."""
+    slopes = per_channel(step, to.real(to.stored(step, 1)), to.shape(x)[-1])
+    return rectifier(to, step, x, tuple(float(s) for s in slopes))
+
+
+def rectifier(to: Builder, step: Step, x: Flow, slopes: tuple[float, ...]) -> Flow:
+    """Slopes from 0 to 1 keep the input's scale, whatever the file gives the output."""
+    if not np.isfinite(slopes).all():
+        raise ModelError("a slope is NaN or infinite", where=step.title, hint="convert the network again")
+    name = to.name("prelu")
+    node = PRelu(name=name, source=step.label, x=x.tensor, y=f"{name}_y", slope=slopes)
+    return to.add(step, node, x.shape)
+
+
+# -- scales --------------------------------------------------------------------------------------------------------
+
+
+def quantize(to: Builder, step: Step, x: Flow) -> Flow:
+    """QUANTIZE: nothing but another scale, where there is one; uint8 and int8 codes of a number are 128 apart."""
+    before, after = to.source.tensors[step.inputs[0]], to.source.tensors[step.outputs[0]]
+    if not to.quantized or not before.is_int8:
+        return x
+    old, new = activation_scale(before, ""), activation_scale(after, "")
+    return x if (old.scale, old.zero) == (new.scale, new.zero) else to.rescaled(step, x)
+
+
+def skip(to: Builder, step: Step, x: Flow) -> Flow:
+    """Changes nothing that matters here."""
+    return x

@@ -1,0 +1,237 @@
+"""TFLite files as graphs. Nothing else in mcugrad sees TFLite.
+
+Maps are (height, width, channels) and a sequence is a map of height 1, as on the device; the batch disappears. What
+has no effect on a trained network's choice of class is left out: a softmax at the end, QUANTIZE and DEQUANTIZE at the
+borders. Operators: `_tflite_operators.RULES`.
+
+A full-integer network keeps its scales and zero points, with these exceptions: a tabulated function's output has the
+scale in which its whole table fits, and PRELU and LEAKY_RELU with slopes from 0 to 1 keep their input's. Its outputs
+can differ from LiteRT's by one step where a result lies next to a tie: here a rescaling has a 16-bit mantissa and
+rounds once, half up; LiteRT's has 31 bits and, depending on kernel and build, rounds twice or half away from zero.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from mcugrad.errors import ModelError
+from mcugrad.graph import Graph
+from mcugrad.importers._names import identifier
+from mcugrad.importers._tflite_builder import INPUT, Builder, activation_scale
+from mcugrad.importers._tflite_operators import AT_THE_END, HINTS, KEEPS_VALUES, RULES
+from mcugrad.importers._tflite_read import Source, Step, Stored, guarded, read
+from mcugrad.importers._tflite_shapes import left_out, vector
+from mcugrad.ops.activation import Activation
+from mcugrad.ops.prelu import PRelu
+
+FLOATS = ("float32", "float16")
+CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+"""Layers with weights, and where the weights have their output channels."""
+
+
+def load_tflite(source: str | Path | bytes, *, name: str | None = None) -> Graph:
+    """Read a TFLite model.
+
+    Args:
+        source: path, or the file's contents.
+        name: model name; by default the file's name, or for bytes the graph's.
+
+    Returns:
+        A graph from an input of shape (height, width, channels) or (features,) to a vector. That of a full-integer
+        network has the file's scales on every tensor; all others are float32 without scales.
+
+    Raises:
+        ModelError: the file is missing or damaged, operators are not supported (all are listed), weights are not
+            finite or not constant, shapes do not match.
+        ToolError: the package `tflite` is not installed.
+    """
+    found = read(source)
+    stem = name or (found.name if isinstance(source, bytes) else Path(source).stem)
+    return guarded(found.label, lambda: _translate(found, identifier(stem or "")))
+
+
+def _translate(source: Source, name: str) -> Graph:
+    source = _with_constants(source)
+    end = _left_out_from(source.steps)
+    quantized, notes = _mode(source, end)
+    to = Builder(source, quantized=quantized)
+    _check_operators(to, end)
+    x = to.flows[source.input] = to.enter()
+    if quantized:
+        scale = activation_scale(_entry(source), INPUT)
+        to.tensors[INPUT] = replace(to.tensors[INPUT], quant=scale)
+    for i, step in enumerate(source.steps):
+        if i >= end and step.kind in (*AT_THE_END, "QUANTIZE"):
+            x = to.flows[step.inputs[0]]
+            x = left_out(to, step, x) if i == end else x
+        else:
+            rule = RULES[step.kind]
+            places = [rule.input, *(range(len(step.inputs)) if rule.joins else ())]
+            x = rule.translate(
+                to, step, next(to.flows[j] for p in places if (j := step.inputs[p]) in to.flows)
+            )
+        to.flows[step.outputs[0]] = x
+    x = vector(to, to.flows[source.output])
+    if not to.nodes:
+        raise ModelError(
+            "the graph is empty: no operator computes anything",
+            where=source.label,
+            hint="convert the whole network",
+        )
+    graph = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=x.tensor)
+    return graph.noted(*source.notes, *notes, *to.notes, *_own_scales(to))
+
+
+def _with_constants(source: Source) -> Source:
+    """The model with weights that the file keeps in 16 bits, or in 8, as constants of float32."""
+    reader = Builder(source, quantized=False)
+    tensors, steps = source.tensors, []
+    for step in source.steps:
+        stored = tensors[step.inputs[0]] if step.kind == "DEQUANTIZE" and step.inputs[:1] > (-1,) else None
+        if stored is None or stored.data is None:
+            steps.append(step)
+            continue
+        value = reader.real(stored)
+        none = stored.scales[:0], stored.zeros[:0]
+        tensors[step.outputs[0]] = Stored(stored.name, value.shape, "float32", value, *none, 0)
+    return replace(source, steps=tuple(steps))
+
+
+def _left_out_from(steps: tuple[Step, ...]) -> int:
+    """Index of the softmax or sigmoid that ends the network; the number of steps where there is none."""
+    last = len(steps) - 1
+    while last >= 0 and steps[last].kind in KEEPS_VALUES:
+        last -= 1
+    return last if last >= 0 and steps[last].kind in AT_THE_END else len(steps)
+
+
+# -- int8 or float -------------------------------------------------------------------------------------------------
+
+
+def _mode(source: Source, end: int) -> tuple[bool, list[str]]:
+    """Whether the network is full-integer, and what to tell about it.
+
+    Raises:
+        ModelError: activations are of another type than float32, int8 and uint8.
+    """
+    kinds = Counter(source.tensors[i].dtype for i in _inner(source, end))
+    other = {kind: count for kind, count in kinds.items() if kind not in (*FLOATS, "int8", "uint8")}
+    if other:
+        raise ModelError(
+            f"{sum(other.values())} of {sum(kinds.values())} activations are {' and '.join(other)}; "
+            "float32, int8 and uint8 are supported",
+            where=source.label,
+            hint="full-integer quantization with int8 activations, or a float network",
+        )
+    layers = [s for s in source.steps if s.kind in CHANNEL_AXIS and len(s.inputs) > 1]
+    weights = Counter(source.tensors[s.inputs[1]].dtype for s in layers if s.inputs[1] >= 0)
+    if not kinds["int8"] and not kinds["uint8"]:
+        notes = [f"weights converted from {kind} to float32" for kind in weights if kind != "float32"]
+        return False, notes
+    if any(kinds[kind] for kind in FLOATS):
+        return False, [
+            "parts of the network are float: the scales of its int8 parts are left out, calibration finds new ones"
+        ]
+    unsuited = [s for s in layers if not _suits(source, s)]
+    if unsuited:
+        return False, [
+            f"weights of {len(unsuited)} of {len(layers)} layers are not symmetric int8 per output channel: "
+            "the file's scales are left out, calibration finds new ones"
+        ]
+    return True, []
+
+
+def _inner(source: Source, end: int) -> set[int]:
+    """Computed tensors, without those at the borders that only wrap the network in another type."""
+    steps = source.steps
+    inner = {i for s in steps for i in (*s.inputs, *s.outputs) if i >= 0 and source.tensors[i].data is None}
+    readers = [s.kind for s in steps if source.input in s.inputs]
+    entries = {_codes(source, s.outputs[0]) for s in steps if source.input in s.inputs}
+    if set(readers) == {"QUANTIZE"} and len(entries) == 1:
+        inner.discard(source.input)
+    last = len(steps)
+    while last > 0 and (steps[last - 1].kind in KEEPS_VALUES or last - 1 == end):
+        last -= 1
+        inner.difference_update(
+            i for i in steps[last].outputs if source.tensors[i].dtype in FLOATS or last >= end
+        )
+    return inner
+
+
+def _codes(source: Source, index: int) -> tuple[float, int] | None:
+    """Scale and zero point of an activation as int8; None if it has none."""
+    tensor = source.tensors[index]
+    if not tensor.is_int8 or tensor.scales.size != 1:
+        return None
+    return float(tensor.scales[0]), int(tensor.zeros[0]) - (128 if tensor.dtype == "uint8" else 0)
+
+
+def _suits(source: Source, step: Step) -> bool:
+    """Whether a layer's weights are what the device computes with: int8, symmetric, scales per output channel."""
+    w = source.tensors[step.inputs[1]]
+    symmetric = w.dtype == "int8" and w.scales.size > 0 and not w.zeros.any()
+    place = 3 if step.kind == "TRANSPOSE_CONV" else 2
+    bias = source.tensors.get(step.inputs[place]) if len(step.inputs) > place else None
+    whole = bias is None or bias.dtype in ("int32", "int64")
+    return symmetric and whole and (w.scales.size == 1 or w.axis == CHANNEL_AXIS[step.kind])
+
+
+def _entry(source: Source) -> Stored:
+    """The tensor that has the input's scale: the input, or what QUANTIZE makes of a float input."""
+    stored = source.tensors[source.input]
+    if stored.is_int8:
+        return stored
+    return source.tensors[next(s.outputs[0] for s in source.steps if source.input in s.inputs)]
+
+
+def _own_scales(to: Builder) -> list[str]:
+    """What to tell about activations that do not have the file's scale."""
+    names = [
+        n.name for n in to.nodes if isinstance(n, Activation) or (isinstance(n, PRelu) and n.passes_scale)
+    ]
+    if not to.quantized or not names:
+        return []
+    return [f"the outputs of {', '.join(names)} have other scales than in the file"]
+
+
+# -- what is not supported -----------------------------------------------------------------------------------------
+
+
+def _check_operators(to: Builder, end: int) -> None:
+    """Refuse what cannot be translated, all at once."""
+    steps = to.source.steps
+    problems = []
+    hints = []
+    for i, step in enumerate(steps):
+        reason = "" if i == end else _problem(to, step)
+        if reason:
+            problems.append(f"{step.title}: {reason}")
+            hints.append(HINTS.get(step.kind, ""))
+    if problems:
+        what = "1 operator" if len(problems) == 1 else f"{len(problems)} of {len(steps)} operators"
+        raise ModelError(
+            f"{what} cannot be translated",
+            where=";  ".join(problems),
+            hint="; ".join(dict.fromkeys(h for h in hints if h)) or f"supported are {', '.join(RULES)}",
+        )
+
+
+def _problem(to: Builder, step: Step) -> str:
+    rule = RULES.get(step.kind)
+    if step.kind in AT_THE_END and rule is None:
+        return "only supported at the end"
+    if rule is None:
+        return "operator is not supported"
+    if len(step.outputs) > 1:
+        return f"{len(step.outputs)} outputs; 1 is supported"
+    try:
+        if to.stored(step, rule.input).data is not None and not rule.joins:
+            return "does not depend on the input"
+        for i in range(len(step.inputs)):
+            if not rule.joins and i != rule.input and to.has(step, i) and to.stored(step, i).data is None:
+                return f"{to.stored(step, i).name} is computed; weights and options must be constant"
+        return rule.problem(to, step)
+    except ModelError as error:
+        return error.what

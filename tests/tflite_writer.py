@@ -1,0 +1,417 @@
+"""Small TFLite files for tests, in float32 or quantized to int8, and what LiteRT says about them.
+
+LiteRT computes the shapes of activations itself, so files leave them open; ranges for quantizing are taken from
+LiteRT's float activations.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mcugrad.graph import ActivationScale, Graph, Operator
+from mcugrad.graph.spec import check
+from mcugrad.importers.tflite import load_tflite
+from mcugrad.passes.agree import source_of
+from mcugrad.passes.fold import fold
+from mcugrad.passes.lower import lower
+from mcugrad.passes.quantize import run_float
+from mcugrad.run.reference import ReferenceRunner
+
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="LiteRT is not installed")
+litert = pytest.importorskip("ai_edge_litert.interpreter", reason="LiteRT is not installed")
+
+Array = NDArray[Any]
+TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "int16": 7, "int8": 9}
+SAME, VALID = 0, 1
+NONE, RELU, RELU_N1_TO_1, RELU6, TANH = range(5)
+WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+ONE_SCALE = [
+    "AVERAGE_POOL_2D",
+    "CONCATENATION",
+    "EXPAND_DIMS",
+    "MAX_POOL_2D",
+    "PAD",
+    "REDUCE_MAX",
+    "RESHAPE",
+    "RESIZE_NEAREST_NEIGHBOR",
+    "SLICE",
+    "SQUEEZE",
+    "STRIDED_SLICE",
+    "TRANSPOSE",
+]
+"""Operators whose int8 kernels do not rescale."""
+FIXED = {"LOGISTIC": (0.0, 255 / 256), "TANH": (-1.0, 127 / 128), "SOFTMAX": (0.0, 255 / 256)}
+"""Ranges that int8 kernels insist on."""
+OPTIONS = {
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "PADV2": "PadV2Options",
+    "PRELU": "",
+    "REDUCE_MAX": "ReducerOptions",
+    **dict.fromkeys(
+        ("CUSTOM", "ELU", "LOGISTIC", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "TANH"), ""
+    ),
+}
+"""Where the name of an operator's options does not follow from its own."""
+
+
+@dataclass
+class Item:
+    """A tensor."""
+
+    name: str
+    shape: list[int]
+    dtype: str = "float32"
+    data: Array | None = None
+    scale: Array | None = None
+    zero: Array | None = None
+    axis: int = 0
+    signature: list[int] | None = None
+
+
+@dataclass
+class Call:
+    """An operator applied to tensors."""
+
+    kind: str
+    inputs: list[int]
+    output: int
+    fields: dict[str, Any] = field(default_factory=dict)
+    options: str | None = None
+
+
+class Net:
+    """A network that grows at its top; weights are drawn from a seeded generator."""
+
+    def __init__(self, *shape: int, seed: int = 0, dtype: str = "float32") -> None:
+        self.rng = np.random.default_rng(seed)
+        self.items = [Item("x", list(shape), dtype)]
+        self.operators: list[Call] = []
+        self.top = 0
+        self.outputs: list[int] = []
+
+    def constant(self, value: Any, dtype: str = "float32", **fields: Any) -> int:
+        """Add a constant; its index."""
+        data = np.asarray(value, dtype)
+        self.items.append(Item(f"constant_{len(self.items)}", list(data.shape), dtype, data, **fields))
+        return len(self.items) - 1
+
+    def ints(self, *values: int) -> int:
+        """Add a constant vector of integers."""
+        return self.constant(values, "int32")
+
+    def op(self, kind: str, *inputs: int, options: str | None = None, **fields: Any) -> Net:
+        """Add an operator on the top and other tensors, or on `inputs` alone if one of them is the top."""
+        before = list(inputs) if self.top in inputs else [self.top, *inputs]
+        self.items.append(Item(f"{kind.lower()}_{len(self.operators)}", []))
+        self.top = len(self.items) - 1
+        self.operators.append(Call(kind, before, self.top, fields, options))
+        return self
+
+    def back(self, tensor: int) -> Net:
+        """Go on from an earlier tensor."""
+        self.top = tensor
+        return self
+
+    def normal(self, *shape: int, fan: int = 1) -> Array:
+        """Random weights."""
+        return (self.rng.normal(size=shape) / np.sqrt(fan)).astype(np.float32)
+
+    def conv(self, inputs: int, out: int, k: tuple[int, int] = (3, 3), s: int = 1, act: int = NONE, pad: int = SAME,
+             dilation: int = 1, bias: bool = True) -> Net:  # fmt: skip
+        """Add a convolution."""
+        w = self.constant(self.normal(out, *k, inputs, fan=inputs * k[0] * k[1]))
+        b = self.constant(self.normal(out) * 0.2) if bias else -1
+        return self.op("CONV_2D", w, b, padding=pad, strideH=s, strideW=s, fusedActivationFunction=act,
+                       dilationHFactor=dilation, dilationWFactor=dilation)  # fmt: skip
+
+    def depthwise(
+        self, inputs: int, times: int = 1, k: tuple[int, int] = (3, 3), s: int = 1, act: int = NONE
+    ) -> Net:
+        """Add a depthwise convolution."""
+        w = self.constant(self.normal(1, *k, inputs * times, fan=k[0] * k[1]))
+        b = self.constant(self.normal(inputs * times) * 0.2)
+        return self.op("DEPTHWISE_CONV_2D", w, b, padding=SAME, strideH=s, strideW=s, depthMultiplier=times,
+                       fusedActivationFunction=act, dilationHFactor=1, dilationWFactor=1)  # fmt: skip
+
+    def fc(self, inputs: int, out: int, act: int = NONE, **fields: Any) -> Net:
+        """Add a fully connected layer."""
+        w = self.constant(self.normal(out, inputs, fan=inputs))
+        return self.op(
+            "FULLY_CONNECTED", w, self.constant(self.normal(out) * 0.2), fusedActivationFunction=act, **fields
+        )
+
+    def pool(self, kind: str, k: int = 2, s: int = 2, pad: int = VALID, act: int = NONE) -> Net:
+        """Add a pooling layer, `MAX` or `AVERAGE`."""
+        return self.op(f"{kind}_POOL_2D", filterHeight=k, filterWidth=k, strideH=s, strideW=s, padding=pad,
+                       fusedActivationFunction=act)  # fmt: skip
+
+    def flatten(self, size: int) -> Net:
+        """Add a RESHAPE to a vector."""
+        return self.op("RESHAPE", self.ints(1, size), newShape=[1, size])
+
+    # -- files -----------------------------------------------------------------------------------------------
+
+    def bytes(self) -> bytes:
+        """The file."""
+        model = schema.ModelT(version=3, description="test", buffers=[schema.BufferT()], operatorCodes=[])
+        codes: dict[str, int] = {}
+        for operator in self.operators:
+            if operator.kind not in codes:
+                codes[operator.kind] = len(codes)
+                number = getattr(schema.BuiltinOperator, operator.kind, schema.BuiltinOperator.CUSTOM)
+                custom = operator.kind if number == schema.BuiltinOperator.CUSTOM else None
+                model.operatorCodes.append(
+                    schema.OperatorCodeT(
+                        deprecatedBuiltinCode=min(number, 127),
+                        builtinCode=number,
+                        customCode=custom,
+                        version=1,
+                    )
+                )
+        graph = schema.SubGraphT(name="main", tensors=[self._tensor(model, item) for item in self.items])
+        graph.inputs, graph.outputs = [0], self.outputs or [self.top]
+        graph.operators = [self._operator(codes, operator) for operator in self.operators]
+        model.subgraphs = [graph]
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def _tensor(self, model: Any, item: Item) -> Any:
+        buffer = 0
+        if item.data is not None:
+            model.buffers.append(schema.BufferT(data=np.frombuffer(item.data.tobytes(), np.uint8)))
+            buffer = len(model.buffers) - 1
+        quant = None
+        if item.scale is not None:
+            quant = schema.QuantizationParametersT(
+                scale=np.atleast_1d(np.asarray(item.scale, np.float32)),
+                zeroPoint=np.atleast_1d(np.asarray(item.zero, np.int64)),
+                quantizedDimension=item.axis,
+            )
+        return schema.TensorT(
+            shape=np.asarray(item.shape, np.int32),
+            type=TYPES[item.dtype],
+            buffer=buffer,
+            name=item.name,
+            quantization=quant,
+            shapeSignature=item.signature,
+            hasRank=True,
+        )
+
+    def _operator(self, codes: dict[str, int], operator: Call) -> Any:
+        name = operator.options
+        if name is None:
+            words = "".join(w.capitalize() for w in operator.kind.split("_"))
+            name = OPTIONS.get(operator.kind, f"{words}Options")
+        number = getattr(schema.BuiltinOptions, name, 0) if name else 0
+        options = getattr(schema, f"{name}T")(**operator.fields) if number else None
+        return schema.OperatorT(
+            opcodeIndex=codes[operator.kind],
+            inputs=operator.inputs,
+            outputs=[operator.output],
+            builtinOptionsType=number,
+            builtinOptions=options,
+        )
+
+    # -- quantizing ------------------------------------------------------------------------------------------
+
+    def int8(self, samples: Array, *, per_channel: bool = True, border: str = "int8") -> Net:
+        """The same network in int8, as the TFLite converter would make it.
+
+        Args:
+            samples: for the ranges.
+            per_channel: whether convolutions have a scale per output channel.
+            border: type of input and output.
+        """
+        ranges = self._ranges(samples)
+        net = Net(*self.items[0].shape)
+        net.items = [Item(i.name, i.shape, i.dtype, i.data) for i in self.items]
+        net.operators = [Call(o.kind, list(o.inputs), o.output, o.fields, o.options) for o in self.operators]
+        net.top = self.top
+        for index, item in enumerate(net.items):
+            if item.data is None:
+                low, high = ranges[index]
+                scale = np.float32((high - low) / 255)
+                item.dtype, item.scale, item.zero = "int8", scale, np.round(-128 - low / scale)
+        for o in net.operators:
+            net._quantize_constants(o, per_channel)
+        if border != "int8":
+            net._wrap(border)
+        return net
+
+    def _ranges(self, samples: Array) -> dict[int, tuple[float, float]]:
+        runner = interpreter(self.bytes(), preserve=True)
+        found: dict[int, list[float]] = defaultdict(lambda: [0.0])
+        for sample in samples:
+            runner.set_tensor(runner.get_input_details()[0]["index"], sample[None])
+            runner.invoke()
+            for index, item in enumerate(self.items):
+                if item.data is None:
+                    values = runner.get_tensor(index)
+                    found[index] += [float(values.min()), float(values.max()), 1e-3]
+        for o in self.operators:
+            if o.kind in FIXED:
+                found[o.output] = list(FIXED[o.kind])
+        changed = True
+        while changed:  # what shares a scale shares a range
+            changed = False
+            for o in self.operators:
+                if o.kind in ONE_SCALE:
+                    group = [i for i in (*o.inputs, o.output) if i in found]
+                    merged = [v for i in group for v in found[i]]
+                    ends = [min(merged), max(merged)]
+                    for i in group:
+                        if [min(found[i]), max(found[i])] != ends:
+                            found[i], changed = ends, True
+        return {i: (min(v), max(v)) for i, v in found.items()}
+
+    def _quantize_constants(self, o: Operator, per_channel: bool) -> None:
+        floats = [
+            i
+            for i in o.inputs
+            if i >= 0 and self.items[i].data is not None and self.items[i].dtype == "float32"
+        ]
+        for place, index in enumerate(floats):
+            item = self.items[index]
+            data = item.data
+            assert data is not None
+            if o.kind in WEIGHTED and place == 0:
+                axis = WEIGHTED[o.kind]
+                rest = tuple(i for i in range(data.ndim) if i != axis)
+                peak = np.abs(data).max(axis=rest, keepdims=True)
+                if not per_channel or o.kind == "FULLY_CONNECTED":
+                    peak = np.full_like(peak, peak.max())
+                scale = (peak / 127).astype(np.float32)
+                item.data = np.clip(np.round(data / scale), -127, 127).astype(np.int8)
+                item.dtype, item.axis = "int8", axis
+                item.scale = scale.reshape(-1) if (peak != peak.flat[0]).any() else scale.reshape(-1)[:1]
+                item.zero = np.zeros(len(item.scale))
+            elif o.kind in WEIGHTED:
+                x = o.inputs[2] if o.kind == "TRANSPOSE_CONV" else o.inputs[0]
+                item.scale = (self.items[x].scale * self.items[floats[0]].scale).astype(np.float32)  # type: ignore
+                item.data = np.round(data / item.scale).astype(np.int32)
+                item.dtype, item.zero = "int32", np.zeros(len(item.scale))
+            else:
+                low, high = min(0.0, float(data.min())), max(1e-3, float(data.max()))
+                item.scale = np.float32((high - low) / 255)
+                item.zero = np.round(-128 - low / item.scale)
+                item.data = np.clip(np.round(data / item.scale) + item.zero, -128, 127).astype(np.int8)
+                item.dtype = "int8"
+
+    def _wrap(self, border: str) -> None:
+        """Put QUANTIZE before, DEQUANTIZE or QUANTIZE behind."""
+        first, last = self.items[0], self.items[self.top]
+        inside = Item("inside", first.shape, "int8", None, first.scale, first.zero)
+        self.items.append(inside)
+        for o in self.operators:
+            o.inputs = [len(self.items) - 1 if i == 0 else i for i in o.inputs]
+        self.operators.insert(0, Call("QUANTIZE", [0], len(self.items) - 1))
+        after = Item("after", [], border)
+        if border == "uint8":
+            first.dtype, first.zero = "uint8", np.asarray(first.zero) + 128
+            after.scale, after.zero = last.scale, np.asarray(last.zero) + 128
+        else:
+            self.items[0] = Item(first.name, first.shape)
+        self.items.append(after)
+        kind = "QUANTIZE" if border == "uint8" else "DEQUANTIZE"
+        self.operators.append(Call(kind, [self.top], len(self.items) - 1))
+        self.top = len(self.items) - 1
+
+
+# -- what LiteRT and we say ----------------------------------------------------------------------------------------
+
+
+def interpreter(model: bytes, *, preserve: bool = False, fast: bool = False) -> Any:
+    """LiteRT, its reference kernels or its fast ones."""
+    kind = litert.OpResolverType
+    runner = litert.Interpreter(
+        model_content=model,
+        experimental_op_resolver_type=kind.AUTO if fast else kind.BUILTIN_REF,
+        experimental_preserve_all_tensors=preserve,
+    )
+    runner.allocate_tensors()
+    return runner
+
+
+def runtime(model: bytes, x: Array, *, fast: bool = False) -> Array:
+    """LiteRT's outputs for samples, one by one, (n, outputs)."""
+    runner = interpreter(model, fast=fast)
+    first, last = runner.get_input_details()[0], runner.get_output_details()[0]
+    found = []
+    for sample in x:
+        runner.set_tensor(first["index"], sample.reshape(first["shape"]))
+        runner.invoke()
+        found.append(runner.get_tensor(last["index"]).reshape(-1).copy())
+    return np.stack(found)
+
+
+def ours(graph: Graph, x: Array) -> Array:
+    """Outputs of a float graph, (n, outputs)."""
+    folded = fold(graph)
+    return run_float(folded, x.reshape(len(x), *graph[graph.input].shape))[folded.output]
+
+
+def device(graph: Graph, x: Array) -> Array:
+    """Outputs of a quantized graph by the integer reference that the device equals bit for bit."""
+    for node in graph.nodes:  # folding leaves to quantizing what only moves
+        if isinstance(node, Operator) and node.passes_scale:
+            graph = graph.changed(node.y, quant=graph[node.inputs[0]].quant)
+    program = lower(check(graph), seed=0, rate=0.01)
+    runner = ReferenceRunner(SimpleNamespace(program=program))  # type: ignore[arg-type]
+    return runner.predict(x.reshape(len(x), -1))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How our outputs compare with LiteRT's.
+
+    Attributes:
+        worst: largest difference, in steps of LiteRT's output.
+        equal: share of outputs without a difference.
+        top1: share of samples with the same largest output.
+        outputs: number of outputs compared.
+    """
+
+    worst: float
+    equal: float
+    top1: float
+    outputs: int
+
+
+def agreement(net: Net, x: Array, *, fast: bool = False) -> Agreement:
+    """Compare int8 outputs on real samples."""
+    model = net.bytes()
+    graph = fold(load_tflite(model))
+    quant, out = graph[graph.input].quant, graph[source_of(graph, graph.output)].quant
+    assert isinstance(quant, ActivationScale)
+    assert isinstance(out, ActivationScale)
+    q = np.clip(np.floor(x / quant.scale + quant.zero + 0.5), -128, 127).astype(np.int8)
+    expected = runtime(model, q, fast=fast).astype(np.int64)
+    details = interpreter(model).get_output_details()[0]
+    scale, zero = details["quantization"]
+    found = (device(graph, q).astype(np.float64) - out.zero) * out.scale
+    steps = found / scale - (expected - zero)
+    same_scale = abs(scale - out.scale) < 1e-6 * scale
+    if same_scale:
+        steps = np.round(steps)
+    top = (found.argmax(axis=1) == expected.argmax(axis=1)) | _tied(expected, found.argmax(axis=1))
+    return Agreement(float(np.abs(steps).max()), float((steps == 0).mean()), float(top.mean()), steps.size)
+
+
+def _tied(expected: Array, choice: Array) -> Array:
+    """Where LiteRT gives our choice the same largest code as its own."""
+    chosen: Array = expected[np.arange(len(expected)), choice]
+    return chosen == expected.max(axis=1)
