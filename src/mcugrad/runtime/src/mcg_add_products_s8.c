@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
+MCG_APART
 void mcg_add_products_s8(const mcg_products_t *p, int32_t count, int32_t *restrict acc)
 {
     if (p->terms == 3) {

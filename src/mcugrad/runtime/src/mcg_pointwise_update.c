@@ -2,8 +2,8 @@
 #include "mcugrad/mcg_kernels.h"
 
 /* Adds the outer product of two errors at each of two pixels with the pixels' channels. */
-static void mcg_pointwise_pairs(int32_t *restrict gradient, const int8_t *restrict e, int32_t step,
-                                const int8_t *restrict x, int32_t pitch, int32_t count)
+MCG_APART static void mcg_pointwise_pairs(int32_t *restrict gradient, const int8_t *restrict e, int32_t step,
+                                          const int8_t *restrict x, int32_t pitch, int32_t count)
 {
     int32_t *restrict g0 = gradient;
     int32_t *restrict g1 = gradient + count;

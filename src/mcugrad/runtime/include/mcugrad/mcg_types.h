@@ -26,6 +26,14 @@
 #define MCG_ROLLED
 #endif
 
+/** Before a function that compilers vectorise as long as they know that its arrays do not overlap: inlined,
+ * `restrict` would be forgotten. */
+#if defined(__GNUC__)
+#define MCG_APART __attribute__((noinline))
+#else
+#define MCG_APART
+#endif
+
 #ifndef MCG_STATUS_DEFINED
 #define MCG_STATUS_DEFINED
 /** Every status, once: name, value, text. The enum and the texts cannot drift apart. */
