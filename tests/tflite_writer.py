@@ -33,7 +33,7 @@ TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "int16"
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6, TANH = range(5)
 WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
-ONE_SCALE = [
+ONE_SCALE = (
     "AVERAGE_POOL_2D",
     "CONCATENATION",
     "EXPAND_DIMS",
@@ -46,7 +46,7 @@ ONE_SCALE = [
     "SQUEEZE",
     "STRIDED_SLICE",
     "TRANSPOSE",
-]
+)
 """Operators whose int8 kernels do not rescale."""
 FIXED = {"LOGISTIC": (0.0, 255 / 256), "TANH": (-1.0, 127 / 128), "SOFTMAX": (0.0, 255 / 256)}
 """Ranges that int8 kernels insist on."""
@@ -391,24 +391,35 @@ class Agreement:
     outputs: int
 
 
-def agreement(net: Net, x: Array, *, fast: bool = False) -> Agreement:
-    """Compare int8 outputs on real samples."""
+def _both(net: Net, x: Array, fast: bool) -> tuple[Array, Array, float]:
+    """Outputs of an int8 network in steps of LiteRT's output from zero: ours, LiteRT's; and the step."""
     model = net.bytes()
     graph = fold(load_tflite(model))
     quant, out = graph[graph.input].quant, graph[source_of(graph, graph.output)].quant
     assert isinstance(quant, ActivationScale)
     assert isinstance(out, ActivationScale)
     q = np.clip(np.floor(x / quant.scale + quant.zero + 0.5), -128, 127).astype(np.int8)
-    expected = runtime(model, q, fast=fast).astype(np.int64)
-    details = interpreter(model).get_output_details()[0]
-    scale, zero = details["quantization"]
-    found = (device(graph, q).astype(np.float64) - out.zero) * out.scale
-    steps = found / scale - (expected - zero)
-    same_scale = abs(scale - out.scale) < 1e-6 * scale
-    if same_scale:
-        steps = np.round(steps)
-    top = (found.argmax(axis=1) == expected.argmax(axis=1)) | _tied(expected, found.argmax(axis=1))
+    scale, zero = interpreter(model).get_output_details()[0]["quantization"]
+    expected = runtime(model, q, fast=fast).astype(np.int64) - zero
+    found = (device(graph, q).astype(np.float64) - out.zero) * out.scale / scale
+    return (np.round(found) if abs(scale - out.scale) < 1e-6 * scale else found), expected, scale
+
+
+def agreement(net: Net, x: Array, *, fast: bool = False) -> Agreement:
+    """Compare outputs of an int8 network on real samples."""
+    found, expected, _ = _both(net, x, fast)
+    steps = found - expected
+    choice = found.argmax(axis=1)
+    top = (choice == expected.argmax(axis=1)) | _tied(expected, choice)
     return Agreement(float(np.abs(steps).max()), float((steps == 0).mean()), float(top.mean()), steps.size)
+
+
+def errors(net: Net, real: Net, x: Array, *, fast: bool = False) -> tuple[float, float]:
+    """How far the outputs of an int8 network are from the float network's, root mean square: ours, LiteRT's."""
+    found, expected, scale = _both(net, x, fast)
+    wanted = runtime(real.bytes(), x) / scale
+    ours_off, litert_off = (float(np.sqrt(np.mean((v - wanted) ** 2))) for v in (found, expected))
+    return ours_off, litert_off
 
 
 def _tied(expected: Array, choice: Array) -> Array:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mcugrad.errors import ModelError
+from mcugrad.errors import ModelError, UsageError
 from mcugrad.graph import Graph, Operator
+from mcugrad.importers._tflite_read import IDENTIFIER
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.tflite import load_tflite
+from mcugrad.importers.torch import export, is_module
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.fold import fold
 
@@ -19,8 +23,8 @@ class Model:
 
     Attributes:
         graph: its operators; maps are (height, width, channels).
-        source: file name it came from.
-        digest: SHA-256 of that file, hexadecimal.
+        source: name of the file, or of the module's class, that it came from.
+        digest: SHA-256 of that file, or of what the module was exported to, hexadecimal.
     """
 
     graph: Graph
@@ -65,20 +69,62 @@ class Model:
         )
 
 
-def load(source: str | Path, *, name: str | None = None) -> Model:
+def load(source: Any, *, example: Any = None, name: str | None = None) -> Model:
     """Load a network.
 
     Args:
-        source: an ONNX file.
-        name: what to call it in C; the file's name if not given.
+        source: path of an ONNX or TFLite file, told apart by what is in it, or a PyTorch `nn.Module`.
+        example: for a module, one or more samples as it takes them: a tensor or array, batch first.
+        name: what to call it in C; the name of the file or of the module's class if not given.
 
     Raises:
-        ModelError: no such file, not ONNX, corrupt, or something in it is not supported (all of it is listed).
+        ModelError: no such file, neither ONNX nor TFLite, corrupt, or something in it is not supported (all of it is
+            listed).
+        ToolError: a package that reads this kind of model is not installed.
+        UsageError: `source` is neither a path nor a module, or `example` is missing or in the way.
     """
-    path = Path(source)
-    graph = fold(load_onnx(path, name=name))
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if example is not None:
+            raise UsageError(
+                "example= belongs to a module; a file knows the shape of its input",
+                where=path.name,
+                hint=f"load({path.name!r})",
+            )
+        graph = load_tflite(path, name=name) if _is_tflite(path) else load_onnx(path, name=name)
+        return _model(graph, path.name, path.read_bytes())
+    if not is_module(source):
+        raise UsageError(
+            f"a network cannot be loaded from {type(source).__name__}",
+            where="load",
+            hint="the path of an .onnx or .tflite file, or an nn.Module with example=",
+        )
+    if example is None:
+        raise UsageError(
+            "a module does not know the shape of its input",
+            where=type(source).__name__,
+            hint="load(net, example=x[:1])",
+        )
+    data = export(source, example)
+    kind = type(source).__name__
+    return _model(load_onnx(data, name=name or kind), kind, data)
+
+
+def _is_tflite(path: Path) -> bool:
+    """By the identifier that every TFLite file has; by the name of a file that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8)[4:] == IDENTIFIER
+    except (OSError, ValueError):
+        return path.suffix == ".tflite"
+
+
+def _model(graph: Graph, source: str, data: bytes) -> Model:
+    graph = fold(graph)
     if not any(isinstance(n, Weighted) for n in graph.nodes):
         raise ModelError(
-            "the network has no layer with weights", where=path.name, hint="a network with Conv or Gemm nodes"
+            "the network has no layer with weights",
+            where=source,
+            hint="a network with convolutions or fully connected layers",
         )
-    return Model(graph, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+    return Model(graph, source, hashlib.sha256(data).hexdigest())

@@ -1,0 +1,156 @@
+"""PyTorch modules as graphs: exported to ONNX in memory, then read like any ONNX file.
+
+The module is left as it was: exporting happens in evaluation mode, and every submodule gets its mode back.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+import numpy as np
+import onnx
+
+from mcugrad.errors import ModelError, ToolError, UsageError
+from mcugrad.graph import Graph
+from mcugrad.importers.onnx import load_onnx
+
+REASON = 300
+"""Characters of PyTorch's message that are repeated."""
+_SKIP = re.compile(r"^(##|- |Failed to export|The above|\(Refer|Traceback|Caused by|For |If you|consider )")
+_CODES = re.compile(r"\x1b\[[0-9;]*m|<class '[\w.]*?(\w+)'>: ")
+
+
+def is_module(source: object) -> bool:
+    """Whether something is an `nn.Module`; PyTorch is not imported to find out."""
+    return any(
+        c.__module__ == "torch.nn.modules.module" and c.__name__ == "Module" for c in type(source).__mro__
+    )
+
+
+def load_torch(module: Any, example: Any, *, name: str | None = None) -> Graph:
+    """Read a PyTorch module.
+
+    Args:
+        module: an `nn.Module` of one input and one output.
+        example: a tensor or array as the module takes it, batch first; only its shape matters.
+        name: model name; by default the module's class.
+
+    Raises:
+        ModelError: PyTorch cannot export it, or something in it is not supported (all of it is listed).
+        ToolError: PyTorch is not installed.
+        UsageError: the example is no such array.
+    """
+    return load_onnx(export(module, example), name=name or type(module).__name__)
+
+
+def export(module: Any, example: Any) -> bytes:
+    """The module as ONNX, without what depends on the place of its source code. Raises like `load_torch`."""
+    try:
+        import torch
+    except ImportError:
+        raise ToolError(
+            "loading a module needs PyTorch, which is not installed",
+            where="importers/torch",
+            hint="pip install 'mcugrad[torch]', or export to ONNX where PyTorch is installed",
+        ) from None
+    sample = _sample(torch, module, example)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(_evaluating(module))
+            stack.enter_context(_quietly())
+            stack.enter_context(torch.no_grad())
+            program = torch.onnx.export(module, (sample,), dynamo=True, verbose=False)
+            proto = program.model_proto
+    except Exception as error:
+        raise ModelError(
+            f"PyTorch cannot export the module: {_shortened(error)}",
+            where=type(module).__name__,
+            hint="torch.export.export(module.eval(), (example,)) shows all of it; forward must not branch on values",
+        ) from error
+    for item in (
+        proto.graph,
+        *proto.graph.node,
+        *proto.graph.value_info,
+        *proto.graph.input,
+        *proto.graph.output,
+    ):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    for function in proto.functions:
+        for node in function.node:
+            node.ClearField("metadata_props")
+    data: bytes = onnx.ModelProto.SerializeToString(proto, deterministic=True)
+    return data
+
+
+def _sample(torch: Any, module: Any, example: Any) -> Any:
+    """The first sample of an example, of the type and in the place of the module's weights."""
+    if isinstance(example, torch.Tensor):
+        tensor = example.detach()
+    else:
+        array = np.asarray(example)
+        if array.dtype.kind not in "fiub":
+            raise UsageError(
+                f"example has dtype {array.dtype}, not numbers",
+                where="example",
+                hint="a float32 array or tensor",
+            )
+        tensor = torch.from_numpy(np.array(array, np.float32))
+    if tensor.ndim < 2 or tensor.numel() == 0:
+        raise UsageError(
+            f"example has shape {tuple(tensor.shape)}; the module's input, batch first, is needed",
+            where="example",
+            hint="x[:1], one sample with its batch dimension",
+        )
+    weights = next(iter(module.parameters()), None)
+    return tensor[:1] if weights is None else tensor[:1].to(device=weights.device, dtype=weights.dtype)
+
+
+@contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    """Evaluation mode for a while."""
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Nothing that PyTorch prints, logs or warns about on the way: it would say the same of every module."""
+    handlers = [h for name in ("torch", "onnxscript") for h in logging.getLogger(name).handlers]
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [(logger, logger.level) for logger in loggers]
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for handler in handlers:
+            handler.addFilter(_nothing)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for handler in handlers:
+                handler.removeFilter(_nothing)
+            for logger, level in levels:
+                logger.setLevel(level)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _shortened(error: Exception) -> str:
+    """The line of PyTorch's message that says what went wrong."""
+    lines = (_CODES.sub(r"", line).strip() for line in str(error).splitlines())
+    useful = (line for line in lines if line and not _SKIP.match(line))
+    return next(useful, type(error).__name__)[:REASON].rstrip(".")
