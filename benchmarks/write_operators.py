@@ -1,0 +1,113 @@
+"""Writes docs/operators.md from the registry of operators; `--check` fails if it is not up to date."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Iterable
+
+from bars import ROOT, markdown
+
+from mcugrad.ops.curves import Function
+from mcugrad.ops.registry import GROUPS, LEFT_OUT, Entry
+from mcugrad.training.losses import TARGETS, Target
+from mcugrad.training.rules import RULES
+
+DOCUMENT = ROOT / "docs/operators.md"
+
+HEAD = """\
+# Operators
+
+What a network may consist of. Written from the classes by `python benchmarks/write_operators.py`; a test fails when
+this page, the classes and the importers do not agree.
+
+Everything that flows between operators is int8 with one scale and one zero point per tensor, or one vector of int8
+errors on the way back. Sums are int32. Weights are int8 with a scale per output channel, biases and scales float32.
+PyTorch modules come through ONNX. What is not listed here is refused when a file is loaded, all of it at once, with
+what to use instead.
+"""
+
+TARGET_TEXTS = {
+    Target.CLASS: "the index of one class",
+    Target.BITS: "0 or 1 for every output",
+    Target.VALUES: "a quantized value for every output",
+}
+
+
+def code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "-"
+
+
+def overview(entries: Iterable[Entry]) -> str:
+    """Which operator comes from what, and what training does with it."""
+    rows = [
+        (
+            f"[{e.operator.__name__}](#{e.operator.__name__.lower()})",
+            code(name for name in e.onnx if name != "Silu"),
+            code(e.tflite),
+            code(RULES) if e.learns else "nothing",
+            "yes" if e.carries_errors else "folded",
+            "yes" if e.fuses else "no",
+        )
+        for e in entries
+    ]
+    head = ("operator", "from ONNX", "from TFLite", "learns by", "gradient", "fuses a clip")
+    return markdown(head, rows)
+
+
+def details(entry: Entry) -> str:
+    """One operator."""
+    lines = [f"### {entry.operator.__name__}", "", f"{entry.summary} {entry.limits}".strip(), ""]
+    weights = "; weights int8, residual uint8 (sr16), biases float32" if entry.learns else ""
+    lines.append(f"* types: {'float32, folded' if not entry.carries_errors else 'int8'}{weights}")
+    for node in entry.backward:
+        text = (inspect.getdoc(node) or "").split("\n\n")[0].replace("\n", " ")
+        lines.append(f"* backward: `{node.__name__}`. {text}")
+    if entry.carries_errors and not entry.backward:
+        lines.append("* backward: errors move as they are, rescaled where scales differ")
+    if entry.kernels:
+        lines.append(f"* kernels: {code(entry.kernels)}")
+    return "\n".join(lines)
+
+
+def function_texts() -> str:
+    """Functions that tables hold."""
+    return code(f.name.lower() for f in Function)
+
+
+def document() -> str:
+    """The page."""
+    parts = [HEAD]
+    for title, entries in GROUPS.items():
+        parts += [f"## {title}\n", overview(entries), ""]
+        for entry in entries:
+            parts += [details(entry), ""]
+            if entry.operator.__name__ == "Activation":
+                parts += [f"Functions: {function_texts()}.", ""]
+    parts += ["## What leaves no node behind\n"]
+    rows = [(why, code(onnx), code(tflite)) for why, (onnx, tflite) in LEFT_OUT.items()]
+    parts += [markdown(("why", "ONNX", "TFLite"), rows), "", "## Update rules\n"]
+    rules = [(f"`{r.name}`", f"{r.bytes_per_weight:g}", r.summary) for r in RULES.values()]
+    parts += [markdown(("rule", "bytes per weight", "what"), rules), "", "## Losses\n"]
+    losses = [(f"`{name}`", TARGET_TEXTS[target], f"`{target.value}`") for name, target in TARGETS.items()]
+    parts += [markdown(("loss", "a sample's target", "in C"), losses)]
+    return "\n".join(parts) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if the page is out of date"
+    )
+    if not parser.parse_args().check:
+        DOCUMENT.write_text(document(), encoding="utf-8")
+        return 0
+    if not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != document():
+        print("docs/operators.md is out of date: python benchmarks/write_operators.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

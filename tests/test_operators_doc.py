@@ -1,0 +1,69 @@
+"""docs/operators.md says what the classes and the importers say."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import mcugrad.ops
+from mcugrad.graph import ForwardNode
+from mcugrad.importers import _operators, _tflite_operators
+from mcugrad.ops.registry import LEFT_OUT, OPERATORS
+from mcugrad.program.kernel import prototypes
+
+ROOT = Path(__file__).parents[1]
+
+
+def classes() -> set[type[ForwardNode]]:
+    """Every operator that can be made."""
+    for module in pkgutil.iter_modules(mcugrad.ops.__path__):
+        importlib.import_module(f"mcugrad.ops.{module.name}")
+    pending, found = [ForwardNode], set()
+    while pending:
+        kind = pending.pop()
+        pending += kind.__subclasses__()
+        if not kind.__abstractmethods__ and kind.__module__.startswith("mcugrad."):
+            found.add(kind)
+    return found
+
+
+def test_every_class_is_registered_once() -> None:
+    registered = [entry.operator for entry in OPERATORS]
+    assert len(registered) == len(set(registered))
+    assert set(registered) == classes()
+
+
+def test_onnx_names_are_those_that_the_importer_reads() -> None:
+    named = {name for entry in OPERATORS for name in entry.onnx} | {
+        n for o, _ in LEFT_OUT.values() for n in o
+    }
+    assert named == set(_operators.RULES)
+
+
+def test_tflite_names_are_those_that_the_importer_reads() -> None:
+    named = {name for entry in OPERATORS for name in entry.tflite} | {
+        n for _, t in LEFT_OUT.values() for n in t
+    }
+    assert named == {*_tflite_operators.RULES, *_tflite_operators.AT_THE_END}
+
+
+@pytest.mark.parametrize("entry", OPERATORS, ids=lambda e: e.operator.__name__)
+def test_kernels_exist_and_the_summary_is_a_sentence(entry) -> None:
+    assert set(entry.kernels) <= set(prototypes())
+    assert entry.summary.endswith(".")
+
+
+def test_the_page_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    write_operators = importlib.import_module("write_operators")
+    try:
+        expected = write_operators.document()
+    finally:
+        for name in ("write_operators", "bars"):
+            sys.modules.pop(name, None)
+    written = (ROOT / "docs/operators.md").read_text(encoding="utf-8")
+    assert written == expected, "python benchmarks/write_operators.py"
