@@ -101,7 +101,9 @@ def runtime(model: bytes, x: Array, batch: int = 1) -> Array:
 def ours(graph: Graph, x: Array) -> Array:
     """What a float graph computes for samples in ONNX order."""
     x = np.asarray(x, np.float32)
-    return run_float(graph, x.transpose(0, 2, 3, 1) if x.ndim == 4 else x)[graph.output]
+    if x.ndim > 2:
+        x = np.moveaxis(x, 1, -1)
+    return run_float(graph, x[:, None] if x.ndim == 3 else x)[graph.output]
 
 
 def refused(source: Net | bytes | str | Path) -> ModelError:
@@ -230,3 +232,145 @@ def _window(
     attributes: dict[str, Any] = {"strides": strides, "dilations": dilations}
     attributes |= {"pads": before + after} if mode == "NOTSET" else {"auto_pad": mode}
     return tuple(kernel), result, attributes
+
+
+# -- networks that branch and join -----------------------------------------------------------------------------------
+
+
+def join(net: Net, kind: str, *values: str, **attributes: Any) -> str:
+    """Append a node that reads several computed values; the name of what it computes."""
+    name = f"{kind.lower()}_{len(net.nodes)}"
+    net.nodes.append(helper.make_node(kind, list(values), [f"{name}.out"], name=name, **attributes))
+    net.top = f"{name}.out"
+    return net.top
+
+
+@st.composite
+def dags(draw: st.DrawFn) -> Net:
+    """A random network of maps in which values have several readers, up to a vector or a map."""
+    size = draw(st.sampled_from(((6, 6), (8, 5), (4, 7))))
+    net = Net("batch", draw(st.integers(1, 4)), *size, seed=draw(st.integers(0, 1 << 16)))
+    values = {"x": tuple(net_shape(net))}
+    used: set[str] = set()
+    for _ in range(draw(st.integers(2, 9))):
+        net.top = draw(st.sampled_from(sorted(values)))
+        used.add(net.top)
+        shape = _step(draw, net, values, used)
+        if shape is not None:
+            values[net.top] = shape
+    last = _merge(net, values, used)
+    match draw(st.sampled_from(("fc", "pool", "mean", "map"))):
+        case "fc":
+            net.op("Flatten").fc(int(np.prod(last)), 5)
+        case "pool":
+            net.op("GlobalAveragePool").op("Flatten").fc(last[0], 5)
+        case "mean":
+            net.op("ReduceMean", axes=[2, 3], keepdims=0).fc(last[0], 5)
+        case "map":
+            net.conv(last[0], 3, (1, 1))
+    return net
+
+
+def _merge(net: Net, values: dict[str, tuple[int, ...]], used: set[str]) -> tuple[int, ...]:
+    """Join all values that nobody reads, so that nothing is unused: those of one size side by side."""
+    loose = [name for name in values if name not in used] or [net.top]
+    total, shape = "", ()
+    for name in loose:
+        channels, height, width = values[name]
+        net.top = name
+        if total and (height, width) != shape[1:]:
+            net.op("GlobalMaxPool")
+            height = width = 1
+            if shape[1:] != (1, 1):
+                current, net.top = net.top, total
+                net.op("GlobalAveragePool")
+                total, net.top = net.top, current
+                shape = (shape[0], 1, 1)
+        total = join(net, "Concat", total, net.top, axis=1) if total else net.top
+        shape = (channels + (shape[0] if shape else 0), height, width)
+    net.top = total
+    return shape
+
+
+CURVES = ("Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Elu", "LeakyRelu", "Softplus")
+
+
+def _step(
+    draw: st.DrawFn, net: Net, values: dict[str, tuple[int, ...]], used: set[str]
+) -> tuple[int, ...] | None:
+    """Append an operator on the value at the top; the shape of the result."""
+    c, h, w = shape = values[net.top]
+    alike = [name for name, s in values.items() if s == shape]
+    other = draw(st.sampled_from(sorted(alike)))
+    out = draw(st.integers(1, 4))
+    match draw(st.sampled_from(STEPS)):
+        case "conv":
+            net.conv(c, out, pads=[1, 1, 1, 1])
+            return out, h, w
+        case "depthwise":
+            net.conv(1, c * out, (3, 3), group=c, pads=[1, 1, 1, 1])
+            return c * out, h, w
+        case "grouped" if c % 2 == 0:
+            net.conv(c // 2, 2 * out, (1, 1), group=2)
+            return 2 * out, h, w
+        case "transposed" if h * w < 100:
+            net.op(
+                "ConvTranspose", net.normal(c, out, 2, 3), net.normal(out), strides=[2, 1], pads=[0, 1, 0, 1]
+            )
+            return out, 2 * h, w
+        case "residual":
+            used.add(other)
+            join(net, draw(st.sampled_from(("Add", "Sub", "Mul", "Sum"))), net.top, other)
+        case "excite":
+            x = net.top
+            net.op("GlobalAveragePool").conv(c, c, (1, 1)).op("Sigmoid")
+            join(net, draw(st.sampled_from(("Mul", "Add"))), x, net.top)
+        case "concat":
+            used.add(other)
+            join(net, "Concat", net.top, other, axis=1)
+            return 2 * c, h, w
+        case "pad":
+            net.op("Pad", np.asarray([0, 0, 1, 0, 0, 0, 0, 2], np.int64))
+            return c, h + 1, w + 2
+        case "slice" if min(h, w) > 3:
+            net.op("Slice", *(np.asarray(v, np.int64) for v in ([1, 0], [99, -1], [2, -1], [2, 1])))
+            return c, h // 2, w - 1
+        case "upsample" if h * w < 100:
+            net.op("Resize", None, np.float32([1, 1, 1, 2]), mode="nearest")
+            return c, h, 2 * w
+        case "max" if min(h, w) > 1:
+            net.op("MaxPool", kernel_shape=[2, 2])
+            return c, h - 1, w - 1
+        case "average" if min(h, w) > 1:
+            net.op("AveragePool", kernel_shape=[2, 2], pads=[1, 0, 0, 1], count_include_pad=out % 2)
+            return shape
+        case "norm":
+            net.norm(c)
+        case "curve":
+            net.op(draw(st.sampled_from(CURVES)))
+        case "prelu":
+            net.op("PRelu", net.rng.uniform(0.1, 0.9, size=(c, 1, 1)))
+        case "silu":
+            x = net.top
+            net.op("Sigmoid")
+            join(net, "Mul", x, net.top)
+        case _:
+            net.op("Relu") if out % 2 else net.op("Clip", np.float32(-0.5), np.float32(1))
+    return shape
+
+
+STEPS = (
+    *(
+        "conv",
+        "conv",
+        "depthwise",
+        "grouped",
+        "transposed",
+        "residual",
+        "residual",
+        "excite",
+        "concat",
+        "pad",
+    ),
+    *("slice", "upsample", "max", "average", "norm", "norm", "curve", "prelu", "silu", "clip"),
+)

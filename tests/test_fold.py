@@ -1,4 +1,4 @@
-"""Folding changes no result: against the graph before and onnxruntime; what cannot be folded is refused."""
+"""Folding changes no result: against the graph before and onnxruntime; what cannot be folded stays, as a layer."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given, settings
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Graph
+from mcugrad.graph import Graph, Operator
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.ops.add import Add
+from mcugrad.ops.clip import Clip
 from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.linear import Linear
-from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.slice import Pad
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.fold import fold
-from onnx_nets import Array, Net, assert_close, net_shape, networks, ours, runtime
+from onnx_nets import Array, Net, assert_close, join, net_shape, networks, ours, runtime
 
 
 def folded(net: Net) -> Graph:
@@ -24,7 +25,7 @@ def folded(net: Net) -> Graph:
     model = net.bytes()
     before = check(load_onnx(model))
     after = check(fold(before))
-    assert all(isinstance(n, Conv2d | Linear | MaxPool2d | Flatten) for n in after.nodes)
+    assert all(isinstance(n, Operator) for n in after.nodes)
     x: Array = net.rng.normal(size=(4, *net_shape(net))).astype(np.float32)
     expected = runtime(model, x)
     assert_close(ours(before, x), expected)
@@ -126,44 +127,100 @@ def test_arithmetic_with_constants() -> None:
     assert len(folded(net).nodes) == 3
 
 
-def test_batch_norm_after_activation_before_padding_is_refused() -> None:
+def own(graph: Graph) -> list[str]:
+    """Layers that batch-norms became."""
+    return [n.name for n in graph.nodes if isinstance(n, DepthwiseConv2d)]
+
+
+def test_batch_norm_after_activation_before_padding_becomes_a_layer() -> None:
     net = Net(1, 1, 6, 6).conv(1, 2).op("Relu").norm(2).conv(2, 2, pads=[1, 1, 1, 1])
-    error = refused(net.op("Flatten").fc(32, 2))
-    assert error.what == "1 node cannot be folded into a layer"
-    assert error.where == (
-        "batchnormalization_2  BatchNorm: an activation function between conv1 and it, and "
-        "conv2 after it pads with zeros"
-    )
-    assert error.hint == (
-        "BatchNorm between a layer and its activation function, activation functions after layers only"
+    graph = folded(net.op("Flatten").fc(32, 2))
+    assert own(graph) == ["bn1"]
+    assert graph.notes[-1] == (
+        "1 normalization becomes a layer of its own: batchnormalization_2 (an activation function between conv1 and "
+        "it, and conv2 after it pads with zeros)"
     )
 
 
-def test_every_node_that_cannot_be_folded_is_listed() -> None:
+def test_activation_functions_without_a_layer_before_stay() -> None:
     net = Net(1, 2, 6, 6).op("Relu").op("MaxPool", kernel_shape=[2, 2]).op("Clip", np.float32(-1)).conv(2, 2)
-    error = refused(net.op("Relu").norm(2).op("Relu").op("Flatten").fc(18, 2).op("Relu").norm(2))
-    assert error.what == "4 nodes cannot be folded into a layer"
-    assert "relu_0  Clip: no layer with weights before it;  clip_2  Clip: " in error.where
-    assert (
-        "BatchNorm: an activation function between conv1 and it, and no layer with weights right after it"
-        in error.where
-    )
-    assert "an activation function between fc1 and it" in error.where
+    graph = folded(net.op("Relu").norm(2).op("Relu").op("Flatten").fc(18, 2).op("Relu").norm(2))
+    assert [(n.name, n.low, n.high) for n in graph.nodes if isinstance(n, Clip)] == [("relu1", 0.0, None)]
+    assert layers(graph) == [
+        ("conv1", 0.0, None),
+        ("bn1", 0.0, None),
+        ("fc1", 0.0, None),
+        ("bn2", None, None),
+    ]
 
 
-def test_negative_factors_around_pooling_are_refused() -> None:
+def test_negative_factors_around_pooling_need_a_layer() -> None:
     minus = [-np.ones(2), *np.ones((3, 2))]
     net = Net(1, 1, 6, 6).conv(1, 2).op("MaxPool", kernel_shape=[2, 2]).op("BatchNormalization", *minus)
-    error = refused(net.op("Relu").op("Flatten").fc(18, 2))
-    assert "a negative factor after pool1, and no layer with weights right after it" in error.where
+    graph = folded(net.op("Relu").op("Flatten").fc(18, 2))
+    assert own(graph) == ["bn1"]
+    assert "a negative factor after pool1, and no layer with weights right after it" in graph.notes[-1]
     net = Net(1, 2, 6, 6).op("BatchNormalization", *minus).op("MaxPool", kernel_shape=[2, 2])
-    error = refused(net.op("Flatten").fc(50, 2))
-    assert "no layer with weights before it, and a negative factor before pool1" in error.where
+    graph = folded(net.op("Flatten").fc(50, 2))
+    assert own(graph) == ["bn1"]
+    assert "no layer with weights before it, and a negative factor before pool1" in graph.notes[-1]
 
 
-def test_several_factors_per_channel_are_refused() -> None:
-    error = refused(Net(1, 2, 4, 4).conv(2, 3).op("Flatten").norm(12).op("Relu").fc(12, 3))
-    assert "several factors per channel after flatten1" in error.where
+def test_several_factors_per_channel_need_a_layer() -> None:
+    graph = folded(Net(1, 2, 4, 4).conv(2, 3).op("Flatten").norm(12).op("Relu").fc(12, 3))
+    assert own(graph) == ["bn1"]
+    assert "several factors per channel after flatten1" in graph.notes[-1]
+    assert layers(graph)[1] == ("bn1", 0.0, None)
+
+
+def test_average_pooling_lets_factors_and_padding_pass() -> None:
+    net = Net(1, 1, 6, 6).conv(1, 2).op("AveragePool", kernel_shape=[2, 2], pads=[1, 1, 0, 0]).norm(2)
+    assert own(folded(net.op("Flatten").fc(32, 2))) == []
+    window = {"kernel_shape": [2, 2], "pads": [1, 1, 0, 0], "count_include_pad": 1}
+    net = Net(1, 1, 6, 6).conv(1, 2).op("AveragePool", **window).norm(2)
+    assert own(folded(net.op("Relu").op("Flatten").fc(32, 2))) == ["bn1"]
+
+
+def test_nothing_is_folded_past_a_value_that_several_nodes_read() -> None:
+    net = Net(1, 2, 5, 5).conv(2, 2, (1, 1))
+    shared = net.top
+    net.norm(2).op("Relu")
+    join(net, "Add", shared, net.top)
+    graph = folded(net.op("Relu").op("Flatten").fc(50, 3))
+    assert own(graph) == ["bn1"]
+    assert layers(graph)[:2] == [("conv1", None, None), ("bn1", 0.0, None)]
+    assert [(n.low, n.high) for n in graph.nodes if isinstance(n, Add)] == [(0.0, None)]
+    assert "several nodes read what conv1 computes" in graph.notes[-1]
+    net = Net(1, 2, 5, 5).conv(2, 2, (1, 1))
+    shared = net.top
+    net.op("Relu")
+    join(net, "Concat", shared, net.top, axis=1)
+    graph = folded(net.op("Flatten").fc(100, 3))
+    assert [n.name for n in graph.nodes if isinstance(n, Clip)] == ["relu1"]
+    assert layers(graph)[0] == ("conv1", None, None)
+
+
+@pytest.mark.parametrize("group", [1, 2, 4])
+def test_batch_norm_before_grouped_convolutions(group: int) -> None:
+    net = Net(1, 4, 5, 5).norm(4).conv(4 // group, 8, group=group).op("Flatten").fc(72, 2)
+    assert "bn1" not in own(folded(net))
+
+
+def test_batch_norm_around_transposed_convolutions() -> None:
+    weights = np.random.default_rng(0).normal(size=(2, 3, 2, 2))
+    net = Net(1, 2, 4, 4).op("Mul", np.float32([[[2]], [[3]]])).op("ConvTranspose", weights, strides=[2, 2])
+    assert own(folded(net.norm(3).op("Relu").op("Flatten").fc(192, 2))) == []
+    net = Net(1, 2, 4, 4).norm(2).op("ConvTranspose", weights).op("Flatten")
+    assert own(folded(net.fc(75, 2))) == ["bn1"]
+
+
+def test_padding_goes_into_the_convolution() -> None:
+    pads = np.asarray([0, 0, 1, 0, 0, 0, 2, 1], np.int64)
+    graph = load_onnx(Net(1, 2, 5, 5).op("Relu").op("Pad", pads).op("Relu").conv(2, 3).op("Flatten").bytes())
+    graph = fold(graph)
+    (layer,) = (n for n in graph.nodes if isinstance(n, Conv2d))
+    assert layer.padding == (1, 0, 2, 1)
+    assert not [n for n in graph.nodes if isinstance(n, Pad)]
 
 
 def test_bounds_that_leave_a_constant_are_refused() -> None:

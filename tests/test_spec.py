@@ -11,12 +11,13 @@ import pytest
 from mcugrad.graph import ActivationScale, Graph, Tensor, WeightScale
 from mcugrad.graph.spec import MEANING, STRUCTURE, IllegalGraphError, check, violations
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.ops.clip import Clip
+from mcugrad.ops.batch_norm import BatchNorm
 from mcugrad.passes.backward import backward
 from mcugrad.passes.fold import fold
 from mcugrad.passes.freeze import freeze
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import Calibration, quantize
+from mcugrad.training.losses import Loss
 from mcugrad.training.rules import rule
 from onnx_nets import Net
 
@@ -40,7 +41,7 @@ def test_every_pass_gives_a_legal_graph(floating: Graph, quantized: Graph, train
     check(fold(floating))
     check(quantized)
     frozen = check(freeze(quantized, train, rule("sr8")))
-    trained = check(backward(frozen))
+    trained = check(backward(frozen, Loss()))
     pruned = check(prune(trained))
     assert len(pruned.nodes) <= len(trained.nodes)
 
@@ -80,7 +81,10 @@ BREAK: dict[str, tuple[str, Callable[[Graph], Graph]]] = {
     "a constant is float64": ("finite float32", lambda g: g.changed("conv1_w", value=W.astype(np.float64))),
     "a constant has another shape": ("finite float32", lambda g: g.changed("conv1_w", value=W[:2])),
     "a constant is NaN": ("finite float32", lambda g: g.changed("conv1_w", value=W * np.nan)),
-    "an activation has no scale": ("quantized as their kind", lambda g: g.changed("fc1_y", quant=None)),
+    "an activation has no scale": (
+        "quantized as their kind",
+        lambda g: g.changed("fc1_y", quant=None).changed("fc2_b", trainable=True),
+    ),
     "a bias has a scale": (
         "quantized as their kind",
         lambda g: g.changed("fc1_b", quant=WeightScale(W[0, 0, 0])),
@@ -119,7 +123,7 @@ def test_each_rule_catches_its_bug(quantized: Graph, case: str) -> None:
 
 
 def test_backward_graphs(quantized: Graph) -> None:
-    whole = check(backward(freeze(quantized, "all", rule("sr8"))))
+    whole = check(backward(freeze(quantized, "all", rule("sr8")), Loss()))
     assert any("come before" in v for v in violations(whole.with_nodes(reversed(whole.nodes))))
     assert any("no weights" in v for v in violations(scale(whole, "fc1_y_e", carrier="fc1_b")))
     assert any("no error" in v for v in violations(scale(whole, "fc1_y_e", owner="fc1_y")))
@@ -129,13 +133,17 @@ def test_backward_graphs(quantized: Graph) -> None:
 
 def test_float_operators_have_no_kernel(quantized: Graph) -> None:
     last = quantized[quantized.output]
-    clip = Clip(name="clip1", x=last.name, y="clip1_y", low=0.0, high=None)
-    quant = last.quant
-    assert isinstance(quant, ActivationScale)
-    graph = quantized.with_nodes((*quantized.nodes, clip)).with_tensors(
-        Tensor("clip1_y", last.shape, quant=quant)
+    names = ("gamma", "beta", "mean", "variance")
+    norm = BatchNorm(name="bn1", x=last.name, y="bn1_y", epsilon=1.0, **{n: "fc2_b" for n in names})
+    assert isinstance(last.quant, ActivationScale)
+    graph = quantized.with_nodes((*quantized.nodes, norm)).with_tensors(
+        Tensor("bn1_y", last.shape, quant=replace(last.quant, owner="bn1_y"))
     )
-    assert any("clip1 has no kernel" in v for v in violations(replace(graph, output="clip1_y")))
+    assert any("bn1 has no kernel" in v for v in violations(replace(graph, output="bn1_y")))
+
+
+def test_a_float_graph_may_have_scales_from_its_file(quantized: Graph) -> None:
+    assert not violations(quantized.changed("fc1_y", quant=None))
 
 
 def test_every_rule_is_tested() -> None:

@@ -120,25 +120,29 @@ def _wrong_constants(graph: Graph) -> Iterator[str]:
 
 
 def _half_quantized(graph: Graph) -> Iterator[str]:
-    """Either no tensor has a scale, or every one has the kind that suits it."""
-    if all(t.quant is None for t in graph.tensors.values()):
-        yield from (f"{n.name} in a float graph" for n in graph.nodes if isinstance(n, BackwardNode))
-        return
-    yield from (
-        f"{n.name} has no kernel"
-        for n in graph.nodes
-        if isinstance(n, ForwardNode) and not isinstance(n, Operator)
-    )
+    """Every tensor has the kind of scale that suits it; a graph in which some have none yet is float."""
     activations = {graph.input, *(n.y for n in graph.nodes if isinstance(n, ForwardNode))}
+    missing = []
     for name, t in graph.tensors.items():
         expected: type | None = ErrorScale
         if name in activations:
             expected = ActivationScale
         elif t.value is not None:
             expected = WeightScale if len(t.shape) > 1 else None
-        if (type(t.quant) if t.quant is not None else None) is not expected:
-            wanted = expected.__name__ if expected else "none"
-            yield f"{name} has {type(t.quant).__name__ if t.quant else 'none'}, not {wanted}"
+        if expected and t.quant is None:
+            missing.append(f"{name} has none, not {expected.__name__}")
+        elif t.quant is not None and type(t.quant) is not expected:
+            yield f"{name} has {type(t.quant).__name__}, not {expected.__name__ if expected else 'none'}"
+    if missing:
+        yield from (f"{n.name} in a float graph" for n in graph.nodes if isinstance(n, BackwardNode))
+        if any(t.trainable for t in graph.tensors.values()):
+            yield from missing
+        return
+    yield from (
+        f"{n.name} has no kernel"
+        for n in graph.nodes
+        if isinstance(n, ForwardNode) and not isinstance(n, Operator)
+    )
 
 
 def _wrong_scales(graph: Graph) -> Iterator[str]:
@@ -191,7 +195,7 @@ MEANING: Table = (
     ("shapes have no empty dimension", _empty_shapes),
     ("shapes are what the nodes give", _wrong_shapes),
     ("constants are finite float32 of their tensor's shape", _wrong_constants),
-    ("all tensors are quantized as their kind is, or none", _half_quantized),
+    ("tensors are quantized as their kind is, all of them where some train", _half_quantized),
     ("scales are positive and refer to what exists", _wrong_scales),
     ("only constants train, only weights have a rule, only owners of scales are tracked", _wrong_training),
 )

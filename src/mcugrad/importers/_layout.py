@@ -122,7 +122,7 @@ def target_shape(node: ir.Node, old: Shape, batch: int) -> Shape:
     if node.op_type == "Flatten":
         axis = node.attributes.get_int("axis", 1)
         axis += len(old) if axis < 0 else 0
-        return prod(old[:axis]), prod(old[axis:])
+        return (prod(old[:axis]), prod(old[axis:])) if axis or batch == 1 else ()
     values = integers(optional(node, 1))
     if node.op_type == "Squeeze":
         axes = {v % len(old) for v in values} or {i for i, n in enumerate(old) if n == 1}
@@ -131,6 +131,8 @@ def target_shape(node: ir.Node, old: Shape, batch: int) -> Shape:
         rank = len(old) + len(values)
         rest = iter(old)
         added = {v % rank for v in values}
+        if 0 in added and batch != 1:
+            return ()
         return (
             tuple(1 if i in added else next(rest) for i in range(rank)) if len(added) == len(values) else ()
         )
@@ -147,7 +149,9 @@ def target_shape(node: ir.Node, old: Shape, batch: int) -> Shape:
 def transpose_problem(node: ir.Node) -> str:
     """Why not."""
     order = tuple(node.attributes.get_ints("perm", ()))
-    if sorted(order) != list(range(len(order))) or not order:
+    if not order:
+        return "perm is missing: the batch would come last"
+    if sorted(order) != list(range(len(order))):
         return f"perm {list(order)} is no order of axes"
     return "" if order[0] == 0 else f"perm {list(order)} moves the batch"
 

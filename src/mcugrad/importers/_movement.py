@@ -38,7 +38,7 @@ def pad(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Zeros in front and behind; negative padding cuts off."""
     pads, given = integers(required(node, 1)), optional(node, 3)
     rank = len(x.axes) + 1
-    axes = [a % rank for a in integers(given)] if given is not None else list(range(rank))
+    axes = _axes(to, node, x, integers(given) if given is not None else list(range(rank)))
     _demand(to, node, x, len(pads) == 2 * len(axes) and len(set(axes)) == len(axes))
     before, after = ([0] * len(to.shape(x)) for _ in range(2))
     for i, axis in enumerate(axes):
@@ -70,16 +70,15 @@ def slice_problem(node: ir.Node) -> str:
 def slice_(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Every step-th element from start to end along some axes."""
     starts, ends = integers(required(node, 1)), integers(required(node, 2))
-    rank, given = len(x.axes) + 1, optional(node, 3)
-    axes = [a % rank for a in integers(given)] if given is not None else list(range(len(starts)))
+    given = optional(node, 3)
+    axes = _axes(to, node, x, integers(given) if given is not None else list(range(len(starts))))
     steps = integers(optional(node, 4)) or [1] * len(axes)
     _demand(to, node, x, len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes)))
-    _demand(to, node, x, all(a < rank for a in axes))
     shape = to.shape(x)
     start, stop, step = [0] * len(shape), list(shape), [1] * len(shape)
     for a, first, last, by in zip(axes, starts, ends, steps, strict=True):
         if a == 0:
-            _demand(to, node, x, range(1)[first:last] == range(1))
+            _demand(to, node, x, range(to.batch)[first:last] == range(to.batch))
             continue
         ours = x.axes[a - 1]
         chosen = range(shape[ours])[first:last]
@@ -126,6 +125,13 @@ def part(to: Builder, node: ir.Node, x: Flow, start: list[int], stop: list[int],
     return _raw(to.add(layer, x), x)
 
 
+def _axes(to: Builder, node: ir.Node, x: Flow, axes: list[int]) -> list[int]:
+    """Axes of ONNX, counted from the batch on."""
+    rank = len(x.axes) + 1
+    _demand(to, node, x, all(-rank <= a < rank for a in axes))
+    return [a % rank for a in axes]
+
+
 def _demand(to: Builder, node: ir.Node, x: Flow, fits: bool) -> None:
     if not fits:
         raise ModelError(
@@ -161,7 +167,7 @@ def resize(to: Builder, node: ir.Node, x: Flow) -> Flow:
     scales, sizes = optional(node, 2), optional(node, 3)
     wanted = integers(sizes)
     factors = [float(v) for v in floats(scales).reshape(-1)] if scales is not None else []
-    chosen = [a % len(dims) for a in node.attributes.get_ints("axes", range(len(dims)))]
+    chosen = _axes(to, node, x, list(node.attributes.get_ints("axes", range(len(dims)))))
     given = wanted or factors
     ours = [1, 1, 1]
     fits = len(given) == len(chosen)
