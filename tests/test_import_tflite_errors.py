@@ -145,6 +145,16 @@ def test_types() -> None:
     assert refused(whole).what == "1 of 1 scales of x are not positive numbers"
 
 
+def test_networks_with_state_are_refused_by_their_operators() -> None:
+    net = Net(1, 4).fc(4, 3)
+    scores = net.top
+    net.op("CALL_ONCE", 0).op("VAR_HANDLE").operators[-1].inputs = []
+    net.op("READ_VARIABLE", net.top, options="").op("ADD", scores, net.top)
+    error = refused(net)
+    assert error.what == "2 of 4 operators cannot be translated"
+    assert error.hint == "a network without state: one sample in, one output out"
+
+
 def test_weights_that_are_not_finite() -> None:
     net = Net(1, 4).fc(4, 3)
     assert net.items[1].data is not None

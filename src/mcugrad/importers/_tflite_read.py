@@ -286,9 +286,8 @@ class _File:
         )
         for index in (*(i for i in inputs if i != MINUS_ONE), *outputs):
             self.tensor(index)
-        if not outputs:
-            raise self.damaged(f"a {kind} without an output")
-        return Step(kind, self.tensor(outputs[0]).name, inputs, outputs, self.options(operator, kind))
+        label = self.tensor(outputs[0]).name if outputs else kind
+        return Step(kind, label, inputs, outputs, self.options(operator, kind))
 
     def options(self, operator: Any, kind: str) -> Any:
         """Table of attributes; None where the operator has none."""

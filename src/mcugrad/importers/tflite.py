@@ -60,9 +60,9 @@ def load_tflite(source: str | Path | bytes, *, name: str | None = None) -> Graph
 def _translate(source: Source, name: str) -> Graph:
     source = _with_constants(source)
     end = _left_out_from(source.steps)
+    _check_operators(Builder(source, quantized=False), end)
     quantized, notes = _mode(source, end)
     to = Builder(source, quantized=quantized)
-    _check_operators(to, end)
     x = to.flows[source.input] = to.enter()
     if quantized:
         scale = activation_scale(_entry(source), INPUT)
