@@ -64,8 +64,6 @@ ENDS = ("Add", "Div", "Max", "Mul", "Sub")
 
 def recognise(graph: ir.Graph) -> list[str]:
     """Replace groups of nodes that are an activation function by one node; a note if there were any."""
-    if not any(node.op_type in ONE for node in graph):
-        return []
     found: list[str] = []
     for node in list(graph):
         if node.op_type in ENDS and _scalar(node) and node.graph is not None:
@@ -170,9 +168,9 @@ def _near(y: Values, expected: Values) -> bool:
 
 def _replace(graph: ir.Graph, last: ir.Node, made: ir.Node) -> None:
     """Put a node in place of the last of a group; the others stay without readers and go."""
+    unused = list(last.inputs)
     made.outputs[0].name = last.outputs[0].name
     ir.convenience.replace_nodes_and_values(graph, last, [last], [made], [last.outputs[0]], [made.outputs[0]])
-    unused = list(last.inputs)
     while unused:
         value = unused.pop()
         node = value.producer() if value is not None else None

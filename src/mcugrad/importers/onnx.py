@@ -80,7 +80,10 @@ def _build(source: Source, nodes: list[ir.Node], grids: dict[ir.Value, Grid]) ->
         ModelError: no layout does. The error is that of the one that came farthest.
     """
     farthest: tuple[int, ModelError] | None = None
-    for layout in layouts(source.shape[1:]):
+    options = list(layouts(source.shape[1:]))
+    if len(options) == 3:
+        options[1:] = options[2], options[1]  # an image without channels rather than a sequence
+    for layout in options:
         to = Builder(INPUT, layout[0], source.batch or 1, grids)
         try:
             return to, _run(to, source, nodes, layout)
