@@ -106,9 +106,9 @@ def table(results: Results) -> str:
         for rule, what in RULES.items():
             found = final(results, schedule, rule)
             if found:
-                spread = max(found) - min(found)
+                spread = f"{max(found) - min(found):.2f}" if len(found) > 1 else ""
                 each = ", ".join(f"{value:.2f}" for value in found)
-                rows.append((f"`{rule}`, {what}", schedule, f"{np.mean(found):.2f}", f"{spread:.2f}", each))
+                rows.append((f"`{rule}`, {what}", schedule, f"{np.mean(found):.2f}", spread, each))
     return markdown(("weights", "samples", "mean %", "max - min", "each seed"), rows)
 
 
