@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from bars import Bar, Results, arguments, commit, machine, main, markdown, origin, read, write
-from networks import fashion_cnn, fashion_mnist
 
 import mcugrad as mg
 from mcugrad.training.schedules import rates
+from networks import fashion_cnn, fashion_mnist
 
 RATE = 0.01
 SEEDS = (0, 1, 2)

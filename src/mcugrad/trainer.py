@@ -129,7 +129,9 @@ class Trainer:
         real = check_samples(self.model.graph, x, what)
         quant = self.build.graph[self.build.graph.input].quant
         assert isinstance(quant, ActivationScale)
-        steps = np.floor(np.clip(real / np.float32(quant.scale), -1024, 1024) + np.float32(0.5)) + quant.zero
+        with np.errstate(over="ignore"):  # what overflows is clipped
+            steps = real / np.float32(quant.scale)
+        steps = np.floor(np.clip(steps, -1024, 1024) + np.float32(0.5)) + quant.zero
         result: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8).reshape(len(real), -1)
         return result
 
