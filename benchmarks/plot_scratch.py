@@ -28,7 +28,9 @@ def main(out: Path) -> None:
     for rule, runs in curves.items():
         epochs = range(1, len(runs[0]) + 1)
         middle = [sum(values) / len(runs) for values in zip(*runs, strict=True)]
-        axes.plot(epochs, middle, color=COLOURS[rule], label=f"{rule}, mean of {len(runs)} seeds", linewidth=2)
+        axes.plot(
+            epochs, middle, color=COLOURS[rule], label=f"{rule}, mean of {len(runs)} seeds", linewidth=2
+        )
         low = [min(values) for values in zip(*runs, strict=True)]
         high = [max(values) for values in zip(*runs, strict=True)]
         axes.fill_between(epochs, low, high, color=COLOURS[rule], alpha=0.15, linewidth=0)
