@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from bars import Bar, Results, arguments, commit, machine, main, markdown, origin, read, write
-from networks import fashion_cnn, fashion_mnist
 
 import mcugrad as mg
 from mcugrad.training.schedules import rates
+from networks import fashion_cnn, fashion_mnist
 
 RATE = 0.01
 SEEDS = (0, 1, 2)
@@ -106,9 +106,9 @@ def table(results: Results) -> str:
         for rule, what in RULES.items():
             found = final(results, schedule, rule)
             if found:
-                spread = max(found) - min(found)
+                spread = f"{max(found) - min(found):.2f}" if len(found) > 1 else ""
                 each = ", ".join(f"{value:.2f}" for value in found)
-                rows.append((f"`{rule}`, {what}", schedule, f"{np.mean(found):.2f}", f"{spread:.2f}", each))
+                rows.append((f"`{rule}`, {what}", schedule, f"{np.mean(found):.2f}", spread, each))
     return markdown(("weights", "samples", "mean %", "max - min", "each seed"), rows)
 
 

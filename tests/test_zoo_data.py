@@ -65,10 +65,15 @@ def save(tmp_path: Path) -> Save:
     return write
 
 
+def packed(content: bytes) -> bytes:
+    """Compressed, without the time: it ends up in the names of tests, which must be equal in every process."""
+    return gzip.compress(content, mtime=0)
+
+
 def idx(values: np.ndarray) -> bytes:
     """A gzipped IDX file of bytes; gzip's time stamp is zero, so equal values give equal files."""
     header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
-    return gzip.compress(header + values.astype(np.uint8).tobytes(), mtime=0)
+    return packed(header + values.astype(np.uint8).tobytes())
 
 
 def published_files(seed: int = 0) -> dict[str, bytes]:
@@ -149,9 +154,7 @@ def test_digits_without_scikit_learn_name_three_ways(monkeypatch: pytest.MonkeyP
         assert way in error.value.hint
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"not gzip", gzip.compress(b"1,2,x"), gzip.compress(b"1,2\n3,4\n"), gzip.compress(b"")]
-)
+@pytest.mark.parametrize("content", [b"", b"not gzip", packed(b"1,2,x"), packed(b"1,2\n3,4\n"), packed(b"")])
 def test_damaged_digits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sklearn/datasets/data/digits.csv.gz"
     path.parent.mkdir(parents=True)
@@ -319,11 +322,11 @@ IMAGES, LABELS = np.zeros((20, 28, 28)), np.zeros(20)
         (0, idx(IMAGES)[:-20], "cannot be unpacked"),
         (0, idx(LABELS), "not an IDX file of bytes with 3 axes: it starts with 00 00 08 01"),
         (1, idx(IMAGES), "not an IDX file of bytes with 1 axes"),
-        (0, gzip.compress(b"\0\0\x08\x03\0\0"), "not an IDX file"),
-        (0, gzip.compress(gzip.decompress(idx(IMAGES))[:-1]), r"needs 15680 bytes; the file holds 15679"),
+        (0, packed(b"\0\0\x08\x03\0\0"), "not an IDX file"),
+        (0, packed(gzip.decompress(idx(IMAGES))[:-1]), r"needs 15680 bytes; the file holds 15679"),
         (
             0,
-            gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12),
+            packed(b"\0\0\x08\x03" + b"\xff" * 12),
             r"needs 79228162458924105385300197375 bytes; the file holds 0",
         ),
         (1, idx(np.zeros(19)), r"x_train \(20, 28, 28\) has 20 samples but y_train \(19,\) has 19 labels"),

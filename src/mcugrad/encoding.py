@@ -16,7 +16,9 @@ from mcugrad.training.losses import Target
 
 def quantize_values(real: NDArray[np.float32], quant: ActivationScale) -> NDArray[np.int8]:
     """int8 nearest to real values, half up, saturated; the C function `<name>_quantize` gives the same."""
-    steps = np.floor(np.clip(real / np.float32(quant.scale), -1024, 1024) + np.float32(0.5)) + quant.zero
+    with np.errstate(over="ignore"):  # what overflows is clipped
+        steps = real / np.float32(quant.scale)
+    steps = np.floor(np.clip(steps, -1024, 1024) + np.float32(0.5)) + quant.zero
     result: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
     return result
 

@@ -1,0 +1,37 @@
+"""Budgets: no core needs more instructions than the committed results say, and the documents show those results."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def run(*words: str) -> None:
+    """Runs a benchmark's script as a user does; what it says is the message when it fails."""
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(words)}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+@pytest.mark.mcu
+def test_no_more_instructions_than_committed() -> None:
+    """Counted anew: 2 % more than in benchmarks/results/instructions.json is too much."""
+    pytest.importorskip("unicorn", reason="the emulator is not installed")
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    run("benchmarks/instructions.py", "--check-fresh")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (BENCHMARKS / "results").glob("*.json")))
+def test_committed_results_clear_their_bars(name: str) -> None:
+    run(f"benchmarks/{name}.py", "--check")
+
+
+def test_documents_show_the_committed_results() -> None:
+    run("benchmarks/write_results.py", "--check")
