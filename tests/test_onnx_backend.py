@@ -25,9 +25,9 @@ from mcugrad.passes.quantize import run_float
 
 MODULES = """
     add averagepool batch_normalization cast clip concat conv convtranspose div dropout elu flatten gelu gemm
-    globalaveragepool globalmaxpool hardsigmoid hardswish identity leakyrelu logsoftmax matmul max maxpool min mul neg pad prelu
-    reducemax reducemean relu reshape resize sigmoid slice softmax softplus split squeeze sub sum swish tanh transpose
-    unsqueeze quantizelinear dequantizelinear
+    globalaveragepool globalmaxpool hardsigmoid hardswish identity leakyrelu logsoftmax matmul max maxpool min mul neg
+    pad prelu reducemax reducemean relu reshape resize sigmoid slice softmax softplus split squeeze sub sum swish
+    tanh transpose unsqueeze quantizelinear dequantizelinear
 """
 Array = np.ndarray[Any, Any]
 

@@ -134,7 +134,7 @@ def test_backward_graphs(quantized: Graph) -> None:
 def test_float_operators_have_no_kernel(quantized: Graph) -> None:
     last = quantized[quantized.output]
     names = ("gamma", "beta", "mean", "variance")
-    norm = BatchNorm(name="bn1", x=last.name, y="bn1_y", epsilon=1.0, **{n: "fc2_b" for n in names})
+    norm = BatchNorm(name="bn1", x=last.name, y="bn1_y", epsilon=1.0, **dict.fromkeys(names, "fc2_b"))
     assert isinstance(last.quant, ActivationScale)
     graph = quantized.with_nodes((*quantized.nodes, norm)).with_tensors(
         Tensor("bn1_y", last.shape, quant=replace(last.quant, owner="bn1_y"))

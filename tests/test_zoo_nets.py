@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +271,21 @@ def test_trains_bit_exactly_and_loses_loss(tmp_path: Path, name: str) -> None:
     trainer.verify(ready[:2], y[:2])
     history = trainer.fit(ready, y, epochs=15)
     assert history[-1].loss < 0.7 * history[0].loss
+
+
+# -- what is published -----------------------------------------------------------------------------------------------
+
+
+def test_committed_results_clear_their_bars_and_the_page_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[1]
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    try:
+        zoo = importlib.import_module("zoo")
+        results = zoo.read(root / "benchmarks/results/zoo.json")
+        missed = [str(bar) for bar in zoo.bars(results) if not bar.holds]
+        page = (root / "docs/zoo.md").read_text(encoding="utf-8")
+        assert page == zoo.document(results, page), "python benchmarks/zoo.py --document"
+    finally:
+        for name in ("zoo", "bars"):
+            sys.modules.pop(name, None)
+    assert missed == []

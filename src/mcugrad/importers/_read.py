@@ -19,7 +19,8 @@ import onnx
 import onnx_ir as ir
 from onnx import TensorProto, external_data_helper, numpy_helper, version_converter
 from onnx_ir.passes import common
-from onnxscript import optimizer, rewriter
+from onnxscript import rewriter
+from onnxscript.optimizer._constant_folding import FoldConstantsPass
 from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule, normalize_pad_format_conv_rule
 
 from mcugrad.errors import McugradError, ModelError
@@ -295,14 +296,32 @@ def _dimension(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, label
 def _simplify(proto: onnx.ModelProto) -> ir.Model:
     model = ir.from_proto(proto)
     common.InlinePass()(model)
-    optimizer.fold_constants(
-        model, onnx_shape_inference=True, should_fold=_is_small, output_size_limit=ELEMENT_LIMIT
-    )
+    _Folding(
+        shape_inference=True,
+        input_size_limit=ELEMENT_LIMIT,
+        output_size_limit=ELEMENT_LIMIT,
+        should_fold=_is_small,
+    )(model)
     if any(node.op_type == "Pad" for node in model.graph):
         rewriter.RewritePass([normalize_pad_format_conv_rule, fuse_pad_into_conv_rule])(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     common.RemoveUnusedNodesPass()(model)
     return model
+
+
+class _Folding(FoldConstantsPass):  # type: ignore[misc]
+    """Folds constants; stops at shapes that cannot be, since onnx ends the process when it slices such a value."""
+
+    def _do_inference(self, node: ir.Node) -> None:
+        super()._do_inference(node)
+        for value in node.outputs:
+            dims = [] if value.shape is None else [d for d in value.shape if isinstance(d, int)]
+            if min(dims, default=0) < 0:
+                raise ModelError(
+                    f"{node.op_type} gives a value of shape ({', '.join(map(str, value.shape or ()))})",
+                    where=node.name or str(value.name),
+                    hint="a larger input, or smaller windows",
+                )
 
 
 def _is_small(node: ir.Node) -> bool:

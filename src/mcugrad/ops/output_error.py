@@ -35,11 +35,11 @@ def write_output_error(
         c: receives its unit.
     """
     count = len(error)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # scales may be anything; C does not mind either
         error *= w_scale[np.arange(count) % channels]
-    error[~mask(outputs[:count], zero, clip)] = 0
-    highest = F32(np.fmax.reduce(np.abs(error), initial=F32(0)))  # a NaN is never the largest
-    c[0] = highest / F32(127)
-    e[:count] = 0
-    if highest > 0:
-        e[:count] = np.clip(ar.round_half_up(error / highest * F32(127), 128), -127, 127)
+        error[~mask(outputs[:count], zero, clip)] = 0
+        highest = F32(np.fmax.reduce(np.abs(error), initial=F32(0)))  # a NaN is never the largest
+        c[0] = highest / F32(127)
+        e[:count] = 0
+        if highest > 0:
+            e[:count] = np.clip(ar.round_half_up(error / highest * F32(127), 128), -127, 127)

@@ -104,7 +104,7 @@ def regression_loss_s8(
             if squared:
                 total, slope = total + d * d, F32(2) * d
             elif absolute:
-                total, slope = total + size, F32(0) if size == 0 else sign
+                total, slope = total + size, sign if size > 0 else F32(0)
             elif size <= bound:
                 total, slope = total + F32(0.5) * d * d, d
             else:

@@ -54,7 +54,9 @@ class Loss:
             raise UsageError(f"delta of {self.delta:g} is not above 0", where="loss", hint="1.0")
         weights = np.asarray(self.class_weights, np.float64)
         if not np.isfinite(weights).all() or (weights < 0).any():
-            raise UsageError("a class weight is negative or not finite", where="loss", hint="numbers from 0 on")
+            raise UsageError(
+                "a class weight is negative or not finite", where="loss", hint="numbers from 0 on"
+            )
 
     @property
     def target(self) -> Target:
