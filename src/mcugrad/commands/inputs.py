@@ -28,11 +28,11 @@ def network(text: str, name: str | None = None) -> Model:
     """The network in a file, or one that comes along. Raises UsageError, ModelError."""
     if text in model_names() and not Path(text).is_file():
         return load(model_path(text), name=name)
-    if not Path(text).exists() and "/" not in text and not text.endswith(".onnx"):
+    if not Path(text).exists() and "/" not in text and not text.endswith((".onnx", ".tflite")):
         raise UsageError(
             f"there is neither a file nor a network named {text!r}",
             where="MODEL",
-            hint=f"the path of an .onnx file, or {', '.join(model_names())}",
+            hint=f"the path of an .onnx or .tflite file, or {', '.join(model_names())}",
         )
     return load(text, name=name)
 
