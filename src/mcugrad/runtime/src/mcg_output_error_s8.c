@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const int8_t *y, const float *w_scale,
-                         const int32_t *clip, float *error, int8_t *e, float *c)
+void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const int8_t *y,
+                         const float *w_scale, const int32_t *clip, float *error, int8_t *e, float *c)
 {
     float highest = 0.0F;
     for (int32_t i = 0; i < outputs; i++) {

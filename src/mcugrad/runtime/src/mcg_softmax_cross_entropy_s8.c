@@ -3,8 +3,8 @@
 
 void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
                                   const float *scale, uint32_t label, const float *smoothing,
-                                  const float *w_scale, const int32_t *clip, int8_t *e, float *c, float *loss, float *confidence,
-                                  float *probability)
+                                  const float *w_scale, const int32_t *clip, int8_t *e, float *c, float *loss,
+                                  float *confidence, float *probability)
 {
     const float unit = *scale * 1.4426950F;
     const float share = *smoothing / (float)classes;
