@@ -192,6 +192,25 @@ def test_vectors_become_maps_and_back() -> None:
     imported(net.conv(3, 2, (2, 2)).op("Flatten").fc(2, 2))
 
 
+@pytest.mark.parametrize("kind", ["Relu", "Elu", "LeakyRelu", "Identity", "norm"])
+def test_decoders_have_their_vectors_in_our_order(kind: str) -> None:
+    net = Net("batch", 5).fc(5, 24)
+    net = net.norm(24) if kind == "norm" else net.op(kind)
+    net.op("Reshape", np.asarray([-1, 4, 2, 3], I64)).conv(4, 2, (2, 2))
+    imported(net.op("Sigmoid"))
+    net = Net("batch", 2, 4, 4).conv(2, 3).op("Flatten").fc(12, 8).op("Unsqueeze", np.asarray([2], I64))
+    net.op("Reshape", np.asarray([1, 2, 4], I64))
+    imported(net.conv(2, 3, (2,)))
+
+
+def test_vectors_that_somebody_else_reads_keep_their_order() -> None:
+    net = Net("batch", 5).fc(5, 24)
+    x = net.top
+    net.op("Reshape", np.asarray([-1, 4, 2, 3], I64)).conv(4, 24, (2, 3)).op("Flatten")
+    join(net, "Add", net.top, x)
+    assert "its input is (1, 4, 2, 3) with the axes in another order" in refused(net).what
+
+
 def test_maps_as_outputs_are_flattened_in_the_devices_order() -> None:
     graph = imported(Net("batch", 2, 6, 6).conv(2, 3))
     assert graph[graph.output].shape == (48,)

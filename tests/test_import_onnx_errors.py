@@ -309,7 +309,7 @@ SHAPES = {
         ceil_mode=1,
         count_include_pad=1,
     ),
-    "BatchNormalization on (1, 4, 4, 3): its channels are not axis 1": lambda: (
+    "BatchNormalization needs a (batch, channels": lambda: (
         Net(1, 2, 6, 6).conv(2, 3).op("Transpose", perm=[0, 2, 3, 1]).norm(4)
     ),
     "DequantizeLinear of a value that is not quantized": lambda: (
@@ -349,3 +349,17 @@ def test_constants_too_large_to_compute() -> None:
     assert "fc  MatMul: multiplies two computed values" in error.where
     net.nodes[0] = helper.make_node("ConstantOfShape", [net.const("nine", np.ones(9, I64))], ["big"])
     assert "ConstantOfShape" in refused(net).where
+
+
+@pytest.mark.parametrize("opset", [9, 11, 17])
+def test_windows_larger_than_the_map_before_a_slice(opset: int) -> None:
+    """Shape inference of onnx 1.23 ends the process for it."""
+    net = Net(1, 1, 1, 1).op("AveragePool", kernel_shape=[3, 3], name="pool")
+    if opset < 10:
+        net.op("Slice", starts=[1], ends=[9], axes=[2])
+    else:
+        net.op("Slice", *(np.asarray([v], I64) for v in (1, 9, 2, 1)))
+    error = refused(net.op("Flatten").bytes(opset))
+    known = ("AveragePool gives a value of shape (1, 1, -1, -1)", "a window 3 wide does not fit into 1 ")
+    assert error.what.startswith(known)
+    assert error.where.startswith("pool")

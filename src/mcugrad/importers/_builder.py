@@ -221,7 +221,11 @@ def numbers(value: ir.Value) -> NDArray[Any]:
 
 def integers(value: ir.Value | None) -> list[int]:
     """Contents of a constant that lists integers; empty if it is left out."""
-    return [] if value is None else [int(v) for v in numbers(value).reshape(-1)]
+    if value is None:
+        return []
+    if numbers(value).dtype.kind not in "iu":
+        raise TypeError(f"{value.name} does not hold integers")
+    return [int(v) for v in numbers(value).reshape(-1)]
 
 
 def required(node: ir.Node, index: int) -> ir.Value:

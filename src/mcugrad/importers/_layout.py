@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.importers._builder import VECTOR, Builder, Flow, at, integers, label, optional
+from mcugrad.importers._reorder import reordered
 from mcugrad.ops.flatten import Flatten
 from mcugrad.ops.reshape import Reshape
 
@@ -69,9 +70,12 @@ def as_map(to: Builder, node: ir.Node, x: Flow) -> Flow:
         return x
     dims = to.onnx_shape(x)[1:]
     if len(dims) in (2, 3):
-        found = relaid(to, node, x, [next(layouts(dims))])
+        wanted = next(layouts(dims))
+        found = relaid(to, node, x, [wanted])
         if found is not None:
             return found
+        if reordered(to, x, memory_order(shape, x.axes), wanted[0], memory_order(*wanted)):
+            return Flow(x.tensor, wanted[1], raw=x.raw)
     raise ModelError(
         f"{node.op_type} needs a (batch, channels, height, width) map or a (batch, channels, length) sequence; its "
         f"input is {to.onnx_shape(x)}" + (" with the axes in another order" if len(dims) in (2, 3) else ""),

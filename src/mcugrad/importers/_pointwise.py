@@ -22,6 +22,7 @@ from mcugrad.importers._builder import (
     per_channel,
     required,
 )
+from mcugrad.importers._layout import as_map
 from mcugrad.ops.batch_norm import BatchNorm
 from mcugrad.ops.clip import Clip
 
@@ -89,6 +90,8 @@ def batch_norm_problem(node: ir.Node) -> str:
 
 def batch_norm(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Statistics, one per channel."""
+    if len(x.axes) in (2, 3) and x.axes[0] != 2:
+        x = as_map(to, node, x)
     if x.axes[0] != len(to.shape(x)) - 1:
         raise ModelError(
             f"{node.op_type} on {to.onnx_shape(x)}: its channels are not axis 1",

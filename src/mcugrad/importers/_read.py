@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +47,7 @@ _FOLDABLE = """
 FOLDABLE = frozenset(_FOLDABLE.split())
 """Operators on constants that are computed now."""
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,7 @@ def _version(proto: onnx.ModelProto, label: str) -> int:
 
 def _converted(proto: onnx.ModelProto, label: str, version: int) -> onnx.ModelProto:
     """The model in operator set 13."""
+    _refuse_impossible(proto)
     try:
         return version_converter.convert_version(proto, OLDEST)
     except Exception as error:
@@ -214,6 +217,23 @@ def _converted(proto: onnx.ModelProto, label: str, version: int) -> onnx.ModelPr
             where=label,
             hint=f"export again with opset_version={OLDEST} or later",
         ) from error
+
+
+def _refuse_impossible(proto: onnx.ModelProto) -> None:
+    """Raise ModelError where a dimension is negative: converting would end the process."""
+    model = ir.from_proto(proto)
+    try:
+        _fold_constants(model)
+    except Exception as error:  # noqa: BLE001  (whatever a damaged file leads to; converting says what is wrong)
+        _log.debug("shapes are not known before converting: %s", error)
+    for node in model.graph:
+        for value in node.outputs:
+            if _is_impossible(value):
+                raise ModelError(
+                    f"{node.op_type} gives a value of shape ({', '.join(map(str, value.shape or ()))})",
+                    where=node.name or str(value.name),
+                    hint="a larger input, or smaller windows",
+                )
 
 
 def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tuple[int, ...], int | None]:
@@ -296,12 +316,7 @@ def _dimension(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, label
 def _simplify(proto: onnx.ModelProto) -> ir.Model:
     model = ir.from_proto(proto)
     common.InlinePass()(model)
-    _Folding(
-        shape_inference=True,
-        input_size_limit=ELEMENT_LIMIT,
-        output_size_limit=ELEMENT_LIMIT,
-        should_fold=_is_small,
-    )(model)
+    _fold_constants(model)
     if any(node.op_type == "Pad" for node in model.graph):
         rewriter.RewritePass([normalize_pad_format_conv_rule, fuse_pad_into_conv_rule])(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
@@ -309,19 +324,27 @@ def _simplify(proto: onnx.ModelProto) -> ir.Model:
     return model
 
 
-class _Folding(FoldConstantsPass):  # type: ignore[misc]
-    """Folds constants; stops at shapes that cannot be, since onnx ends the process when it slices such a value."""
+def _fold_constants(model: ir.Model) -> None:
+    """Compute what depends on constants alone."""
+    _Folding(
+        shape_inference=True,
+        input_size_limit=ELEMENT_LIMIT,
+        output_size_limit=ELEMENT_LIMIT,
+        should_fold=_is_small,
+    )(model)
+
+
+class _Folding(FoldConstantsPass):
+    """Folds constants; does not infer what follows from impossible shapes, as onnx may end the process then."""
 
     def _do_inference(self, node: ir.Node) -> None:
-        super()._do_inference(node)
-        for value in node.outputs:
-            dims = [] if value.shape is None else [d for d in value.shape if isinstance(d, int)]
-            if min(dims, default=0) < 0:
-                raise ModelError(
-                    f"{node.op_type} gives a value of shape ({', '.join(map(str, value.shape or ()))})",
-                    where=node.name or str(value.name),
-                    hint="a larger input, or smaller windows",
-                )
+        if not any(value is not None and _is_impossible(value) for value in node.inputs):
+            super()._do_inference(node)
+
+
+def _is_impossible(value: ir.Value) -> bool:
+    """Whether a dimension is negative: a window is larger than what it moves over."""
+    return value.shape is not None and any(isinstance(d, int) and d < 0 for d in value.shape)
 
 
 def _is_small(node: ir.Node) -> bool:
