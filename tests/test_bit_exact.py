@@ -17,7 +17,7 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, Steps, differences
-from mcugrad.run.toolchain import host_compilers
+from mcugrad.run.toolchain import firmware_compilers, host_compilers
 from mcugrad.trainer import Trainer
 from mcugrad.zoo import model_path
 from networks import FASHION, Conv, Dense, Layer, Pool, corners, images, model, samples
@@ -125,6 +125,19 @@ def test_every_host_compiler(name: str, compiler: str, opt: str, rule: str) -> N
     assert_equal(
         expected(name, rule), this.run(HostTwin(this.trainer.build.compiled, compiler=compiler, opt=opt))
     )
+
+
+@mcu
+@pytest.mark.mcu
+@pytest.mark.parametrize("opt", ["-O3", "-Os"])
+@pytest.mark.parametrize("core", CORES)
+def test_gcc_for_the_device(core: str, opt: str) -> None:
+    if "arm-none-eabi-gcc" not in firmware_compilers():
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    this = case("corners", "sr8")
+    target = targets.load(core)
+    runner = EmulatedDevice(this.trainer.build.compiled, target, compiler="arm-none-eabi-gcc", opt=opt)
+    assert_equal(expected("corners", "sr8"), this.run(runner))
 
 
 @mcu

@@ -26,7 +26,7 @@ from mcugrad.targets import Target
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import RULES, Rule
 
-STACK_RESERVE = 2048
+STACK_RESERVE = 4096
 """Bytes of RAM kept free for the stack when a model is checked against a target; measured stacks are below it."""
 
 
