@@ -22,7 +22,9 @@ _CALIBRATION = "Number of training samples, evenly spaced, that set the ranges."
 
 Network = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="An .onnx or .tflite file, or a network that comes along: digits_cnn."),
+    typer.Argument(
+        metavar="MODEL", help="An .onnx or .tflite file, or a network that comes along: digits_cnn."
+    ),
 ]
 Data = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA)]
 Scale = Annotated[float | None, typer.Option("--scale", help=_SCALE)]
