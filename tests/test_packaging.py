@@ -76,7 +76,14 @@ def test_wheel_metadata(wheel: Path) -> None:
     assert "Apache License" in licence
     core = [need for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need]
     assert not [need for need in core if need.startswith(("torch", "scikit-learn", "scipy", "tensorflow"))]
-    assert set(metadata.get_all("Provides-Extra", [])) == {"board", "demo", "dev", "report", "tflite", "torch"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "board",
+        "demo",
+        "dev",
+        "report",
+        "tflite",
+        "torch",
+    }
 
 
 def test_same_source_same_wheel(wheel: Path, tmp_path: Path) -> None:
