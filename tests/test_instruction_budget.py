@@ -28,7 +28,11 @@ def test_no_more_instructions_than_committed() -> None:
     run("benchmarks/instructions.py", "--check-fresh")
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (BENCHMARKS / "results").glob("*.json")))
+RESULTS = {path.stem for path in (BENCHMARKS / "results").glob("*.json")} - {"zoo"}
+"""The zoo misses bars, which its own test knows by name."""
+
+
+@pytest.mark.parametrize("name", sorted(RESULTS))
 def test_committed_results_clear_their_bars(name: str) -> None:
     run(f"benchmarks/{name}.py", "--check")
 

@@ -52,7 +52,7 @@ class SoftmaxCrossEntropy(BackwardNode):
             scale=to.scale(self.logits),
             label=to.label(),
             smoothing=to.constant(
-                "smoothing", "float", np.asarray([self.smoothing], np.float32), "of the label"
+                "smoothing", "float", np.asarray([self.smoothing], np.float32), "label smoothing"
             ),
             w_scale=to.error_scale(self.e),
             clip=clip_of(to, self.logits),

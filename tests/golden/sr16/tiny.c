@@ -32,6 +32,8 @@ static const int32_t tiny_clip_relu[2] = {
 static const int32_t tiny_clip_none[2] = {
     -1073741824, 1073741824
 };
+/* label smoothing */
+static const float tiny_smoothing = 0.0e+00F;
 
 /* The state at delivery. */
 static const tiny_params_t tiny_initial = {
@@ -92,8 +94,8 @@ static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
     tiny_arena_t *const a = &m->arena;
     (void)x;
     /* 4/9 loss  softmax cross-entropy  3 classes */
-    mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, p->fc1_w_scale, tiny_clip_none,
-                                 a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
+    mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
+                                 tiny_clip_none, a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
                                  a->probability.v);
     /* 5/9 fc1_bias_update  biases */
     mcg_bias_update(1, 3, a->fc1_y_e.v, &p->rate, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
@@ -153,8 +155,8 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     return MCG_OK;
 }
 
-mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label,
-                             tiny_step_t *step)
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                             uint32_t label, tiny_step_t *step)
 {
     uint32_t predicted = 0;
     if (m == NULL || x == NULL) {

@@ -2,7 +2,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 208 B (tiny_t)   constants 192 B of flash   no heap, no libc
+ *   needs   RAM 208 B (tiny_t)   constants 196 B of flash   no heap, no libc
  *   trains  fc1 (sr16, in place); the other 1 layers with weights are frozen in flash
  */
 #ifndef TINY_H
@@ -119,7 +119,7 @@ typedef struct {
 
 /** What a training step reports. */
 typedef struct {
-    float loss;         /* cross-entropy of the sample before the step, nats */
+    float loss;         /* of the sample before the step */
     float confidence;   /* probability of the predicted class */
     uint32_t predicted; /* class predicted before the step */
 } tiny_step_t;
@@ -135,8 +135,8 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                           int8_t y[TINY_OUTPUT_SIZE]);
 
 /** Learn from one labelled sample; label < TINY_OUTPUT_SIZE. `step` may be NULL. On error nothing changes. */
-mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label,
-                             tiny_step_t *step);
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                             uint32_t label, tiny_step_t *step);
 
 /** Set the learning rate, a finite number not below 0; 0 stops learning. */
 mcg_status_t tiny_set_rate(tiny_t *m, float rate);

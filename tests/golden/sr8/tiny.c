@@ -8,7 +8,8 @@
 /* ---- constants ------------------------------------------------------------------------------------------- */
 
 static const mcg_conv2d_t tiny_conv1_layer = {4, 4, 1, 3, 3, 2, 2, 2, 1, 1, 0, 0, 1, 1, -1, -128};
-static const mcg_linear_t tiny_fc1_layer = {18, 3, 2, -128, 0};
+static const mcg_linear_t tiny_fc1_layer = {18, 3, 18, -128, 0};
+static const mcg_linear_t tiny_fc1_grad_input_layer = {18, 3, 2, -128, 0};
 
 /* real units per step */
 static const float tiny_input_scale = 7.843138e-03F;
@@ -20,6 +21,8 @@ static const int32_t tiny_clip_relu[2] = {
 static const int32_t tiny_clip_none[2] = {
     -1073741824, 1073741824
 };
+/* label smoothing */
+static const float tiny_smoothing = 0.0e+00F;
 
 /* The state at delivery. */
 static const tiny_params_t tiny_initial = {
@@ -92,14 +95,15 @@ static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
     /* 5/17 loss  softmax cross-entropy  3 classes */
-    mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, p->fc1_w_scale, tiny_clip_none,
-                                 a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
+    mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
+                                 tiny_clip_none, a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
                                  a->probability.v);
     /* 6/17 fc1_grad_input  factors */
     mcg_prepare_error(2, &p->flatten1_y_e_range, p->conv1_w_scale, a->flatten1_y_e_factor.v);
     /* 7/17 fc1_grad_input  error of flatten1_y */
-    mcg_linear_grad_input_s8(&tiny_fc1_layer, a->fc1_y_e.v, p->fc1_w, a->conv1_y.v, a->flatten1_y_e_factor.v,
-                             tiny_clip_relu, a->flatten1_y_e.v, &a->flatten1_y_e_peak.v);
+    mcg_linear_grad_input_s8(&tiny_fc1_grad_input_layer, a->fc1_y_e.v, p->fc1_w, a->conv1_y.v,
+                             a->flatten1_y_e_factor.v, tiny_clip_relu, a->flatten1_y_e.v,
+                             &a->flatten1_y_e_peak.v);
     /* 8/17 fc1_grad_input  unit and range */
     mcg_track_error(&a->flatten1_y_e_peak.v, &a->fc1_y_e_c.v, &p->flatten1_y_e_range, &a->flatten1_y_e_c.v);
     /* 9/17 fc1_bias_update  biases */
@@ -118,7 +122,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
     /* 14/17 conv1_update  weights by sr8 */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, a->conv1_update_factor.v, &mcg_rule_sr8,
                       &p->seed, &p->step, 1U, 2, p->conv1_w, NULL, p->conv1_w_scale,
-                      a->conv1_update_gradient.v, a->conv1_update_patch.v);
+                      a->conv1_update_gradient.v, a->conv1_patch.v);
     /* 15/17 conv1_y_track  scale for the next step */
     mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale);
     /* 16/17 fc1_y_track  scale for the next step */
@@ -171,8 +175,8 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     return MCG_OK;
 }
 
-mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label,
-                             tiny_step_t *step)
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                             uint32_t label, tiny_step_t *step)
 {
     uint32_t predicted = 0;
     if (m == NULL || x == NULL) {

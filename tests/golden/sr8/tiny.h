@@ -2,7 +2,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 216 B (tiny_t)   constants 146 B of flash   no heap, no libc
+ *   needs   RAM 220 B (tiny_t)   constants 150 B of flash   no heap, no libc
  *   trains  conv1, fc1 (sr8, in place)
  */
 #ifndef TINY_H
@@ -30,7 +30,7 @@ typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
 
 #define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = 0.007843138 * (q - (-1)) */
 #define TINY_OUTPUT_SIZE 3 /* int8 logits; at delivery real = 0.01761295 * (q - (0)) */
-#define TINY_RAM_SIZE 216 /* bytes of tiny_t */
+#define TINY_RAM_SIZE 220 /* bytes of tiny_t */
 
 /** What training changes: exactly what a checkpoint has to hold. */
 typedef struct {
@@ -60,7 +60,7 @@ typedef struct {
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
-    uint32_t words[21];
+    uint32_t words[22];
     struct {
         int32_t v[8];
     } conv1_update_gradient; /* weight gradients of a few rows [2][4] */
@@ -104,33 +104,25 @@ typedef union {
         int8_t v[18];
     } flatten1_y_e; /* error [18] */
     struct {
-        uint8_t before[36];
-        int16_t v[4];
-    } conv1_patch; /* one window of the input [4] */
-    struct {
         uint8_t before[44];
         int8_t v[3];
     } fc1_y; /* activation [3] */
     struct {
         uint8_t before[52];
+        int16_t v[4];
+    } conv1_patch; /* one window of the input [4] */
+    struct {
+        uint8_t before[60];
         mcg_scale_t v[2];
     } conv1_update_factor; /* gradient to 1/65536 weight steps, per channel [2] */
     struct {
-        uint8_t before[52];
+        uint8_t before[60];
         float v;
     } fc1_y_e_c; /* unit of the error */
     struct {
-        uint8_t before[56];
+        uint8_t before[64];
         int8_t v[3];
     } fc1_y_e; /* error [3] */
-    struct {
-        uint8_t before[60];
-        int16_t v[4];
-    } conv1_update_patch; /* one window of the input [4] */
-    struct {
-        uint8_t before[60];
-        float v;
-    } flatten1_y_e_c; /* unit of the error */
     struct {
         uint8_t before[68];
         int32_t v;
@@ -147,6 +139,10 @@ typedef union {
         uint8_t before[80];
         float v;
     } loss; /* cross-entropy of the sample, nats */
+    struct {
+        uint8_t before[84];
+        float v;
+    } flatten1_y_e_c; /* unit of the error */
 } tiny_arena_t;
 
 /** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */
@@ -158,7 +154,7 @@ typedef struct {
 
 /** What a training step reports. */
 typedef struct {
-    float loss;         /* cross-entropy of the sample before the step, nats */
+    float loss;         /* of the sample before the step */
     float confidence;   /* probability of the predicted class */
     uint32_t predicted; /* class predicted before the step */
 } tiny_step_t;
@@ -174,8 +170,8 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                           int8_t y[TINY_OUTPUT_SIZE]);
 
 /** Learn from one labelled sample; label < TINY_OUTPUT_SIZE. `step` may be NULL. On error nothing changes. */
-mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label,
-                             tiny_step_t *step);
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                             uint32_t label, tiny_step_t *step);
 
 /** Set the learning rate, a finite number not below 0; 0 stops learning. */
 mcg_status_t tiny_set_rate(tiny_t *m, float rate);
