@@ -273,7 +273,7 @@ def test_softmax_cross_entropy(scale: float, seed: int) -> None:
     w_scale = rng.uniform(0.004, 0.012, classes).astype(F32)
     e, c, loss, confidence = np.zeros(classes, np.int8), f32(0), f32(0), f32(0)
     SOFTMAX_CROSS_ENTROPY_S8.reference(
-        classes, classes, 0, logits, f32(scale), label, w_scale, np.asarray([-(2**30), 2**30], np.int32),
+        classes, classes, 0, logits, f32(scale), label, f32(0), w_scale, np.asarray([-(2**30), 2**30], np.int32),
         e, c, loss, confidence, np.zeros(classes, F32),
     )  # fmt: skip
     z = logits * np.float64(F32(scale))
@@ -290,7 +290,7 @@ def test_softmax_cross_entropy(scale: float, seed: int) -> None:
 def test_no_error_when_the_sample_is_certain() -> None:
     e, c = np.ones(2, np.int8), f32(5)
     SOFTMAX_CROSS_ENTROPY_S8.reference(
-        2, 2, 0, np.asarray([127, -128], np.int8), f32(10.0), 0, f32(1, 1), np.asarray([-(2**30), 2**30], np.int32),
+        2, 2, 0, np.asarray([127, -128], np.int8), f32(10.0), 0, f32(0), f32(1, 1), np.asarray([-(2**30), 2**30], np.int32),
         e, c, f32(0), f32(0), f32(0, 0),
     )  # fmt: skip
     assert e.tolist() == [0, 0]
