@@ -205,3 +205,13 @@ def test_an_autoencoder_restores_its_samples() -> None:
     assert trainer.predict(x).shape == (500, 8)
     quant = trainer.options.target
     assert isinstance(quant, ActivationScale)
+
+
+def test_divergence_is_told_and_loses_nothing() -> None:
+    trainer, x, y = task(LOSSES["mse"])
+    trainer.fit(x[:50], y[:50], rate=0.01)
+    before = trainer.state
+    with pytest.raises(mg.UsageError, match=r"training diverged in epoch \d: .* is no longer finite"):
+        trainer.fit(x, y, rate=3e38)
+    for name, value in trainer.state.items():
+        np.testing.assert_array_equal(value, before[name])

@@ -178,7 +178,7 @@ class Trainer:
 
         Raises:
             DataError: samples or labels cannot be used.
-            UsageError: nothing trains, or an option makes no sense.
+            UsageError: nothing trains, an option makes no sense, or training diverged.
         """
         self._demand_training()
         if epochs < 1:
@@ -194,6 +194,7 @@ class Trainer:
         with progress("training", epochs * count) as advance:
             for epoch in range(epochs):
                 order = (random.permutation(count) if shuffle else np.arange(count)).astype(np.uint32)
+                begin = self.state
                 loss, right = 0.0, 0
                 for start in range(0, count, CHUNK):
                     part = order[start : start + CHUNK]
@@ -202,6 +203,7 @@ class Trainer:
                     loss += float(steps.loss.sum(dtype=np.float64))
                     right += int((steps.predicted == wanted[part]).sum()) if is_class else 0
                     advance(len(part))
+                self._demand_finite(loss, begin, epoch)
                 accuracy = right / count if is_class else None
                 result = None if held_out is None else self._score(*held_out)
                 history.append(Epoch(epoch + 1, (epoch + 1) * count, loss / count, accuracy, result))
@@ -329,6 +331,18 @@ class Trainer:
             return None
         samples = self.quantize(validation[0], "validation x")
         return samples, self.targets(validation[1], len(samples), "validation y")
+
+    def _demand_finite(self, loss: float, begin: State, epoch: int) -> None:
+        """Refuse to go on from numbers that are none; what had been learned before the epoch is put back."""
+        broken = [k for k, v in self.state.items() if v.dtype.kind == "f" and not np.isfinite(v).all()]
+        if np.isfinite(loss) and not broken:
+            return
+        self.twin.restore(begin)
+        raise UsageError(
+            f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or 'the loss'} is no longer finite",
+            where="rate; the state before that epoch has been put back",
+            hint="a third of the learning rate, or schedule='cosine'",
+        )
 
     def _demand_training(self) -> None:
         if not self.build.compiled.program.train:
