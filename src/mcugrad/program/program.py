@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
@@ -11,13 +12,13 @@ from mcugrad.training.losses import Target
 
 
 @dataclass(frozen=True)
-class Struct:
+class Struct(ABC):
     """Base of the constants of a layer: a frozen dataclass of ints that mirrors a C struct, field by field."""
 
     @classmethod
+    @abstractmethod
     def ctype(cls) -> str:
         """Name of the C struct."""
-        raise NotImplementedError  # pragma: no cover
 
     def values(self) -> tuple[int, ...]:
         """Field values in the order of the C struct."""
