@@ -6,6 +6,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
 import logging
 import os
 import re
@@ -27,6 +28,7 @@ from hypothesis.extra import numpy as hnp
 from mcugrad.errors import DataError, UsageError
 from mcugrad.zoo import data, model_names, model_path, worlds
 from mcugrad.zoo.data import Dataset, load
+from mcugrad.zoo.data import _builtin as builtin
 
 REAL_DATA = os.environ.get("MCUGRAD_DATA", "")
 
@@ -39,9 +41,9 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MCUGRAD_DATA", raising=False)
     monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(data, "_DEBIAN", tmp_path / "debian")
-    for name, published in list(data._PUBLISHED.items()):
-        monkeypatch.setitem(data._PUBLISHED, name, replace(published, address="http://127.0.0.1:9/"))
+    monkeypatch.setattr(builtin, "DEBIAN", tmp_path / "debian")
+    for name, published in list(builtin.PUBLISHED.items()):
+        monkeypatch.setitem(builtin.PUBLISHED, name, replace(published, address="http://127.0.0.1:9/"))
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def published_files(seed: int = 0) -> dict[str, bytes]:
         rng.integers(0, 256, (10, 28, 28)),
         np.arange(10),
     )
-    return {name: idx(array) for name, array in zip(data._IDX_FILES, arrays, strict=True)}
+    return {name: idx(array) for name, array in zip(builtin.IDX_FILES, arrays, strict=True)}
 
 
 @pytest.fixture
@@ -106,8 +108,8 @@ def publisher(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]
         thread.start()
         md5 = tuple(hashlib.md5(content).hexdigest() for content in published_files().values())
         address = f"http://127.0.0.1:{server.server_port}/"
-        fake = replace(data._PUBLISHED["fashion_mnist"], address=address, md5=md5)
-        monkeypatch.setitem(data._PUBLISHED, "fashion_mnist", fake)
+        fake = replace(builtin.PUBLISHED["fashion_mnist"], address=address, md5=md5)
+        monkeypatch.setitem(builtin.PUBLISHED, "fashion_mnist", fake)
         yield folder
         server.shutdown()
         thread.join()
@@ -235,7 +237,7 @@ def test_download_once_then_from_the_cache(
     assert [record.getMessage().split()[0] for record in caplog.records] == ["downloading"] * 4
     assert capfd.readouterr() == ("", "")
     assert sorted(path.name for path in (tmp_path / "cache/fashion_mnist").iterdir()) == sorted(
-        data._IDX_FILES
+        builtin.IDX_FILES
     )
 
     for path in publisher.iterdir():
@@ -258,7 +260,7 @@ def test_progress_bar_on_a_terminal(
 
 def test_damaged_cache_is_fetched_again(publisher: Path, tmp_path: Path) -> None:
     load("fashion_mnist")
-    damaged = tmp_path / "cache/fashion_mnist" / data._IDX_FILES[1]
+    damaged = tmp_path / "cache/fashion_mnist" / builtin.IDX_FILES[1]
     damaged.write_bytes(damaged.read_bytes()[:-5])
     with pytest.raises(DataError, match=r"1 of 4 files absent or incomplete"):
         load("fashion_mnist", download=False)
@@ -266,7 +268,7 @@ def test_damaged_cache_is_fetched_again(publisher: Path, tmp_path: Path) -> None
 
 
 def test_wrong_checksum_leaves_nothing_behind(publisher: Path, tmp_path: Path) -> None:
-    (publisher / data._IDX_FILES[0]).write_bytes(published_files(seed=1)[data._IDX_FILES[0]])
+    (publisher / builtin.IDX_FILES[0]).write_bytes(published_files(seed=1)[builtin.IDX_FILES[0]])
     with pytest.raises(
         DataError, match=r"the download has MD5 [0-9a-f]{32}; train-images.* has [0-9a-f]{32}"
     ):
@@ -287,7 +289,7 @@ def test_no_network_names_three_ways(name: str, tmp_path: Path) -> None:
 
 
 def test_file_gone_at_the_publisher(publisher: Path) -> None:
-    (publisher / data._IDX_FILES[2]).unlink()
+    (publisher / builtin.IDX_FILES[2]).unlink()
     with pytest.raises(DataError, match="not on this machine") as error:
         load("fashion_mnist")
     assert "t10k-images-idx3-ubyte.gz (HTTP Error 404" in error.value.where
@@ -339,7 +341,7 @@ def test_damaged_idx(tmp_path: Path, file: int, content: bytes, message: str) ->
     folder.mkdir(parents=True)
     for name, good in published_files().items():
         (folder / name).write_bytes(good)
-    (folder / data._IDX_FILES[file]).write_bytes(content)
+    (folder / builtin.IDX_FILES[file]).write_bytes(content)
     with pytest.raises(DataError, match=message) as error:
         load("fashion_mnist")
     assert str(folder) in error.value.where
@@ -386,6 +388,53 @@ def test_npz_column_of_labels_names_and_extras(save: Save) -> None:
     assert got.class_names == ("a", "b", "c", "d")
     assert set(got.extras) == {"device_train", "rate_hz"}
     assert int(got.extras["rate_hz"]) == 50
+
+
+def photographs(*sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """JPEG files one after the other, and where each begins; the pixels of file i are all 40 i."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow decodes JPEG files and is not installed")
+    files = []
+    for i, (height, width) in enumerate(sizes):
+        out = io.BytesIO()
+        image.fromarray(np.full((height, width, 3), 40 * i, np.uint8)).save(out, "JPEG", quality=95)
+        files.append(out.getvalue())
+    return np.frombuffer(b"".join(files), np.uint8), np.cumsum([0, *map(len, files)])
+
+
+def test_npz_with_photographs(save: Save) -> None:
+    jpeg, off = photographs(*[(8, 12)] * 6)
+    got = load(save(x_train=None, jpeg_train=jpeg, off_train=off, x_test=None, y_test=None))
+    assert got.x_train.shape == (6, 8, 12, 3)
+    assert np.abs(got.x_train.mean((1, 2, 3)) - 40 * np.arange(6)).max() < 2
+    assert not got.extras
+
+
+@pytest.mark.parametrize(
+    ("sizes", "change", "message"),
+    [
+        (
+            [(8, 8)] * 6,
+            lambda jpeg, off: (jpeg, off[:-1]),
+            r"off_train \(6,\) int64 does not divide the \d+ bytes",
+        ),
+        ([(8, 8)] * 6, lambda jpeg, off: (np.zeros_like(jpeg), off), "file 0 of jpeg_train is no JPEG"),
+        ([(8, 8), (8, 9)] * 3, lambda jpeg, off: (jpeg, off), "differ in size: 8x8, 8x9"),
+        ([(8, 8)] * 5, lambda jpeg, off: (jpeg, off), r"has 5 samples but y_train \(6,\) has 6"),
+    ],
+)
+def test_photographs_that_cannot_be_used(
+    save: Save, sizes: list[tuple[int, int]], change: Callable[..., Any], message: str
+) -> None:
+    jpeg, off = change(*photographs(*sizes))
+    with pytest.raises(DataError, match=message):
+        load(save(x_train=None, jpeg_train=jpeg, off_train=off, x_test=None, y_test=None))
+
+
+def test_photographs_without_pillow(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(DataError, match="Pillow decodes; it is not installed") as error:
+        load(save(x_train=None, jpeg_train=np.zeros(9, np.uint8), off_train=np.arange(7)))
+    assert "pip install pillow" in error.value.hint
 
 
 X, Y = np.zeros((6, 4, 4), np.uint8), np.zeros(6, np.uint8)
