@@ -59,7 +59,7 @@ def overview(entries: Iterable[Entry]) -> str:
 def details(entry: Entry) -> str:
     """One operator."""
     lines = [f"### {entry.operator.__name__}", "", f"{entry.summary} {entry.limits}".strip(), ""]
-    weights = "; weights int8, residual uint8 (sr16), biases float32" if entry.learns else ""
+    weights = "; weights int8, residual bits (sr10, sr12, sr16), biases float32" if entry.learns else ""
     lines.append(f"* types: {'float32, folded' if not entry.carries_errors else 'int8'}{weights}")
     for node in entry.backward:
         text = (inspect.getdoc(node) or "").split("\n\n")[0].replace("\n", " ")

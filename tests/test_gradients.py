@@ -172,7 +172,7 @@ def test_input_gradient(layer: Layer) -> None:
 @LAYERS
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_weight_update(layer: Layer, rule: Rule) -> None:
-    """The mean change of the weights is minus rate times the gradient; sr8 needs many steps to show it."""
+    """The mean change of the weights is minus rate times the gradient; random rounding needs many steps to show it."""
     e, real_e = layer.error()
     out = layer.w_shape[0]
     gradient = finite_differences(
@@ -188,7 +188,7 @@ def test_weight_update(layer: Layer, rule: Rule) -> None:
     repeats = 400 if rule.stochastic else 1
     change = np.zeros((out, count))
     for step in range(repeats):
-        w, residual = start.reshape(-1).copy(), np.full(out * rule.residual_row(count), 128, np.uint8)
+        w, residual = (plane.reshape(-1) for plane in rule.encode(start, np.ones(out)))
         scale = layer.w_scale.copy()
         arguments = [
             layer.g, layer.x.reshape(-1), e.reshape(-1), factor, rule,

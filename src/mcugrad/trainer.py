@@ -387,7 +387,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         loss: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae`, `huber`, or a Loss with options.
         targets: typical targets in real units, (n, outputs): their range is what the device's int8 targets span;
             for losses on values.
-        rule: `sr16` (2 bytes a weight, level with float32) or `sr8` (1 byte).
+        rule: `sr16` (2 bytes a weight), `sr12` (1.5), `sr10` (1.25) or `sr8` (1).
         target: a board or core, checked for fit; None checks nothing.
         rate: learning rate at delivery, above 0.
         seed: of the device's random numbers, 32 bits.

@@ -15,7 +15,7 @@ _SCALE = (
     "Divide samples by this before the network sees them; if not given by 255 for bytes, 16 for digits, "
     "32768 for 16-bit integers, 1 for floats."
 )
-_RULE = "How weights are stored and updated: sr16 (2 bytes each) or sr8 (1 byte)."
+_RULE = "How weights are stored and updated: sr16 (2 bytes each), sr12 (1.5), sr10 (1.25) or sr8 (1)."
 _TRAIN = "What trains: all, last:N, bias, none, or names of layers (conv2,fc1)."
 _TARGET = "A board or core, or a board's .toml file; an unknown name lists them."
 _CALIBRATION = "Number of training samples, evenly spaced, that set the ranges."

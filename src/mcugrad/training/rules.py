@@ -111,6 +111,10 @@ RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule("sr8", 0, True, "8-bit weights, stochastic rounding: least RAM, for heads and small networks"),
+        Rule("sr10", 2, True, "10-bit weights, stochastic rounding: between the two"),
+        Rule(
+            "sr12", 4, True, "12-bit weights, stochastic rounding: level with float32 at 1.5 bytes a weight"
+        ),
         Rule("sr16", 8, False, "16-bit weights, rounded to nearest: level with float32"),
     )
 }

@@ -874,6 +874,12 @@ void mcg_grouped_patch_s8(const mcg_conv2d_t *g, const int8_t *x, int32_t channe
 /** sr8: int8 weights, rounded at random. */
 extern const mcg_rule_t mcg_rule_sr8;
 
+/** sr10: int8 weights with 2 residual bits each, four in a byte, rounded at random. */
+extern const mcg_rule_t mcg_rule_sr10;
+
+/** sr12: int8 weights with 4 residual bits each, two in a byte, rounded at random. */
+extern const mcg_rule_t mcg_rule_sr12;
+
 /** sr16: int8 weights with 8 residual bits each, rounded to nearest. */
 extern const mcg_rule_t mcg_rule_sr16;
 
