@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -15,6 +15,7 @@ from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.backward import backward
+from mcugrad.passes.float32 import to_float
 from mcugrad.passes.freeze import Train, freeze, select
 from mcugrad.passes.lower import lower
 from mcugrad.passes.prune import prune
@@ -25,6 +26,8 @@ from mcugrad.run.runner import Compiled
 from mcugrad.targets import Target
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import RULES, Rule
+
+Precision = Literal["int8", "mixed", "float32"]
 
 STACK_RESERVE = 4096
 """Bytes of RAM kept free for the stack when a model is checked against a target; measured stacks are below it."""
@@ -41,6 +44,7 @@ class Options:
         rate: learning rate at delivery.
         loss: what training makes smaller.
         target: quantization of the target, for losses on values.
+        precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
     """
 
     train: Train
@@ -49,6 +53,12 @@ class Options:
     rate: float
     loss: Loss = Loss()  # noqa: RUF009  (frozen)
     target: ActivationScale | None = None
+    precision: Precision = "int8"
+
+    @property
+    def method(self) -> str:
+        """How weights learn."""
+        return self.rule.name if self.precision == "int8" else "float32 SGD"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +105,10 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
         UsageError: `train` names nothing.
         ModelError: an accumulator could overflow.
     """
-    graph = prune(backward(freeze(graph, options.train, options.rule), options.loss, options.target))
+    graph = freeze(graph, options.train, options.rule)
+    if options.precision != "int8":
+        graph = to_float(graph, model.graph, whole=options.precision == "float32")
+    graph = prune(backward(graph, options.loss, options.target))
     program = lower(graph, seed=options.seed, rate=options.rate)
     plan = greedy_by_size(program)
     verify(program, plan)
@@ -152,7 +165,8 @@ def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> 
     layers: Sequence[Weighted] = select(model.layers, "all")
     tries: list[Train] = ["all", *(f"last:{n}" for n in range(len(layers) - 1, 0, -1)), "bias", "none"]
     for train in tries:
-        for rule in dict.fromkeys((options.rule, RULES["sr8"])):
+        smallest = RULES["sr8"] if options.precision == "int8" else options.rule
+        for rule in dict.fromkeys((options.rule, smallest)):
             option = replace(options, train=train, rule=rule)
             result = build(model, graph, option)
             if result.ram + STACK_RESERVE <= target.ram.bytes and result.constants <= target.flash.bytes:
@@ -167,13 +181,15 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
     frozen = len(model.layers) - len(trained)
     rest = f"; the other {frozen} layers with weights are frozen in flash" if frozen else ""
     text = (
-        f"{what}{', '.join(trained)} ({options.rule.name}, in place){rest}"
+        f"{what}{', '.join(trained)} ({options.method}, in place){rest}"
         if trained
         else "nothing: inference only"
     )
     source, target = graph[graph.input].quant, graph[graph.output].quant
     assert isinstance(source, ActivationScale)
-    assert isinstance(target, ActivationScale)
+    output_scale, output_zero = 1.0, 0
+    if isinstance(target, ActivationScale):
+        output_scale, output_zero = target.scale, target.zero
     return Origin(
         source=model.source,
         digest=model.digest,
@@ -183,8 +199,8 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
         input_shape=graph[graph.input].shape,
         input_scale=source.scale,
         input_zero=source.zero,
-        output_scale=target.scale,
-        output_zero=target.zero,
+        output_scale=output_scale,
+        output_zero=output_zero,
         target_scale=options.target.scale if options.target else 1.0,
         target_zero=options.target.zero if options.target else 0,
     )

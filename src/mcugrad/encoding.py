@@ -83,12 +83,12 @@ def encode_targets(
     return flat.astype(np.uint8)
 
 
-def score(kind: Target, outputs: NDArray[np.int8], targets: NDArray[Any], real: NDArray[np.float32]) -> float:
+def score(kind: Target, outputs: NDArray[Any], targets: NDArray[Any], real: NDArray[np.float32]) -> float:
     """How good outputs are.
 
     Args:
         kind: what the loss takes.
-        outputs: int8, (n, outputs).
+        outputs: as the device gives them, (n, outputs).
         targets: as `encode_targets` gives them; for values in real units.
         real: outputs in real units.
 

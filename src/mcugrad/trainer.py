@@ -6,15 +6,15 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.compiler import STACK_RESERVE, Build, Options, build, check_fit, kib, quantized
+from mcugrad.compiler import STACK_RESERVE, Build, Options, Precision, build, check_fit, kib, quantized
 from mcugrad.encoding import encode_samples, encode_targets, score
 from mcugrad.errors import DataError, MismatchError, UsageError
-from mcugrad.graph import ActivationScale
+from mcugrad.graph import ActivationScale, Float32
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.model import Model
 from mcugrad.passes.freeze import Train
@@ -122,7 +122,7 @@ class Trainer:
         if self.target is not None:
             ram = f"{ram} of {kib(self.target.ram.bytes)}"
             flash = f"{flash} of {kib(self.target.flash.bytes)}"
-        return f"<Trainer {self.model.name}: {layers} train by {self.options.rule.name}, RAM {ram}, constants {flash}>"
+        return f"<Trainer {self.model.name}: {layers} train by {self.options.method}, RAM {ram}, constants {flash}>"
 
     def quantize(self, x: NDArray[Any], what: str = "x") -> NDArray[np.int8]:
         """Samples as the device takes them: int8, (n, input size).
@@ -310,9 +310,11 @@ class Trainer:
     def _kind(self) -> Goal:
         return self.options.loss.target
 
-    def _real(self, outputs: NDArray[np.int8]) -> NDArray[np.float32]:
+    def _real(self, outputs: NDArray[Any]) -> NDArray[np.float32]:
         """Outputs in real units, by the scale that they have now."""
         quant = self.build.graph[self.build.graph.output].quant
+        if isinstance(quant, Float32):
+            return outputs
         assert isinstance(quant, ActivationScale)
         learned = self.state.get(f"{quant.owner}_scale")
         scale = np.float32(quant.scale) if learned is None else learned[0]
@@ -376,6 +378,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     seed: int = 0,
     calibration_method: Literal["minmax", "percentile"] = "minmax",
     percentile: float = 99.99,
+    precision: Precision = "int8",
 ) -> Trainer:
     """Turn a model into firmware that learns.
 
@@ -393,6 +396,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         seed: of the device's random numbers, 32 bits.
         calibration_method: `minmax`, or `percentile` to clip outliers.
         percentile: kept on each side, for `percentile`.
+        precision: `int8`; `mixed`, in which layers that train, and what follows them, are float32 and learn by plain
+            SGD; or `float32` for the whole network. `rule` is for int8 layers.
 
     Raises:
         DataError: the samples cannot be used.
@@ -405,7 +410,13 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     rates(rate, "constant", 1)
     goal = load_target(target) if isinstance(target, str) else target
     wanted = _loss(loss, model.classes)
-    options = Options(train, find_rule(rule), seed, rate, wanted, _target_scale(wanted, targets))
+    if precision not in get_args(Precision):
+        raise UsageError(
+            f"unknown precision {precision!r}",
+            where="precision",
+            hint=f"one of {', '.join(get_args(Precision))}",
+        )
+    options = Options(train, find_rule(rule), seed, rate, wanted, _target_scale(wanted, targets), precision)
     graph = quantized(model, calibration, Calibration(calibration_method, percentile))
     result = build(model, graph, options)
     if goal is not None:

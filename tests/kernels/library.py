@@ -14,6 +14,7 @@ from cffi import FFI
 from numpy.typing import NDArray
 
 from mcugrad.program import Kernel, Struct, prototypes
+from mcugrad.program.kernel import HEADERS
 from mcugrad.run import toolchain
 from mcugrad.training.rules import Rule
 
@@ -71,7 +72,7 @@ def ffi() -> FFI:
     """Declarations of every kernel and of the probe."""
     result = FFI()
     folder = INCLUDE / "mcugrad"
-    for path in (folder / "mcg_math.h", folder / "mcg_layers.h", folder / "mcg_kernels.h", PROBE):
+    for path in (folder / "mcg_math.h", folder / "mcg_layers.h", *(folder / h for h in HEADERS), PROBE):
         result.cdef(_declarations(path))
     return result
 
@@ -164,5 +165,9 @@ def written(kernel: Kernel) -> set[str]:
 
 def undeclared() -> set[str]:
     """Functions that kernel.py's reader of the header does not see."""
-    text = (INCLUDE / "mcugrad" / "mcg_kernels.h").read_text(encoding="utf-8")
-    return set(re.findall(r"\b(mcg_\w+)\([^)]*\);", text)) - set(prototypes())
+    return set(re.findall(r"\b(mcg_\w+)\([^)]*\);", declarations())) - set(prototypes())
+
+
+def declarations() -> str:
+    """The headers that declare kernels."""
+    return "\n".join((INCLUDE / "mcugrad" / name).read_text(encoding="utf-8") for name in HEADERS)

@@ -38,7 +38,7 @@ class Origin:
         input_scale: real units per step of the input.
         input_zero: zero point of the input.
         output_scale: real units per step of the logits when the model is delivered.
-        output_zero: zero point of the logits.
+        output_zero: zero point of the logits; scale and zero point of float logits are 1 and 0.
         target_scale: real units per step of a quantized target.
         target_zero: its zero point.
     """
@@ -69,6 +69,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "name": program.name,
         "NAME": program.name.upper(),
         "program": program,
+        "output_type": program.buffers[program.output].ctype,
         "origin": origin,
         "layout": place,
         "training": bool(program.train),
@@ -102,6 +103,7 @@ def host_source(program: Program) -> str:
     context = {
         "name": name,
         "NAME": name.upper(),
+        "output_type": program.buffers[program.output].ctype,
         "training": bool(program.train),
         "target": program.target,
         "classes": program.target is Target.CLASS,

@@ -2,12 +2,13 @@
 
 from mcugrad.graph.graph import Graph
 from mcugrad.graph.node import BackwardNode, ForwardNode, Node, Operator
-from mcugrad.graph.tensor import ActivationScale, ErrorScale, Shape, Tensor, WeightScale
+from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, Shape, Tensor, WeightScale
 
 __all__ = [
     "ActivationScale",
     "BackwardNode",
     "ErrorScale",
+    "Float32",
     "ForwardNode",
     "Graph",
     "Node",

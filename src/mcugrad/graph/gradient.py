@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mcugrad.graph.graph import Graph
 from mcugrad.graph.node import Node, Operator
-from mcugrad.graph.tensor import ErrorScale, Tensor
+from mcugrad.graph.tensor import ErrorScale, Float32, Tensor
 
 FLAT = ""
 """The carrier of an error that has one scale for all channels."""
@@ -38,7 +38,8 @@ class GradientBuilder:
             like: an error tensor whose unit c it shares, because the values only move; else it gets its own.
 
         Returns:
-            Name of the error tensor; None where no layer with weights precedes, so that no error is needed.
+            Name of the error tensor; None where no layer with weights precedes, so that no error is needed. Float
+            activations always have one: what nobody needs is pruned later.
         """
         parts = self._parts.setdefault(tensor, [])
         name = f"{tensor}_e" if self._uses[tensor] <= 1 else f"{tensor}_e{len(parts) + 1}"
@@ -90,6 +91,10 @@ class GradientBuilder:
         return replace(self.graph, nodes=(*self.graph.nodes, *self.nodes))
 
     def _define(self, tensor: str, name: str, like: str) -> str | None:
+        if isinstance(self.graph[tensor].quant, Float32):
+            real = Tensor(name=name, shape=self.graph[tensor].shape, quant=Float32())
+            self.graph = self.graph.with_tensors(real)
+            return name
         carrier = self.carrier(tensor)
         if carrier is None:
             return None

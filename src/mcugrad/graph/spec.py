@@ -11,7 +11,7 @@ import numpy as np
 from mcugrad.errors import McugradError
 from mcugrad.graph.graph import Graph
 from mcugrad.graph.node import BackwardNode, ForwardNode, Operator
-from mcugrad.graph.tensor import ActivationScale, ErrorScale, WeightScale
+from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, WeightScale
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -131,7 +131,7 @@ def _half_quantized(graph: Graph) -> Iterator[str]:
             expected = WeightScale if len(t.shape) > 1 else None
         if expected and t.quant is None:
             missing.append(f"{name} has none, not {expected.__name__}")
-        elif t.quant is not None and type(t.quant) is not expected:
+        elif t.quant is not None and type(t.quant) not in (expected, Float32):
             yield f"{name} has {type(t.quant).__name__}, not {expected.__name__ if expected else 'none'}"
     if missing:
         yield from (f"{n.name} in a float graph" for n in graph.nodes if isinstance(n, BackwardNode))

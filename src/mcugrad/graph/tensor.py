@@ -51,6 +51,24 @@ class ErrorScale:
     owner: str
 
 
+@dataclass(frozen=True)
+class Float32:
+    """float32, as it is: activations, errors and weights of float layers.
+
+    Attributes:
+        low: value of an activation below which the producer's activation function is flat (0 for ReLU), or None.
+        high: value above which it is flat (6 for ReLU6), or None.
+    """
+
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound."""
+        return self.low is not None or self.high is not None
+
+
 @dataclass(frozen=True, eq=False)
 class Tensor:
     """A value in the graph.
@@ -58,7 +76,7 @@ class Tensor:
     Attributes:
         name: unique in its graph.
         shape: without the batch dimension.
-        quant: how int8 stands for real numbers; None while the tensor is float32.
+        quant: how int8 stands for real numbers, or that a float layer computes it; None before that is decided.
         value: float32 contents of a constant, in real units; None for what is computed.
         trainable: whether training changes the constant.
         rule: update rule of a trainable weight (`sr8`), else empty.
@@ -67,7 +85,7 @@ class Tensor:
 
     name: str
     shape: Shape
-    quant: ActivationScale | WeightScale | ErrorScale | None = None
+    quant: ActivationScale | WeightScale | ErrorScale | Float32 | None = None
     value: NDArray[Any] | None = None
     trainable: bool = False
     rule: str = ""

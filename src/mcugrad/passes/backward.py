@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcugrad.graph import ActivationScale, Graph, Node, Operator
+from mcugrad.errors import UsageError
+from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activation import Activation, RefreshTable
 from mcugrad.ops.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.errors import ErrorSum
+from mcugrad.ops.float_losses import FloatSoftmaxCrossEntropy
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.regression import RegressionLoss
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -35,7 +37,8 @@ def backward(graph: Graph, loss: Loss, target: ActivationScale | None = None) ->
     to = GradientBuilder(graph)
     error = to.error_of(graph.output)
     assert error is not None
-    to.add(_loss_node(loss, graph.output, error, target))
+    make = _float_loss_node if isinstance(graph[graph.output].quant, Float32) else _loss_node
+    to.add(make(loss, graph.output, error, target))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
         error = total_error(to, node.y)
@@ -69,6 +72,16 @@ def total_error(to: GradientBuilder, tensor: str) -> str | None:
         to.add(ErrorSum(name=f"{merged}_sum", a=total, b=part, e=merged))
         total = merged
     return total
+
+
+def _float_loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None) -> Node:
+    if loss.name == "cross_entropy":
+        return FloatSoftmaxCrossEntropy(
+            name="loss", logits=y, e=e, smoothing=loss.label_smoothing, class_weights=loss.class_weights
+        )
+    raise UsageError(
+        f"the loss {loss.name} has no float32 form", where="loss", hint="cross_entropy, or precision='int8'"
+    )
 
 
 def _loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None) -> Node:

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+HEADERS = ("mcg_kernels.h", "mcg_kernels_f32.h")
+"""Where kernels are declared: int8 layers and what serves all, float32 layers."""
+
 SCALE = np.dtype([("mult", "<u2"), ("shift", "u1"), ("pre", "u1")])
 """NumPy's view of `mcg_scale_t`."""
 
@@ -43,15 +46,16 @@ class Param:
 
 @cache
 def prototypes() -> dict[str, tuple[Param, ...]]:
-    """Parameters of every function that `mcg_kernels.h` declares, by name."""
-    text = (files("mcugrad") / "runtime/include/mcugrad/mcg_kernels.h").read_text(encoding="utf-8")
+    """Parameters of every function that the headers of kernels declare, by name."""
+    folder = files("mcugrad") / "runtime/include/mcugrad"
+    text = "\n".join((folder / name).read_text(encoding="utf-8") for name in HEADERS)
     return {name: tuple(_param(p) for p in params.split(",")) for name, params in _PROTOTYPE.findall(text)}
 
 
 def _param(text: str) -> Param:
     match = _PARAM.match(" ".join(text.split()))
     if match is None:
-        raise ValueError(f"mcg_kernels.h: cannot read the parameter {text!r}")
+        raise ValueError(f"the headers of kernels: cannot read the parameter {text!r}")
     const, ctype, star, name = match.groups()
     return Param(name=name, ctype=ctype, pointer=bool(star), const=bool(const))
 

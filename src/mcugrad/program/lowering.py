@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ActivationScale, ErrorScale, Graph, Node, Tensor, WeightScale
+from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Tensor, WeightScale
 from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.kernel import Kernel
 from mcugrad.program.program import Argument, Call, Struct
@@ -39,7 +39,7 @@ class Lowering:
     # -- tensors ---------------------------------------------------------------------------------------------
 
     def data(self, tensor: str) -> str:
-        """Buffer of a tensor's elements: int8, or float32 for a bias."""
+        """Buffer of a tensor's elements: int8, or float32 for a bias and in float layers."""
         tensor = self._aliases.get(tensor, tensor)
         t = self.graph[tensor]
         if t.name == self.graph.input:
@@ -49,9 +49,10 @@ class Lowering:
             return self._define(t.name, "int8_t", t.shape, space, self._planes(t)[0], "weights")
         if t.value is not None:
             space = Space.STATE if t.trainable else Space.CONST
-            return self._define(
-                t.name, "float", t.shape, space, t.value.astype(np.float32), "bias, real units"
-            )
+            note = "weights, real units" if isinstance(t.quant, Float32) else "bias, real units"
+            return self._define(t.name, "float", t.shape, space, t.value.astype(np.float32), note)
+        if isinstance(t.quant, Float32):
+            return self._define(t.name, "float", t.shape, Space.ARENA, None, "real units")
         note = "error" if isinstance(t.quant, ErrorScale) else "activation"
         return self._define(t.name, "int8_t", t.shape, Space.ARENA, None, note)
 

@@ -56,6 +56,7 @@ class EmulatedDevice:
             info_size=self._info.itemsize if training else None,
             include_dirs=[folder],
             training=training,
+            output_type=program.buffers[program.output].ctype,
             target_type="" if self._classes else program.target.value,
             compiler=compiler,
             opt=opt,
@@ -67,9 +68,10 @@ class EmulatedDevice:
         """Put the model into its state at delivery."""
         self.device.init()
 
-    def predict(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    def predict(self, x: NDArray[np.int8]) -> NDArray[Any]:
         """Logits (n, classes) of samples (n, input size)."""
-        y = np.empty((len(x), self._compiled.program.classes), np.int8)
+        program = self._compiled.program
+        y = np.empty((len(x), program.classes), program.buffers[program.output].dtype)
         for i, sample in enumerate(x):
             y[i] = self.device.predict(sample)
         return y

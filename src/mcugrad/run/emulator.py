@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mcugrad.errors import DataError, DeviceError, UsageError
 from mcugrad.measure import size
+from mcugrad.program.kernel import ELEMENT_TYPES
 from mcugrad.run import device, toolchain
 from mcugrad.run.device import lint
 from mcugrad.run.device.cache import Defines
@@ -28,7 +29,8 @@ class DeviceModel:
         sources: the model's C files, without a main.
         name: prefix of its functions; its header is `<name>.h` unless `header` says otherwise.
         target: core and memories.
-        input_size, output_size: bytes of x and y.
+        input_size, output_size: elements of x and y.
+        output_type: C type of the elements of y, `int8_t` or `float`.
         info_size: bytes of the struct that a training step fills in, checked against what was compiled.
         include_dirs: folders with the headers.
         training: whether the model has `<name>_train_step`.
@@ -62,6 +64,7 @@ class DeviceModel:
         include_dirs: Sequence[Path] = (),
         header: str | None = None,
         training: bool = True,
+        output_type: str = "int8_t",
         target_type: str = "",
         compiler: str = "zig",
         opt: str = "-O3",
@@ -78,6 +81,7 @@ class DeviceModel:
             "MCG_MODEL_HEADER": f'"{header or f"{name}.h"}"',
             "MCG_INPUT_SIZE": input_size,
             "MCG_OUTPUT_SIZE": output_size,
+            "MCG_OUTPUT_TYPE": output_type,
         }
         if not training:
             macros["MCG_NO_TRAINING"] = None
@@ -100,7 +104,7 @@ class DeviceModel:
         self._budget = budget
         self._model = self._place("mcg_device_model")
         self._x = self._place("mcg_device_x").view(np.int8)
-        self._y = self._place("mcg_device_y").view(np.int8)
+        self._y = self._place("mcg_device_y").view(ELEMENT_TYPES[output_type])
         self._info = self._place("mcg_device_info") if training else self._y.view(np.uint8)[:0]
         self._target = self._place("mcg_device_target") if target_type else self._x.view(np.uint8)[:0]
         self._mailbox = self._place("mcg_device_mailbox").view(np.int32)
@@ -157,8 +161,8 @@ class DeviceModel:
         """Calls `<name>_init`. Raises DeviceError on a fault or a status other than 0."""
         self._demand_ok(self._call(1), "init")
 
-    def predict(self, x: npt.ArrayLike) -> npt.NDArray[np.int8]:
-        """Calls `<name>_predict` on int8 `x` (any shape, `input_size` elements); returns int8 [output_size].
+    def predict(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Calls `<name>_predict` on int8 `x` (any shape, `input_size` elements); returns y, [output_size].
 
         Raises:
             DataError: `x` has another type or size.

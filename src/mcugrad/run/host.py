@@ -15,7 +15,7 @@ from mcugrad.run.runner import Compiled, State, Steps
 
 _DECLARATIONS = """
 int mcg_host_init(void *m);
-int mcg_host_predict(void *m, const int8_t *x, size_t samples, int8_t *y);
+int mcg_host_predict(void *m, const int8_t *x, size_t samples, void *y);
 int mcg_host_train(void *m, const int8_t *x, const void *targets, const uint32_t *order,
                    const float *rates, size_t steps, float *loss, uint32_t *predicted);
 """
@@ -57,16 +57,17 @@ class HostTwin:
         """Put the model into its state at delivery."""
         _demand_ok(self._library.mcg_host_init(self._pointer("void *", self._memory)))
 
-    def predict(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    def predict(self, x: NDArray[np.int8]) -> NDArray[Any]:
         """Logits (n, classes) of samples (n, input size)."""
         samples = np.ascontiguousarray(x, np.int8)
-        y = np.empty((len(samples), self._compiled.program.classes), np.int8)
+        program = self._compiled.program
+        y = np.empty((len(samples), program.classes), program.buffers[program.output].dtype)
         _demand_ok(
             self._library.mcg_host_predict(
                 self._pointer("void *", self._memory),
                 self._pointer("const int8_t *", samples),
                 len(samples),
-                self._pointer("int8_t *", y),
+                self._pointer("void *", y),
             )
         )
         return y

@@ -27,9 +27,9 @@ class ReferenceRunner:
             value = np.zeros(buffer.shape, buffer.dtype) if buffer.value is None else buffer.value.copy()
             self._values[name] = value
 
-    def predict(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    def predict(self, x: NDArray[np.int8]) -> NDArray[Any]:
         """Logits (n, classes) of samples (n, input size)."""
-        y = np.empty((len(x), self._program.classes), np.int8)
+        y = np.empty((len(x), self._program.classes), self._program.buffers[self._program.output].dtype)
         for i, sample in enumerate(x):
             self._forward(sample)
             y[i] = self._value(self._program.output).reshape(-1)

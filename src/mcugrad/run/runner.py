@@ -66,8 +66,8 @@ class Runner(Protocol):
     def init(self) -> None:
         """Put the model into its state at delivery."""
 
-    def predict(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Logits (n, classes) of samples (n, input size)."""
+    def predict(self, x: NDArray[np.int8]) -> NDArray[Any]:
+        """Logits (n, classes) of samples (n, input size): int8, or float32 where the last layer is."""
 
     def train(
         self,

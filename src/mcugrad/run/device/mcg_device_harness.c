@@ -6,7 +6,8 @@
  *   MCG_MODEL          prefix of the model's functions, e.g. kws
  *   MCG_MODEL_HEADER   its header in quotes
  *   MCG_INPUT_SIZE     bytes of x
- *   MCG_OUTPUT_SIZE    bytes of y
+ *   MCG_OUTPUT_SIZE    elements of y
+ *   MCG_OUTPUT_TYPE    their type
  *   MCG_TARGET_TYPE    element type of a target that is an array of MCG_OUTPUT_SIZE; not defined for a label
  *   MCG_NO_TRAINING    defined when the model only infers
  */
@@ -29,12 +30,12 @@ typedef struct {
 extern volatile mcg_device_mailbox_t mcg_device_mailbox;
 extern MCG_NAMED(_t) mcg_device_model;
 extern int8_t mcg_device_x[MCG_INPUT_SIZE];
-extern int8_t mcg_device_y[MCG_OUTPUT_SIZE];
+extern MCG_OUTPUT_TYPE mcg_device_y[MCG_OUTPUT_SIZE];
 
 volatile mcg_device_mailbox_t mcg_device_mailbox;
 MCG_NAMED(_t) mcg_device_model;
 _Alignas(8) int8_t mcg_device_x[MCG_INPUT_SIZE];
-_Alignas(8) int8_t mcg_device_y[MCG_OUTPUT_SIZE];
+_Alignas(8) MCG_OUTPUT_TYPE mcg_device_y[MCG_OUTPUT_SIZE];
 #ifndef MCG_NO_TRAINING
 extern MCG_NAMED(_step_t) mcg_device_info;
 MCG_NAMED(_step_t) mcg_device_info;
@@ -52,7 +53,8 @@ void mcg_device_main(void);
 
 /* mcg_device_call passes arguments on as they are; these say at compile time that the model takes them. */
 static mcg_status_t (*const device_init)(MCG_NAMED(_t) *) = MCG_NAMED(_init);
-static mcg_status_t (*const device_predict)(MCG_NAMED(_t) *, const int8_t *, int8_t *) = MCG_NAMED(_predict);
+static mcg_status_t (*const device_predict)(MCG_NAMED(_t) *, const int8_t *,
+                                            MCG_OUTPUT_TYPE *) = MCG_NAMED(_predict);
 #ifndef MCG_NO_TRAINING
 static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, MCG_TARGET,
                                                MCG_NAMED(_step_t) *) = MCG_NAMED(_train_step);

@@ -166,6 +166,12 @@ static inline float mcg_log(float v)
     return (float)((int32_t)(bits >> 23) - 127) * 0.69314718F + 2.0F * s * series;
 }
 
+/** v between two bounds; NaN stays NaN. */
+static inline float mcg_clip_real(float v, const float *bounds)
+{
+    return v < bounds[0] ? bounds[0] : v > bounds[1] ? bounds[1] : v;
+}
+
 /** Counter-based random numbers: 32 well-mixed bits of a counter. */
 static inline uint32_t mcg_hash(uint32_t x)
 {

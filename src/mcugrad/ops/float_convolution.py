@@ -1,0 +1,238 @@
+"""Convolutions in float32: plain, grouped and depthwise ones by the same kernels, one group after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.arithmetic import F32
+from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.conv2d import Conv2d, Conv2dStruct, patches, window_index
+from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.float_operator import (
+    FloatOperator,
+    Floats,
+    bounds,
+    clipped,
+    combined,
+    dots,
+    error_for,
+    lower_mask,
+)
+from mcugrad.ops.float_update import UPDATE_ROWS, add_float_updates, descend
+from mcugrad.ops.grouped_conv2d import GroupedConv2d
+from mcugrad.program import Kernel
+from mcugrad.program.lowering import Lowering
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConvolution(FloatOperator):
+    """2-D convolution with a fused activation function."""
+
+    of: Conv2d | GroupedConv2d | DepthwiseConv2d
+
+    def gradient(self, to: GradientBuilder, e: str) -> None:
+        of = self.of
+        to.add(
+            FloatConvolutionGradInput(
+                name=f"{self.name}_grad_input", forward=self, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)
+            )
+        )
+        add_float_updates(
+            to,
+            of,
+            e,
+            lambda: FloatConvolutionUpdate(name=f"{self.name}_update", forward=self, x=of.x, e=e, w=of.w),
+        )
+
+    def lower(self, to: Lowering) -> None:
+        g, groups = self.struct(to.graph)
+        to.call(
+            CONV2D_F32,
+            note=self.describe(to.graph),
+            g=g,
+            groups=groups,
+            x=to.data(self.of.x),
+            w=to.data(self.of.w),
+            bias=to.data(self.of.b),
+            clip=bounds(to, self.y),
+            y=to.data(self.y),
+            patch=self.patch(to, g, groups),
+        )
+
+    def struct(self, graph: Graph) -> tuple[Conv2dStruct, int]:
+        """Constants of the layer as C sees them, and the number of groups."""
+        of = self.of
+        x, w, y = graph[of.x].shape, graph[of.w].shape, graph[of.y].shape
+        values = (*x, *y, *w[1:3], *of.stride, *of.padding[:2], *of.dilation, 0, 0)
+        return Conv2dStruct(*values), x[2] // w[3]
+
+    def patch(self, to: Lowering, g: Conv2dStruct, groups: int) -> str:
+        """Scratch for one window of a group's channels."""
+        return to.temporary(
+            f"{self.name}_patch", "float", (g.taps // groups,), "one window of the input, or its error"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConvolutionGradInput(BackwardNode):
+    """Error of a convolution's input."""
+
+    forward: FloatConvolution
+    e: str
+    w: str
+    x: str
+    e_x: str
+
+    INPUTS = ("e", "w", "x")
+    OUTPUTS = ("e_x",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return self.forward.macs(graph)
+
+    def lower(self, to: Lowering) -> None:
+        g, groups = self.forward.struct(to.graph)
+        to.call(
+            CONV2D_GRAD_INPUT_F32,
+            note=f"error of {self.x}",
+            g=g,
+            groups=groups,
+            e=to.data(self.e),
+            w=to.data(self.w),
+            e_x=to.data(self.e_x),
+            patch=self.forward.patch(to, g, groups),
+        )
+        lower_mask(to, self.x, self.e_x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConvolutionUpdate(BackwardNode):
+    """Weight gradient of a convolution, applied as soon as that of a few rows is known."""
+
+    forward: FloatConvolution
+    x: str
+    e: str
+    w: str
+
+    INPUTS = ("x", "e", "w")
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return self.forward.macs(graph)
+
+    def lower(self, to: Lowering) -> None:
+        g, groups = self.forward.struct(to.graph)
+        rows = min(UPDATE_ROWS, g.out_c // groups)
+        to.call(
+            CONV2D_UPDATE_F32,
+            note="weights by float32 SGD",
+            g=g,
+            groups=groups,
+            x=to.data(self.x),
+            e=to.data(self.e),
+            rate=to.rate(),
+            rows=rows,
+            w=to.data(self.w),
+            gradient=to.temporary(
+                f"{self.name}_gradient", "float", (rows, g.taps // groups), "weight gradients of a few rows"
+            ),
+            patch=self.forward.patch(to, g, groups),
+        )
+
+
+def _groups(g: Conv2dStruct, groups: int) -> Iterator[tuple[Conv2dStruct, slice, slice]]:
+    """Constants of one group's convolution, its input channels and its output channels, for every group."""
+    inner, outer = g.in_c // groups, g.out_c // groups
+    one = replace(g, in_c=inner, out_c=outer)
+    for i in range(groups):
+        yield one, slice(i * inner, (i + 1) * inner), slice(i * outer, (i + 1) * outer)
+
+
+def _maps(g: Conv2dStruct, x: NDArray[Any]) -> Floats:
+    return x[: g.in_h * g.in_w * g.in_c].reshape(g.in_h, g.in_w, g.in_c)
+
+
+def _errors(g: Conv2dStruct, e: NDArray[Any]) -> Floats:
+    return e[: g.out_h * g.out_w * g.out_c].reshape(-1, g.out_c)
+
+
+def _rows(g: Conv2dStruct, groups: int, w: NDArray[Any]) -> Floats:
+    return w[: g.out_c * g.taps // groups].reshape(g.out_c, -1)
+
+
+def conv2d_f32(
+    g: Conv2dStruct,
+    groups: int,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    bias: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    patch: NDArray[Any],
+) -> None:
+    """y = clip(w x + bias), zeros outside the map, per output channel from the channels of its group."""
+    maps, rows = _maps(g, x), _rows(g, groups, w)
+    with np.errstate(all="ignore"):
+        sums = [dots(patches(one, maps[:, :, i]), rows[o]) for one, i, o in _groups(g, groups)]
+        result = clipped(np.concatenate(sums, axis=1) + bias[: g.out_c], clip)
+    y[: result.size] = result.reshape(-1)
+
+
+def conv2d_grad_input_f32(
+    g: Conv2dStruct,
+    groups: int,
+    e: NDArray[Any],
+    w: NDArray[Any],
+    e_x: NDArray[Any],
+    patch: NDArray[Any],
+) -> None:
+    """Each window, first to last, adds the sum of w[o] e[o] over its outputs to the inputs that it covers."""
+    errors, rows = _errors(g, e), _rows(g, groups, w)
+    ys, xs = window_index(g, 0), window_index(g, 1)
+    result = np.zeros((g.in_h, g.in_w, g.in_c), F32)
+    with np.errstate(all="ignore"):
+        for one, inner, outer in _groups(g, groups):
+            shares = combined(errors[:, outer], rows[outer]).reshape(g.out_h, g.out_w, g.k_h, g.k_w, one.in_c)
+            for oy in range(g.out_h):
+                for ox in range(g.out_w):
+                    down = (ys[oy] >= 0) & (ys[oy] < g.in_h)
+                    across = (xs[ox] >= 0) & (xs[ox] < g.in_w)
+                    place = np.ix_(ys[oy, down], xs[ox, across], range(inner.start, inner.stop))
+                    result[place] += shares[oy, ox][down][:, across]
+    e_x[: result.size] = result.reshape(-1)
+
+
+def conv2d_update_f32(
+    g: Conv2dStruct,
+    groups: int,
+    x: NDArray[Any],
+    e: NDArray[Any],
+    rate: NDArray[Any],
+    rows: int,
+    w: NDArray[Any],
+    gradient: NDArray[Any],
+    patch: NDArray[Any],
+) -> None:
+    """w[o] -= rate * sum of e[o] x over windows, first window first."""
+    maps, errors = _maps(g, x), _errors(g, e)
+    with np.errstate(all="ignore"):
+        parts = [combined(errors[:, o].T, patches(one, maps[:, :, i])) for one, i, o in _groups(g, groups)]
+        descend(w, np.concatenate(parts), rate)
+
+
+CONV2D_F32 = Kernel("mcg_conv2d_f32", conv2d_f32)
+CONV2D_GRAD_INPUT_F32 = Kernel("mcg_conv2d_grad_input_f32", conv2d_grad_input_f32)
+CONV2D_UPDATE_F32 = Kernel("mcg_conv2d_update_f32", conv2d_update_f32)

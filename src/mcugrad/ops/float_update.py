@@ -1,0 +1,79 @@
+"""Float SGD: what changes float32 weights and biases, in place, as soon as a row of gradients is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.arithmetic import F32
+from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.weighted import Weighted
+from mcugrad.program import Kernel
+from mcugrad.program.lowering import Lowering
+
+UPDATE_ROWS = 4
+"""Output channels whose gradients exist at a time: each costs 4 bytes of scratch per weight of a channel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatBiasUpdate(BackwardNode):
+    """b -= rate * sum of the errors of its channel."""
+
+    e: str
+    b: str
+
+    INPUTS = ("e", "b")
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return graph[self.e].size
+
+    def lower(self, to: Lowering) -> None:
+        channels = to.graph[self.b].size
+        to.call(
+            BIAS_UPDATE_F32,
+            note="biases",
+            pixels=to.graph[self.e].size // channels,
+            channels=channels,
+            e=to.data(self.e),
+            rate=to.rate(),
+            bias=to.data(self.b),
+        )
+
+
+def add_float_updates(
+    to: GradientBuilder, layer: Weighted, e: str, update: Callable[[], BackwardNode]
+) -> None:
+    """Add what trains a layer."""
+    if to.graph[layer.b].trainable:
+        to.add(FloatBiasUpdate(name=f"{layer.name}_bias_update", e=e, b=layer.b))
+    if to.graph[layer.w].trainable:
+        to.add(update())
+
+
+def bias_update_f32(
+    pixels: int, channels: int, e: NDArray[Any], rate: NDArray[Any], bias: NDArray[Any]
+) -> None:
+    """bias[o] -= rate * sum of e[., o], first pixel first."""
+    total = np.zeros(channels, F32)
+    with np.errstate(all="ignore"):
+        for row in e[: pixels * channels].reshape(pixels, channels):
+            total += row
+        bias[:channels] -= rate[0] * total
+
+
+def descend(w: NDArray[Any], gradients: NDArray[Any], rate: NDArray[Any]) -> None:
+    """w -= rate * gradient, two rounded operations."""
+    w[: gradients.size] -= rate[0] * gradients.reshape(-1)
+
+
+BIAS_UPDATE_F32 = Kernel("mcg_bias_update_f32", bias_update_f32)

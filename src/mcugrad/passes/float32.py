@@ -1,0 +1,106 @@
+"""Float32: replace operators by those that compute in float32, all of them or what follows the first that trains.
+
+1. `float32`: every operator; the input is brought from int8 to real units first.
+2. `mixed`: layers that train, and what depends on them; before that everything stays int8 and frozen in flash. Each
+   int8 activation that a float operator reads is brought to real units once.
+3. Float operators are those of the network as it was before quantization, without bounds that only tables need.
+4. Weights are stored as they are and train by float32 SGD; the update rules of int8 weights do not apply.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcugrad.errors import ModelError
+from mcugrad.graph import Float32, Graph, Node, Operator, Tensor
+from mcugrad.ops.activated import Activated
+from mcugrad.ops.conv2d import Conv2d
+from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.flatten import Flatten
+from mcugrad.ops.float_convolution import FloatConvolution
+from mcugrad.ops.float_dequantize import Dequantize
+from mcugrad.ops.float_linear import FloatLinear
+from mcugrad.ops.float_maxpool2d import FloatMaxPool2d
+from mcugrad.ops.float_moves import FloatReshape
+from mcugrad.ops.float_operator import FloatOperator, real
+from mcugrad.ops.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.linear import Linear
+from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.reshape import Reshape
+from mcugrad.ops.weighted import Weighted
+
+FLOAT: dict[type[Operator], type[FloatOperator]] = {
+    Conv2d: FloatConvolution,
+    DepthwiseConv2d: FloatConvolution,
+    Flatten: FloatReshape,
+    GroupedConv2d: FloatConvolution,
+    Linear: FloatLinear,
+    MaxPool2d: FloatMaxPool2d,
+    Reshape: FloatReshape,
+}
+"""What computes an operator in float32."""
+
+
+def to_float(graph: Graph, source: Graph, *, whole: bool) -> Graph:
+    """Replace operators by float ones.
+
+    Args:
+        graph: quantized, with trainable tensors marked.
+        source: the same network in float32, before quantization.
+        whole: every operator; else those that train, and what depends on them.
+
+    Raises:
+        ModelError: operators that have no float form; all of them are listed.
+    """
+    original = {node.name: node for node in source.nodes}
+    chosen = _chosen(graph, whole)
+    missing = [original[n].title for n in chosen if type(original[n]) not in FLOAT]
+    if missing:
+        count = f"{len(missing)} operators" if len(missing) > 1 else "an operator"
+        raise ModelError(
+            f"{count} cannot be computed in float32", where=";  ".join(missing), hint="precision='int8'"
+        )
+    nodes: list[Node] = []
+    names: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.name not in chosen:
+            nodes.append(node)
+            continue
+        of = original[node.name]
+        assert isinstance(of, Operator)
+        for x in of.inputs:
+            if graph[x].value is None and x not in names and not isinstance(graph[x].quant, Float32):
+                names[x] = f"{x}_real"
+                nodes.append(Dequantize(name=f"{x}_to_float", source=node.source, x=x, y=names[x]))
+                graph = graph.with_tensors(Tensor(names[x], graph[x].shape, quant=Float32()))
+        of = of.renamed({x: names[x] for x in of.inputs if x in names})
+        computed = FLOAT[type(of)](name=of.name, source=of.source, y=of.y, of=of)
+        graph = _as_float(graph, computed)
+        nodes.append(computed)
+    return graph.with_nodes(nodes)
+
+
+def _chosen(graph: Graph, whole: bool) -> set[str]:
+    """Names of the nodes to be computed in float32."""
+    chosen: set[str] = set()
+    moving: set[str] = set()
+    for node in graph.nodes:
+        trains = any(graph[t].trainable for t in node.inputs)
+        if whole or trains or moving.intersection(node.inputs):
+            chosen.add(node.name)
+            moving.update(node.outputs)
+    return chosen
+
+
+def _as_float(graph: Graph, node: FloatOperator) -> Graph:
+    """The graph with the node's output and weights in float32."""
+    of = node.of
+    quant = Float32()
+    if node.passes_scale:
+        quant = real(graph, of.inputs[0])
+    elif isinstance(of, Activated):
+        quant = Float32(of.low, of.high)
+    graph = graph.with_tensors(replace(graph[node.y], quant=quant, tracked=False))
+    if isinstance(of, Weighted):
+        graph = graph.with_tensors(replace(graph[of.w], quant=Float32(), rule=""))
+    return graph
