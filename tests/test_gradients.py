@@ -164,7 +164,7 @@ def test_input_gradient(layer: Layer) -> None:
         kernel.reference(
             layer.g, e.reshape(-1), layer.w.reshape(-1), layer.x.reshape(-1), scale, clip, e_x, peak
         )
-        TRACK_ERROR.reference(peak, f32(0.01), range_, c_x)
+        TRACK_ERROR.reference(peak, f32(0.01), range_, c_x, np.zeros(1, np.int32))
     assert 100 < np.abs(e_x).max() <= 127
     agree(e_x.reshape(layer.x_shape) * float(c_x[0]) / carrier, expected)
 
@@ -302,21 +302,22 @@ def test_no_error_when_the_sample_is_certain() -> None:
 
 
 def test_ranges_grow_at_once_and_shrink_slowly() -> None:
-    scale = f32(0.5)
-    TRACK_SCALE.reference(255, np.asarray([510], np.int32), scale)
+    scale, saturated = f32(0.5), np.zeros(1, np.int32)
+    TRACK_SCALE.reference(255, np.asarray([510], np.int32), scale, saturated)
     assert scale[0] == 1.0
-    TRACK_SCALE.reference(255, np.asarray([10], np.int32), scale)
+    TRACK_SCALE.reference(255, np.asarray([10], np.int32), scale, saturated)
     assert scale[0] == F32(1) - F32(2.0**-10)
-    TRACK_SCALE.reference(255, np.asarray([0], np.int32), scale)
+    TRACK_SCALE.reference(255, np.asarray([0], np.int32), scale, saturated)
     assert scale[0] == F32(1) - F32(2.0**-10), "a dead activation says nothing about its range"
     range_, c_x = f32(1.0), f32(0)
-    TRACK_ERROR.reference(np.asarray([254], np.int32), f32(0.5), range_, c_x)
+    TRACK_ERROR.reference(np.asarray([254], np.int32), f32(0.5), range_, c_x, saturated)
     assert range_[0] == 2.0
     assert c_x[0] == F32(0.5) / F32(127), "the unit of this step's error is of this step's range"
-    TRACK_ERROR.reference(np.asarray([1], np.int32), f32(0.5), range_, c_x)
+    TRACK_ERROR.reference(np.asarray([1], np.int32), f32(0.5), range_, c_x, saturated)
     assert range_[0] == F32(2) - F32(2) * F32(2.0**-7)
-    TRACK_ERROR.reference(np.asarray([127], np.int32), f32(0.5), range_, c_x)
+    TRACK_ERROR.reference(np.asarray([127], np.int32), f32(0.5), range_, c_x, saturated)
     assert range_[0] == F32(2) - F32(2) * F32(2.0**-7), "all of it is in use"
+    assert saturated[0] == 2
 
 
 def test_bias_saturates() -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 import mcugrad.ops
-from kernels import activations, cases, convolutions, floats, library, shapes
+from kernels import activations, cases, convolutions, floats, library, life, shapes
 from mcugrad import arithmetic as ar
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.program import SCALE, Kernel, prototypes
@@ -39,7 +39,7 @@ def all_kernels() -> dict[str, Kernel]:
 
 
 KERNELS = all_kernels()
-CASES = cases.CASES | convolutions.CASES | shapes.CASES | activations.CASES | floats.CASES
+CASES = cases.CASES | convolutions.CASES | shapes.CASES | activations.CASES | floats.CASES | life.CASES
 
 
 def check(kernel: Kernel, arguments: dict[str, Any]) -> None:

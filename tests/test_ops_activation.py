@@ -160,7 +160,9 @@ def test_stepped_scales_are_rare() -> None:
     random, seen = np.random.default_rng(0), []
     ranges = [127.0] * 50 + [300.0] + list(random.uniform(100, 200, 2000)) + [30.0] * 4000
     for value in ranges:
-        track_scale_steps(127, np.asarray([round(value / scale[0])], np.int32), fill, scale)
+        track_scale_steps(
+            127, np.asarray([round(value / scale[0])], np.int32), fill, scale, np.zeros(1, np.int32)
+        )
         seen.append(float(scale[0]))
     assert seen[49] == 1.0
     assert seen[50] == 1.25**4  # 300 / 127 = 2.36 needs four steps
@@ -173,7 +175,7 @@ def test_stepped_scales_are_rare() -> None:
 
 def test_a_dead_activation_keeps_its_scale() -> None:
     fill, scale = np.full(1, 0.1, F32), np.ones(1, F32)
-    track_scale_steps(127, np.zeros(1, np.int32), fill, scale)
+    track_scale_steps(127, np.zeros(1, np.int32), fill, scale, np.zeros(1, np.int32))
     assert (fill[0], scale[0]) == (F32(0.1), 1.0)
 
 

@@ -36,6 +36,8 @@ def program(sizes: list[int], calls: list[list[int]], split: int, output: int, r
         train=flat[split:],
         input="x",
         output=f"b{output}",
+        watched=False,
+        output_scale="",
         results=tuple(f"b{i}" for i in results),
         classes=2,
     )

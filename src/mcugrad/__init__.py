@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mcugrad.model import Model, load
     from mcugrad.trainer import Epoch, Trainer, Verification, compile  # noqa: A004
     from mcugrad.training.losses import Loss
+    from mcugrad.training.schedules import Schedule
 
 __all__ = [
     "DataError",
@@ -38,6 +39,7 @@ __all__ = [
     "MismatchError",
     "Model",
     "ModelError",
+    "Schedule",
     "ToolError",
     "Trainer",
     "UsageError",
@@ -52,6 +54,7 @@ _LATER = {
     "Model": "mcugrad.model",
     "load": "mcugrad.model",
     "Loss": "mcugrad.training.losses",
+    "Schedule": "mcugrad.training.schedules",
     "Epoch": "mcugrad.trainer",
     "Trainer": "mcugrad.trainer",
     "Verification": "mcugrad.trainer",

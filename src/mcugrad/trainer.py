@@ -29,7 +29,7 @@ from mcugrad.targets import load as load_target
 from mcugrad.training.losses import Loss
 from mcugrad.training.losses import Target as Goal
 from mcugrad.training.rules import rule as find_rule
-from mcugrad.training.schedules import Schedule, rates
+from mcugrad.training.schedules import Kind, Schedule, named, rates
 
 CHUNK = 2000
 """Training steps between two updates of the progress bar."""
@@ -154,7 +154,7 @@ class Trainer:
         *,
         epochs: int = 1,
         rate: float | None = None,
-        schedule: Schedule | Callable[[float], float] = "constant",
+        schedule: Kind | Schedule | Callable[[float], float] = "constant",
         validation: tuple[NDArray[Any], Any] | None = None,
         shuffle: bool = True,
         seed: int = 0,
@@ -166,8 +166,9 @@ class Trainer:
             x: samples in real units, (n, *input shape).
             y: classes (n,), labels that apply (n, outputs), or values (n, outputs), by the loss.
             epochs: passes over the samples.
-            rate: learning rate at the beginning; the one compiled in if not given.
-            schedule: `constant`, `cosine`, or a function from progress in [0, 1) to a factor.
+            rate: learning rate at the beginning, or after the warm-up; the one compiled in if not given.
+            schedule: `constant`, `cosine`, `linear` or a Schedule, which the device's own code follows from here on;
+                or a function from progress in [0, 1) to a factor, which sets the rate anew for each step.
             validation: held-out samples and classes, evaluated after each epoch.
             shuffle: a new order for each epoch; the order depends on `seed` alone.
             seed: of the order.
@@ -187,23 +188,25 @@ class Trainer:
         wanted = self.targets(y, len(samples))
         held_out = self._held_out(validation)
         count = len(samples)
-        rate_of = rates(self.options.rate if rate is None else rate, schedule, epochs * count)
+        begin = self.state
+        rate_of = self._schedule(self.options.rate if rate is None else rate, schedule, epochs * count)
         random = np.random.default_rng(seed)
         history: list[Epoch] = []
         is_class = self._kind is Goal.CLASS
         with progress("training", epochs * count) as advance:
             for epoch in range(epochs):
                 order = (random.permutation(count) if shuffle else np.arange(count)).astype(np.uint32)
-                begin = self.state
                 loss, right = 0.0, 0
                 for start in range(0, count, CHUNK):
                     part = order[start : start + CHUNK]
                     first = epoch * count + start
-                    steps = self.twin.train(samples, wanted, part, rate_of[first : first + len(part)])
+                    rate_now = None if rate_of is None else rate_of[first : first + len(part)]
+                    steps = self.twin.train(samples, wanted, part, rate_now)
                     loss += float(steps.loss.sum(dtype=np.float64))
                     right += int((steps.predicted == wanted[part]).sum()) if is_class else 0
                     advance(len(part))
                 self._demand_finite(loss, begin, epoch)
+                begin = self.state
                 accuracy = right / count if is_class else None
                 result = None if held_out is None else self._score(*held_out)
                 history.append(Epoch(epoch + 1, (epoch + 1) * count, loss / count, accuracy, result))
@@ -305,6 +308,15 @@ class Trainer:
                 f"cannot write the firmware: {error.strerror}", where=str(path), hint="another folder"
             ) from None
         return path
+
+    def _schedule(
+        self, rate: float, schedule: Kind | Schedule | Callable[[float], float], steps: int
+    ) -> NDArray[np.float32] | None:
+        """Hand a schedule over to the twin, or give a rate for each step where it is a function."""
+        if callable(schedule):
+            return rates(rate, schedule, steps)
+        self.twin.set_schedule(named(schedule).record(rate, steps))
+        return None
 
     @property
     def _kind(self) -> Goal:

@@ -82,6 +82,7 @@ def track_scale_steps(draw: Draw) -> Arguments:
         "peak": np.asarray([draw(PEAKS)], np.int32),
         "fill": fill,
         "scale": floats(draw, rng, 1),
+        "saturated": one(np.int32, rng),
     }
 
 

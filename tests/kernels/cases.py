@@ -327,15 +327,18 @@ def track_error(draw: Draw) -> Arguments:
         "c": floats(draw, rng, 1),
         "range": floats(draw, rng, 1),
         "c_x": one(np.float32, rng),
+        "saturated": one(np.int32, rng),
     }
 
 
 @st.composite
 def track_scale(draw: Draw) -> Arguments:
+    rng = rngs(draw)
     return {
         "levels": draw(st.sampled_from([127, 255, 1])),
         "peak": np.asarray([draw(PEAKS)], np.int32),
-        "scale": floats(draw, rngs(draw), 1),
+        "scale": floats(draw, rng, 1),
+        "saturated": one(np.int32, rng),
     }
 
 

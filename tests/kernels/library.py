@@ -72,7 +72,7 @@ def ffi() -> FFI:
     """Declarations of every kernel and of the probe."""
     result = FFI()
     folder = INCLUDE / "mcugrad"
-    for path in (folder / "mcg_math.h", folder / "mcg_layers.h", *(folder / h for h in HEADERS), PROBE):
+    for path in (*(folder / h for h in ("mcg_types.h", "mcg_math.h", "mcg_layers.h", *HEADERS)), PROBE):
         result.cdef(_declarations(path))
     return result
 

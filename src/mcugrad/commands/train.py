@@ -27,7 +27,7 @@ from mcugrad.commands.output import Output, write
 if TYPE_CHECKING:
     from mcugrad.run.runner import State
     from mcugrad.trainer import Epoch, Trainer
-    from mcugrad.training.schedules import Schedule
+    from mcugrad.training.schedules import Kind
 
 
 def train(
@@ -36,7 +36,8 @@ def train(
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training samples.")] = 5,
     rate: Rate = 0.01,
     schedule: Annotated[
-        str, typer.Option("--schedule", help="Of the learning rate: cosine (down to 0) or constant.")
+        str,
+        typer.Option("--schedule", help="Of the learning rate: cosine or linear (down to 0), or constant."),
     ] = "cosine",
     name: Name = None,
     train: Train = "all",
@@ -63,7 +64,7 @@ def train(
     from mcugrad.training.schedules import rates
 
     output = Output(json)
-    kind = cast("Schedule", schedule)
+    kind = cast("Kind", schedule)
     rates(rate, kind, 1)
     found = network(model, name)
     given = samples(data, found, scale)

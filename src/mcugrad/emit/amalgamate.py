@@ -26,6 +26,7 @@ _PROTOTYPE = re.compile(
 )
 _EXTERN = re.compile(r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^extern [^\n]*;\n", re.MULTILINE | re.DOTALL)
 _STATUS = re.compile(r"^#ifndef MCG_STATUS_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
+_LIFE = re.compile(r"^#ifndef MCG_LIFE_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
 _DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|const mcg_rule_t) mcg_)", re.MULTILINE)
 _INLINE = re.compile(
     r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^static inline [^{;]*?\b(mcg_\w+)\([^{;]*\)\s*\{(?:[^\n]*\}\n|.*?^\}\n)",
@@ -36,11 +37,10 @@ _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _BLANKS = re.compile(r"\n{3,}")
 
 
-def status_block() -> str:
-    """The status enum for a model's header, guarded so that several models' headers go together."""
-    match = _STATUS.search(_runtime("include/mcugrad/mcg_types.h"))
-    assert match is not None
-    return match.group(0)
+def public_types() -> str:
+    """Types for a model's header, the status enum first; guarded so that several models' headers go together."""
+    text = _runtime("include/mcugrad/mcg_types.h")
+    return "\n".join(match.group(0) for block in (_STATUS, _LIFE) for match in block.finditer(text))
 
 
 def amalgamate(kernels: Iterable[str], rules: Iterable[str], inline: Iterable[str] = ()) -> str:
@@ -97,7 +97,7 @@ def _header(name: str) -> str:
     guard = _GUARD.search(text)
     assert guard is not None, name
     text = guard.group(2)
-    for pattern in (_OWN_INCLUDE, _STATUS, _PROTOTYPE, _EXTERN):
+    for pattern in (_OWN_INCLUDE, _STATUS, _LIFE, _PROTOTYPE, _EXTERN):
         text = pattern.sub("", text)
     return text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mcugrad.emit.amalgamate import amalgamate, status_block
+from mcugrad.emit.amalgamate import amalgamate, public_types
 from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import WIDTH, initializer, number
 from mcugrad.plan import Plan
@@ -22,6 +22,11 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+
+
+_INLINE = ("mcg_round", "mcg_clamp")
+_TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid")
+"""Inline functions of the runtime that the interface calls."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "training": bool(program.train),
         "target": program.target,
         "classes": program.target is Target.CLASS,
-        "status": status_block(),
+        "types": public_types(),
         "arena": _arena(program, plan),
         "arena_size": plan.size,
         "constants_size": sum(b.size for b in (*program.in_space(Space.CONST), *place.params)),
@@ -84,10 +89,15 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
         "forward": _calls(program.forward, program, names, 1),
         "train": _calls(program.train, program, names, 1 + len(program.forward)),
-        "runtime": amalgamate(_kernels(program), _rules(program), inline=("mcg_round", "mcg_clamp")),
+        "runtime": amalgamate(
+            _kernels(program),
+            _rules(program),
+            inline=_INLINE + (_TRAINING_INLINE if program.train else ()),
+        ),
         "number": number,
         "input_size": program.buffers[program.input].count,
         "output": names.argument(Argument(buffer=program.output), None),
+        "watch_confidence": _watch_confidence(program, names),
     }
     return {
         f"{program.name}.h": _render("model.h.j2", context),
@@ -116,7 +126,20 @@ def _render(template: str, context: Mapping[str, Any]) -> str:
 
 
 def _kernels(program: Program) -> list[str]:
-    return sorted({call.kernel.name for call in program.calls})
+    """What the steps call, and what the interface calls beside them."""
+    watch = {_watch_kernel(program)} if program.watched else set()
+    return sorted({call.kernel.name for call in program.calls} | watch)
+
+
+def _watch_kernel(program: Program) -> str:
+    return f"mcg_watch_confidence_{'s8' if program.output_scale else 'f32'}"
+
+
+def _watch_confidence(program: Program, names: _Names) -> str:
+    """The call that follows how sure predictions are."""
+    scale = program.output_scale
+    passed = f" {names.argument(Argument(buffer=scale), None)}," if scale else ""
+    return f"{_watch_kernel(program)}({program.name.upper()}_OUTPUT_SIZE, y,{passed} drift);"
 
 
 def _rules(program: Program) -> list[str]:

@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.program.kernel import ELEMENT_TYPES
+
 WIDTH = 110
+_SPELLING = {np.dtype("<f4"): "float", np.dtype("<u4"): "uint32_t"}
+"""C types whose literals have a suffix."""
 
 
 def number(value: Any, ctype: str) -> str:
     """One element as a C literal."""
-    if ctype == "mcg_scale_t":
-        return f"{{{value['mult']}, {value['shift']}, {value['pre']}}}"
+    fields = ELEMENT_TYPES[ctype].fields if ctype in ELEMENT_TYPES else None
+    if fields:
+        parts = (number(value[name], _SPELLING.get(kind[0], "int32_t")) for name, kind in fields.items())
+        return f"{{{', '.join(parts)}}}"
     if ctype == "float":
         return np.format_float_scientific(np.float32(value), unique=True, trim="0", exp_digits=2) + "F"
     if ctype == "uint32_t":

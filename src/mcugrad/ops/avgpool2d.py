@@ -185,6 +185,7 @@ class AvgPool2dGradInput(BackwardNode):
             c=unit,
             range=error_range(to, self.e_x),
             c_x=to.error_unit(self.e_x),
+            saturated=to.saturated(),
         )
 
 

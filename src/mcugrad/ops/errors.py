@@ -64,7 +64,15 @@ class ErrorSum(BackwardNode):
             e=to.data(self.e),
             peak=peak,
         )
-        to.call(TRACK_ERROR, note="unit and range", peak=peak, c=unit, range=span, c_x=to.error_unit(self.e))
+        to.call(
+            TRACK_ERROR,
+            note="unit and range",
+            peak=peak,
+            c=unit,
+            range=span,
+            c_x=to.error_unit(self.e),
+            saturated=to.saturated(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +222,7 @@ def lower_part(
         c=to.error_unit(e),
         range=span,
         c_x=to.error_unit(e_x),
+        saturated=to.saturated(),
     )
 
 

@@ -139,7 +139,13 @@ class MulGradInput(BackwardNode):
             **{f"e_{self.side}": to.data(self.e_x)},
         )
         to.call(
-            TRACK_ERROR, note="unit and range", peak=peak, c=unit, range=span, c_x=to.error_unit(self.e_x)
+            TRACK_ERROR,
+            note="unit and range",
+            peak=peak,
+            c=unit,
+            range=span,
+            c_x=to.error_unit(self.e_x),
+            saturated=to.saturated(),
         )
 
 

@@ -46,13 +46,22 @@ class TrackScale(BackwardNode):
     def lower(self, to: Lowering) -> None:
         note = "scale for the next step"
         levels, peak, scale = 127 - to.zero(self.y), to.peak(self.y), to.scale(self.y)
+        saturated = to.saturated()
         if self.steps:
             fill = to.state(
                 f"{self.y}_fill", "float", (1,), np.ones(1, np.float32), "share of its levels in use"
             )
-            to.call(TRACK_SCALE_STEPS, note=note, levels=levels, peak=peak, fill=fill, scale=scale)
+            to.call(
+                TRACK_SCALE_STEPS,
+                note=note,
+                levels=levels,
+                peak=peak,
+                fill=fill,
+                scale=scale,
+                saturated=saturated,
+            )
         else:
-            to.call(TRACK_SCALE, note=note, levels=levels, peak=peak, scale=scale)
+            to.call(TRACK_SCALE, note=note, levels=levels, peak=peak, scale=scale, saturated=saturated)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,30 +94,37 @@ def prepare_error(channels: int, range: NDArray[Any], w_scale: NDArray[Any], sca
         scale[:channels] = ar.scale_from_float(F32(127) / range[0] * w_scale[:channels])
 
 
-def track_error(peak: NDArray[Any], c: NDArray[Any], range: NDArray[Any], c_x: NDArray[Any]) -> None:
+def track_error(
+    peak: NDArray[Any], c: NDArray[Any], range: NDArray[Any], c_x: NDArray[Any], saturated: NDArray[Any]
+) -> None:
     """c_x = c * range / 127; then the range grows to the peak at once, or shrinks by 2^-7."""
     with np.errstate(all="ignore"):
         c_x[0] = c[0] * range[0] / F32(127)
         if peak[0] > 127:
+            saturated[0] += 1
             range[0] = range[0] * F32(peak[0]) / F32(127)
         elif peak[0] > 0:
             range[0] = ar.decay(range[0], F32(peak[0]) / F32(127), ar.ERROR_DECAY)
 
 
-def track_scale(levels: int, peak: NDArray[Any], scale: NDArray[Any]) -> None:
+def track_scale(levels: int, peak: NDArray[Any], scale: NDArray[Any], saturated: NDArray[Any]) -> None:
     """The scale grows so that the peak takes all levels, or shrinks by 2^-10."""
     fill = F32(peak[0]) / F32(levels)
     with np.errstate(all="ignore"):
         if peak[0] > levels:
+            saturated[0] += 1
             scale[0] = scale[0] * fill
         elif peak[0] > 0:
             scale[0] = ar.decay(scale[0], fill, ar.SCALE_DECAY)
 
 
-def track_scale_steps(levels: int, peak: NDArray[Any], fill: NDArray[Any], scale: NDArray[Any]) -> None:
+def track_scale_steps(
+    levels: int, peak: NDArray[Any], fill: NDArray[Any], scale: NDArray[Any], saturated: NDArray[Any]
+) -> None:
     """fill decays by 2^-10 but not below peak / levels; the scale grows by 1.25 until fill <= 1, shrinks below 0.5."""
     if peak[0] <= 0:
         return
+    saturated[0] += peak[0] > levels
     with np.errstate(all="ignore"):
         in_use = F32(fill[0] - fill[0] * ar.SCALE_DECAY)
         now = F32(peak[0]) / F32(levels)
@@ -217,4 +233,5 @@ def lower_track_error(to: Lowering, e: str, e_x: str, peak: str) -> None:
         c=to.error_unit(e),
         range=error_range(to, e_x),
         c_x=to.error_unit(e_x),
+        saturated=to.saturated(),
     )

@@ -1,6 +1,7 @@
 """Backward: derive the backward pass as ordinary nodes of the same graph.
 
-1. The loss turns logits and label into the output error.
+1. The learning rate of the step comes first. The loss turns logits and label into the output error; what is known
+   about how training goes follows it.
 2. Layer by layer, last first, each operator's gradient rule adds what carries the error back and what updates.
 3. Where several consumers send errors to one activation, they are added two by two, in the order of 2.
 4. Scales of tracked activations follow at the end of the step, when nothing reads them any more, and then the
@@ -18,6 +19,7 @@ from mcugrad.ops.activation import Activation, RefreshTable
 from mcugrad.ops.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.errors import ErrorSum
 from mcugrad.ops.float_losses import FloatSoftmaxCrossEntropy
+from mcugrad.ops.life import BeginStep, Watch
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.regression import RegressionLoss
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -38,7 +40,9 @@ def backward(graph: Graph, loss: Loss, target: ActivationScale | None = None) ->
     error = to.error_of(graph.output)
     assert error is not None
     make = _float_loss_node if isinstance(graph[graph.output].quant, Float32) else _loss_node
+    to.add(BeginStep(name="begin_step"))
     to.add(make(loss, graph.output, error, target))
+    to.add(Watch(name="watch", logits=graph.output, target=loss.target))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
         error = total_error(to, node.y)

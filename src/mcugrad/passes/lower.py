@@ -12,20 +12,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcugrad.graph import BackwardNode, Graph, Operator
+from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator
 from mcugrad.program import Buffer, Call, Program, Space
 from mcugrad.program.execute import execute
 from mcugrad.program.lowering import Lowering
-from mcugrad.program.program import used_buffers
+from mcugrad.program.program import SATURATED, used_buffers
+from mcugrad.training.losses import Target
+
+RESULTS = ("loss", "confidence", "predicted", "rate", "update_rate", SATURATED)
+"""Buffers that are read after a training step, where they exist."""
 
 
-def lower(graph: Graph, *, seed: int, rate: float) -> Program:
+def lower(graph: Graph, *, seed: int, rate: float, target: Target = Target.CLASS) -> Program:
     """The program of a graph.
 
     Args:
         graph: quantized; with its backward pass if it is to train.
         seed: of the random numbers.
         rate: initial learning rate.
+        target: what samples are labelled with.
 
     Raises:
         ModelError: an accumulator could overflow.
@@ -40,9 +45,13 @@ def lower(graph: Graph, *, seed: int, rate: float) -> Program:
             split = len(to.calls)
     output = to.data(graph.output)
     x = to.data(graph.input)
+    watched = target is Target.CLASS
+    scale = (
+        to.scale(graph.output) if watched and isinstance(graph[graph.output].quant, ActivationScale) else ""
+    )
     forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers)
     train, buffers = _fold_constants(tuple(to.calls[split:]), buffers)
-    used = used_buffers(forward + train) | {output, x}
+    used = used_buffers(forward + train) | {output, x, *([scale] if scale else [])}
     return Program(
         name=graph.name,
         buffers={k: b for k, b in buffers.items() if k in used},
@@ -50,7 +59,9 @@ def lower(graph: Graph, *, seed: int, rate: float) -> Program:
         train=train,
         input=x,
         output=output,
-        results=tuple(b for b in ("loss", "confidence") if b in used),
+        watched=watched,
+        output_scale=scale,
+        results=tuple(b for b in RESULTS if b in used),
         classes=graph[graph.output].size,
     )
 

@@ -20,6 +20,20 @@ HEADERS = ("mcg_kernels.h", "mcg_kernels_f32.h")
 SCALE = np.dtype([("mult", "<u2"), ("shift", "u1"), ("pre", "u1")])
 """NumPy's view of `mcg_scale_t`."""
 
+SCHEDULE = np.dtype(
+    [
+        *((field, "<u4") for field in ("kind", "start", "warmup", "steps", "every")),
+        *((field, "<f4") for field in ("rate", "last", "factor")),
+    ]
+)
+"""NumPy's view of `mcg_schedule_t`."""
+WATCH = np.dtype(
+    [("seen", "<u4"), *((field, "<f4") for field in ("loss", "accuracy", "drift_mean", "drift_sum"))]
+)
+"""NumPy's view of `mcg_watch_t`."""
+DRIFT = np.dtype([("seen", "<u4"), *((field, "<f4") for field in ("mean", "sum", "confidence", "drift"))])
+"""NumPy's view of `mcg_drift_t`."""
+
 ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "int8_t": np.dtype(np.int8),
     "uint8_t": np.dtype(np.uint8),
@@ -28,6 +42,9 @@ ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "uint32_t": np.dtype("<u4"),
     "float": np.dtype("<f4"),
     "mcg_scale_t": SCALE,
+    "mcg_schedule_t": SCHEDULE,
+    "mcg_watch_t": WATCH,
+    "mcg_drift_t": DRIFT,
 }
 
 _PROTOTYPE = re.compile(r"^(?:void|int32_t|bool) (mcg_\w+)\(([^)]*)\);", re.MULTILINE)

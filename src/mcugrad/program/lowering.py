@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Tensor, WeightScale
 from mcugrad.program.buffer import Buffer, Space
-from mcugrad.program.kernel import Kernel
-from mcugrad.program.program import Argument, Call, Struct
+from mcugrad.program.kernel import WATCH, Kernel
+from mcugrad.program.program import SATURATED, Argument, Call, Struct
 from mcugrad.training.rules import RULES
+from mcugrad.training.schedules import Schedule
 
 ACC_LIMIT = 1 << 30
 
@@ -154,8 +155,21 @@ class Lowering:
         return self._define(name, ctype, value.shape, Space.CONST, value, note)
 
     def rate(self) -> str:
-        """The learning rate: one float."""
-        return self.state("rate", "float", (1,), np.asarray([self._rate], np.float32), "learning rate")
+        """The learning rate of this step: one float."""
+        return self.temporary("rate", "float", (1,), "learning rate of the step")
+
+    def schedule(self) -> str:
+        """How the learning rate runs."""
+        value = Schedule().record(self._rate, 0)
+        return self.state("schedule", "mcg_schedule_t", (1,), value, "how the learning rate runs")
+
+    def saturated(self) -> str:
+        """Tensors that saturated in this step: one int32."""
+        return self.temporary(SATURATED, "int32_t", (1,), "tensors that saturated in this step")
+
+    def watch(self) -> str:
+        """How training is going."""
+        return self.state("watch", "mcg_watch_t", (1,), np.zeros(1, WATCH), "how training is going")
 
     def step(self) -> str:
         """The step counter."""

@@ -10,6 +10,9 @@ from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.kernel import Kernel
 from mcugrad.training.losses import Target
 
+SATURATED = "saturated"
+"""Buffer that counts tensors which saturated in this step."""
+
 
 @dataclass(frozen=True)
 class Struct(ABC):
@@ -68,6 +71,8 @@ class Program:
         train: calls of one training step that follow `forward`; empty for a model that only infers.
         input: name of the buffer (space ARGUMENT) that holds the sample.
         output: name of the buffer that holds the logits.
+        watched: whether these are the logits of classes, so that confidence can be followed.
+        output_scale: name of the buffer of their scale then; empty for float outputs.
         results: names of the buffers that are read after the last call: loss, confidence.
         classes: number of classes, the bound of a label.
     """
@@ -78,6 +83,8 @@ class Program:
     train: tuple[Call, ...]
     input: str
     output: str
+    watched: bool
+    output_scale: str
     results: tuple[str, ...]
     classes: int
 
@@ -92,6 +99,11 @@ class Program:
         if "target" in self.buffers:
             return Target(self.buffers["target"].ctype)
         return Target.CLASS
+
+    @property
+    def ranges(self) -> int:
+        """Tensors that are watched for saturation in a training step."""
+        return sum(SATURATED in call.buffers for call in self.train) - 1
 
     def in_space(self, space: Space) -> tuple[Buffer, ...]:
         """Buffers of one space, in order of definition."""

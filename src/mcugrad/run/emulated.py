@@ -8,16 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import DeviceError
+from mcugrad.program.kernel import SCHEDULE
 from mcugrad.run.emulator import DeviceModel
-from mcugrad.run.runner import Compiled, State, Steps
+from mcugrad.run.runner import Compiled, State, Steps, step_type
 from mcugrad.targets import Target
 from mcugrad.training.losses import Target as Goal
-
-_INFO = {
-    True: np.dtype([("loss", "<f4"), ("confidence", "<f4"), ("predicted", "<u4")]),
-    False: np.dtype([("loss", "<f4")]),
-}
-"""`<name>_step_t`, by whether the target is a class."""
 
 
 class EmulatedDevice:
@@ -46,7 +41,7 @@ class EmulatedDevice:
         training = bool(program.train)
         self._compiled = compiled
         self._classes = program.target is Goal.CLASS
-        self._info = _INFO[self._classes]
+        self._info = step_type(program.target)
         self.device = DeviceModel(
             [folder / f"{program.name}.c"],
             program.name,
@@ -57,6 +52,7 @@ class EmulatedDevice:
             include_dirs=[folder],
             training=training,
             output_type=program.buffers[program.output].ctype,
+            schedule=training,
             target_type="" if self._classes else program.target.value,
             compiler=compiler,
             opt=opt,
@@ -81,20 +77,30 @@ class EmulatedDevice:
         x: NDArray[np.int8],
         targets: NDArray[Any],
         order: NDArray[np.uint32],
-        rates: NDArray[np.float32],
+        rates: NDArray[np.float32] | None = None,
     ) -> Steps:
         """One training step per entry of `order`. Raises DeviceError on a fault or a status other than 0."""
-        steps = Steps(np.empty(len(order), np.float32), np.empty(len(order), np.uint32))
-        place = self._compiled.layout.offsets["rate"]
-        for i, (sample, rate) in enumerate(zip(order, rates, strict=True)):
-            self.device.write_model(place, np.float32(rate).tobytes())
-            status, info = self.device.train_step(x[sample], targets[sample])
+        info = np.zeros(len(order), self._info)
+        for i, sample in enumerate(order):
+            if rates is not None:
+                self._hold(rates[i])
+            status, content = self.device.train_step(x[sample], targets[sample])
             if status != 0:
                 raise DeviceError(f"training step {i} returned status {status}")
-            record = np.frombuffer(info, self._info)[0]
-            steps.loss[i], steps.predicted[i] = record["loss"], record["predicted"] if self._classes else 0
+            info[i] = np.frombuffer(content, self._info)[0]
             self.step_instructions.append(self.device.last_instructions)
-        return steps
+        return Steps(info)
+
+    def set_schedule(self, schedule: NDArray[Any]) -> None:
+        """Let the learning rate run by a schedule from the next step on."""
+        self.device.set_schedule(np.ascontiguousarray(schedule, SCHEDULE).tobytes())
+
+    def _hold(self, rate: float) -> None:
+        """What `<name>_set_rate` does."""
+        place = self._compiled.layout.offsets["schedule"]
+        record = np.frombuffer(self.device.read_model(place, SCHEDULE.itemsize), SCHEDULE).copy()
+        record["kind"], record["warmup"], record["rate"] = 0, 0, rate
+        self.device.write_model(place, record.tobytes())
 
     def state(self) -> State:
         """A copy of the learned state."""

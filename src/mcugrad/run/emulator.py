@@ -35,6 +35,7 @@ class DeviceModel:
         include_dirs: folders with the headers.
         training: whether the model has `<name>_train_step`.
         target_type: C type of the elements of a target that is an array; empty for a label.
+        schedule: whether the model has `<name>_set_schedule`, and it is wanted.
         compiler, opt, defines, flags, stack_bytes: as for `toolchain.build_firmware`.
         hook, check_alignment: as for `Emulator`.
         budget: instructions after which a call counts as endless.
@@ -66,6 +67,7 @@ class DeviceModel:
         training: bool = True,
         output_type: str = "int8_t",
         target_type: str = "",
+        schedule: bool = False,
         compiler: str = "zig",
         opt: str = "-O3",
         defines: Defines | None = None,
@@ -85,6 +87,8 @@ class DeviceModel:
         }
         if not training:
             macros["MCG_NO_TRAINING"] = None
+        if schedule:
+            macros["MCG_SCHEDULE"] = None
         if target_type:
             macros["MCG_TARGET_TYPE"] = target_type
         self.name = name
@@ -107,6 +111,7 @@ class DeviceModel:
         self._y = self._place("mcg_device_y").view(ELEMENT_TYPES[output_type])
         self._info = self._place("mcg_device_info") if training else self._y.view(np.uint8)[:0]
         self._target = self._place("mcg_device_target") if target_type else self._x.view(np.uint8)[:0]
+        self._schedule = self._place("mcg_device_schedule") if schedule else self._y.view(np.uint8)[:0]
         self._mailbox = self._place("mcg_device_mailbox").view(np.int32)
         if info_size is not None and info_size != self._info.size:
             raise UsageError(f"{name}_step_t has {self._info.size} B on {target.name}, not {info_size} B")
@@ -202,6 +207,18 @@ class DeviceModel:
         self._set_input(x)
         status = self._call(3, label if label < 2**31 else label - 2**32)
         return status, self._info.tobytes()
+
+    def set_schedule(self, schedule: bytes) -> None:
+        """Calls `<name>_set_schedule` with the bytes of an `mcg_schedule_t`.
+
+        Raises:
+            UsageError: the model was built without schedules.
+            DeviceError: a fault, or a status other than 0.
+        """
+        if not self._schedule.size:
+            raise UsageError(f"{self.name} was built without schedules")
+        self._schedule[:] = np.frombuffer(schedule, np.uint8)
+        self._demand_ok(self._call(4), "set_schedule")
 
     def _demand_ok(self, status: int, function: str) -> None:
         if status != 0:

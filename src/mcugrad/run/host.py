@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
-from mcugrad.program.kernel import ELEMENT_TYPES
+from mcugrad.program.kernel import ELEMENT_TYPES, SCHEDULE
 from mcugrad.run import toolchain
-from mcugrad.run.runner import Compiled, State, Steps
+from mcugrad.run.runner import Compiled, State, Steps, step_type
 
 _DECLARATIONS = """
 int mcg_host_init(void *m);
 int mcg_host_predict(void *m, const int8_t *x, size_t samples, void *y);
+int mcg_host_schedule(void *m, const void *schedule);
 int mcg_host_train(void *m, const int8_t *x, const void *targets, const uint32_t *order,
-                   const float *rates, size_t steps, float *loss, uint32_t *predicted);
+                   const float *rates, size_t steps, void *info);
 """
 
 
@@ -77,32 +78,40 @@ class HostTwin:
         x: NDArray[np.int8],
         targets: NDArray[Any],
         order: NDArray[np.uint32],
-        rates: NDArray[np.float32],
+        rates: NDArray[np.float32] | None = None,
     ) -> Steps:
         """One training step per entry of `order`. Raises UsageError for a model without training."""
-        if not self._compiled.program.train:
-            raise UsageError(
-                "the model was compiled for inference only", where="train", hint="compile with train="
-            )
+        program = self._compiled.program
+        self._demand_training()
         samples = np.ascontiguousarray(x, np.int8)
-        wanted = np.ascontiguousarray(targets, ELEMENT_TYPES[self._compiled.program.target.value])
-        sequence, rate = np.ascontiguousarray(order, np.uint32), np.ascontiguousarray(rates, np.float32)
+        wanted = np.ascontiguousarray(targets, ELEMENT_TYPES[program.target.value])
+        sequence = np.ascontiguousarray(order, np.uint32)
+        rate = None if rates is None else np.ascontiguousarray(rates, np.float32)
         if len(sequence) and int(sequence.max()) >= len(samples):
             raise UsageError(f"order names sample {int(sequence.max())} of {len(samples)}", where="order")
-        steps = Steps(np.empty(len(sequence), np.float32), np.empty(len(sequence), np.uint32))
+        info = np.zeros(len(sequence), step_type(program.target))
         _demand_ok(
             self._library.mcg_host_train(
                 self._pointer("void *", self._memory),
                 self._pointer("const int8_t *", samples),
                 self._pointer("const void *", wanted),
                 self._pointer("const uint32_t *", sequence),
-                self._pointer("const float *", rate),
+                self._ffi.NULL if rate is None else self._pointer("const float *", rate),
                 len(sequence),
-                self._pointer("float *", steps.loss),
-                self._pointer("uint32_t *", steps.predicted),
+                self._pointer("void *", info),
             )
         )
-        return steps
+        return Steps(info)
+
+    def set_schedule(self, schedule: NDArray[Any]) -> None:
+        """Let the learning rate run by a schedule from the next step on."""
+        self._demand_training()
+        record = np.ascontiguousarray(schedule, SCHEDULE)
+        _demand_ok(
+            self._library.mcg_host_schedule(
+                self._pointer("void *", self._memory), self._pointer("const void *", record)
+            )
+        )
 
     def state(self) -> State:
         """A copy of the learned state."""
@@ -112,6 +121,12 @@ class HostTwin:
         """Put a learned state back."""
         for buffer in self._compiled.layout.params:
             self._view(buffer.name)[...] = state[buffer.name]
+
+    def _demand_training(self) -> None:
+        if not self._compiled.program.train:
+            raise UsageError(
+                "the model was compiled for inference only", where="train", hint="compile with train="
+            )
 
     def _view(self, name: str) -> NDArray[Any]:
         buffer = self._compiled.program.buffers[name]

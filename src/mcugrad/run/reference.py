@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.ops.life import DRIFT_LIMIT
 from mcugrad.program import Space
 from mcugrad.program.execute import execute
-from mcugrad.run.runner import Compiled, State, Steps
+from mcugrad.run.runner import Compiled, State, Steps, step_type
 from mcugrad.training.losses import Target
 
 
@@ -40,23 +41,28 @@ class ReferenceRunner:
         x: NDArray[np.int8],
         targets: NDArray[Any],
         order: NDArray[np.uint32],
-        rates: NDArray[np.float32],
+        rates: NDArray[np.float32] | None = None,
     ) -> Steps:
         """One training step per entry of `order`."""
-        steps = Steps(np.empty(len(order), np.float32), np.empty(len(order), np.uint32))
-        for i, (sample, rate) in enumerate(zip(order, rates, strict=True)):
-            self._value("rate")[:] = rate
+        is_class = self._program.target is Target.CLASS
+        info = np.zeros(len(order), step_type(self._program.target))
+        for i, sample in enumerate(order):
+            if rates is not None:
+                self._hold(rates[i])
             self._forward(x[sample])
-            if self._program.target is Target.CLASS:
-                steps.predicted[i] = self._value(self._program.output).reshape(-1).argmax()
+            if is_class:
                 self._values["label"] = np.asarray([targets[sample]], np.uint32)
             else:
-                steps.predicted[i] = 0
                 self._values["target"] = np.asarray(targets[sample])
             for call in self._program.train:
                 execute(call, self._values)
-            steps.loss[i] = self._value("loss")[0]
-        return steps
+            info[i] = self._report(info[i])
+        return Steps(info)
+
+    def set_schedule(self, schedule: NDArray[Any]) -> None:
+        """Let the learning rate run by a schedule from the next step on."""
+        self._value("schedule")[:] = schedule
+        self._value("schedule")["start"] = self._value("step")
 
     def state(self) -> State:
         """A copy of the learned state."""
@@ -66,6 +72,21 @@ class ReferenceRunner:
         """Put a learned state back."""
         for name, value in state.items():
             self._value(name)[...] = value
+
+    def _hold(self, rate: float) -> None:
+        schedule = self._value("schedule")
+        schedule["kind"], schedule["warmup"], schedule["rate"] = 0, 0, rate
+
+    def _report(self, info: Any) -> Any:
+        """What the step just taken reports."""
+        watch = self._value("watch")[0]
+        found = {name: self._value(name)[0] for name in self._program.results}
+        ranges = self._program.ranges
+        found["saturation"] = np.float32(found["saturated"]) / np.float32(ranges) if ranges else np.float32(0)
+        found["update_rate"] = found.get("update_rate", np.float32(1))
+        found["mean_loss"], found["mean_accuracy"] = watch["loss"], watch["accuracy"]
+        found["drift"] = watch["drift_sum"] / DRIFT_LIMIT
+        return tuple(found[name] for name in info.dtype.names)
 
     def _forward(self, sample: NDArray[np.int8]) -> None:
         self._values[self._program.input] = sample.reshape(-1)

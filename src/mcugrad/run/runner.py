@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mcugrad.emit import Layout
 from mcugrad.program import Program
 from mcugrad.run.device import cache
+from mcugrad.training.losses import Target
 
 State = dict[str, NDArray[Any]]
 """Learned state by buffer name: weights, residuals, biases, scales, ranges, step counter, seed, rate."""
@@ -47,17 +48,39 @@ class Compiled:
         return cache.build(identity, "model", write)
 
 
+def step_type(target: Target) -> np.dtype[Any]:
+    """NumPy's view of `<name>_step_t`."""
+    fields = ["loss", "rate", "update_rate", "saturation", "mean_loss", "drift"]
+    if target is not Target.CLASS:
+        return np.dtype([(name, "<f4") for name in fields])
+    fields += ["mean_accuracy", "confidence"]
+    return np.dtype([*((name, "<f4") for name in fields), ("predicted", "<u4")])
+
+
 @dataclass(frozen=True, eq=False)
 class Steps:
     """What training steps reported, one entry each.
 
     Attributes:
-        loss: float32, cross-entropy before the step, nats.
-        predicted: uint32, class predicted before the step; 0 where the target is no class.
+        info: (steps,) of `step_type`: loss, rate, update_rate, saturation, mean_loss, drift; where the target is a
+            class also mean_accuracy, confidence and predicted. The generated header says what they are.
     """
 
-    loss: NDArray[np.float32]
-    predicted: NDArray[np.uint32]
+    info: NDArray[Any]
+
+    @property
+    def loss(self) -> NDArray[np.float32]:
+        """Loss of the sample before the step: nats for cross-entropies."""
+        loss: NDArray[np.float32] = self.info["loss"]
+        return loss
+
+    @property
+    def predicted(self) -> NDArray[np.uint32]:
+        """Class predicted before the step; 0 where the target is no class."""
+        if "predicted" not in (self.info.dtype.names or ()):
+            return np.zeros(len(self.info), np.uint32)
+        predicted: NDArray[np.uint32] = self.info["predicted"]
+        return predicted
 
 
 class Runner(Protocol):
@@ -74,16 +97,19 @@ class Runner(Protocol):
         x: NDArray[np.int8],
         targets: NDArray[Any],
         order: NDArray[np.uint32],
-        rates: NDArray[np.float32],
+        rates: NDArray[np.float32] | None = None,
     ) -> Steps:
-        """One training step per entry of `order`, an index into the samples, at the rate of the same entry.
+        """One training step per entry of `order`, an index into the samples.
 
         Args:
             x: samples (n, input size).
             targets: labels (n,) uint32, bits (n, outputs) uint8, or quantized values (n, outputs) int8.
             order: samples to learn from, (steps,).
-            rates: learning rates, (steps,).
+            rates: learning rates, (steps,); None follows the schedule.
         """
+
+    def set_schedule(self, schedule: NDArray[Any]) -> None:
+        """Let the learning rate run by a schedule, one record of `SCHEDULE`, from the next step on."""
 
     def state(self) -> State:
         """A copy of the learned state."""

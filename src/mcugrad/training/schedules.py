@@ -1,46 +1,174 @@
-"""Learning-rate schedules: one float32 rate per training step, computed on the host."""
+"""Learning-rate schedules: the rate of every training step, on the device and here, to the last bit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
+from mcugrad.program.kernel import SCHEDULE
 
-Schedule = Literal["constant", "cosine"]
+F32 = np.float32
+Kind = Literal["constant", "cosine", "linear", "steps"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""In the order of `mcg_schedule_kind_t`."""
+LARGEST_RATE = 3e38
+COSINE, LINEAR, STEPS = (KINDS.index(kind) for kind in ("cosine", "linear", "steps"))
 
 
-def rates(rate: float, schedule: Schedule | Callable[[float], float], steps: int) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Schedule:
+    """How a learning rate runs.
+
+    Attributes:
+        kind: `constant`; `cosine` and `linear`, from the rate to its last value; or `steps`, a decay by `factor` after
+            every `every` steps.
+        warmup: steps over which the rate rises from 0 in a straight line.
+        last: what remains at the end of `cosine` and `linear`, and at least of `steps`, as a share of the rate.
+        every: steps between two decays; `steps`.
+        factor: of a decay, above 0, at most 1; `steps`.
+    """
+
+    kind: Kind = "constant"
+    warmup: int = 0
+    last: float = 0.0
+    every: int = 0
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UsageError(
+                f"unknown schedule {self.kind!r}",
+                where="schedule",
+                hint=f"{', '.join(KINDS)}, or a function from progress in [0, 1) to a factor",
+            )
+        if not 0 <= self.warmup < 2**32:
+            raise UsageError(
+                f"warmup={self.warmup} is no number of steps", where="schedule", hint="0 for none"
+            )
+        if not 0 <= self.last <= 1:
+            raise UsageError(f"last={self.last:g} is not in [0, 1]", where="schedule", hint="0.01")
+        if self.kind == "steps" and not (1 <= self.every < 2**32 and 0 < self.factor <= 1):
+            raise UsageError(
+                f"decay by {self.factor:g} every {self.every} steps is no decay",
+                where="schedule",
+                hint="every=1000, factor=0.5",
+            )
+
+    def record(self, rate: float, steps: int, start: int = 0) -> NDArray[Any]:
+        """What the device is given: one `mcg_schedule_t`.
+
+        Args:
+            rate: learning rate after the warm-up.
+            steps: training steps that the schedule spans.
+            start: step counter at which it begins.
+
+        Raises:
+            UsageError: the rate is negative or not finite, or the warm-up leaves no step.
+        """
+        if not (np.isfinite(rate) and 0 <= rate <= LARGEST_RATE):
+            raise UsageError(
+                f"a learning rate of {rate:g} is not usable",
+                where="rate",
+                hint="a finite number above 0, such as 0.01",
+            )
+        if self.kind in ("cosine", "linear") and steps <= self.warmup:
+            raise UsageError(
+                f"a warm-up of {self.warmup} steps leaves none of {steps} for the {self.kind}",
+                where="schedule",
+                hint="a shorter warm-up or more steps",
+            )
+        result = np.zeros(1, SCHEDULE)
+        result["kind"], result["start"] = KINDS.index(self.kind), start
+        result["warmup"], result["steps"], result["every"] = self.warmup, steps, max(self.every, 1)
+        result["rate"], result["last"], result["factor"] = rate, F32(rate * self.last), self.factor
+        return result
+
+
+def named(schedule: Kind | Schedule) -> Schedule:
+    """A schedule by its name. Raises UsageError for an unknown one."""
+    return schedule if isinstance(schedule, Schedule) else Schedule(schedule)
+
+
+def half_cosine(t: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(1 + cos(pi t)) / 2 in float32 for t in [0, 1], as the device computes it."""
+    late = t > F32(0.5)
+    z = np.where(late, F32(1) - t, t) * F32(1.5707964)
+    q = z * z
+    series = np.full_like(q, 0.0000027557319)
+    for term in (-0.00019841270, 0.0083333338, -0.16666667, 1.0):
+        series = F32(term) + q * series
+    square = (z * series) * (z * series)
+    return np.where(late, square, F32(1) - square).astype(F32)
+
+
+def power(base: Any, exponent: NDArray[np.uint32]) -> NDArray[np.float32]:
+    """base^exponent in float32 by squaring, as the device computes it."""
+    result, left = np.ones(exponent.shape, F32), exponent.astype(np.uint64)
+    factor = F32(base)
+    with np.errstate(under="ignore"):
+        while left.any():
+            result = np.where(left & np.uint64(1), result * factor, result).astype(F32)
+            factor = F32(factor * factor)
+            left >>= np.uint64(1)
+    return result
+
+
+def rates_of(schedule: Any, steps: NDArray[np.uint32]) -> NDArray[np.float32]:
+    """Learning rates by the step counter: what `mcg_begin_step` computes.
+
+    Args:
+        schedule: one record of `SCHEDULE`.
+        steps: step counters.
+    """
+    kind, warmup = int(schedule["kind"]), int(schedule["warmup"])
+    rate, last = F32(schedule["rate"]), F32(schedule["last"])
+    done = (steps.astype(np.int64) - int(schedule["start"])) & 0xFFFFFFFF
+    after = np.maximum(done - warmup, 0)
+    if kind in (COSINE, LINEAR):
+        length = int(schedule["steps"]) - warmup
+        t = np.where(after < length, after.astype(F32) / F32(length), F32(1)).astype(F32)
+        share = F32(1) - t if kind == LINEAR else half_cosine(t)
+        result = last + F32(rate - last) * share
+    elif kind == STEPS:
+        result = rate * power(F32(schedule["factor"]), (after // int(schedule["every"])).astype(np.uint32))
+        result = np.where(result > last, result, last)
+    else:
+        result = np.full(done.shape, rate)
+    if warmup:
+        rising = rate * (np.minimum(done + 1, warmup).astype(F32) / F32(warmup))
+        result = np.where(done < warmup, rising, result)
+    return result.astype(F32)
+
+
+def rates(
+    rate: float, schedule: Kind | Schedule | Callable[[float], float], steps: int
+) -> NDArray[np.float32]:
     """Learning rates of `steps` training steps.
 
     Args:
-        rate: at the beginning, finite and not negative.
-        schedule: `constant`, `cosine` (down to 0: rate (1 + cos(pi t)) / 2 at progress t), or a function from
-            progress in [0, 1) to a factor.
+        rate: at the beginning, or after the warm-up; finite and not negative.
+        schedule: a name, a Schedule, or a function from progress in [0, 1) to a factor.
         steps: number of training steps.
 
     Raises:
         UsageError: the rate is negative or not finite, or the schedule is unknown or gives such rates.
     """
-    progress = np.arange(steps) / max(steps, 1)
-    if callable(schedule):
-        factor = np.asarray([schedule(float(t)) for t in progress], np.float64)
-    elif schedule == "constant":
-        factor = np.ones(steps)
-    elif schedule == "cosine":
-        factor = (1 + np.cos(np.pi * progress)) / 2
-    else:
+    if not callable(schedule):
+        return rates_of(named(schedule).record(rate, steps)[0], np.arange(steps, dtype=np.uint32))
+    factor = np.asarray([schedule(float(t)) for t in np.arange(steps) / max(steps, 1)], np.float64)
+    with np.errstate(over="ignore"):
+        result = (rate * factor).astype(F32)
+    Schedule().record(rate, steps)
+    wrong = np.flatnonzero(~(np.isfinite(result) & (result >= 0)))
+    if wrong.size:
         raise UsageError(
-            f"unknown schedule {schedule!r}", where="schedule", hint="constant, cosine, or a function"
-        )
-    result = (rate * factor).astype(np.float32)
-    if not np.isfinite(rate) or rate < 0 or not np.isfinite(result).all() or (result < 0).any():
-        raise UsageError(
-            f"a learning rate of {rate:g} is not usable",
-            where="rate",
-            hint="a finite number above 0, such as 0.01",
+            f"the schedule gives a learning rate of {result[wrong[0]]:g} in step {int(wrong[0])} of {steps}",
+            where="schedule",
+            hint="factors that are finite and not negative",
         )
     return result

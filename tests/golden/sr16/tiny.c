@@ -44,9 +44,10 @@ static const tiny_params_t tiny_initial = {
         -4.6875e-02F, 3.125e-02F, -6.25e-02F
     },
     .fc1_y_scale = 1.7612955e-02F,
-    .rate = 1.0e-02F,
-    .seed = 0U,
+    .schedule = {0U, 0U, 0U, 0U, 1U, 1.0e-02F, 0.0e+00F, 1.0e+00F},
     .step = 0U,
+    .watch = {0U, 0.0e+00F, 0.0e+00F, 0.0e+00F, 0.0e+00F},
+    .seed = 0U,
     .fc1_w = {
         79, -21, -127, -120, 89, -96, -117, 45, 58, 38, -82, 31, 93, -31, 10, 127, -51, 124, 56, 115, 44, 127,
         56, -44, -32, 20, -107, -52, 64, 28, 8, -48, -56, -32, -4, 115, -77, -100, 35, -15, -119, 85, 96, -77,
@@ -63,11 +64,12 @@ MCG_STATIC_ASSERT(sizeof(tiny_t) == TINY_RAM_SIZE, "this compiler lays tiny_t ou
 MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_scale) == 4, "fc1_w_scale moved");
 MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_b) == 16, "fc1_b moved");
 MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_y_scale) == 28, "fc1_y_scale moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.rate) == 32, "rate moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.seed) == 36, "seed moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.step) == 40, "step moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w) == 44, "fc1_w moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_residual) == 98, "fc1_w_residual moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.schedule) == 32, "schedule moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.step) == 64, "step moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.watch) == 68, "watch moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.seed) == 88, "seed moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w) == 92, "fc1_w moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_residual) == 146, "fc1_w_residual moved");
 
 #define TINY_READY 0x6d636731U
 
@@ -77,13 +79,13 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
-    /* 1/9 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
+    /* 1/12 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
     mcg_conv2d_s8(&tiny_conv1_layer, x, tiny_conv1_w, tiny_conv1_bias, tiny_conv1_scale, tiny_clip_relu,
                   a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
-    /* 2/9 fc1  factors and biases */
+    /* 2/12 fc1  factors and biases */
     mcg_prepare_s8(3, &tiny_conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
-    /* 3/9 fc1  linear  18 -> 3 */
+    /* 3/12 fc1  linear  18 -> 3 */
     mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, a->fc1_bias.v, a->fc1_scale.v, tiny_clip_none,
                   a->fc1_y.v, &a->fc1_y_peak.v);
 }
@@ -93,21 +95,27 @@ static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
     (void)x;
-    /* 4/9 loss  softmax cross-entropy  3 classes */
+    /* 4/12 begin_step  learning rate */
+    mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
+    /* 5/12 loss  softmax cross-entropy  3 classes */
     mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
                                  tiny_clip_none, a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
                                  a->probability.v);
-    /* 5/9 fc1_bias_update  biases */
-    mcg_bias_update(1, 3, a->fc1_y_e.v, &p->rate, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
-    /* 6/9 fc1_update  factors */
-    mcg_prepare_update(3, &p->rate, &a->fc1_y_e_c.v, &tiny_conv1_y_scale, p->fc1_w_scale,
+    /* 6/12 watch  prediction */
+    mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
+    /* 7/12 watch  running loss and accuracy */
+    mcg_watch_class(label, &a->predicted.v, &a->loss.v, &p->watch);
+    /* 8/12 fc1_bias_update  biases */
+    mcg_bias_update(1, 3, a->fc1_y_e.v, &a->rate.v, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
+    /* 9/12 fc1_update  factors */
+    mcg_prepare_update(3, &a->rate.v, &a->fc1_y_e_c.v, &tiny_conv1_y_scale, p->fc1_w_scale,
                        a->fc1_update_factor.v);
-    /* 7/9 fc1_update  weights by sr16 */
+    /* 10/12 fc1_update  weights by sr16 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, a->fc1_update_factor.v, &mcg_rule_sr16,
                       &p->seed, &p->step, 5U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
-    /* 8/9 fc1_y_track  scale for the next step */
-    mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale);
-    /* 9/9 next_step  count the step */
+    /* 11/12 fc1_y_track  scale for the next step */
+    mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale, &a->saturated.v);
+    /* 12/12 next_step  count the step */
     mcg_next_step(&p->step);
 }
 
@@ -155,10 +163,24 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     return MCG_OK;
 }
 
+mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift)
+{
+    if (m == NULL || y == NULL || drift == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    {
+        const tiny_params_t *const p = &m->params;
+        mcg_watch_confidence_s8(TINY_OUTPUT_SIZE, y, &p->fc1_y_scale, drift);
+    }
+    return MCG_OK;
+}
+
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              uint32_t label, tiny_step_t *step)
 {
-    uint32_t predicted = 0;
     if (m == NULL || x == NULL) {
         return MCG_ERR_NULL;
     }
@@ -169,18 +191,18 @@ mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
         return MCG_ERR_LABEL;
     }
     tiny_forward(m, x);
-    {
-        tiny_arena_t *const a = &m->arena;
-        const int8_t *const logits = a->fc1_y.v;
-        for (uint32_t i = 1; i < TINY_OUTPUT_SIZE; i++) {
-            predicted = logits[i] > logits[predicted] ? i : predicted;
-        }
-    }
     tiny_backward(m, x, label);
     if (step != NULL) {
+        const mcg_watch_t *const watch = &m->params.watch;
         step->loss = m->arena.loss.v;
+        step->rate = m->arena.rate.v;
+        step->update_rate = 1.0F;
+        step->saturation = (float)m->arena.saturated.v / 1.0F;
+        step->mean_loss = watch->loss;
+        step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
+        step->mean_accuracy = watch->accuracy;
         step->confidence = m->arena.confidence.v;
-        step->predicted = predicted;
+        step->predicted = m->arena.predicted.v;
     }
     return MCG_OK;
 }
@@ -193,9 +215,30 @@ mcg_status_t tiny_set_rate(tiny_t *m, float rate)
     if (m->ready != TINY_READY) {
         return MCG_ERR_STATE;
     }
-    if (!(rate >= 0.0F && rate <= 3.0e38F)) {
+    if (!mcg_rate_is_valid(rate)) {
         return MCG_ERR_RATE;
     }
-    m->params.rate = rate;
+    m->params.schedule.kind = MCG_SCHEDULE_CONSTANT;
+    m->params.schedule.warmup = 0;
+    m->params.schedule.rate = rate;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
+{
+    if (m == NULL || schedule == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (!mcg_rate_is_valid(schedule->rate)) {
+        return MCG_ERR_RATE;
+    }
+    if (!mcg_schedule_is_valid(schedule)) {
+        return MCG_ERR_ARG;
+    }
+    m->params.schedule = *schedule;
+    m->params.schedule.start = m->params.step;
     return MCG_OK;
 }

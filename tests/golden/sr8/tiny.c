@@ -40,10 +40,11 @@ static const tiny_params_t tiny_initial = {
         -4.6875e-02F, 3.125e-02F, -6.25e-02F
     },
     .fc1_y_scale = 1.7612955e-02F,
-    .flatten1_y_e_range = 1.0e+00F,
-    .rate = 1.0e-02F,
-    .seed = 0U,
+    .schedule = {0U, 0U, 0U, 0U, 1U, 1.0e-02F, 0.0e+00F, 1.0e+00F},
     .step = 0U,
+    .watch = {0U, 0.0e+00F, 0.0e+00F, 0.0e+00F, 0.0e+00F},
+    .flatten1_y_e_range = 1.0e+00F,
+    .seed = 0U,
     .conv1_w = {
         35, -60, -120, -127, 96, 127, 33, 70
     },
@@ -61,12 +62,13 @@ MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_y_scale) == 20, "conv1_y_scale m
 MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_scale) == 24, "fc1_w_scale moved");
 MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_b) == 36, "fc1_b moved");
 MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_y_scale) == 48, "fc1_y_scale moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.flatten1_y_e_range) == 52, "flatten1_y_e_range moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.rate) == 56, "rate moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.seed) == 60, "seed moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.step) == 64, "step moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w) == 68, "conv1_w moved");
-MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w) == 76, "fc1_w moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.schedule) == 52, "schedule moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.step) == 84, "step moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.watch) == 88, "watch moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.flatten1_y_e_range) == 108, "flatten1_y_e_range moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.seed) == 112, "seed moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w) == 116, "conv1_w moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w) == 124, "fc1_w moved");
 
 #define TINY_READY 0x6d636731U
 
@@ -76,16 +78,16 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
-    /* 1/17 conv1  factors and biases */
+    /* 1/20 conv1  factors and biases */
     mcg_prepare_s8(2, &tiny_input_scale, p->conv1_w_scale, p->conv1_b, &p->conv1_y_scale, a->conv1_scale.v,
                    a->conv1_bias.v);
-    /* 2/17 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
+    /* 2/20 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
     mcg_conv2d_s8(&tiny_conv1_layer, x, p->conv1_w, a->conv1_bias.v, a->conv1_scale.v, tiny_clip_relu,
                   a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
-    /* 3/17 fc1  factors and biases */
+    /* 3/20 fc1  factors and biases */
     mcg_prepare_s8(3, &p->conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
-    /* 4/17 fc1  linear  18 -> 3 */
+    /* 4/20 fc1  linear  18 -> 3 */
     mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, a->fc1_bias.v, a->fc1_scale.v, tiny_clip_none,
                   a->fc1_y.v, &a->fc1_y_peak.v);
 }
@@ -94,40 +96,47 @@ static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
-    /* 5/17 loss  softmax cross-entropy  3 classes */
+    /* 5/20 begin_step  learning rate */
+    mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
+    /* 6/20 loss  softmax cross-entropy  3 classes */
     mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
                                  tiny_clip_none, a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
                                  a->probability.v);
-    /* 6/17 fc1_grad_input  factors */
+    /* 7/20 watch  prediction */
+    mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
+    /* 8/20 watch  running loss and accuracy */
+    mcg_watch_class(label, &a->predicted.v, &a->loss.v, &p->watch);
+    /* 9/20 fc1_grad_input  factors */
     mcg_prepare_error(2, &p->flatten1_y_e_range, p->conv1_w_scale, a->flatten1_y_e_factor.v);
-    /* 7/17 fc1_grad_input  error of flatten1_y */
+    /* 10/20 fc1_grad_input  error of flatten1_y */
     mcg_linear_grad_input_s8(&tiny_fc1_grad_input_layer, a->fc1_y_e.v, p->fc1_w, a->conv1_y.v,
                              a->flatten1_y_e_factor.v, tiny_clip_relu, a->flatten1_y_e.v,
                              &a->flatten1_y_e_peak.v);
-    /* 8/17 fc1_grad_input  unit and range */
-    mcg_track_error(&a->flatten1_y_e_peak.v, &a->fc1_y_e_c.v, &p->flatten1_y_e_range, &a->flatten1_y_e_c.v);
-    /* 9/17 fc1_bias_update  biases */
-    mcg_bias_update(1, 3, a->fc1_y_e.v, &p->rate, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
-    /* 10/17 fc1_update  factors */
-    mcg_prepare_update(3, &p->rate, &a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
+    /* 11/20 fc1_grad_input  unit and range */
+    mcg_track_error(&a->flatten1_y_e_peak.v, &a->fc1_y_e_c.v, &p->flatten1_y_e_range, &a->flatten1_y_e_c.v,
+                    &a->saturated.v);
+    /* 12/20 fc1_bias_update  biases */
+    mcg_bias_update(1, 3, a->fc1_y_e.v, &a->rate.v, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
+    /* 13/20 fc1_update  factors */
+    mcg_prepare_update(3, &a->rate.v, &a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
                        a->fc1_update_factor.v);
-    /* 11/17 fc1_update  weights by sr8 */
+    /* 14/20 fc1_update  weights by sr8 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, a->fc1_update_factor.v, &mcg_rule_sr8,
                       &p->seed, &p->step, 5U, p->fc1_w, NULL, p->fc1_w_scale);
-    /* 12/17 conv1_bias_update  biases */
-    mcg_bias_update(9, 2, a->flatten1_y_e.v, &p->rate, &a->flatten1_y_e_c.v, p->conv1_w_scale, p->conv1_b);
-    /* 13/17 conv1_update  factors */
-    mcg_prepare_update(2, &p->rate, &a->flatten1_y_e_c.v, &tiny_input_scale, p->conv1_w_scale,
+    /* 15/20 conv1_bias_update  biases */
+    mcg_bias_update(9, 2, a->flatten1_y_e.v, &a->rate.v, &a->flatten1_y_e_c.v, p->conv1_w_scale, p->conv1_b);
+    /* 16/20 conv1_update  factors */
+    mcg_prepare_update(2, &a->rate.v, &a->flatten1_y_e_c.v, &tiny_input_scale, p->conv1_w_scale,
                        a->conv1_update_factor.v);
-    /* 14/17 conv1_update  weights by sr8 */
+    /* 17/20 conv1_update  weights by sr8 */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, a->conv1_update_factor.v, &mcg_rule_sr8,
                       &p->seed, &p->step, 1U, 2, p->conv1_w, NULL, p->conv1_w_scale,
                       a->conv1_update_gradient.v, a->conv1_patch.v);
-    /* 15/17 conv1_y_track  scale for the next step */
-    mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale);
-    /* 16/17 fc1_y_track  scale for the next step */
-    mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale);
-    /* 17/17 next_step  count the step */
+    /* 18/20 conv1_y_track  scale for the next step */
+    mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale, &a->saturated.v);
+    /* 19/20 fc1_y_track  scale for the next step */
+    mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale, &a->saturated.v);
+    /* 20/20 next_step  count the step */
     mcg_next_step(&p->step);
 }
 
@@ -175,10 +184,24 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     return MCG_OK;
 }
 
+mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift)
+{
+    if (m == NULL || y == NULL || drift == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    {
+        const tiny_params_t *const p = &m->params;
+        mcg_watch_confidence_s8(TINY_OUTPUT_SIZE, y, &p->fc1_y_scale, drift);
+    }
+    return MCG_OK;
+}
+
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              uint32_t label, tiny_step_t *step)
 {
-    uint32_t predicted = 0;
     if (m == NULL || x == NULL) {
         return MCG_ERR_NULL;
     }
@@ -189,18 +212,18 @@ mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
         return MCG_ERR_LABEL;
     }
     tiny_forward(m, x);
-    {
-        tiny_arena_t *const a = &m->arena;
-        const int8_t *const logits = a->fc1_y.v;
-        for (uint32_t i = 1; i < TINY_OUTPUT_SIZE; i++) {
-            predicted = logits[i] > logits[predicted] ? i : predicted;
-        }
-    }
     tiny_backward(m, x, label);
     if (step != NULL) {
+        const mcg_watch_t *const watch = &m->params.watch;
         step->loss = m->arena.loss.v;
+        step->rate = m->arena.rate.v;
+        step->update_rate = 1.0F;
+        step->saturation = (float)m->arena.saturated.v / 3.0F;
+        step->mean_loss = watch->loss;
+        step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
+        step->mean_accuracy = watch->accuracy;
         step->confidence = m->arena.confidence.v;
-        step->predicted = predicted;
+        step->predicted = m->arena.predicted.v;
     }
     return MCG_OK;
 }
@@ -213,9 +236,30 @@ mcg_status_t tiny_set_rate(tiny_t *m, float rate)
     if (m->ready != TINY_READY) {
         return MCG_ERR_STATE;
     }
-    if (!(rate >= 0.0F && rate <= 3.0e38F)) {
+    if (!mcg_rate_is_valid(rate)) {
         return MCG_ERR_RATE;
     }
-    m->params.rate = rate;
+    m->params.schedule.kind = MCG_SCHEDULE_CONSTANT;
+    m->params.schedule.warmup = 0;
+    m->params.schedule.rate = rate;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
+{
+    if (m == NULL || schedule == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (!mcg_rate_is_valid(schedule->rate)) {
+        return MCG_ERR_RATE;
+    }
+    if (!mcg_schedule_is_valid(schedule)) {
+        return MCG_ERR_ARG;
+    }
+    m->params.schedule = *schedule;
+    m->params.schedule.start = m->params.step;
     return MCG_OK;
 }

@@ -2,7 +2,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 220 B (tiny_t)   constants 150 B of flash   no heap, no libc
+ *   needs   RAM 280 B (tiny_t)   constants 198 B of flash   no heap, no libc
  *   trains  conv1, fc1 (sr8, in place)
  */
 #ifndef TINY_H
@@ -22,15 +22,58 @@ extern "C" {
     X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
     X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
     X(MCG_ERR_STATE, -3, "the model was not initialised")                \
-    X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")
+    X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")   \
+    X(MCG_ERR_ARG, -5, "an argument is outside its documented range")    \
+    X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")
 #define MCG_STATUS_ENUM(name, value, text) name = (value),
 typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
 #undef MCG_STATUS_ENUM
 #endif /* MCG_STATUS_DEFINED */
 
+#ifndef MCG_LIFE_DEFINED
+#define MCG_LIFE_DEFINED
+/** How a learning rate runs after its warm-up. */
+typedef enum {
+    MCG_SCHEDULE_CONSTANT = 0, /* stays at rate */
+    MCG_SCHEDULE_COSINE = 1,   /* half a cosine from rate to last */
+    MCG_SCHEDULE_LINEAR = 2,   /* a straight line from rate to last */
+    MCG_SCHEDULE_STEPS = 3     /* times factor after every `every` steps, not below last */
+} mcg_schedule_kind_t;
+
+/** A learning rate as a function of the training step; what a kind does not use may hold anything. */
+typedef struct {
+    uint32_t kind;   /* an mcg_schedule_kind_t */
+    uint32_t start;  /* step at which it begins: set when it is handed over */
+    uint32_t warmup; /* steps over which the rate rises from 0 in a straight line; 0 for none */
+    uint32_t steps;  /* cosine, linear: length, the warm-up included and longer than it */
+    uint32_t every;  /* steps: at least 1 */
+    float rate;      /* after the warm-up; finite, not negative */
+    float last;      /* cosine, linear, steps: at the end; finite, not negative */
+    float factor;    /* steps: above 0, at most 1 */
+} mcg_schedule_t;
+
+/** What a model in training knows about how it is doing. */
+typedef struct {
+    uint32_t seen;    /* steps it knows of, at most MCG_DRIFT_HORIZON */
+    float loss;       /* running mean */
+    float accuracy;   /* running share of right predictions */
+    float drift_mean; /* running mean of what is watched for drift */
+    float drift_sum;  /* by how much it has been higher of late */
+} mcg_watch_t;
+
+/** What is known about a stream of predictions without labels. All zero at the beginning. */
+typedef struct {
+    uint32_t seen;    /* predictions it knows of, at most MCG_DRIFT_HORIZON */
+    float mean;       /* running mean of 1 - confidence */
+    float sum;        /* by how much it has been higher of late */
+    float confidence; /* of the last prediction: probability of the predicted class */
+    float drift;      /* 0 in a steady world; from 1 on something has changed; at most 2 */
+} mcg_drift_t;
+#endif /* MCG_LIFE_DEFINED */
+
 #define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = 0.007843138 * (q - (-1)) */
 #define TINY_OUTPUT_SIZE 3 /* int8 logits; at delivery real = 0.01761295 * (q - (0)) */
-#define TINY_RAM_SIZE 220 /* bytes of tiny_t */
+#define TINY_RAM_SIZE 280 /* bytes of tiny_t */
 
 /** What training changes: exactly what a checkpoint has to hold. */
 typedef struct {
@@ -40,10 +83,11 @@ typedef struct {
     float fc1_w_scale[3]; /* real units per step, per channel */
     float fc1_b[3]; /* bias, real units */
     float fc1_y_scale; /* real units per step */
-    float flatten1_y_e_range; /* range of the error, relative */
-    float rate; /* learning rate */
-    uint32_t seed; /* random numbers */
+    mcg_schedule_t schedule; /* how the learning rate runs */
     uint32_t step; /* training steps so far */
+    mcg_watch_t watch; /* how training is going */
+    float flatten1_y_e_range; /* range of the error, relative */
+    uint32_t seed; /* random numbers */
     int8_t conv1_w[8]; /* weights */
     int8_t fc1_w[54]; /* weights */
 } tiny_params_t;
@@ -60,7 +104,7 @@ typedef struct {
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
-    uint32_t words[22];
+    uint32_t words[25];
     struct {
         int32_t v[8];
     } conv1_update_gradient; /* weight gradients of a few rows [2][4] */
@@ -134,13 +178,25 @@ typedef union {
     struct {
         uint8_t before[76];
         float v;
-    } confidence; /* probability of the predicted class */
+    } rate; /* learning rate of the step */
     struct {
         uint8_t before[80];
+        int32_t v;
+    } saturated; /* tensors that saturated in this step */
+    struct {
+        uint8_t before[84];
+        float v;
+    } confidence; /* probability of the predicted class */
+    struct {
+        uint8_t before[88];
         float v;
     } loss; /* cross-entropy of the sample, nats */
     struct {
-        uint8_t before[84];
+        uint8_t before[92];
+        uint32_t v;
+    } predicted; /* class predicted before the step */
+    struct {
+        uint8_t before[96];
         float v;
     } flatten1_y_e_c; /* unit of the error */
 } tiny_arena_t;
@@ -154,8 +210,14 @@ typedef struct {
 
 /** What a training step reports. */
 typedef struct {
-    float loss;         /* of the sample before the step */
-    float confidence;   /* probability of the predicted class */
+    float loss; /* of the sample before the step */
+    float rate; /* learning rate of the step */
+    float update_rate; /* share of what trains that took part in the step */
+    float saturation; /* share of the 3 tracked ranges that were exceeded in this step; they have grown since */
+    float mean_loss; /* running mean of the last 256 steps or so */
+    float drift; /* 0 in a steady world; from 1 on predictions are wrong more often than before; at most 2 */
+    float mean_accuracy; /* running share of the last 256 samples or so that were predicted right */
+    float confidence; /* probability of the predicted class */
     uint32_t predicted; /* class predicted before the step */
 } tiny_step_t;
 
@@ -169,12 +231,21 @@ mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPU
 mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                           int8_t y[TINY_OUTPUT_SIZE]);
 
+/**
+ * Follow how sure predictions are: call it with the logits of every prediction. `drift`, zero at first, then says how
+ * sure this one is and whether predictions have become less sure than they were. Needs no label; changes no model.
+ */
+mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift);
+
 /** Learn from one labelled sample; label < TINY_OUTPUT_SIZE. `step` may be NULL. On error nothing changes. */
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              uint32_t label, tiny_step_t *step);
 
-/** Set the learning rate, a finite number not below 0; 0 stops learning. */
+/** Set the learning rate, a finite number not below 0; 0 stops learning. Ends a schedule. */
 mcg_status_t tiny_set_rate(tiny_t *m, float rate);
+
+/** Let the learning rate run by a schedule from the next step on. */
+mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
  *   MCG_OUTPUT_SIZE    elements of y
  *   MCG_OUTPUT_TYPE    their type
  *   MCG_TARGET_TYPE    element type of a target that is an array of MCG_OUTPUT_SIZE; not defined for a label
+ *   MCG_SCHEDULE       defined when the model takes schedules of its learning rate
  *   MCG_NO_TRAINING    defined when the model only infers
  */
 #include <stdint.h>
@@ -19,7 +20,12 @@
 #define MCG_JOIN(a, b) MCG_JOIN_NOW(a, b)
 #define MCG_NAMED(suffix) MCG_JOIN(MCG_MODEL, suffix)
 
-enum { MCG_COMMAND_INIT = 1, MCG_COMMAND_PREDICT = 2, MCG_COMMAND_TRAIN_STEP = 3 };
+enum {
+    MCG_COMMAND_INIT = 1,
+    MCG_COMMAND_PREDICT = 2,
+    MCG_COMMAND_TRAIN_STEP = 3,
+    MCG_COMMAND_SET_SCHEDULE = 4
+};
 
 typedef struct {
     uint32_t command;
@@ -47,6 +53,10 @@ _Alignas(8) MCG_TARGET_TYPE mcg_device_target[MCG_OUTPUT_SIZE];
 #else
 #define MCG_TARGET uint32_t
 #endif
+#ifdef MCG_SCHEDULE
+extern mcg_schedule_t mcg_device_schedule;
+mcg_schedule_t mcg_device_schedule;
+#endif
 
 int32_t mcg_device_call(uintptr_t function, uintptr_t a0, uintptr_t a1, uintptr_t a2, uintptr_t a3);
 void mcg_device_main(void);
@@ -58,6 +68,10 @@ static mcg_status_t (*const device_predict)(MCG_NAMED(_t) *, const int8_t *,
 #ifndef MCG_NO_TRAINING
 static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, MCG_TARGET,
                                                MCG_NAMED(_step_t) *) = MCG_NAMED(_train_step);
+#endif
+#ifdef MCG_SCHEDULE
+static mcg_status_t (*const device_set_schedule)(MCG_NAMED(_t) *,
+                                                 const mcg_schedule_t *) = MCG_NAMED(_set_schedule);
 #endif
 
 static int32_t run(uint32_t command, uint32_t label)
@@ -78,6 +92,11 @@ static int32_t run(uint32_t command, uint32_t label)
             return mcg_device_call((uintptr_t)device_train_step, model, x, label,
                                    (uintptr_t)&mcg_device_info);
 #endif
+#endif
+#ifdef MCG_SCHEDULE
+        case MCG_COMMAND_SET_SCHEDULE:
+            return mcg_device_call((uintptr_t)device_set_schedule, model, (uintptr_t)&mcg_device_schedule, 0,
+                                   0);
 #endif
         default:
             (void)label;

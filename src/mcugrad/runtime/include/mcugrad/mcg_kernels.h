@@ -327,10 +327,11 @@ void mcg_prepare_update(int32_t channels, const float *rate, const float *c, con
  * @param[in]     c     unit of the error that it was computed from
  * @param[in,out] range used for this step; for the next one afterwards
  * @param[out]    c_x   unit of the error: c * range / 127, with the range of this step
+ * @param[in,out] saturated one more if the error saturated
  *
  * MACs: none. Scratch: none. Reference: ops/ranges.py::track_error.
  */
-void mcg_track_error(const int32_t *peak, const float *c, float *range, float *c_x);
+void mcg_track_error(const int32_t *peak, const float *c, float *range, float *c_x, int32_t *saturated);
 
 /**
  * @brief Scale of an activation for the next step: up at once, down by 2^-10.
@@ -338,10 +339,11 @@ void mcg_track_error(const int32_t *peak, const float *c, float *range, float *c
  * @param[in]     levels steps above the zero point: 255 when it is -128, 127 when it is 0
  * @param[in]     peak   largest magnitude of the activation before saturation
  * @param[in,out] scale  real units per step
+ * @param[in,out] saturated one more if the activation saturated
  *
  * MACs: none. Scratch: none. Reference: ops/ranges.py::track_scale.
  */
-void mcg_track_scale(int32_t levels, const int32_t *peak, float *scale);
+void mcg_track_scale(int32_t levels, const int32_t *peak, float *scale, int32_t *saturated);
 
 /**
  * @brief step += 1, modulo 2^32.
@@ -516,10 +518,12 @@ void mcg_lookup_grad_s8(int32_t count, const int8_t *e, const int8_t *x, const i
  * @param[in]     peak   largest magnitude of the activation before saturation
  * @param[in,out] fill   share of the levels in use: up at once, down by 2^-10 a step
  * @param[in,out] scale  real units per step: times 1.25 while fill is above 1, times 0.8 when it is below 0.5
+ * @param[in,out] saturated one more if the activation saturated
  *
  * MACs: none. Scratch: none. Reference: ops/ranges.py::track_scale_steps.
  */
-void mcg_track_scale_steps(int32_t levels, const int32_t *peak, float *fill, float *scale);
+void mcg_track_scale_steps(int32_t levels, const int32_t *peak, float *fill, float *scale,
+                           int32_t *saturated);
 
 /**
  * @brief Factors of a PReLU: factor[0] = x_scale / y_scale, factor[1 + c] = slope[c] * x_scale / y_scale, all
@@ -1286,5 +1290,62 @@ void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, i
                             const int8_t *y, const float *y_scale, const int8_t *target,
                             const float *target_scale, const float *linear, const float *w_scale,
                             const int32_t *clip, int8_t *e, float *c, float *loss, float *error);
+
+/**
+ * @brief Begin a training step: its learning rate by the schedule, and nothing saturated yet.
+ *
+ * @param[in]  schedule  how the rate runs
+ * @param[in]  step      training steps so far
+ * @param[out] rate      of this step
+ * @param[out] saturated 0
+ *
+ * Reference: ops/life.py::begin_step.
+ */
+void mcg_begin_step(const mcg_schedule_t *schedule, const uint32_t *step, float *rate, int32_t *saturated);
+
+/**
+ * @brief Index of the largest value, the first one of several.
+ *
+ * @param[in]  count at least 1
+ * @param[in]  x     [count]
+ * @param[out] index of the largest
+ *
+ * Reference: ops/life.py::argmax_s8.
+ */
+void mcg_argmax_s8(int32_t count, const int8_t *x, uint32_t *index);
+
+/**
+ * @brief Running loss and accuracy, and drift of the share of wrong predictions.
+ *
+ * @param[in]     label     class of the sample
+ * @param[in]     predicted class predicted before the step
+ * @param[in]     loss      of the sample before the step; one that is not finite is left out
+ * @param[in,out] watch     follows
+ *
+ * Reference: ops/life.py::watch_class.
+ */
+void mcg_watch_class(uint32_t label, const uint32_t *predicted, const float *loss, mcg_watch_t *watch);
+
+/**
+ * @brief Running loss, and drift of loss / (loss + running loss).
+ *
+ * @param[in]     loss  of the sample before the step; one that is not finite is left out
+ * @param[in,out] watch follows; its accuracy stays
+ *
+ * Reference: ops/life.py::watch_loss.
+ */
+void mcg_watch_loss(const float *loss, mcg_watch_t *watch);
+
+/**
+ * @brief Drift of the uncertainty of predictions: one less the probability of the predicted class.
+ *
+ * @param[in]     classes number of classes
+ * @param[in]     logits  [classes]
+ * @param[in]     scale   of the logits
+ * @param[in,out] drift   follows; what is not finite is left out
+ *
+ * Reference: ops/life.py::watch_confidence_s8.
+ */
+void mcg_watch_confidence_s8(int32_t classes, const int8_t *logits, const float *scale, mcg_drift_t *drift);
 
 #endif /* MCG_KERNELS_H */

@@ -167,4 +167,21 @@ void mcg_softmax_cross_entropy_f32(int32_t classes, const float *logits, uint32_
  */
 void mcg_weigh_loss_f32(int32_t classes, uint32_t label, const float *weight, float *e, float *loss);
 
+/**
+ * @brief Index of the largest value, the first one of several; NaN is never larger.
+ *
+ * Reference: ops/life.py::argmax_f32.
+ */
+void mcg_argmax_f32(int32_t count, const float *x, uint32_t *index);
+
+/**
+ * @brief Drift of the uncertainty of predictions: one less the probability of the predicted class.
+ *
+ * @param[in]     logits [classes]
+ * @param[in,out] drift  follows; what is not finite is left out
+ *
+ * Reference: ops/life.py::watch_confidence_f32.
+ */
+void mcg_watch_confidence_f32(int32_t classes, const float *logits, mcg_drift_t *drift);
+
 #endif /* MCG_KERNELS_F32_H */

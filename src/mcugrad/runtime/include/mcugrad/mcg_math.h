@@ -172,6 +172,82 @@ static inline float mcg_clip_real(float v, const float *bounds)
     return v < bounds[0] ? bounds[0] : v > bounds[1] ? bounds[1] : v;
 }
 
+static inline bool mcg_rate_is_valid(float rate) { return rate >= 0.0F && rate <= 3.0e38F; }
+
+/** Whether a schedule keeps to what its fields say. */
+static inline bool mcg_schedule_is_valid(const mcg_schedule_t *s)
+{
+    const bool constant = s->kind == MCG_SCHEDULE_CONSTANT;
+    const bool falling = s->kind == MCG_SCHEDULE_COSINE || s->kind == MCG_SCHEDULE_LINEAR;
+    const bool decaying = s->kind == MCG_SCHEDULE_STEPS;
+    return mcg_rate_is_valid(s->rate) &&
+           (constant || (mcg_rate_is_valid(s->last) &&
+                         ((falling && s->steps > s->warmup) ||
+                          (decaying && s->every >= 1U && s->factor > 0.0F && s->factor <= 1.0F))));
+}
+
+/** (1 + cos(pi t)) / 2 for t in [0, 1]: one less, or just, the square of a sine's series up to pi / 4. */
+static inline float mcg_half_cosine(float t)
+{
+    const float z = (t > 0.5F ? 1.0F - t : t) * 1.5707964F;
+    const float q = z * z;
+    const float s =
+        z * (1.0F + q * (-0.16666667F + q * (0.0083333338F + q * (-0.00019841270F + q * 0.0000027557319F))));
+    return t > 0.5F ? s * s : 1.0F - s * s;
+}
+
+/** base^exponent by squaring. */
+static inline float mcg_power(float base, uint32_t exponent)
+{
+    float result = 1.0F;
+    for (; exponent != 0U; exponent >>= 1) {
+        if ((exponent & 1U) != 0U) {
+            result *= base;
+        }
+        base *= base;
+    }
+    return result;
+}
+
+/** Steps that a running loss and accuracy look back: a plain mean until then, an exponential one from then
+ * on. */
+#define MCG_WATCH_HORIZON 256U
+
+/** The same for the mean that drift is measured from, and samples before it is measured at all. */
+#define MCG_DRIFT_HORIZON 1024U
+#define MCG_DRIFT_LEAST 32U
+/** Excess over the mean that is no drift, and the sum of further excess that is. */
+#define MCG_DRIFT_SLACK 0.05F
+#define MCG_DRIFT_LIMIT 10.0F
+
+/** A running mean of `seen` values, this one included, over at most `horizon`. */
+static inline float mcg_running(float mean, float value, uint32_t seen, uint32_t horizon)
+{
+    return mean + (value - mean) / (float)(seen < horizon ? seen : horizon);
+}
+
+/** One sample of the Page-Hinkley test for an increase; value in [0, 1], `seen` includes it. */
+static inline void mcg_drift(uint32_t seen, float value, float *mean, float *sum)
+{
+    *mean = mcg_running(*mean, value, seen, MCG_DRIFT_HORIZON);
+    if (seen > MCG_DRIFT_LEAST) {
+        const float next = *sum + (value - *mean - MCG_DRIFT_SLACK);
+        const float limited = next < 2.0F * MCG_DRIFT_LIMIT ? next : 2.0F * MCG_DRIFT_LIMIT;
+        *sum = limited > 0.0F ? limited : 0.0F;
+    }
+}
+
+/** One more prediction, by the sum of its softmax with the largest term 1; what is not finite is left out. */
+static inline void mcg_follow_confidence(float sum, mcg_drift_t *drift)
+{
+    if (sum >= 1.0F) {
+        drift->confidence = 1.0F / sum;
+        drift->seen += drift->seen < MCG_DRIFT_HORIZON ? 1U : 0U;
+        mcg_drift(drift->seen, 1.0F - drift->confidence, &drift->mean, &drift->sum);
+        drift->drift = drift->sum / MCG_DRIFT_LIMIT;
+    }
+}
+
 /** Counter-based random numbers: 32 well-mixed bits of a counter. */
 static inline uint32_t mcg_hash(uint32_t x)
 {

@@ -42,10 +42,53 @@
     X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
     X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
     X(MCG_ERR_STATE, -3, "the model was not initialised")                \
-    X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")
+    X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")   \
+    X(MCG_ERR_ARG, -5, "an argument is outside its documented range")    \
+    X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")
 #define MCG_STATUS_ENUM(name, value, text) name = (value),
 typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
 #undef MCG_STATUS_ENUM
 #endif /* MCG_STATUS_DEFINED */
+
+#ifndef MCG_LIFE_DEFINED
+#define MCG_LIFE_DEFINED
+/** How a learning rate runs after its warm-up. */
+typedef enum {
+    MCG_SCHEDULE_CONSTANT = 0, /* stays at rate */
+    MCG_SCHEDULE_COSINE = 1,   /* half a cosine from rate to last */
+    MCG_SCHEDULE_LINEAR = 2,   /* a straight line from rate to last */
+    MCG_SCHEDULE_STEPS = 3     /* times factor after every `every` steps, not below last */
+} mcg_schedule_kind_t;
+
+/** A learning rate as a function of the training step; what a kind does not use may hold anything. */
+typedef struct {
+    uint32_t kind;   /* an mcg_schedule_kind_t */
+    uint32_t start;  /* step at which it begins: set when it is handed over */
+    uint32_t warmup; /* steps over which the rate rises from 0 in a straight line; 0 for none */
+    uint32_t steps;  /* cosine, linear: length, the warm-up included and longer than it */
+    uint32_t every;  /* steps: at least 1 */
+    float rate;      /* after the warm-up; finite, not negative */
+    float last;      /* cosine, linear, steps: at the end; finite, not negative */
+    float factor;    /* steps: above 0, at most 1 */
+} mcg_schedule_t;
+
+/** What a model in training knows about how it is doing. */
+typedef struct {
+    uint32_t seen;    /* steps it knows of, at most MCG_DRIFT_HORIZON */
+    float loss;       /* running mean */
+    float accuracy;   /* running share of right predictions */
+    float drift_mean; /* running mean of what is watched for drift */
+    float drift_sum;  /* by how much it has been higher of late */
+} mcg_watch_t;
+
+/** What is known about a stream of predictions without labels. All zero at the beginning. */
+typedef struct {
+    uint32_t seen;    /* predictions it knows of, at most MCG_DRIFT_HORIZON */
+    float mean;       /* running mean of 1 - confidence */
+    float sum;        /* by how much it has been higher of late */
+    float confidence; /* of the last prediction: probability of the predicted class */
+    float drift;      /* 0 in a steady world; from 1 on something has changed; at most 2 */
+} mcg_drift_t;
+#endif /* MCG_LIFE_DEFINED */
 
 #endif /* MCG_TYPES_H */

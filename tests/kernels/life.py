@@ -1,0 +1,112 @@
+"""Arguments for the kernels of a model's life: schedules, running means, drift, replay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kernels.cases import Arguments, Draw, Rng, floats, int8, one, rngs
+from kernels.floats import reals
+from mcugrad.program.kernel import DRIFT, SCHEDULE, WATCH
+
+COUNTERS = st.one_of(
+    st.integers(0, 40), st.sampled_from([2**24 + 1, 2**31, 2**32 - 1]), st.integers(0, 2**32 - 1)
+)
+LOSSES = st.sampled_from([0.0, 1e-30, 0.1, 2.3, 40.0, 9e37, 1e38, 2e38, 3e38, float("inf"), float("nan")])
+
+
+@st.composite
+def begin_step(draw: Draw) -> Arguments:
+    rng, kind = rngs(draw), draw(st.integers(0, 3))
+    schedule = np.zeros(1, SCHEDULE)
+    warmup = draw(st.one_of(st.just(0), st.integers(0, 30), st.integers(0, 2**32 - 2)))
+    schedule["kind"], schedule["start"], schedule["warmup"] = kind, draw(COUNTERS), warmup
+    schedule["steps"] = draw(
+        st.integers(warmup + 1, min(warmup + 60, 2**32 - 1))
+        if warmup % 2
+        else st.integers(warmup + 1, 2**32 - 1)
+    )
+    schedule["every"] = draw(st.sampled_from([1, 2, 7, 1000, 2**32 - 1]))
+    rates = st.sampled_from([0.0, 1e-40, 1e-6, 0.01, 0.3, 3e38])
+    schedule["rate"], schedule["last"] = draw(rates), draw(rates)
+    schedule["factor"] = draw(st.sampled_from([1e-30, 0.1, 0.5, 0.999, 1.0]))
+    step = (int(schedule["start"][0]) + draw(COUNTERS)) & 0xFFFFFFFF
+    return {
+        "schedule": schedule,
+        "step": np.asarray([step], np.uint32),
+        "rate": one(np.float32, rng),
+        "saturated": one(np.int32, rng),
+    }
+
+
+@st.composite
+def argmax_s8(draw: Draw) -> Arguments:
+    rng, count = rngs(draw), draw(st.integers(1, 40))
+    return {"count": count, "x": int8(draw, rng, count, -128), "index": one(np.uint32, rng)}
+
+
+def means(draw: Draw, rng: Rng, kind: np.dtype[Any]) -> NDArray[Any]:
+    """A state somewhere on its way: nothing seen, around each horizon, or everything."""
+    state = np.zeros(1, kind)
+    state["seen"] = draw(st.sampled_from([0, 1, 30, 31, 32, 33, 254, 255, 256, 1022, 1023, 1024]))
+    for name in kind.names or ():
+        if name != "seen":
+            state[name] = rng.random() * draw(st.sampled_from([0.0, 0.1, 1.0, 20.0]))
+    return state
+
+
+@st.composite
+def watch_class(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    return {
+        "label": draw(st.integers(0, 2)),
+        "predicted": np.asarray([draw(st.integers(0, 2))], np.uint32),
+        "loss": np.asarray([draw(LOSSES)], np.float32),
+        "watch": means(draw, rng, WATCH),
+    }
+
+
+@st.composite
+def watch_loss(draw: Draw) -> Arguments:
+    return {"loss": np.asarray([draw(LOSSES)], np.float32), "watch": means(draw, rngs(draw), WATCH)}
+
+
+@st.composite
+def watch_confidence_s8(draw: Draw) -> Arguments:
+    rng, classes = rngs(draw), draw(st.integers(1, 20))
+    return {
+        "classes": classes,
+        "logits": int8(draw, rng, classes, -128),
+        "scale": floats(draw, rng, 1),
+        "drift": means(draw, rng, DRIFT),
+    }
+
+
+@st.composite
+def argmax_f32(draw: Draw) -> Arguments:
+    rng, count = rngs(draw), draw(st.integers(1, 12))
+    return {"count": count, "x": reals(draw, rng, count), "index": one(np.uint32, rng)}
+
+
+@st.composite
+def watch_confidence_f32(draw: Draw) -> Arguments:
+    rng, classes = rngs(draw), draw(st.integers(1, 20))
+    return {"classes": classes, "logits": reals(draw, rng, classes), "drift": means(draw, rng, DRIFT)}
+
+
+CASES: dict[str, st.SearchStrategy[Arguments]] = {
+    f"mcg_{case.__name__}": case()
+    for case in (
+        begin_step,
+        argmax_s8,
+        argmax_f32,
+        watch_class,
+        watch_loss,
+        watch_confidence_s8,
+        watch_confidence_f32,
+    )
+}
+"""Strategy of the arguments of every kernel here, by its C name."""
