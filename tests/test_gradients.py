@@ -162,7 +162,7 @@ def test_input_gradient(layer: Layer) -> None:
         scale = np.zeros(layer.in_c, SCALE)
         PREPARE_ERROR.reference(layer.in_c, range_, carrier, scale)
         kernel.reference(
-            layer.g, e.reshape(-1), layer.w.reshape(-1), layer.x.reshape(-1), scale, clip, e_x, peak
+            layer.g, e.reshape(-1), None, layer.w.reshape(-1), layer.x.reshape(-1), scale, clip, e_x, peak
         )
         TRACK_ERROR.reference(peak, f32(0.01), range_, c_x, np.zeros(1, np.int32))
     assert 100 < np.abs(e_x).max() <= 127
@@ -182,7 +182,7 @@ def test_weight_update(layer: Layer, rule: Rule) -> None:
     steps = gradient / layer.w_scale.reshape(-1, *[1] * (layer.w.ndim - 1))
     rate = f32(2 / np.abs(steps).max())
     factor = np.zeros(out, SCALE)
-    PREPARE_UPDATE.reference(out, rate, f32(0.01), layer.x_scale, layer.w_scale, factor)
+    PREPARE_UPDATE.reference(out, None, rate, f32(0.01), layer.x_scale, layer.w_scale, factor)
     count = gradient[0].size
     start = (layer.w // 2).astype(np.int8)  # far from saturation
     repeats = 400 if rule.stochastic else 1
@@ -191,7 +191,7 @@ def test_weight_update(layer: Layer, rule: Rule) -> None:
         w, residual = (plane.reshape(-1) for plane in rule.encode(start, np.ones(out)))
         scale = layer.w_scale.copy()
         arguments = [
-            layer.g, layer.x.reshape(-1), e.reshape(-1), factor, rule,
+            layer.g, layer.x.reshape(-1), e.reshape(-1), None, factor, rule,
             np.asarray([5], np.uint32), np.asarray([step], np.uint32), 1,
         ]  # fmt: skip
         planes = [w, residual if rule.residual_bits else None, scale]
@@ -215,7 +215,7 @@ def test_bias_update(layer: Layer) -> None:
     e, real_e = layer.error()
     out = layer.w_shape[0]
     bias = layer.bias.copy()
-    BIAS_UPDATE.reference(e.size // out, out, e.reshape(-1), f32(0.1), f32(0.01), layer.w_scale, bias)
+    BIAS_UPDATE.reference(e.size // out, out, e.reshape(-1), None, f32(0.1), f32(0.01), layer.w_scale, bias)
     expected = layer.bias - 0.1 * real_e.reshape(-1, out).sum(axis=0)
     assert np.allclose(bias, expected, rtol=1e-5, atol=1e-5)
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 import mcugrad.ops
-from kernels import activations, cases, convolutions, floats, library, life, shapes
+from kernels import activations, cases, convolutions, floats, library, life, selection, shapes
 from mcugrad import arithmetic as ar
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.program import SCALE, Kernel, prototypes
@@ -39,7 +39,15 @@ def all_kernels() -> dict[str, Kernel]:
 
 
 KERNELS = all_kernels()
-CASES = cases.CASES | convolutions.CASES | shapes.CASES | activations.CASES | floats.CASES | life.CASES
+CASES = (
+    cases.CASES
+    | convolutions.CASES
+    | shapes.CASES
+    | activations.CASES
+    | floats.CASES
+    | life.CASES
+    | selection.CASES
+)
 
 
 def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
@@ -124,6 +132,7 @@ def one_weight(rule: str, x: int, e: int, mult: int, seed: int = 0) -> dict[str,
         "g": LinearStruct(1, 1, 1, -128, 0),
         "x": np.asarray([x - 128], np.int8),
         "e": np.asarray([e], np.int8),
+        "active": None,
         "factor": factor,
         "rule": RULES[rule],
         "seed": np.asarray([seed], np.uint32),

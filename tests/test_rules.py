@@ -107,7 +107,7 @@ def test_saturation_grows_the_scale(name: str, sign: int) -> None:
     x = np.zeros(count, np.int8)
     x[0] = -sign * 100
     LINEAR_UPDATE.reference(
-        LinearStruct(count, 2, count, 0, 0), x, np.asarray([2, 0], np.int8), factor, r,
+        LinearStruct(count, 2, count, 0, 0), x, np.asarray([2, 0], np.int8), None, factor, r,
         np.zeros(1, np.uint32), np.zeros(1, np.uint32), 0, w, residual if r.residual_bits else None, scale,
     )  # fmt: skip
     assert scale.tolist() == [np.float32(0.01) * np.float32(1.25), np.float32(0.01)]
@@ -127,7 +127,7 @@ def test_no_weight_becomes_minus_128(name: str) -> None:
     scale = np.ones(1, np.float32)
     for step in range(20):
         LINEAR_UPDATE.reference(
-            LinearStruct(8, 1, 8, 0, 0), np.full(8, 127, np.int8), np.asarray([127], np.int8),
+            LinearStruct(8, 1, 8, 0, 0), np.full(8, 127, np.int8), np.asarray([127], np.int8), None,
             ar.scale_from_float(np.asarray([3000.0], np.float32)), r, np.zeros(1, np.uint32),
             np.asarray([step], np.uint32), 0, w, residual if r.residual_bits else None, scale,
         )  # fmt: skip

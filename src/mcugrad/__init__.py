@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mcugrad.trainer import Epoch, Trainer, Verification, compile  # noqa: A004
     from mcugrad.training.losses import Loss
     from mcugrad.training.schedules import Schedule
+    from mcugrad.training.sparse import Sparse, Static
 
 __all__ = [
     "DataError",
@@ -40,6 +41,8 @@ __all__ = [
     "Model",
     "ModelError",
     "Schedule",
+    "Sparse",
+    "Static",
     "ToolError",
     "Trainer",
     "UsageError",
@@ -55,6 +58,8 @@ _LATER = {
     "load": "mcugrad.model",
     "Loss": "mcugrad.training.losses",
     "Schedule": "mcugrad.training.schedules",
+    "Sparse": "mcugrad.training.sparse",
+    "Static": "mcugrad.training.sparse",
     "Epoch": "mcugrad.trainer",
     "Trainer": "mcugrad.trainer",
     "Verification": "mcugrad.trainer",

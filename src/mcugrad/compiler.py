@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad._version import __version__
 from mcugrad.emit import Origin, emit, host_source, layout
-from mcugrad.errors import FitError
+from mcugrad.errors import FitError, UsageError
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
 from mcugrad.ops.weighted import Weighted
@@ -26,6 +26,7 @@ from mcugrad.run.runner import Compiled
 from mcugrad.targets import Target
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import RULES, Rule
+from mcugrad.training.sparse import Choice
 
 Precision = Literal["int8", "mixed", "float32"]
 
@@ -45,6 +46,7 @@ class Options:
         loss: what training makes smaller.
         target: quantization of the target, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
+        sparse: which channels a sample updates; None for all.
     """
 
     train: Train
@@ -54,6 +56,7 @@ class Options:
     loss: Loss = Loss()  # noqa: RUF009  (frozen)
     target: ActivationScale | None = None
     precision: Precision = "int8"
+    sparse: Choice | None = None
 
     @property
     def method(self) -> str:
@@ -102,13 +105,13 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
         options: what the user decides.
 
     Raises:
-        UsageError: `train` names nothing.
+        UsageError: `train` names nothing, `sparse` does not fit what trains.
         ModelError: an accumulator could overflow.
     """
     graph = freeze(graph, options.train, options.rule)
     if options.precision != "int8":
         graph = to_float(graph, model.graph, whole=options.precision == "float32")
-    graph = prune(backward(graph, options.loss, options.target))
+    graph = prune(backward(graph, options.loss, options.target, options.sparse))
     program = lower(graph, seed=options.seed, rate=options.rate, target=options.loss.target)
     plan = greedy_by_size(program)
     verify(program, plan)
@@ -168,7 +171,10 @@ def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> 
         smallest = RULES["sr8"] if options.precision == "int8" else options.rule
         for rule in dict.fromkeys((options.rule, smallest)):
             option = replace(options, train=train, rule=rule)
-            result = build(model, graph, option)
+            try:
+                result = build(model, graph, option)
+            except UsageError:  # sparse= asks for layers that then do not train
+                result = build(model, graph, replace(option, sparse=None))
             if result.ram + STACK_RESERVE <= target.ram.bytes and result.constants <= target.flash.bytes:
                 rule_text = "" if rule is options.rule else f" with rule={rule.name}"
                 return f"train={train}{rule_text}   ({kib(result.ram + STACK_RESERVE)})"

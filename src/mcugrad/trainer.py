@@ -30,6 +30,7 @@ from mcugrad.training.losses import Loss
 from mcugrad.training.losses import Target as Goal
 from mcugrad.training.rules import rule as find_rule
 from mcugrad.training.schedules import Kind, Schedule, named, rates
+from mcugrad.training.sparse import Choice
 
 CHUNK = 2000
 """Training steps between two updates of the progress bar."""
@@ -383,6 +384,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     calibration: NDArray[Any] | None = None,
     train: Train = "all",
     rule: str = "sr16",
+    sparse: Choice | None = None,
     loss: str | Loss = "cross_entropy",
     targets: NDArray[Any] | None = None,
     target: str | Target | None = None,
@@ -403,6 +405,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         targets: typical targets in real units, (n, outputs): their range is what the device's int8 targets span;
             for losses on values.
         rule: `sr16` (2 bytes a weight), `sr12` (1.5), `sr10` (1.25) or `sr8` (1).
+        sparse: update a part of each layer's channels: `Sparse(0.1, 1.0)` chooses for every sample, `Static` once;
+            or one of these per layer.
         target: a board or core, checked for fit; None checks nothing.
         rate: learning rate at delivery, above 0.
         seed: of the device's random numbers, 32 bits.
@@ -428,7 +432,15 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             where="precision",
             hint=f"one of {', '.join(get_args(Precision))}",
         )
-    options = Options(train, find_rule(rule), seed, rate, wanted, _target_scale(wanted, targets), precision)
+    if sparse is not None and precision != "int8":
+        raise UsageError(
+            "partial updates are for 8-bit layers; float32 ones are updated whole",
+            where="sparse",
+            hint="precision='int8', or no sparse=",
+        )
+    options = Options(
+        train, find_rule(rule), seed, rate, wanted, _target_scale(wanted, targets), precision, sparse
+    )
     graph = quantized(model, calibration, Calibration(calibration_method, percentile))
     result = build(model, graph, options)
     if goal is not None:

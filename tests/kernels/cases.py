@@ -169,6 +169,18 @@ def planes(
     return w.reshape(-1), residual.reshape(-1) if rule.residual_bits else None
 
 
+def actives(draw: Draw, rng: Rng, channels: int) -> tuple[NDArray[np.uint16] | None, int]:
+    """A list of channels that take part, and how many do: no list, all of them, one, none, any."""
+    kind = draw(st.sampled_from(["no list", "no list", "all", "one", "none", "some", "some"]))
+    if kind == "no list":
+        return None, channels
+    count = {"all": channels, "one": 1, "none": 0}.get(kind, int(rng.integers(0, channels + 1)))
+    listed = rng.integers(0, 2**16, 1 + channels).astype(np.uint16)
+    listed[0] = count
+    listed[1 : 1 + count] = np.sort(rng.choice(channels, count, replace=False))
+    return listed, count
+
+
 def updates(draw: Draw, rng: Rng, rows: int, count: int) -> Arguments:
     """Arguments that all weight updates share."""
     rule = draw(st.sampled_from(list(RULES.values())))
@@ -204,10 +216,12 @@ def conv2d_s8(draw: Draw) -> Arguments:
 @st.composite
 def conv2d_grad_input_s8(draw: Draw) -> Arguments:
     g, rng = convolution(draw), rngs(draw)
+    active, count = actives(draw, rng, g.out_c)
     size = g.in_h * g.in_w * g.in_c
     return {
         "g": g,
-        "e": int8(draw, rng, g.out_h * g.out_w * g.out_c),
+        "e": int8(draw, rng, g.out_h * g.out_w * count),
+        "active": active,
         "w": int8(draw, rng, g.out_c * g.taps),
         "x": int8(draw, rng, size, -128),
         "scale": factors(draw, rng, g.in_c, 1 / (60 * (g.out_c * g.k_h * g.k_w) ** 0.5)),
@@ -220,11 +234,13 @@ def conv2d_grad_input_s8(draw: Draw) -> Arguments:
 @st.composite
 def conv2d_update(draw: Draw) -> Arguments:
     g, rng = convolution(draw), rngs(draw)
+    active, count = actives(draw, rng, g.out_c)
     rows = draw(st.sampled_from([1, 2, 3, 4, 5, 7, 8]))
     return {
         "g": g,
         "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
-        "e": int8(draw, rng, g.out_h * g.out_w * g.out_c),
+        "e": int8(draw, rng, g.out_h * g.out_w * count),
+        "active": active,
         "factor": factors(draw, rng, g.out_c, 65536 / (3000 * (g.out_h * g.out_w) ** 0.5)),
         **updates(draw, rng, g.out_c, g.taps),
         "rows": rows,
@@ -251,9 +267,11 @@ def linear_s8(draw: Draw) -> Arguments:
 @st.composite
 def linear_grad_input_s8(draw: Draw) -> Arguments:
     g, rng = linear_layer(draw), rngs(draw)
+    active, count = actives(draw, rng, g.out)
     return {
         "g": g,
-        "e": int8(draw, rng, g.out),
+        "e": int8(draw, rng, count),
+        "active": active,
         "w": int8(draw, rng, g.out * g.inputs),
         "x": int8(draw, rng, g.inputs, -128),
         "scale": factors(draw, rng, g.in_c, 1 / (60 * g.out**0.5)),
@@ -266,10 +284,12 @@ def linear_grad_input_s8(draw: Draw) -> Arguments:
 @st.composite
 def linear_update(draw: Draw) -> Arguments:
     g, rng = linear_layer(draw), rngs(draw)
+    active, count = actives(draw, rng, g.out)
     return {
         "g": g,
         "x": int8(draw, rng, g.inputs, -128),
-        "e": int8(draw, rng, g.out),
+        "e": int8(draw, rng, count),
+        "active": active,
         "factor": factors(draw, rng, g.out, 65536 / 3000),
         **updates(draw, rng, g.out, g.inputs),
     }
@@ -306,6 +326,7 @@ def prepare_update(draw: Draw) -> Arguments:
     channels, rng = draw(CHANNELS), rngs(draw)
     return {
         "channels": channels,
+        "active": actives(draw, rng, channels)[0],
         "rate": floats(draw, rng, 1),
         "c": floats(draw, rng, 1),
         "x_scale": floats(draw, rng, 1),
@@ -345,10 +366,12 @@ def track_scale(draw: Draw) -> Arguments:
 @st.composite
 def bias_update(draw: Draw) -> Arguments:
     pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
+    active, count = actives(draw, rng, channels)
     return {
         "pixels": pixels,
         "channels": channels,
-        "e": int8(draw, rng, pixels * channels),
+        "e": int8(draw, rng, pixels * count),
+        "active": active,
         "rate": floats(draw, rng, 1),
         "c": floats(draw, rng, 1),
         "w_scale": floats(draw, rng, channels),

@@ -14,6 +14,7 @@ from kernels.cases import (
     Arguments,
     Draw,
     Rng,
+    actives,
     biases,
     clips,
     factors,
@@ -47,9 +48,11 @@ def forward_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int) -> Argum
 def grad_input_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int, terms: int) -> Arguments:
     """What kernels of input errors share; `terms` products in a sum."""
     size = g.in_h * g.in_w * g.in_c
+    active, count = actives(draw, rng, g.out_c)
     return {
         "g": g,
-        "e": int8(draw, rng, g.out_h * g.out_w * g.out_c),
+        "e": int8(draw, rng, g.out_h * g.out_w * count),
+        "active": active,
         "w": int8(draw, rng, g.out_c * taps),
         "x": int8(draw, rng, size, -128),
         "scale": factors(draw, rng, g.in_c, 1 / (60 * terms**0.5)),
@@ -61,10 +64,12 @@ def grad_input_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int, terms
 
 def update_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int) -> Arguments:
     """What weight updates share."""
+    active, count = actives(draw, rng, g.out_c)
     return {
         "g": g,
         "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
-        "e": int8(draw, rng, g.out_h * g.out_w * g.out_c),
+        "e": int8(draw, rng, g.out_h * g.out_w * count),
+        "active": active,
         "factor": factors(draw, rng, g.out_c, 65536 / (3000 * (g.out_h * g.out_w) ** 0.5)),
         **updates(draw, rng, g.out_c, taps),
     }

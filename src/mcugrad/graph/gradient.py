@@ -18,11 +18,13 @@ class GradientBuilder:
     Attributes:
         graph: the quantized forward graph, plus the error tensors asked for so far.
         nodes: backward nodes so far, in order of execution.
+        updates_from: error that a layer is updated from, by its name, where it is not the error sent back.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes: list[Node] = []
+        self.updates_from: dict[str, str] = {}
         self._parts: dict[str, list[str]] = {}
         self._uses = {t: sum(n.inputs.count(t) for n in graph.nodes) for t in graph.tensors}
 
@@ -64,6 +66,24 @@ class GradientBuilder:
         quant = self.graph[e].quant
         assert isinstance(quant, ErrorScale)
         self.graph = self.graph.with_tensors(Tensor(name=name, shape=self.graph[tensor].shape, quant=quant))
+        return name
+
+    def kept(self, e: str, channels: int, *, rescaled: bool) -> str:
+        """Define the part of an error that takes part in an update.
+
+        Args:
+            e: the error.
+            channels: how many at most.
+            rescaled: whether it has a unit of its own.
+        """
+        whole = self.graph[e]
+        quant = whole.quant
+        assert isinstance(quant, ErrorScale)
+        name = f"{e}_kept"
+        if rescaled:
+            quant = replace(quant, owner=name)
+        part = Tensor(name=name, shape=(*whole.shape[:-1], channels), quant=quant)
+        self.graph = self.graph.with_tensors(part)
         return name
 
     def carrier(self, tensor: str) -> str | None:

@@ -14,7 +14,7 @@ from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.pointwise import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.ranges import clip_of, error_factors, lower_track_error
-from mcugrad.ops.update import add_updates, lower_update_factor, update_rows
+from mcugrad.ops.update import add_updates, lower_update_factor, update_rows, whole_error
 from mcugrad.ops.weighted import Weighted, exact_matmul, write_error, write_output
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.lowering import Lowering
@@ -71,7 +71,7 @@ class Conv2d(Weighted):
             to,
             self,
             e,
-            lambda: Conv2dUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
+            lambda e: Conv2dUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
         )
 
     def macs(self, graph: Graph) -> int:
@@ -153,6 +153,7 @@ class Conv2dGradInput(BackwardNode):
             note=f"error of {self.x}",
             g=g,
             e=to.data(self.e),
+            active=to.active(self.e),
             w=to.data(self.w),
             x=to.data(self.x),
             scale=scale,
@@ -192,6 +193,7 @@ class Conv2dUpdate(BackwardNode):
             g=g,
             x=to.data(self.x),
             e=to.data(self.e),
+            active=to.active(self.e),
             factor=lower_update_factor(to, self.name, self.x, self.e, self.w),
             **to.update_arguments(self.w),
             rows=rows,
@@ -312,6 +314,7 @@ def conv2d_s8(
 def conv2d_grad_input_s8(
     g: Conv2dStruct,
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     w: NDArray[Any],
     x: NDArray[Any],
     scale: NDArray[Any],
@@ -320,7 +323,7 @@ def conv2d_grad_input_s8(
     peak: NDArray[Any],
 ) -> None:
     """e_x = rescale(sum of w e over output channels and taps), masked by the activation function that made x."""
-    errors = e[: g.out_h * g.out_w * g.out_c].reshape(-1, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
     weights = w[: g.out_c * g.taps].reshape(g.out_c, g.k_h, g.k_w, g.in_c)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
     rows, columns = window_index(g, 0), window_index(g, 1)
@@ -337,6 +340,7 @@ def conv2d_update(
     g: Conv2dStruct,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     factor: NDArray[Any],
     rule: Rule,
     seed: NDArray[Any],
@@ -350,9 +354,9 @@ def conv2d_update(
     patch: NDArray[Any],
 ) -> None:
     """w -= factor * (e (x - zero)^T), one row per output channel, by the update rule."""
-    errors = e[: g.out_h * g.out_w * g.out_c].reshape(-1, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
     gradients = exact_matmul(errors.T, patches(g, centred(g, x)))
-    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale)
+    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
 
 
 CONV2D_S8 = Kernel("mcg_conv2d_s8", conv2d_s8)

@@ -17,7 +17,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
 from mcugrad.ops.conv2d import UPDATE_ROWS, Conv2dStruct, Pair, centred
 from mcugrad.ops.convolution import Convolution, Pass
-from mcugrad.ops.update import update_rows
+from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, write_error, write_output
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -138,6 +138,7 @@ def conv_transpose2d_s8(
 def conv_transpose2d_grad_input_s8(
     g: Conv2dStruct,
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     w: NDArray[Any],
     x: NDArray[Any],
     scale: NDArray[Any],
@@ -146,7 +147,7 @@ def conv_transpose2d_grad_input_s8(
     peak: NDArray[Any],
 ) -> None:
     """e_x = rescale(sum of w e over taps and output channels), masked by the activation function that made x."""
-    errors = e[: g.out_h * g.out_w * g.out_c].reshape(g.out_h, g.out_w, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.out_c)
     weights = w[: g.out_c * g.taps].reshape(g.out_c, g.k_h, g.k_w, g.in_c)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
     for ky in range(g.k_h):
@@ -162,6 +163,7 @@ def conv_transpose2d_update(
     g: Conv2dStruct,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     factor: NDArray[Any],
     rule: Rule,
     seed: NDArray[Any],
@@ -175,7 +177,7 @@ def conv_transpose2d_update(
     patch: NDArray[Any],
 ) -> None:
     """w -= factor * sum of e (x - zero) over pixels, one row per output channel, by the update rule."""
-    errors = e[: g.out_h * g.out_w * g.out_c].reshape(g.out_h, g.out_w, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.out_c)
     read = centred(g, x)
     gradients = np.zeros((g.out_c, g.k_h, g.k_w, g.in_c), np.int64)
     for ky in range(g.k_h):
@@ -185,7 +187,9 @@ def conv_transpose2d_update(
             found = errors[np.ix_(at_row, at_column)].reshape(-1, g.out_c)
             values = read[np.ix_(rows_in, columns_in)].reshape(-1, g.in_c)
             gradients[:, ky, kx] = exact_matmul(found.T, values)
-    update_rows(rule, gradients.reshape(g.out_c, -1), factor, seed, step, tensor, w, residual, w_scale)
+    update_rows(
+        rule, gradients.reshape(g.out_c, -1), factor, seed, step, tensor, w, residual, w_scale, active
+    )
 
 
 CONV_TRANSPOSE2D_S8 = Kernel("mcg_conv_transpose2d_s8", conv_transpose2d_s8)

@@ -80,7 +80,7 @@ class Convolution(Weighted):
             to,
             self,
             e,
-            lambda: ConvolutionUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
+            lambda e: ConvolutionUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
         )
 
     def macs(self, graph: Graph) -> int:
@@ -167,6 +167,7 @@ class ConvolutionGradInput(BackwardNode):
             note=f"error of {self.x}",
             g=g,
             e=to.data(self.e),
+            active=to.active(self.e),
             w=to.data(self.w),
             x=to.data(self.x),
             scale=scale,
@@ -207,6 +208,7 @@ class ConvolutionUpdate(BackwardNode):
             g=g,
             x=to.data(self.x),
             e=to.data(self.e),
+            active=to.active(self.e),
             factor=lower_update_factor(to, self.name, self.x, self.e, self.w),
             **to.update_arguments(self.w),
             **this.arguments,

@@ -17,7 +17,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.ops.conv2d import Conv2dStruct, centred, patches, window_index, window_shape
 from mcugrad.ops.convolution import Convolution, Pass
-from mcugrad.ops.update import update_rows
+from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import write_error, write_output
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -102,6 +102,7 @@ def depthwise_conv2d_s8(
 def depthwise_conv2d_grad_input_s8(
     g: Conv2dStruct,
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     w: NDArray[Any],
     x: NDArray[Any],
     scale: NDArray[Any],
@@ -111,7 +112,7 @@ def depthwise_conv2d_grad_input_s8(
     packed: NDArray[Any],
 ) -> None:
     """e_x = rescale(sum of w e over taps and outputs of the channel), masked by the activation function that made x."""
-    errors = e[: g.out_h * g.out_w * g.out_c].astype(np.int64).reshape(g.out_h, g.out_w, g.in_c, -1)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.in_c, -1)
     weights = w[: g.out_c * g.k_h * g.k_w].astype(np.int64).reshape(g.in_c, -1, g.k_h, g.k_w)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
     rows, columns = window_index(g, 0), window_index(g, 1)
@@ -128,6 +129,7 @@ def depthwise_conv2d_update(
     g: Conv2dStruct,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     factor: NDArray[Any],
     rule: Rule,
     seed: NDArray[Any],
@@ -140,9 +142,9 @@ def depthwise_conv2d_update(
     gradient: NDArray[Any],
 ) -> None:
     """w -= factor * sum of e (x - zero) over positions, one row per output channel, by the update rule."""
-    errors = e[: g.out_h * g.out_w * g.out_c].astype(np.int64).reshape(-1, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
     gradients = np.einsum("po,pko->ok", errors, channel_patches(g, centred(g, x)))
-    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale)
+    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
 
 
 DEPTHWISE_CONV2D_S8 = Kernel("mcg_depthwise_conv2d_s8", depthwise_conv2d_s8)

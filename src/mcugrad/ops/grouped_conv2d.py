@@ -25,7 +25,7 @@ from mcugrad.ops.conv2d import (
     window_shape,
 )
 from mcugrad.ops.convolution import Convolution, Pass
-from mcugrad.ops.update import update_rows
+from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, write_error, write_output
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -132,6 +132,7 @@ def grouped_conv2d_grad_input_s8(
     g: Conv2dStruct,
     groups: int,
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     w: NDArray[Any],
     x: NDArray[Any],
     scale: NDArray[Any],
@@ -140,7 +141,7 @@ def grouped_conv2d_grad_input_s8(
     peak: NDArray[Any],
 ) -> None:
     """e_x = rescale(sum of w e over taps and a group's outputs), masked by the activation function that made x."""
-    errors = e[: g.out_h * g.out_w * g.out_c].reshape(-1, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
     weights = w[: g.out_c * g.taps // groups].reshape(g.out_c, g.k_h, g.k_w, -1)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
     rows, columns = window_index(g, 0), window_index(g, 1)
@@ -162,6 +163,7 @@ def grouped_conv2d_update(
     groups: int,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     factor: NDArray[Any],
     rule: Rule,
     seed: NDArray[Any],
@@ -175,7 +177,7 @@ def grouped_conv2d_update(
     patch: NDArray[Any],
 ) -> None:
     """w -= factor * (e (x - zero)^T), one row per output channel, by the update rule."""
-    errors = e[: g.out_h * g.out_w * g.out_c].reshape(-1, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
     read = centred(g, x)
     gradients = np.concatenate(
         [
@@ -183,7 +185,7 @@ def grouped_conv2d_update(
             for one, inner, outer in group_slices(g, groups)
         ]
     )
-    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale)
+    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
 
 
 GROUPED_CONV2D_S8 = Kernel("mcg_grouped_conv2d_s8", grouped_conv2d_s8)

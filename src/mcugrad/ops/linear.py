@@ -13,7 +13,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.ranges import clip_of, error_factors, lower_track_error
-from mcugrad.ops.update import add_updates, lower_update_factor, update_rows
+from mcugrad.ops.update import add_updates, lower_update_factor, update_rows, whole_error
 from mcugrad.ops.weighted import Weighted, exact_matmul, write_error, write_output
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.lowering import Lowering
@@ -50,7 +50,7 @@ class Linear(Weighted):
             to,
             self,
             e,
-            lambda: LinearUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
+            lambda e: LinearUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
         )
 
     def macs(self, graph: Graph) -> int:
@@ -112,6 +112,7 @@ class LinearGradInput(BackwardNode):
             note=f"error of {self.x}",
             g=g,
             e=to.data(self.e),
+            active=to.active(self.e),
             w=to.data(self.w),
             x=to.data(self.x),
             scale=scale,
@@ -148,6 +149,7 @@ class LinearUpdate(BackwardNode):
             g=self.forward.struct(to),
             x=to.data(self.x),
             e=to.data(self.e),
+            active=to.active(self.e),
             factor=lower_update_factor(to, self.name, self.x, self.e, self.w),
             **to.update_arguments(self.w),
         )
@@ -187,6 +189,7 @@ def linear_s8(
 def linear_grad_input_s8(
     g: LinearStruct,
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     w: NDArray[Any],
     x: NDArray[Any],
     scale: NDArray[Any],
@@ -196,7 +199,7 @@ def linear_grad_input_s8(
 ) -> None:
     """e_x = rescale(w^T e), masked by the activation function that made x; factors repeat every in_c inputs."""
     matrix = w[: g.out * g.inputs].reshape(g.out, g.inputs)
-    acc = exact_matmul(e[: g.out], matrix).reshape(-1, g.in_c)
+    acc = exact_matmul(whole_error(e, active, 1, g.out)[0], matrix).reshape(-1, g.in_c)
     write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
 
 
@@ -204,6 +207,7 @@ def linear_update(
     g: LinearStruct,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     factor: NDArray[Any],
     rule: Rule,
     seed: NDArray[Any],
@@ -214,8 +218,8 @@ def linear_update(
     w_scale: NDArray[Any],
 ) -> None:
     """w -= factor * (e (x - zero)^T), by the update rule."""
-    gradients = np.outer(e[: g.out].astype(np.int64), x[: g.inputs].astype(np.int64) - g.x_zero)
-    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale)
+    gradients = np.outer(whole_error(e, active, 1, g.out)[0], x[: g.inputs].astype(np.int64) - g.x_zero)
+    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
 
 
 LINEAR_S8 = Kernel("mcg_linear_s8", linear_s8)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.ops.update import update_rows
+from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, write_output
 from mcugrad.program import Kernel
 from mcugrad.training.rules import Rule
@@ -45,6 +45,7 @@ def pointwise_update(
     g: Conv2dStruct,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     factor: NDArray[Any],
     rule: Rule,
     seed: NDArray[Any],
@@ -57,8 +58,10 @@ def pointwise_update(
     gradient: NDArray[Any],
 ) -> None:
     """w -= factor * (e (x - zero)^T), one row per output channel, by the update rule."""
-    errors = e[: g.out_h * g.out_w * g.out_c].reshape(-1, g.out_c)
-    update_rows(rule, exact_matmul(errors.T, pixels(g, x)), factor, seed, step, tensor, w, residual, w_scale)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
+    update_rows(
+        rule, exact_matmul(errors.T, pixels(g, x)), factor, seed, step, tensor, w, residual, w_scale, active
+    )
 
 
 POINTWISE_S8 = Kernel("mcg_pointwise_s8", pointwise_s8)

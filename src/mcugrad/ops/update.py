@@ -39,13 +39,14 @@ class BiasUpdate(BackwardNode):
         return graph[self.e].size
 
     def lower(self, to: Lowering) -> None:
-        channels = to.graph[self.b].size
+        error = to.graph[self.e]
         to.call(
             BIAS_UPDATE,
             note="biases",
-            pixels=to.graph[self.e].size // channels,
-            channels=channels,
+            pixels=error.size // error.channels,
+            channels=to.graph[self.b].size,
             e=to.data(self.e),
+            active=to.active(self.e),
             rate=to.rate(),
             c=to.error_unit(self.e),
             w_scale=to.weight_scale(self.w),
@@ -53,12 +54,20 @@ class BiasUpdate(BackwardNode):
         )
 
 
-def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[], BackwardNode]) -> None:
-    """Add what trains a layer. The bias comes first: updating weights may change the scale that it is read with."""
+def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[str], BackwardNode]) -> None:
+    """Add what trains a layer. The bias comes first: updating weights may change the scale that it is read with.
+
+    Args:
+        to: what to add to.
+        layer: the layer.
+        e: error of its output; where only some channels are updated, theirs takes its place.
+        update: makes the node that updates the weights, from the error.
+    """
+    e = to.updates_from.get(layer.name, e)
     if to.graph[layer.b].trainable:
         to.add(BiasUpdate(name=f"{layer.name}_bias_update", e=e, w=layer.w, b=layer.b))
     if to.graph[layer.w].trainable:
-        to.add(update())
+        to.add(update(e))
 
 
 def lower_update_factor(to: Lowering, name: str, x: str, e: str, w: str) -> str:
@@ -71,6 +80,7 @@ def lower_update_factor(to: Lowering, name: str, x: str, e: str, w: str) -> str:
         PREPARE_UPDATE,
         note="factors",
         channels=channels,
+        active=to.active(e),
         rate=to.rate(),
         c=to.error_unit(e),
         x_scale=to.scale(x),
@@ -80,33 +90,54 @@ def lower_update_factor(to: Lowering, name: str, x: str, e: str, w: str) -> str:
     return factor
 
 
+def taking_part(active: NDArray[Any] | None, channels: int) -> NDArray[np.int64]:
+    """The channels of a list; all of them without one."""
+    if active is None or active.size == 0:
+        return np.arange(channels)
+    return active[1 : 1 + int(active[0])].astype(np.int64)
+
+
+def whole_error(
+    e: NDArray[Any], active: NDArray[Any] | None, pixels: int, channels: int
+) -> NDArray[np.int64]:
+    """(pixels, channels) errors from those of the channels that take part; 0 for the others."""
+    o = taking_part(active, channels)
+    whole = np.zeros((pixels, channels), np.int64)
+    whole[:, o] = e[: pixels * len(o)].reshape(pixels, len(o))
+    return whole
+
+
 def prepare_update(
     channels: int,
+    active: NDArray[Any] | None,
     rate: NDArray[Any],
     c: NDArray[Any],
     x_scale: NDArray[Any],
     w_scale: NDArray[Any],
     factor: NDArray[Any],
 ) -> None:
-    """factor[o] = 65536 * rate * c * x_scale / w_scale[o]^2."""
+    """factor[o] = 65536 * rate * c * x_scale / w_scale[o]^2, of channels that take part."""
+    o = taking_part(active, channels)
     with np.errstate(all="ignore"):
         ratio = rate[0] * c[0] * x_scale[0] * ar.F32(65536)
-        factor[:channels] = ar.scale_from_float(ratio / (w_scale[:channels] * w_scale[:channels]))
+        factor[o] = ar.scale_from_float(ratio / (w_scale[o] * w_scale[o]))
 
 
 def bias_update(
     pixels: int,
     channels: int,
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     rate: NDArray[Any],
     c: NDArray[Any],
     w_scale: NDArray[Any],
     bias: NDArray[Any],
 ) -> None:
     """bias[o] -= rate * c / w_scale[o] * sum of e[., o]."""
-    total = e[: pixels * channels].astype(np.int64).reshape(pixels, channels).sum(axis=0)
+    o = taking_part(active, channels)
+    total = e[: pixels * len(o)].astype(np.int64).reshape(pixels, len(o)).sum(axis=0)
     with np.errstate(all="ignore"):
-        bias[:channels] -= (rate[0] * c[0]) / w_scale[:channels] * total.astype(np.float32)
+        bias[o] -= (rate[0] * c[0]) / w_scale[o] * total.astype(np.float32)
 
 
 def update_rows(
@@ -119,14 +150,15 @@ def update_rows(
     w: NDArray[Any],
     residual: NDArray[Any],
     w_scale: NDArray[Any],
+    active: NDArray[Any] | None,
 ) -> None:
-    """Apply (out, count) gradients to the weights row by row; a row that saturates gets a larger scale."""
+    """Apply (out, count) gradients to the rows that take part; one that saturates gets a larger scale."""
     out, count = gradients.shape
     ar.check_accumulator(gradients)
     start = ar.stream(int(seed[0]), int(step[0]), tensor)
     words = (count + 3) // 4
     planes = rule.split(w, residual, out, count)
-    for o in range(out):
+    for o in taking_part(active, out).tolist():
         counter = start + o * words * ar.COUNTER_STEP
         if rule.step(planes, o, gradients[o], factor[o], counter):
             rule.grow(planes, o)

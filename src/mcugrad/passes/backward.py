@@ -3,14 +3,18 @@
 1. The learning rate of the step comes first. The loss turns logits and label into the output error; what is known
    about how training goes follows it.
 2. Layer by layer, last first, each operator's gradient rule adds what carries the error back and what updates.
-3. Where several consumers send errors to one activation, they are added two by two, in the order of 2.
-4. Scales of tracked activations follow at the end of the step, when nothing reads them any more, and then the
+3. A layer that is updated in part receives the error of the channels that take part.
+4. Where several consumers send errors to one activation, they are added two by two, in the order of 2.
+5. Scales of tracked activations follow at the end of the step, when nothing reads them any more, and then the
    tables that depend on them.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
@@ -22,17 +26,26 @@ from mcugrad.ops.float_losses import FloatSoftmaxCrossEntropy
 from mcugrad.ops.life import BeginStep, Watch
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.regression import RegressionLoss
+from mcugrad.ops.select import LossRatio, SelectFixed, SelectStructures
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
+from mcugrad.ops.weighted import Weighted
 from mcugrad.training.losses import Loss
+from mcugrad.training.sparse import Choice, Policy, Sparse, policies
 
 
-def backward(graph: Graph, loss: Loss, target: ActivationScale | None = None) -> Graph:
+def backward(
+    graph: Graph, loss: Loss, target: ActivationScale | None = None, sparse: Choice | None = None
+) -> Graph:
     """Append the backward pass. A graph in which nothing is trainable comes back as it is.
 
     Args:
         graph: quantized, with trainable tensors marked.
         loss: what training makes smaller.
         target: quantization of the target, for losses that take values.
+        sparse: which channels take part; None for all.
+
+    Raises:
+        UsageError: `sparse` does not fit the layers that train.
     """
     if not any(t.trainable for t in graph.tensors.values()):
         return graph
@@ -43,14 +56,53 @@ def backward(graph: Graph, loss: Loss, target: ActivationScale | None = None) ->
     to.add(BeginStep(name="begin_step"))
     to.add(make(loss, graph.output, error, target))
     to.add(Watch(name="watch", logits=graph.output, target=loss.target))
+    chosen = _policies(graph, sparse)
+    if any(isinstance(p, Sparse) and p.follows_loss for p in chosen.values()):
+        to.add(LossRatio(name="loss_ratio"))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
         error = total_error(to, node.y)
         if error is not None:
-            node.gradient(to, error)
+            node.gradient(to, _kept(to, node.name, error, chosen.get(node.name)))
     _follow(to, graph)
     to.add(NextStep(name="next_step"))
     return to.finish()
+
+
+def _policies(graph: Graph, sparse: Choice | None) -> dict[str, Policy]:
+    """The policy of every layer that is updated in part."""
+    layers: dict[str, NDArray[Any]] = {}
+    for node in graph.nodes:
+        if isinstance(node, Weighted) and graph[node.w].trainable:
+            value = graph[node.w].value
+            assert value is not None
+            layers[node.name] = value
+    return policies(sparse, layers, _output_layers(graph, graph.output))
+
+
+def _output_layers(graph: Graph, tensor: str) -> list[str]:
+    """Names of the layers with weights that no other stands behind on the way to the outputs."""
+    node = graph.producer(tensor)
+    if node is None:
+        return []
+    if isinstance(node, Weighted):
+        return [node.name]
+    return [name for x in node.inputs for name in _output_layers(graph, x)]
+
+
+def _kept(to: GradientBuilder, layer: str, e: str, policy: Policy | None) -> str:
+    """The error that a layer sends back, of the channels that take part; what it is updated from is noted."""
+    if policy is None:
+        return e
+    name, channels = f"{layer}_select", to.graph[e].channels
+    if isinstance(policy, Sparse):
+        kept = to.kept(e, policy.most(channels), rescaled=policy.policy == "sampled")
+        to.add(SelectStructures(name=name, e=e, kept=kept, policy=policy))
+        return kept
+    kept = to.kept(e, len(policy), rescaled=False)
+    to.add(SelectFixed(name=name, e=e, kept=kept, channels=policy))
+    to.updates_from[layer] = kept
+    return e
 
 
 def _follow(to: GradientBuilder, graph: Graph) -> None:

@@ -38,6 +38,7 @@ ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "int8_t": np.dtype(np.int8),
     "uint8_t": np.dtype(np.uint8),
     "int16_t": np.dtype("<i2"),
+    "uint16_t": np.dtype("<u2"),
     "int32_t": np.dtype("<i4"),
     "uint32_t": np.dtype("<u4"),
     "float": np.dtype("<f4"),

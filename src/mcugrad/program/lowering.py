@@ -34,6 +34,7 @@ class Lowering:
         self.buffers: dict[str, Buffer] = {}
         self.calls: list[Call] = []
         self._aliases: dict[str, str] = {}
+        self._active: dict[str, str] = {}
         self._seed = seed
         self._rate = rate
 
@@ -106,6 +107,14 @@ class Lowering:
         """Buffer of an error's unit c: one float."""
         return self.temporary(f"{self.error(error).owner}_c", "float", (1,), "unit of the error")
 
+    def keep(self, error: str, active: str) -> None:
+        """Say that an error holds the channels of a list alone, and which buffer the list is in."""
+        self._active[error] = active
+
+    def active(self, error: str) -> str | None:
+        """Buffer of the list of channels that an error holds; None where it holds all of them."""
+        return self._active.get(error)
+
     def error_channels(self, error: str) -> int:
         """Channels that an error is scaled by: innermost, repeating."""
         carrier = self.error(error).carrier
@@ -124,9 +133,7 @@ class Lowering:
         t = self.graph[weights]
         return {
             "rule": RULES[t.rule],
-            "seed": self.state(
-                "seed", "uint32_t", (1,), np.asarray([self._seed], np.uint32), "random numbers"
-            ),
+            "seed": self.seed(),
             "step": self.step(),
             "tensor": list(self.graph.tensors).index(weights),
             "w": self.data(weights),
@@ -170,6 +177,10 @@ class Lowering:
     def watch(self) -> str:
         """How training is going."""
         return self.state("watch", "mcg_watch_t", (1,), np.zeros(1, WATCH), "how training is going")
+
+    def seed(self) -> str:
+        """The seed of the random numbers."""
+        return self.state("seed", "uint32_t", (1,), np.asarray([self._seed], np.uint32), "random numbers")
 
     def step(self) -> str:
         """The step counter."""

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w, const int8_t *x,
-                              const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak)
+void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
+                              const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                              int32_t *peak)
 {
     const int32_t taps = g->k_h * g->k_w * g->in_c;
+    const int32_t out_c = mcg_active_count(active, g->out_c);
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
     for (int32_t iy = 0; iy < g->in_h; iy++) {
@@ -23,7 +25,7 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8
                         mcg_position_t column = left;
                         for (int32_t kx = 0; kx < g->k_w; kx++) {
                             if (mcg_position_hits(column, g->out_w)) {
-                                mcg_spread_s8(e + (y.at * g->out_w + column.at) * g->out_c, g->out_c,
+                                mcg_spread_s8(e + (y.at * g->out_w + column.at) * out_c, out_c, active,
                                               tap + kx * g->in_c, taps, count, acc);
                             }
                             column = mcg_position_before(column, g->dilation_w, g->stride_w);

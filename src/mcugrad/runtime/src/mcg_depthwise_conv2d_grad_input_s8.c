@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w,
-                                        const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
-                                        int8_t *e_x, int32_t *peak, int8_t *packed)
+void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
+                                        const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
+                                        const int32_t *clip, int8_t *e_x, int32_t *peak, int8_t *packed)
 {
     const int32_t taps = g->k_h * g->k_w;
     const int32_t multiplier = g->out_c / g->in_c;
     int32_t acc[MCG_BLOCK];
     int8_t spare[3][MCG_BLOCK];
     int32_t highest = 0;
+    if (active != NULL) {
+        mcg_depthwise_grad_active_s8(g, e, active, w, x, scale, clip, e_x, peak, packed);
+        return;
+    }
     for (int32_t first = 0; first < g->in_c; first += MCG_BLOCK) {
         const int32_t count = mcg_min(g->in_c - first, MCG_BLOCK);
         int32_t at = first;

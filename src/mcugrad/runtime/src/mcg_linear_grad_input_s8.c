@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const int8_t *w, const int8_t *x,
-                              const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak)
+void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
+                              const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                              int32_t *peak)
 {
+    const int32_t out = mcg_active_count(active, g->out);
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
     int32_t channel = 0;
@@ -12,7 +14,7 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const int8
         for (int32_t c = 0; c < count; c++) {
             acc[c] = 0;
         }
-        mcg_spread_s8(e, g->out, w + start, g->inputs, count, acc);
+        mcg_spread_s8(e, out, active, w + start, g->inputs, count, acc);
         for (int32_t c = 0; c < count;) {
             const int32_t part = mcg_min(count - c, g->in_c - channel);
             highest = mcg_max(highest, mcg_error_s8(acc + c, x + start + c, g->x_zero, scale + channel, clip,

@@ -31,31 +31,32 @@ static void mcg_pointwise_single(int32_t *restrict gradient, int32_t e, const in
 }
 
 /* Adds what one or two pixels give to the gradients of `rows` output channels. */
-static void mcg_pointwise_gather(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, int32_t pixels,
-                                 int32_t rows, int32_t *gradient)
+static void mcg_pointwise_gather(int32_t in_c, int32_t out_c, const int8_t *x, const int8_t *e,
+                                 int32_t pixels, int32_t rows, int32_t *gradient)
 {
-    const int32_t in_c = g->in_c;
     int32_t o = 0;
     for (; pixels == 2 && o + 2 <= rows; o += 2) {
-        mcg_pointwise_pairs(gradient + o * in_c, e + o, g->out_c, x, in_c, in_c);
+        mcg_pointwise_pairs(gradient + o * in_c, e + o, out_c, x, in_c, in_c);
     }
     for (; o < rows; o++) {
         for (int32_t i = 0; i < pixels; i++) {
-            mcg_pointwise_single(gradient + o * in_c, e[i * g->out_c + o], x + i * in_c, in_c);
+            mcg_pointwise_single(gradient + o * in_c, e[i * out_c + o], x + i * in_c, in_c);
         }
     }
 }
 
-void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,
-                          const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
-                          int32_t rows, int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient)
+void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                          const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
+                          const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w, uint8_t *residual,
+                          float *w_scale, int32_t *gradient)
 {
     const int32_t in_c = g->in_c;
+    const int32_t out_c = mcg_active_count(active, g->out_c);
     const int32_t pixels = g->out_h * g->out_w;
     const uint32_t stream = mcg_stream(*seed, *step, tensor);
     int32_t total[MCG_BLOCK];
-    for (int32_t first = 0; first < g->out_c; first += rows) {
-        const int32_t count = mcg_min(g->out_c - first, rows);
+    for (int32_t first = 0; first < out_c; first += rows) {
+        const int32_t count = mcg_min(out_c - first, rows);
         int32_t touched = 0;
         for (int32_t i = 0; i < count * in_c; i++) {
             gradient[i] = 0;
@@ -65,16 +66,16 @@ void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *
         }
         for (int32_t pixel = 0; pixel < pixels; pixel += 2) {
             const int32_t here = mcg_min(pixels - pixel, 2);
-            const int8_t *error = e + pixel * g->out_c + first;
+            const int8_t *error = e + pixel * out_c + first;
             int32_t any = 0;
             for (int32_t i = 0; i < here; i++) {
                 for (int32_t o = 0; o < count; o++) {
-                    any |= error[i * g->out_c + o];
-                    total[o] += error[i * g->out_c + o];
+                    any |= error[i * out_c + o];
+                    total[o] += error[i * out_c + o];
                 }
             }
             if (any != 0) {
-                mcg_pointwise_gather(g, x + pixel * in_c, error, here, count, gradient);
+                mcg_pointwise_gather(in_c, out_c, x + pixel * in_c, error, here, count, gradient);
             }
             touched |= any;
         }
@@ -87,7 +88,8 @@ void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *
             for (int32_t i = 0; i < in_c; i++) {
                 row[i] -= offset;
             }
-            mcg_update_row(rule, row, in_c, first + o, factor, stream, w, residual, w_scale);
+            mcg_update_row(rule, row, in_c, mcg_active_at(active, first + o), factor, stream, w, residual,
+                           w_scale);
         }
     }
 }

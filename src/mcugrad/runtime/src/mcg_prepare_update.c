@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_prepare_update(int32_t channels, const float *rate, const float *c, const float *x_scale,
-                        const float *w_scale, mcg_scale_t *factor)
+void mcg_prepare_update(int32_t channels, const uint16_t *active, const float *rate, const float *c,
+                        const float *x_scale, const float *w_scale, mcg_scale_t *factor)
 {
     const float ratio = *rate * *c * *x_scale * 65536.0F;
-    for (int32_t o = 0; o < channels; o++) {
+    const int32_t count = mcg_active_count(active, channels);
+    for (int32_t k = 0; k < count; k++) {
+        const int32_t o = mcg_active_at(active, k);
         factor[o] = mcg_scale_from_float(ratio / (w_scale[o] * w_scale[o]));
     }
 }

@@ -22,8 +22,8 @@ static inline void mcg_spread_rows(const int8_t *e, const int8_t *const *row, in
     }
 }
 
-void mcg_spread_s8(const int8_t *e, int32_t channels, const int8_t *w, int32_t pitch, int32_t count,
-                   int32_t *acc)
+void mcg_spread_s8(const int8_t *e, int32_t channels, const uint16_t *active, const int8_t *w, int32_t pitch,
+                   int32_t count, int32_t *acc)
 {
     const int32_t even = count - count % MCG_LANES;
     for (int32_t first = 0; first < channels; first += MCG_BLOCK) {
@@ -35,7 +35,7 @@ void mcg_spread_s8(const int8_t *e, int32_t channels, const int8_t *w, int32_t p
         int32_t rows = 0;
         for (int32_t o = 0; o < block; o++) {
             const int8_t found = e[o];
-            row[rows] = w + o * pitch;
+            row[rows] = w + mcg_active_at(active, first + o) * pitch;
             error[rows] = found;
             rows += found != 0;
         }
@@ -52,6 +52,5 @@ void mcg_spread_s8(const int8_t *e, int32_t channels, const int8_t *w, int32_t p
             }
         }
         e += block;
-        w += block * pitch;
     }
 }

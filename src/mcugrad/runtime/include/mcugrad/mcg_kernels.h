@@ -48,6 +48,19 @@ static inline void mcg_fill_scale(mcg_scale_t *block, mcg_scale_t scale)
     }
 }
 
+/**
+ * How many of `channels` a partial update is to keep: floor((low + ratio (high - low)) channels), at least 1.
+ * A ratio that is no number counts as 0.
+ */
+static inline int32_t mcg_select_wanted(int32_t channels, const float *limits, float ratio)
+{
+    float share = limits[0] + ratio * (limits[1] - limits[0]);
+    if (!(share >= limits[0])) {
+        share = limits[0];
+    }
+    return share < 1.0F ? mcg_max((int32_t)(share * (float)channels), 1) : channels;
+}
+
 /** A range that shrinks by `rate`, but not below the part of it that was in use. */
 static inline float mcg_decay(float range, float fill, float rate)
 {
@@ -151,38 +164,42 @@ void mcg_weigh_loss(uint32_t label, const float *weight, float *c, float *loss);
 /**
  * @brief Error of a convolution's input: the sum of w e over taps and output channels, masked and rescaled.
  *
- * @param[in]  g     geometry; x_zero is the zero point of x
- * @param[in]  e     error of the output, [out_h][out_w][out_c], in [-127, 127]
- * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
- * @param[in]  x     the layer's input: where it is on a bound of clip, or beyond, the error is 0
- * @param[in]  scale accumulator to error, [in_c]
- * @param[in]  clip  bounds of the activation function that made x, relative to x_zero
- * @param[out] e_x   error of the input, [in_h][in_w][in_c], in [-127, 127]; must not overlap e
- * @param[out] peak  largest magnitude of e_x before saturation
+ * @param[in]  g      geometry; x_zero is the zero point of x
+ * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ * @param[in]  w      weights, [out_c][k_h][k_w][in_c], in [-127, 127]
+ * @param[in]  x      the layer's input: where it is on a bound of clip, or beyond, the error is 0
+ * @param[in]  scale  accumulator to error, [in_c]
+ * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x    error of the input, [in_h][in_w][in_c], in [-127, 127]; must not overlap e
+ * @param[out] peak   largest magnitude of e_x before saturation
  *
  * MACs: as forward, without those of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8. Reference:
  * ops/conv2d.py::conv2d_grad_input_s8.
  */
-void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w, const int8_t *x,
-                              const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak);
+void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
+                              const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                              int32_t *peak);
 
 /**
  * @brief Error of a fully connected layer's input: w^T e, masked and rescaled.
  *
- * @param[in]  g     sizes; factors repeat every in_c inputs
- * @param[in]  e     error of the output, [out], in [-127, 127]
- * @param[in]  w     weights, [out][inputs], in [-127, 127]
- * @param[in]  x     the layer's input: where it is on a bound of clip, or beyond, the error is 0
- * @param[in]  scale accumulator to error, [in_c]
- * @param[in]  clip  bounds of the activation function that made x, relative to x_zero
- * @param[out] e_x   error of the input, [inputs], in [-127, 127]; must not overlap e
- * @param[out] peak  largest magnitude of e_x before saturation
+ * @param[in]  g      sizes; factors repeat every in_c inputs
+ * @param[in]  e      error of the output, [out], in [-127, 127]
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ * @param[in]  w      weights, [out][inputs], in [-127, 127]
+ * @param[in]  x      the layer's input: where it is on a bound of clip, or beyond, the error is 0
+ * @param[in]  scale  accumulator to error, [in_c]
+ * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x    error of the input, [inputs], in [-127, 127]; must not overlap e
+ * @param[out] peak   largest magnitude of e_x before saturation
  *
  * MACs: inputs*out, without rows of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8. Reference:
  * ops/linear.py::linear_grad_input_s8.
  */
-void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const int8_t *w, const int8_t *x,
-                              const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak);
+void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
+                              const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                              int32_t *peak);
 
 /**
  * @brief Adds each output's error to the input that won its window, in row order, saturating after each.
@@ -206,6 +223,7 @@ void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const i
  * @param[in]     g        geometry; x_zero is the zero point of x
  * @param[in]     x        the layer's input, [in_h][in_w][in_c]
  * @param[in]     e        error of its output, [out_h][out_w][out_c]
+ * @param[in]     active   channels that take part: e holds these alone; NULL for all
  * @param[in]     factor   gradient to 1/65536 weight steps, [out_c]
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the random numbers
@@ -220,10 +238,10 @@ void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const i
  *
  * MACs: as forward, without pixels whose errors are all 0. Reference: ops/conv2d.py::conv2d_update.
  */
-void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,
-                       const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
-                       int32_t rows, int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient,
-                       int16_t *patch);
+void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                       const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
+                       const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w, uint8_t *residual,
+                       float *w_scale, int32_t *gradient, int16_t *patch);
 
 /**
  * @brief w -= factor * (e (x - x_zero)^T), by the update rule; rows without an error are skipped.
@@ -231,6 +249,7 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
  * @param[in]     g        sizes; x_zero is the zero point of x
  * @param[in]     x        the layer's input, [inputs]
  * @param[in]     e        error of its output, [out]
+ * @param[in]     active   channels that take part: e holds these alone; NULL for all
  * @param[in]     factor   gradient to 1/65536 weight steps, [out]
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the random numbers
@@ -243,9 +262,9 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
  * MACs: inputs * outputs with an error. Stack: MCG_BLOCK words, the rule. Reference:
  * ops/linear.py::linear_update.
  */
-void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,
-                       const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
-                       int8_t *w, uint8_t *residual, float *w_scale);
+void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                       const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
+                       const uint32_t *step, uint32_t tensor, int8_t *w, uint8_t *residual, float *w_scale);
 
 /**
  * @brief bias[o] -= rate * c / w_scale[o] * sum of e[.][o].
@@ -253,6 +272,7 @@ void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, 
  * @param[in]     pixels   errors per channel
  * @param[in]     channels output channels
  * @param[in]     e        error of the layer's output, [pixels][channels]
+ * @param[in]     active   channels that take part: e holds these alone; NULL for all
  * @param[in]     rate     learning rate
  * @param[in]     c        unit of the error
  * @param[in]     w_scale  [channels], as it was when the error was computed
@@ -260,8 +280,105 @@ void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, 
  *
  * MACs: none. Scratch: none. Reference: ops/update.py::bias_update.
  */
-void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const float *rate, const float *c,
-                     const float *w_scale, float *bias);
+void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
+                     const float *rate, const float *c, const float *w_scale, float *bias);
+
+/* -- Partial updates: which channels of a layer take part
+ * ------------------------------------------------------------------- */
+
+/**
+ * @brief ratio = loss / largest loss so far, which grows to this one first; 0 where that is 0.
+ *
+ * @param[in]     loss    of the sample
+ * @param[in,out] largest loss so far
+ * @param[out]    ratio   how wrong the network is, compared with the worst
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_ratio.
+ */
+void mcg_select_ratio(const float *loss, float *largest, float *ratio);
+
+/**
+ * @brief Importance of every channel: sum and largest of the magnitudes of its errors.
+ *
+ * @param[in]  pixels   errors per channel
+ * @param[in]  channels output channels of the layer
+ * @param[in]  e        error of its output, [pixels][channels], in [-127, 127]
+ * @param[out] sum      of magnitudes, [channels]
+ * @param[out] peak     largest magnitude, [channels]
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_sums_s8.
+ */
+void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32_t *sum, uint8_t *peak);
+
+/**
+ * @brief Lists the channels with the largest sums, of equal ones the first; those without an error never.
+ *
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
+ * @param[in]  ratio    where between them, in [0, 1]
+ * @param[in]  sum      importance, [channels]
+ * @param[out] active   list of channels, [1 + channels]
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_topk.
+ */
+void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, const int32_t *sum,
+                     uint16_t *active);
+
+/**
+ * @brief Draws channels with odds in proportion to their sums, and says by how much their errors count for
+ * more.
+ *
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
+ * @param[in]  ratio    where between them, in [0, 1]
+ * @param[in]  seed     of the random numbers
+ * @param[in]  step     number of the training step
+ * @param[in]  tensor   number of the error tensor in the model
+ * @param[in]  sum      importance, [channels]; all together below 2^30
+ * @param[in]  peak     largest magnitude of each channel's error, [channels]
+ * @param[in]  c        unit of the error
+ * @param[out] active   list of channels, [1 + channels]
+ * @param[out] factor   error to kept error in 1/65536, [channels], in the order of the list
+ * @param[out] unit     of the kept error
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_sampled.
+ */
+void mcg_select_sampled(int32_t channels, const float *limits, const float *ratio, const uint32_t *seed,
+                        const uint32_t *step, uint32_t tensor, const int32_t *sum, const uint8_t *peak,
+                        const float *c, uint16_t *active, int32_t *factor, float *unit);
+
+/**
+ * @brief The errors of the listed channels, side by side.
+ *
+ * @param[in]  pixels   errors per channel
+ * @param[in]  channels output channels of the layer
+ * @param[in]  e        error of its output, [pixels][channels]
+ * @param[in]  active   list of channels
+ * @param[out] kept     [pixels][active[0]]; must not overlap e
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_copy_s8.
+ */
+void mcg_select_copy_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
+                        int8_t *kept);
+
+/**
+ * @brief The errors of the listed channels, side by side, each times its channel's factor, rounded at random.
+ *
+ * @param[in]  pixels   errors per channel
+ * @param[in]  channels output channels of the layer
+ * @param[in]  e        error of its output, [pixels][channels], in [-127, 127]
+ * @param[in]  active   list of channels
+ * @param[in]  factor   in 1/65536, in the order of the list
+ * @param[in]  seed     of the random numbers
+ * @param[in]  step     number of the training step
+ * @param[in]  tensor   number of the kept error's tensor in the model
+ * @param[out] kept     [pixels][active[0]], in [-127, 127]; must not overlap e
+ *
+ * MACs: none. Stack: MCG_BLOCK half-words. Reference: ops/select.py::select_scale_s8.
+ */
+void mcg_select_scale_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
+                         const int32_t *factor, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
+                         int8_t *kept);
 
 /* -- Factors and ranges: scalars per tensor or channel
  * ------------------------------------------------------- */
@@ -309,6 +426,7 @@ void mcg_prepare_error(int32_t channels, const float *range, const float *w_scal
  * @brief factor[o] = 65536 * rate * c * x_scale / w_scale[o]^2: gradient to 1/65536 weight steps.
  *
  * @param[in]  channels output channels
+ * @param[in]  active   channels that take part, NULL for all; others get no factor
  * @param[in]  rate     learning rate
  * @param[in]  c        unit of the error of the layer's output
  * @param[in]  x_scale  real units per step of the layer's input
@@ -317,8 +435,8 @@ void mcg_prepare_error(int32_t channels, const float *range, const float *w_scal
  *
  * MACs: none. Scratch: none. Reference: ops/update.py::prepare_update.
  */
-void mcg_prepare_update(int32_t channels, const float *rate, const float *c, const float *x_scale,
-                        const float *w_scale, mcg_scale_t *factor);
+void mcg_prepare_update(int32_t channels, const uint16_t *active, const float *rate, const float *c,
+                        const float *x_scale, const float *w_scale, mcg_scale_t *factor);
 
 /**
  * @brief Unit of an error just computed; then its range follows: up at once, down by 2^-7.
@@ -399,6 +517,7 @@ int32_t mcg_output_s8(const int32_t *acc, const mcg_scale_t *scale, const int32_
  *
  * @param[in]     e        [channels], in [-127, 127]
  * @param[in]     channels number of rows
+ * @param[in]     active   e[o] belongs to the row active[1 + o]; NULL: to row o
  * @param[in]     w        first element of the first row, in [-127, 127]
  * @param[in]     pitch    elements from row to row
  * @param[in]     count    elements of a row that take part
@@ -406,8 +525,8 @@ int32_t mcg_output_s8(const int32_t *acc, const mcg_scale_t *scale, const int32_
  *
  * Stack: MCG_BLOCK + 4 pointers and bytes.
  */
-void mcg_spread_s8(const int8_t *e, int32_t channels, const int8_t *w, int32_t pitch, int32_t count,
-                   int32_t *acc);
+void mcg_spread_s8(const int8_t *e, int32_t channels, const uint16_t *active, const int8_t *w, int32_t pitch,
+                   int32_t count, int32_t *acc);
 
 /**
  * @brief Accumulators of neighbouring channels to errors, 0 where the activation function is flat.
@@ -603,47 +722,69 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
 /**
  * @brief Error of the input of a depthwise convolution, masked and rescaled.
  *
- * @param[in]  g     geometry and zero points
- * @param[in]  e     error of the output, [out_h][out_w][out_c], in [-127, 127]
- * @param[in]  w     weights, [out_c][k_h][k_w], in [-127, 127]
- * @param[in]  x     the layer's input, [in_h][in_w][in_c]
- * @param[in]  scale accumulator to error, [in_c]
- * @param[in]  clip  bounds of the activation function that made x, relative to x_zero
- * @param[out] e_x   error of x, [in_h][in_w][in_c]; must not overlap e
- * @param[out] peak  largest |e_x| before saturation to +-127
+ * @param[in]  g      geometry and zero points
+ * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ * @param[in]  w      weights, [out_c][k_h][k_w], in [-127, 127]
+ * @param[in]  x      the layer's input, [in_h][in_w][in_c]
+ * @param[in]  scale  accumulator to error, [in_c]
+ * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x    error of x, [in_h][in_w][in_c]; must not overlap e
+ * @param[out] peak   largest |e_x| before saturation to +-127
  * @param[out] packed scratch, [out_c / in_c * k_h * k_w][at most MCG_BLOCK channels]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: MCG_BLOCK words and rows of bytes. Reference:
  * ops/depthwise_conv2d.py::depthwise_conv2d_grad_input_s8.
  */
-void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w,
-                                        const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
-                                        int8_t *e_x, int32_t *peak, int8_t *packed);
+void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
+                                        const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
+                                        const int32_t *clip, int8_t *e_x, int32_t *peak, int8_t *packed);
+
+/**
+ * @brief mcg_depthwise_conv2d_grad_input_s8 for a list of channels: other channels' errors are 0, at no cost.
+ *
+ * @param[in]  g      geometry; x_zero is the zero point of x
+ * @param[in]  e      error of the listed channels, [out_h][out_w][active[0]]
+ * @param[in]  active list of channels
+ * @param[in]  w      weights, [out_c][k_h][k_w]
+ * @param[in]  x      the layer's input
+ * @param[in]  scale  accumulator to error, [in_c]
+ * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x    error of the input, [in_h][in_w][in_c]; must not overlap e
+ * @param[out] peak   largest magnitude of e_x before saturation
+ * @param[out] packed scratch, [out_c / in_c * k_h * k_w][min(in_c, MCG_BLOCK)]
+ *
+ * Stack: 5 * MCG_BLOCK words.
+ */
+void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
+                                  const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
+                                  const int32_t *clip, int8_t *e_x, int32_t *peak, int8_t *packed);
 
 /**
  * @brief w -= factor * gradient for a depthwise convolution; channels are taken `rows` at a time, those
  * without an error skipped.
  *
- * @param[in]  g        geometry and zero points
- * @param[in]  x        the layer's input, [in_h][in_w][in_c]
- * @param[in]  e        error of the output, [out_h][out_w][out_c], in [-127, 127]
- * @param[in]  factor   gradient to 1/65536 weight steps, [out_c]
- * @param[in]  rule     how weights are stored and updated
- * @param[in]  seed     of the model's random numbers
- * @param[in]  step     training steps so far
- * @param[in]  tensor   number of the weight tensor, for its random numbers
- * @param[in]  rows     channels whose gradients exist at a time, at most MCG_BLOCK
+ * @param[in]     g        geometry and zero points
+ * @param[in]     x        the layer's input, [in_h][in_w][in_c]
+ * @param[in]     e        error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]     active   channels that take part: e holds these alone; NULL for all
+ * @param[in]     factor   gradient to 1/65536 weight steps, [out_c]
+ * @param[in]     rule     how weights are stored and updated
+ * @param[in]     seed     of the model's random numbers
+ * @param[in]     step     training steps so far
+ * @param[in]     tensor   number of the weight tensor, for its random numbers
+ * @param[in]     rows     channels whose gradients exist at a time, at most MCG_BLOCK
  * @param[in,out] w        weights, [out_c][k_h][k_w]
  * @param[in,out] residual residual bits, or NULL
  * @param[in,out] w_scale  real units per step, [out_c]
- * @param[out] gradient scratch, [rows + 1][k_h * k_w]
+ * @param[out]    gradient scratch, [rows + 1][k_h * k_w]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Reference: ops/depthwise_conv2d.py::depthwise_conv2d_update.
  */
 void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
-                                 const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
-                                 const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w,
-                                 uint8_t *residual, float *w_scale, int32_t *gradient);
+                                 const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
+                                 const uint32_t *seed, const uint32_t *step, uint32_t tensor, int32_t rows,
+                                 int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient);
 
 /**
  * @brief Convolution in groups: each reads its part of the input channels and makes its part of the output
@@ -670,48 +811,52 @@ void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *
 /**
  * @brief Error of the input of a grouped convolution, masked and rescaled.
  *
- * @param[in]  g     geometry and zero points
+ * @param[in]  g      geometry and zero points
  * @param[in]  groups number of groups; in_c and out_c are multiples
- * @param[in]  e     error of the output, [out_h][out_w][out_c], in [-127, 127]
- * @param[in]  w     weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
- * @param[in]  x     the layer's input, [in_h][in_w][in_c]
- * @param[in]  scale accumulator to error, [in_c]
- * @param[in]  clip  bounds of the activation function that made x, relative to x_zero
- * @param[out] e_x   error of x, [in_h][in_w][in_c]; must not overlap e
- * @param[out] peak  largest |e_x| before saturation to +-127
+ * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ * @param[in]  w      weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
+ * @param[in]  x      the layer's input, [in_h][in_w][in_c]
+ * @param[in]  scale  accumulator to error, [in_c]
+ * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x    error of x, [in_h][in_w][in_c]; must not overlap e
+ * @param[out] peak   largest |e_x| before saturation to +-127
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Stack: MCG_BLOCK words and rows of bytes. Reference:
  * ops/grouped_conv2d.py::grouped_conv2d_grad_input_s8.
  */
-void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *e, const int8_t *w,
-                                      const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
-                                      int8_t *e_x, int32_t *peak);
+void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *e,
+                                      const uint16_t *active, const int8_t *w, const int8_t *x,
+                                      const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                                      int32_t *peak);
 
 /**
  * @brief w -= factor * gradient for a grouped convolution, by the update rule.
  *
- * @param[in]  g        geometry and zero points
- * @param[in]  groups   number of groups; in_c and out_c are multiples
- * @param[in]  x        the layer's input, [in_h][in_w][in_c]
- * @param[in]  e        error of the output, [out_h][out_w][out_c], in [-127, 127]
- * @param[in]  factor   gradient to 1/65536 weight steps, [out_c]
- * @param[in]  rule     how weights are stored and updated
- * @param[in]  seed     of the model's random numbers
- * @param[in]  step     training steps so far
- * @param[in]  tensor   number of the weight tensor, for its random numbers
- * @param[in]  rows     output channels whose gradients exist at a time
+ * @param[in]     g        geometry and zero points
+ * @param[in]     groups   number of groups; in_c and out_c are multiples
+ * @param[in]     x        the layer's input, [in_h][in_w][in_c]
+ * @param[in]     e        error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]     active   channels that take part: e holds these alone; NULL for all
+ * @param[in]     factor   gradient to 1/65536 weight steps, [out_c]
+ * @param[in]     rule     how weights are stored and updated
+ * @param[in]     seed     of the model's random numbers
+ * @param[in]     step     training steps so far
+ * @param[in]     tensor   number of the weight tensor, for its random numbers
+ * @param[in]     rows     output channels whose gradients exist at a time
  * @param[in,out] w        weights, [out_c][k_h][k_w][in_c / groups]
  * @param[in,out] residual residual bits, or NULL
  * @param[in,out] w_scale  real units per step, [out_c]
- * @param[out] gradient scratch, [rows][k_h * k_w * in_c / groups]
- * @param[out] patch scratch, [k_h * k_w * in_c / groups]
+ * @param[out]    gradient scratch, [rows][k_h * k_w * in_c / groups]
+ * @param[out]    patch    scratch, [k_h * k_w * in_c / groups]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Reference: ops/grouped_conv2d.py::grouped_conv2d_update.
  */
 void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *e,
-                               const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
-                               const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w,
-                               uint8_t *residual, float *w_scale, int32_t *gradient, int16_t *patch);
+                               const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
+                               const uint32_t *seed, const uint32_t *step, uint32_t tensor, int32_t rows,
+                               int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient,
+                               int16_t *patch);
 
 /**
  * @brief Transposed convolution: input (iy, ix) adds to outputs (iy * stride_h - pad_top + ky * dilation_h,
@@ -737,46 +882,49 @@ void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
 /**
  * @brief Error of the input of a transposed convolution, masked and rescaled.
  *
- * @param[in]  g     geometry and zero points
- * @param[in]  e     error of the output, [out_h][out_w][out_c], in [-127, 127]
- * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
- * @param[in]  x     the layer's input, [in_h][in_w][in_c]
- * @param[in]  scale accumulator to error, [in_c]
- * @param[in]  clip  bounds of the activation function that made x, relative to x_zero
- * @param[out] e_x   error of x, [in_h][in_w][in_c]; must not overlap e
- * @param[out] peak  largest |e_x| before saturation to +-127
+ * @param[in]  g      geometry and zero points
+ * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ * @param[in]  w      weights, [out_c][k_h][k_w][in_c], in [-127, 127]
+ * @param[in]  x      the layer's input, [in_h][in_w][in_c]
+ * @param[in]  scale  accumulator to error, [in_c]
+ * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
+ * @param[out] e_x    error of x, [in_h][in_w][in_c]; must not overlap e
+ * @param[out] peak   largest |e_x| before saturation to +-127
  *
  * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Stack: MCG_BLOCK words and rows of bytes. Reference:
  * ops/conv_transpose2d.py::conv_transpose2d_grad_input_s8.
  */
-void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const int8_t *w,
-                                        const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
-                                        int8_t *e_x, int32_t *peak);
+void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
+                                        const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
+                                        const int32_t *clip, int8_t *e_x, int32_t *peak);
 
 /**
  * @brief w -= factor * gradient for a transposed convolution, by the update rule.
  *
- * @param[in]  g        geometry and zero points
- * @param[in]  x        the layer's input, [in_h][in_w][in_c]
- * @param[in]  e        error of the output, [out_h][out_w][out_c], in [-127, 127]
- * @param[in]  factor   gradient to 1/65536 weight steps, [out_c]
- * @param[in]  rule     how weights are stored and updated
- * @param[in]  seed     of the model's random numbers
- * @param[in]  step     training steps so far
- * @param[in]  tensor   number of the weight tensor, for its random numbers
- * @param[in]  rows     output channels whose gradients exist at a time
+ * @param[in]     g        geometry and zero points
+ * @param[in]     x        the layer's input, [in_h][in_w][in_c]
+ * @param[in]     e        error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]     active   channels that take part: e holds these alone; NULL for all
+ * @param[in]     factor   gradient to 1/65536 weight steps, [out_c]
+ * @param[in]     rule     how weights are stored and updated
+ * @param[in]     seed     of the model's random numbers
+ * @param[in]     step     training steps so far
+ * @param[in]     tensor   number of the weight tensor, for its random numbers
+ * @param[in]     rows     output channels whose gradients exist at a time
  * @param[in,out] w        weights, [out_c][k_h][k_w][in_c]
  * @param[in,out] residual residual bits, or NULL
  * @param[in,out] w_scale  real units per step, [out_c]
- * @param[out] gradient scratch, [rows][k_h * k_w * in_c]
- * @param[out] patch scratch, [in_c]
+ * @param[out]    gradient scratch, [rows][k_h * k_w * in_c]
+ * @param[out]    patch    scratch, [in_c]
  *
  * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Reference: ops/conv_transpose2d.py::conv_transpose2d_update.
  */
 void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
-                                 const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
-                                 const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w,
-                                 uint8_t *residual, float *w_scale, int32_t *gradient, int16_t *patch);
+                                 const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
+                                 const uint32_t *seed, const uint32_t *step, uint32_t tensor, int32_t rows,
+                                 int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient,
+                                 int16_t *patch);
 
 /**
  * @brief A 1x1 convolution with stride 1 and no padding: mcg_conv2d_s8 without copies of the input.
@@ -798,25 +946,27 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
 /**
  * @brief w -= factor * gradient for a 1x1 convolution with stride 1; rows without an error are skipped.
  *
- * @param[in]  g        geometry and zero points
- * @param[in]  x        the layer's input, [out_h][out_w][in_c]
- * @param[in]  e        error of the output, [out_h][out_w][out_c], in [-127, 127]
- * @param[in]  factor   gradient to 1/65536 weight steps, [out_c]
- * @param[in]  rule     how weights are stored and updated
- * @param[in]  seed     of the model's random numbers
- * @param[in]  step     training steps so far
- * @param[in]  tensor   number of the weight tensor, for its random numbers
- * @param[in]  rows     output channels whose gradients exist at a time, at most MCG_BLOCK
+ * @param[in]     g        geometry and zero points
+ * @param[in]     x        the layer's input, [out_h][out_w][in_c]
+ * @param[in]     e        error of the output, [out_h][out_w][out_c], in [-127, 127]
+ * @param[in]     active   channels that take part: e holds these alone; NULL for all
+ * @param[in]     factor   gradient to 1/65536 weight steps, [out_c]
+ * @param[in]     rule     how weights are stored and updated
+ * @param[in]     seed     of the model's random numbers
+ * @param[in]     step     training steps so far
+ * @param[in]     tensor   number of the weight tensor, for its random numbers
+ * @param[in]     rows     output channels whose gradients exist at a time, at most MCG_BLOCK
  * @param[in,out] w        weights, [out_c][in_c]
  * @param[in,out] residual residual bits, or NULL
  * @param[in,out] w_scale  real units per step, [out_c]
- * @param[out] gradient scratch, [rows][in_c]
+ * @param[out]    gradient scratch, [rows][in_c]
  *
  * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words. Reference: ops/pointwise.py::pointwise_update.
  */
-void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const mcg_scale_t *factor,
-                          const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
-                          int32_t rows, int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient);
+void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                          const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
+                          const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w, uint8_t *residual,
+                          float *w_scale, int32_t *gradient);
 
 /**
  * @brief gradient[o][i] += e[o] * patch[i], for o below rows and i below count.

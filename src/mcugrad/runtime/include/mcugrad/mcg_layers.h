@@ -117,4 +117,33 @@ static inline uint8_t *mcg_residual_at(uint8_t *plane, int32_t bytes)
     return plane == NULL ? NULL : plane + bytes;
 }
 
+/*
+ * Which channels of a layer take part in a step: a list of their number and then of the channels, ascending.
+ * The error that goes with a list holds these channels alone, side by side. No list (NULL): all take part.
+ */
+
+/** How many of a layer's channels take part. */
+static inline int32_t mcg_active_count(const uint16_t *active, int32_t channels)
+{
+    return active == NULL ? channels : active[0];
+}
+
+/** The i-th channel that takes part. */
+static inline int32_t mcg_active_at(const uint16_t *active, int32_t i)
+{
+    return active == NULL ? i : active[1 + i];
+}
+
+/** How many of those that take part lie below `channel`; at least `from` do. */
+static inline int32_t mcg_active_before(const uint16_t *active, int32_t from, int32_t channel)
+{
+    if (active == NULL) {
+        return channel;
+    }
+    while (from < active[0] && active[1 + from] < channel) {
+        from++;
+    }
+    return from;
+}
+
 #endif /* MCG_LAYERS_H */

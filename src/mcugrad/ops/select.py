@@ -1,0 +1,317 @@
+"""Which channels of a layer take part in a step: partial updates.
+
+A node stands between the error of a layer's output and all that reads it. It lists the channels that take part
+and writes their errors side by side; every later kernel walks the list alone, so that the others cost nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad import arithmetic as ar
+from mcugrad.arithmetic import F32
+from mcugrad.graph import BackwardNode, Graph
+from mcugrad.program import Kernel
+from mcugrad.training.sparse import Sparse
+
+if TYPE_CHECKING:
+    from mcugrad.program.lowering import Lowering
+
+ONE = 65536
+"""1 as odds, and as the factor of an error."""
+MOST_CHANNELS = 65535
+"""What the numbers of a list reach."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossRatio(BackwardNode):
+    """How wrong the network was, compared with the worst sample so far: the share that is updated follows it."""
+
+    INPUTS = ()
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        largest = to.state("largest_loss", "float", (1,), np.zeros(1, np.float32), "largest loss so far")
+        to.call(
+            SELECT_RATIO,
+            note="loss, compared with the largest",
+            loss=to.temporary("loss", "float", (1,), "loss of the sample"),
+            largest=largest,
+            ratio=_ratio(to),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectStructures(BackwardNode):
+    """Choose the channels of a layer that this sample updates.
+
+    Attributes:
+        e: error of the layer's output.
+        kept: the errors of those channels alone.
+        policy: how many, and which.
+    """
+
+    e: str
+    kept: str
+    policy: Sparse
+
+    INPUTS = ("e",)
+    OUTPUTS = ("kept",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        error = to.graph[self.e]
+        channels, pixels = error.channels, error.size // error.channels
+        to.bound_terms(error.size, 127)
+        channel_sum = to.temporary(f"{self.name}_sum", "int32_t", (channels,), "sum of |e|, per channel")
+        peak = to.temporary(f"{self.name}_peak", "uint8_t", (channels,), "largest |e|, per channel")
+        active = _active(to, self.name, channels)
+        limits = np.asarray([self.policy.low, self.policy.high], np.float32)
+        shared: dict[str, Any] = {
+            "channels": channels,
+            "limits": to.constant(f"{self.name}_limits", "float", limits, "smallest and largest share"),
+            "ratio": _ratio(to) if self.policy.follows_loss else _no_ratio(to),
+            "sum": channel_sum,
+            "active": active,
+        }
+        to.call(
+            SELECT_SUMS_S8,
+            note="importance",
+            pixels=pixels,
+            channels=channels,
+            e=to.data(self.e),
+            sum=channel_sum,
+            peak=peak,
+        )
+        if self.policy.policy == "topk":
+            to.call(SELECT_TOPK, note=self.policy.text, **shared)
+            lower_copy(to, self.e, self.kept, active)
+            return
+        factor = to.temporary(f"{self.name}_factor", "int32_t", (channels,), "error to kept error, 1/65536")
+        tensors = list(to.graph.tensors)
+        draws = {"seed": to.seed(), "step": to.step()}
+        to.call(
+            SELECT_SAMPLED,
+            note=self.policy.text,
+            **shared,
+            **draws,
+            tensor=tensors.index(self.e),
+            peak=peak,
+            c=to.error_unit(self.e),
+            factor=factor,
+            unit=to.error_unit(self.kept),
+        )
+        to.call(
+            SELECT_SCALE_S8,
+            note="errors that take part",
+            pixels=pixels,
+            channels=channels,
+            e=to.data(self.e),
+            active=active,
+            factor=factor,
+            **draws,
+            tensor=tensors.index(self.kept),
+            kept=to.data(self.kept),
+        )
+        to.keep(self.kept, active)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectFixed(BackwardNode):
+    """The errors of channels chosen when the model was compiled.
+
+    Attributes:
+        e: error of the layer's output.
+        kept: the errors of the channels.
+        channels: which, ascending.
+    """
+
+    e: str
+    kept: str
+    channels: tuple[int, ...]
+
+    INPUTS = ("e",)
+    OUTPUTS = ("kept",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        numbers = np.asarray([len(self.channels), *self.channels], np.uint16)
+        active = to.constant(f"{self.name}_active", "uint16_t", numbers, "number and channels updated")
+        lower_copy(to, self.e, self.kept, active)
+
+
+def lower_copy(to: Lowering, e: str, kept: str, active: str) -> None:
+    """Add the call that takes the listed channels out of an error."""
+    error = to.graph[e]
+    to.call(
+        SELECT_COPY_S8,
+        note="errors that take part",
+        pixels=error.size // error.channels,
+        channels=error.channels,
+        e=to.data(e),
+        active=active,
+        kept=to.data(kept),
+    )
+    to.keep(kept, active)
+
+
+def _active(to: Lowering, name: str, channels: int) -> str:
+    return to.temporary(f"{name}_active", "uint16_t", (1 + channels,), "number and channels that take part")
+
+
+def _ratio(to: Lowering) -> str:
+    return to.temporary("loss_ratio", "float", (1,), "loss, compared with the largest so far")
+
+
+def _no_ratio(to: Lowering) -> str:
+    return to.constant("no_ratio", "float", np.zeros(1, np.float32), "the smallest share")
+
+
+def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any]) -> None:
+    """ratio = loss / largest, which grows to the loss first; 0 where it is 0."""
+    if loss[0] > largest[0]:
+        largest[0] = loss[0]
+    with np.errstate(all="ignore"):
+        ratio[0] = loss[0] / largest[0] if largest[0] > 0 else F32(0)
+
+
+def select_sums_s8(
+    pixels: int, channels: int, e: NDArray[Any], sum: NDArray[Any], peak: NDArray[Any]
+) -> None:
+    """Sum and largest of |e|, per channel."""
+    size = np.abs(e[: pixels * channels].astype(np.int64)).reshape(pixels, channels)
+    sum[:channels] = size.sum(axis=0)
+    peak[:channels] = size.max(axis=0)
+
+
+def wanted(channels: int, limits: NDArray[Any], ratio: NDArray[Any]) -> int:
+    """How many of `channels` are to be kept: floor((low + ratio (high - low)) channels), at least 1."""
+    with np.errstate(all="ignore"):
+        share = F32(limits[0] + F32(ratio[0]) * F32(limits[1] - limits[0]))
+    if not share >= limits[0]:
+        share = limits[0]
+    return max(int(share * F32(channels)), 1) if share < 1 else channels
+
+
+def select_topk(
+    channels: int, limits: NDArray[Any], ratio: NDArray[Any], sum: NDArray[Any], active: NDArray[Any]
+) -> None:
+    """The channels with the largest sums, of equal ones the first; those without an error never."""
+    order = np.argsort(-sum[:channels].astype(np.int64), kind="stable")[: wanted(channels, limits, ratio)]
+    chosen = np.sort(order[sum[order] > 0])
+    active[0] = len(chosen)
+    active[1 : 1 + len(chosen)] = chosen
+
+
+def odds_of(sum: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Odds of channels to be kept, in 1/65536, in proportion to their sums; about `count` are.
+
+    Those whose share is 1 or more are certain, and the rest share what is left, until no share reaches 1.
+    """
+    left, total, certain = count, int(sum.sum()), int(sum.max(initial=0)) + 1
+    before = 0
+    while total > 0 and left != before:
+        least = -(-total // left)
+        now = (sum >= least) & (sum < certain)
+        before = left
+        left -= int(now.sum())
+        total -= int(sum[now].sum())
+        certain = least
+    share = F32(F32(left) / F32(total)) * F32(ONE) if total > 0 else F32(0)
+    drawn = np.clip((share * sum.astype(F32)).astype(np.int64), 1, ONE - 1)
+    odds: NDArray[np.int64] = np.where(sum == 0, 0, np.where(sum >= certain, ONE, drawn))
+    return odds
+
+
+def select_sampled(
+    channels: int,
+    limits: NDArray[Any],
+    ratio: NDArray[Any],
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    sum: NDArray[Any],
+    peak: NDArray[Any],
+    c: NDArray[Any],
+    active: NDArray[Any],
+    factor: NDArray[Any],
+    unit: NDArray[Any],
+) -> None:
+    """Channels drawn with one random number; errors times 1 / odds, in a unit that makes the largest of them 127."""
+    odds = odds_of(sum[:channels].astype(np.int64), wanted(channels, limits, ratio))
+    position = int(ar.hash32(ar.stream(int(seed[0]), int(step[0]), tensor))[0]) & 0xFFFF
+    drawn = np.where(odds < ONE, odds, 0)
+    passed = (position + np.cumsum(drawn)) >> 16
+    chosen = np.flatnonzero((odds == ONE) | (np.diff(passed, prepend=0) > 0))
+    active[0] = len(chosen)
+    active[1 : 1 + len(chosen)] = chosen
+    factor[: len(chosen)] = ONE
+    unit[0] = c[0]
+    if (odds[chosen] < ONE).any():
+        inverse = F32(ONE) / odds[chosen].astype(F32)
+        highest = (inverse * peak[chosen].astype(F32)).max()
+        factor[: len(chosen)] = ar.round_half_up(inverse / highest * F32(127 * ONE), 1 << 24)
+        with np.errstate(all="ignore"):
+            unit[0] = c[0] * F32(highest / F32(127))
+
+
+def select_copy_s8(
+    pixels: int, channels: int, e: NDArray[Any], active: NDArray[Any], kept: NDArray[Any]
+) -> None:
+    """The errors of the listed channels, side by side."""
+    chosen = active[1 : 1 + int(active[0])]
+    kept[: pixels * len(chosen)] = e[: pixels * channels].reshape(pixels, channels)[:, chosen].reshape(-1)
+
+
+def select_scale_s8(
+    pixels: int,
+    channels: int,
+    e: NDArray[Any],
+    active: NDArray[Any],
+    factor: NDArray[Any],
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    kept: NDArray[Any],
+) -> None:
+    """The same times a factor per channel, rounded at random."""
+    start = ar.stream(int(seed[0]), int(step[0]), tensor)
+    words = (pixels + 3) // 4
+    chosen = active[1 : 1 + int(active[0])].astype(np.int64)
+    errors = e[: pixels * channels].astype(np.int64).reshape(pixels, channels)[:, chosen]
+    dither = np.zeros((pixels, len(chosen)), np.int64)
+    for k, o in enumerate(chosen.tolist()):
+        dither[:, k] = ar.random_u16(start + o * words * ar.COUNTER_STEP, pixels)
+    value = (errors * factor[: len(chosen)].astype(np.int64) + dither) >> 16
+    kept[: value.size] = np.clip(value, -127, 127).reshape(-1)
+
+
+SELECT_RATIO = Kernel("mcg_select_ratio", select_ratio)
+SELECT_SUMS_S8 = Kernel("mcg_select_sums_s8", select_sums_s8)
+SELECT_TOPK = Kernel("mcg_select_topk", select_topk)
+SELECT_SAMPLED = Kernel("mcg_select_sampled", select_sampled)
+SELECT_COPY_S8 = Kernel("mcg_select_copy_s8", select_copy_s8)
+SELECT_SCALE_S8 = Kernel("mcg_select_scale_s8", select_scale_s8)

@@ -1,0 +1,165 @@
+"""Partial updates: which channels of a layer a sample updates.
+
+`Sparse` chooses anew for every sample, by the error; `Static` once, when the model is compiled. What each of
+them computes: docs/arithmetic.md, "Partial updates".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import UsageError
+
+Channels = float | Sequence[int]
+"""A share of a layer's channels, or their numbers."""
+
+POLICIES = {
+    "sampled": "drawn at random by the size of their errors, which count for more in return: unbiased",
+    "topk": "those with the largest errors, as published",
+}
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """Update a share of every layer's channels, chosen for each sample by their errors.
+
+    The share is `low` where the loss is small and rises to `high` where it is the largest seen so far; with one
+    number it is fixed. The layer that makes the outputs always takes part whole.
+
+    Attributes:
+        low: smallest share, above 0.
+        high: largest share, at most 1; `low` if not given.
+        policy: `sampled` (unbiased) or `topk` (those with the largest errors).
+    """
+
+    low: float
+    high: float = 0.0
+    policy: Literal["sampled", "topk"] = "sampled"
+
+    def __post_init__(self) -> None:
+        if self.high == 0.0:
+            object.__setattr__(self, "high", self.low)
+        if self.policy not in POLICIES:
+            raise UsageError(
+                f"unknown policy {self.policy!r} of partial updates",
+                where="sparse",
+                hint=f"one of {', '.join(POLICIES)}",
+            )
+        numbers = (self.low, self.high)
+        if not all(isinstance(n, int | float) for n in numbers) or not 0 < self.low <= self.high <= 1:
+            raise UsageError(
+                f"shares from {self.low!r} to {self.high!r} of the channels cannot be updated",
+                where="sparse",
+                hint="0 < low <= high <= 1, such as Sparse(0.1, 1.0)",
+            )
+
+    @property
+    def follows_loss(self) -> bool:
+        """Whether the share depends on the loss."""
+        return self.low < self.high
+
+    @property
+    def text(self) -> str:
+        """`sampled 10 to 100 %`."""
+        rest = f" to {100 * self.high:g}" if self.follows_loss else ""
+        return f"{self.policy} {100 * self.low:g}{rest} %"
+
+    def most(self, channels: int) -> int:
+        """How many of a layer's channels take part at most."""
+        k = max(int(np.float32(self.high) * np.float32(channels)), 1) if self.high < 1 else channels
+        return min(k + (self.policy == "sampled"), channels)
+
+
+@dataclass(frozen=True)
+class Static:
+    """Update a fixed part of some layers; errors go back through all channels. Layers not named update whole.
+
+    Attributes:
+        layers: by a layer's name, the numbers of the channels, or a share: those with the largest weights, by
+            the sum of magnitudes.
+    """
+
+    layers: Mapping[str, Channels]
+
+
+Choice = Sparse | Static | Mapping[str, Sparse | Channels]
+"""What `sparse=` takes: one policy for all layers, or one for each layer named; `*` stands for all others."""
+
+Policy = Sparse | tuple[int, ...]
+"""What a layer's policy comes down to: chosen for each sample, or these channels."""
+
+
+def policies(
+    choice: Choice | None, layers: Mapping[str, NDArray[Any]], whole: Sequence[str]
+) -> dict[str, Policy]:
+    """The policy of every layer that is not updated whole.
+
+    Args:
+        choice: what the user wants; None for whole updates.
+        layers: real weights of the layers that train, by name, output channel first.
+        whole: names of the layers that make the outputs; they cannot be named.
+
+    Raises:
+        UsageError: a layer is unknown, does not train or makes the outputs; channels or shares make no sense.
+    """
+    if choice is None:
+        return {}
+    open_to = [name for name in layers if name not in whole]
+    if not open_to:
+        raise UsageError(
+            "there is nothing to choose from: besides the layer that makes the outputs no weights train",
+            where="sparse",
+            hint="train='all', or no sparse=",
+        )
+    if isinstance(choice, Sparse):
+        return dict.fromkeys(open_to, choice)
+    named: Mapping[str, Sparse | Channels] = choice.layers if isinstance(choice, Static) else choice
+    wrong = [name for name in named if name not in open_to and name != "*"]
+    if wrong or not named:
+        raise UsageError(
+            f"sparse= names no layer that can be updated in part: {', '.join(map(repr, wrong)) or 'none at all'}",
+            where="sparse",
+            hint=f"layers that train, but for the one that makes the outputs: {', '.join(open_to)}",
+        )
+    found: dict[str, Policy] = {}
+    for name in open_to:
+        wanted = named.get(name, named.get("*"))
+        if isinstance(wanted, Sparse):
+            found[name] = wanted
+        elif wanted is not None:
+            found[name] = fixed(name, wanted, layers[name])
+    return found
+
+
+def fixed(name: str, wanted: Channels, weights: NDArray[Any]) -> tuple[int, ...]:
+    """Channels of a layer, ascending, by number or by share.
+
+    Raises:
+        UsageError: a share outside (0, 1], a channel that does not exist or is named twice, none at all.
+    """
+    channels = len(weights)
+    if isinstance(wanted, int | float):
+        if not 0 < wanted <= 1:
+            raise UsageError(
+                f"a share of {wanted!r} of the channels of {name} cannot be updated",
+                where="sparse",
+                hint=f"above 0 and at most 1, or channels as a tuple: ({channels - 1},)",
+            )
+        size = np.abs(weights.astype(np.float64)).reshape(channels, -1).sum(axis=1)
+        count = max(int(wanted * channels), 1)
+        return tuple(sorted(np.argsort(-size, kind="stable")[:count].tolist()))
+    numbers = list(wanted)
+    outside = [n for n in numbers if int(n) != n or not 0 <= n < channels]
+    if not numbers or outside or len(set(numbers)) != len(numbers):
+        what = (
+            f"{outside[0]!r} is no channel of {name}"
+            if outside
+            else f"no channel, or one twice, is named for {name}"
+        )
+        raise UsageError(what, where="sparse", hint=f"different numbers from 0 to {channels - 1}")
+    return tuple(sorted(int(n) for n in numbers))

@@ -1,0 +1,136 @@
+"""Arguments for the kernels of partial updates; see cases.py."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from kernels.cases import CHANNELS, Arguments, Draw, Rng, actives, floats, int8, old_int8, one, rngs
+
+SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])
+RATIOS = st.sampled_from([0.0, 0.3, 1.0, 1.5, -1.0, float("inf"), float("nan")])
+WORDS = st.one_of(st.sampled_from([0, 1, 2**32 - 1]), st.integers(0, 2**32 - 1))
+
+
+def limits(draw: Draw) -> np.ndarray:
+    """Smallest and largest share."""
+    return np.sort(np.asarray([draw(SHARES), draw(SHARES)], np.float32))
+
+
+def sums(draw: Draw, rng: Rng, channels: int) -> np.ndarray:
+    """Importances: spread, equal, far apart, mostly or all zero, as large as they can be."""
+    match draw(st.sampled_from(["spread", "equal", "far apart", "sparse", "zero", "large"])):
+        case "spread":
+            values = rng.integers(0, 1000, channels)
+        case "equal":
+            values = np.full(channels, rng.integers(1, 1000))
+        case "far apart":
+            values = np.exp(rng.uniform(0, np.log(2**28 / channels), channels)).astype(np.int64)
+        case "sparse":
+            values = rng.integers(0, 5, channels) * (rng.random(channels) < 0.3)
+        case "zero":
+            values = np.zeros(channels)
+        case _:
+            values = np.full(channels, (2**30 - 1) // channels)
+    return values.astype(np.int32)
+
+
+def words(draw: Draw) -> Arguments:
+    """What random numbers are made from."""
+    return {
+        "seed": np.asarray([draw(WORDS)], np.uint32),
+        "step": np.asarray([draw(WORDS)], np.uint32),
+        "tensor": draw(st.integers(0, 300)),
+    }
+
+
+@st.composite
+def select_ratio(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    return {"loss": floats(draw, rng, 1), "largest": floats(draw, rng, 1), "ratio": one(np.float32, rng)}
+
+
+@st.composite
+def select_sums_s8(draw: Draw) -> Arguments:
+    pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
+    return {
+        "pixels": pixels,
+        "channels": channels,
+        "e": int8(draw, rng, pixels * channels),
+        "sum": rng.integers(0, 99, channels).astype(np.int32),
+        "peak": rng.integers(0, 99, channels).astype(np.uint8),
+    }
+
+
+def choosing(draw: Draw, rng: Rng) -> Arguments:
+    """What both ways to choose share."""
+    channels = draw(CHANNELS)
+    return {
+        "channels": channels,
+        "limits": limits(draw),
+        "ratio": np.asarray([draw(RATIOS)], np.float32),
+        "sum": sums(draw, rng, channels),
+        "active": rng.integers(0, 2**16, 1 + channels).astype(np.uint16),
+    }
+
+
+@st.composite
+def select_topk(draw: Draw) -> Arguments:
+    return choosing(draw, rngs(draw))
+
+
+@st.composite
+def select_sampled(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    shared = choosing(draw, rng)
+    channels, total = shared["channels"], shared["sum"]
+    return {
+        **shared,
+        **words(draw),
+        "peak": np.where(total > 0, np.minimum(total, rng.integers(1, 128, channels)), 0).astype(np.uint8),
+        "c": floats(draw, rng, 1),
+        "factor": rng.integers(0, 99, channels).astype(np.int32),
+        "unit": one(np.float32, rng),
+    }
+
+
+@st.composite
+def select_copy_s8(draw: Draw) -> Arguments:
+    pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
+    active, count = actives(draw, rng, channels)
+    if active is None:
+        active = np.arange(-1, channels).astype(np.uint16)
+        active[0] = channels
+    return {
+        "pixels": pixels,
+        "channels": channels,
+        "e": int8(draw, rng, pixels * channels),
+        "active": active,
+        "kept": old_int8(rng, pixels * count),
+    }
+
+
+@st.composite
+def select_scale_s8(draw: Draw) -> Arguments:
+    arguments = draw(select_copy_s8())
+    rng, count = rngs(draw), int(arguments["active"][0])
+    most = draw(st.sampled_from([1, 1000, 65536, 65537, 127 * 65536]))
+    return {
+        **arguments,
+        **words(draw),
+        "factor": np.where(rng.random(count) < 0.2, 65536, rng.integers(1, most + 1, count)).astype(np.int32),
+    }
+
+
+CASES: dict[str, st.SearchStrategy[Arguments]] = {
+    f"mcg_{case.__name__}": case()
+    for case in (
+        select_ratio,
+        select_sums_s8,
+        select_topk,
+        select_sampled,
+        select_copy_s8,
+        select_scale_s8,
+    )
+}
+"""Strategy of the arguments of every kernel, by its C name."""

@@ -1,0 +1,311 @@
+"""Partial updates: what the policies choose, that sampling is without bias, and that nothing else changes."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mcugrad as mg
+from mcugrad import targets
+from mcugrad.ops.select import (
+    SELECT_RATIO,
+    SELECT_SAMPLED,
+    SELECT_SCALE_S8,
+    SELECT_SUMS_S8,
+    SELECT_TOPK,
+    odds_of,
+    wanted,
+)
+from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.run.host import HostTwin
+from mcugrad.run.reference import ReferenceRunner
+from mcugrad.run.runner import Runner, State, differences
+from mcugrad.training.sparse import Choice, policies
+from networks import Conv, Dense, Pool, model, samples
+
+mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
+
+NET = (
+    Conv(8, stride=(2, 2), pads=(1, 1, 1, 1)),
+    Pool((2, 2), (1, 2)),
+    Conv(7, (1, 1), act="relu6"),
+    Conv(6, (2, 3)),
+    Dense(11, "relu"),
+    Dense(3),
+)
+
+
+def f32(*values: float) -> np.ndarray:
+    return np.asarray(values, np.float32)
+
+
+def u32(value: int) -> np.ndarray:
+    return np.asarray([value], np.uint32)
+
+
+# -- how many ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channels", "low", "high", "ratio", "k"),
+    [
+        (10, 0.1, 0.1, 0.0, 1),
+        (16, 0.1, 1.0, 0.0, 1),
+        (16, 0.1, 1.0, 0.5, 8),  # 0.55 * 16 = 8.8
+        (16, 0.1, 1.0, 1.0, 16),
+        (16, 0.25, 0.5, 1.0, 8),
+        (16, 0.25, 0.5, 9.0, 16),
+        (3, 0.1, 0.1, 0.0, 1),
+        (16, 0.25, 0.5, np.nan, 4),
+        (16, 0.25, 0.5, -1.0, 4),
+        (16, 0.25, 0.25, np.inf, 4),
+        (1, 0.5, 1.0, 0.3, 1),
+    ],
+)
+def test_how_many(channels: int, low: float, high: float, ratio: float, k: int) -> None:
+    assert wanted(channels, f32(low, high), f32(ratio)) == k
+
+
+def test_the_ratio_compares_with_the_largest_loss() -> None:
+    largest, ratio = f32(0), f32(9)
+    for loss, expected in ((0.0, 0.0), (2.0, 1.0), (1.0, 0.5), (4.0, 1.0), (1.0, 0.25), (np.nan, np.nan)):
+        SELECT_RATIO.reference(f32(loss), largest, ratio)
+        assert ratio[0] == expected or np.isnan(ratio[0]) == np.isnan(expected)
+    assert largest[0] == 4
+
+
+# -- which ---------------------------------------------------------------------------------------------------------
+
+
+def topk(sums: list[int], share: float) -> list[int]:
+    active = np.zeros(1 + len(sums), np.uint16)
+    SELECT_TOPK.reference(len(sums), f32(share, share), f32(0), np.asarray(sums, np.int32), active)
+    return active[1 : 1 + int(active[0])].tolist()
+
+
+def test_topk_keeps_the_largest_sums() -> None:
+    assert topk([3, 9, 1, 7], 0.5) == [1, 3]
+    assert topk([5, 5, 9, 5, 5], 0.6) == [0, 1, 2], "of equal ones the first"
+    assert topk([0, 0, 1, 0], 0.75) == [2], "channels without an error never"
+    assert topk([0, 0], 1.0) == []
+    assert topk([4, 0, 2], 1.0) == [0, 2]
+    assert topk([7], 0.1) == [0]
+
+
+@given(
+    st.lists(st.one_of(st.integers(0, 20), st.integers(0, 2**20)), min_size=1, max_size=70),
+    st.integers(1, 70),
+)
+def test_odds(sums: list[int], count: int) -> None:
+    """In proportion to the sums, at most 1, and together as many as wanted where so many have an error."""
+    count, a = min(count, len(sums)), np.asarray(sums)
+    odds = odds_of(a, count) / 65536
+    assert ((odds > 0) == (a > 0)).all()
+    open_to = min(count, int((a > 0).sum()))
+    assert odds.sum() == pytest.approx(open_to, abs=len(sums) / 65536 + 1e-3)
+    drawn = a[(odds < 1) & (odds > 1e-3)]
+    if len(drawn) > 1:
+        ratios = drawn / odds[(odds < 1) & (odds > 1e-3)]
+        assert ratios.max() <= ratios.min() * 1.04
+        assert (a[odds == 1] >= drawn.max()).all()
+    if count == len(sums):
+        assert (odds[a > 0] == 1).all()
+
+
+def sample(e: np.ndarray, share: float, step: int) -> tuple[np.ndarray, int]:
+    """What one draw makes of (pixels, channels) errors with unit 1, and how many channels it keeps."""
+    pixels, channels = e.shape
+    sums, peak = np.zeros(channels, np.int32), np.zeros(channels, np.uint8)
+    SELECT_SUMS_S8.reference(pixels, channels, e.reshape(-1), sums, peak)
+    active, factor, unit = np.zeros(1 + channels, np.uint16), np.zeros(channels, np.int32), f32(0)
+    SELECT_SAMPLED.reference(
+        channels, f32(share, share), f32(0), u32(1), u32(step), 3, sums, peak, f32(1), active, factor, unit
+    )
+    count = int(active[0])
+    kept = np.zeros(pixels * count, np.int8)
+    SELECT_SCALE_S8.reference(pixels, channels, e.reshape(-1), active, factor, u32(1), u32(step), 4, kept)
+    whole = np.zeros(e.shape)
+    whole[:, active[1 : 1 + count]] = kept.reshape(pixels, count) * float(unit[0])
+    return whole, count
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_sampling_is_without_bias(share: float) -> None:
+    """The mean of 3,000 draws is the error, within five standard errors of the mean, for every element."""
+    rng = np.random.default_rng(5)
+    e = rng.integers(-127, 128, (6, 12)) * (rng.random((6, 12)) < 0.6) * np.geomspace(0.05, 1, 12)
+    e = np.round(e).astype(np.int8)
+    draws = [sample(e, share, step) for step in range(3000)]
+    values = np.asarray([whole for whole, _ in draws])
+    spread = values.std(axis=0) / np.sqrt(len(draws))
+    assert (np.abs(values.mean(axis=0) - e) <= 5 * spread + 1e-9 + 2e-4 * np.abs(e)).all()
+    k = max(int(share * 12), 1)
+    assert {count for _, count in draws} <= {k - 1, k, k + 1}
+    assert np.mean([count for _, count in draws]) == pytest.approx(k, abs=0.03)
+
+
+def test_sampling_keeps_the_resolution() -> None:
+    """The largest error kept is 127, whatever the odds."""
+    e = np.random.default_rng(2).integers(-3, 4, (9, 16)).astype(np.int8)
+    for step in range(50):
+        whole, count = sample(e, 0.25, step)
+        assert count == 4
+        steps = np.abs(whole) / np.abs(whole).max() * 127
+        assert np.allclose(steps, np.round(steps), atol=1e-3)
+
+
+def test_no_error_keeps_nothing() -> None:
+    whole, count = sample(np.zeros((4, 5), np.int8), 0.5, 0)
+    assert count == 0
+    assert not whole.any()
+
+
+# -- whole networks ------------------------------------------------------------------------------------------------
+
+CHOICES: dict[str, Choice] = {
+    "sampled": mg.Sparse(0.25),
+    "sampled by loss": mg.Sparse(0.1, 1.0),
+    "topk": mg.Sparse(0.25, policy="topk"),
+    "topk by loss": mg.Sparse(0.1, 1.0, "topk"),
+    "static": mg.Static({"conv1": 0.5, "fc1": (0, 3, 5)}),
+    "per layer": {"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": mg.Sparse(0.2, policy="topk")},
+}
+
+
+def compiled(sparse: Choice | None, rule: str = "sr16") -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
+    net = model((2, 9, 13), NET)
+    x, y = samples(net, 24)
+    return mg.compile(net, calibration=x, rule=rule, seed=3, sparse=sparse), x, y
+
+
+def train(trainer: mg.Trainer, runner: Runner, x: np.ndarray, y: np.ndarray) -> State:
+    runner.init()
+    order = np.arange(len(x), dtype=np.uint32)
+    rates = np.linspace(0.05, 0.01, len(x)).astype(np.float32)
+    runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+    return runner.state()
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_reference_and_twin(name: str) -> None:
+    trainer, x, y = compiled(CHOICES[name], "sr12")
+    build = trainer.build.compiled
+    assert not differences(
+        train(trainer, ReferenceRunner(build), x, y), train(trainer, HostTwin(build), x, y)
+    )
+
+
+@mcu
+@pytest.mark.mcu
+@pytest.mark.parametrize(
+    ("name", "core"),
+    [
+        ("sampled by loss", "cortex-m0plus"),
+        ("sampled by loss", "cortex-m4f"),
+        ("topk", "cortex-m0plus"),
+        ("topk by loss", "cortex-m4f"),
+        ("static", "cortex-m0plus"),
+        ("per layer", "cortex-m4f"),
+    ],
+)
+def test_cores(name: str, core: str) -> None:
+    trainer, x, y = compiled(CHOICES[name])
+    build = trainer.build.compiled
+    device = EmulatedDevice(build, targets.load(core))
+    assert not differences(train(trainer, HostTwin(build), x, y), train(trainer, device, x, y))
+
+
+@pytest.mark.parametrize("policy", ["sampled", "topk"])
+def test_keeping_everything_is_the_same_as_no_policy(policy: str) -> None:
+    whole, x, y = compiled(None)
+    part, _, _ = compiled(mg.Sparse(1.0, policy=policy))  # type: ignore[arg-type]
+    assert not differences(train(whole, whole.twin, x, y), train(part, part.twin, x, y))
+
+
+def changed(trainer: mg.Trainer, x: np.ndarray, y: np.ndarray) -> dict[str, list[int]]:
+    """Channels whose weights or biases a step has changed, by layer."""
+    trainer.twin.init()
+    before = trainer.state
+    after = train(trainer, trainer.twin, x, y)
+    found = {}
+    for layer in trainer.model.layers:
+        names = [f"{layer.w}", f"{layer.w}_residual", layer.b]
+        moved = [(after[n] != before[n]).reshape(len(after[layer.b]), -1).any(axis=1) for n in names]
+        found[layer.name] = np.flatnonzero(np.any(moved, axis=0)).tolist()
+    return found
+
+
+def test_static_updates_these_channels_alone() -> None:
+    trainer, x, y = compiled(mg.Static({"conv1": (1, 4), "fc1": 0.3}))
+    found = changed(trainer, x, y)
+    assert set(found["conv1"]) <= {1, 4}
+    largest = np.abs(trainer.build.graph["fc1_w"].value).sum(axis=1).argsort()[-3:]  # type: ignore[arg-type]
+    assert set(found["fc1"]) <= set(largest.tolist())
+    assert len(found["conv3"]) == 6
+    assert found["fc2"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("policy", ["sampled", "topk"])
+def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
+    trainer, x, y = compiled(mg.Sparse(0.25, policy=policy))  # type: ignore[arg-type]
+    for i in range(8):
+        found = changed(trainer, x[i : i + 1], y[i : i + 1])
+        assert len(found["conv1"]) <= 2
+        assert len(found["conv2"]) <= 1
+        assert len(found["conv3"]) <= 1
+        assert len(found["fc1"]) <= 2
+        assert found["fc2"] == [0, 1, 2], "the layer that makes the outputs takes part whole"
+
+
+# -- what cannot be ------------------------------------------------------------------------------------------------
+
+WEIGHTS = {"a": np.ones((4, 2)), "b": np.ones((3, 2)), "out": np.ones((2, 3))}
+
+
+@pytest.mark.parametrize(
+    ("sparse", "what"),
+    [
+        (lambda: mg.Sparse(0.0), "shares from 0.0 to 0.0 of the channels cannot be updated"),
+        (lambda: mg.Sparse(0.5, 0.1), "shares from 0.5 to 0.1"),
+        (lambda: mg.Sparse(0.5, 1.5), "shares from 0.5 to 1.5"),
+        (lambda: mg.Sparse(float("nan")), "shares from nan to nan"),
+        (lambda: mg.Sparse(0.5, policy="best"), "unknown policy 'best'"),  # type: ignore[arg-type]
+        (lambda: mg.Static({}), "names no layer that can be updated in part: none at all"),
+        (lambda: mg.Static({"out": 0.5}), "names no layer that can be updated in part: 'out'"),
+        (lambda: {"c": mg.Sparse(0.5)}, "names no layer that can be updated in part: 'c'"),
+        (lambda: mg.Static({"a": 1.5}), "a share of 1.5 of the channels of a cannot be updated"),
+        (lambda: mg.Static({"a": (4,)}), "4 is no channel of a"),
+        (lambda: mg.Static({"a": (1, 1)}), "no channel, or one twice, is named for a"),
+        (lambda: mg.Static({"a": ()}), "no channel, or one twice, is named for a"),
+    ],
+)
+def test_what_cannot_be_is_refused(sparse: object, what: str) -> None:
+    with pytest.raises(mg.UsageError, match=re.escape(what)):
+        policies(sparse(), WEIGHTS, ["out"])  # type: ignore[operator]
+
+
+def test_there_must_be_something_to_choose_from() -> None:
+    net = model((2, 9, 13), NET)
+    x, _ = samples(net, 8)
+    with pytest.raises(mg.UsageError, match="besides the layer that makes the outputs no weights train"):
+        mg.compile(net, calibration=x, train="last:1", sparse=mg.Sparse(0.5))
+
+
+def test_float_layers_are_updated_whole() -> None:
+    net = model((2, 9, 13), NET)
+    x, _ = samples(net, 8)
+    with pytest.raises(mg.UsageError, match="partial updates are for 8-bit layers"):
+        mg.compile(net, calibration=x, precision="mixed", sparse=mg.Sparse(0.5))
+
+
+def test_shares_and_numbers_come_down_to_channels() -> None:
+    weights = {"a": np.asarray([[1.0], [-9.0], [3.0], [3.0]]), "out": np.ones((2, 4))}
+    assert policies(mg.Static({"a": 0.5}), weights, ["out"]) == {"a": (1, 2)}
+    assert policies({"*": 0.01}, weights, ["out"]) == {"a": (1,)}
+    assert policies(mg.Static({"a": (3, 0)}), weights, ["out"]) == {"a": (0, 3)}
+    assert policies(None, weights, ["out"]) == {}
