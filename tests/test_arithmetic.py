@@ -69,6 +69,62 @@ def test_rescale_in_bulk() -> None:
     assert np.array_equal(ar.rescale(acc, scale), expected)
 
 
+def word_value(word: int) -> Fraction:
+    """What a factor of an output stands for."""
+    if word >= 0:
+        return Fraction(word, 2**32)
+    return Fraction(word & 0x7FFFFFE0, 2**32) * 2 ** (word & 31)
+
+
+LARGE = st.builds(
+    lambda mantissa, pre: -(2**31) + (mantissa << 7) + pre, st.integers(2**23, 2**24 - 1), st.integers(1, 29)
+)
+WORDS = st.one_of(
+    st.integers(0, 2**31 - 1), LARGE, st.sampled_from([0, 1, 2**31 - 1, 0xFFFF, 0x10000, 0x7FFF0000])
+)
+ENDS = st.sampled_from([2**30 - 1, 1 - 2**30, 0, -1, 0xFFFF, -0x10000, 0x3FFF0000, -0x3FFF0001])
+
+
+@given(ACCUMULATORS | ENDS, WORDS)
+def test_rescaling_an_output_is_one_exact_rounding(acc: int, word: int) -> None:
+    limit = ((1 << 30) - 1) >> (word & 31 if word < 0 else 0)
+    expected = floor(min(max(acc, -limit), limit) * word_value(word) + Fraction(1, 2))
+    assert int(ar.rescale_word(acc, word)) == expected
+    given_acc, given_word = np.asarray([acc], np.int32), np.asarray([word], np.int32)
+    result = np.zeros(1, np.int32)
+    for build in BUILDS:
+        library.library(build).probe("rescale_word", 1, given_acc, given_word, result)
+        assert int(result[0]) == expected, build
+
+
+def test_high_products_by_halves_equal_those_of_64_bits() -> None:
+    """What cores without a long multiplication compute, on random operands and on all of those at ends of halves."""
+    rng = np.random.default_rng(4)
+    edges = np.asarray(
+        [0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x3FFF0000, 0x3FFFFFFF, 0x7FFF0000, 0x7FFFFFFF]
+    )
+    accs = np.concatenate([edges[:8], -edges[:8], -edges[:7] - 1])
+    acc = np.concatenate([rng.integers(1 - 2**30, 2**30, 500_000), np.repeat(accs, edges.size)])
+    word = np.concatenate([rng.integers(0, 2**31, 500_000), np.tile(edges, accs.size)])
+    expected = (acc * word + (1 << 31)) >> 32
+    result = np.zeros(acc.size, np.int32)
+    for build in BUILDS:
+        library.library(build).probe(
+            "multiply_high_16", acc.size, acc.astype(np.int32), word.astype(np.int32), result
+        )
+        assert np.array_equal(result, expected), build
+    assert np.array_equal(ar.rescale_word(acc, word), expected)
+
+
+@given(POSITIVE)
+def test_factor_of_an_output_is_exact_but_for_the_last_bit_of_a_word(factor: float) -> None:
+    word = int(ar.word_from_float(np.asarray(factor, np.float32)))
+    error = abs(word_value(word) - Fraction(factor))
+    assert error <= Fraction(1, 2**33)
+    assert error == 0 or factor < 2.0**-9
+    assert (word < 0) == (factor >= 0.5)
+
+
 def test_accumulators_beyond_the_bound_are_refused() -> None:
     scale = ar.scale_from_float(np.asarray(0.25, np.float32))
     ar.rescale(2**30 - 1, scale)
@@ -90,11 +146,14 @@ def test_factor_is_the_nearest(factor: float) -> None:
 @pytest.mark.parametrize("factor", [0.0, -0.0, -1.0, 1e-40, -np.inf, np.nan, -np.nan])
 def test_factor_of_what_is_not_positive_and_normal_is_zero(factor: float) -> None:
     assert value(ar.scale_from_float(np.asarray([factor], np.float32))[0]) == 0
+    assert int(ar.word_from_float(np.asarray(factor, np.float32))) == 0
 
 
 @pytest.mark.parametrize("factor", [2.0**28, 2.0**29, 3e38, np.inf])
 def test_factor_saturates(factor: float) -> None:
     assert value(ar.scale_from_float(np.asarray([factor], np.float32))[0]) == 65535 * 2**12
+    largest = np.nextafter(np.float32(2.0**28), np.float32(0))
+    assert word_value(int(ar.word_from_float(np.asarray(factor, np.float32)))) == Fraction(float(largest))
 
 
 def test_conversions_in_c() -> None:
@@ -114,9 +173,12 @@ def test_conversions_in_c() -> None:
     around = np.nextafter(near, rng.choice([-np.inf, np.inf], near.size).astype(np.float32))
     floats = np.concatenate([floats, near, around])
     scale, rounded = np.zeros(floats.size, SCALE), np.zeros(floats.size, np.int32)
+    word = np.zeros(floats.size, np.int32)
     for build in BUILDS:
         library.library(build).probe("scale_from_float", floats.size, floats, scale)
         assert np.array_equal(scale, ar.scale_from_float(floats)), build
+        library.library(build).probe("word_from_float", floats.size, floats, word)
+        assert np.array_equal(word, ar.word_from_float(floats)), build
         for limit in (128, 1 << 29, 1 << 30):
             library.library(build).probe("round", floats.size, floats, limit, rounded)
             assert np.array_equal(rounded, ar.round_half_up(floats, limit)), (build, limit)

@@ -76,7 +76,7 @@ class Layer:
     def forward(self) -> tuple[np.ndarray, int]:
         """Output and peak of the integer kernels."""
         out = self.w_shape[0]
-        scale, bias = np.zeros(out, SCALE), np.zeros(out, np.int32)
+        scale, bias = np.zeros(out, np.int32), np.zeros(out, np.int32)
         PREPARE_S8.reference(out, self.x_scale, self.w_scale, self.bias, self.y_scale, scale, bias)
         y, peak = np.zeros(int(np.prod(self.y_shape)), np.int8), np.zeros(1, np.int32)
         clip = np.zeros(2, np.int32)
@@ -321,6 +321,6 @@ def test_ranges_grow_at_once_and_shrink_slowly() -> None:
 
 
 def test_bias_saturates() -> None:
-    scale, bias = np.zeros(2, SCALE), np.zeros(2, np.int32)
+    scale, bias = np.zeros(2, np.int32), np.zeros(2, np.int32)
     PREPARE_S8.reference(2, f32(1e-10), f32(1e-10, 1e-10), f32(1e10, -1e10), f32(1), scale, bias)
     assert bias.tolist() == [ar.BIAS_LIMIT, -ar.BIAS_LIMIT]

@@ -84,6 +84,20 @@ def factors(draw: Draw, rng: Rng, count: int, typical: float) -> NDArray[Any]:
     return out
 
 
+def words(draw: Draw, rng: Rng, count: int, typical: float) -> NDArray[np.int32]:
+    """Factors of outputs of all kinds, as `factors`."""
+    kind = draw(st.sampled_from(["typical", "typical", "any", "large", "tiny", "zero", "mixed"]))
+    if kind == "typical":
+        word = ar.word_from_float((typical * rng.uniform(0.3, 3, count)).astype(np.float32))
+    elif kind == "mixed":
+        word = rng.integers(-(2**31), 2**31, count)
+    else:
+        low, high = {"any": (0, 2**31), "large": (-(2**31), 0), "tiny": (0, 2**15), "zero": (0, 1)}[kind]
+        word = rng.integers(low, high, count)
+    large = np.minimum(word | 2**30 - 2**31, -(2**31) + 0x7FFFFFE0) & ~31 | rng.integers(1, 30, count)
+    return np.where(word < 0, large, word).astype(np.int32)
+
+
 def floats(draw: Draw, rng: Rng, count: int, odd: bool = True) -> NDArray[np.float32]:
     """Scales: typical ones, and with `odd` also those that only an overflow leaves behind."""
     if odd and draw(st.booleans()):
@@ -205,7 +219,7 @@ def conv2d_s8(draw: Draw) -> Arguments:
         "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
         "w": int8(draw, rng, g.out_c * g.taps),
         "bias": biases(draw, rng, g.out_c),
-        "scale": factors(draw, rng, g.out_c, 1 / (100 * g.taps**0.5)),
+        "scale": words(draw, rng, g.out_c, 1 / (100 * g.taps**0.5)),
         "clip": clips(draw),
         "y": old_int8(rng, g.out_h * g.out_w * g.out_c),
         "peak": one(np.int32, rng),
@@ -257,7 +271,7 @@ def linear_s8(draw: Draw) -> Arguments:
         "x": int8(draw, rng, g.inputs, -128),
         "w": int8(draw, rng, g.out * g.inputs),
         "bias": biases(draw, rng, g.out),
-        "scale": factors(draw, rng, g.out, 1 / (100 * g.inputs**0.5)),
+        "scale": words(draw, rng, g.out, 1 / (100 * g.inputs**0.5)),
         "clip": clips(draw),
         "y": old_int8(rng, g.out),
         "peak": one(np.int32, rng),
@@ -305,7 +319,7 @@ def prepare_s8(draw: Draw) -> Arguments:
         "w_scale": floats(draw, rng, channels),
         "bias": floats(draw, rng, channels) * signs,
         "y_scale": floats(draw, rng, 1),
-        "scale": np.zeros(channels, SCALE),
+        "scale": np.zeros(channels, np.int32),
         "bias_acc": some_int32(rng, channels),
     }
 

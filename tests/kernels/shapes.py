@@ -23,6 +23,7 @@ from kernels.cases import (
     pooling,
     rngs,
     some_int32,
+    words,
 )
 from mcugrad.ops.avgpool2d import Weights, inside
 from mcugrad.ops.slice import SliceStruct
@@ -143,7 +144,7 @@ def scale_unit(draw: Draw) -> Arguments:
 def prepare_product(draw: Draw) -> Arguments:
     rng = rngs(draw)
     names = ("a_scale", "b_scale", "y_scale")
-    return {**{name: floats(draw, rng, 1) for name in names}, "scale": np.zeros(1, SCALE)}
+    return {**{name: floats(draw, rng, 1) for name in names}, "scale": np.zeros(1, np.int32)}
 
 
 def product(draw: Draw, rng: Rng) -> Arguments:
@@ -167,7 +168,7 @@ def mul_s8(draw: Draw) -> Arguments:
     return {
         **given,
         "y_zero": draw(ZEROS),
-        "scale": factors(draw, rng, 1, 1 / 128),
+        "scale": words(draw, rng, 1, 1 / 128),
         "clip": clips(draw),
         "y": old_int8(rng, given["count"]),
         "peak": one(np.int32, rng),
@@ -210,7 +211,7 @@ def concat_s8(draw: Draw) -> Arguments:
         "x_zero": draw(ZEROS),
         "y_zero": draw(ZEROS),
         "x": int8(draw, rng, rows * count, -128),
-        "scale": factors(draw, rng, 1, 1.0),
+        "scale": words(draw, rng, 1, 1.0),
         "clip": clips(draw),
         "y": old_int8(rng, rows * pitch),
         "peak": np.asarray([draw(st.sampled_from([0, 100, 300]))], np.int32),
@@ -302,7 +303,7 @@ def avgpool2d_s8(draw: Draw) -> Arguments:
         **given,
         "y_zero": draw(ZEROS),
         "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
-        "scale": factors(draw, rng, 1, 1 / most),
+        "scale": words(draw, rng, 1, 1 / most),
         "clip": clips(draw),
         "y": old_int8(rng, g.out_h * g.out_w * g.channels),
         "peak": one(np.int32, rng),

@@ -19,7 +19,9 @@ from mcugrad.ops.ranges import clip_of
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
-FACTOR_LIMIT = 1 << 20
+FACTOR_LIMIT = 1 << 21
+FACTOR_BITS = 5
+"""More than the 16 of other factors: 255 * (2^21 + 2^21) is still below 2^30."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +97,11 @@ class Add(Activated):
 def prepare_add(
     sign: int, a_scale: NDArray[Any], b_scale: NDArray[Any], y_scale: NDArray[Any], factor: NDArray[Any]
 ) -> None:
-    """factor = (a_scale / y_scale, sign * b_scale / y_scale) in 2^-shift, and shift: the larger one fills 16 bits."""
+    """factor = (a_scale / y_scale, sign * b_scale / y_scale) in 2^-shift, and shift: the larger one fills 21 bits."""
     with np.errstate(all="ignore"):
         a, b = F32(a_scale[0] / y_scale[0]), F32(b_scale[0] / y_scale[0])
         top = ar.scale_from_float(a if a > b else b)
-        shift = int(np.clip(int(top["shift"]) - int(top["pre"]), 1, 30))
+        shift = int(np.clip(int(top["shift"]) - int(top["pre"]) + FACTOR_BITS, 1, 30))
         factor[0] = ar.round_half_up(a * F32(1 << shift), FACTOR_LIMIT)
         factor[1] = sign * ar.round_half_up(b * F32(1 << shift), FACTOR_LIMIT)
         factor[2] = shift

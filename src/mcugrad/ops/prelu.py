@@ -13,11 +13,11 @@ from mcugrad.arithmetic import F32
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
 from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.add import FACTOR_BITS, FACTOR_LIMIT
 from mcugrad.ops.ranges import clip_of, lower_track_error, prepare_one_error
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
-FACTOR_LIMIT = 1 << 20
 STEEPEST = 15.0
 """With larger slopes, what is left of x's positive side would be a few levels."""
 
@@ -165,12 +165,12 @@ def factor_unit(slope: tuple[float, ...]) -> int:
 def prepare_prelu(
     channels: int, x_scale: NDArray[Any], y_scale: NDArray[Any], slope: NDArray[Any], factor: NDArray[Any]
 ) -> None:
-    """factor = (1, slope...) * x_scale / y_scale in 2^-shift, and shift: the largest fills 16 bits."""
+    """factor = (1, slope...) * x_scale / y_scale in 2^-shift, and shift: the largest fills 21 bits."""
     with np.errstate(all="ignore"):
         ratio = F32(x_scale[0] / y_scale[0])
         highest = np.fmax.reduce(np.abs(slope[:channels]) * ratio, initial=ratio)
         top = ar.scale_from_float(highest)
-        shift = int(np.clip(int(top["shift"]) - int(top["pre"]), 1, 30))
+        shift = int(np.clip(int(top["shift"]) - int(top["pre"]) + FACTOR_BITS, 1, 30))
         unit = F32(1 << shift)
         factor[0] = ar.round_half_up(ratio * unit, FACTOR_LIMIT)
         factor[1 : 1 + channels] = ar.round_half_up(slope[:channels] * ratio * unit, FACTOR_LIMIT)

@@ -33,11 +33,11 @@ class Weighted(Activated):
         """Add the call that derives factors and biases; constants fold away later.
 
         Returns:
-            Names of the buffers of factors (`mcg_scale_t`) and biases (int32), one entry per output channel.
+            Names of the buffers of factors (words) and biases, both int32, one entry per output channel.
         """
         channels = to.graph[self.w].shape[0]
         scale = to.temporary(
-            f"{self.name}_scale", "mcg_scale_t", (channels,), "accumulator to output, per channel"
+            f"{self.name}_scale", "int32_t", (channels,), "accumulator to output, per channel"
         )
         bias = to.temporary(f"{self.name}_bias", "int32_t", (channels,), "bias in accumulator units")
         to.call(
@@ -65,7 +65,7 @@ def prepare_s8(
 ) -> None:
     """scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
     with np.errstate(all="ignore"):
-        scale[:channels] = ar.scale_from_float((x_scale[0] / y_scale[0]) * w_scale[:channels])
+        scale[:channels] = ar.word_from_float((x_scale[0] / y_scale[0]) * w_scale[:channels])
         bias_acc[:channels] = ar.round_half_up(
             bias[:channels] / (x_scale[0] * w_scale[:channels]), ar.BIAS_LIMIT
         )
@@ -122,7 +122,7 @@ def write_output(
     """Quantize a layer's output: rescaled per channel (last axis), clipped, offset, saturated to int8."""
     channels = acc.shape[-1]
     ar.check_accumulator(acc)
-    value = np.clip(ar.rescale(acc.reshape(-1, channels), scale[:channels]), clip[0], clip[1])
+    value = np.clip(ar.rescale_word(acc.reshape(-1, channels), scale[:channels]), clip[0], clip[1])
     peak[0] = np.abs(value).max(initial=0)
     y[: acc.size] = np.clip(value + zero, -128, 127).reshape(-1)
 

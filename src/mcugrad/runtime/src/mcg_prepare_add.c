@@ -7,7 +7,7 @@ void mcg_prepare_add(int32_t sign, const float *a_scale, const float *b_scale, c
     const float a = *a_scale / *y_scale;
     const float b = *b_scale / *y_scale;
     const mcg_scale_t top = mcg_scale_from_float(a > b ? a : b);
-    const int32_t shift = mcg_clamp((int32_t)top.shift - (int32_t)top.pre, 1, 30);
+    const int32_t shift = mcg_clamp((int32_t)top.shift - (int32_t)top.pre + MCG_FACTOR_BITS, 1, 30);
     const float unit = (float)((int32_t)1 << shift);
     factor[0] = mcg_round(a * unit, MCG_FACTOR_LIMIT);
     factor[1] = sign * mcg_round(b * unit, MCG_FACTOR_LIMIT);

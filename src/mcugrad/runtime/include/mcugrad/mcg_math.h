@@ -27,6 +27,13 @@ typedef struct {
 } mcg_scale_t;
 #endif
 
+/* Whether the core has a product of 64 bits: all of ours but those of Armv6-M and the Armv8-M baseline. */
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+#define MCG_LONG_PRODUCTS 0
+#else
+#define MCG_LONG_PRODUCTS 1
+#endif
+
 static inline int32_t mcg_min(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t mcg_max(int32_t a, int32_t b) { return a > b ? a : b; }
 
@@ -60,6 +67,40 @@ static inline int32_t mcg_pre_shift(int32_t acc, uint8_t pre)
 static inline int32_t mcg_rescale(int32_t acc, mcg_scale_t s)
 {
     return mcg_rescale_core(s.pre == 0 ? acc : mcg_pre_shift(acc, s.pre), s);
+}
+
+/**
+ * floor((acc * word + 2^31) / 2^32) for |acc| < 2^30 and word >= 0, by products of 16 bits: for cores that
+ * have no product of 64 bits.
+ */
+static inline int32_t mcg_multiply_high_16(int32_t acc, int32_t word)
+{
+    const uint32_t acc_low = (uint32_t)acc & 0xffffU;
+    const uint32_t word_low = (uint32_t)word & 0xffffU;
+    const int32_t acc_high = acc >> 16;
+    const int32_t word_high = word >> 16;
+    /* Of the middle, -2^30 to 3 * 2^30, the half that an int32_t cannot hold is taken out and put back in
+     * behind. */
+    const uint32_t middle = (uint32_t)acc_high * word_low + acc_low * (uint32_t)word_high +
+                            ((acc_low * word_low) >> 16) + (0x8000U - 0x40000000U);
+    return acc_high * word_high + ((int32_t)middle >> 16) + 0x4000;
+}
+
+/** The same on the core at hand. */
+static inline int32_t mcg_multiply_high(int32_t acc, int32_t word)
+{
+    return MCG_LONG_PRODUCTS ? (int32_t)(((int64_t)acc * word + ((int64_t)1 << 31)) >> 32)
+                             : mcg_multiply_high_16(acc, word);
+}
+
+/** acc times the factor that one word stands for, rounded once, half up: see mcg_word_from_float. */
+static inline int32_t mcg_rescale_word(int32_t acc, int32_t word)
+{
+    if (word < 0) {
+        acc = mcg_pre_shift(acc, (uint8_t)(word & 31));
+        word &= 0x7fffffe0;
+    }
+    return mcg_multiply_high(acc, word);
 }
 
 static inline uint32_t mcg_float_bits(float f)
@@ -116,6 +157,32 @@ static inline mcg_scale_t mcg_scale_from_float(float f)
     s.mult = (uint16_t)mult;
     s.shift = (uint8_t)shift;
     return s;
+}
+
+/**
+ * The factor f of an output as one word: below 0.5 in 2^-32, rounded half up; else, with the sign bit set,
+ * f * 2^-pre in 2^-32, the low five bits replaced by pre, 1 to 29. 2^28 and more give the largest there is,
+ * infinity included; what is not positive and normal gives 0.
+ */
+static inline int32_t mcg_word_from_float(float f)
+{
+    const uint32_t bits = mcg_float_bits(f);
+    const int32_t exponent = (int32_t)((bits >> 23) & 0xffU);
+    const uint32_t mantissa = (bits & 0x7fffffU) | 0x800000U;
+    if (bits - 0x00800000U > 0x7f000000U || exponent < 94) {
+        return 0;
+    }
+    if (exponent < 118) {
+        const int32_t drop = 118 - exponent;
+        return (int32_t)((mantissa + (1U << (drop - 1))) >> drop);
+    }
+    if (exponent < 126) {
+        return (int32_t)(mantissa << (exponent - 118));
+    }
+    if (exponent > 154) {
+        return INT32_MIN + 0x7fffff80 + 29;
+    }
+    return INT32_MIN + (int32_t)(mantissa << 7) + (exponent - 125);
 }
 
 /** f rounded half up and saturated to [-limit, limit]; NaN gives -limit. limit is a power of two, at most
