@@ -112,7 +112,9 @@ def origin() -> dict[str, str]:
 def command() -> str:
     """The command line, as one would type it in the project's folder."""
     words = [Path(word).name if os.path.isabs(word) else word for word in sys.argv[1:]]  # noqa: PTH117
-    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
+    script = Path(sys.argv[0]).resolve()
+    name = script.relative_to(ROOT).as_posix() if script.is_relative_to(ROOT) else script.name
+    return shlex.join(["python", name, *words])
 
 
 def commit() -> str:

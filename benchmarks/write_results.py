@@ -1,4 +1,4 @@
-"""Writes the tables of docs/results.md from benchmarks/results/*.json; `--check` fails if they are not up to date."""
+"""Writes the tables of docs/results.md, and its plots, from benchmarks/results/*.json."""
 
 from __future__ import annotations
 
@@ -6,19 +6,33 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import instructions
-import scratch
 import twin
 from bars import RESULTS, ROOT, Results, read
 
+sys.path.insert(0, str(Path(__file__).with_name("accuracy")))
+
+import drift
+import scratch
+import transfer
+from harness import Suite
+
 DOCUMENT = ROOT / "docs/results.md"
+IMAGES = ROOT / "docs/images"
+SUITES: tuple[Suite, ...] = (scratch.SUITE, transfer.SUITE, drift.SUITE)
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
-    "scratch": ("scratch", scratch.table),
     "twin": ("twin", twin.table),
     "instructions": ("instructions", instructions.table),
     "boards": ("instructions", instructions.board_table),
     "memory": ("instructions", instructions.memory_table),
+    **{
+        marker: (suite.results.stem, table)
+        for suite in SUITES
+        if suite.results.is_file()
+        for marker, table in suite.tables.items()
+    },
 }
 """Marker in the document: name of the results and what makes a table of them."""
 
@@ -31,12 +45,12 @@ def origin(results: Results) -> str:
     return f"`{results['command']}`, commit {commits}, {machines}"
 
 
-def filled(text: str) -> str:
-    """The document with every table made anew."""
+def filled(text: str, folder: Path) -> str:
+    """The document with every table made anew from the results in a folder."""
     for marker, (name, table) in SECTIONS.items():
-        results = read(RESULTS / f"{name}.json")
+        results = read(folder / f"{name}.json")
         if not results:
-            raise SystemExit(f"error: there are no results of {name}; python benchmarks/{name}.py")
+            raise SystemExit(f"error: there are no results in {folder / name}.json")
         begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
         block = f"{begin}\n{table(results)}\n\n{origin(results)}\n{end}"
         text, count = re.subn(f"{begin}.*?{end}", lambda _, block=block: block, text, flags=re.DOTALL)
@@ -45,19 +59,32 @@ def filled(text: str) -> str:
     return text
 
 
+def plot(results: Path, images: Path) -> None:
+    """Draws what there are results for. Needs the extra `report`."""
+    for suite in SUITES:
+        found = read(results / suite.results.name)
+        if found:
+            for name, draw in suite.plots.items():
+                draw(found, images / name)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if a table is out of date"
     )
-    check = parser.parse_args().check
+    parser.add_argument("--plots", action="store_true", help="draw docs/images/accuracy_*.svg, too")
+    options = parser.parse_args()
+    check = options.check
     before = DOCUMENT.read_text(encoding="utf-8")
-    after = filled(before)
+    after = filled(before, RESULTS)
     if check and after != before:
         print("docs/results.md is out of date: python benchmarks/write_results.py", file=sys.stderr)
         return 1
     if not check:
         DOCUMENT.write_text(after, encoding="utf-8")
+    if options.plots:
+        plot(RESULTS, IMAGES)
     return 0
 
 

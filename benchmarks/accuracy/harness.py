@@ -1,0 +1,348 @@
+"""What the accuracy suites share: runs that are kept once made, methods by name, several processes, bars, tables.
+
+A suite is `python benchmarks/accuracy/<name>.py`. A run is one entry of the results, found again by its configuration:
+what is there is not run again, so a suite that was stopped goes on where it was. To repeat a run, delete its entry.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mcugrad as mg
+from mcugrad.errors import McugradError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bars import RESULTS, ROOT, Bar, Results, judge, origin, read, write
+
+CACHE = Path(os.environ.get("MCUGRAD_PRETRAINED") or ROOT / "build/accuracy")
+"""Networks that were pretrained, by what they were pretrained on and how."""
+SEEDS = (0, 1, 2)
+TUNING_SEED = 100
+"""Learning rates are chosen with this one, which no table shows."""
+RULES = ("sr8", "sr10", "sr12", "sr16", "standardized", "qas")
+"""Update rules of 8-bit networks."""
+WHAT = {
+    "sr8": "8-bit weights",
+    "sr10": "10-bit weights",
+    "sr12": "12-bit weights",
+    "sr16": "16-bit weights",
+    "standardized": "the published rule, batch 48",
+    "qas": "Lin et al. 2022, batch 8, momentum 0.9",
+    "mixed": "float32 where it trains",
+    "float32": "generated C",
+    "pytorch": "PyTorch, SGD",
+    "offline": "PyTorch, whole network",
+}
+
+
+def method(name: str) -> dict[str, Any]:
+    """How `mg.compile` is told to train by a method of `WHAT`."""
+    if name in ("mixed", "float32"):
+        return {"precision": name}
+    if name == "standardized":
+        return {"rule": mg.Update("standardized", batch=48)}
+    if name == "qas":
+        return {"rule": mg.Update("qas", batch=8, momentum=0.9)}
+    return {"rule": name}
+
+
+def selection(policy: str, share: float) -> dict[str, Any]:
+    """How `mg.compile` is told which share of structures takes part, `full` for all."""
+    return {} if policy == "full" else {"sparse": mg.Sparse(share, share, policy=policy)}
+
+
+def loaded(source: bytes) -> mg.Model:
+    """A network from the bytes of an ONNX file, loaded as a user's file is."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.onnx"
+        path.write_bytes(source)
+        return mg.load(path)
+
+
+def fit(
+    trainer: mg.Trainer, x: Any, y: Any, *, epochs: int, watch: Callable[[int], None], **options: Any
+) -> int:
+    """`Trainer.fit`; the number of epochs done, fewer if training diverged. `watch` is called after each."""
+    done = 0
+
+    def after(epoch: mg.Epoch) -> None:
+        nonlocal done
+        done = epoch.epoch
+        watch(done)
+
+    try:
+        trainer.fit(x, y, epochs=epochs, on_epoch=after, **options)
+    except mg.UsageError as error:
+        if "training diverged" not in error.what:
+            raise
+    return done
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One of the tables.
+
+    Attributes:
+        name: of the script and its results.
+        about: for `--help`.
+        run: dataclass whose fields are a configuration.
+        matrix: the runs of the tables; True adds those that only `--all` makes.
+        tuning: the runs that learning rates are chosen by.
+        perform: makes a run; what it found, as JSON has it.
+        needs: what must have been prepared for a run, None for nothing.
+        prepare: does so; called once for each.
+        group: runs of one group are made by one process in a row, so that it can keep what they share.
+        tables: marker in docs/results.md and what makes its table.
+        bars: what the results must reach.
+        plots: file name in docs/images and what draws it there.
+    """
+
+    name: str
+    about: str
+    run: type
+    matrix: Callable[[bool], Sequence[Any]]
+    tuning: Callable[[], Sequence[Any]]
+    perform: Callable[[Any], dict[str, Any]]
+    tables: dict[str, Callable[[Results], str]]
+    bars: Callable[[Results], Sequence[Bar]]
+    plots: dict[str, Callable[[Results, Path], None]]
+    needs: Callable[[Any], Hashable | None] = lambda run: None
+    prepare: Callable[[Any], None] = lambda need: None
+    group: Callable[[Any], Hashable] = lambda run: run
+
+    @property
+    def results(self) -> Path:
+        """Where its results are committed."""
+        return RESULTS / f"accuracy_{self.name}.json"
+
+
+def main(suite: Suite) -> int:
+    """The command line of a suite; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog=f"python benchmarks/accuracy/{suite.name}.py", description=suite.about
+    )
+    parser.add_argument(
+        "--json", type=Path, default=suite.results, metavar="FILE", help="where results are kept"
+    )
+    parser.add_argument("--check", action="store_true", help="judge the results in FILE, run nothing")
+    parser.add_argument("--list", action="store_true", help="say what would be run, run nothing")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
+    parser.add_argument(
+        "--all", action="store_true", help="also the runs that the time of one hour leaves out"
+    )
+    parser.add_argument("--tune", action="store_true", help=f"runs over learning rates, seed {TUNING_SEED}")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        type=_condition(suite.run),
+        metavar="FIELD=VALUE,...",
+        help=f"a part of the runs; fields are {', '.join(f.name for f in fields(suite.run))}",
+    )
+    options = parser.parse_args()
+    results = read(options.json)
+    if not options.check:
+        chosen = suite.tuning() if options.tune else suite.matrix(options.all)
+        wanted = [run for run in chosen if all(str(getattr(run, f)) in values for f, values in options.only)]
+        if not wanted:
+            parser.error("no run has these values; --list shows them all")
+        have = {key(run) for run in results.get("runs", [])}
+        missing = [run for run in wanted if key(run) not in have]
+        print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done", flush=True)
+        if options.list:
+            for run in missing:
+                print("  ", describe(run))
+            return 0
+        refused = _perform(suite, missing, options)
+        results = read(options.json)
+        if options.tune:
+            print(best_rates(results, wanted))
+            return 1 if refused else 0
+    elif not results:
+        print(f"error: there are no results in {options.json}", file=sys.stderr)
+        return 1
+    for table in suite.tables.values():
+        print(f"\n{table(results)}")
+    return judge(suite.bars(results))
+
+
+def _condition(run: type) -> Callable[[str], tuple[str, list[str]]]:
+    names = [field.name for field in fields(run)]
+
+    def parse(text: str) -> tuple[str, list[str]]:
+        name, sign, values = text.partition("=")
+        if not sign or name not in names:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not FIELD=VALUE with a field of {', '.join(names)}"
+            )
+        return name, values.split(",")
+
+    return parse
+
+
+def key(run: Any) -> tuple[tuple[str, Any], ...]:
+    """What a run is found again by: its configuration. Of a dataclass, or an entry of the results."""
+    return tuple(sorted((asdict(run) if is_dataclass(run) else run["run"]).items()))
+
+
+def describe(run: Any) -> str:
+    """One line."""
+    return "  ".join(f"{name} {value}" for name, value in asdict(run).items())
+
+
+def _perform(suite: Suite, missing: Sequence[Any], options: argparse.Namespace) -> int:
+    """Makes runs and keeps each as soon as it is there. The number of those that were refused."""
+    if not missing:
+        return 0
+    # Threads of libraries would only fight with the other processes.
+    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+    refused = 0
+    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
+        needs = list(dict.fromkeys(need for run in missing if (need := suite.needs(run)) is not None))
+        for need, _ in zip(needs, pool.map(suite.prepare, needs), strict=True):
+            print(f"ready: {need}", flush=True)
+        groups: dict[Hashable, list[Any]] = {}
+        for run in missing:
+            groups.setdefault(suite.group(run), []).append(run)
+        started = {pool.submit(_perform_group, suite.perform, runs): runs for runs in groups.values()}
+        count = 0
+        for done in as_completed(started):
+            for run, found in zip(started[done], done.result(), strict=True):
+                count += 1
+                if isinstance(found, str):
+                    refused += 1
+                    print(f"refused: {describe(run)}\n{found}", file=sys.stderr, flush=True)
+                    continue
+                _keep(options.json, {"run": asdict(run), **found})
+                print(f"{count}/{len(missing)}  {describe(run)}: {_short(found)}", flush=True)
+    if refused:
+        print(f"{refused} of {len(missing)} runs were refused", file=sys.stderr)
+    return refused
+
+
+def _perform_group(
+    perform: Callable[[Any], dict[str, Any]], runs: Sequence[Any]
+) -> list[dict[str, Any] | str]:
+    """What each of the runs found, or why it was refused."""
+    found: list[dict[str, Any] | str] = []
+    for run in runs:
+        start = time.perf_counter()
+        try:
+            result = perform(run)
+        except McugradError as error:
+            found.append(str(error))
+            continue
+        found.append({**result, "seconds": round(time.perf_counter() - start, 1)})
+    return found
+
+
+def _short(found: dict[str, Any]) -> str:
+    value = found["accuracy"]
+    last = value[-1] if isinstance(value, list) else value
+    return f"{100 * last:.2f} % in {found['seconds']:.0f} s{'  DIVERGED' if found.get('diverged') else ''}"
+
+
+def _keep(path: Path, entry: dict[str, Any]) -> None:
+    """Adds a run to the results as they are in the file now, so that entries can be deleted meanwhile."""
+    where = origin()
+    results = read(path)
+    runs = [run for run in results.get("runs", []) if key(run) != key(entry)]
+    runs.append({**entry, "commit": where["commit"], "machine": where["machine"]})
+    runs.sort(key=lambda run: str(key(run)))
+    write(path, {"command": where["command"], "runs": runs})
+
+
+# -- reading results -----------------------------------------------------------------------------------------------
+
+
+def select(results: Results, **wanted: Any) -> list[dict[str, Any]]:
+    """Entries of the tables' seeds whose configuration has these values, by seed."""
+    found = [
+        entry
+        for entry in results.get("runs", [])
+        if entry["run"]["seed"] in SEEDS and all(entry["run"].get(k) == v for k, v in wanted.items())
+    ]
+    return sorted(found, key=lambda entry: entry["run"]["seed"])
+
+
+def final(entry: dict[str, Any], name: str = "accuracy") -> float:
+    """Test accuracy in percent after the last epoch."""
+    value = entry[name]
+    return 100 * (value[-1] if isinstance(value, list) else value)
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """None if there are none."""
+    return float(np.mean(values)) if values else None
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and largest minus smallest, as a table has it; - if there is nothing."""
+    if not values:
+        return "-"
+    return f"{np.mean(values):.2f}" + (f" ± {(max(values) - min(values)) / 2:.2f}" if len(values) > 1 else "")
+
+
+def behind(reference: Sequence[float], values: Sequence[float]) -> float | None:
+    """By how many points the mean of values is lower than that of the reference."""
+    return float(np.mean(reference) - np.mean(values)) if len(reference) and len(values) else None
+
+
+def best_rates(results: Results, runs: Sequence[Any]) -> str:
+    """The learning rate of the highest accuracy for each configuration but the rate, and what the others gave."""
+    entries = {key(entry): entry for entry in results.get("runs", [])}
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for run in runs:
+        if key(run) in entries:
+            rest = {k: v for k, v in asdict(run).items() if k not in ("rate", "seed")}
+            name = "  ".join(str(v) for v in rest.values())
+            groups.setdefault(name, []).append((run.rate, final(entries[key(run)])))
+    lines = []
+    for name, tried in groups.items():
+        rate, accuracy = max(tried, key=lambda pair: pair[1])
+        others = ", ".join(f"{r:g}: {a:.2f}" for r, a in tried)
+        lines.append(f"{name}: rate {rate:g} with {accuracy:.2f} %  ({others})")
+    return "\n".join(lines)
+
+
+def svg(path: Path, draw: Callable[[Any], None], *, columns: int = 1, height: float = 3.6) -> None:
+    """A figure with axes side by side, the same bytes each time."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    mpl.rcParams.update({"svg.hashsalt": "mcugrad", "font.family": "sans-serif", "font.size": 9})
+    figure, axes = plt.subplots(1, columns, figsize=(7 if columns < 3 else 10, height), squeeze=False)
+    for each in axes[0]:
+        each.spines[["top", "right"]].set_visible(False)
+        each.grid(axis="y", alpha=0.3)
+    draw(axes[0] if columns > 1 else axes[0][0])
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+    plt.close(figure)
+
+
+COLOURS = {
+    "float32": "#59636e",
+    "pytorch": "#9aa4af",
+    "mixed": "#7a5195",
+    "sr16": "#0a7d68",
+    "sr12": "#1f6fb2",
+    "sr10": "#c2571a",
+    "sr8": "#8a6d1f",
+    "standardized": "#b3261e",
+    "qas": "#d46ab0",
+}

@@ -1,0 +1,297 @@
+"""From scratch: fashion_cnn trained by the host twin on Fashion-MNIST and MNIST, by every rule and partial update.
+
+Batch 1 (but for `standardized` and `qas`), learning rate falling to 0 along a cosine, three seeds; a seed sets weights,
+order and the device's random numbers. `3x20k` is three epochs over the first 20,000 training images, `12x60k`
+twelve over all of them. Accuracy after the last epoch, on all 10,000 test images. float32 is the generated C; PyTorch's
+SGD with the same weights, order and rates stands beside it and is left out where it is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mcugrad as mg
+from mcugrad.zoo import data
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bars import Bar, Results, markdown
+from harness import (
+    COLOURS,
+    RULES,
+    SEEDS,
+    TUNING_SEED,
+    WHAT,
+    Suite,
+    behind,
+    final,
+    fit,
+    main,
+    mean,
+    method,
+    select,
+    selection,
+    spread,
+    svg,
+)
+
+from networks import fashion_cnn
+
+SHORT, FULL = "3x20k", "12x60k"
+PROTOCOLS = {SHORT: (3, 20_000), FULL: (12, 60_000)}
+RATES = dict.fromkeys((*RULES, "float32", "pytorch"), 0.01)
+"""Best of those that `--tune` tries, 3x20k on Fashion-MNIST, everything trains."""
+TRIED = (0.002, 0.005, 0.01, 0.02)
+SHARES = (0.5, 0.25, 0.1)
+POLICIES = ("topk", "sampled")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training: on what, by what, how much of it each step, with which luck."""
+
+    data: str
+    protocol: str
+    method: str
+    policy: str
+    share: float
+    rate: float
+    seed: int
+
+
+def matrix(everything: bool) -> list[Run]:
+    """Runs of the tables, those first that matter most."""
+    partial = [(policy, share) for policy in POLICIES for share in SHARES]
+    tenth = [("full", 1.0), ("sampled", 0.1), ("topk", 0.1)]
+    methods = [*RULES, "float32"]
+    plan = [
+        *(("fashion_mnist", FULL, name, "full", 1.0) for name in methods),
+        *(("fashion_mnist", FULL, name, "sampled", 0.1) for name in ("sr12", "sr16")),
+        *(("fashion_mnist", SHORT, name, "full", 1.0) for name in methods),
+        *(("fashion_mnist", SHORT, name, *part) for name in RULES for part in partial),
+        *(("mnist", SHORT, name, *part) for name in RULES for part in tenth),
+        ("mnist", SHORT, "float32", "full", 1.0),
+    ]
+    if importlib.util.find_spec("torch") is not None:
+        plan += [("fashion_mnist", SHORT, "pytorch", "full", 1.0)]
+        plan += [("fashion_mnist", FULL, "pytorch", "full", 1.0)]
+    if everything:
+        plan += [("mnist", FULL, name, "full", 1.0) for name in methods]
+        plan += [("mnist", SHORT, name, *part) for name in RULES for part in partial if part not in tenth]
+        plan += [("fashion_mnist", FULL, name, *part) for name in RULES for part in partial]
+    plan = list(dict.fromkeys(plan))
+    return [Run(*what, RATES[what[2]], seed) for what in plan for seed in SEEDS]
+
+
+def tuning() -> list[Run]:
+    """Every rule at every rate."""
+    return [
+        Run("fashion_mnist", SHORT, name, "full", 1.0, rate, TUNING_SEED)
+        for name in (*RULES, "float32")
+        for rate in TRIED
+    ]
+
+
+@cache
+def images(name: str) -> dict[str, Any]:
+    """Images (n, 28, 28, 1) in [0, 1] and labels."""
+    found = data.load(name)
+    return {
+        "x_train": found.x_train[..., None] / np.float32(255),
+        "y_train": found.y_train,
+        "test": (found.x_test[..., None] / np.float32(255), found.y_test),
+    }
+
+
+def perform(run: Run) -> dict[str, Any]:
+    """Trains; test accuracy after each epoch."""
+    epochs, count = PROTOCOLS[run.protocol]
+    found = images(run.data)
+    x, y = found["x_train"][:count], found["y_train"][:count]
+    if run.method == "pytorch":
+        return {"accuracy": _pytorch(epochs, run, (x, y), found["test"])}
+    trainer = mg.compile(
+        fashion_cnn(run.seed),
+        calibration=x[:256],
+        rate=run.rate,
+        seed=run.seed,
+        **method(run.method),
+        **selection(run.policy, run.share),
+    )
+    accuracy: list[float] = []
+    watch = lambda epoch: accuracy.append(round(trainer.evaluate(*found["test"]), 4))  # noqa: E731
+    done = fit(trainer, x, y, epochs=epochs, schedule="cosine", seed=run.seed, watch=watch)
+    if done == epochs:
+        return {"accuracy": accuracy}
+    return {"accuracy": [*accuracy, round(trainer.evaluate(*found["test"]), 4)], "diverged": done + 1}
+
+
+def _pytorch(epochs: int, run: Run, samples: tuple[Any, Any], test: tuple[Any, Any]) -> list[float]:
+    """The same order and rates as `Trainer.fit`."""
+    from float32 import FloatTrainer, tensors
+
+    trainer, random = FloatTrainer(run.seed), np.random.default_rng(run.seed)
+    (x, y), held_out = tensors(*samples), tensors(*test)
+    count = len(y)
+    rate_of = run.rate * (1 + np.cos(np.pi * np.arange(epochs * count) / (epochs * count))) / 2
+    rate_of = rate_of.astype(np.float32).reshape(epochs, count)
+    found = []
+    for epoch in range(epochs):
+        trainer.train(x, y, random.permutation(count), rate_of[epoch])
+        found.append(round(trainer.accuracy(*held_out), 4))
+    return found
+
+
+# -- what is found -------------------------------------------------------------------------------------------------
+
+
+def finals(
+    results: Results, name: str, rule: str, protocol: str, policy: str = "full", share: float = 1.0
+) -> list[float]:
+    """Test accuracy of each seed in percent, at the rate that the tables are made with."""
+    entries = select(
+        results,
+        data=name,
+        protocol=protocol,
+        method=rule,
+        policy=policy,
+        share=share,
+        rate=RATES[rule],
+    )
+    return [final(entry) for entry in entries]
+
+
+def full_table(results: Results) -> str:
+    """Everything trains, 12 epochs over all."""
+    rows = []
+    for name in ("fashion_mnist", "mnist"):
+        for rule in ("float32", "pytorch", *reversed(RULES)):
+            for policy, share in (("full", 1.0), *((p, s) for p in POLICIES for s in SHARES)):
+                found = finals(results, name, rule, FULL, policy, share)
+                if found:
+                    less = behind(finals(results, name, "float32", FULL), found)
+                    part = "all" if policy == "full" else f"{policy} {share:.0%}"
+                    each = ", ".join(f"{value:.2f}" for value in found)
+                    gap = "" if less is None or rule == "float32" else f"{-less:+.2f}"
+                    rows.append((f"`{rule}`, {WHAT[rule]}", name, part, spread(found), gap, each))
+    return markdown(("method", "data", "updates", "%", "to float32", "each seed"), rows)
+
+
+def partial_table(results: Results, name: str) -> str:
+    """3x20k: rules by policies."""
+    parts = [("full", 1.0), *((policy, share) for policy in ("sampled", "topk") for share in SHARES)]
+    rows = []
+    for rule in ("float32", "pytorch", *reversed(RULES)):
+        cells = [spread(finals(results, name, rule, SHORT, *part)) for part in parts]
+        if any(cell != "-" for cell in cells):
+            rows.append((f"`{rule}`", *cells))
+    head = ["all" if policy == "full" else f"{policy} {share:.0%}" for policy, share in parts]
+    return markdown(("method", *head), rows)
+
+
+def bars(results: Results) -> list[Bar]:
+    """What must be reached on Fashion-MNIST, mean of the seeds."""
+
+    def of(rule: str, policy: str = "full", share: float = 1.0) -> list[float]:
+        return finals(results, "fashion_mnist", rule, FULL, policy, share)
+
+    found = []
+    for rule, points in (("sr12", 0.3), ("sr16", 0.3), ("sr10", 0.6)):
+        less = behind(of("float32"), of(rule))
+        found.append(Bar(f"{FULL}: {rule} below float32, points", less, points, at_least=False))
+    for rule, least in (("sr12", 90.0), ("sr16", 90.0), ("sr8", 87.5)):
+        found.append(Bar(f"{FULL}: {rule}, mean test accuracy, %", mean(of(rule)), least))
+    for rule in ("sr12", "sr16"):
+        less = behind(of(rule), of(rule, "sampled", 0.1))
+        found.append(Bar(f"{FULL}: {rule}, sampled 10 % below all, points", less, 2.0, at_least=False))
+    return found
+
+
+def curves(results: Results, path: Path) -> None:
+    """Test accuracy over epochs."""
+
+    def draw(axes: Any) -> None:
+        for rule in ("float32", "sr16", "sr12", "sr10", "sr8", "standardized", "qas"):
+            entries = select(
+                results,
+                data="fashion_mnist",
+                protocol=FULL,
+                method=rule,
+                policy="full",
+                rate=RATES[rule],
+            )
+            runs = [[100 * a for a in entry["accuracy"]] for entry in entries if not entry.get("diverged")]
+            if not runs:
+                continue
+            epochs = range(1, len(runs[0]) + 1)
+            middle = np.mean(runs, axis=0)
+            axes.plot(epochs, middle, color=COLOURS[rule], label=rule, linewidth=1.8)
+            axes.fill_between(
+                epochs,
+                np.min(runs, axis=0),
+                np.max(runs, axis=0),
+                color=COLOURS[rule],
+                alpha=0.12,
+                linewidth=0,
+            )
+        axes.set(xlabel="epochs of 60,000 samples", ylabel="test accuracy, %", ylim=(76, 92))
+        axes.axhline(76.1, color="#59636e", linewidth=0.8, linestyle=":")
+        axes.text(12, 76.2, "published uint8, another CNN", ha="right", va="bottom", color="#59636e")
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.08), ncols=2)
+
+    svg(path, draw)
+
+
+def shares(results: Results, path: Path) -> None:
+    """Accuracy over the share of structures that is updated."""
+
+    def draw(axes: Any) -> None:
+        for rule in ("sr16", "sr12", "sr8"):
+            for policy, line in (("sampled", "-"), ("topk", "--")):
+                points = [(1.0, mean(finals(results, "fashion_mnist", rule, SHORT)))]
+                points += [
+                    (s, mean(finals(results, "fashion_mnist", rule, SHORT, policy, s))) for s in SHARES
+                ]
+                points = [(100 * s, value) for s, value in points if value is not None]
+                if len(points) > 1:
+                    axes.plot(
+                        *zip(*points, strict=True),
+                        line,
+                        marker="o",
+                        markersize=3,
+                        color=COLOURS[rule],
+                        label=f"{rule}, {policy}",
+                    )
+        axes.set(xlabel="structures updated in each step, %", ylabel="test accuracy, %", xscale="log")
+        axes.set_xticks([10, 25, 50, 100], ["10", "25", "50", "100"])
+        axes.minorticks_off()
+        axes.legend(frameon=False, loc="lower right", ncols=2)
+
+    svg(path, draw)
+
+
+SUITE = Suite(
+    name="scratch",
+    about=str(__doc__),
+    run=Run,
+    matrix=matrix,
+    tuning=tuning,
+    perform=perform,
+    tables={
+        "scratch": full_table,
+        "scratch-partial": lambda results: partial_table(results, "fashion_mnist"),
+        "scratch-mnist": lambda results: partial_table(results, "mnist"),
+    },
+    bars=bars,
+    plots={"accuracy_scratch.svg": curves, "accuracy_shares.svg": shares},
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(SUITE))

@@ -1,0 +1,98 @@
+"""Data sets as the suites use them: values that suit a network, channels last, and who or what a sample is from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.zoo import data, worlds
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Set:
+    """Samples (n, ..., channels) float32 and labels (n,); `of` and `of_test` tell them apart by a named property.
+
+    A picture may be seen mirrored and from a little aside, which offline training makes use of.
+    """
+
+    x: Array
+    y: NDArray[np.int64]
+    x_test: Array
+    y_test: NDArray[np.int64]
+    classes: int
+    pictures: bool
+    of: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    of_test: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+FILES = {
+    "cifar10": "cifar10_10k_2k",
+    "animals": "animals10_tin_jpeg64",
+    "speech": "speech_commands_logmel",
+    "har": "har_sp_sw",
+    "cwru": "cwru_12k_de",
+    "digits": "digits",
+}
+"""Name of the file in $MCUGRAD_DATA."""
+
+
+@cache
+def load(name: str) -> Set:
+    """A data set by the short name that the tables have."""
+    found = data.load(FILES[name])
+    x, x_test = PREPARE[name](found.x_train), PREPARE[name](found.x_test)
+    groups = [key.removesuffix("_train") for key in found.extras if key.endswith("_train")]
+    of = {key: found.extras[f"{key}_train"].astype(np.int64) for key in groups}
+    of_test = {key: found.extras[f"{key}_test"].astype(np.int64) for key in groups}
+    return Set(
+        x, found.y_train, x_test, found.y_test, found.num_classes, name in ("cifar10", "animals"), of, of_test
+    )
+
+
+def _pictures(x: NDArray[np.uint8]) -> Array:
+    """Bytes 0 to 255 to -1 to 1."""
+    return (x / np.float32(127.5) - 1).astype(np.float32)
+
+
+def _halved(x: NDArray[np.uint8]) -> Array:
+    """Pictures of half the height and width, each pixel the mean of four, -1 to 1."""
+    n, h, w, c = x.shape
+    return _pictures(x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4), dtype=np.float32))
+
+
+def _spectra(x: NDArray[np.uint8]) -> Array:
+    """Log-mel bytes 0 to 255 to -1 to 1, with a channel."""
+    return _pictures(x)[..., None]
+
+
+def _motion(x: NDArray[np.int16]) -> Array:
+    """(n, 64, 6): acceleration in 10 m/s2 (a step is 1/400 m/s2), rotation in 2 rad/s (a step is 1/1000 rad/s)."""
+    return (x / np.asarray([4000] * 3 + [2000] * 3, np.float32)).astype(np.float32)
+
+
+def _vibration(x: NDArray[np.int16]) -> Array:
+    """(n, 1024, 1): acceleration in g (4096 steps), cut at 3 g so that int8 resolves the quiet machines."""
+    return np.clip(x[..., None] / np.float32(4096), -3, 3).astype(np.float32)
+
+
+def _digits(x: NDArray[np.uint8]) -> Array:
+    """0 to 16 to 0 to 1, with a channel, as digits_cnn was trained."""
+    return (x[..., None] / np.float32(16)).astype(np.float32)
+
+
+PREPARE = {
+    "cifar10": _pictures,
+    "animals": _halved,
+    "speech": _spectra,
+    "har": _motion,
+    "cwru": _vibration,
+    "digits": _digits,
+}
+
+__all__ = ["FILES", "Set", "load", "worlds"]
