@@ -9,8 +9,24 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.cases import CHANNELS, ZEROS, Arguments, Draw, Rng, convolution, floats, int8, one, pooling, rngs
+from kernels.cases import (
+    CHANNELS,
+    FEW_CHANNELS,
+    ZEROS,
+    Arguments,
+    Draw,
+    Rng,
+    convolution,
+    floats,
+    int8,
+    one,
+    pooling,
+    rngs,
+    windows,
+)
+from kernels.shapes import part
 from mcugrad.ops.conv2d import Conv2dStruct
+from mcugrad.ops.curves import Function
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -253,22 +269,379 @@ def weigh_loss_f32(draw: Draw) -> Arguments:
     }
 
 
+@st.composite
+def add_f32(draw: Draw) -> Arguments:
+    count, rng = draw(CHANNELS), rngs(draw)
+    return {
+        "count": count,
+        "sign": draw(st.sampled_from([1, -1])),
+        "a": reals(draw, rng, count),
+        "b": reals(draw, rng, count),
+        "clip": clip(draw),
+        "y": old(rng, count),
+    }
+
+
+def parts(draw: Draw) -> dict[str, int]:
+    """Rows of a part within rows of the whole."""
+    count, before, behind = draw(CHANNELS), draw(st.integers(0, 9)), draw(st.integers(0, 9))
+    return {
+        "rows": draw(st.integers(1, 4)),
+        "count": count,
+        "pitch": before + count + behind,
+        "offset": before,
+    }
+
+
+@st.composite
+def part_f32(draw: Draw) -> Arguments:
+    g, rng = parts(draw), rngs(draw)
+    return {
+        **g,
+        "sign": draw(st.sampled_from([1, -1])),
+        "e": reals(draw, rng, g["rows"] * g["pitch"]),
+        "e_x": old(rng, g["rows"] * g["count"]),
+    }
+
+
+@st.composite
+def concat_f32(draw: Draw) -> Arguments:
+    g, rng = parts(draw), rngs(draw)
+    return {
+        **g,
+        "x": reals(draw, rng, g["rows"] * g["count"]),
+        "clip": clip(draw),
+        "y": old(rng, g["rows"] * g["pitch"]),
+    }
+
+
+@st.composite
+def mul_f32(draw: Draw) -> Arguments:
+    period, rows, rng = draw(CHANNELS), draw(st.integers(1, 5)), rngs(draw)
+    return {
+        "count": period * rows,
+        "period": period,
+        "a": reals(draw, rng, period * rows),
+        "b": reals(draw, rng, period),
+        "clip": clip(draw),
+        "y": old(rng, period * rows),
+    }
+
+
+@st.composite
+def mul_grad_b_f32(draw: Draw) -> Arguments:
+    period, rows, rng = draw(CHANNELS), draw(st.integers(1, 5)), rngs(draw)
+    return {
+        "count": period * rows,
+        "period": period,
+        "e": reals(draw, rng, period * rows),
+        "a": reals(draw, rng, period * rows),
+        "e_b": old(rng, period),
+    }
+
+
+@st.composite
+def avgpool2d_f32(draw: Draw) -> Arguments:
+    g, rng = pooling(draw), rngs(draw)
+    return {
+        "g": g,
+        "x": reals(draw, rng, g.in_h * g.in_w * g.channels),
+        "share_h": rng.random(g.out_h).astype(np.float32),
+        "share_w": rng.random(g.out_w).astype(np.float32),
+        "clip": clip(draw),
+        "y": old(rng, g.out_h * g.out_w * g.channels),
+    }
+
+
+@st.composite
+def avgpool2d_grad_input_f32(draw: Draw) -> Arguments:
+    g, rng = pooling(draw), rngs(draw)
+    return {
+        "g": g,
+        "e": reals(draw, rng, g.out_h * g.out_w * g.channels),
+        "share_h": rng.random(g.out_h).astype(np.float32),
+        "share_w": rng.random(g.out_w).astype(np.float32),
+        "e_x": old(rng, g.in_h * g.in_w * g.channels),
+    }
+
+
+def function(draw: Draw) -> Arguments:
+    return {
+        "function": int(draw(st.sampled_from(list(Function)))),
+        "parameters": np.asarray([draw(st.sampled_from([1.0, 0.2, -1.5])), 0.5], np.float32),
+    }
+
+
+@st.composite
+def function_f32(draw: Draw) -> Arguments:
+    count, rng = draw(CHANNELS), rngs(draw)
+    spread = np.float32(draw(st.sampled_from([1, 5, 100])))
+    return {
+        "count": count,
+        **function(draw),
+        "x": reals(draw, rng, count) * spread,
+        "y": old(rng, count),
+    }
+
+
+@st.composite
+def function_grad_f32(draw: Draw) -> Arguments:
+    count, rng = draw(CHANNELS), rngs(draw)
+    return {
+        "count": count,
+        **function(draw),
+        "e": reals(draw, rng, count),
+        "x": reals(draw, rng, count) * np.float32(5),
+        "e_x": old(rng, count),
+    }
+
+
+def sloped(draw: Draw, result: str, *read: str) -> Arguments:
+    channels, rows, rng = draw(CHANNELS), draw(st.integers(1, 4)), rngs(draw)
+    return {
+        "count": channels * rows,
+        "channels": channels,
+        **{name: reals(draw, rng, channels * rows) for name in read},
+        "slope": reals(draw, rng, channels),
+        result: old(rng, channels * rows),
+    }
+
+
+@st.composite
+def prelu_f32(draw: Draw) -> Arguments:
+    return sloped(draw, "y", "x")
+
+
+@st.composite
+def prelu_grad_f32(draw: Draw) -> Arguments:
+    return sloped(draw, "e_x", "e", "x")
+
+
+@st.composite
+def gather_f32(draw: Draw) -> Arguments:
+    g, rng = part(draw), rngs(draw)
+    return {
+        "g": g,
+        "whole": reals(draw, rng, g.whole_h * g.whole_w * g.whole_c),
+        "part": old(rng, g.part_h * g.part_w * g.part_c),
+    }
+
+
+@st.composite
+def scatter_f32(draw: Draw) -> Arguments:
+    g, rng = part(draw), rngs(draw)
+    return {
+        "g": g,
+        "part": reals(draw, rng, g.part_h * g.part_w * g.part_c),
+        "whole": old(rng, g.whole_h * g.whole_w * g.whole_c),
+    }
+
+
+def upsampling(draw: Draw, smaller: str, larger: str, read: str) -> Arguments:
+    side, rng = st.integers(1, 4), rngs(draw)
+    height, width, factor_h, factor_w = (draw(side) for _ in range(4))
+    channels = draw(st.sampled_from([1, 2, 5, 65]))
+    count = height * width * channels
+    sizes = {smaller: count, larger: count * factor_h * factor_w}
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "factor_h": factor_h,
+        "factor_w": factor_w,
+        **{key: reals(draw, rng, n) if key == read else old(rng, n) for key, n in sizes.items()},
+    }
+
+
+@st.composite
+def upsample2d_f32(draw: Draw) -> Arguments:
+    return upsampling(draw, "x", "y", "x")
+
+
+@st.composite
+def upsample2d_grad_input_f32(draw: Draw) -> Arguments:
+    return upsampling(draw, "e_x", "e", "e")
+
+
+@st.composite
+def depthwise(draw: Draw) -> tuple[Conv2dStruct, int]:
+    """A depthwise convolution with one output per channel, and channels that are handled at a time."""
+    in_h, in_w, out_h, out_w, k_h, k_w, *rest = draw(windows())
+    channels = draw(FEW_CHANNELS)
+    g = Conv2dStruct(in_h, in_w, channels, out_h, out_w, channels, k_h, k_w, *rest, 0, 0)
+    return g, draw(st.integers(1, channels))
+
+
+@st.composite
+def depthwise_conv2d_f32(draw: Draw) -> Arguments:
+    (g, block), rng = draw(depthwise()), rngs(draw)
+    x, w, y, taps = sizes(g, g.in_c)
+    return {
+        "g": g,
+        "block": block,
+        "x": reals(draw, rng, x),
+        "w": reals(draw, rng, w),
+        "bias": reals(draw, rng, g.out_c),
+        "clip": clip(draw),
+        "y": old(rng, y),
+        "packed": old(rng, taps * block),
+    }
+
+
+@st.composite
+def depthwise_conv2d_grad_input_f32(draw: Draw) -> Arguments:
+    (g, block), rng = draw(depthwise()), rngs(draw)
+    x, w, y, taps = sizes(g, g.in_c)
+    return {
+        "g": g,
+        "block": block,
+        "e": reals(draw, rng, y),
+        "w": reals(draw, rng, w),
+        "e_x": old(rng, x),
+        "packed": old(rng, taps * block),
+    }
+
+
+@st.composite
+def depthwise_conv2d_update_f32(draw: Draw) -> Arguments:
+    (g, block), rng = draw(depthwise()), rngs(draw)
+    x, w, y, taps = sizes(g, g.in_c)
+    return {
+        "g": g,
+        "block": block,
+        "x": reals(draw, rng, x),
+        "e": reals(draw, rng, y),
+        "rate": rate(draw),
+        "w": reals(draw, rng, w),
+        "packed": old(rng, taps * block),
+    }
+
+
+@st.composite
+def transposed(draw: Draw) -> Conv2dStruct:
+    g = convolution(draw)
+    # The reverse of a convolution: its outputs are our inputs.
+    return replace(
+        g,
+        in_h=g.out_h,
+        in_w=g.out_w,
+        in_c=g.out_c,
+        out_h=g.in_h,
+        out_w=g.in_w,
+        out_c=g.in_c,
+        x_zero=0,
+        y_zero=0,
+    )
+
+
+@st.composite
+def conv_transpose2d_f32(draw: Draw) -> Arguments:
+    g, rng = draw(transposed()), rngs(draw)
+    x, w, y, _ = sizes(g, 1)
+    return {
+        "g": g,
+        "x": reals(draw, rng, x),
+        "w": reals(draw, rng, w),
+        "bias": reals(draw, rng, g.out_c),
+        "clip": clip(draw),
+        "y": old(rng, y),
+        "patch": old(rng, g.out_c * g.k_h * g.k_w),
+    }
+
+
+@st.composite
+def conv_transpose2d_grad_input_f32(draw: Draw) -> Arguments:
+    g, rng = draw(transposed()), rngs(draw)
+    x, w, y, _ = sizes(g, 1)
+    return {
+        "g": g,
+        "e": reals(draw, rng, y),
+        "w": reals(draw, rng, w),
+        "e_x": old(rng, x),
+        "patch": old(rng, g.out_c * g.k_h * g.k_w),
+    }
+
+
+@st.composite
+def conv_transpose2d_update_f32(draw: Draw) -> Arguments:
+    g, rng = draw(transposed()), rngs(draw)
+    x, w, y, taps = sizes(g, 1)
+    return {
+        "g": g,
+        "x": reals(draw, rng, x),
+        "e": reals(draw, rng, y),
+        "rate": rate(draw),
+        "w": reals(draw, rng, w),
+        "gradient": old(rng, taps),
+    }
+
+
+@st.composite
+def binary_cross_entropy_f32(draw: Draw) -> Arguments:
+    outputs, rng = draw(st.sampled_from([1, 2, 10, 65])), rngs(draw)
+    return {
+        "outputs": outputs,
+        "logits": reals(draw, rng, outputs),
+        "target": rng.integers(0, 3, outputs).astype(np.uint8),
+        "e": old(rng, outputs),
+        "loss": one(np.float32, rng),
+    }
+
+
+@st.composite
+def regression_loss_f32(draw: Draw) -> Arguments:
+    outputs, rng = draw(st.sampled_from([1, 2, 10, 65])), rngs(draw)
+    return {
+        "outputs": outputs,
+        "target_zero": draw(ZEROS),
+        "y": reals(draw, rng, outputs),
+        "target": int8(draw, rng, outputs, -128),
+        "target_scale": floats(draw, rng, 1),
+        "linear": np.asarray([draw(st.sampled_from([0.0, 0.5, 1.0, 3e38]))], np.float32),
+        "e": old(rng, outputs),
+        "loss": one(np.float32, rng),
+    }
+
+
 CASES: dict[str, st.SearchStrategy[Any]] = {
     f"mcg_{make.__name__}": make()
     for make in (
+        add_f32,
+        avgpool2d_f32,
+        avgpool2d_grad_input_f32,
         bias_update_f32,
+        binary_cross_entropy_f32,
         combine_f32,
+        concat_f32,
         conv2d_f32,
         conv2d_grad_input_f32,
         conv2d_update_f32,
+        conv_transpose2d_f32,
+        conv_transpose2d_grad_input_f32,
+        conv_transpose2d_update_f32,
+        depthwise_conv2d_f32,
+        depthwise_conv2d_grad_input_f32,
+        depthwise_conv2d_update_f32,
         dequantize_f32,
         dot_f32,
+        function_f32,
+        function_grad_f32,
+        gather_f32,
         linear_f32,
         linear_update_f32,
         mask_f32,
         maxpool2d_f32,
         maxpool2d_grad_input_f32,
+        mul_f32,
+        mul_grad_b_f32,
+        part_f32,
+        prelu_f32,
+        prelu_grad_f32,
+        regression_loss_f32,
+        scatter_f32,
         softmax_cross_entropy_f32,
+        upsample2d_f32,
+        upsample2d_grad_input_f32,
         weigh_loss_f32,
     )
 }

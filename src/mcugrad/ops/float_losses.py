@@ -71,6 +71,83 @@ class FloatSoftmaxCrossEntropy(BackwardNode):
         lower_mask(to, self.logits, self.e)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FloatBinaryCrossEntropy(BackwardNode):
+    """Mean over outputs of -t ln p - (1 - t) ln(1 - p), p = sigmoid of the logit, t the label's bit."""
+
+    logits: str
+    e: str
+
+    INPUTS = ("logits",)
+    OUTPUTS = ("e",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return graph[self.logits].size
+
+    def lower(self, to: Lowering) -> None:
+        outputs = to.graph[self.logits].size
+        to.call(
+            BINARY_CROSS_ENTROPY_F32,
+            note=f"binary cross-entropy  {outputs} labels",
+            outputs=outputs,
+            logits=to.data(self.logits),
+            target=to.target("uint8_t", outputs),
+            e=to.data(self.e),
+            loss=to.temporary("loss", "float", (1,), "mean binary cross-entropy, nats"),
+        )
+        lower_mask(to, self.logits, self.e)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatRegressionLoss(BackwardNode):
+    """Mean over outputs of a function of d = output - target, real units.
+
+    Attributes:
+        linear: |d| from which on the loss is linear: infinite for mean squared, 0 for mean absolute, else Huber's
+            delta.
+        target_scale: real units per step of the int8 target.
+        target_zero: its zero point.
+    """
+
+    y: str
+    e: str
+    linear: float
+    target_scale: float
+    target_zero: int
+
+    INPUTS = ("y",)
+    OUTPUTS = ("e",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return graph[self.y].size
+
+    def lower(self, to: Lowering) -> None:
+        outputs = to.graph[self.y].size
+        name = {np.inf: "mean squared error", 0.0: "mean absolute error"}.get(self.linear, "Huber loss")
+        scale, linear = (np.asarray([v], np.float32) for v in (self.target_scale, min(self.linear, 3e38)))
+        to.call(
+            REGRESSION_LOSS_F32,
+            note=f"{name}  {outputs} outputs",
+            outputs=outputs,
+            target_zero=self.target_zero,
+            y=to.data(self.y),
+            target=to.target("int8_t", outputs),
+            target_scale=to.constant("target_scale", "float", scale, "real units per step"),
+            linear=to.constant("loss_linear", "float", linear, "where the loss turns linear"),
+            e=to.data(self.e),
+            loss=to.temporary("loss", "float", (1,), f"{name} of the sample"),
+        )
+        lower_mask(to, self.y, self.e)
+
+
 def softmax_cross_entropy_f32(
     classes: int,
     logits: NDArray[Any],
@@ -108,5 +185,62 @@ def weigh_loss_f32(
         loss[0] *= weight[label]
 
 
+def binary_cross_entropy_f32(
+    outputs: int, logits: NDArray[Any], target: NDArray[Any], e: NDArray[Any], loss: NDArray[Any]
+) -> None:
+    """e = (sigmoid(z) - t) / outputs; loss = mean of ln(1 + exp(-|z|)) + max(z, 0) - z t."""
+    total = F32(0)
+    with np.errstate(all="ignore"):
+        share = F32(1) / F32(outputs)
+        for i in range(outputs):
+            z = logits[i]
+            size = -z if z < 0 else z
+            small = exp2(np.asarray([-size * LOG2_E], F32))[0]
+            p = (small if z < 0 else F32(1)) / (F32(1) + small)
+            hit = bool(target[i])
+            total = total + log(F32(1) + small) + ((F32(0) if hit else z) if z > 0 else F32(0))
+            if hit and z < 0:
+                total = total - z
+            e[i] = (p - (F32(1) if hit else F32(0))) * share
+        loss[0] = total * share
+
+
+def regression_loss_f32(
+    outputs: int,
+    target_zero: int,
+    y: NDArray[Any],
+    target: NDArray[Any],
+    target_scale: NDArray[Any],
+    linear: NDArray[Any],
+    e: NDArray[Any],
+    loss: NDArray[Any],
+) -> None:
+    """Loss d^2 for huge `linear`, |d| for 0, else Huber: d^2 / 2 up to `linear`, then linear (|d| - linear / 2).
+
+    e = derivative / outputs.
+    """
+    total = F32(0)
+    bound = F32(linear[0])
+    squared, absolute = bound >= F32(1e38), bound <= 0
+    with np.errstate(all="ignore"):
+        share = F32(1) / F32(outputs)
+        for i in range(outputs):
+            d = y[i] - F32(int(target[i]) - target_zero) * target_scale[0]
+            size = -d if d < 0 else d
+            sign = F32(-1) if d < 0 else F32(1)
+            if squared:
+                total, slope = total + d * d, F32(2) * d
+            elif absolute:
+                total, slope = total + size, sign if size > 0 else F32(0)
+            elif size <= bound:
+                total, slope = total + F32(0.5) * d * d, d
+            else:
+                total, slope = total + bound * (size - F32(0.5) * bound), sign * bound
+            e[i] = slope * share
+        loss[0] = total * share
+
+
+BINARY_CROSS_ENTROPY_F32 = Kernel("mcg_binary_cross_entropy_f32", binary_cross_entropy_f32)
+REGRESSION_LOSS_F32 = Kernel("mcg_regression_loss_f32", regression_loss_f32)
 SOFTMAX_CROSS_ENTROPY_F32 = Kernel("mcg_softmax_cross_entropy_f32", softmax_cross_entropy_f32)
 WEIGH_LOSS_F32 = Kernel("mcg_weigh_loss_f32", weigh_loss_f32)

@@ -69,14 +69,17 @@ def error_for(to: GradientBuilder, x: str) -> str:
 def bounds(to: Lowering, tensor: str) -> str:
     """Buffer of the bounds of the activation function that makes a tensor: two floats."""
     quant = real(to.graph, tensor)
-    names: dict[tuple[float | None, float | None], str] = {
-        (None, None): "bounds_none",
-        (0.0, None): "bounds_relu",
-    }
+    if not quant.bounded:
+        return open_bounds(to)
     low = -LARGEST if quant.low is None else quant.low
     high = LARGEST if quant.high is None else quant.high
-    name = names.get((quant.low, quant.high), f"{tensor}_bounds")
+    name = "bounds_relu" if (low, high) == (0, LARGEST) else f"{tensor}_bounds"
     return to.constant(name, "float", np.asarray([low, high], np.float32), "activation bounds")
+
+
+def open_bounds(to: Lowering) -> str:
+    """Buffer of bounds that every number lies within."""
+    return to.constant("bounds_none", "float", np.asarray([-LARGEST, LARGEST], np.float32), "no bounds")
 
 
 def real(graph: Graph, tensor: str) -> Float32:

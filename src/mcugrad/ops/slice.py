@@ -225,7 +225,8 @@ def move_error(
         to.add(ErrorRescale(name=f"{name}_grad_scale", e=moved, x=x, e_x=error, sign=1))
 
 
-def _index(g: SliceStruct) -> tuple[Any, ...]:
+def places(g: SliceStruct) -> tuple[Any, ...]:
+    """Where the part lies in the whole, to index it with."""
     axes = (
         (g.first_h, g.step_h, g.part_h),
         (g.first_w, g.step_w, g.part_w),
@@ -237,13 +238,13 @@ def _index(g: SliceStruct) -> tuple[Any, ...]:
 def gather_s8(g: SliceStruct, whole: NDArray[Any], part: NDArray[Any]) -> None:
     """part = whole[first :: step]."""
     maps = whole[: g.whole_h * g.whole_w * g.whole_c].reshape(g.whole_h, g.whole_w, g.whole_c)
-    part[: g.part_h * g.part_w * g.part_c] = maps[_index(g)].reshape(-1)
+    part[: g.part_h * g.part_w * g.part_c] = maps[places(g)].reshape(-1)
 
 
 def scatter_s8(g: SliceStruct, fill: int, part: NDArray[Any], whole: NDArray[Any]) -> None:
     """whole[first :: step] = part; `fill` elsewhere."""
     maps = np.full((g.whole_h, g.whole_w, g.whole_c), fill, np.int8)
-    maps[_index(g)] = part[: g.part_h * g.part_w * g.part_c].reshape(g.part_h, g.part_w, g.part_c)
+    maps[places(g)] = part[: g.part_h * g.part_w * g.part_c].reshape(g.part_h, g.part_w, g.part_c)
     whole[: maps.size] = maps.reshape(-1)
 
 

@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activation import Activation, RefreshTable
 from mcugrad.ops.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.errors import ErrorSum
-from mcugrad.ops.float_losses import FloatSoftmaxCrossEntropy
+from mcugrad.ops.float_errors import FloatErrorSum
+from mcugrad.ops.float_losses import (
+    FloatBinaryCrossEntropy,
+    FloatRegressionLoss,
+    FloatSoftmaxCrossEntropy,
+)
 from mcugrad.ops.life import BeginStep, Watch
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.regression import RegressionLoss
@@ -125,7 +129,8 @@ def total_error(to: GradientBuilder, tensor: str) -> str | None:
     total = parts[0]
     for count, part in enumerate(parts[1:], 2):
         merged = to.sum_of(tensor, count)
-        to.add(ErrorSum(name=f"{merged}_sum", a=total, b=part, e=merged))
+        kind = FloatErrorSum if isinstance(to.graph[tensor].quant, Float32) else ErrorSum
+        to.add(kind(name=f"{merged}_sum", a=total, b=part, e=merged))
         total = merged
     return total
 
@@ -135,9 +140,17 @@ def _float_loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None)
         return FloatSoftmaxCrossEntropy(
             name="loss", logits=y, e=e, smoothing=loss.label_smoothing, class_weights=loss.class_weights
         )
-    raise UsageError(
-        f"the loss {loss.name} has no float32 form", where="loss", hint="cross_entropy, or precision='int8'"
+    if loss.name == "binary_cross_entropy":
+        return FloatBinaryCrossEntropy(name="loss", logits=y, e=e)
+    assert target is not None
+    return FloatRegressionLoss(
+        name="loss", y=y, e=e, linear=_linear(loss), target_scale=target.scale, target_zero=target.zero
     )
+
+
+def _linear(loss: Loss) -> float:
+    """Where a loss on values turns linear."""
+    return {"mse": np.inf, "mae": 0.0}.get(loss.name, loss.delta)
 
 
 def _loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None) -> Node:
@@ -148,7 +161,6 @@ def _loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None) -> No
     if loss.name == "binary_cross_entropy":
         return BinaryCrossEntropy(name="loss", logits=y, e=e)
     assert target is not None
-    linear = {"mse": np.inf, "mae": 0.0}.get(loss.name, loss.delta)
     return RegressionLoss(
-        name="loss", y=y, e=e, linear=linear, target_scale=target.scale, target_zero=target.zero
+        name="loss", y=y, e=e, linear=_linear(loss), target_scale=target.scale, target_zero=target.zero
     )

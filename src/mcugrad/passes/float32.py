@@ -14,29 +14,58 @@ from dataclasses import replace
 from mcugrad.errors import ModelError
 from mcugrad.graph import Float32, Graph, Node, Operator, Tensor
 from mcugrad.ops.activated import Activated
+from mcugrad.ops.activation import Activation
+from mcugrad.ops.add import Add
+from mcugrad.ops.avgpool2d import AvgPool2d
+from mcugrad.ops.clip import Clip
+from mcugrad.ops.concat import Concat
 from mcugrad.ops.conv2d import Conv2d
+from mcugrad.ops.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.flatten import Flatten
+from mcugrad.ops.float_activation import FloatActivation
+from mcugrad.ops.float_add import FloatAdd
+from mcugrad.ops.float_avgpool2d import FloatAvgPool2d
+from mcugrad.ops.float_concat import FloatClip, FloatConcat
+from mcugrad.ops.float_conv_transpose2d import FloatConvTranspose2d
 from mcugrad.ops.float_convolution import FloatConvolution
+from mcugrad.ops.float_depthwise import FloatDepthwise
 from mcugrad.ops.float_dequantize import Dequantize
 from mcugrad.ops.float_linear import FloatLinear
 from mcugrad.ops.float_maxpool2d import FloatMaxPool2d
-from mcugrad.ops.float_moves import FloatReshape
+from mcugrad.ops.float_moves import FloatPad, FloatReshape, FloatSlice, FloatUpsample2d
+from mcugrad.ops.float_mul import FloatMul
 from mcugrad.ops.float_operator import FloatOperator, real
+from mcugrad.ops.float_prelu import FloatPRelu
 from mcugrad.ops.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.linear import Linear
 from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.mul import Mul
+from mcugrad.ops.prelu import PRelu
 from mcugrad.ops.reshape import Reshape
+from mcugrad.ops.slice import Pad, Slice
+from mcugrad.ops.upsample2d import Upsample2d
 from mcugrad.ops.weighted import Weighted
 
 FLOAT: dict[type[Operator], type[FloatOperator]] = {
+    Activation: FloatActivation,
+    Add: FloatAdd,
+    AvgPool2d: FloatAvgPool2d,
+    Clip: FloatClip,
+    Concat: FloatConcat,
     Conv2d: FloatConvolution,
+    ConvTranspose2d: FloatConvTranspose2d,
     DepthwiseConv2d: FloatConvolution,
     Flatten: FloatReshape,
     GroupedConv2d: FloatConvolution,
     Linear: FloatLinear,
     MaxPool2d: FloatMaxPool2d,
+    Mul: FloatMul,
+    PRelu: FloatPRelu,
+    Pad: FloatPad,
     Reshape: FloatReshape,
+    Slice: FloatSlice,
+    Upsample2d: FloatUpsample2d,
 }
 """What computes an operator in float32."""
 
@@ -74,10 +103,16 @@ def to_float(graph: Graph, source: Graph, *, whole: bool) -> Graph:
                 nodes.append(Dequantize(name=f"{x}_to_float", source=node.source, x=x, y=names[x]))
                 graph = graph.with_tensors(Tensor(names[x], graph[x].shape, quant=Float32()))
         of = of.renamed({x: names[x] for x in of.inputs if x in names})
-        computed = FLOAT[type(of)](name=of.name, source=of.source, y=of.y, of=of)
+        kind = FloatDepthwise if _one_output_per_channel(graph, of) else FLOAT[type(of)]
+        computed = kind(name=of.name, source=of.source, y=of.y, of=of)
         graph = _as_float(graph, computed)
         nodes.append(computed)
     return graph.with_nodes(nodes)
+
+
+def _one_output_per_channel(graph: Graph, node: Operator) -> bool:
+    """Whether a layer is a depthwise convolution that has faster kernels."""
+    return isinstance(node, DepthwiseConv2d) and graph[node.w].shape[0] == graph[node.x].channels
 
 
 def _chosen(graph: Graph, whole: bool) -> set[str]:

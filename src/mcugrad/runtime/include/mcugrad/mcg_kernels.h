@@ -592,6 +592,16 @@ int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out
                              int32_t channel);
 
 /**
+ * @brief Value and slope of a function at z: point[0] and point[1].
+ *
+ * @param[in] function which one, an mcg_function_t
+ * @param[in] alpha, beta its parameters, where it has some
+ *
+ * Reference: ops/curves.py::curve.
+ */
+void mcg_curve(int32_t function, float z, float alpha, float beta, float *point);
+
+/**
  * @brief Table of an activation function: its value and slope at each of the 256 inputs, and y's scale.
  *
  * Nothing happens when the tables were made for this very scale of x already.

@@ -6,7 +6,7 @@
 #ifndef MCG_KERNELS_F32_H
 #define MCG_KERNELS_F32_H
 
-#include "mcg_layers.h"
+#include "mcg_kernels.h"
 
 /**
  * @brief y = (x - x_zero) * x_scale: int8 activations in real units.
@@ -183,5 +183,205 @@ void mcg_argmax_f32(int32_t count, const float *x, uint32_t *index);
  * Reference: ops/life.py::watch_confidence_f32.
  */
 void mcg_watch_confidence_f32(int32_t classes, const float *logits, mcg_drift_t *drift);
+
+/**
+ * @brief y = clip(a + sign * b).
+ *
+ * Reference: ops/float_errors.py::add_f32.
+ */
+void mcg_add_f32(int32_t count, int32_t sign, const float *a, const float *b, const float *clip, float *y);
+
+/**
+ * @brief e_x[r, i] = sign * e[r, offset + i]: rows of `count` elements cut out of rows of `pitch`.
+ *
+ * Reference: ops/float_errors.py::part_f32.
+ */
+void mcg_part_f32(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t sign, const float *e,
+                  float *e_x);
+
+/**
+ * @brief y[r, offset + i] = clip(x[r, i]): rows of `count` elements put into rows of `pitch`.
+ *
+ * Reference: ops/float_concat.py::concat_f32.
+ */
+void mcg_concat_f32(int32_t rows, int32_t count, int32_t pitch, int32_t offset, const float *x,
+                    const float *clip, float *y);
+
+/**
+ * @brief y = clip(a * b); b repeats every `period` elements.
+ *
+ * MACs: count. Reference: ops/float_mul.py::mul_f32.
+ */
+void mcg_mul_f32(int32_t count, int32_t period, const float *a, const float *b, const float *clip, float *y);
+
+/**
+ * @brief e_b = sum of e * a over the repetitions of b, first to last.
+ *
+ * MACs: count. Reference: ops/float_mul.py::mul_grad_b_f32.
+ */
+void mcg_mul_grad_b_f32(int32_t count, int32_t period, const float *e, const float *a, float *e_b);
+
+/**
+ * @brief y = clip(sum of x over the window, row by row, * (share_h[row] * share_w[column])).
+ *
+ * Reference: ops/float_avgpool2d.py::avgpool2d_f32.
+ */
+void mcg_avgpool2d_f32(const mcg_pool2d_t *g, const float *x, const float *share_h, const float *share_w,
+                       const float *clip, float *y);
+
+/**
+ * @brief Each error, times share_h[row] * share_w[column], is added to all inputs of its window.
+ *
+ * Reference: ops/float_avgpool2d.py::avgpool2d_grad_input_f32.
+ */
+void mcg_avgpool2d_grad_input_f32(const mcg_pool2d_t *g, const float *e, const float *share_h,
+                                  const float *share_w, float *e_x);
+
+/**
+ * @brief y = function(x); `parameters` are alpha and beta.
+ *
+ * Reference: ops/float_activation.py::function_f32.
+ */
+void mcg_function_f32(int32_t count, int32_t function, const float *parameters, const float *x, float *y);
+
+/**
+ * @brief e_x = e * slope of the function at x.
+ *
+ * Reference: ops/float_activation.py::function_grad_f32.
+ */
+void mcg_function_grad_f32(int32_t count, int32_t function, const float *parameters, const float *e,
+                           const float *x, float *e_x);
+
+/**
+ * @brief y = x, times the slope of its channel where x is negative; slopes repeat every `channels` elements.
+ *
+ * Reference: ops/float_prelu.py::prelu_f32.
+ */
+void mcg_prelu_f32(int32_t count, int32_t channels, const float *x, const float *slope, float *y);
+
+/**
+ * @brief e_x = e, times the slope of its channel where x is negative.
+ *
+ * Reference: ops/float_prelu.py::prelu_grad_f32.
+ */
+void mcg_prelu_grad_f32(int32_t count, int32_t channels, const float *e, const float *x, const float *slope,
+                        float *e_x);
+
+/**
+ * @brief part = whole[first :: step].
+ *
+ * Reference: ops/float_moves.py::gather_f32.
+ */
+void mcg_gather_f32(const mcg_slice_t *g, const float *whole, float *part);
+
+/**
+ * @brief whole[first :: step] = part; 0 elsewhere.
+ *
+ * Reference: ops/float_moves.py::scatter_f32.
+ */
+void mcg_scatter_f32(const mcg_slice_t *g, const float *part, float *whole);
+
+/**
+ * @brief y[i, j] = x[i / factor_h, j / factor_w]; `height` and `width` are those of x.
+ *
+ * Reference: ops/float_moves.py::upsample2d_f32.
+ */
+void mcg_upsample2d_f32(int32_t height, int32_t width, int32_t channels, int32_t factor_h, int32_t factor_w,
+                        const float *x, float *y);
+
+/**
+ * @brief Error of a pixel: the sum over its copies, row by row.
+ *
+ * Reference: ops/float_moves.py::upsample2d_grad_input_f32.
+ */
+void mcg_upsample2d_grad_input_f32(int32_t height, int32_t width, int32_t channels, int32_t factor_h,
+                                   int32_t factor_w, const float *e, float *e_x);
+
+/**
+ * @brief Lay the weights of `count` channels side by side: packed[tap, c] = w[c, tap].
+ *
+ * Reference: ops/float_depthwise.py, which transposes.
+ */
+void mcg_depthwise_pack_f32(const float *w, int32_t taps, int32_t count, float *packed);
+
+/**
+ * @brief Depthwise convolution with one output per channel: y = clip(sum over taps, one after the other, +
+ * bias).
+ *
+ * @param[in]  g      geometry; in_c = out_c
+ * @param[in]  block  channels handled at a time
+ * @param[in]  w      weights, [in_c][k_h][k_w]
+ * @param[out] packed scratch, [k_h * k_w * block]
+ *
+ * MACs: out_h*out_w*in_c*k_h*k_w. Reference: ops/float_depthwise.py::depthwise_conv2d_f32.
+ */
+void mcg_depthwise_conv2d_f32(const mcg_conv2d_t *g, int32_t block, const float *x, const float *w,
+                              const float *bias, const float *clip, float *y, float *packed);
+
+/**
+ * @brief Error of its input: each window, first to last, adds w e to the inputs that it covers.
+ *
+ * Reference: ops/float_depthwise.py::depthwise_conv2d_grad_input_f32.
+ */
+void mcg_depthwise_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t block, const float *e, const float *w,
+                                         float *e_x, float *packed);
+
+/**
+ * @brief w -= rate * sum of e x over windows, first window first.
+ *
+ * Reference: ops/float_depthwise.py::depthwise_conv2d_update_f32.
+ */
+void mcg_depthwise_conv2d_update_f32(const mcg_conv2d_t *g, int32_t block, const float *x, const float *e,
+                                     const float *rate, float *w, float *packed);
+
+/**
+ * @brief Transposed convolution: y = clip(sum over the input pixels that reach it, first pixel first, +
+ * bias).
+ *
+ * @param[in]  w     weights, [out_c][k_h][k_w][in_c]
+ * @param[out] patch scratch, [out_c * k_h * k_w]
+ *
+ * MACs: in_h*in_w*out_c*k_h*k_w*in_c. Reference: ops/float_conv_transpose2d.py::conv_transpose2d_f32.
+ */
+void mcg_conv_transpose2d_f32(const mcg_conv2d_t *g, const float *x, const float *w, const float *bias,
+                              const float *clip, float *y, float *patch);
+
+/**
+ * @brief Error of its input: sum of w e over output channels and taps; errors of 0 are skipped.
+ *
+ * Scratch as forward. Reference: ops/float_conv_transpose2d.py::conv_transpose2d_grad_input_f32.
+ */
+void mcg_conv_transpose2d_grad_input_f32(const mcg_conv2d_t *g, const float *e, const float *w, float *e_x,
+                                         float *patch);
+
+/**
+ * @brief w -= rate * sum of e x over input pixels, first pixel first; errors of 0 are skipped.
+ *
+ * @param[out] gradient scratch, [k_h * k_w * in_c]
+ *
+ * Reference: ops/float_conv_transpose2d.py::conv_transpose2d_update_f32.
+ */
+void mcg_conv_transpose2d_update_f32(const mcg_conv2d_t *g, const float *x, const float *e, const float *rate,
+                                     float *w, float *gradient);
+
+/**
+ * @brief Binary cross-entropy of float logits, mean over outputs, and its derivative; target[i] != 0 where
+ * label i applies.
+ *
+ * Reference: ops/float_losses.py::binary_cross_entropy_f32.
+ */
+void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const uint8_t *target, float *e,
+                                  float *loss);
+
+/**
+ * @brief Squared, absolute or Huber loss, mean over outputs, and its derivative.
+ *
+ * @param[in] target int8, real = target_scale * (q - target_zero)
+ * @param[in] linear where the loss turns linear: above 1e38 squared, 0 absolute
+ *
+ * Reference: ops/float_losses.py::regression_loss_f32.
+ */
+void mcg_regression_loss_f32(int32_t outputs, int32_t target_zero, const float *y, const int8_t *target,
+                             const float *target_scale, const float *linear, float *e, float *loss);
 
 #endif /* MCG_KERNELS_F32_H */

@@ -1,0 +1,213 @@
+"""Transposed convolution in float32: every input pixel adds its kernels to the output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.arithmetic import F32
+from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.conv2d import Conv2dStruct
+from mcugrad.ops.conv_transpose2d import ConvTranspose2d, reached
+from mcugrad.ops.float_operator import (
+    FloatOperator,
+    Floats,
+    bounds,
+    clipped,
+    combined,
+    dots,
+    error_for,
+    lower_mask,
+)
+from mcugrad.ops.float_update import add_float_updates, descend
+from mcugrad.program import Kernel
+from mcugrad.program.lowering import Lowering
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConvTranspose2d(FloatOperator):
+    """2-D transposed convolution with a fused activation function."""
+
+    of: ConvTranspose2d
+
+    def gradient(self, to: GradientBuilder, e: str) -> None:
+        of = self.of
+        to.add(
+            FloatConvTranspose2dGradInput(
+                name=f"{self.name}_grad_input", forward=self, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)
+            )
+        )
+        update = f"{self.name}_update"
+        add_float_updates(
+            to, of, e, lambda: FloatConvTranspose2dUpdate(name=update, forward=self, x=of.x, e=e, w=of.w)
+        )
+
+    def lower(self, to: Lowering) -> None:
+        g = self.struct(to.graph)
+        to.call(
+            CONV_TRANSPOSE2D_F32,
+            note=self.describe(to.graph),
+            g=g,
+            x=to.data(self.of.x),
+            w=to.data(self.of.w),
+            bias=to.data(self.of.b),
+            clip=bounds(to, self.y),
+            y=to.data(self.y),
+            patch=self.patch(to, g),
+        )
+
+    def struct(self, graph: Graph) -> Conv2dStruct:
+        """Constants of the layer as C sees them."""
+        of = self.of
+        return of.constants(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape)
+
+    def patch(self, to: Lowering, g: Conv2dStruct) -> str:
+        """Scratch for what one input pixel adds to the output."""
+        shape = (g.out_c, g.k_h, g.k_w)
+        return to.temporary(f"{self.name}_patch", "float", shape, "share of one input pixel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConvTranspose2dGradInput(BackwardNode):
+    """Error of a transposed convolution's input."""
+
+    forward: FloatConvTranspose2d
+    e: str
+    w: str
+    x: str
+    e_x: str
+
+    INPUTS = ("e", "w", "x")
+    OUTPUTS = ("e_x",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return self.forward.macs(graph)
+
+    def lower(self, to: Lowering) -> None:
+        g = self.forward.struct(to.graph)
+        to.call(
+            CONV_TRANSPOSE2D_GRAD_INPUT_F32,
+            note=f"error of {self.x}",
+            g=g,
+            e=to.data(self.e),
+            w=to.data(self.w),
+            e_x=to.data(self.e_x),
+            patch=self.forward.patch(to, g),
+        )
+        lower_mask(to, self.x, self.e_x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConvTranspose2dUpdate(BackwardNode):
+    """Weight gradient of a transposed convolution, applied channel by channel."""
+
+    forward: FloatConvTranspose2d
+    x: str
+    e: str
+    w: str
+
+    INPUTS = ("x", "e", "w")
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return self.forward.macs(graph)
+
+    def lower(self, to: Lowering) -> None:
+        g = self.forward.struct(to.graph)
+        to.call(
+            CONV_TRANSPOSE2D_UPDATE_F32,
+            note="weights by float32 SGD",
+            g=g,
+            x=to.data(self.x),
+            e=to.data(self.e),
+            rate=to.rate(),
+            w=to.data(self.w),
+            gradient=to.temporary(
+                f"{self.name}_gradient", "float", (g.taps,), "weight gradients of a channel"
+            ),
+        )
+
+
+def _pixels(g: Conv2dStruct, x: NDArray[Any]) -> Floats:
+    return x[: g.in_h * g.in_w * g.in_c].reshape(-1, g.in_c)
+
+
+def _rows(g: Conv2dStruct, w: NDArray[Any]) -> Floats:
+    return w[: g.out_c * g.taps].reshape(-1, g.in_c)
+
+
+def _gathered(g: Conv2dStruct, e: NDArray[Any]) -> Floats:
+    """(in_h * in_w, out_c * taps) errors that each input pixel reaches; 0 outside the output."""
+    errors = e[: g.out_h * g.out_w * g.out_c].reshape(g.out_h, g.out_w, g.out_c)
+    result = np.zeros((g.in_h, g.in_w, g.out_c, g.k_h, g.k_w), F32)
+    for ky in range(g.k_h):
+        rows, at_row = reached(g, 0, ky)
+        for kx in range(g.k_w):
+            columns, at_column = reached(g, 1, kx)
+            result[:, :, :, ky, kx][np.ix_(rows, columns)] = errors[np.ix_(at_row, at_column)]
+    return result.reshape(g.in_h * g.in_w, -1)
+
+
+def conv_transpose2d_f32(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    bias: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    patch: NDArray[Any],
+) -> None:
+    """y = clip(sum of w x over the input pixels that reach it, first pixel first, + bias)."""
+    total = np.zeros((g.out_h, g.out_w, g.out_c), F32)
+    with np.errstate(all="ignore"):
+        shares = dots(_pixels(g, x), _rows(g, w)).reshape(g.in_h, g.in_w, g.out_c, g.k_h, g.k_w)
+        for iy in range(g.in_h):
+            down = iy * g.stride_h - g.pad_top + np.arange(g.k_h) * g.dilation_h
+            rows = (down >= 0) & (down < g.out_h)
+            for ix in range(g.in_w):
+                across = ix * g.stride_w - g.pad_left + np.arange(g.k_w) * g.dilation_w
+                columns = (across >= 0) & (across < g.out_w)
+                place = np.ix_(down[rows], across[columns])
+                total[place] += shares[iy, ix][:, rows][:, :, columns].transpose(1, 2, 0)
+        y[: total.size] = clipped(total + bias[: g.out_c], clip).reshape(-1)
+
+
+def conv_transpose2d_grad_input_f32(
+    g: Conv2dStruct, e: NDArray[Any], w: NDArray[Any], e_x: NDArray[Any], patch: NDArray[Any]
+) -> None:
+    """e_x = sum of w e over output channels and taps; errors of 0 are skipped."""
+    with np.errstate(all="ignore"):
+        result = combined(_gathered(g, e), _rows(g, w))
+    e_x[: result.size] = result.reshape(-1)
+
+
+def conv_transpose2d_update_f32(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    e: NDArray[Any],
+    rate: NDArray[Any],
+    w: NDArray[Any],
+    gradient: NDArray[Any],
+) -> None:
+    """w -= rate * sum of e x over input pixels, first pixel first; errors of 0 are skipped."""
+    with np.errstate(all="ignore"):
+        descend(w, combined(_gathered(g, e).T, _pixels(g, x)), rate)
+
+
+CONV_TRANSPOSE2D_F32 = Kernel("mcg_conv_transpose2d_f32", conv_transpose2d_f32)
+CONV_TRANSPOSE2D_GRAD_INPUT_F32 = Kernel(
+    "mcg_conv_transpose2d_grad_input_f32", conv_transpose2d_grad_input_f32
+)
+CONV_TRANSPOSE2D_UPDATE_F32 = Kernel("mcg_conv_transpose2d_update_f32", conv_transpose2d_update_f32)

@@ -1,0 +1,221 @@
+"""Depthwise convolution in float32 with one output per channel: channels are the lanes of a vector.
+
+Weights lie channel by channel, as everywhere; the kernels lay those of a block of channels side by side in scratch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.arithmetic import F32
+from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.conv2d import Conv2dStruct, patches, window_index
+from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.float_operator import FloatOperator, Floats, bounds, clipped, error_for, lower_mask
+from mcugrad.ops.float_update import add_float_updates, descend
+from mcugrad.program import Kernel
+from mcugrad.program.lowering import Lowering
+
+BLOCK = 32
+"""Channels that a kernel handles at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatDepthwise(FloatOperator):
+    """Depthwise convolution with a fused activation function."""
+
+    of: DepthwiseConv2d
+
+    def gradient(self, to: GradientBuilder, e: str) -> None:
+        of, name = self.of, f"{self.name}_grad_input"
+        to.add(FloatDepthwiseGradInput(name=name, forward=self, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)))
+        update = f"{self.name}_update"
+        add_float_updates(
+            to, of, e, lambda: FloatDepthwiseUpdate(name=update, forward=self, x=of.x, e=e, w=of.w)
+        )
+
+    def lower(self, to: Lowering) -> None:
+        g = self.struct(to.graph)
+        to.call(
+            DEPTHWISE_F32,
+            note=self.describe(to.graph),
+            g=g,
+            block=min(BLOCK, g.in_c),
+            x=to.data(self.of.x),
+            w=to.data(self.of.w),
+            bias=to.data(self.of.b),
+            clip=bounds(to, self.y),
+            y=to.data(self.y),
+            packed=self.packed(to, g, "weights of a block of channels, tap by tap"),
+        )
+
+    def struct(self, graph: Graph) -> Conv2dStruct:
+        """Constants of the layer as C sees them."""
+        of = self.of
+        return of.constants(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape)
+
+    def packed(self, to: Lowering, g: Conv2dStruct, note: str) -> str:
+        """Scratch for a block of channels."""
+        return to.temporary(f"{self.name}_packed", "float", (g.k_h * g.k_w, min(BLOCK, g.in_c)), note)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatDepthwiseGradInput(BackwardNode):
+    """Error of a depthwise convolution's input."""
+
+    forward: FloatDepthwise
+    e: str
+    w: str
+    x: str
+    e_x: str
+
+    INPUTS = ("e", "w", "x")
+    OUTPUTS = ("e_x",)
+
+    @property
+    def has_effect(self) -> bool:
+        return False
+
+    def macs(self, graph: Graph) -> int:
+        return self.forward.macs(graph)
+
+    def lower(self, to: Lowering) -> None:
+        g = self.forward.struct(to.graph)
+        to.call(
+            DEPTHWISE_GRAD_INPUT_F32,
+            note=f"error of {self.x}",
+            g=g,
+            block=min(BLOCK, g.in_c),
+            e=to.data(self.e),
+            w=to.data(self.w),
+            e_x=to.data(self.e_x),
+            packed=self.forward.packed(to, g, "weights of a block of channels, tap by tap"),
+        )
+        lower_mask(to, self.x, self.e_x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatDepthwiseUpdate(BackwardNode):
+    """Weight gradient of a depthwise convolution, applied block by block."""
+
+    forward: FloatDepthwise
+    x: str
+    e: str
+    w: str
+
+    INPUTS = ("x", "e", "w")
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return self.forward.macs(graph)
+
+    def lower(self, to: Lowering) -> None:
+        g = self.forward.struct(to.graph)
+        to.call(
+            DEPTHWISE_UPDATE_F32,
+            note="weights by float32 SGD",
+            g=g,
+            block=min(BLOCK, g.in_c),
+            x=to.data(self.x),
+            e=to.data(self.e),
+            rate=to.rate(),
+            w=to.data(self.w),
+            packed=self.forward.packed(to, g, "weights of a block of channels, tap by tap"),
+        )
+
+
+def _read(g: Conv2dStruct, x: NDArray[Any]) -> Floats:
+    """(pixels, taps, channels) windows."""
+    maps = x[: g.in_h * g.in_w * g.in_c].reshape(g.in_h, g.in_w, g.in_c)
+    result: Floats = patches(g, maps).reshape(g.out_h * g.out_w, g.k_h * g.k_w, g.in_c)
+    return result
+
+
+def _weights(g: Conv2dStruct, w: NDArray[Any]) -> Floats:
+    """(taps, channels) weights."""
+    return w[: g.in_c * g.k_h * g.k_w].reshape(g.in_c, -1).T
+
+
+def _covered(g: Conv2dStruct) -> NDArray[np.bool_]:
+    """(out_h * out_w, taps) whether a tap lies inside the map."""
+    ys, xs = window_index(g, 0), window_index(g, 1)
+    down, across = (ys >= 0) & (ys < g.in_h), (xs >= 0) & (xs < g.in_w)
+    result: NDArray[np.bool_] = (down[:, None, :, None] & across[None, :, None, :]).reshape(
+        g.out_h * g.out_w, -1
+    )
+    return result
+
+
+def depthwise_conv2d_f32(
+    g: Conv2dStruct,
+    block: int,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    bias: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    packed: NDArray[Any],
+) -> None:
+    """y = clip(sum of w x over the taps inside the map, one after the other, + bias), channel by channel."""
+    read, weights, covered = _read(g, x), _weights(g, w), _covered(g)
+    total = np.zeros((g.out_h * g.out_w, g.in_c), F32)
+    with np.errstate(all="ignore"):
+        for tap, row in enumerate(weights):
+            total += np.where(covered[:, tap, None], read[:, tap] * row, F32(0))
+        y[: total.size] = clipped(total + bias[: g.in_c], clip).reshape(-1)
+
+
+def depthwise_conv2d_grad_input_f32(
+    g: Conv2dStruct,
+    block: int,
+    e: NDArray[Any],
+    w: NDArray[Any],
+    e_x: NDArray[Any],
+    packed: NDArray[Any],
+) -> None:
+    """Each window, first to last, adds w e to the inputs that it covers."""
+    errors = e[: g.out_h * g.out_w * g.in_c].reshape(g.out_h, g.out_w, 1, 1, g.in_c)
+    ys, xs = window_index(g, 0), window_index(g, 1)
+    result = np.zeros((g.in_h, g.in_w, g.in_c), F32)
+    with np.errstate(all="ignore"):
+        shares = errors * _weights(g, w).reshape(g.k_h, g.k_w, g.in_c)
+        for oy in range(g.out_h):
+            for ox in range(g.out_w):
+                down = (ys[oy] >= 0) & (ys[oy] < g.in_h)
+                across = (xs[ox] >= 0) & (xs[ox] < g.in_w)
+                place = np.ix_(ys[oy, down], xs[ox, across])
+                result[place] += shares[oy, ox][down][:, across]
+    e_x[: result.size] = result.reshape(-1)
+
+
+def depthwise_conv2d_update_f32(
+    g: Conv2dStruct,
+    block: int,
+    x: NDArray[Any],
+    e: NDArray[Any],
+    rate: NDArray[Any],
+    w: NDArray[Any],
+    packed: NDArray[Any],
+) -> None:
+    """w -= rate * sum of e x over windows, first window first."""
+    errors = e[: g.out_h * g.out_w * g.in_c].reshape(-1, 1, g.in_c)
+    gradient = np.zeros((g.k_h * g.k_w, g.in_c), F32)
+    with np.errstate(all="ignore"):
+        products = np.where(_covered(g)[:, :, None], errors * _read(g, x), F32(0))
+        for window in products:
+            gradient += window
+        descend(w, np.ascontiguousarray(gradient.T), rate)
+
+
+DEPTHWISE_F32 = Kernel("mcg_depthwise_conv2d_f32", depthwise_conv2d_f32)
+DEPTHWISE_GRAD_INPUT_F32 = Kernel("mcg_depthwise_conv2d_grad_input_f32", depthwise_conv2d_grad_input_f32)
+DEPTHWISE_UPDATE_F32 = Kernel("mcg_depthwise_conv2d_update_f32", depthwise_conv2d_update_f32)

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_kernels_f32.h"
+
+/* Adds the errors of one window and block of channels to its inputs; e and e_x begin at the first channel. */
+static void mcg_depthwise_spread(const mcg_conv2d_t *g, int32_t count, const float *e, const float *packed,
+                                 int32_t out_y, int32_t out_x, float *restrict e_x)
+{
+    for (int32_t ky = 0; ky < g->k_h; ky++) {
+        const int32_t row = out_y * g->stride_h - g->pad_top + ky * g->dilation_h;
+        for (int32_t kx = 0; kx < g->k_w; kx++) {
+            const int32_t column = out_x * g->stride_w - g->pad_left + kx * g->dilation_w;
+            if (row >= 0 && row < g->in_h && column >= 0 && column < g->in_w) {
+                float *to = e_x + (row * g->in_w + column) * g->in_c;
+                for (int32_t c = 0; c < count; c++) {
+                    to[c] += e[c] * packed[c];
+                }
+            }
+            packed += count;
+        }
+    }
+}
+
+void mcg_depthwise_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t block, const float *e, const float *w,
+                                         float *e_x, float *packed)
+{
+    const int32_t taps = g->k_h * g->k_w;
+    for (int32_t i = 0; i < g->in_h * g->in_w * g->in_c; i++) {
+        e_x[i] = 0.0F;
+    }
+    for (int32_t first = 0; first < g->in_c; first += block) {
+        const int32_t count = mcg_min(g->in_c - first, block);
+        const float *error = e + first;
+        mcg_depthwise_pack_f32(w + first * taps, taps, count, packed);
+        for (int32_t oy = 0; oy < g->out_h; oy++) {
+            for (int32_t ox = 0; ox < g->out_w; ox++) {
+                mcg_depthwise_spread(g, count, error, packed, oy, ox, e_x + first);
+                error += g->in_c;
+            }
+        }
+    }
+}
