@@ -13,7 +13,10 @@ from mcugrad.ops.add import Add
 from mcugrad.ops.avgpool2d import AvgPool2d
 from mcugrad.ops.concat import Concat
 from mcugrad.ops.conv2d import Conv2d
+from mcugrad.ops.conv_transpose2d import ConvTranspose2d
+from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.flatten import Flatten
+from mcugrad.ops.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.linear import Linear
 from mcugrad.ops.maxpool2d import MaxPool2d
 from mcugrad.ops.mul import Mul
@@ -63,6 +66,23 @@ class Net:
         named = self.name("fc")
         shape = (out, self.tensors[x].size)
         return self.add(Linear(**named, x=x, **self.weights(named["name"], shape), **fields))
+
+    def depthwise(self, x: str, multiplier: int, k: int = 3, **fields: Any) -> str:
+        named, out = self.name("depthwise"), self.tensors[x].shape[2] * multiplier
+        fields = {"padding": (k // 2,) * 4, **fields}
+        weights = self.weights(named["name"], (out, k, k, 1))
+        return self.add(DepthwiseConv2d(**named, x=x, **weights, **fields))
+
+    def grouped(self, x: str, out: int, groups: int, k: int = 3, **fields: Any) -> str:
+        named, inner = self.name("grouped"), self.tensors[x].shape[2] // groups
+        fields = {"padding": (k // 2,) * 4, **fields}
+        weights = self.weights(named["name"], (out, k, k, inner))
+        return self.add(GroupedConv2d(**named, x=x, **weights, groups=groups, **fields))
+
+    def transposed(self, x: str, out: int, k: int = 3, **fields: Any) -> str:
+        named = self.name("transposed")
+        weights = self.weights(named["name"], (out, k, k, self.tensors[x].shape[2]))
+        return self.add(ConvTranspose2d(**named, x=x, **weights, **fields))
 
     def whole(self, x: str) -> tuple[int, int]:
         """The kernel of global pooling."""

@@ -10,12 +10,24 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from mcugrad.graph import spec
-from mcugrad.passes.float32 import to_float
+from mcugrad.graph import Operator, spec
+from mcugrad.ops.activation import Activation
+from mcugrad.ops.add import Add
+from mcugrad.ops.avgpool2d import AvgPool2d
+from mcugrad.ops.clip import Clip
+from mcugrad.ops.curves import Function
+from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.mul import Mul
+from mcugrad.ops.prelu import PRelu
+from mcugrad.ops.registry import OPERATORS
+from mcugrad.passes.float32 import FLOAT, to_float
 from mcugrad.passes.freeze import freeze
 from mcugrad.passes.quantize import Calibration, quantize
+from mcugrad.training.losses import Target
 from mcugrad.training.rules import RULES
 from networks import Conv, Dense, Pool, corners, model, samples
+from shape_nets import NETWORKS, SIZE, Net
+from torch_graph import TorchGraph
 
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
@@ -38,74 +50,137 @@ def compiled(precision: str, train: str = "all", **options: Any) -> tuple[mg.Tra
 # -- against PyTorch -----------------------------------------------------------------------------------------------
 
 
-def torch_chain(torch: ModuleType, net: mg.Model) -> Any:
-    """`SMALL` as PyTorch computes it, with the weights of the model."""
-    nn = torch.nn
-    layers = [
-        nn.Conv2d(2, 4, 3, 2, 1),
-        nn.ReLU(),
-        nn.ZeroPad2d((1, 0, 0, 1)),
-        nn.Conv2d(4, 6, (2, 3)),
-        nn.ReLU6(),
-        nn.MaxPool2d(2, (1, 2)),
-        nn.Flatten(),
-        nn.Linear(48, 9),
-        nn.ReLU(),
-        nn.Linear(9, 4),
-    ]
-    return nn.Sequential(*layers)
+def real_samples(trainer: mg.Trainer, x: np.ndarray) -> np.ndarray:
+    """Samples as the device sees them, in real units."""
+    quant: Any = trainer.build.graph[trainer.build.graph.input].quant
+    q = trainer.quantize(x).astype(np.float32)
+    real: np.ndarray = ((q - quant.zero) * np.float32(quant.scale)).reshape(x.shape)
+    return real
 
 
-def as_torch(torch: ModuleType, w: np.ndarray, map_shape: tuple[int, ...] | None = None) -> Any:
-    """Weights in PyTorch's order: channels before height and width, also among the inputs behind a Flatten."""
-    if w.ndim == 4:
-        w = w.transpose(0, 3, 1, 2)
-    elif map_shape is not None:
-        w = w.reshape(len(w), *map_shape).transpose(0, 3, 1, 2).reshape(len(w), -1)
-    return torch.tensor(np.ascontiguousarray(w))
+def torch_loss(torch: ModuleType, loss: mg.Loss, z: Any, target: Any) -> Any:
+    f = torch.nn.functional
+    if loss.name == "cross_entropy":
+        weights = torch.tensor(loss.class_weights or (1.0,) * len(z), dtype=z.dtype)
+        label = torch.tensor(int(target))
+        return f.cross_entropy(z, label, label_smoothing=loss.label_smoothing) * weights[label]
+    wanted = torch.tensor(np.asarray(target, np.float64))
+    if loss.name == "binary_cross_entropy":
+        return f.binary_cross_entropy_with_logits(z, wanted)
+    if loss.name == "huber":
+        return f.huber_loss(z, wanted, delta=loss.delta)
+    return {"mse": f.mse_loss, "mae": f.l1_loss}[loss.name](z, wanted)
+
+
+def assert_follows_pytorch(
+    torch: ModuleType, trainer: mg.Trainer, x: np.ndarray, y: np.ndarray, real_y: np.ndarray, rate: float
+) -> None:
+    """Outputs, losses and every weight after as many steps as there are samples."""
+    oracle, twin = TorchGraph(torch, trainer.model.graph), trainer.twin
+    real, losses, parameters = real_samples(trainer, x), [], list(oracle.constants.values())
+    outputs = trainer.twin.predict(trainer.quantize(x))
+    with torch.no_grad():
+        wanted = np.stack([oracle(sample).numpy() for sample in real])
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+    for sample, target in zip(real, real_y, strict=True):
+        loss = torch_loss(torch, trainer.options.loss, oracle(sample), target)
+        losses.append(float(loss.detach()))
+        for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            p.data -= rate * gradient
+    begin, order = twin.state(), np.arange(len(x), dtype=np.uint32)
+    rates = np.full(len(x), rate, np.float32)
+    steps = twin.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+    np.testing.assert_allclose(steps.loss, losses, rtol=1e-4, atol=1e-5)
+    end = twin.state()
+    for name, p in oracle.constants.items():
+        moved, found = p.detach().numpy() - begin[name], end[name] - begin[name]
+        assert np.abs(found - moved).max() <= 2e-3 * np.abs(moved).max() + 1e-6, name
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    "loss", [mg.Loss(), mg.Loss(label_smoothing=0.2), mg.Loss(class_weights=(1, 0.5, 2, 1))], ids=repr
+    "loss",
+    [
+        mg.Loss(),
+        mg.Loss(label_smoothing=0.2),
+        mg.Loss(class_weights=(1, 0.5, 2, 1)),
+        mg.Loss("binary_cross_entropy"),
+        mg.Loss("mse"),
+        mg.Loss("mae"),
+        mg.Loss("huber", delta=0.3),
+    ],
+    ids=repr,
 )
-def test_training_follows_pytorch(torch: ModuleType, loss: mg.Loss) -> None:
-    trainer, x, y = compiled("float32", loss=loss)
-    twin, net = trainer.twin, torch_chain(torch, trainer.model)
-    layers = [m for m in net if hasattr(m, "weight")]
-    shapes = [None, None, (4, 2, 6), None]
-    state = twin.state()
-    with torch.no_grad():
-        for module, node, shape in zip(layers, trainer.model.layers, shapes, strict=True):
-            module.weight.copy_(as_torch(torch, state[node.w], shape))
-            module.bias.copy_(torch.tensor(state[node.b]))
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
-    weights = torch.tensor(loss.class_weights or (1.0,) * 4)
-    quant: Any = trainer.build.graph[trainer.build.graph.input].quant
-    q = trainer.quantize(x)
-    real = ((q.astype(np.float32) - quant.zero) * np.float32(quant.scale)).reshape(x.shape)
-    losses = []
-    for sample, label in zip(real, y, strict=True):
-        optimizer.zero_grad()
-        z = net(torch.tensor(sample.transpose(2, 0, 1)[None]))
-        each = (
-            torch.nn.functional.cross_entropy(
-                z, torch.tensor([int(label)]), label_smoothing=loss.label_smoothing
-            )
-            * weights[int(label)]
-        )
-        each.backward()
-        optimizer.step()
-        losses.append(float(each.detach()))
-    steps = twin.train(
-        q, trainer.targets(y, len(y)), np.arange(len(y), dtype=np.uint32), np.full(len(y), 0.05)
-    )
-    np.testing.assert_allclose(steps.loss, losses, rtol=1e-4, atol=1e-5)
-    state = twin.state()
-    for module, node, shape in zip(layers, trainer.model.layers, shapes, strict=True):
-        wanted = module.weight.detach()
-        np.testing.assert_allclose(as_torch(torch, state[node.w], shape), wanted, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(state[node.b], module.bias.detach(), rtol=1e-4, atol=1e-5)
+def test_losses_follow_pytorch(torch: ModuleType, loss: mg.Loss) -> None:
+    random = np.random.default_rng(3)
+    y: Any = random.integers(0, 4, 24)
+    values = random.uniform(-1, 1, (24, 4)).astype(np.float32)
+    if loss.target is not Target.CLASS:
+        y = random.integers(0, 2, (24, 4)) if loss.target is Target.BITS else values
+    trainer, x, _ = compiled("float32", loss=loss, targets=values)
+    real_y, scale = y, trainer.options.target
+    if scale is not None:
+        real_y = (trainer.targets(y, 24).astype(np.float64) - scale.zero) * scale.scale
+    assert_follows_pytorch(torch, trainer, x, y, real_y, rate=0.05)
+
+
+def mobile() -> mg.Model:
+    """MobileNetV3 in small: hard swish, depthwise convolution, squeeze-and-excitation, residual."""
+    net = Net()
+    x = net.on(Activation, net.conv("input", 8, low=None), function=Function.HARD_SWISH)
+    start = net.conv(x, 6, 1, low=None)
+    x = net.on(Activation, net.conv(start, 40, 1, low=None), function=Function.HARD_SWISH)
+    x = net.depthwise(x, 1, stride=(1, 1))
+    gate = net.on(AvgPool2d, x, kernel=net.whole(x))
+    gate = net.conv(net.conv(gate, 4, 1), 40, 1, low=None)
+    gate = net.on(Activation, gate, function=Function.HARD_SIGMOID, alpha=1 / 6)
+    x = net.on(Activation, net.both(Mul, x, gate), function=Function.HARD_SWISH)
+    x = net.both(Add, net.conv(x, 6, 1, low=None), start)
+    return net.model(net.on(AvgPool2d, net.conv(x, 12, stride=(2, 2)), kernel=(4, 4)))
+
+
+def functions() -> mg.Model:
+    """Every activation function, one after the other, and leaky ones."""
+    net = Net()
+    x = net.conv("input", 5, low=None)
+    for function in Function:
+        alpha = {Function.HARD_SIGMOID: 0.2, Function.ELU: 0.7}.get(function, 1.0)
+        x = net.on(Activation, x, function=function, alpha=alpha)
+        x = net.conv(x, 5, 1 if function % 2 else 3, low=None)
+    x = net.on(PRelu, x, slope=(0.1,))
+    x = net.on(PRelu, net.conv(x, 5, 1, low=-0.5), slope=(0.1, -0.5, 2.0, 0.0, 1.0))
+    return net.model(net.on(Clip, net.conv(x, 5, stride=(2, 2), low=None), low=-1.0, high=1.0))
+
+
+def convolutions() -> mg.Model:
+    """Grouped, depthwise with two outputs per channel, transposed, dilated."""
+    net = Net()
+    x = net.conv("input", 4, dilation=(2, 1), padding=(2, 1, 2, 1))
+    x = net.depthwise(x, 2, stride=(2, 2), low=0.0)
+    x = net.grouped(x, 6, 2, high=3.0, low=0.0)
+    x = net.transposed(x, 5, stride=(2, 2), padding=(1, 1, 0, 1), output_padding=(0, 1))
+    x = net.transposed(x, 3, low=0.0)
+    return net.model(net.on(MaxPool2d, x, kernel=(2, 2), stride=(2, 2)))
+
+
+NETS = {**NETWORKS, "mobile": mobile, "functions": functions, "convolutions": convolutions}
+
+
+def branching(name: str, precision: str, train: str = "all") -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
+    x, y = corners(16, SIZE)
+    return mg.compile(NETS[name](), calibration=x, precision=precision, train=train, rate=0.02), x, y
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_networks_follow_pytorch(torch: ModuleType, name: str) -> None:
+    trainer, x, y = branching(name, "float32")
+    assert_follows_pytorch(torch, trainer, x, y, y, rate=0.02)
+
+
+def test_every_operator_has_a_float_form_and_is_in_a_network() -> None:
+    assert set(FLOAT) == {entry.operator for entry in OPERATORS if issubclass(entry.operator, Operator)}
+    assert set(FLOAT) == {type(n) for make in NETS.values() for n in make().graph.nodes}
 
 
 # -- the same bits everywhere --------------------------------------------------------------------------------------
@@ -127,6 +202,21 @@ def test_cores_equal_the_twin(precision: str, train: str, core: str) -> None:
     trainer, x, y = compiled(precision, train, rate=0.05)
     trainer.fit(x, y)
     assert trainer.verify(x, y, on=core).steps == len(x)
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_networks_equal_the_reference(name: str) -> None:
+    trainer, x, y = branching(name, "float32")
+    assert trainer.verify(x[:2], y[:2], on="reference").steps == 2
+
+
+@mcu
+@pytest.mark.mcu
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
+@pytest.mark.parametrize(("precision", "train"), [("float32", "all"), ("mixed", "last:4")])
+def test_a_mobile_network_on_cores(precision: str, train: str, core: str) -> None:
+    trainer, x, y = branching("mobile", precision, train)
+    assert trainer.verify(x[:6], y[:6], on=[core, "reference"]).steps == 6
 
 
 # -- what they are -------------------------------------------------------------------------------------------------

@@ -76,6 +76,8 @@ def test_c_equals_reference(name: str) -> None:
     kernel = KERNELS[name]
 
     @given(CASES[name])
+    # Float kernels have no saturation and few branches: fewer examples find what there is.
+    @settings(max_examples=settings().max_examples * (2 if name.endswith("_f32") else 5) // 5)
     def run(arguments: dict[str, Any]) -> None:
         check(kernel, arguments)
 
