@@ -31,6 +31,7 @@ from onnx import numpy_helper
 
 import mcugrad as mg
 from mcugrad.run import toolchain
+from mcugrad.training.rules import RULES
 from mcugrad.zoo import data, nets
 
 DOCUMENT = ROOT / "docs/zoo.md"
@@ -182,10 +183,10 @@ def imported(proto: onnx.ModelProto) -> mg.Model:
 def weights(trainer: mg.Trainer, w: str, b: str) -> tuple[Floats, Floats]:
     """What a layer has learned, in real units."""
     state, shape = trainer.state, trainer.build.graph[w].shape
-    master = trainer.options.rule.split(
+    master = RULES["sr16"].split(
         state[w].reshape(-1), state[f"{w}_residual"].reshape(-1), shape[0], int(np.prod(shape[1:]))
     )
-    half = (1 << trainer.options.rule.residual_bits) / 2
+    half = (1 << RULES["sr16"].residual_bits) / 2
     steps = (master - half) / (2 * half)
     scale = state[f"{w}_scale"].astype(np.float64)[:, None]
     return (steps * scale).reshape(shape).astype(np.float32), state[b].copy()

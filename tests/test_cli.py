@@ -21,7 +21,7 @@ from mcugrad.commands.inputs import default_scale, network, prepared, samples
 from mcugrad.errors import DataError, ToolError
 from mcugrad.run import toolchain
 from mcugrad.run.device import binding, compilers
-from mcugrad.training.rules import RULES
+from mcugrad.training.rules.family import FAMILY
 
 VERBS = ("demo", "inspect", "compile", "train", "run", "report", "doctor")
 
@@ -143,7 +143,7 @@ def test_inspect_json(cli: Cli) -> None:
     assert facts["layers"][1]["output_shape"] == [4, 4, 16]
     assert sum(layer["parameters"] for layer in facts["layers"]) == 3658
     ways = [(choice["train"], choice["rule"]) for choice in facts["choices"]]
-    assert len(ways) == len(RULES) * 4 + 2
+    assert len(ways) == len(FAMILY) * 4 + 2
     assert ways[0] == ("all", "sr16")
     assert ways[-2:] == [("bias", None), ("none", None)]
     assert all(choice["fits"] is None for choice in facts["choices"])
@@ -331,7 +331,11 @@ WRONG_USE = [
         "layers are conv1, conv2",
     ),
     ((*COMPILE, "--train", "head"), "error: train='head' names nothing", "all, last:N, bias, none, or names"),
-    ((*COMPILE, "--rule", "sr9"), "error: unknown update rule 'sr9'", "one of sr8, sr10, sr12, sr16"),
+    (
+        (*COMPILE, "--rule", "sr9"),
+        "error: unknown update rule 'sr9'",
+        "one of sr8, sr10, sr12, sr16, qas, ",
+    ),
     ((*COMPILE, "--rate", "-1"), "error: a learning rate of -1 is not usable", "where  rate"),
     ((*COMPILE, "--seed", "-1"), "error: seed -1 does not fit into 32 bits", "0 to 4294967295"),
     ((*COMPILE, "--scale", "0"), "error: samples cannot be divided by 0", "where  --scale"),

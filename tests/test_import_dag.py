@@ -19,7 +19,7 @@ from mcugrad.ops.add import Add
 from mcugrad.passes.fold import fold
 from mcugrad.passes.quantize import Calibration, quantize, run_float
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.training.rules import rule
+from mcugrad.training.rules import updates
 from onnx_nets import Array, Net, assert_close, dags, join, net_shape, ours, refused, runtime
 
 I64 = np.int64
@@ -288,7 +288,7 @@ def test_random_networks_train_on_the_device(net: Net) -> None:
     model = Model(fold(load_onnx(net.bytes())), "net.onnx", "0" * 64)
     x = np.moveaxis(net.rng.normal(size=(24, *net_shape(net))).astype(np.float32), 1, -1)
     graph = quantize(model.graph, x, Calibration())
-    result = build(model, check(graph), Options("all", rule("sr8"), 0, 0.01))
+    result = build(model, check(graph), Options("all", updates("sr8"), 0, 0.01))
     check(result.graph)
     runner = ReferenceRunner(result.compiled)
     given, out = (result.graph[t].quant for t in (graph.input, graph.output))

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 
 import mcugrad.ops
-from kernels import activations, cases, convolutions, floats, library, life, selection, shapes
+from kernels import activations, cases, convolutions, floats, library, life, selection, shapes, updates
 from mcugrad import arithmetic as ar
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.program import SCALE, Kernel, prototypes
 from mcugrad.run import toolchain
-from mcugrad.training.rules import RULES
+from mcugrad.training.rules import IN_PLACE
 
 IN_CHILD = "MCUGRAD_TEST_UNDEFINED_BEHAVIOUR"
 """Set in the process that runs these same tests on the build that traps undefined behaviour."""
@@ -47,6 +47,7 @@ CASES = (
     | floats.CASES
     | life.CASES
     | selection.CASES
+    | updates.CASES
 )
 
 
@@ -136,12 +137,12 @@ def one_weight(rule: str, x: int, e: int, mult: int, seed: int = 0) -> dict[str,
         "e": np.asarray([e], np.int8),
         "active": None,
         "factor": factor,
-        "rule": RULES[rule],
+        "rule": IN_PLACE[rule],
         "seed": np.asarray([seed], np.uint32),
         "step": np.zeros(1, np.uint32),
         "tensor": 0,
         "w": np.zeros(1, np.int8),
-        "residual": np.asarray([128], np.uint8) if RULES[rule].residual_bits else None,
+        "residual": np.asarray([128], np.uint8) if IN_PLACE[rule].residual_bits else None,
         "w_scale": np.ones(1, np.float32),
     }
 
@@ -176,7 +177,7 @@ def test_the_minus_is_inside_the_product_of_sr8() -> None:
 
 def test_a_kernel_is_one_file_of_its_name() -> None:
     names = {path.stem for path in library.sources()}
-    assert names - {f"mcg_rule_{name}" for name in RULES} == set(prototypes())
+    assert names - {f"mcg_rule_{name}" for name in IN_PLACE} == set(prototypes())
 
 
 @pytest.mark.parametrize("compiler", toolchain.host_compilers())

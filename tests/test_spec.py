@@ -18,7 +18,7 @@ from mcugrad.passes.freeze import freeze
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import Calibration, quantize
 from mcugrad.training.losses import Loss
-from mcugrad.training.rules import rule
+from mcugrad.training.rules import Update, updates
 from onnx_nets import Net
 
 
@@ -40,7 +40,7 @@ def test_every_pass_gives_a_legal_graph(floating: Graph, quantized: Graph, train
     check(floating)
     check(fold(floating))
     check(quantized)
-    frozen = check(freeze(quantized, train, rule("sr8")))
+    frozen = check(freeze(quantized, train, updates("sr8")))
     trained = check(backward(frozen, Loss()))
     pruned = check(prune(trained))
     assert len(pruned.nodes) <= len(trained.nodes)
@@ -107,7 +107,10 @@ BREAK: dict[str, tuple[str, Callable[[Graph], Graph]]] = {
     ),
     "an activation is trainable": ("only constants train", lambda g: g.changed("fc1_y", trainable=True)),
     "a weight trains without a rule": ("only constants train", lambda g: g.changed("fc1_w", trainable=True)),
-    "a frozen weight has a rule": ("only constants train", lambda g: g.changed("fc1_w", rule="sr8")),
+    "a frozen weight has a rule": (
+        "only constants train",
+        lambda g: g.changed("fc1_w", update=Update("sr8")),
+    ),
     "a weight is tracked": ("only constants train", lambda g: g.changed("fc1_w", tracked=True)),
     "pooling is tracked": ("only constants train", lambda g: g.changed("pool1_y", tracked=True)),
 }
@@ -123,7 +126,7 @@ def test_each_rule_catches_its_bug(quantized: Graph, case: str) -> None:
 
 
 def test_backward_graphs(quantized: Graph) -> None:
-    whole = check(backward(freeze(quantized, "all", rule("sr8")), Loss()))
+    whole = check(backward(freeze(quantized, "all", updates("sr8")), Loss()))
     assert any("come before" in v for v in violations(whole.with_nodes(reversed(whole.nodes))))
     assert any("no weights" in v for v in violations(scale(whole, "fc1_y_e", carrier="fc1_b")))
     assert any("no error" in v for v in violations(scale(whole, "fc1_y_e", owner="fc1_y")))

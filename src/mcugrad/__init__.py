@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mcugrad.model import Model, load
     from mcugrad.trainer import Epoch, Trainer, Verification, compile  # noqa: A004
     from mcugrad.training.losses import Loss
+    from mcugrad.training.rules import Update
     from mcugrad.training.schedules import Schedule
     from mcugrad.training.sparse import Sparse, Static
 
@@ -45,6 +46,7 @@ __all__ = [
     "Static",
     "ToolError",
     "Trainer",
+    "Update",
     "UsageError",
     "Verification",
     "__version__",
@@ -57,6 +59,7 @@ _LATER = {
     "Model": "mcugrad.model",
     "load": "mcugrad.model",
     "Loss": "mcugrad.training.losses",
+    "Update": "mcugrad.training.rules",
     "Schedule": "mcugrad.training.schedules",
     "Sparse": "mcugrad.training.sparse",
     "Static": "mcugrad.training.sparse",

@@ -22,6 +22,8 @@ COUNTER_STEP = 0x9E3779B9
 GROWTH = F32(1.25)
 SHRINK = 52429
 """1 / 1.25 in 1/65536."""
+STREAM_APPLY, STREAM_KEEP, STREAM_DECAY = 0x10000, 0x20000, 0x30000
+"""Added to a tensor's number: random numbers beside those of its gradients."""
 ERROR_DECAY = F32(2.0**-7)
 SCALE_DECAY = F32(2.0**-10)
 
@@ -116,6 +118,18 @@ def round_half_up(value: Any, limit: int) -> Ints:
         rounded = np.floor(inside + F32(0.5))
     result: Ints = np.clip(rounded.astype(np.int64), -limit, limit)
     return np.where(inside <= F32(-limit), -limit, result)
+
+
+def sqrt(value: Any) -> np.float32:
+    """The square root of a float32, by three of Newton's steps from a first guess in the bits; 0 up to 1e-37."""
+    v = F32(value)
+    if not v > F32(1e-37):
+        return F32(0)
+    root = np.asarray([(int(v.view(np.uint32)) >> 1) + 0x1FBD1DF5], np.uint32).view(F32)[0]
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            root = F32(0.5) * (root + v / root)
+    return F32(root)
 
 
 def hash32(counter: Any) -> NDArray[np.uint32]:

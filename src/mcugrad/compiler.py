@@ -25,7 +25,7 @@ from mcugrad.program import Space
 from mcugrad.run.runner import Compiled
 from mcugrad.targets import Target
 from mcugrad.training.losses import Loss
-from mcugrad.training.rules import RULES, Rule
+from mcugrad.training.rules import Updates, updates
 from mcugrad.training.sparse import Choice
 
 Precision = Literal["int8", "mixed", "float32"]
@@ -40,7 +40,7 @@ class Options:
 
     Attributes:
         train: what trains: `all`, `last:N`, `bias`, `none`, or names of layers.
-        rule: how weights are stored and updated.
+        updates: how each layer learns.
         seed: of the random numbers on the device.
         rate: learning rate at delivery.
         loss: what training makes smaller.
@@ -50,7 +50,7 @@ class Options:
     """
 
     train: Train
-    rule: Rule
+    updates: Updates
     seed: int
     rate: float
     loss: Loss = Loss()  # noqa: RUF009  (frozen)
@@ -61,7 +61,13 @@ class Options:
     @property
     def method(self) -> str:
         """How weights learn."""
-        return self.rule.name if self.precision == "int8" else "float32 SGD"
+        return self.updates.text if self.precision == "int8" else "float32 SGD"
+
+    def describe(self, layers: Sequence[str]) -> str:
+        """How these layers learn: `conv1, fc1 (sr12, in place)`."""
+        if self.precision == "int8":
+            return self.updates.describe(layers)
+        return f"{', '.join(layers)} ({self.method}, in place)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +114,7 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
         UsageError: `train` names nothing, `sparse` does not fit what trains.
         ModelError: an accumulator could overflow.
     """
-    graph = freeze(graph, options.train, options.rule)
+    graph = freeze(graph, options.train, options.updates)
     if options.precision != "int8":
         graph = to_float(graph, model.graph, whole=options.precision == "float32")
     graph = prune(backward(graph, options.loss, options.target, options.sparse))
@@ -168,15 +174,15 @@ def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> 
     layers: Sequence[Weighted] = select(model.layers, "all")
     tries: list[Train] = ["all", *(f"last:{n}" for n in range(len(layers) - 1, 0, -1)), "bias", "none"]
     for train in tries:
-        smallest = RULES["sr8"] if options.precision == "int8" else options.rule
-        for rule in dict.fromkeys((options.rule, smallest)):
-            option = replace(options, train=train, rule=rule)
+        smallest = updates("sr8") if options.precision == "int8" else options.updates
+        for choice in dict.fromkeys((options.updates, smallest)):
+            option = replace(options, train=train, updates=choice)
             try:
                 result = build(model, graph, option)
             except UsageError:  # sparse= asks for layers that then do not train
                 result = build(model, graph, replace(option, sparse=None))
             if result.ram + STACK_RESERVE <= target.ram.bytes and result.constants <= target.flash.bytes:
-                rule_text = "" if rule is options.rule else f" with rule={rule.name}"
+                rule_text = "" if choice == options.updates else f" with rule={choice.text}"
                 return f"train={train}{rule_text}   ({kib(result.ram + STACK_RESERVE)})"
     return "a smaller input or network: not even inference fits"
 
@@ -186,11 +192,7 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
     what = "biases of " if options.train == "bias" else ""
     frozen = len(model.layers) - len(trained)
     rest = f"; the other {frozen} layers with weights are frozen in flash" if frozen else ""
-    text = (
-        f"{what}{', '.join(trained)} ({options.method}, in place){rest}"
-        if trained
-        else "nothing: inference only"
-    )
+    text = f"{what}{options.describe(trained)}{rest}" if trained else "nothing: inference only"
     source, target = graph[graph.input].quant, graph[graph.output].quant
     assert isinstance(source, ActivationScale)
     output_scale, output_zero = 1.0, 0

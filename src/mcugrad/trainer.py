@@ -28,7 +28,7 @@ from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.losses import Loss
 from mcugrad.training.losses import Target as Goal
-from mcugrad.training.rules import rule as find_rule
+from mcugrad.training.rules import RuleChoice, updates
 from mcugrad.training.schedules import Kind, Schedule, named, rates
 from mcugrad.training.sparse import Choice
 
@@ -383,7 +383,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     *,
     calibration: NDArray[Any] | None = None,
     train: Train = "all",
-    rule: str = "sr16",
+    rule: RuleChoice = "sr16",
     sparse: Choice | None = None,
     loss: str | Loss = "cross_entropy",
     targets: NDArray[Any] | None = None,
@@ -404,7 +404,9 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         loss: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae`, `huber`, or a Loss with options.
         targets: typical targets in real units, (n, outputs): their range is what the device's int8 targets span;
             for losses on values.
-        rule: `sr16` (2 bytes a weight), `sr12` (1.5), `sr10` (1.25) or `sr8` (1).
+        rule: how weights are stored and updated: `sr16` (2 bytes a weight), `sr12` (1.5), `sr10` (1.25), `sr8`
+            (1), `qas`, `standardized`; or an Update, which is a rule with options; or either of them by layer,
+            `{"fc2": "sr8", "*": mg.Update("sr12", momentum=0.9)}`, sr16 for layers not named.
         sparse: update a part of each layer's channels: `Sparse(0.1, 1.0)` chooses for every sample, `Static` once;
             or one of these per layer.
         target: a board or core, checked for fit; None checks nothing.
@@ -438,8 +440,14 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             where="sparse",
             hint="precision='int8', or no sparse=",
         )
+    if precision != "int8" and not updates(rule).are_plain:
+        raise UsageError(
+            f"options of update rules do not apply to precision={precision!r}: weights in float32 train by SGD",
+            where="rule",
+            hint="precision='int8', or no momentum, batch, weight_decay and clip",
+        )
     options = Options(
-        train, find_rule(rule), seed, rate, wanted, _target_scale(wanted, targets), precision, sparse
+        train, updates(rule), seed, rate, wanted, _target_scale(wanted, targets), precision, sparse
     )
     graph = quantized(model, calibration, Calibration(calibration_method, percentile))
     result = build(model, graph, options)

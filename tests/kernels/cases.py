@@ -18,7 +18,7 @@ from mcugrad.ops.conv2d import Conv2dStruct, window_shape
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.ops.maxpool2d import Pool2dStruct
 from mcugrad.program import SCALE
-from mcugrad.training.rules import RULES, Rule
+from mcugrad.training.rules import IN_PLACE, Rule
 
 Arguments = dict[str, Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -197,7 +197,7 @@ def actives(draw: Draw, rng: Rng, channels: int) -> tuple[NDArray[np.uint16] | N
 
 def updates(draw: Draw, rng: Rng, rows: int, count: int) -> Arguments:
     """Arguments that all weight updates share."""
-    rule = draw(st.sampled_from(list(RULES.values())))
+    rule = draw(st.sampled_from(list(IN_PLACE.values())))
     w, residual = planes(draw, rng, rule, rows, count)
     word = st.one_of(st.sampled_from([0, 1, 2**32 - 1]), st.integers(0, 2**32 - 1))
     return {
@@ -345,6 +345,7 @@ def prepare_update(draw: Draw) -> Arguments:
         "c": floats(draw, rng, 1),
         "x_scale": floats(draw, rng, 1),
         "w_scale": floats(draw, rng, channels),
+        "to_scale": floats(draw, rng, channels),
         "factor": np.zeros(channels, SCALE),
     }
 

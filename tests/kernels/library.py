@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mcugrad.program import Kernel, Struct, prototypes
 from mcugrad.program.kernel import HEADERS
 from mcugrad.run import toolchain
-from mcugrad.training.rules import Rule
+from mcugrad.training.rules import InPlace
 
 RUNTIME = Path(str(files("mcugrad") / "runtime"))
 INCLUDE = RUNTIME / "include"
@@ -104,7 +104,7 @@ class Library:
             value = arguments[param.name]
             if isinstance(value, Struct):
                 values.append(ffi().new(f"{value.ctype()} *", value.values()))
-            elif isinstance(value, Rule):
+            elif isinstance(value, InPlace):
                 values.append(ffi().addressof(getattr(self.lib, f"mcg_rule_{value.name}")))
             elif isinstance(value, np.ndarray):
                 whole = np.full(value.nbytes + 2 * GUARD, 0xA5, np.uint8)

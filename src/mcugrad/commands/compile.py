@@ -85,7 +85,7 @@ def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
         "sha256": made.model.digest,
         "data": data,
         "trained_layers": list(made.trained_layers),
-        "rule": made.options.rule.name,
+        "rule": made.options.updates.text,
         "rate": made.options.rate,
         "seed": made.options.seed,
         "target": None if made.target is None else made.target.name,

@@ -81,23 +81,26 @@ def choice_facts(model: Model, target: Target | None) -> list[dict[str, Any]]:
 
     from mcugrad.compiler import quantized
     from mcugrad.passes.quantize import Calibration
-    from mcugrad.training.rules import RULES
+    from mcugrad.training.rules.family import FAMILY
 
     made_up = np.random.default_rng(0).standard_normal((4, *model.input_shape), np.float32)
     graph = quantized(model, made_up, Calibration())
     ways = ["all", *(f"last:{n}" for n in range(len(model.layers) - 1, 0, -1))]
-    pairs = [(way, rule) for rule in reversed(RULES) for way in ways] + [("bias", ""), ("none", "")]
+    pairs = [(way, rule) for rule in reversed([r.name for r in FAMILY]) for way in ways] + [
+        ("bias", ""),
+        ("none", ""),
+    ]
     return [_choice(model, graph, way, rule, target) for way, rule in pairs]
 
 
 def _choice(model: Model, graph: Graph, way: str, rule: str, target: Target | None) -> dict[str, Any]:
     from mcugrad.compiler import STACK_RESERVE, Options, build
     from mcugrad.errors import ModelError
-    from mcugrad.training.rules import RULES
+    from mcugrad.training.rules import updates
 
     facts: dict[str, Any] = {"train": way, "rule": rule or None}
     try:
-        made = build(model, graph, Options(way, RULES[rule or "sr16"], seed=0, rate=0.01))
+        made = build(model, graph, Options(way, updates(rule or "sr16"), seed=0, rate=0.01))
     except ModelError as error:
         return {**facts, "ram_bytes": None, "constants_bytes": None, "fits": False, "problem": error.what}
     fits = target is None or (

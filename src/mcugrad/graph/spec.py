@@ -172,7 +172,9 @@ def _wrong_training(graph: Graph) -> Iterator[str]:
     for name, t in graph.tensors.items():
         if t.trainable and t.value is None:
             yield f"{name} is trainable but computed"
-        if bool(t.rule) != (t.trainable and isinstance(t.quant, WeightScale)):
+        if (bool(t.rule) and not t.trainable) or (
+            t.trainable and isinstance(t.quant, WeightScale) and not t.rule
+        ):
             yield f"{name} has rule {t.rule!r}, trainable {t.trainable}"
         if t.tracked and not (isinstance(t.quant, ActivationScale) and t.quant.owner == name):
             yield f"{name} is tracked but owns no scale"
@@ -197,5 +199,8 @@ MEANING: Table = (
     ("constants are finite float32 of their tensor's shape", _wrong_constants),
     ("tensors are quantized as their kind is, all of them where some train", _half_quantized),
     ("scales are positive and refer to what exists", _wrong_scales),
-    ("only constants train, only weights have a rule, only owners of scales are tracked", _wrong_training),
+    (
+        "only constants train, int8 weights that train have a rule, only owners of scales are tracked",
+        _wrong_training,
+    ),
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from mcugrad.training.rules.update import Update
 
 Shape = tuple[int, ...]
 """Without the batch: (height, width, channels) for maps, (features,) for vectors."""
@@ -79,7 +82,7 @@ class Tensor:
         quant: how int8 stands for real numbers, or that a float layer computes it; None before that is decided.
         value: float32 contents of a constant, in real units; None for what is computed.
         trainable: whether training changes the constant.
-        rule: update rule of a trainable weight (`sr8`), else empty.
+        update: how a trainable weight or bias learns; None for what does not.
         tracked: whether the activation's scale follows its range on the device.
     """
 
@@ -88,8 +91,13 @@ class Tensor:
     quant: ActivationScale | WeightScale | ErrorScale | Float32 | None = None
     value: NDArray[Any] | None = None
     trainable: bool = False
-    rule: str = ""
+    update: Update | None = None
     tracked: bool = False
+
+    @property
+    def rule(self) -> str:
+        """Update rule of a trainable constant (`sr8`), else empty."""
+        return "" if self.update is None else self.update.rule
 
     @property
     def size(self) -> int:

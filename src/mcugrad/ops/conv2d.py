@@ -18,7 +18,7 @@ from mcugrad.ops.update import add_updates, lower_update_factor, update_rows, wh
 from mcugrad.ops.weighted import Weighted, exact_matmul, write_error, write_output
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.lowering import Lowering
-from mcugrad.training.rules import Rule
+from mcugrad.training.rules import InPlace
 
 Pair = tuple[int, int]
 UPDATE_ROWS = 4
@@ -342,7 +342,7 @@ def conv2d_update(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     factor: NDArray[Any],
-    rule: Rule,
+    rule: InPlace,
     seed: NDArray[Any],
     step: NDArray[Any],
     tensor: int,

@@ -21,7 +21,7 @@ from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, write_error, write_output
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
-from mcugrad.training.rules import Rule
+from mcugrad.training.rules import InPlace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +165,7 @@ def conv_transpose2d_update(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     factor: NDArray[Any],
-    rule: Rule,
+    rule: InPlace,
     seed: NDArray[Any],
     step: NDArray[Any],
     tensor: int,

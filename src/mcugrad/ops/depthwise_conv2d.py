@@ -21,7 +21,7 @@ from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import write_error, write_output
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
-from mcugrad.training.rules import Rule
+from mcugrad.training.rules import InPlace
 
 BLOCK = 64
 """`MCG_BLOCK`: channels that a kernel handles at a time."""
@@ -131,7 +131,7 @@ def depthwise_conv2d_update(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     factor: NDArray[Any],
-    rule: Rule,
+    rule: InPlace,
     seed: NDArray[Any],
     step: NDArray[Any],
     tensor: int,

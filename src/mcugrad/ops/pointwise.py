@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, write_output
 from mcugrad.program import Kernel
-from mcugrad.training.rules import Rule
+from mcugrad.training.rules import InPlace
 
 if TYPE_CHECKING:
     from mcugrad.ops.conv2d import Conv2dStruct
@@ -47,7 +47,7 @@ def pointwise_update(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     factor: NDArray[Any],
-    rule: Rule,
+    rule: InPlace,
     seed: NDArray[Any],
     step: NDArray[Any],
     tensor: int,

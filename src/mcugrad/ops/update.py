@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.program import Kernel
-from mcugrad.training.rules import Rule
+from mcugrad.training.rules import PLANES, InPlace, Rule
+from mcugrad.training.rules.update import Update
 
 if TYPE_CHECKING:
     from mcugrad.graph.gradient import GradientBuilder
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BiasUpdate(BackwardNode):
-    """b -= rate * gradient, in float32: a bias is a scalar per channel."""
+    """b -= rate * gradient, in float32: a bias is a scalar per channel. With a plane the change is kept for a batch."""
 
     e: str
     w: str
@@ -40,6 +41,7 @@ class BiasUpdate(BackwardNode):
 
     def lower(self, to: Lowering) -> None:
         error = to.graph[self.e]
+        update = to.update(self.b)
         to.call(
             BIAS_UPDATE,
             note="biases",
@@ -47,11 +49,156 @@ class BiasUpdate(BackwardNode):
             channels=to.graph[self.b].size,
             e=to.data(self.e),
             active=to.active(self.e),
-            rate=to.rate(),
+            rate=mean_rate_of(to, update),
             c=to.error_unit(self.e),
             w_scale=to.weight_scale(self.w),
+            bias=to.bias_change(self.b) if update.has_plane else to.data(self.b),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyBias(BackwardNode):
+    """At the end of a batch, biases move by the changes kept of it."""
+
+    w: str
+    b: str
+
+    INPUTS = ("w", "b")
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        update = to.update(self.b)
+        is_clipped = update.clip is not None and to.graph[self.w].trainable
+        to.call(
+            APPLY_BIAS,
+            note="biases",
+            channels=to.graph[self.b].size,
+            batch=update.batch,
+            momentum=_momentum(update),
+            step=to.step(),
+            kept=_kept(to, self.w) if is_clipped else None,
+            change=to.bias_change(self.b),
             bias=to.data(self.b),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyUpdate(BackwardNode):
+    """At the end of a batch, weights move by the changes kept of it."""
+
+    w: str
+
+    INPUTS = ("w",)
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        update = to.update(self.w)
+        out = to.graph[self.w].shape[0]
+        count = to.graph[self.w].size // out
+        to.bound_terms(count, 127 * 127)
+        plane = to.plane(self.w)
+        shared: dict[str, Any] = {
+            "out": out,
+            "count": count,
+            "batch": update.batch,
+            "rate": to.rate(),
+            "step": to.step(),
+            "w": to.data(self.w),
+            "w_scale": to.weight_scale(self.w),
+            "change": plane.data,
+            "change_residual": plane.residual,
+            "change_scale": plane.scale,
+        }
+        note = f"weights by {update.rule}"
+        if update.rule == "standardized":
+            zeros = np.zeros(out, np.float32)
+            to.call(
+                APPLY_STANDARDIZED,
+                note=note,
+                mean=to.state(f"{self.w}_mean", "float", (out,), zeros, "moving mean of minus the gradient"),
+                deviation=to.state(f"{self.w}_deviation", "float", (out,), zeros, "moving deviation of it"),
+                **shared,
+            )
+            return
+        weights = to.weight_arguments(self.w)
+        clip = None
+        if update.clip is not None:
+            value = np.asarray([update.clip], np.float32)
+            clip = to.constant(f"{self.w}_clip", "float", value, "largest change, in norms of a row")
+        to.call(
+            APPLY_UPDATE,
+            note=note,
+            momentum=_momentum(update),
+            clip=clip,
+            kept=None if clip is None else _kept(to, self.w),
+            **{**weights, **shared},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayWeights(BackwardNode):
+    """w -= rate * decay * w, some rows a step."""
+
+    w: str
+
+    INPUTS = ("w",)
+    OUTPUTS = ()
+
+    @property
+    def has_effect(self) -> bool:
+        return True
+
+    def macs(self, graph: Graph) -> int:
+        return 0
+
+    def lower(self, to: Lowering) -> None:
+        update = to.update(self.w)
+        out = to.graph[self.w].shape[0]
+        decay = np.asarray([update.weight_decay], np.float32)
+        weights = to.weight_arguments(self.w)
+        del weights["w_scale"]
+        to.call(
+            DECAY_WEIGHTS,
+            note="weight decay",
+            out=out,
+            count=to.graph[self.w].size // out,
+            decay=to.constant(f"{self.w}_decay", "float", decay, "weight decay"),
+            rate=mean_rate_of(to, update),
+            **weights,
+        )
+
+
+def _momentum(update: Update) -> int:
+    return round(update.momentum * 65536)
+
+
+def _kept(to: Lowering, w: str) -> str:
+    return to.temporary(f"{w}_kept", "float", (to.graph[w].shape[0],), "share of each change that is made")
+
+
+def mean_rate_of(to: Lowering, update: Update) -> str:
+    """Buffer of the rate of one sample of a batch: one float."""
+    if update.batch == 1:
+        return to.rate()
+    name = f"rate_of_{update.batch}"
+    if name not in to.buffers:
+        mean = to.temporary(name, "float", (1,), "learning rate of one sample of a batch")
+        to.call(MEAN_RATE, note="rate of a mean", rate=to.rate(), batch=update.batch, mean=mean)
+    return name
 
 
 def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[str], BackwardNode]) -> None:
@@ -66,25 +213,36 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
     e = to.updates_from.get(layer.name, e)
     if to.graph[layer.b].trainable:
         to.add(BiasUpdate(name=f"{layer.name}_bias_update", e=e, w=layer.w, b=layer.b))
-    if to.graph[layer.w].trainable:
+    weights = to.graph[layer.w]
+    if weights.trainable:
         to.add(update(e))
+        assert weights.update is not None
+        if weights.update.has_plane:
+            to.add(ApplyUpdate(name=f"{layer.name}_apply", w=layer.w))
+        if weights.update.weight_decay:
+            to.add(DecayWeights(name=f"{layer.name}_decay", w=layer.w))
+    bias = to.graph[layer.b].update
+    if bias is not None and bias.has_plane:
+        to.add(ApplyBias(name=f"{layer.name}_apply_bias", w=layer.w, b=layer.b))
 
 
 def lower_update_factor(to: Lowering, name: str, x: str, e: str, w: str) -> str:
     """Add the call that turns rate and scales into one factor per output channel; name of its buffer."""
     channels = to.graph[w].shape[0]
     factor = to.temporary(
-        f"{name}_factor", "mcg_scale_t", (channels,), "gradient to 1/65536 weight steps, per channel"
+        f"{name}_factor", "mcg_scale_t", (channels,), "gradient to 1/65536 steps, per channel"
     )
+    update = to.update(w)
     to.call(
         PREPARE_UPDATE,
         note="factors",
         channels=channels,
         active=to.active(e),
-        rate=to.rate(),
+        rate=_share_of_a_batch(to, update) if update.rule == "standardized" else mean_rate_of(to, update),
         c=to.error_unit(e),
         x_scale=to.scale(x),
         w_scale=to.weight_scale(w),
+        to_scale=to.plane(w).scale if update.has_plane else to.weight_scale(w),
         factor=factor,
     )
     return factor
@@ -107,6 +265,12 @@ def whole_error(
     return whole
 
 
+def _share_of_a_batch(to: Lowering, update: Update) -> str:
+    """A gradient that is standardized later needs no rate yet."""
+    value = np.asarray([1 / update.batch], np.float32)
+    return to.constant(f"share_of_{update.batch}", "float", value, "of one sample in a batch")
+
+
 def prepare_update(
     channels: int,
     active: NDArray[Any] | None,
@@ -114,13 +278,20 @@ def prepare_update(
     c: NDArray[Any],
     x_scale: NDArray[Any],
     w_scale: NDArray[Any],
+    to_scale: NDArray[Any],
     factor: NDArray[Any],
 ) -> None:
-    """factor[o] = 65536 * rate * c * x_scale / w_scale[o]^2, of channels that take part."""
+    """factor[o] = 65536 * rate * c * x_scale / (w_scale[o] * to_scale[o]), of channels that take part."""
     o = taking_part(active, channels)
     with np.errstate(all="ignore"):
         ratio = rate[0] * c[0] * x_scale[0] * ar.F32(65536)
-        factor[o] = ar.scale_from_float(ratio / (w_scale[o] * w_scale[o]))
+        factor[o] = ar.scale_from_float(ratio / (w_scale[o] * to_scale[o]))
+
+
+def mean_rate(rate: NDArray[Any], batch: int, mean: NDArray[Any]) -> None:
+    """mean = rate / batch."""
+    with np.errstate(all="ignore"):
+        mean[0] = rate[0] / ar.F32(batch)
 
 
 def bias_update(
@@ -141,7 +312,7 @@ def bias_update(
 
 
 def update_rows(
-    rule: Rule,
+    rule: InPlace,
     gradients: NDArray[Any],
     factor: NDArray[Any],
     seed: NDArray[Any],
@@ -167,5 +338,179 @@ def update_rows(
     rule.join(planes, w, residual)
 
 
+def _plane(residual: NDArray[Any] | None) -> Rule:
+    return PLANES[8 if _is_null(residual) else 16]
+
+
+def _is_null(array: NDArray[Any] | None) -> bool:
+    """Whether C gets a null pointer."""
+    return array is None or not array.size
+
+
+def _shrinks(applied: int, peak: int, scale: np.float32, w_scale: np.float32) -> bool:
+    """Whether the scale of a row of kept changes shrinks after they were applied for the `applied`-th time."""
+    return applied % 16 == 0 and peak < 32 and bool(scale > w_scale * ar.F32(2.0**-14))
+
+
+def apply_update(
+    out: int,
+    count: int,
+    batch: int,
+    momentum: int,
+    clip: NDArray[Any] | None,
+    rate: NDArray[Any],
+    rule: InPlace,
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    w: NDArray[Any],
+    residual: NDArray[Any],
+    w_scale: NDArray[Any],
+    change: NDArray[Any],
+    change_residual: NDArray[Any],
+    change_scale: NDArray[Any],
+    kept: NDArray[Any],
+) -> None:
+    """At the end of a batch: w += change by the rule, change *= momentum; both less what a row's clip takes away."""
+    done = (int(step[0]) + 1) & 0xFFFFFFFF
+    if done % batch:
+        return
+    plane = _plane(change_residual)
+    unit = ar.F32(65536 >> plane.residual_bits)
+    masters = rule.split(w, residual, out, count)
+    values = plane.split(change, change_residual, out, count) - plane.half
+    words = (count + 3) // 4
+    for o in range(out):
+        offset = o * words * ar.COUNTER_STEP
+        scale = w_scale[o]
+        whole = (values[o] + plane.half) >> plane.residual_bits
+        peak = int(np.abs(whole).max())
+        share = ar.F32(1)
+        with np.errstate(all="ignore"):
+            if clip is not None and clip.size:
+                w_squares = max(int(((masters[o] >> rule.residual_bits) ** 2).sum()), count)
+                allowed = clip[0] * rate[0] * scale * ar.sqrt(w_squares)
+                length = change_scale[o] * ar.sqrt(int((whole**2).sum()))
+                share = allowed / length if allowed < length else share
+                kept[o] = share
+            factor = ar.scale_from_float(change_scale[o] / scale * share * unit)
+            counter = ar.stream(int(seed[0]), int(step[0]), tensor + ar.STREAM_APPLY) + offset
+            if rule.step(masters, o, -values[o], factor, counter):
+                rule.grow(masters, o)
+                w_scale[o] *= ar.GROWTH
+            again = ar.F32(momentum) * share
+            if _shrinks(done // batch, peak, change_scale[o], scale):
+                change_scale[o] = change_scale[o] / ar.GROWTH
+                again = again * ar.GROWTH
+        mult = int(ar.round_half_up(again, 1 << 17))
+        counter = ar.stream(int(seed[0]), int(step[0]), tensor + ar.STREAM_KEEP) + offset
+        values[o] = (values[o] * mult + ar.random_u16(counter, count)) >> 16
+    rule.join(masters, w, residual)
+    plane.join(values + plane.half, change, change_residual)
+
+
+def apply_bias(
+    channels: int,
+    batch: int,
+    momentum: int,
+    step: NDArray[Any],
+    kept: NDArray[Any] | None,
+    change: NDArray[Any],
+    bias: NDArray[Any],
+) -> None:
+    """At the end of a batch: bias += change, change *= momentum; both less what the row's clip takes away."""
+    if ((int(step[0]) + 1) & 0xFFFFFFFF) % batch:
+        return
+    with np.errstate(all="ignore"):
+        d = change[:channels] * (ar.F32(1) if kept is None or not kept.size else kept[:channels])
+        bias[:channels] += d
+        change[:channels] = d * (ar.F32(momentum) / ar.F32(65536))
+
+
+DECAY_TURNS = 16
+"""Each step takes every so many-th row."""
+
+
+def decay_weights(
+    out: int,
+    count: int,
+    decay: NDArray[Any],
+    rate: NDArray[Any],
+    rule: InPlace,
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    w: NDArray[Any],
+    residual: NDArray[Any],
+) -> None:
+    """w -= 16 * rate * decay * w for every 16th row, rounded at random to what the rule can store."""
+    with np.errstate(all="ignore"):
+        share = rate[0] * decay[0] * ar.F32(DECAY_TURNS)
+        factor = ar.scale_from_float((share if share < 1 else ar.F32(1)) * ar.F32(65536))
+    start = ar.stream(int(seed[0]), int(step[0]), tensor + ar.STREAM_DECAY)
+    masters = rule.split(w, residual, out, count)
+    bits = rule.residual_bits
+    for o in range(int(step[0]) % DECAY_TURNS, out, DECAY_TURNS):
+        counter = start + o * ((count + 3) // 4) * ar.COUNTER_STEP
+        away = ar.rescale(-(masters[o] >> bits), factor)
+        masters[o] += (away + (ar.random_u16(counter, count) >> bits)) >> (16 - bits)
+    rule.join(masters, w, residual)
+
+
+MOVING = ar.F32(0.85)
+"""Share of the old value in moving averages."""
+
+
+def apply_standardized(
+    out: int,
+    count: int,
+    batch: int,
+    rate: NDArray[Any],
+    step: NDArray[Any],
+    w: NDArray[Any],
+    w_scale: NDArray[Any],
+    change: NDArray[Any],
+    change_residual: NDArray[Any],
+    change_scale: NDArray[Any],
+    mean: NDArray[Any],
+    deviation: NDArray[Any],
+) -> None:
+    """At the end of a batch: w += rate * (change - mean) / deviation, quantized anew to the tensor's range."""
+    done = (int(step[0]) + 1) & 0xFFFFFFFF
+    if done % batch:
+        return
+    plane = _plane(change_residual)
+    masters = plane.split(change, change_residual, out, count)
+    values = (masters - plane.half).astype(np.float32)
+    peaks = np.abs(masters >> plane.residual_bits).max(axis=1)
+    real = np.empty((out, count), np.float32)
+    with np.errstate(all="ignore"):
+        for o in range(out):
+            unit = change_scale[o] * ar.F32(1 / (1 << plane.residual_bits))
+            here = np.cumsum(values[o], dtype=np.float32)[-1] / ar.F32(count)
+            squares = np.cumsum((values[o] - here) ** 2, dtype=np.float32)[-1]
+            here, spread = here * unit, ar.sqrt(squares / ar.F32(count)) * unit
+            if done != batch:
+                here = mean[o] * MOVING + here * (ar.F32(1) - MOVING)
+                spread = deviation[o] * MOVING + spread * (ar.F32(1) - MOVING)
+            mean[o], deviation[o] = here, spread
+            by = rate[0] / spread if spread > ar.F32(1e-20) else ar.F32(0)
+            old = w[o * count : (o + 1) * count].astype(np.float32) * w_scale[o]
+            real[o] = old + (values[o] * unit - here) * by
+        scale = np.fmax.reduce(np.abs(real), axis=None, initial=ar.F32(0)) / ar.F32(127)
+        if scale > ar.F32(1e-30):
+            w[: out * count] = np.clip(ar.round_half_up(real / scale, 128), -127, 127).reshape(-1)
+            w_scale[:out] = scale
+        plane.join(np.full((out, count), plane.half, np.int64), change, change_residual)
+        for o in range(out):
+            if _shrinks(done // batch, int(peaks[o]), change_scale[o], ar.F32(1e-20)):
+                change_scale[o] = change_scale[o] / ar.GROWTH
+
+
 PREPARE_UPDATE = Kernel("mcg_prepare_update", prepare_update)
+MEAN_RATE = Kernel("mcg_mean_rate", mean_rate)
 BIAS_UPDATE = Kernel("mcg_bias_update", bias_update)
+APPLY_UPDATE = Kernel("mcg_apply_update", apply_update)
+APPLY_BIAS = Kernel("mcg_apply_bias", apply_bias)
+DECAY_WEIGHTS = Kernel("mcg_decay_weights", decay_weights)
+APPLY_STANDARDIZED = Kernel("mcg_apply_standardized", apply_standardized)

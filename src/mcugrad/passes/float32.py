@@ -137,5 +137,7 @@ def _as_float(graph: Graph, node: FloatOperator) -> Graph:
         quant = Float32(of.low, of.high)
     graph = graph.with_tensors(replace(graph[node.y], quant=quant, tracked=False))
     if isinstance(of, Weighted):
-        graph = graph.with_tensors(replace(graph[of.w], quant=Float32(), rule=""))
+        graph = graph.with_tensors(
+            replace(graph[of.w], quant=Float32(), update=None), replace(graph[of.b], update=None)
+        )
     return graph

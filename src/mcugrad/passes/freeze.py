@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mcugrad.errors import UsageError
-from mcugrad.graph import ActivationScale, Graph, Operator
+from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.quantize import symmetric
-from mcugrad.training.rules import Rule
+from mcugrad.training.rules import Updates
 
 Train = str | Sequence[str]
 """`all`, `none`, `last:N`, `bias`, or names of layers."""
 
 
-def freeze(graph: Graph, train: Train, rule: Rule) -> Graph:
+def freeze(graph: Graph, train: Train, updates: Updates) -> Graph:
     """Mark weights and biases as trainable, and let scales from the first trained layer on follow their range.
 
     Raises:
-        UsageError: `train` names nothing, an unknown layer, or more layers than there are.
+        UsageError: `train` names nothing, an unknown layer, or more layers than there are; an update of no layer.
     """
     layers = [n for n in graph.nodes if isinstance(n, Weighted)]
+    updates.check_names(n.name for n in layers)
     chosen = {n.name for n in select(layers, train)}
     for layer in layers:
         if layer.name in chosen:
-            graph = graph.changed(layer.b, trainable=True)
+            update = updates.of(layer.name)
+            graph = graph.changed(layer.b, trainable=True, update=update)
             if train != "bias":
-                graph = graph.changed(layer.w, trainable=True, rule=rule.name)
+                graph = graph.changed(layer.w, trainable=True, update=update)
+                if update.rule == "standardized":
+                    graph = graph.changed(layer.w, quant=_one_scale(graph, layer.w))
     return _track(graph, chosen)
 
 
@@ -75,6 +81,13 @@ def select(layers: Sequence[Weighted], train: Train) -> Sequence[Weighted]:
         where="train",
         hint=f"all, last:N, bias, none, or names of layers: {known}",
     )
+
+
+def _one_scale(graph: Graph, weights: str) -> WeightScale:
+    """The scale that suits the channel of the widest range, for all channels."""
+    quant = graph[weights].quant
+    assert isinstance(quant, WeightScale)
+    return WeightScale(np.full_like(quant.scales, quant.scales.max()))
 
 
 def _track(graph: Graph, trained: set[str]) -> Graph:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.program.program import Argument, Call
-from mcugrad.training.rules import RULES
+from mcugrad.training.rules import IN_PLACE
 
 
 def execute(call: Call, values: Mapping[str, NDArray[Any] | None]) -> None:
@@ -36,5 +36,5 @@ def _value(argument: Argument, values: Mapping[str, NDArray[Any] | None], pointe
     if argument.struct is not None:
         return argument.struct
     if argument.rule:
-        return RULES[argument.rule]
+        return IN_PLACE[argument.rule]
     return np.empty(0, np.uint8) if argument.value is None else argument.value

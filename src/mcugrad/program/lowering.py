@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,26 @@ from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Ten
 from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.kernel import WATCH, Kernel
 from mcugrad.program.program import SATURATED, Argument, Call, Struct
-from mcugrad.training.rules import RULES
+from mcugrad.training.rules import IN_PLACE, PLANES, RULES
+from mcugrad.training.rules.update import Update
 from mcugrad.training.schedules import Schedule
 
 ACC_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Names of the buffers that keep the changes of a weight tensor, as a rule keeps weights.
+
+    Attributes:
+        data: int8.
+        residual: residual bits; None where there are none.
+        scale: one float per row.
+    """
+
+    data: str
+    residual: str | None
+    scale: str
 
 
 class Lowering:
@@ -128,18 +145,67 @@ class Lowering:
         channels = self.error_channels(error)
         return self.constant(f"ones{channels}", "float", np.ones(channels, np.float32), "no scale")
 
+    def update(self, tensor: str) -> Update:
+        """How a trainable tensor learns."""
+        update = self.graph[tensor].update
+        assert update is not None, tensor
+        return update
+
     def update_arguments(self, weights: str) -> dict[str, Any]:
-        """Arguments that every weight update takes: rule, random numbers, planes, scales."""
+        """Arguments that every weight update takes: rule, random numbers, planes, scales.
+
+        With a plane of changes it is this plane that the gradient changes, as if it were the weights.
+        """
+        update = self.update(weights)
+        if not update.has_plane:
+            return self.weight_arguments(weights)
+        plane = self.plane(weights)
+        return {
+            **self._random(weights),
+            "rule": PLANES[update.velocity_bits],
+            "w": plane.data,
+            "residual": plane.residual,
+            "w_scale": plane.scale,
+        }
+
+    def weight_arguments(self, weights: str) -> dict[str, Any]:
+        """The same for the weights themselves."""
         t = self.graph[weights]
         return {
-            "rule": RULES[t.rule],
-            "seed": self.seed(),
-            "step": self.step(),
-            "tensor": list(self.graph.tensors).index(weights),
+            **self._random(weights),
+            "rule": IN_PLACE[t.rule],
             "w": self.data(weights),
             "residual": self._residual(t),
             "w_scale": self.weight_scale(weights),
         }
+
+    def _random(self, weights: str) -> dict[str, Any]:
+        return {
+            "seed": self.seed(),
+            "step": self.step(),
+            "tensor": list(self.graph.tensors).index(weights),
+        }
+
+    def plane(self, weights: str) -> Plane:
+        """Buffers that keep the changes of a weight tensor until they are applied."""
+        t, update = self.graph[weights], self.update(weights)
+        assert isinstance(t.quant, WeightScale), weights
+        low = 2.0**-16 if update.rule == "standardized" else t.quant.scales * 2.0**-10
+        scales = np.broadcast_to(np.asarray(low, np.float32), t.quant.scales.shape).copy()
+        data, residual = PLANES[update.velocity_bits].encode(np.zeros(t.shape), scales)
+        name, scale = f"{weights}_change", f"{weights}_change_scale"
+        self.state(name, "int8_t", t.shape, data, "changes to be made")
+        self.state(scale, "float", scales.shape, scales, "real units per step, per channel")
+        if not residual.size:
+            return Plane(name, None, scale)
+        low_bits = f"{name}_residual"
+        self.state(low_bits, "uint8_t", residual.shape, residual, "residual bits")
+        return Plane(name, low_bits, scale)
+
+    def bias_change(self, bias: str) -> str:
+        """Buffer that keeps the changes of biases until they are applied."""
+        shape = self.graph[bias].shape
+        return self.state(f"{bias}_change", "float", shape, np.zeros(shape, np.float32), "changes to be made")
 
     def _residual(self, t: Tensor) -> str | None:
         plane = self._planes(t)[1]

@@ -115,7 +115,7 @@ typedef union {
     struct {
         uint8_t before[20];
         mcg_scale_t v[3];
-    } fc1_update_factor; /* gradient to 1/65536 weight steps, per channel [3] */
+    } fc1_update_factor; /* gradient to 1/65536 steps, per channel [3] */
     struct {
         uint8_t before[20];
         float v[3];

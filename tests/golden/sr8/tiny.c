@@ -119,7 +119,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
     mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, &a->rate.v, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
     /* 13/20 fc1_update  factors */
     mcg_prepare_update(3, NULL, &a->rate.v, &a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
-                       a->fc1_update_factor.v);
+                       p->fc1_w_scale, a->fc1_update_factor.v);
     /* 14/20 fc1_update  weights by sr8 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
                       &mcg_rule_sr8, &p->seed, &p->step, 5U, p->fc1_w, NULL, p->fc1_w_scale);
@@ -128,7 +128,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
                     p->conv1_b);
     /* 16/20 conv1_update  factors */
     mcg_prepare_update(2, NULL, &a->rate.v, &a->flatten1_y_e_c.v, &tiny_input_scale, p->conv1_w_scale,
-                       a->conv1_update_factor.v);
+                       p->conv1_w_scale, a->conv1_update_factor.v);
     /* 17/20 conv1_update  weights by sr8 */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr8,
                       &p->seed, &p->step, 1U, 2, p->conv1_w, NULL, p->conv1_w_scale,

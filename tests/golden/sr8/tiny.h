@@ -122,7 +122,7 @@ typedef union {
     struct {
         uint8_t before[20];
         mcg_scale_t v[3];
-    } fc1_update_factor; /* gradient to 1/65536 weight steps, per channel [3] */
+    } fc1_update_factor; /* gradient to 1/65536 steps, per channel [3] */
     struct {
         uint8_t before[20];
         mcg_scale_t v[2];
@@ -158,7 +158,7 @@ typedef union {
     struct {
         uint8_t before[60];
         mcg_scale_t v[2];
-    } conv1_update_factor; /* gradient to 1/65536 weight steps, per channel [2] */
+    } conv1_update_factor; /* gradient to 1/65536 steps, per channel [2] */
     struct {
         uint8_t before[60];
         float v;

@@ -146,4 +146,19 @@ static inline int32_t mcg_active_before(const uint16_t *active, int32_t from, in
     return from;
 }
 
+/** Weight decay: each step takes every so many-th row, and so many times as much of it. */
+#define MCG_DECAY_TURNS 16
+
+/** Share of the old value in a moving average of the rule `standardized`. */
+#define MCG_MOVING 0.85F
+
+/**
+ * Whether the scale of a row of kept changes shrinks: every 16th time they are applied, where less than a
+ * quarter of the range was in use, and not below 2^-14 of the weights' scale.
+ */
+static inline bool mcg_plane_shrinks(uint32_t applied, int32_t peak, float scale, float w_scale)
+{
+    return applied % 16U == 0U && peak < 32 && scale > w_scale * (1.0F / 16384.0F);
+}
+
 #endif /* MCG_LAYERS_H */

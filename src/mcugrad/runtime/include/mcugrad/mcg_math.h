@@ -221,6 +221,19 @@ static inline float mcg_exp2(float t)
     return f * mcg_bits_float((uint32_t)(127 + whole) << 23);
 }
 
+/** The square root, by three of Newton's steps from a first guess in the bits; 0 for v <= 1e-37 and for NaN.
+ */
+static inline float mcg_sqrt(float v)
+{
+    float root = mcg_bits_float((mcg_float_bits(v) >> 1) + 0x1fbd1df5U);
+    if (!(v > 1.0e-37F)) {
+        return 0.0F;
+    }
+    root = 0.5F * (root + v / root);
+    root = 0.5F * (root + v / root);
+    return 0.5F * (root + v / root);
+}
+
 /** ln v for v >= 1, from the exponent and the series of atanh on the mantissa. */
 static inline float mcg_log(float v)
 {
@@ -328,6 +341,11 @@ static inline uint32_t mcg_hash(uint32_t x)
 
 /** Distance between the counters of neighbouring words of random bits. */
 #define MCG_COUNTER_STEP 0x9E3779B9U
+
+/** Streams of one tensor beside that of its gradients: rounding of weights, of kept changes, of decay. */
+#define MCG_STREAM_APPLY 0x10000U
+#define MCG_STREAM_KEEP 0x20000U
+#define MCG_STREAM_DECAY 0x30000U
 
 /** The counter at which a tensor's random words of one training step begin. */
 static inline uint32_t mcg_stream(uint32_t seed, uint32_t step, uint32_t tensor)

@@ -1,35 +1,27 @@
-"""Update rules: how a weight is stored, and how a gradient changes it.
-
-The family sr<N> stores a weight as N bits: the int8 that the kernels read, and r = N - 8 residual bits in a
-plane of their own. Source of the formulas: docs/arithmetic.md, "Updating weights in place".
-"""
+"""What every update rule is: planes that hold the weights of a tensor, and a way to step them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad import arithmetic as ar
-from mcugrad.errors import UsageError
-
 
 @dataclass(frozen=True)
-class Rule:
-    """One member of the family sr<N>.
+class Rule(ABC):
+    """How weights are stored: the int8 that the kernels read, and r residual bits in a plane of their own.
 
     Attributes:
         name: as the user says it.
         residual_bits: r, bits per weight beside the int8.
-        stochastic: whether it rounds at random; with 8 residual bits nearest is as good and needs no numbers.
         summary: one line for help and docs.
     """
 
     name: str
     residual_bits: int
-    stochastic: bool
     summary: str
 
     @property
@@ -53,8 +45,8 @@ class Rule:
         """
         out = value.shape[0]
         flat = value.reshape(out, -1).astype(np.float64) / scales.astype(np.float64)[:, None]
-        master = np.floor(flat * (1 << self.residual_bits) + 0.5).astype(np.int64) + self._half
-        master = np.clip(master, *self._bounds)
+        master = np.floor(flat * (1 << self.residual_bits) + 0.5).astype(np.int64) + self.half
+        master = np.clip(master, *self.bounds)
         w = np.empty(master.size, np.int8)
         residual = np.empty(out * self.residual_row(flat.shape[1]), np.uint8)
         self.join(master, w, residual)
@@ -79,52 +71,34 @@ class Rule:
             packed = np.packbits(bits.reshape(out, -1).astype(np.uint8), axis=1, bitorder="little")
             residual[: packed.size] = packed.reshape(-1)
 
-    def step(
-        self, master: NDArray[np.int64], o: int, gradient: NDArray[Any], factor: Any, counter: int
-    ) -> bool:
-        """Subtract factor * gradient from row `o`; whether a weight saturated."""
-        d = ar.rescale(-gradient.astype(np.int64), factor)
-        spare = 16 - self.residual_bits
-        if self.stochastic:
-            dither = ar.random_u16(counter, len(gradient)) >> self.residual_bits
-        else:
-            dither = np.full(len(gradient), 1 << (spare - 1))
-        moved = master[o] + ((d + dither) >> spare)
-        master[o] = np.clip(moved, *self._bounds)
-        return bool((moved != master[o]).any())
-
-    def grow(self, master: NDArray[np.int64], o: int) -> None:
-        """Re-round row `o` to a scale 1.25 times as large."""
-        master[o] = (((master[o] - self._half) * ar.SHRINK + 0x8000) >> 16) + self._half
-
     @property
-    def _half(self) -> int:
+    def half(self) -> int:
+        """H: what is stored for the real value 0."""
         return (1 << self.residual_bits) >> 1
 
     @property
-    def _bounds(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[int, int]:
+        """Least and largest integer stored."""
         one = 1 << self.residual_bits
         return -127 * one, 127 * one + one - 1
 
 
-RULES: dict[str, Rule] = {
-    rule.name: rule
-    for rule in (
-        Rule("sr8", 0, True, "8-bit weights, stochastic rounding: least RAM, for heads and small networks"),
-        Rule("sr10", 2, True, "10-bit weights, stochastic rounding: between the two"),
-        Rule(
-            "sr12", 4, True, "12-bit weights, stochastic rounding: level with float32 at 1.5 bytes a weight"
-        ),
-        Rule("sr16", 8, False, "16-bit weights, rounded to nearest: level with float32"),
-    )
-}
+@dataclass(frozen=True)
+class InPlace(Rule):
+    """A rule that changes a weight as soon as its gradient is known."""
 
+    @abstractmethod
+    def step(
+        self, master: NDArray[np.int64], o: int, gradient: NDArray[Any], factor: Any, counter: int
+    ) -> bool:
+        """Subtract factor * gradient from row `o`; whether its scale has to grow."""
 
-def rule(name: str) -> Rule:
-    """The update rule of that name. Raises UsageError naming the known ones."""
-    try:
-        return RULES[name]
-    except KeyError:
-        raise UsageError(
-            f"unknown update rule {name!r}", where="rule", hint=f"one of {', '.join(RULES)}"
-        ) from None
+    def moved(self, master: NDArray[np.int64], o: int, d: NDArray[np.int64], dither: Any) -> bool:
+        """Add d / 65536 steps to row `o`, rounded by the dither; whether a weight saturated."""
+        moved = master[o] + ((d + dither) >> (16 - self.residual_bits))
+        master[o] = np.clip(moved, *self.bounds)
+        return bool((moved != master[o]).any())
+
+    @abstractmethod
+    def grow(self, master: NDArray[np.int64], o: int) -> None:
+        """Re-round row `o` to a scale 1.25 times as large."""

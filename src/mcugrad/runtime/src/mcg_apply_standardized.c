@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_kernels.h"
+
+/* Mean and deviation of the changes of one row, in units of the plane. */
+static void mcg_standardized_row(const int8_t *change, uint8_t *residual, int32_t count, float *mean,
+                                 float *deviation)
+{
+    int32_t value[MCG_BLOCK];
+    float sum = 0.0F;
+    float squares = 0.0F;
+    for (int32_t first = 0; first < count; first += MCG_BLOCK) {
+        const int32_t n = mcg_min(count - first, MCG_BLOCK);
+        mcg_change_block(change + first, mcg_residual_at(residual, first), n, value);
+        for (int32_t i = 0; i < n; i++) {
+            sum = sum + (float)value[i];
+        }
+    }
+    *mean = sum / (float)count;
+    for (int32_t first = 0; first < count; first += MCG_BLOCK) {
+        const int32_t n = mcg_min(count - first, MCG_BLOCK);
+        mcg_change_block(change + first, mcg_residual_at(residual, first), n, value);
+        for (int32_t i = 0; i < n; i++) {
+            const float away = (float)value[i] - *mean;
+            squares = squares + away * away;
+        }
+    }
+    *deviation = mcg_sqrt(squares / (float)count);
+}
+
+/* New real weights of up to MCG_BLOCK places. */
+static void mcg_standardized_block(const int8_t *w, float w_scale, const int8_t *change,
+                                   const uint8_t *residual, int32_t count, float unit, float mean, float rate,
+                                   float *real)
+{
+    int32_t value[MCG_BLOCK];
+    mcg_change_block(change, residual, count, value);
+    for (int32_t i = 0; i < count; i++) {
+        real[i] = (float)w[i] * w_scale + ((float)value[i] * unit - mean) * rate;
+    }
+}
+
+void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const float *rate,
+                            const uint32_t *step, int8_t *w, float *w_scale, int8_t *change,
+                            uint8_t *change_residual, float *change_scale, float *mean, float *deviation)
+{
+    const uint32_t done = *step + 1U;
+    const float part = change_residual == NULL ? 1.0F : 1.0F / 256.0F;
+    float real[MCG_BLOCK];
+    float largest = 0.0F;
+    float scale;
+    if (done % (uint32_t)batch != 0U) {
+        return;
+    }
+    for (int32_t o = 0; o < out; o++) {
+        const int32_t place = o * count;
+        const float unit = change_scale[o] * part;
+        float here;
+        float spread;
+        float by;
+        mcg_standardized_row(change + place, mcg_residual_at(change_residual, place), count, &here, &spread);
+        here = here * unit;
+        spread = spread * unit;
+        if (done != (uint32_t)batch) {
+            here = mean[o] * MCG_MOVING + here * (1.0F - MCG_MOVING);
+            spread = deviation[o] * MCG_MOVING + spread * (1.0F - MCG_MOVING);
+        }
+        mean[o] = here;
+        deviation[o] = spread;
+        by = spread > 1.0e-20F ? *rate / spread : 0.0F;
+        for (int32_t first = 0; first < count; first += MCG_BLOCK) {
+            const int32_t n = mcg_min(count - first, MCG_BLOCK);
+            mcg_standardized_block(w + place + first, w_scale[o], change + place + first,
+                                   mcg_residual_at(change_residual, place + first), n, unit, here, by, real);
+            for (int32_t i = 0; i < n; i++) {
+                const float size = real[i] < 0.0F ? -real[i] : real[i];
+                largest = size > largest ? size : largest;
+            }
+        }
+    }
+    scale = largest / 127.0F;
+    for (int32_t o = 0; o < out; o++) {
+        const int32_t place = o * count;
+        const float unit = change_scale[o] * part;
+        const float by = deviation[o] > 1.0e-20F ? *rate / deviation[o] : 0.0F;
+        int32_t peak = 0;
+        for (int32_t first = 0; scale > 1.0e-30F && first < count; first += MCG_BLOCK) {
+            const int32_t n = mcg_min(count - first, MCG_BLOCK);
+            mcg_standardized_block(w + place + first, w_scale[o], change + place + first,
+                                   mcg_residual_at(change_residual, place + first), n, unit, mean[o], by,
+                                   real);
+            for (int32_t i = 0; i < n; i++) {
+                w[place + first + i] = (int8_t)mcg_clamp(mcg_round(real[i] / scale, 128), -127, 127);
+            }
+        }
+        for (int32_t i = place; i < place + count; i++) {
+            peak = mcg_max(peak, mcg_abs(change[i]));
+            change[i] = 0;
+            if (change_residual != NULL) {
+                change_residual[i] = 128;
+            }
+        }
+        if (scale > 1.0e-30F) {
+            w_scale[o] = scale;
+        }
+        if (mcg_plane_shrinks(done / (uint32_t)batch, peak, change_scale[o], 1.0e-20F)) {
+            change_scale[o] = change_scale[o] / MCG_GROWTH;
+        }
+    }
+}

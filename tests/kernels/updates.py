@@ -1,0 +1,114 @@
+"""Arguments for the kernels that apply, keep and decay: docs/arithmetic.md, "Updates"."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from kernels.cases import CHANNELS, Arguments, Draw, Rng, biases, floats, one, planes, rngs, updates
+from mcugrad.training.rules import PLANES
+
+ROWS = st.sampled_from([1, 2, 3, 17, 33])
+BATCH = st.sampled_from([1, 1, 2, 3, 8, 65535])
+COUNTERS = st.one_of(st.sampled_from([0, 1, 15, 127, 2**32 - 1]), st.integers(0, 2**32 - 1))
+
+
+def batches(draw: Draw) -> tuple[int, np.ndarray]:
+    """A batch, and a step at which it is mostly full, now and then the 16th."""
+    batch = draw(BATCH)
+    kind = draw(st.sampled_from(["full", "full", "sixteenth", "any"]))
+    if kind == "any":
+        return batch, np.asarray([draw(COUNTERS)], np.uint32)
+    times = 16 if kind == "sixteenth" else draw(st.integers(1, 9))
+    return batch, np.asarray([batch * times - 1], np.uint32)
+
+
+def changes(draw: Draw, rng: Rng, out: int, count: int) -> Arguments:
+    """A plane of changes: as weights are, at times with little of its range in use, or nothing kept at all."""
+    plane = PLANES[draw(st.sampled_from([8, 16]))]
+    change, residual = planes(draw, rng, plane, out, count)
+    use = draw(st.sampled_from([1, 1, 8, 0]))
+    if use != 1:
+        master = plane.split(change, residual, out, count) - plane.half
+        master = master // use if use else np.zeros_like(master)
+        plane.join(master + plane.half, change, residual)
+    scale = floats(draw, rng, out)
+    return {"change": change, "change_residual": residual, "change_scale": scale}
+
+
+@st.composite
+def mean_rate(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    return {"rate": floats(draw, rng, 1), "batch": draw(BATCH), "mean": one(np.float32, rng)}
+
+
+@st.composite
+def apply_update(draw: Draw) -> Arguments:
+    out, count, rng = draw(ROWS), draw(CHANNELS), rngs(draw)
+    batch, step = batches(draw)
+    clipped = draw(st.booleans())
+    return {
+        **updates(draw, rng, out, count),
+        **changes(draw, rng, out, count),
+        "out": out,
+        "count": count,
+        "batch": batch,
+        "momentum": draw(st.sampled_from([0, 1, 58982, 65535, 65536])),
+        "clip": floats(draw, rng, 1) if clipped else None,
+        "rate": floats(draw, rng, 1),
+        "step": step,
+        "kept": floats(draw, rng, out) if clipped else None,
+    }
+
+
+@st.composite
+def apply_bias(draw: Draw) -> Arguments:
+    channels, rng = draw(CHANNELS), rngs(draw)
+    batch, step = batches(draw)
+    return {
+        "channels": channels,
+        "batch": batch,
+        "momentum": draw(st.sampled_from([0, 1, 58982, 65536])),
+        "step": step,
+        "kept": floats(draw, rng, channels) if draw(st.booleans()) else None,
+        "change": biases(draw, rng, channels).astype(np.float32),
+        "bias": floats(draw, rng, channels),
+    }
+
+
+@st.composite
+def decay_weights(draw: Draw) -> Arguments:
+    out, count, rng = draw(ROWS), draw(CHANNELS), rngs(draw)
+    arguments = {
+        **updates(draw, rng, out, count),
+        "out": out,
+        "count": count,
+        "decay": floats(draw, rng, 1),
+        "rate": floats(draw, rng, 1),
+    }
+    del arguments["w_scale"]
+    return arguments
+
+
+@st.composite
+def apply_standardized(draw: Draw) -> Arguments:
+    out, count, rng = draw(ROWS), draw(CHANNELS), rngs(draw)
+    batch, step = batches(draw)
+    return {
+        "out": out,
+        "count": count,
+        "batch": batch,
+        "rate": floats(draw, rng, 1),
+        "step": step,
+        "w": rng.integers(-127, 128, out * count).astype(np.int8),
+        "w_scale": np.full(out, floats(draw, rng, 1)[0], np.float32),
+        **changes(draw, rng, out, count),
+        "mean": floats(draw, rng, out) * rng.choice([-1, 1], out).astype(np.float32),
+        "deviation": floats(draw, rng, out),
+    }
+
+
+CASES = {
+    f"mcg_{case.__name__}": case()
+    for case in (mean_rate, apply_update, apply_bias, decay_weights, apply_standardized)
+}
