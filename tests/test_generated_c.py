@@ -130,7 +130,10 @@ def test_symbols(tmp_path: Path) -> None:
         found = [s for s in table.iter_symbols() if s["st_info"]["bind"] == "STB_GLOBAL"]
     exported = {s.name for s in found if s["st_shndx"] != "SHN_UNDEF"}
     missing = {s.name for s in found if s["st_shndx"] == "SHN_UNDEF"}
-    functions = ("init", "predict", "quantize", "set_rate", "set_schedule", "train_step", "watch")
+    functions = (
+        *("init", "predict", "quantize", "set_rate", "set_schedule", "train_step", "watch"),
+        *("guard", "snapshot", "rollback", "replay_init", "replay_add", "replay_draw", "train_replay"),
+    )
     assert exported == {f"all_sr8_{function}" for function in functions}
     assert {s for s in missing if not s.startswith(("__aeabi_", "mem"))} == set()
 

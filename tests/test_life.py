@@ -1,4 +1,4 @@
-"""A model's life on the device: schedules, what a step reports, drift; the same on every executor."""
+"""A model's life on the device: schedules, what a step reports, drift, replay, guard; the same on every executor."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 import mcugrad as mg
 from mcugrad import targets
 from mcugrad.ops.life import DRIFT_LIMIT, watch_class, watch_confidence_s8
+from mcugrad.ops.replay import replay_slot
 from mcugrad.program.kernel import DRIFT, SCHEDULE, WATCH
 from mcugrad.run import toolchain
 from mcugrad.run.emulated import EmulatedDevice
@@ -233,6 +234,201 @@ def test_a_loss_that_is_none_is_left_out() -> None:
     assert watch["loss"][0] == F32(1) + F32(2) / F32(3)  # the third step of which a mean knows
 
 
+# --- replay ---------------------------------------------------------------------------------------------------
+
+
+class Reservoir:
+    """The reservoir by its reference, samples being their number."""
+
+    def __init__(self, capacity: int, classes: int, seed: int) -> None:
+        self.capacity, self.classes, self.seed = capacity, classes, seed
+        self.labels = np.zeros(capacity, np.uint32)
+        self.samples = np.full(capacity, -1)
+        self.count, self.added = np.zeros(1, np.uint32), np.zeros(1, np.uint32)
+        self.seen, self.held = np.zeros(classes, np.uint32), np.zeros(classes, np.uint32)
+        self.full, self.slot = np.zeros(classes, np.uint8), np.zeros(1, np.int32)
+
+    def add(self, label: int) -> None:
+        replay_slot(
+            *(self.capacity, self.classes, 1, label, self.seed, self.labels, self.count, self.added),
+            *(self.seen, self.held, self.full, self.slot),
+        )
+        if self.slot[0] >= 0:
+            self.labels[self.slot[0]], self.samples[self.slot[0]] = label, self.added[0] - 1
+
+
+def test_classes_share_the_reservoir() -> None:
+    """Of 2000 samples 70 % are of one class and 1 % of another; of one there are five."""
+    random = np.random.default_rng(0)
+    reservoir = Reservoir(60, 5, seed=3)
+    stream = random.choice(4, 2000, p=[0.7, 0.2, 0.09, 0.01])
+    stream[[100, 500, 900, 1300, 1700]] = 4
+    for label in stream:
+        reservoir.add(int(label))
+        assert (np.bincount(reservoir.labels[: reservoir.count[0]], minlength=5) == reservoir.held).all()
+    assert reservoir.held[4] == 5, "all there are"
+    rest = 55 - reservoir.held[3]
+    assert reservoir.held[3] >= min((stream == 3).sum(), 13)
+    assert abs(int(reservoir.held[0]) - rest / 3) <= 1
+    assert (stream[reservoir.samples] == reservoir.labels).all()
+
+
+def test_within_a_class_every_sample_is_equally_likely_to_stay() -> None:
+    kept = np.zeros(100)
+    for seed in range(300):
+        reservoir = Reservoir(10, 1, seed)
+        for _ in range(100):
+            reservoir.add(0)
+        kept[reservoir.samples] += 1
+    assert kept.sum() == 3000
+    thirds = kept.reshape(4, 25).sum(axis=1) / 3000
+    assert np.abs(thirds - 0.25).max() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"capacity": 0}, "a replay buffer for 0 samples holds nothing"),
+        ({"capacity": 4, "every": 0}, "every=0 never trains a stored sample"),
+        ({"capacity": 4, "seed": -1}, "seed -1 does not fit into 32 bits"),
+        ({"capacity": 4, "collect": False}, "without source that collects nothing stays empty"),
+    ],
+)
+def test_replay_that_makes_no_sense(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(mg.UsageError, match=message):
+        mg.Replay(**options)
+
+
+def test_replay_keeps_what_was_known() -> None:
+    """Two corners learned first, then the other two alone: without replay the first are forgotten, with it not."""
+    x, y = corners(400)
+    first, then = y < 2, y >= 2
+    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
+    trainer.fit(x[first], y[first], epochs=3, rate=0.03)
+    known = trainer.state
+    assert trainer.evaluate(x[first], y[first]) > 0.95
+    left = {}
+    source = x[first][:64], y[first][:64]
+    for name, replay in {"no": None, "source": mg.Replay(32, source=source), "own": mg.Replay(32)}.items():
+        trainer.state = known
+        history = trainer.fit(x[then], y[then], epochs=3, rate=0.03, schedule="cosine", replay=replay)
+        left[name] = trainer.evaluate(x[first], y[first])
+        assert trainer.evaluate(x[then], y[then]) > 0.9
+        count = int(then.sum())
+        assert history[-1].steps == {"no": 3 * count, "source": 6 * count, "own": 6 * count - 1}[name]
+        state = trainer.state
+        assert state["schedule"]["steps"][0] == history[-1].steps, "a schedule spans replayed samples, too"
+        assert state["step"][0] - known["step"][0] == history[-1].steps
+    assert left["no"] < 0.5
+    assert left["source"] > 0.95
+
+
+# --- guard ----------------------------------------------------------------------------------------------------
+
+
+def test_a_guard_undoes_harm() -> None:
+    x, y = corners(300)
+    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
+    trainer.fit(x[:200], y[:200], epochs=3, rate=0.03)
+    good = trainer.evaluate(x[200:], y[200:])
+    before = trainer.state
+    wrong = (y[:200] + 1) % 4
+    history = trainer.fit(x[:200], wrong, epochs=2, rate=0.05, guard=(x[200:], y[200:]))
+    assert [epoch.guard.outcome for epoch in history if epoch.guard] == ["restored", "restored"]
+    assert history[0].guard is not None
+    assert history[0].guard.best == pytest.approx(1 - good)
+    assert trainer.evaluate(x[200:], y[200:]) == good
+    for name, value in trainer.state.items():  # all that was learned is back; time went on
+        if name not in ("schedule", "watch", "step"):
+            np.testing.assert_array_equal(value, before[name])
+    assert trainer.state["step"][0] == before["step"][0] + 400
+
+
+def test_a_guard_lets_good_training_go_on() -> None:
+    x, y = corners(300)
+    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
+    guard = mg.Guard(x[200:], y[200:], every=75, margin=0.5)
+    history = trainer.fit(x[:200], y[:200], epochs=4, rate=0.03, guard=guard)
+    last = history[-1].guard
+    assert last is not None
+    assert last.outcome in ("best", "within")
+    assert last.error == pytest.approx(1 - trainer.evaluate(x[200:], y[200:]))
+
+
+def test_guards_that_make_no_sense() -> None:
+    for margin in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(mg.UsageError, match=r"margin=.* is not usable"):
+            mg.Guard(np.zeros(1), [0], margin=margin)
+    with pytest.raises(mg.UsageError, match="every=-1 is no number of samples"):
+        mg.Guard(np.zeros(1), [0], every=-1)
+
+
+# --- replay and guard on every executor -----------------------------------------------------------------------
+
+CAPACITY, GUARDED = 7, 20
+
+
+@cache
+def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
+    """Trainer, samples and targets in the device's form: classes, bits, values, and a float32 model."""
+    x, y = corners(60)
+    random = np.random.default_rng(0)
+    options: dict[str, Any] = {"rule": "sr8", "seed": 5}
+    if name == "bits":
+        options, y = {"loss": "binary_cross_entropy"}, random.integers(0, 2, (60, 4))
+    if name.endswith("values"):
+        y = random.uniform(-1, 1, (60, 4))
+        options = {"loss": "mse", "targets": y}
+    if name.startswith("float32"):
+        options = {**options, "rule": "sr16", "precision": "float32"}
+    trainer = mg.compile(model((1, 12, 12), NET), calibration=x, **options)
+    return trainer, trainer.quantize(x), trainer.targets(y, 60)
+
+
+def guarded_life(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[list[Any], State]:
+    """Three parts with a look of the guard after each, the second of them at a rate that does harm."""
+    runner.begin_guard()
+    runner.begin_replay(CAPACITY, 2, True, 5)
+    runner.replay_add(x[:9], y[:9])
+    seen: list[Any] = [runner.guard(x[40:], y[40:], 0.05)]
+    for rate in (0.02, 0.5, 0.05):
+        seen.append(runner.train(x, y, np.arange(40, dtype=np.uint32), np.full(40, rate, F32)).info.tobytes())
+        seen.append(runner.guard(x[40:], y[40:], 0.05))
+    stored = runner.replay()
+    return [*seen, stored.header.tobytes(), stored.memory.tobytes()], runner.state()
+
+
+@pytest.mark.parametrize("name", ["classes", "bits", "values", "float32", "float32 values"])
+def test_the_reference_replays_and_guards_alike(name: str) -> None:
+    trainer, x, y = kinds(name)
+    seen, state = guarded_life(HostTwin(trainer.build.compiled), x, y)
+    found, found_state = guarded_life(ReferenceRunner(trainer.build.compiled), x, y)
+    assert differences(state, found_state) == []
+    assert found == seen
+    if name == "classes":
+        assert [seen[i].outcome for i in (0, 2, 4, 6)] == ["best", "best", "restored", "best"]
+
+
+@mcu
+@pytest.mark.mcu
+@pytest.mark.parametrize(
+    ("name", "core"),
+    [
+        ("classes", "cortex-m0plus"),
+        ("classes", "cortex-m4f"),
+        ("values", "cortex-m0plus"),
+        ("float32", "cortex-m4f"),
+    ],
+)
+def test_cores_replay_and_guard_alike(name: str, core: str) -> None:
+    trainer, x, y = kinds(name)
+    seen, state = guarded_life(HostTwin(trainer.build.compiled), x, y)
+    device = EmulatedDevice(trainer.build.compiled, targets.load(core), replay=CAPACITY, guard=GUARDED)
+    found, found_state = guarded_life(device, x, y)
+    assert differences(state, found_state) == []
+    assert found == seen
+
+
 # --- bad calls ------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +444,13 @@ class Api:
             "int life_train_step(void *m, const int8_t *x, uint32_t label, void *step);"
             "int life_set_rate(void *m, float rate); int life_set_schedule(void *m, const void *schedule);"
             "int life_watch(const void *m, const int8_t *y, void *drift);"
+            "int life_snapshot(const void *m, void *s); int life_rollback(void *m, const void *s);"
+            "int life_guard(void *m, void *s, const int8_t *x, const uint32_t *labels, uint32_t n, float margin,"
+            "void *r);"
+            "int life_replay_init(void *r, uint32_t *memory, uint32_t words, uint32_t seed);"
+            "int life_replay_add(void *r, const int8_t *x, uint32_t label);"
+            "int life_replay_draw(void *r, const int8_t **x, uint32_t *label);"
+            "int life_train_replay(void *m, void *r, const int8_t *x, uint32_t label, void *step);"
         )
         self.c = self.ffi.dlopen(str(library))
         self.size = compiled.layout.size
@@ -304,3 +507,72 @@ def test_bad_watches_change_nothing() -> None:
     assert api.c.life_watch(m, y, drift) == OK
     assert np.frombuffer(api.bytes(drift), DRIFT)["confidence"][0] == 0.25
     assert api.bytes(m) == before
+
+
+def test_bad_guards_change_nothing() -> None:
+    api = Api()
+    m, null, c, ffi = api.model, api.ffi.NULL, api.c, api.ffi
+    x, labels = ffi.new("int8_t[]", 2 * 144), ffi.new("uint32_t[]", [1, 2])
+    snapshot = ffi.new("uint32_t[]", api.size // 4)
+    result = ffi.new("uint32_t[]", 3)
+    assert c.life_guard(m, snapshot, x, labels, 2, 0.1, result) == STATE
+    assert [c.life_snapshot(m, snapshot), c.life_rollback(m, snapshot)] == [STATE] * 2
+    assert c.life_init(m) == OK
+    before = api.bytes(m)
+    assert c.life_rollback(m, snapshot) == STATE, "nothing was kept yet"
+    assert [c.life_snapshot(null, snapshot), c.life_snapshot(m, null)] == [NULL] * 2
+    assert [c.life_rollback(null, snapshot), c.life_rollback(m, null)] == [NULL] * 2
+    arguments = [m, snapshot, x, labels]
+    for i in range(4):
+        given = [null if i == j else argument for j, argument in enumerate(arguments)]
+        assert c.life_guard(*given, 2, 0.1, result) == NULL
+    assert c.life_guard(*arguments, 0, 0.1, result) == ARG
+    for margin in (-0.1, float("nan"), float("inf")):
+        assert c.life_guard(*arguments, 2, margin, result) == ARG
+    labels[1] = 4
+    assert c.life_guard(*arguments, 2, 0.1, result) == LABEL
+    assert not any(snapshot)
+    assert not any(result)
+    assert api.bytes(m) == before
+    labels[1] = 3
+    assert c.life_guard(*arguments, 2, 0.1, null) == OK
+    assert c.life_guard(*arguments, 2, 0.1, result) == OK
+    assert result[0] == 1
+
+
+def test_bad_replays_change_nothing() -> None:
+    api = Api()
+    m, null, c, ffi = api.model, api.ffi.NULL, api.c, api.ffi
+    x, header, memory = ffi.new("int8_t[]", 144), ffi.new("uint64_t[]", 40), ffi.new("uint32_t[]", 3 * 37)
+    assert [c.life_replay_init(null, memory, 111, 0), c.life_replay_init(header, null, 111, 0)] == [NULL] * 2
+    assert [c.life_replay_init(header, memory, words, 0) for words in (0, 36)] == [ARG] * 2
+    got, label = ffi.new("const int8_t **"), ffi.new("uint32_t *")
+    assert c.life_replay_add(header, x, 0) == STATE
+    assert c.life_replay_draw(header, got, label) == STATE
+    assert c.life_train_replay(m, header, x, 0, null) == STATE
+    assert not any(header)
+    assert c.life_replay_init(header, memory, 111, 0) == OK
+    assert c.life_train_replay(m, header, x, 0, null) == STATE, "the model is not initialised"
+    c.life_init(m)
+    before = api.bytes(m), api.bytes(header)
+    assert c.life_replay_draw(header, got, label) == EMPTY
+    assert [
+        c.life_replay_draw(*a) for a in ((null, got, label), (header, null, label), (header, got, null))
+    ] == [NULL] * 3
+    assert [
+        c.life_replay_add(null, x, 0),
+        c.life_replay_add(header, null, 0),
+        c.life_replay_add(header, x, 4),
+    ] == [*(NULL, NULL, LABEL)]
+    assert [c.life_train_replay(null, header, x, 0, null), c.life_train_replay(m, null, x, 0, null)] == [
+        NULL
+    ] * 2
+    assert [c.life_train_replay(m, header, null, 0, null), c.life_train_replay(m, header, x, 4, null)] == [
+        NULL,
+        LABEL,
+    ]
+    assert (api.bytes(m), api.bytes(header)) == before
+    x[0] = 77
+    assert c.life_train_replay(m, header, x, 3, null) == OK
+    assert c.life_replay_draw(header, got, label) == OK
+    assert (got[0][0], label[0]) == (77, 3)

@@ -38,6 +38,8 @@ def program(sizes: list[int], calls: list[list[int]], split: int, output: int, r
         output=f"b{output}",
         watched=False,
         output_scale="",
+        output_zero=0,
+        values=None,
         results=tuple(f"b{i}" for i in results),
         classes=2,
     )

@@ -24,9 +24,12 @@ from mcugrad.errors import (
 )
 
 if TYPE_CHECKING:
+    from mcugrad.fitting import Epoch
     from mcugrad.model import Model, load
-    from mcugrad.trainer import Epoch, Trainer, Verification, compile  # noqa: A004
+    from mcugrad.trainer import Trainer, Verification, compile  # noqa: A004
+    from mcugrad.training.guard import Guard
     from mcugrad.training.losses import Loss
+    from mcugrad.training.replay import Replay
     from mcugrad.training.rules import Update
     from mcugrad.training.schedules import Schedule
     from mcugrad.training.sparse import Sparse, Static
@@ -36,11 +39,13 @@ __all__ = [
     "DeviceError",
     "Epoch",
     "FitError",
+    "Guard",
     "Loss",
     "McugradError",
     "MismatchError",
     "Model",
     "ModelError",
+    "Replay",
     "Schedule",
     "Sparse",
     "Static",
@@ -60,10 +65,12 @@ _LATER = {
     "load": "mcugrad.model",
     "Loss": "mcugrad.training.losses",
     "Update": "mcugrad.training.rules",
-    "Schedule": "mcugrad.training.schedules",
     "Sparse": "mcugrad.training.sparse",
     "Static": "mcugrad.training.sparse",
-    "Epoch": "mcugrad.trainer",
+    "Guard": "mcugrad.training.guard",
+    "Replay": "mcugrad.training.replay",
+    "Schedule": "mcugrad.training.schedules",
+    "Epoch": "mcugrad.fitting",
     "Trainer": "mcugrad.trainer",
     "Verification": "mcugrad.trainer",
     "compile": "mcugrad.trainer",

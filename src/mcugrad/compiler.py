@@ -118,7 +118,9 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
     if options.precision != "int8":
         graph = to_float(graph, model.graph, whole=options.precision == "float32")
     graph = prune(backward(graph, options.loss, options.target, options.sparse))
-    program = lower(graph, seed=options.seed, rate=options.rate, target=options.loss.target)
+    program = lower(
+        graph, seed=options.seed, rate=options.rate, target=options.loss.target, values=options.target
+    )
     plan = greedy_by_size(program)
     verify(program, plan)
     files = emit(program, plan, _origin(model, graph, options))

@@ -14,48 +14,27 @@ from numpy.typing import NDArray
 from mcugrad.compiler import STACK_RESERVE, Build, Options, Precision, build, check_fit, kib, quantized
 from mcugrad.encoding import encode_samples, encode_targets, score
 from mcugrad.errors import DataError, MismatchError, UsageError
+from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.graph import ActivationScale, Float32
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.model import Model
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import Calibration, affine
-from mcugrad.progress import progress
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
+from mcugrad.training.guard import Guard
 from mcugrad.training.losses import Loss
 from mcugrad.training.losses import Target as Goal
+from mcugrad.training.replay import Replay
 from mcugrad.training.rules import RuleChoice, updates
-from mcugrad.training.schedules import Kind, Schedule, named, rates
+from mcugrad.training.schedules import Kind, Schedule, rates
 from mcugrad.training.sparse import Choice
 
-CHUNK = 2000
-"""Training steps between two updates of the progress bar."""
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the samples gave.
-
-    Attributes:
-        epoch: from 1.
-        steps: training steps so far, this epoch included.
-        loss: mean loss before each step (nats for cross-entropies).
-        accuracy: share of samples predicted right before each step; None where the target is no class.
-        validation_accuracy: score of held-out samples after the epoch, as `Trainer.evaluate` gives it; None
-            without any.
-    """
-
-    epoch: int
-    steps: int
-    loss: float
-    accuracy: float | None
-    validation_accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -159,6 +138,8 @@ class Trainer:
         validation: tuple[NDArray[Any], Any] | None = None,
         shuffle: bool = True,
         seed: int = 0,
+        replay: Replay | None = None,
+        guard: Guard | tuple[NDArray[Any], Any] | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> list[Epoch]:
         """Train the twin, one step per sample, in C.
@@ -173,6 +154,10 @@ class Trainer:
             validation: held-out samples and classes, evaluated after each epoch.
             shuffle: a new order for each epoch; the order depends on `seed` alone.
             seed: of the order.
+            replay: stored samples that are trained between the new ones, so that what was known is not forgotten.
+            guard: samples and targets that are not trained: when the error on them is worse than the best so far by
+                more than a margin (2 points for a tuple), the best state comes back; looked at after each epoch, or as
+                the Guard says.
             on_epoch: called after each epoch.
 
         Returns:
@@ -183,37 +168,27 @@ class Trainer:
             UsageError: nothing trains, an option makes no sense, or training diverged.
         """
         self._demand_training()
-        if epochs < 1:
-            raise UsageError(f"epochs={epochs} trains nothing", where="epochs", hint="1 or more")
         samples = self.quantize(x)
-        wanted = self.targets(y, len(samples))
-        held_out = self._held_out(validation)
-        count = len(samples)
-        begin = self.state
-        rate_of = self._schedule(self.options.rate if rate is None else rate, schedule, epochs * count)
-        random = np.random.default_rng(seed)
-        history: list[Epoch] = []
-        is_class = self._kind is Goal.CLASS
-        with progress("training", epochs * count) as advance:
-            for epoch in range(epochs):
-                order = (random.permutation(count) if shuffle else np.arange(count)).astype(np.uint32)
-                loss, right = 0.0, 0
-                for start in range(0, count, CHUNK):
-                    part = order[start : start + CHUNK]
-                    first = epoch * count + start
-                    rate_now = None if rate_of is None else rate_of[first : first + len(part)]
-                    steps = self.twin.train(samples, wanted, part, rate_now)
-                    loss += float(steps.loss.sum(dtype=np.float64))
-                    right += int((steps.predicted == wanted[part]).sum()) if is_class else 0
-                    advance(len(part))
-                self._demand_finite(loss, begin, epoch)
-                begin = self.state
-                accuracy = right / count if is_class else None
-                result = None if held_out is None else self._score(*held_out)
-                history.append(Epoch(epoch + 1, (epoch + 1) * count, loss / count, accuracy, result))
-                if on_epoch is not None:
-                    on_epoch(history[-1])
-        return history
+        held_out = self._encoded(validation, "validation ")
+        watched = guard if guard is None or isinstance(guard, Guard) else Guard(*guard)
+        guarded = None if watched is None else self._encoded((watched.x, watched.y), "guard ")
+        course = Course(
+            epochs=epochs,
+            rate=self.options.rate if rate is None else rate,
+            schedule=schedule,
+            shuffle=shuffle,
+            seed=seed,
+            is_class=self._kind is Goal.CLASS,
+            replay=None if replay is None else (replay, self._encoded(replay.source, "replay source ")),
+            guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
+        )
+        return run(
+            self.twin,
+            (samples, self.targets(y, len(samples))),
+            course,
+            lambda: None if held_out is None else self._score(*held_out),
+            on_epoch,
+        )
 
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Classes (n,); for several labels which apply, (n, outputs) bool; else real outputs, (n, outputs)."""
@@ -310,15 +285,6 @@ class Trainer:
             ) from None
         return path
 
-    def _schedule(
-        self, rate: float, schedule: Kind | Schedule | Callable[[float], float], steps: int
-    ) -> NDArray[np.float32] | None:
-        """Hand a schedule over to the twin, or give a rate for each step where it is a function."""
-        if callable(schedule):
-            return rates(rate, schedule, steps)
-        self.twin.set_schedule(named(schedule).record(rate, steps))
-        return None
-
     @property
     def _kind(self) -> Goal:
         return self.options.loss.target
@@ -341,23 +307,12 @@ class Trainer:
             wanted = (wanted.astype(np.float32) - target.zero) * np.float32(target.scale)
         return score(self._kind, outputs, wanted, self._real(outputs))
 
-    def _held_out(self, validation: tuple[Any, Any] | None) -> tuple[NDArray[np.int8], NDArray[Any]] | None:
-        if validation is None:
+    def _encoded(self, given: tuple[Any, Any] | None, what: str) -> Samples | None:
+        """Samples and targets as the device takes them."""
+        if given is None:
             return None
-        samples = self.quantize(validation[0], "validation x")
-        return samples, self.targets(validation[1], len(samples), "validation y")
-
-    def _demand_finite(self, loss: float, begin: State, epoch: int) -> None:
-        """Refuse to go on from numbers that are none; what had been learned before the epoch is put back."""
-        broken = [k for k, v in self.state.items() if v.dtype.kind == "f" and not np.isfinite(v).all()]
-        if np.isfinite(loss) and not broken:
-            return
-        self.twin.restore(begin)
-        raise UsageError(
-            f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or 'the loss'} is no longer finite",
-            where="rate; the state before that epoch has been put back",
-            hint="a third of the learning rate, or schedule='cosine'",
-        )
+        samples = self.quantize(given[0], f"{what}x")
+        return samples, self.targets(given[1], len(samples), f"{what}y")
 
     def _demand_training(self) -> None:
         if not self.build.compiled.program.train:

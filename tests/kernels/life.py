@@ -97,6 +97,35 @@ def watch_confidence_f32(draw: Draw) -> Arguments:
     return {"classes": classes, "logits": reals(draw, rng, classes), "drift": means(draw, rng, DRIFT)}
 
 
+@st.composite
+def replay_slot(draw: Draw) -> Arguments:
+    """A reservoir on its way: filling, just full, or long full, with classes that were full before."""
+    rng = rngs(draw)
+    capacity, classes, stride = draw(st.integers(1, 20)), draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    count = draw(st.sampled_from([0, capacity // 2, capacity, capacity]))
+    memory = rng.integers(0, 2**32, (capacity, stride), np.uint32)
+    memory[:count, 0] = rng.integers(0, draw(st.integers(1, classes)), count)
+    held = np.bincount(memory[:count, 0], minlength=classes).astype(np.uint32)
+    seen = held + rng.integers(0, draw(st.sampled_from([1, 3, 1000])), classes, np.uint32)
+    seen[rng.random(classes) < 0.1] = 2**32 - 1
+    return {
+        "capacity": capacity,
+        "classes": classes,
+        "stride": stride,
+        "label": draw(st.integers(0, classes - 1)),
+        "seed": draw(st.integers(0, 2**32 - 1)),
+        "memory": memory.reshape(-1),
+        "count": np.asarray([count], np.uint32),
+        "added": np.asarray([draw(COUNTERS)], np.uint32),
+        "seen": seen,
+        "held": held,
+        "full": rng.integers(0, 2, classes).astype(np.uint8)
+        if count == capacity
+        else np.zeros(classes, np.uint8),
+        "slot": one(np.int32, rng),
+    }
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -107,6 +136,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         watch_loss,
         watch_confidence_s8,
         watch_confidence_f32,
+        replay_slot,
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""

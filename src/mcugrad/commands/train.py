@@ -25,8 +25,9 @@ from mcugrad.commands.options import (
 from mcugrad.commands.output import Output, write
 
 if TYPE_CHECKING:
+    from mcugrad.fitting import Epoch
     from mcugrad.run.runner import State
-    from mcugrad.trainer import Epoch, Trainer
+    from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
 
 

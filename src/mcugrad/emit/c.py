@@ -25,8 +25,15 @@ _ENVIRONMENT = Environment(
 
 
 _INLINE = ("mcg_round", "mcg_clamp")
-_TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid")
+_TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_stream")
 """Inline functions of the runtime that the interface calls."""
+
+
+_GUARD_ERRORS = {
+    Target.CLASS: "the share of samples whose class is wrong",
+    Target.BITS: "the share of labels that are wrong",
+    Target.VALUES: "the mean squared error in real units",
+}
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,12 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "input_size": program.buffers[program.input].count,
         "output": names.argument(Argument(buffer=program.output), None),
         "watch_confidence": _watch_confidence(program, names),
+        "output_scale": names.argument(Argument(buffer=program.output_scale), None)
+        if program.output_scale
+        else "",
+        "replay_classes": program.replay_classes,
+        "slot_words": program.slot_words,
+        "guard_error": _GUARD_ERRORS[program.target],
     }
     return {
         f"{program.name}.h": _render("model.h.j2", context),
@@ -128,7 +141,8 @@ def _render(template: str, context: Mapping[str, Any]) -> str:
 def _kernels(program: Program) -> list[str]:
     """What the steps call, and what the interface calls beside them."""
     watch = {_watch_kernel(program)} if program.watched else set()
-    return sorted({call.kernel.name for call in program.calls} | watch)
+    replay = {"mcg_replay_slot"} if program.train else set()
+    return sorted({call.kernel.name for call in program.calls} | watch | replay)
 
 
 def _watch_kernel(program: Program) -> str:

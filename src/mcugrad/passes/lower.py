@@ -23,7 +23,14 @@ RESULTS = ("loss", "confidence", "predicted", "rate", "update_rate", SATURATED)
 """Buffers that are read after a training step, where they exist."""
 
 
-def lower(graph: Graph, *, seed: int, rate: float, target: Target = Target.CLASS) -> Program:
+def lower(
+    graph: Graph,
+    *,
+    seed: int,
+    rate: float,
+    target: Target = Target.CLASS,
+    values: ActivationScale | None = None,
+) -> Program:
     """The program of a graph.
 
     Args:
@@ -31,6 +38,7 @@ def lower(graph: Graph, *, seed: int, rate: float, target: Target = Target.CLASS
         seed: of the random numbers.
         rate: initial learning rate.
         target: what samples are labelled with.
+        values: its quantization, where that is values.
 
     Raises:
         ModelError: an accumulator could overflow.
@@ -46,9 +54,9 @@ def lower(graph: Graph, *, seed: int, rate: float, target: Target = Target.CLASS
     output = to.data(graph.output)
     x = to.data(graph.input)
     watched = target is Target.CLASS
-    scale = (
-        to.scale(graph.output) if watched and isinstance(graph[graph.output].quant, ActivationScale) else ""
-    )
+    quant = graph[graph.output].quant
+    scaled = watched or (target is Target.VALUES and split < len(to.calls))
+    scale = to.scale(graph.output) if scaled and isinstance(quant, ActivationScale) else ""
     forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers)
     train, buffers = _fold_constants(tuple(to.calls[split:]), buffers)
     used = used_buffers(forward + train) | {output, x, *([scale] if scale else [])}
@@ -61,6 +69,8 @@ def lower(graph: Graph, *, seed: int, rate: float, target: Target = Target.CLASS
         output=output,
         watched=watched,
         output_scale=scale,
+        output_zero=quant.zero if isinstance(quant, ActivationScale) else 0,
+        values=values,
         results=tuple(b for b in RESULTS if b in used),
         classes=graph[graph.output].size,
     )

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
+from mcugrad.graph.tensor import ActivationScale
 from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.kernel import Kernel
 from mcugrad.training.losses import Target
@@ -72,7 +73,9 @@ class Program:
         input: name of the buffer (space ARGUMENT) that holds the sample.
         output: name of the buffer that holds the logits.
         watched: whether these are the logits of classes, so that confidence can be followed.
-        output_scale: name of the buffer of their scale then; empty for float outputs.
+        output_scale: name of the buffer of their scale; empty where nothing needs it.
+        output_zero: their zero point; 0 for float outputs.
+        values: quantization of targets that are values.
         results: names of the buffers that are read after the last call: loss, confidence.
         classes: number of classes, the bound of a label.
     """
@@ -85,6 +88,8 @@ class Program:
     output: str
     watched: bool
     output_scale: str
+    output_zero: int
+    values: ActivationScale | None
     results: tuple[str, ...]
     classes: int
 
@@ -99,6 +104,17 @@ class Program:
         if "target" in self.buffers:
             return Target(self.buffers["target"].ctype)
         return Target.CLASS
+
+    @property
+    def replay_classes(self) -> int:
+        """Classes that share a replay buffer; 1 where samples have none."""
+        return self.classes if self.target is Target.CLASS else 1
+
+    @property
+    def slot_words(self) -> int:
+        """Words of a sample in a replay buffer: its class, its input, and its target where that is no class."""
+        target = 0 if self.target is Target.CLASS else self.classes
+        return 1 - (-(self.buffers[self.input].count + target) // 4)
 
     @property
     def ranges(self) -> int:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.errors import DeviceError
+from mcugrad.errors import DeviceError, UsageError
 from mcugrad.program.kernel import SCHEDULE
 from mcugrad.run.emulator import DeviceModel
-from mcugrad.run.runner import Compiled, State, Steps, step_type
+from mcugrad.run.runner import GUARD, Compiled, State, Steps, Stored, guarded, replay_type, step_type
 from mcugrad.targets import Target
+from mcugrad.training.guard import Guarded
 from mcugrad.training.losses import Target as Goal
 
 
@@ -23,6 +24,8 @@ class EmulatedDevice:
         target: core and memories.
         compiler: `zig` or `arm-none-eabi-gcc`.
         opt: optimisation level.
+        replay: samples of the replay buffer that there is room for; 0 for none.
+        guard: most samples of a guard set; 0 for none.
 
     Attributes:
         device: the emulated firmware: counted instructions, stack, sizes.
@@ -34,7 +37,14 @@ class EmulatedDevice:
     """
 
     def __init__(
-        self, compiled: Compiled, target: Target, *, compiler: str = "zig", opt: str = "-O3"
+        self,
+        compiled: Compiled,
+        target: Target,
+        *,
+        compiler: str = "zig",
+        opt: str = "-O3",
+        replay: int = 0,
+        guard: int = 0,
     ) -> None:
         folder = compiled.folder()
         program = compiled.program
@@ -53,11 +63,16 @@ class EmulatedDevice:
             training=training,
             output_type=program.buffers[program.output].ctype,
             schedule=training,
+            slot_words=program.slot_words,
+            replay=replay,
+            guard=guard,
             target_type="" if self._classes else program.target.value,
             compiler=compiler,
             opt=opt,
         )
         self.step_instructions: list[int] = []
+        self._places = replay
+        self._replaying = False
         self.init()
 
     def init(self) -> None:
@@ -84,12 +99,56 @@ class EmulatedDevice:
         for i, sample in enumerate(order):
             if rates is not None:
                 self._hold(rates[i])
-            status, content = self.device.train_step(x[sample], targets[sample])
+            step = self.device.train_replay if self._replaying else self.device.train_step
+            status, content = step(x[sample], targets[sample])
             if status != 0:
                 raise DeviceError(f"training step {i} returned status {status}")
             info[i] = np.frombuffer(content, self._info)[0]
             self.step_instructions.append(self.device.last_instructions)
         return Steps(info)
+
+    def begin_replay(self, capacity: int, every: int, collect: bool, seed: int) -> None:
+        """Train with an empty replay buffer from now on. Raises UsageError for a capacity that it was not built for."""
+        if capacity != self._places:
+            raise UsageError(
+                f"the device was built with a replay buffer for {self._places} samples, not {capacity}",
+                where="replay",
+            )
+        self.device.replay_init(seed)
+        header, memory = self.device.replay()
+        kind = replay_type(self._compiled.program)
+        record = header[: kind.itemsize].view(kind)
+        record["every"], record["collect"] = every, collect
+        memory[:] = 0
+        self._replaying = True
+
+    def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
+        """Offer samples to the replay buffer."""
+        for sample, target in zip(x, targets, strict=True):
+            status = self.device.replay_add(sample, target)
+            if status != 0:
+                raise DeviceError(f"{self._compiled.program.name}_replay_add returned the status {status}")
+
+    def end_replay(self) -> None:
+        """Train without replay buffer from now on."""
+        self._replaying = False
+
+    def replay(self) -> Stored:
+        """A copy of the replay buffer."""
+        program = self._compiled.program
+        header, memory = self.device.replay()
+        kind = replay_type(program)
+        return Stored(
+            header[: kind.itemsize].view(kind).copy(), memory.reshape(-1, program.slot_words).copy()
+        )
+
+    def begin_guard(self) -> None:
+        """Forget the state to come back to."""
+        self.device.begin_guard()
+
+    def guard(self, x: NDArray[np.int8], targets: NDArray[Any], margin: float) -> Guarded:
+        """Test; keep the state if it is the best so far, come back to the best if worse by more than the margin."""
+        return guarded(np.frombuffer(self.device.guard(x, targets, margin), GUARD)[0])
 
     def set_schedule(self, schedule: NDArray[Any]) -> None:
         """Let the learning rate run by a schedule from the next step on."""

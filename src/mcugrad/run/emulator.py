@@ -22,6 +22,11 @@ from mcugrad.targets import Target
 __all__ = ["DEFAULT_BUDGET", "BlockCount", "DeviceModel", "Emulator", "Hook"]
 
 
+def _as_int32(word: int) -> int:
+    """The int32 with the bits of a uint32."""
+    return word if word < 2**31 else word - 2**32
+
+
 class DeviceModel:
     """A generated model on an emulated core: the calls of its C API, on the bytes the device would see.
 
@@ -36,6 +41,9 @@ class DeviceModel:
         training: whether the model has `<name>_train_step`.
         target_type: C type of the elements of a target that is an array; empty for a label.
         schedule: whether the model has `<name>_set_schedule`, and it is wanted.
+        slot_words: words of a sample in a replay buffer.
+        replay: samples of a replay buffer; 0 for none.
+        guard: most samples of a guard set; 0 for none.
         compiler, opt, defines, flags, stack_bytes: as for `toolchain.build_firmware`.
         hook, check_alignment: as for `Emulator`.
         budget: instructions after which a call counts as endless.
@@ -68,6 +76,9 @@ class DeviceModel:
         output_type: str = "int8_t",
         target_type: str = "",
         schedule: bool = False,
+        slot_words: int = 0,
+        replay: int = 0,
+        guard: int = 0,
         compiler: str = "zig",
         opt: str = "-O3",
         defines: Defines | None = None,
@@ -89,6 +100,10 @@ class DeviceModel:
             macros["MCG_NO_TRAINING"] = None
         if schedule:
             macros["MCG_SCHEDULE"] = None
+        if replay:
+            macros |= {"MCG_REPLAY_SAMPLES": replay, "MCG_SLOT_WORDS": slot_words}
+        if guard:
+            macros["MCG_GUARD_SAMPLES"] = guard
         if target_type:
             macros["MCG_TARGET_TYPE"] = target_type
         self.name = name
@@ -189,6 +204,11 @@ class DeviceModel:
             DataError: `x` or `target` has another type or size, or a label is not in 0 .. 2**32 - 1.
             DeviceError: a fault.
         """
+        status = self._call(3, self._set_sample(x, target))
+        return status, self._info.tobytes()
+
+    def _set_sample(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> int:
+        """Place a sample and its target; its label, as the mailbox holds it, 0 if it has none."""
         if not self.training:
             raise UsageError(f"{self.name} was built without training")
         label = 0
@@ -205,8 +225,46 @@ class DeviceModel:
             if not 0 <= label < 2**32:
                 raise DataError(f"the label {label} is not in 0 .. 4294967295")
         self._set_input(x)
-        status = self._call(3, label if label < 2**31 else label - 2**32)
+        return _as_int32(label)
+
+    def replay_init(self, seed: int) -> None:
+        """Calls `<name>_replay_init`. Raises DeviceError on a fault or a status other than 0."""
+        self._demand_ok(self._call(5, _as_int32(seed)), "replay_init")
+
+    def replay_add(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> int:
+        """Calls `<name>_replay_add` and returns the status. Raises as `train_step` does."""
+        return self._call(6, self._set_sample(x, target))
+
+    def train_replay(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> tuple[int, bytes]:
+        """Calls `<name>_train_replay`; returns the status and the bytes of the step's info struct."""
+        status = self._call(7, self._set_sample(x, target))
         return status, self._info.tobytes()
+
+    def replay(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
+        """The replay buffer: `<name>_replay_t`, and the memory of its samples, both to be written, too."""
+        memory = self._place("mcg_device_replay_memory").view(np.uint32)
+        return self._place("mcg_device_replay"), memory
+
+    def begin_guard(self) -> None:
+        """Forgets the snapshot."""
+        self._place("mcg_device_snapshot")[:] = 0
+
+    def guard(self, x: npt.NDArray[np.int8], targets: npt.NDArray[Any], margin: float) -> bytes:
+        """Calls `<name>_guard`; returns the bytes of its `mcg_guard_t`.
+
+        Raises:
+            DataError: more samples than `guard`.
+            DeviceError: a fault, or a status other than 0.
+        """
+        places = self._place("mcg_device_guard_x"), self._place("mcg_device_guard_targets")
+        for place, content in zip(places, (x, targets), strict=True):
+            given = np.ascontiguousarray(content).reshape(-1).view(np.uint8)
+            if given.size > place.size:
+                raise DataError(f"{given.size} B of a guard set do not fit into {place.size} B")
+            place[: given.size] = given
+        self._place("mcg_device_margin").view(np.float32)[0] = margin
+        self._demand_ok(self._call(8, len(x)), "guard")
+        return self._place("mcg_device_guard").tobytes()
 
     def set_schedule(self, schedule: bytes) -> None:
         """Calls `<name>_set_schedule` with the bytes of an `mcg_schedule_t`.

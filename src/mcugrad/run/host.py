@@ -11,14 +11,21 @@ from numpy.typing import NDArray
 from mcugrad.errors import UsageError
 from mcugrad.program.kernel import ELEMENT_TYPES, SCHEDULE
 from mcugrad.run import toolchain
-from mcugrad.run.runner import Compiled, State, Steps, step_type
+from mcugrad.run.runner import GUARD, Compiled, State, Steps, Stored, guarded, replay_type, step_type
+from mcugrad.training.guard import Guarded
 
 _DECLARATIONS = """
 int mcg_host_init(void *m);
 int mcg_host_predict(void *m, const int8_t *x, size_t samples, void *y);
 int mcg_host_schedule(void *m, const void *schedule);
-int mcg_host_train(void *m, const int8_t *x, const void *targets, const uint32_t *order,
+int mcg_host_train(void *m, void *replay, const int8_t *x, const void *targets, const uint32_t *order,
                    const float *rates, size_t steps, void *info);
+size_t mcg_host_snapshot_size(void);
+int mcg_host_guard(void *m, void *snapshot, const int8_t *x, const void *targets, uint32_t samples, float margin,
+                   void *result);
+size_t mcg_host_replay_size(void);
+int mcg_host_replay_init(void *replay, void *memory, uint32_t words, uint32_t seed, uint32_t every, uint32_t collect);
+int mcg_host_replay_add(void *replay, const int8_t *x, const void *targets, size_t samples);
 """
 
 
@@ -52,6 +59,8 @@ class HostTwin:
         # uint64 for its alignment: the struct holds nothing wider.
         self._words = np.zeros(-(-compiled.layout.size // 8), np.uint64)
         self._memory = self._words.view(np.uint8)[: compiled.layout.size]
+        self._snapshot: NDArray[np.uint64] | None = None
+        self._replay: tuple[NDArray[np.uint64], NDArray[np.uint32]] | None = None
         self.init()
 
     def init(self) -> None:
@@ -84,7 +93,7 @@ class HostTwin:
         program = self._compiled.program
         self._demand_training()
         samples = np.ascontiguousarray(x, np.int8)
-        wanted = np.ascontiguousarray(targets, ELEMENT_TYPES[program.target.value])
+        wanted = self._targets(targets)
         sequence = np.ascontiguousarray(order, np.uint32)
         rate = None if rates is None else np.ascontiguousarray(rates, np.float32)
         if len(sequence) and int(sequence.max()) >= len(samples):
@@ -93,6 +102,7 @@ class HostTwin:
         _demand_ok(
             self._library.mcg_host_train(
                 self._pointer("void *", self._memory),
+                self._ffi.NULL if self._replay is None else self._pointer("void *", self._replay[0]),
                 self._pointer("const int8_t *", samples),
                 self._pointer("const void *", wanted),
                 self._pointer("const uint32_t *", sequence),
@@ -113,6 +123,63 @@ class HostTwin:
             )
         )
 
+    def begin_replay(self, capacity: int, every: int, collect: bool, seed: int) -> None:
+        """Train with an empty replay buffer from now on."""
+        self._demand_training()
+        header = np.zeros(-(-self._library.mcg_host_replay_size() // 8), np.uint64)
+        memory = np.zeros((capacity, self._compiled.program.slot_words), np.uint32)
+        place = self._pointer("void *", header), self._pointer("void *", memory)
+        _demand_ok(self._library.mcg_host_replay_init(*place, memory.size, seed, every, collect))
+        self._replay = header, memory
+
+    def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
+        """Offer samples to the replay buffer."""
+        assert self._replay is not None
+        samples, wanted = np.ascontiguousarray(x, np.int8), self._targets(targets)
+        _demand_ok(
+            self._library.mcg_host_replay_add(
+                self._pointer("void *", self._replay[0]),
+                self._pointer("const int8_t *", samples),
+                self._pointer("const void *", wanted),
+                len(samples),
+            )
+        )
+
+    def end_replay(self) -> None:
+        """Train without replay buffer from now on."""
+        self._replay = None
+
+    def replay(self) -> Stored:
+        """A copy of the replay buffer."""
+        assert self._replay is not None
+        kind = replay_type(self._compiled.program)
+        return Stored(
+            self._replay[0].view(np.uint8)[: kind.itemsize].view(kind).copy(), self._replay[1].copy()
+        )
+
+    def begin_guard(self) -> None:
+        """Forget the state to come back to."""
+        self._demand_training()
+        self._snapshot = np.zeros(-(-self._library.mcg_host_snapshot_size() // 8), np.uint64)
+
+    def guard(self, x: NDArray[np.int8], targets: NDArray[Any], margin: float) -> Guarded:
+        """Test; keep the state if it is the best so far, come back to the best if worse by more than the margin."""
+        assert self._snapshot is not None
+        samples, wanted = np.ascontiguousarray(x, np.int8), self._targets(targets)
+        result = np.zeros(1, GUARD)
+        _demand_ok(
+            self._library.mcg_host_guard(
+                self._pointer("void *", self._memory),
+                self._pointer("void *", self._snapshot),
+                self._pointer("const int8_t *", samples),
+                self._pointer("const void *", wanted),
+                len(samples),
+                margin,
+                self._pointer("void *", result),
+            )
+        )
+        return guarded(result[0])
+
     def state(self) -> State:
         """A copy of the learned state."""
         return {b.name: self._view(b.name).copy() for b in self._compiled.layout.params}
@@ -127,6 +194,9 @@ class HostTwin:
             raise UsageError(
                 "the model was compiled for inference only", where="train", hint="compile with train="
             )
+
+    def _targets(self, targets: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(targets, ELEMENT_TYPES[self._compiled.program.target.value])
 
     def _view(self, name: str) -> NDArray[Any]:
         buffer = self._compiled.program.buffers[name]

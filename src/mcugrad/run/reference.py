@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.ops.life import DRIFT_LIMIT
-from mcugrad.program import Space
+from mcugrad.ops.life import DRIFT_LIMIT, argmax_f32, argmax_s8
+from mcugrad.ops.replay import drawn, replay_slot
+from mcugrad.program import Program, Space
 from mcugrad.program.execute import execute
-from mcugrad.run.runner import Compiled, State, Steps, step_type
+from mcugrad.program.kernel import ELEMENT_TYPES
+from mcugrad.run.runner import Compiled, State, Steps, Stored, replay_type, step_type
+from mcugrad.training.guard import Guarded
 from mcugrad.training.losses import Target
+
+WORST = np.float32(3e38)
+"""The error of a guard that is no number, as large as one can be."""
+READY = 0x6D636731
+"""Marks what is initialised."""
 
 
 class ReferenceRunner:
@@ -20,6 +28,8 @@ class ReferenceRunner:
     def __init__(self, compiled: Compiled) -> None:
         self._program = compiled.program
         self._values: dict[str, NDArray[Any] | None] = {}
+        self._replay: _Replay | None = None
+        self._best: tuple[np.float32, State] | None = None
         self.init()
 
     def init(self) -> None:
@@ -44,20 +54,58 @@ class ReferenceRunner:
         rates: NDArray[np.float32] | None = None,
     ) -> Steps:
         """One training step per entry of `order`."""
-        is_class = self._program.target is Target.CLASS
         info = np.zeros(len(order), step_type(self._program.target))
         for i, sample in enumerate(order):
             if rates is not None:
                 self._hold(rates[i])
-            self._forward(x[sample])
-            if is_class:
-                self._values["label"] = np.asarray([targets[sample]], np.uint32)
-            else:
-                self._values["target"] = np.asarray(targets[sample])
-            for call in self._program.train:
-                execute(call, self._values)
+            self._step(x[sample], targets[sample])
             info[i] = self._report(info[i])
+            if self._replay is not None:
+                if (old := self._replay.draw()) is not None:
+                    self._step(*old)
+                if self._replay.header["collect"][0]:
+                    self._replay.add(x[sample], targets[sample])
         return Steps(info)
+
+    def begin_replay(self, capacity: int, every: int, collect: bool, seed: int) -> None:
+        """Train with an empty replay buffer from now on."""
+        self._replay = _Replay(self._program, capacity, every, collect, seed)
+
+    def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
+        """Offer samples to the replay buffer."""
+        assert self._replay is not None
+        for sample, target in zip(x, targets, strict=True):
+            self._replay.add(sample, target)
+
+    def end_replay(self) -> None:
+        """Train without replay buffer from now on."""
+        self._replay = None
+
+    def replay(self) -> Stored:
+        """A copy of the replay buffer."""
+        assert self._replay is not None
+        return Stored(self._replay.header.copy(), self._replay.memory.copy())
+
+    def begin_guard(self) -> None:
+        """Forget the state to come back to."""
+        self._best = None
+
+    def guard(self, x: NDArray[np.int8], targets: NDArray[Any], margin: float) -> Guarded:
+        """Test; keep the state if it is the best so far, come back to the best if worse by more than the margin."""
+        total = np.float32(0)
+        for sample, target in zip(x, targets, strict=True):
+            total = np.float32(total + self._error(sample, target))
+        outputs = 1 if self._program.target is Target.CLASS else self._program.classes
+        error = total / np.float32(np.float32(len(x)) * np.float32(outputs))
+        error = error if error <= WORST else WORST
+        if self._best is None or error <= self._best[0]:
+            self._best, outcome = (error, self.state()), "best"
+        elif error > np.float32(self._best[0] + np.float32(margin)):
+            self.restore({k: v for k, v in self._best[1].items() if k not in ("schedule", "watch", "step")})
+            outcome = "restored"
+        else:
+            outcome = "within"
+        return Guarded(outcome, float(error), float(self._best[0]))
 
     def set_schedule(self, schedule: NDArray[Any]) -> None:
         """Let the learning rate run by a schedule from the next step on."""
@@ -72,6 +120,35 @@ class ReferenceRunner:
         """Put a learned state back."""
         for name, value in state.items():
             self._value(name)[...] = value
+
+    def _step(self, x: NDArray[np.int8], target: Any) -> None:
+        self._forward(x)
+        if self._program.target is Target.CLASS:
+            self._values["label"] = np.asarray([target], np.uint32)
+        else:
+            self._values["target"] = np.asarray(target)
+        for call in self._program.train:
+            execute(call, self._values)
+
+    def _error(self, x: NDArray[np.int8], target: Any) -> np.float32:
+        """What a guard makes of one sample, summed over its outputs."""
+        self._forward(x)
+        program = self._program
+        y = self._value(program.output).reshape(-1)
+        if program.target is Target.CLASS:
+            index = np.zeros(1, np.uint32)
+            (argmax_s8 if y.dtype == np.int8 else argmax_f32)(len(y), y, index)
+            return np.float32(index[0] != target)
+        if program.values is None:
+            return np.float32(((y > program.output_zero) != (target != 0)).sum())
+        real = y.astype(np.float32) - np.float32(program.output_zero)
+        if program.output_scale:
+            real = real * self._value(program.output_scale)[0]
+        wanted = (target.astype(np.int32) - program.values.zero).astype(np.float32)
+        total = np.float32(0)
+        for d in real - wanted * np.float32(program.values.scale):
+            total = np.float32(total + d * d)
+        return total
 
     def _hold(self, rate: float) -> None:
         schedule = self._value("schedule")
@@ -97,3 +174,60 @@ class ReferenceRunner:
         value = self._values[name]
         assert value is not None, name
         return value
+
+
+class _Replay:
+    """`<name>_replay_t` and its functions."""
+
+    def __init__(self, program: Program, capacity: int, every: int, collect: bool, seed: int) -> None:
+        self._program = program
+        self.header = np.zeros(1, replay_type(program))
+        self.header[["ready", "every", "collect", "capacity", "seed"]] = (
+            READY,
+            every,
+            collect,
+            capacity,
+            seed,
+        )
+        self.memory = np.zeros((capacity, program.slot_words), np.uint32)
+
+    def add(self, x: NDArray[np.int8], target: Any) -> None:
+        """Offer a sample."""
+        header, slot = self.header, np.zeros(1, np.int32)
+        label = int(target) if self._program.target is Target.CLASS else 0
+        replay_slot(
+            len(self.memory),
+            self._program.replay_classes,
+            self._program.slot_words,
+            label,
+            int(header["seed"][0]),
+            self.memory.reshape(-1),
+            header["count"],
+            header["added"],
+            header["seen"][0],
+            header["held"][0],
+            header["full"][0],
+            slot,
+        )
+        if slot[0] >= 0:
+            place = self.memory[slot[0]]
+            place[0] = label
+            parts = (x,) if self._program.target is Target.CLASS else (x, target)
+            content = np.concatenate([part.reshape(-1).view(np.int8) for part in parts])
+            place[1:].view(np.int8)[: len(content)] = content
+
+    def draw(self) -> tuple[NDArray[np.int8], Any] | None:
+        """The stored sample that follows a new one, and its target; None if it is not its turn."""
+        header = self.header[0]
+        header["fresh"] += 1
+        if header["fresh"] % header["every"] or not header["count"]:
+            return None
+        place = self.memory[drawn(int(header["seed"]), int(header["drawn"]), int(header["count"]))]
+        header["drawn"] += 1
+        size = self._program.buffers[self._program.input].count
+        content = place[1:].view(np.int8)
+        if self._program.target is Target.CLASS:
+            return content[:size].copy(), place[0]
+        return content[:size].copy(), content[size : size + self._program.classes].view(
+            ELEMENT_TYPES[self._program.target.value]
+        ).copy()

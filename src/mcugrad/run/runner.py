@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mcugrad.emit import Layout
 from mcugrad.program import Program
 from mcugrad.run.device import cache
+from mcugrad.training.guard import OUTCOMES, Guarded
 from mcugrad.training.losses import Target
 
 State = dict[str, NDArray[Any]]
@@ -83,6 +84,38 @@ class Steps:
         return predicted
 
 
+def replay_type(program: Program) -> np.dtype[Any]:
+    """NumPy's view of `<name>_replay_t` up to its pointer, which differs in size."""
+    names = ("ready", "every", "collect", "capacity", "count", "fresh", "added", "drawn", "seed")
+    by_class = [("seen", "<u4"), ("held", "<u4"), ("full", "u1")]
+    classes = program.replay_classes
+    return np.dtype(
+        [*((name, "<u4") for name in names), *((name, kind, (classes,)) for name, kind in by_class)]
+    )
+
+
+GUARD = np.dtype([("outcome", "<u4"), ("error", "<f4"), ("best", "<f4")])
+"""NumPy's view of `mcg_guard_t`."""
+
+
+def guarded(record: Any) -> Guarded:
+    """What a guard found, from its `mcg_guard_t`."""
+    return Guarded(OUTCOMES[int(record["outcome"])], float(record["error"]), float(record["best"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A replay buffer.
+
+    Attributes:
+        header: one record of `replay_type`.
+        memory: (capacity, words of a sample) uint32: class, input, and target where that is no class.
+    """
+
+    header: NDArray[Any]
+    memory: NDArray[np.uint32]
+
+
 class Runner(Protocol):
     """Executes one model. All runners give the same bytes."""
 
@@ -107,6 +140,24 @@ class Runner(Protocol):
             order: samples to learn from, (steps,).
             rates: learning rates, (steps,); None follows the schedule.
         """
+
+    def begin_replay(self, capacity: int, every: int, collect: bool, seed: int) -> None:
+        """Train with an empty replay buffer from now on."""
+
+    def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
+        """Offer samples to the replay buffer."""
+
+    def end_replay(self) -> None:
+        """Train without replay buffer from now on."""
+
+    def replay(self) -> Stored:
+        """A copy of the replay buffer. One must have begun."""
+
+    def begin_guard(self) -> None:
+        """Forget the state to come back to."""
+
+    def guard(self, x: NDArray[np.int8], targets: NDArray[Any], margin: float) -> Guarded:
+        """Test; keep the state if it is the best so far, come back to the best if worse by more than the margin."""
 
     def set_schedule(self, schedule: NDArray[Any]) -> None:
         """Let the learning rate run by a schedule, one record of `SCHEDULE`, from the next step on."""

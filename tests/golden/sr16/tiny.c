@@ -242,3 +242,193 @@ mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
     m->params.schedule.start = m->params.step;
     return MCG_OK;
 }
+
+/* ---- snapshots and replay --------------------------------------------------------------------------------- */
+
+mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot)
+{
+    if (m == NULL || snapshot == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    snapshot->params = m->params;
+    snapshot->error = 3.0e38F;
+    snapshot->ready = TINY_READY;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot)
+{
+    if (m == NULL || snapshot == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY || snapshot->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    {
+        const mcg_schedule_t schedule = m->params.schedule;
+        const mcg_watch_t watch = m->params.watch;
+        const uint32_t step = m->params.step;
+        m->params = snapshot->params;
+        m->params.schedule = schedule;
+        m->params.watch = watch;
+        m->params.step = step;
+    }
+    return MCG_OK;
+}
+
+/* The share of samples whose class is wrong, summed over the outputs of one sample. */
+static float tiny_error(tiny_t *m, const int8_t *x, uint32_t label)
+{
+    tiny_forward(m, x);
+    {
+        tiny_arena_t *const a = &m->arena;
+        const int8_t *const y = a->fc1_y.v;
+        uint32_t predicted;
+        mcg_argmax_s8(TINY_OUTPUT_SIZE, y, &predicted);
+        return predicted == label ? 0.0F : 1.0F;
+    }
+}
+
+mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
+                        const uint32_t *labels, uint32_t samples, float margin, mcg_guard_t *result)
+{
+    float error = 0.0F;
+    uint32_t outcome = MCG_GUARD_WITHIN;
+    if (m == NULL || snapshot == NULL || x == NULL || labels == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (samples == 0U || !(margin >= 0.0F && margin <= 3.0e38F)) {
+        return MCG_ERR_ARG;
+    }
+    for (uint32_t i = 0; i < samples; i++) {
+        if (labels[i] >= TINY_OUTPUT_SIZE) {
+            return MCG_ERR_LABEL;
+        }
+    }
+    for (uint32_t i = 0; i < samples; i++) {
+        error += tiny_error(m, x + (size_t)i * TINY_INPUT_SIZE, labels[i]);
+    }
+    error /= (float)samples;
+    if (!(error <= 3.0e38F)) {
+        error = 3.0e38F; /* not a number: worse than any */
+    }
+    if (snapshot->ready != TINY_READY || error <= snapshot->error) {
+        (void)tiny_snapshot(m, snapshot);
+        snapshot->error = error;
+        outcome = MCG_GUARD_BEST;
+    } else if (error > snapshot->error + margin) {
+        (void)tiny_rollback(m, snapshot);
+        outcome = MCG_GUARD_RESTORED;
+    }
+    if (result != NULL) {
+        result->outcome = outcome;
+        result->error = error;
+        result->best = snapshot->error;
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed)
+{
+    if (replay == NULL || memory == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (words / 5U == 0U || words / 5U > 0x7fffffffU / 5U) {
+        return MCG_ERR_ARG;
+    }
+    replay->every = 1;
+    replay->collect = 1;
+    replay->capacity = words / 5U;
+    replay->count = 0;
+    replay->fresh = 0;
+    replay->added = 0;
+    replay->drawn = 0;
+    replay->seed = seed;
+    for (int32_t i = 0; i < 3; i++) {
+        replay->seen[i] = 0;
+        replay->held[i] = 0;
+        replay->full[i] = 0;
+    }
+    replay->memory = memory;
+    replay->ready = TINY_READY;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label)
+{
+    int32_t slot;
+    if (replay == NULL || x == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (replay->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (label >= TINY_OUTPUT_SIZE) {
+        return MCG_ERR_LABEL;
+    }
+    mcg_replay_slot((int32_t)replay->capacity, 3, 5, label, replay->seed, replay->memory, &replay->count,
+                    &replay->added, replay->seen, replay->held, replay->full, &slot);
+    if (slot >= 0) {
+        uint32_t *const place = replay->memory + slot * 5;
+        int8_t *const bytes = (int8_t *)(place + 1);
+        place[0] = label;
+        for (int32_t i = 0; i < TINY_INPUT_SIZE; i++) {
+            bytes[i] = x[i];
+        }
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label)
+{
+    if (replay == NULL || x == NULL || label == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (replay->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (replay->count == 0U) {
+        return MCG_ERR_EMPTY;
+    }
+    {
+        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, 2U) % replay->count;
+        const uint32_t *const place = replay->memory + slot * 5U;
+        replay->drawn += 1U;
+        *x = (const int8_t *)(place + 1);
+        *label = place[0];
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
+                               uint32_t label, tiny_step_t *step)
+{
+    mcg_status_t status;
+    if (replay == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (replay->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    status = tiny_train_step(m, x, label, step);
+    if (status != MCG_OK) {
+        return status;
+    }
+    replay->fresh += 1U;
+    if (replay->every != 0U && replay->fresh % replay->every == 0U && replay->count != 0U) {
+        const int8_t *old_x;
+        uint32_t old_label;
+        (void)tiny_replay_draw(replay, &old_x, &old_label);
+        (void)tiny_train_step(m, old_x, old_label, NULL);
+    }
+    if (replay->collect != 0U) {
+        (void)tiny_replay_add(replay, x, label);
+    }
+    return MCG_OK;
+}

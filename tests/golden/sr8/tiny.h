@@ -21,7 +21,7 @@ extern "C" {
     X(MCG_OK, 0, "ok")                                                   \
     X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
     X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
-    X(MCG_ERR_STATE, -3, "the model was not initialised")                \
+    X(MCG_ERR_STATE, -3, "the model or the buffer was not initialised")  \
     X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")   \
     X(MCG_ERR_ARG, -5, "an argument is outside its documented range")    \
     X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")
@@ -69,6 +69,20 @@ typedef struct {
     float confidence; /* of the last prediction: probability of the predicted class */
     float drift;      /* 0 in a steady world; from 1 on something has changed; at most 2 */
 } mcg_drift_t;
+
+/** What a guard did. */
+typedef enum {
+    MCG_GUARD_BEST = 1,    /* no state was better so far: it is the one to come back to */
+    MCG_GUARD_WITHIN = 2,  /* not the best, but within the margin */
+    MCG_GUARD_RESTORED = 3 /* worse by more than the margin: the best state is back */
+} mcg_guard_outcome_t;
+
+/** What a guard found. */
+typedef struct {
+    uint32_t outcome; /* an mcg_guard_outcome_t */
+    float error;      /* on the guard set before anything was restored */
+    float best;       /* the lowest one so far, this one included */
+} mcg_guard_t;
 #endif /* MCG_LIFE_DEFINED */
 
 #define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = 0.007843138 * (q - (-1)) */
@@ -221,6 +235,33 @@ typedef struct {
     uint32_t predicted; /* class predicted before the step */
 } tiny_step_t;
 
+/** A state to come back to. All zero at the beginning. */
+typedef struct {
+    uint32_t ready;
+    float error; /* on the guard set */
+    tiny_params_t params;
+} tiny_snapshot_t;
+
+/** Words of memory for so many samples of a replay buffer. */
+#define TINY_REPLAY_WORDS(capacity) ((capacity) * 5U)
+
+/** Samples kept to be trained again: a class-balanced reservoir in memory that you place. */
+typedef struct {
+    uint32_t ready;
+    uint32_t every; /* a stored sample follows every so many new ones, 1 at first; 0 for none: set it as you like */
+    uint32_t collect; /* whether new samples enter, 1 at first: set it to 0 to keep what is there */
+    uint32_t capacity; /* samples that it can hold */
+    uint32_t count; /* samples in it */
+    uint32_t fresh; /* new samples trained with it */
+    uint32_t added; /* samples offered */
+    uint32_t drawn; /* samples drawn */
+    uint32_t seed; /* random numbers */
+    uint32_t seen[3]; /* samples offered, by class */
+    uint32_t held[3]; /* samples in it, by class */
+    uint8_t full[3]; /* whether a class has had its share */
+    uint32_t *memory;
+} tiny_replay_t;
+
 /** Put the model into the state it was delivered in. Call it first. */
 mcg_status_t tiny_init(tiny_t *m);
 
@@ -246,6 +287,39 @@ mcg_status_t tiny_set_rate(tiny_t *m, float rate);
 
 /** Let the learning rate run by a schedule from the next step on. */
 mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule);
+
+/** Keep the state of the model as the one to come back to. */
+mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot);
+
+/**
+ * Come back to the state kept: all that was learned. Step counter, schedule and running means go on, so that time does
+ * not run backwards.
+ */
+mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot);
+
+/**
+ * Test the model on samples with known labels. Keep its state in `snapshot` if none was better so far; come back to the best
+ * one if it is worse by more than `margin`, a finite number not below 0. The error is the share of samples whose class is wrong.
+ * `result` may be NULL.
+ */
+mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
+                        const uint32_t *labels, uint32_t samples, float margin, mcg_guard_t *result);
+
+/** Place an empty replay buffer into so many words of memory, enough for one sample at least. */
+mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed);
+
+/** Offer a sample to the buffer. */
+mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label);
+
+/** Draw a stored sample; the pointers stay good until the next one is offered. MCG_ERR_EMPTY if there is none. */
+mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label);
+
+/**
+ * Learn from a sample as tiny_train_step does; then, after each `every`th, from a stored one; then offer the sample to
+ * the buffer if it collects. `step` is about the new sample and may be NULL. On error nothing changes.
+ */
+mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
+                               uint32_t label, tiny_step_t *step);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,8 @@
  *   MCG_OUTPUT_TYPE    their type
  *   MCG_TARGET_TYPE    element type of a target that is an array of MCG_OUTPUT_SIZE; not defined for a label
  *   MCG_SCHEDULE       defined when the model takes schedules of its learning rate
+ *   MCG_REPLAY_SAMPLES places in a replay buffer, if one is wanted
+ *   MCG_GUARD_SAMPLES  most samples of a guard set, if one is wanted
  *   MCG_NO_TRAINING    defined when the model only infers
  */
 #include <stdint.h>
@@ -24,7 +26,11 @@ enum {
     MCG_COMMAND_INIT = 1,
     MCG_COMMAND_PREDICT = 2,
     MCG_COMMAND_TRAIN_STEP = 3,
-    MCG_COMMAND_SET_SCHEDULE = 4
+    MCG_COMMAND_SET_SCHEDULE = 4,
+    MCG_COMMAND_REPLAY_INIT = 5,
+    MCG_COMMAND_REPLAY_ADD = 6,
+    MCG_COMMAND_TRAIN_REPLAY = 7,
+    MCG_COMMAND_GUARD = 8
 };
 
 typedef struct {
@@ -57,6 +63,33 @@ _Alignas(8) MCG_TARGET_TYPE mcg_device_target[MCG_OUTPUT_SIZE];
 extern mcg_schedule_t mcg_device_schedule;
 mcg_schedule_t mcg_device_schedule;
 #endif
+#ifdef MCG_TARGET_TYPE
+#define MCG_TARGET_VALUE mcg_device_target
+#define MCG_TARGET_ELEMENT MCG_TARGET_TYPE
+#define MCG_TARGET_COUNT MCG_OUTPUT_SIZE
+#else
+#define MCG_TARGET_VALUE label
+#define MCG_TARGET_ELEMENT uint32_t
+#define MCG_TARGET_COUNT 1
+#endif
+#ifdef MCG_REPLAY_SAMPLES
+extern MCG_NAMED(_replay_t) mcg_device_replay;
+extern uint32_t mcg_device_replay_memory[MCG_REPLAY_SAMPLES * MCG_SLOT_WORDS];
+MCG_NAMED(_replay_t) mcg_device_replay;
+uint32_t mcg_device_replay_memory[MCG_REPLAY_SAMPLES * MCG_SLOT_WORDS];
+#endif
+#ifdef MCG_GUARD_SAMPLES
+extern MCG_NAMED(_snapshot_t) mcg_device_snapshot;
+extern int8_t mcg_device_guard_x[MCG_GUARD_SAMPLES * MCG_INPUT_SIZE];
+extern MCG_TARGET_ELEMENT mcg_device_guard_targets[MCG_GUARD_SAMPLES * MCG_TARGET_COUNT];
+extern float mcg_device_margin;
+extern mcg_guard_t mcg_device_guard;
+MCG_NAMED(_snapshot_t) mcg_device_snapshot;
+int8_t mcg_device_guard_x[MCG_GUARD_SAMPLES * MCG_INPUT_SIZE];
+MCG_TARGET_ELEMENT mcg_device_guard_targets[MCG_GUARD_SAMPLES * MCG_TARGET_COUNT];
+float mcg_device_margin;
+mcg_guard_t mcg_device_guard;
+#endif
 
 int32_t mcg_device_call(uintptr_t function, uintptr_t a0, uintptr_t a1, uintptr_t a2, uintptr_t a3);
 void mcg_device_main(void);
@@ -72,6 +105,29 @@ static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, 
 #ifdef MCG_SCHEDULE
 static mcg_status_t (*const device_set_schedule)(MCG_NAMED(_t) *,
                                                  const mcg_schedule_t *) = MCG_NAMED(_set_schedule);
+#endif
+
+#ifdef MCG_REPLAY_SAMPLES
+/* mcg_device_call passes four arguments: these take the others from where they are. */
+static mcg_status_t device_train_replay(MCG_NAMED(_t) * m, const int8_t *x, uint32_t label)
+{
+    (void)label;
+    return MCG_NAMED(_train_replay)(m, &mcg_device_replay, x, MCG_TARGET_VALUE, &mcg_device_info);
+}
+static mcg_status_t device_replay_add(const int8_t *x, uint32_t label)
+{
+    (void)label;
+    return MCG_NAMED(_replay_add)(&mcg_device_replay, x, MCG_TARGET_VALUE);
+}
+static mcg_status_t (*const device_replay_init)(MCG_NAMED(_replay_t) *, uint32_t *, uint32_t,
+                                                uint32_t) = MCG_NAMED(_replay_init);
+#endif
+#ifdef MCG_GUARD_SAMPLES
+static mcg_status_t device_guard(MCG_NAMED(_t) * m, uint32_t samples)
+{
+    return MCG_NAMED(_guard)(m, &mcg_device_snapshot, mcg_device_guard_x, mcg_device_guard_targets, samples,
+                             mcg_device_margin, &mcg_device_guard);
+}
 #endif
 
 static int32_t run(uint32_t command, uint32_t label)
@@ -97,6 +153,20 @@ static int32_t run(uint32_t command, uint32_t label)
         case MCG_COMMAND_SET_SCHEDULE:
             return mcg_device_call((uintptr_t)device_set_schedule, model, (uintptr_t)&mcg_device_schedule, 0,
                                    0);
+#endif
+#ifdef MCG_REPLAY_SAMPLES
+        case MCG_COMMAND_REPLAY_INIT:
+            return mcg_device_call((uintptr_t)device_replay_init, (uintptr_t)&mcg_device_replay,
+                                   (uintptr_t)mcg_device_replay_memory, MCG_REPLAY_SAMPLES * MCG_SLOT_WORDS,
+                                   label);
+        case MCG_COMMAND_REPLAY_ADD:
+            return mcg_device_call((uintptr_t)device_replay_add, x, label, 0, 0);
+        case MCG_COMMAND_TRAIN_REPLAY:
+            return mcg_device_call((uintptr_t)device_train_replay, model, x, label, 0);
+#endif
+#ifdef MCG_GUARD_SAMPLES
+        case MCG_COMMAND_GUARD:
+            return mcg_device_call((uintptr_t)device_guard, model, label, 0, 0);
 #endif
         default:
             (void)label;

@@ -1636,4 +1636,27 @@ void mcg_watch_loss(const float *loss, mcg_watch_t *watch);
  */
 void mcg_watch_confidence_s8(int32_t classes, const int8_t *logits, const float *scale, mcg_drift_t *drift);
 
+/**
+ * @brief Where a sample goes in a class-balanced reservoir; nowhere, or the place of the one that has to
+ * leave.
+ *
+ * @param[in]     capacity places, at least 1
+ * @param[in]     classes  number of classes
+ * @param[in]     stride   words from one place to the next; the first word of a place holds the class
+ * @param[in]     label    class of the sample
+ * @param[in]     seed     of the random numbers
+ * @param[in]     memory   [capacity][stride]
+ * @param[in,out] count    places in use
+ * @param[in,out] added    samples offered so far
+ * @param[in,out] seen     the same per class, [classes]
+ * @param[in,out] held     samples in the reservoir per class, [classes]
+ * @param[in,out] full     whether a class has been one of the largest since all places are in use, [classes]
+ * @param[out]    slot     the place, -1 for none
+ *
+ * Reference: ops/replay.py::replay_slot.
+ */
+void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t label, uint32_t seed,
+                     const uint32_t *memory, uint32_t *count, uint32_t *added, uint32_t *seen, uint32_t *held,
+                     uint8_t *full, int32_t *slot);
+
 #endif /* MCG_KERNELS_H */

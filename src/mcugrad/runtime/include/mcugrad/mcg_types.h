@@ -41,7 +41,7 @@
     X(MCG_OK, 0, "ok")                                                   \
     X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
     X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
-    X(MCG_ERR_STATE, -3, "the model was not initialised")                \
+    X(MCG_ERR_STATE, -3, "the model or the buffer was not initialised")  \
     X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")   \
     X(MCG_ERR_ARG, -5, "an argument is outside its documented range")    \
     X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")
@@ -89,6 +89,20 @@ typedef struct {
     float confidence; /* of the last prediction: probability of the predicted class */
     float drift;      /* 0 in a steady world; from 1 on something has changed; at most 2 */
 } mcg_drift_t;
+
+/** What a guard did. */
+typedef enum {
+    MCG_GUARD_BEST = 1,    /* no state was better so far: it is the one to come back to */
+    MCG_GUARD_WITHIN = 2,  /* not the best, but within the margin */
+    MCG_GUARD_RESTORED = 3 /* worse by more than the margin: the best state is back */
+} mcg_guard_outcome_t;
+
+/** What a guard found. */
+typedef struct {
+    uint32_t outcome; /* an mcg_guard_outcome_t */
+    float error;      /* on the guard set before anything was restored */
+    float best;       /* the lowest one so far, this one included */
+} mcg_guard_t;
 #endif /* MCG_LIFE_DEFINED */
 
 #endif /* MCG_TYPES_H */

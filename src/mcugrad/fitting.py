@@ -1,0 +1,184 @@
+"""Fitting: epochs on the host twin, with what the device has for its life: schedule, replay, guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import UsageError
+from mcugrad.progress import progress
+from mcugrad.run.runner import Runner, State
+from mcugrad.training.guard import Guarded
+from mcugrad.training.replay import Replay
+from mcugrad.training.schedules import Kind, Schedule, named, rates
+
+CHUNK = 2000
+"""Most training steps between two updates of the progress bar."""
+
+Samples = tuple[NDArray[np.int8], NDArray[Any]]
+"""Samples and targets as the device takes them."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the samples gave.
+
+    Attributes:
+        epoch: from 1.
+        steps: training steps so far, this epoch and replayed samples included.
+        loss: mean loss of the samples before each step (nats for cross-entropies).
+        accuracy: share of samples predicted right before each step; None where the target is no class.
+        validation_accuracy: score of held-out samples after the epoch, as `Trainer.evaluate` gives it; None
+            without any.
+        guard: what the guard last found in this epoch; None without one.
+    """
+
+    epoch: int
+    steps: int
+    loss: float
+    accuracy: float | None
+    validation_accuracy: float | None
+    guard: Guarded | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the samples.
+        rate: learning rate at the beginning, or after the warm-up.
+        schedule: how it runs.
+        shuffle: a new order for each epoch.
+        seed: of the order.
+        is_class: whether targets are classes, so that there is an accuracy.
+        replay: the replay buffer, and its source as the device takes it; None for none.
+        guard: the guard set, steps between two looks (0 for epochs), and margin; None for none.
+    """
+
+    epochs: int
+    rate: float
+    schedule: Kind | Schedule | Callable[[float], float]
+    shuffle: bool
+    seed: int
+    is_class: bool
+    replay: tuple[Replay, Samples | None] | None = None
+    guard: tuple[Samples, int, float] | None = None
+
+
+def run(
+    twin: Runner,
+    data: Samples,
+    course: Course,
+    score: Callable[[], float | None],
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> list[Epoch]:
+    """Train.
+
+    Args:
+        twin: what trains.
+        data: samples to learn from.
+        course: how.
+        score: called after each epoch, for held-out samples.
+        on_epoch: called after each epoch.
+
+    Raises:
+        UsageError: an option makes no sense, or training diverged.
+    """
+    if course.epochs < 1:
+        raise UsageError(f"epochs={course.epochs} trains nothing", where="epochs", hint="1 or more")
+    begin = twin.state()
+    rate_of = _begin_schedule(twin, course, len(data[0]))
+    _begin_replay(twin, course)
+    if course.guard is not None:
+        twin.begin_guard()
+        _look(twin, course)
+    try:
+        return _epochs(twin, data, course, rate_of, begin, score, on_epoch)
+    finally:
+        twin.end_replay()
+
+
+def _epochs(
+    twin: Runner,
+    data: Samples,
+    course: Course,
+    rate_of: NDArray[np.float32] | None,
+    begin: State,
+    score: Callable[[], float | None],
+    on_epoch: Callable[[Epoch], None] | None,
+) -> list[Epoch]:
+    x, wanted = data
+    count, random = len(x), np.random.default_rng(course.seed)
+    every = 0 if course.guard is None else course.guard[1] or count
+    history: list[Epoch] = []
+    with progress("training", course.epochs * count) as advance:
+        for epoch in range(course.epochs):
+            order = (random.permutation(count) if course.shuffle else np.arange(count)).astype(np.uint32)
+            loss, right, done = 0.0, 0, 0
+            found: Guarded | None = None
+            while done < count:
+                first = epoch * count + done
+                size = min(CHUNK, count - done, every - first % every if every else CHUNK)
+                part = order[done : done + size]
+                steps = twin.train(
+                    x, wanted, part, None if rate_of is None else rate_of[first : first + size]
+                )
+                loss += float(steps.loss.sum(dtype=np.float64))
+                right += int((steps.predicted == wanted[part]).sum()) if course.is_class else 0
+                done += size
+                last = epoch * count + done == course.epochs * count
+                if every and ((first + size) % every == 0 or last):
+                    found = _look(twin, course)
+                advance(size)
+            _demand_finite(twin, loss if course.guard is None else 0.0, begin, epoch)
+            begin = twin.state()
+            accuracy = right / count if course.is_class else None
+            trained = (epoch + 1) * count
+            trained += 0 if course.replay is None else course.replay[0].draws(trained)
+            history.append(Epoch(epoch + 1, trained, loss / count, accuracy, score(), found))
+            if on_epoch is not None:
+                on_epoch(history[-1])
+    return history
+
+
+def _begin_schedule(twin: Runner, course: Course, count: int) -> NDArray[np.float32] | None:
+    """Hand a schedule over to the twin, or give a rate for each new sample where it is a function."""
+    total = course.epochs * count
+    if callable(course.schedule):
+        return rates(course.rate, course.schedule, total)
+    replayed = 0 if course.replay is None else course.replay[0].draws(total)
+    twin.set_schedule(named(course.schedule).record(course.rate, total + replayed))
+    return None
+
+
+def _begin_replay(twin: Runner, course: Course) -> None:
+    if course.replay is None:
+        return
+    replay, source = course.replay
+    twin.begin_replay(replay.capacity, replay.every, replay.collects, replay.seed)
+    if source is not None:
+        twin.replay_add(*source)
+
+
+def _look(twin: Runner, course: Course) -> Guarded:
+    assert course.guard is not None
+    samples, _, margin = course.guard
+    return twin.guard(*samples, margin)
+
+
+def _demand_finite(twin: Runner, loss: float, begin: State, epoch: int) -> None:
+    """Refuse to go on from numbers that are none; what had been learned before the epoch is put back."""
+    broken = [k for k, v in twin.state().items() if v.dtype.kind == "f" and not np.isfinite(v).all()]
+    if np.isfinite(loss) and not broken:
+        return
+    twin.restore(begin)
+    raise UsageError(
+        f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or 'the loss'} is no longer finite",
+        where="rate; the state before that epoch has been put back",
+        hint="a third of the learning rate, or schedule='cosine'",
+    )

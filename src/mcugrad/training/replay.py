@@ -1,0 +1,62 @@
+"""Replay: old samples among the new ones, so that what was known is not forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mcugrad.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A class-balanced reservoir of samples on the device, and how often one of them is trained again.
+
+    Attributes:
+        capacity: samples that it holds.
+        every: a stored sample is trained after every so many new ones.
+        source: samples in real units and their targets, offered to the buffer before training, such as some of those
+            that the network was trained with.
+        collect: whether new samples enter, too; by default where there is no source, so that a source stays whole.
+        seed: of its random numbers, 32 bits.
+    """
+
+    capacity: int
+    every: int = 1
+    source: tuple[NDArray[Any], Any] | None = None
+    collect: bool | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.capacity < 2**31:
+            raise UsageError(
+                f"a replay buffer for {self.capacity} samples holds nothing",
+                where="replay",
+                hint="capacity=64",
+            )
+        if not 1 <= self.every < 2**32:
+            raise UsageError(
+                f"every={self.every} never trains a stored sample", where="replay", hint="every=1 or more"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(
+                f"seed {self.seed} does not fit into 32 bits", where="replay", hint=f"0 to {2**32 - 1}"
+            )
+        if self.source is None and not self.collects:
+            raise UsageError(
+                "a replay buffer without source that collects nothing stays empty",
+                where="replay",
+                hint="source=(x, y), or collect=True",
+            )
+
+    @property
+    def collects(self) -> bool:
+        """Whether new samples enter."""
+        return self.source is None if self.collect is None else self.collect
+
+    def draws(self, fresh: int) -> int:
+        """Stored samples that are trained beside so many new ones."""
+        too_early = self.source is None and self.every == 1 and fresh > 0
+        return fresh // self.every - too_early
