@@ -104,6 +104,15 @@ def test_a_suite_runs_resumes_and_judges(name: str, sets: Path, tmp_path: Path) 
     assert f"{COUNT[name]} runs, {COUNT[name]} of them done" in again.stdout
     assert json.loads(results.read_text()) == kept
 
+    if name == "scratch":
+        first = kept["runs"][0]
+        anew = run(name, "--again", *part, sets=sets, results=results)
+        assert "1 runs, 0 of them done" in anew.stdout
+        same = json.loads(results.read_text())["runs"][0]
+        assert {k: v for k, v in same.items() if k != "seconds"} == {
+            k: v for k, v in first.items() if k != "seconds"
+        }
+
     judged = run(name, "--check", sets=sets, results=results)
     assert judged.returncode == 1
     assert "bars missed" in judged.stderr

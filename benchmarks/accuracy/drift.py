@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bars import Bar, Results, markdown
 from harness import (
-    CACHE,
     COLOURS,
     SEEDS,
     TUNING_SEED,
@@ -199,11 +198,6 @@ def _late(who: NDArray[np.int64], begin: float) -> NDArray[np.bool_]:
     return late
 
 
-def file_of(need: tuple[str, int]) -> Path:
-    """The network trained in the old world."""
-    return CACHE / f"drift_{need[0].replace(' ', '_')}_{PRETRAINING['epochs']}_{need[1]}.onnx"
-
-
 def needs(run: Run) -> tuple[str, int] | None:
     """The old world and the seed; what starts at 0 hp is the same for every load."""
     if run.world.startswith("digits"):
@@ -211,19 +205,20 @@ def needs(run: Run) -> tuple[str, int] | None:
     return ("cwru 1 hp" if run.world.startswith("cwru") else run.world), run.seed
 
 
-def prepare(need: tuple[str, int]) -> None:
-    """Trains a network in the old world."""
+def pretrained(need: tuple[str, int]) -> bytes:
+    """A network trained in the old world, as an ONNX file; trained if it is not there yet."""
     import pretrain
 
-    world, seed = world_of(need[0]), need[1]
+    here, seed = world_of(need[0]), need[1]
+    start = nets.build(here.network, samples=here.train[0][:128], classes=here.classes, seed=seed)
+    return pretrain.pretrained(
+        f"drift_{need[0].replace(' ', '_')}", start, *here.train, seed=seed, **PRETRAINING
+    )
 
-    def make() -> bytes:
-        source = nets.build(world.network, samples=world.train[0][:128], classes=world.classes, seed=seed)
-        net = pretrain.TorchNet(source)
-        pretrain.train(net, *world.train, seed=seed, **PRETRAINING)
-        return net.onnx()
 
-    pretrain.cached(file_of(need), make)
+def prepare(need: tuple[str, int]) -> None:
+    """Pretrains."""
+    pretrained(need)
 
 
 @lru_cache(maxsize=1)
@@ -231,7 +226,7 @@ def _trainer(world: str, train: str, name: str, seed: int) -> tuple[mg.Trainer, 
     """A compiled network, its state at delivery, and its accuracy in the new and the old world."""
     run = Run(world, train, name, 0, 0, 0.0, seed)
     need = needs(run)
-    model = mg.load(model_path("digits_cnn")) if need is None else loaded(file_of(need).read_bytes())
+    model = mg.load(model_path("digits_cnn")) if need is None else loaded(pretrained(need))
     here = world_of(world)
     trainer = mg.compile(
         model, calibration=_shaped(model, here.train)[0][:256], train=train, seed=seed, **method(name)

@@ -1,7 +1,7 @@
 """What the accuracy suites share: runs that are kept once made, methods by name, several processes, bars, tables.
 
 A suite is `python benchmarks/accuracy/<name>.py`. A run is one entry of the results, found again by its configuration:
-what is there is not run again, so a suite that was stopped goes on where it was. To repeat a run, delete its entry.
+what is there is not run again, so a suite that was stopped goes on where it was. `--again` repeats.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ from mcugrad.errors import McugradError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bars import RESULTS, ROOT, Bar, Results, judge, origin, read, write
+from bars import RESULTS, Bar, Results, judge, origin, read, write
 
-CACHE = Path(os.environ.get("MCUGRAD_PRETRAINED") or ROOT / "build/accuracy")
-"""Networks that were pretrained, by what they were pretrained on and how."""
 SEEDS = (0, 1, 2)
 TUNING_SEED = 100
 """Learning rates are chosen with this one, which no table shows."""
@@ -139,6 +137,9 @@ def main(suite: Suite) -> int:
     )
     parser.add_argument("--check", action="store_true", help="judge the results in FILE, run nothing")
     parser.add_argument("--list", action="store_true", help="say what would be run, run nothing")
+    parser.add_argument(
+        "--again", action="store_true", help="forget what is there of these runs, make them anew"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
     parser.add_argument(
         "--all", action="store_true", help="also the runs that the time of one hour leaves out"
@@ -159,6 +160,9 @@ def main(suite: Suite) -> int:
         wanted = [run for run in chosen if all(str(getattr(run, f)) in values for f, values in options.only)]
         if not wanted:
             parser.error("no run has these values; --list shows them all")
+        if options.again and not options.list:
+            results = _without(results, wanted)
+            write(options.json, results)
         have = {key(run) for run in results.get("runs", [])}
         missing = [run for run in wanted if key(run) not in have]
         print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done", flush=True)
@@ -247,6 +251,12 @@ def _perform_group(
             continue
         found.append({**result, "seconds": round(time.perf_counter() - start, 1)})
     return found
+
+
+def _without(results: Results, runs: Sequence[Any]) -> Results:
+    """Results less those of some runs."""
+    gone = {key(run) for run in runs}
+    return results | {"runs": [run for run in results.get("runs", []) if key(run) not in gone]}
 
 
 def _short(found: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """Networks trained offline: any ONNX file of the zoo as a PyTorch module with live batch-norms, and back.
 
-Needs PyTorch. What has been trained is kept as an ONNX file, under the name of what it was trained on.
+Needs PyTorch. What has been trained is kept as an ONNX file, under a name made of all that it depends on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +17,8 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
-Arrays = tuple[np.ndarray, np.ndarray]
+CACHE = Path(os.environ.get("MCUGRAD_PRETRAINED") or Path(__file__).resolve().parents[2] / "build/accuracy")
+"""Where pretrained networks are kept."""
 
 
 class TorchNet(nn.Module):
@@ -162,12 +165,12 @@ def train(
     epochs: int,
     rate: float,
     seed: int,
-    pictures: bool = False,
+    variety: str = "",
     batch: int = 32,
 ) -> None:
     """AdamW, decay 0.01, batch 32, rate rising for a tenth of the time, then falling to 0 along a cosine.
 
-    Pictures are mirrored and moved by up to a tenth at random.
+    With the variety `move`, maps are moved by up to a tenth at random; with `mirror` also mirrored, left to right.
     """
     torch.set_num_threads(1)
     random = np.random.default_rng(seed)
@@ -181,29 +184,49 @@ def train(
     for _ in range(epochs):
         for part in np.array_split(random.permutation(len(x)), per_epoch):
             optimizer.zero_grad(set_to_none=True)
-            seen = _moved(samples[part], random) if pictures else samples[part]
+            seen = _varied(samples[part], variety, random) if variety else samples[part]
             F.cross_entropy(net(seen), labels[part]).backward()
             optimizer.step()
             schedule.step()
     net.eval()
 
 
-def _moved(x: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    """Pictures (n, h, w, c), each mirrored or not, all moved by as much; what was not seen is 0."""
-    mirrored = torch.from_numpy(random.random(len(x)) < 0.5).reshape(-1, 1, 1, 1)
-    x = torch.where(mirrored, x.flip(2), x)
+def _varied(x: torch.Tensor, variety: str, random: np.random.Generator) -> torch.Tensor:
+    """Maps (n, h, w, c), all moved by as much, each mirrored or not; what was not seen is 0."""
+    if variety == "mirror":
+        mirrored = torch.from_numpy(random.random(len(x)) < 0.5).reshape(-1, 1, 1, 1)
+        x = torch.where(mirrored, x.flip(2), x)
     reach = x.shape[1] // 10
     down, right = (int(n) for n in random.integers(0, 2 * reach + 1, 2))
     padded = F.pad(x, (0, 0, reach, reach, reach, reach))
     return padded[:, down : down + x.shape[1], right : right + x.shape[2]]
 
 
-def cached(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The file's bytes, made if it is not there; it appears whole or not at all."""
+def pretrained(label: str, start: bytes, x: np.ndarray, y: np.ndarray, **settings: Any) -> bytes:
+    """An ONNX file trained from another, kept under all that it depends on: it appears whole or not at all.
+
+    Args:
+        label: for the file's name.
+        start: the network before.
+        x: samples.
+        y: classes.
+        settings: of `train`.
+    """
+    digest = hashlib.sha256(start)
+    for part in (
+        x.tobytes(),
+        y.tobytes(),
+        repr(sorted(settings.items())).encode(),
+        Path(__file__).read_bytes(),
+    ):
+        digest.update(hashlib.sha256(part).digest())
+    path = CACHE / f"{label}_{digest.hexdigest()[:16]}.onnx"
     if not path.is_file():
+        net = TorchNet(start)
+        train(net, x, y, **settings)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
-        partial.write_bytes(make())
+        partial.write_bytes(net.onnx())
         partial.replace(path)
     return path.read_bytes()
 

@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 class Set:
     """Samples (n, ..., channels) float32 and labels (n,); `of` and `of_test` tell them apart by a named property.
 
-    A picture may be seen mirrored and from a little aside, which offline training makes use of.
+    `variety` is what offline training may do to a sample: `move` it a little, also `mirror` it, or nothing.
     """
 
     x: Array
@@ -26,7 +26,7 @@ class Set:
     x_test: Array
     y_test: NDArray[np.int64]
     classes: int
-    pictures: bool
+    variety: str
     of: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     of_test: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
@@ -40,6 +40,7 @@ FILES = {
     "digits": "digits",
 }
 """Name of the file in $MCUGRAD_DATA."""
+VARIETY = {"cifar10": "mirror", "animals": "mirror", "speech": "move"}
 
 
 @cache
@@ -50,9 +51,7 @@ def load(name: str) -> Set:
     groups = [key.removesuffix("_train") for key in found.extras if key.endswith("_train")]
     of = {key: found.extras[f"{key}_train"].astype(np.int64) for key in groups}
     of_test = {key: found.extras[f"{key}_test"].astype(np.int64) for key in groups}
-    return Set(
-        x, found.y_train, x_test, found.y_test, found.num_classes, name in ("cifar10", "animals"), of, of_test
-    )
+    return Set(x, found.y_train, x_test, found.y_test, found.num_classes, VARIETY.get(name, ""), of, of_test)
 
 
 def _pictures(x: NDArray[np.uint8]) -> Array:

@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bars import Bar, Results, markdown
 from harness import (
-    CACHE,
     COLOURS,
     RULES,
     SEEDS,
@@ -131,25 +130,22 @@ def build(samples: Any, classes: int) -> bytes:
     return net.onnx()
 
 
-def file_of(name: str) -> Path:
-    """The pretrained network's."""
-    return CACHE / f"transfer_{name}_{PRETRAINING['epochs']}.onnx"
-
-
-def prepare(name: str) -> None:
-    """Pretrains."""
+@cache
+def pretrained(name: str) -> bytes:
+    """The network before its last layers are drawn anew, as an ONNX file; trained if it is not there yet."""
     import pretrain
 
     source = "cifar10" if name == "animals" else name
     found = load(source)
     mine = np.full(len(found.x), True) if name == "animals" else halves(name)[0]
+    start = build(found.x[mine][:128], found.classes)
+    settings = {**PRETRAINING, "variety": found.variety}
+    return pretrain.pretrained(f"transfer_{name}", start, found.x[mine], found.y[mine], **settings)
 
-    def make() -> bytes:
-        net = pretrain.TorchNet(build(found.x[mine][:128], found.classes))
-        pretrain.train(net, found.x[mine], found.y[mine], pictures=found.pictures, **PRETRAINING)
-        return net.onnx()
 
-    pretrain.cached(file_of(name), make)
+def prepare(name: str) -> None:
+    """Pretrains."""
+    pretrained(name)
 
 
 @cache
@@ -157,7 +153,7 @@ def _renewed(name: str, seed: int) -> Any:
     """The pretrained network with new last layers, in PyTorch."""
     import pretrain
 
-    net = pretrain.TorchNet(file_of(name).read_bytes())
+    net = pretrain.TorchNet(pretrained(name))
     net.renew(LAST, seed, device_samples(name)[0][:256])
     return net
 
@@ -198,7 +194,7 @@ def _offline(run: Run, start: bytes, found: Set, x: Any, y: Any) -> list[float]:
     import pretrain
 
     net = pretrain.TorchNet(start)
-    pretrain.train(net, x, y, epochs=run.epochs, rate=run.rate, seed=run.seed, pictures=found.pictures)
+    pretrain.train(net, x, y, epochs=run.epochs, rate=run.rate, seed=run.seed, variety=found.variety)
     return [round(float((net.classify(found.x_test) == found.y_test).mean()), 4)]
 
 
