@@ -201,6 +201,12 @@ def test_compile_json(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.mcu
+def test_compile_mixed(cli: Cli) -> None:
+    options = ("--precision", "mixed", "--train", "last:1", "--no-measure", "--json")
+    facts = cli("compile", "digits_cnn", "--data", "digits", *options).facts
+    assert (facts["precision"], facts["rule"]) == ("mixed", "float32 SGD")
+
+
 def test_compile_for_inference_on_a_core_without_a_clock(cli: Cli) -> None:
     result = cli("compile", "digits_cnn", "--data", "digits", "--train", "none", "--target", "cortex-m3")
     assert result.code == 0
@@ -336,6 +342,7 @@ WRONG_USE = [
         "error: unknown update rule 'sr9'",
         "one of sr8, sr10, sr12, sr16, qas, ",
     ),
+    ((*COMPILE, "--precision", "half"), "error: unknown precision 'half'", "one of int8, mixed, float32"),
     ((*COMPILE, "--rate", "-1"), "error: a learning rate of -1 is not usable", "where  rate"),
     ((*COMPILE, "--seed", "-1"), "error: seed -1 does not fit into 32 bits", "0 to 4294967295"),
     ((*COMPILE, "--scale", "0"), "error: samples cannot be divided by 0", "where  --scale"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+from mcugrad import targets
 from mcugrad.graph import Operator, spec
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.add import Add
@@ -24,7 +27,7 @@ from mcugrad.passes.float32 import FLOAT, to_float
 from mcugrad.passes.freeze import freeze
 from mcugrad.passes.quantize import Calibration, quantize
 from mcugrad.training.losses import Target
-from mcugrad.training.rules import RULES
+from mcugrad.training.rules.update import updates
 from networks import Conv, Dense, Pool, corners, model, samples
 from shape_nets import NETWORKS, SIZE, Net
 from torch_graph import TorchGraph
@@ -250,7 +253,7 @@ def test_mixed_is_float_from_the_first_trained_layer_on() -> None:
 @pytest.mark.parametrize("train", ["all", "last:1", "none"])
 def test_the_graph_is_legal(train: str, whole: bool) -> None:
     net = model(SHAPE, SMALL)
-    graph = freeze(quantize(net.graph, samples(net, 8)[0], Calibration()), train, RULES["sr16"])
+    graph = freeze(quantize(net.graph, samples(net, 8)[0], Calibration()), train, updates("sr16"))
     spec.check(to_float(graph, net.graph, whole=whole))
 
 
@@ -260,6 +263,18 @@ def test_an_unknown_precision_is_refused() -> None:
     assert str(caught.value) == (
         "unknown precision 'float16'\n  where  precision\n  try    one of int8, mixed, float32"
     )
+
+
+def test_what_does_not_fit_is_told_with_a_way_out() -> None:
+    board = targets.load("nrf52840")
+    board = replace(board, ram=replace(board.ram, bytes=3 * 4096))
+    net = model((2, 32, 32), SMALL)
+    x = samples(net, 8)[0]
+    with pytest.raises(mg.FitError) as caught:
+        mg.compile(net, calibration=x, precision="float32", target=board)
+    way = re.match(r"precision=int8 with train=(\S+)(?: with rule=(\S+))?", caught.value.hint)
+    assert way is not None
+    mg.compile(net, calibration=x, train=way[1], rule=way[2] or "sr16", target=board)
 
 
 def test_the_header_says_what_the_outputs_are() -> None:

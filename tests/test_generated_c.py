@@ -40,6 +40,8 @@ NETWORKS: dict[str, tuple[tuple[int, ...], tuple[Layer, ...], dict[str, Any]]] =
     "head": ((2, 9, 9), ALL, {"train": "last:1"}),
     "middle": ((2, 9, 9), ALL, {"train": "conv2", "rule": "sr8"}),
     "biases": ((2, 9, 9), ALL, {"train": "bias"}),
+    "real": ((2, 9, 9), ALL, {"precision": "float32"}),
+    "mixed": ((2, 9, 9), ALL, {"precision": "mixed", "train": "last:2"}),
     "frozen": ((2, 9, 9), ALL, {"train": "none"}),
     "linear": ((5,), (Dense(2),), {}),
     "one_input": ((1,), (Dense(1, "relu"), Dense(2)), {"rule": "sr8"}),
@@ -74,7 +76,7 @@ def test_no_warning_on_this_computer(name: str, compiler: str) -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("name", ["all_sr8", "all_sr16", "middle", "frozen"])
+@pytest.mark.parametrize("name", ["all_sr8", "all_sr16", "middle", "mixed", "frozen"])
 def test_no_warning_on_any_core(name: str, core: str) -> None:
     files = [folder(name) / f"{name}.c", folder(name) / "main.c"]
     toolchain.check_warnings(files, [folder(name)], target=targets.load(core))

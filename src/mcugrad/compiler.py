@@ -186,6 +186,9 @@ def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> 
             if result.ram + STACK_RESERVE <= target.ram.bytes and result.constants <= target.flash.bytes:
                 rule_text = "" if choice == options.updates else f" with rule={choice.text}"
                 return f"train={train}{rule_text}   ({kib(result.ram + STACK_RESERVE)})"
+    if options.precision != "int8":
+        rest = _what_fits(model, graph, replace(options, precision="int8"), target)
+        return f"precision=int8 with {rest}" if rest.startswith("train=") else rest
     return "a smaller input or network: not even inference fits"
 
 

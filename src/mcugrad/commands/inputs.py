@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.trainer import Trainer, compile  # noqa: A004
 from mcugrad.zoo import data, model_names, model_path
+
+if TYPE_CHECKING:
+    from mcugrad.compiler import Precision
 
 MEASURED_SAMPLES = 8
 """Samples that a cost is measured with."""
@@ -137,6 +140,7 @@ def trainer(
     *,
     train: str,
     rule: str,
+    precision: str,
     target: str | None,
     rate: float,
     seed: int,
@@ -148,6 +152,7 @@ def trainer(
         calibration=found.x[found.spaced(calibration)],
         train=train,
         rule=rule,
+        precision=cast("Precision", precision),  # checked there
         target=target,
         rate=rate,
         seed=seed,

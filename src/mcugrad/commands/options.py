@@ -16,6 +16,7 @@ _SCALE = (
     "32768 for 16-bit integers, 1 for floats."
 )
 _RULE = "How weights are stored and updated: sr16 (2 bytes each), sr12 (1.5), sr10 (1.25) or sr8 (1)."
+_PRECISION = "int8; mixed: float32 from the first layer that trains on; or float32 throughout."
 _TRAIN = "What trains: all, last:N, bias, none, or names of layers (conv2,fc1)."
 _TARGET = "A board or core, or a board's .toml file; an unknown name lists them."
 _CALIBRATION = "Number of training samples, evenly spaced, that set the ranges."
@@ -31,6 +32,7 @@ Scale = Annotated[float | None, typer.Option("--scale", help=_SCALE)]
 Name = Annotated[str | None, typer.Option("--name", help="Name of the model in C; else that of the file.")]
 Train = Annotated[str, typer.Option("--train", help=_TRAIN)]
 Rule = Annotated[str, typer.Option("--rule", help=_RULE)]
+Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]
 Board = Annotated[str | None, typer.Option("--target", help=_TARGET)]
 Rate = Annotated[float, typer.Option("--rate", help="Learning rate.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the random numbers, the device's included.")]

@@ -14,6 +14,7 @@ from mcugrad.commands.options import (
     Json,
     Name,
     Network,
+    Precision,
     Rate,
     Rule,
     Scale,
@@ -43,6 +44,7 @@ def report(
     name: Name = None,
     train: Train = "all",
     rule: Rule = "sr16",
+    precision: Precision = "int8",
     seed: Seed = 0,
     calibration: Calibration = 256,
     scale: Scale = None,
@@ -64,7 +66,15 @@ def report(
     found = network(model, name)
     given = samples(data, found, scale)
     made = trainer(
-        found, given, train=train, rule=rule, target=target, rate=rate, seed=seed, calibration=calibration
+        found,
+        given,
+        train=train,
+        rule=rule,
+        precision=precision,
+        target=target,
+        rate=rate,
+        seed=seed,
+        calibration=calibration,
     )
     if not made.trained_layers:
         raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")

@@ -13,6 +13,7 @@ from mcugrad.commands.options import (
     Json,
     Name,
     Network,
+    Precision,
     Rate,
     Rule,
     Scale,
@@ -36,6 +37,7 @@ def run(
     name: Name = None,
     train: Train = "all",
     rule: Rule = "sr16",
+    precision: Precision = "int8",
     target: Board = None,
     rate: Rate = 0.01,
     seed: Seed = 0,
@@ -53,7 +55,15 @@ def run(
     found = network(model, name)
     given = samples(data, found, scale)
     made = trainer(
-        found, given, train=train, rule=rule, target=target, rate=rate, seed=seed, calibration=calibration
+        found,
+        given,
+        train=train,
+        rule=rule,
+        precision=precision,
+        target=target,
+        rate=rate,
+        seed=seed,
+        calibration=calibration,
     )
     order = np.resize(np.random.default_rng(seed).permutation(len(given.x)), steps)
     executors = [part for text in on for part in text.split(",")]

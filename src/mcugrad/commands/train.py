@@ -16,6 +16,7 @@ from mcugrad.commands.options import (
     Name,
     Network,
     Out,
+    Precision,
     Rate,
     Rule,
     Scale,
@@ -43,6 +44,7 @@ def train(
     name: Name = None,
     train: Train = "all",
     rule: Rule = "sr16",
+    precision: Precision = "int8",
     target: Board = None,
     seed: Seed = 0,
     calibration: Calibration = 256,
@@ -70,7 +72,15 @@ def train(
     found = network(model, name)
     given = samples(data, found, scale)
     made = trainer(
-        found, given, train=train, rule=rule, target=target, rate=rate, seed=seed, calibration=calibration
+        found,
+        given,
+        train=train,
+        rule=rule,
+        precision=precision,
+        target=target,
+        rate=rate,
+        seed=seed,
+        calibration=calibration,
     )
     if not made.trained_layers:
         raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
