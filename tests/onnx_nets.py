@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.passes.quantize import run_float
+from mcugrad.passes.calibrate import run_float
 
 Array = NDArray[Any]
 

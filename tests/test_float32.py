@@ -23,9 +23,10 @@ from mcugrad.ops.maxpool2d import MaxPool2d
 from mcugrad.ops.mul import Mul
 from mcugrad.ops.prelu import PRelu
 from mcugrad.ops.registry import OPERATORS
+from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import FLOAT, to_float
 from mcugrad.passes.freeze import freeze
-from mcugrad.passes.quantize import Calibration, quantize
+from mcugrad.passes.quantize import quantize
 from mcugrad.training.losses import Target
 from mcugrad.training.rules.update import updates
 from networks import Conv, Dense, Pool, corners, model, samples

@@ -9,9 +9,10 @@ from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.fold import fold
 from mcugrad.passes.freeze import Train, freeze
-from mcugrad.passes.quantize import Calibration, quantize
+from mcugrad.passes.quantize import quantize
 from mcugrad.training.rules import updates
 from onnx_nets import Net
 

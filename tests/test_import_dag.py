@@ -16,8 +16,9 @@ from mcugrad.importers.onnx import load_onnx
 from mcugrad.model import Model
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.add import Add
+from mcugrad.passes.calibrate import Calibration, run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import Calibration, quantize, run_float
+from mcugrad.passes.quantize import quantize
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.training.rules import updates
 from onnx_nets import Array, Net, assert_close, dags, join, net_shape, ours, refused, runtime

@@ -18,8 +18,8 @@ from mcugrad.importers.onnx import load_onnx
 from mcugrad.ops.clip import Clip
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import run_float
 from onnx_nets import Array, Net, assert_close, net_shape, networks, ours, refused, runtime, small
 
 I64 = np.int64

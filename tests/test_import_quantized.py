@@ -19,9 +19,10 @@ from mcugrad.graph import ActivationScale, Graph, WeightScale
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.ops.conv2d import Conv2d
+from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.fold import fold
 from mcugrad.passes.lower import lower
-from mcugrad.passes.quantize import Calibration, quantize, without_scale
+from mcugrad.passes.quantize import quantize, without_scale
 from mcugrad.run.reference import ReferenceRunner
 from onnx_nets import Array, Net, join, net_shape, refused, runtime
 

@@ -13,8 +13,8 @@ import mcugrad as mg
 from mcugrad.errors import ModelError, ToolError, UsageError
 from mcugrad.graph.spec import check
 from mcugrad.importers.torch import is_module, load_torch
+from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import run_float
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 

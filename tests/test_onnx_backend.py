@@ -20,8 +20,8 @@ from mcugrad.errors import ModelError
 from mcugrad.graph.spec import check
 from mcugrad.importers._operators import HIDDEN, RULES
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import run_float
 
 MODULES = """
     add averagepool batch_normalization cast clip concat conv convtranspose div dropout elu flatten gelu gemm

@@ -26,8 +26,8 @@ from mcugrad.ops.flatten import Flatten
 from mcugrad.ops.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.linear import Linear
 from mcugrad.ops.pointwise import pointwise_s8, pointwise_update
+from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import run_float
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
 from networks import corners

@@ -20,7 +20,7 @@ from mcugrad.ops.mul import Mul
 from mcugrad.ops.reshape import Reshape
 from mcugrad.ops.slice import Pad, Slice
 from mcugrad.ops.upsample2d import Upsample2d
-from mcugrad.passes.quantize import run_float
+from mcugrad.passes.calibrate import run_float
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer

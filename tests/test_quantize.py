@@ -9,22 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcugrad.errors import DataError, ModelError, UsageError
+from mcugrad.errors import DataError, ModelError
 from mcugrad.graph import ActivationScale, Graph, WeightScale
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.passes.calibrate import BATCH, Calibration, run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import (
-    BATCH,
-    Calibration,
-    activation_ranges,
-    affine,
-    channel_scales,
-    check_samples,
-    quantize,
-    run_float,
-    symmetric,
-)
+from mcugrad.passes.quantize import affine, channel_scales, check_samples, quantize, symmetric
 from onnx_nets import Net
 
 
@@ -46,7 +37,7 @@ def quant_of(graph: Graph, tensor: str) -> ActivationScale:
 def test_every_tensor_gets_the_scale_of_its_kind() -> None:
     graph = network()
     x = samples(BATCH + 3, 6, 6, 1)
-    quantized = check(quantize(graph, x, Calibration()))
+    quantized = check(quantize(graph, x, Calibration("minmax")))
     values = run_float(graph, x)
     for name in ("input", "conv1_y", "fc1_y", "fc2_y"):
         quant = quant_of(quantized, name)
@@ -94,6 +85,17 @@ def test_tracked_scales_have_a_fixed_zero_point(low: float, high: float, bound: 
         assert after.scale * (127 - after.zero) >= end * (1 - 1e-6)
 
 
+def test_tracked_scales_begin_with_all_values() -> None:
+    """However the others are calibrated: the tracked ones are those of `minmax`."""
+    net = Net("batch", 1, 12, 12).conv(1, 4).op("Relu").op("Flatten").fc(400, 20).op("Relu").fc(20, 3)
+    graph, x = fold(load_onnx(net.bytes())), samples(300, 12, 12, 1)
+    narrow, wide = (quantize(graph, x, Calibration(method)) for method in ("mse", "minmax"))
+    assert quant_of(narrow, "conv1_y").scale < 0.95 * quant_of(wide, "conv1_y").scale
+    for y in ("conv1_y", "fc1_y", "fc2_y"):
+        assert symmetric(quant_of(narrow, y)).scale == symmetric(quant_of(wide, y)).scale
+        assert quant_of(wide, y).whole == quant_of(wide, y).span
+
+
 def test_silent_tensors_get_a_scale() -> None:
     assert affine("t", 0.0, 0.0) == ActivationScale(scale=1.0, zero=-128, owner="t")
     assert affine("t", 0.0, 1e-40).scale == 1.0
@@ -102,35 +104,6 @@ def test_silent_tensors_get_a_scale() -> None:
     np.testing.assert_array_equal(mixed, np.float32([2, 2, 0.5]) / np.float32(127))
     tiny = channel_scales(np.full((2, 2), 1e-30, np.float32))
     assert (tiny == np.float32(1e-20)).all()
-
-
-def test_ranges_come_from_all_batches() -> None:
-    graph = network()
-    x = samples(2 * BATCH + 1, 6, 6, 1)
-    x[-1] *= 10
-    ranges = activation_ranges(graph, x, Calibration())
-    for name, values in run_float(graph, x).items():
-        np.testing.assert_allclose(ranges[name], (values.min(), values.max()), rtol=1e-5, atol=1e-6)
-
-
-def test_percentiles_clip_outliers() -> None:
-    x = samples(BATCH, 6, 6, 1)
-    x[0, 0, 0] = 1000
-    wide = quantize(network(), x, Calibration())
-    narrow = quantize(network(), x, Calibration("percentile", 99.0))
-    assert quant_of(narrow, "input").scale < quant_of(wide, "input").scale / 50
-    assert Calibration("percentile", 100).range(x) == Calibration().range(x)
-
-
-@pytest.mark.parametrize("percentile", [50, 0, -1, 100.1, float("nan")])
-def test_percentiles_out_of_range(percentile: float) -> None:
-    with pytest.raises(UsageError, match=r"is not in \(50, 100\]"):
-        Calibration("percentile", percentile)
-
-
-def test_unknown_method() -> None:
-    with pytest.raises(UsageError, match="unknown calibration method 'entropy'"):
-        Calibration("entropy")  # type: ignore[arg-type]
 
 
 def test_samples_in_other_forms() -> None:

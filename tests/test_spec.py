@@ -13,10 +13,11 @@ from mcugrad.graph.spec import MEANING, STRUCTURE, IllegalGraphError, check, vio
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.ops.batch_norm import BatchNorm
 from mcugrad.passes.backward import backward
+from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.fold import fold
 from mcugrad.passes.freeze import freeze
 from mcugrad.passes.prune import prune
-from mcugrad.passes.quantize import Calibration, quantize
+from mcugrad.passes.quantize import quantize
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Update, updates
 from onnx_nets import Net

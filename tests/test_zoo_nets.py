@@ -14,7 +14,7 @@ import pytest
 
 import mcugrad as mg
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.passes.quantize import run_float
+from mcugrad.passes.calibrate import run_float
 from mcugrad.zoo import nets
 from onnx_nets import Array, assert_close, runtime
 

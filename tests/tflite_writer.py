@@ -20,9 +20,9 @@ from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.graph.spec import check
 from mcugrad.importers.tflite import load_tflite
 from mcugrad.passes.agree import source_of
+from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
 from mcugrad.passes.lower import lower
-from mcugrad.passes.quantize import run_float
 from mcugrad.run.reference import ReferenceRunner
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="LiteRT is not installed")

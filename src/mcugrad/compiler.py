@@ -15,11 +15,12 @@ from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.backward import backward
+from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import to_float
 from mcugrad.passes.freeze import Train, freeze, select
 from mcugrad.passes.lower import lower
 from mcugrad.passes.prune import prune
-from mcugrad.passes.quantize import Calibration, quantize
+from mcugrad.passes.quantize import quantize
 from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Space
 from mcugrad.run.runner import Compiled

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.graph import ActivationScale, Float32
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.model import Model
+from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
-from mcugrad.passes.quantize import Calibration, affine
+from mcugrad.passes.quantize import affine
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
@@ -345,7 +346,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     target: str | Target | None = None,
     rate: float = 0.01,
     seed: int = 0,
-    calibration_method: Literal["minmax", "percentile"] = "minmax",
+    calibration_method: Method = "mse",
     percentile: float = 99.99,
     precision: Precision = "int8",
 ) -> Trainer:
@@ -367,7 +368,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         target: a board or core, checked for fit; None checks nothing.
         rate: learning rate at delivery, above 0.
         seed: of the device's random numbers, 32 bits.
-        calibration_method: `minmax`, or `percentile` to clip outliers.
+        calibration_method: `mse` for the least squared error, `minmax` to take all values in, or `percentile`.
         percentile: kept on each side, for `percentile`.
         precision: `int8`; `mixed`, in which layers that train, and what follows them, are float32 and learn by plain
             SGD; or `float32` for the whole network. `rule` is for int8 layers.

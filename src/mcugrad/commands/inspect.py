@@ -80,11 +80,11 @@ def choice_facts(model: Model, target: Target | None) -> list[dict[str, Any]]:
     import numpy as np
 
     from mcugrad.compiler import quantized
-    from mcugrad.passes.quantize import Calibration
+    from mcugrad.passes.calibrate import Calibration
     from mcugrad.training.rules.family import FAMILY
 
     made_up = np.random.default_rng(0).standard_normal((4, *model.input_shape), np.float32)
-    graph = quantized(model, made_up, Calibration())
+    graph = quantized(model, made_up, Calibration("minmax"))
     ways = ["all", *(f"last:{n}" for n in range(len(model.layers) - 1, 0, -1))]
     pairs = [(way, rule) for rule in reversed([r.name for r in FAMILY]) for way in ways] + [
         ("bias", ""),

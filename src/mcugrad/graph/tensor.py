@@ -25,6 +25,7 @@ class ActivationScale:
         owner: the tensor that the scale belongs to. Pooling and flattening pass their input's on.
         low: real value below which the producer's activation function is flat (0 for ReLU), or None.
         high: real value above which it is flat (6 for ReLU6), or None.
+        whole: ends of what calibration saw, some of which `scale` may clip: a tracked scale begins with them.
     """
 
     scale: float
@@ -32,6 +33,12 @@ class ActivationScale:
     owner: str
     low: float | None = None
     high: float | None = None
+    whole: tuple[float, float] | None = None
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Real values of the codes -128 and 127."""
+        return self.scale * (-128 - self.zero), self.scale * (127 - self.zero)
 
 
 @dataclass(frozen=True, eq=False)

@@ -271,14 +271,10 @@ def _covers(graph: Graph, first: Activated, then: Clip) -> bool:
     outer, inner = graph[first.y].quant, graph[then.y].quant
     if not isinstance(outer, ActivationScale) or not isinstance(inner, ActivationScale):
         return True
-    (low, high), (inner_low, inner_high) = _ends(outer), _ends(inner)
+    (low, high), (inner_low, inner_high) = outer.span, inner.span
     inner_low = inner_low if then.low is None else max(inner_low, then.low)
     inner_high = inner_high if then.high is None else min(inner_high, then.high)
     return low <= inner_low + outer.scale and high >= inner_high - outer.scale
-
-
-def _ends(quant: ActivationScale) -> tuple[float, float]:
-    return quant.scale * (-128 - quant.zero), quant.scale * (127 - quant.zero)
 
 
 def _clip_output(graph: Graph, node: Clip, operator: Activated) -> Graph:

@@ -1,6 +1,6 @@
 """Quantize: give every tensor the int8 form in which it is computed.
 
-1. Activations: int8 with zero point, one scale per tensor, from their range over calibration samples.
+1. Activations: int8 with zero point, one scale per tensor, from their range over samples, see calibrate.
 2. Weights: int8, symmetric, one scale per output channel.
 3. Biases stay real numbers: the device turns them into int32 accumulator units, see docs/arithmetic.md.
 4. Pooling and flattening pass the scale of their input on; a tabulated function derives its own from it.
@@ -10,54 +10,19 @@ Scales that come with the file stay as they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.errors import DataError, ModelError, UsageError
-from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, WeightScale
+from mcugrad.errors import DataError
+from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
 from mcugrad.ops.activated import Activated
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.bound import bound
-
-BATCH = 64
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How ranges are taken from samples.
-
-    Attributes:
-        method: `minmax` takes all values in, `percentile` clips outliers.
-        percentile: share of values kept on each side, in percent, for `percentile`.
-    """
-
-    method: Literal["minmax", "percentile"] = "minmax"
-    percentile: float = 99.99
-
-    def __post_init__(self) -> None:
-        if self.method not in ("minmax", "percentile"):
-            raise UsageError(
-                f"unknown calibration method {self.method!r}",
-                where="calibration",
-                hint="minmax or percentile",
-            )
-        if not 50 < self.percentile <= 100:
-            raise UsageError(
-                f"percentile {self.percentile:g} is not in (50, 100]",
-                where="calibration",
-                hint="99.9 or more",
-            )
-
-    def range(self, values: NDArray[Any]) -> tuple[float, float]:
-        """Lower and upper end of a tensor's values."""
-        if self.method == "percentile":
-            low, high = np.percentile(values, [100 - self.percentile, self.percentile])
-            return float(low), float(high)
-        return float(values.min()), float(values.max())
+from mcugrad.passes.calibrate import Calibration, Range, activation_ranges
 
 
 def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.float32]:
@@ -110,9 +75,9 @@ def quantize(graph: Graph, samples: NDArray[Any] | None, calibration: Calibratio
     missing = without_scale(graph)
     real = _calibration_samples(graph, samples, missing) if missing else None
     graph = bound(graph)
-    ranges = {} if real is None else activation_ranges(graph, real, calibration)
+    ranges = {} if real is None else activation_ranges(graph, real, calibration, missing)
     if graph.input in missing:
-        graph = graph.changed(graph.input, quant=affine(graph.input, *ranges[graph.input]))
+        graph = graph.changed(graph.input, quant=_ranged(graph.input, ranges[graph.input]))
     for node in graph.nodes:
         assert isinstance(node, Operator)
         if node.passes_scale:
@@ -120,7 +85,7 @@ def quantize(graph: Graph, samples: NDArray[Any] | None, calibration: Calibratio
         elif isinstance(node, Activation):
             graph = graph.changed(node.y, quant=node.follow(graph))
         else:
-            given = affine(node.y, *ranges[node.y]) if node.y in missing else graph[node.y].quant
+            given = _ranged(node.y, ranges[node.y]) if node.y in missing else graph[node.y].quant
             assert isinstance(given, ActivationScale)
             graph = graph.changed(node.y, quant=_own_scale(node, given))
         if isinstance(node, Weighted) and graph[node.w].quant is None:
@@ -159,39 +124,14 @@ def _calibration_samples(
     return real
 
 
+def _ranged(owner: str, found: Range) -> ActivationScale:
+    return replace(affine(owner, found.low, found.high), whole=affine(owner, *found.whole).span)
+
+
 def _own_scale(node: Operator, quant: ActivationScale) -> ActivationScale:
     if isinstance(node, Activated):
         quant = replace(quant, owner=node.y, low=node.low, high=node.high)
     return quant
-
-
-def activation_ranges(
-    graph: Graph, samples: NDArray[np.float32], calibration: Calibration
-) -> dict[str, tuple[float, float]]:
-    """Range of every activation over the samples, computed in float32 batch by batch."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    for start in range(0, len(samples), BATCH):
-        for name, values in run_float(graph, samples[start : start + BATCH]).items():
-            if not np.isfinite(values).all():
-                node = graph.producer(name)
-                raise ModelError(
-                    "an activation is NaN or infinite on a calibration sample",
-                    where=node.title if node else name,
-                    hint="check the weights and the scaling of the samples",
-                )
-            found.setdefault(name, []).append(calibration.range(values))
-    return {name: (min(r[0] for r in ends), max(r[1] for r in ends)) for name, ends in found.items()}
-
-
-def run_float(graph: Graph, x: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Every activation of a batch in float32, by tensor name."""
-    values: dict[str, NDArray[Any]] = {graph.input: x}
-    for node in graph.nodes:
-        if isinstance(node, ForwardNode):
-            arguments = [values[t] if t in values else graph[t].value for t in node.inputs]
-            with np.errstate(over="ignore", invalid="ignore"):
-                values[node.y] = node.forward(*arguments)  # type: ignore[arg-type]
-    return values
 
 
 def affine(owner: str, low: float, high: float) -> ActivationScale:
@@ -205,8 +145,8 @@ def affine(owner: str, low: float, high: float) -> ActivationScale:
 
 
 def symmetric(quant: ActivationScale, never_negative: bool = False) -> ActivationScale:
-    """The same range with the fixed zero point that a tracked scale needs: -128 above a bound of zero, else 0."""
-    low, high = quant.scale * (-128 - quant.zero), quant.scale * (127 - quant.zero)
+    """All that was seen, with the fixed zero point that a tracked scale needs: -128 above a bound of zero, else 0."""
+    low, high = quant.whole or quant.span
     if quant.low == 0.0 or never_negative:
         return replace(quant, scale=float(np.float32(high / 255)), zero=-128)
     return replace(quant, scale=float(np.float32(max(-low, high) / 127)), zero=0)
