@@ -262,6 +262,32 @@ def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
         assert found["fc2"] == [0, 1, 2], "the layer that makes the outputs takes part whole"
 
 
+def rates(sparse: Choice | None) -> list[float]:
+    """What steps report to have updated; the reference says the same."""
+    trainer, x, y = compiled(sparse)
+    order, given = np.arange(len(x), dtype=np.uint32), np.full(len(x), 0.02, np.float32)
+    infos = [
+        runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, given).info
+        for runner in (HostTwin(trainer.build.compiled), ReferenceRunner(trainer.build.compiled))
+    ]
+    assert infos[0].tobytes() == infos[1].tobytes()
+    found: list[float] = infos[0]["update_rate"].tolist()
+    return found
+
+
+def test_a_step_reports_the_share_that_took_part() -> None:
+    """Of 8 + 7 + 6 + 11 + 3 channels."""
+    assert set(rates(None)) == {1.0}
+    assert set(rates(mg.Static({"conv1": 0.5, "fc1": (0, 3, 5)}))) == {float(np.float32(23 / 35))}
+    found = np.asarray(rates(mg.Sparse(0.25))) * 35
+    assert np.allclose(found, np.round(found), atol=1e-4)
+    assert found.min() >= 3
+    assert found.max() <= 3 + 3 + 2 + 2 + 3
+    by_loss = rates(mg.Sparse(0.1, 1.0))
+    assert min(by_loss) < 0.9
+    assert by_loss[0] > 0.6, "the first loss is the largest so far"
+
+
 # -- what cannot be ------------------------------------------------------------------------------------------------
 
 WEIGHTS = {"a": np.ones((4, 2)), "b": np.ones((3, 2)), "out": np.ones((2, 3))}

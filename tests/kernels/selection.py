@@ -95,6 +95,19 @@ def select_sampled(draw: Draw) -> Arguments:
 
 
 @st.composite
+def select_share(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    return {
+        "whole": draw(st.integers(0, 1000)),
+        "structures": draw(st.integers(1, 2000)),
+        "active": rng.integers(0, 2**16, 3).astype(np.uint16),
+        "before": draw(st.sampled_from([None, np.asarray([77], np.int32)])),
+        "count": one(np.int32, rng),
+        "rate": one(np.float32, rng),
+    }
+
+
+@st.composite
 def select_copy_s8(draw: Draw) -> Arguments:
     pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
     active, count = actives(draw, rng, channels)
@@ -129,6 +142,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         select_sums_s8,
         select_topk,
         select_sampled,
+        select_share,
         select_copy_s8,
         select_scale_s8,
     )

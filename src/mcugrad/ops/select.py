@@ -60,11 +60,15 @@ class SelectStructures(BackwardNode):
         e: error of the layer's output.
         kept: the errors of those channels alone.
         policy: how many, and which.
+        structures: channels of all layers that train.
+        whole: those that take part in any case, at the first selection of a step; None at others.
     """
 
     e: str
     kept: str
     policy: Sparse
+    structures: int
+    whole: int | None
 
     INPUTS = ("e",)
     OUTPUTS = ("kept",)
@@ -102,6 +106,7 @@ class SelectStructures(BackwardNode):
         )
         if self.policy.policy == "topk":
             to.call(SELECT_TOPK, note=self.policy.text, **shared)
+            self._count(to, active)
             lower_copy(to, self.e, self.kept, active)
             return
         factor = to.temporary(f"{self.name}_factor", "int32_t", (channels,), "error to kept error, 1/65536")
@@ -118,6 +123,7 @@ class SelectStructures(BackwardNode):
             factor=factor,
             unit=to.error_unit(self.kept),
         )
+        self._count(to, active)
         to.call(
             SELECT_SCALE_S8,
             note="errors that take part",
@@ -132,6 +138,19 @@ class SelectStructures(BackwardNode):
         )
         to.keep(self.kept, active)
 
+    def _count(self, to: Lowering, active: str) -> None:
+        count = to.temporary("updated", "int32_t", (1,), "channels that take part, so far")
+        to.call(
+            SELECT_SHARE,
+            note="share that takes part",
+            whole=self.whole or 0,
+            structures=self.structures,
+            active=active,
+            before=count if self.whole is None else None,
+            count=count,
+            rate=to.temporary("update_rate", "float", (1,), "share of the channels that takes part"),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SelectFixed(BackwardNode):
@@ -141,11 +160,13 @@ class SelectFixed(BackwardNode):
         e: error of the layer's output.
         kept: the errors of the channels.
         channels: which, ascending.
+        share: of all channels that train, those that take part in every step.
     """
 
     e: str
     kept: str
     channels: tuple[int, ...]
+    share: float
 
     INPUTS = ("e",)
     OUTPUTS = ("kept",)
@@ -161,6 +182,7 @@ class SelectFixed(BackwardNode):
         numbers = np.asarray([len(self.channels), *self.channels], np.uint16)
         active = to.constant(f"{self.name}_active", "uint16_t", numbers, "number and channels updated")
         lower_copy(to, self.e, self.kept, active)
+        to.update_rate = self.share
 
 
 def lower_copy(to: Lowering, e: str, kept: str, active: str) -> None:
@@ -278,6 +300,19 @@ def select_sampled(
             unit[0] = c[0] * F32(highest / F32(127))
 
 
+def select_share(
+    whole: int,
+    structures: int,
+    active: NDArray[Any],
+    before: NDArray[Any] | None,
+    count: NDArray[Any],
+    rate: NDArray[Any],
+) -> None:
+    """count = before + whole + channels of the list; rate = count / structures."""
+    count[0] = (0 if before is None or before.size == 0 else int(before[0])) + whole + int(active[0])
+    rate[0] = F32(int(count[0])) / F32(structures)
+
+
 def select_copy_s8(
     pixels: int, channels: int, e: NDArray[Any], active: NDArray[Any], kept: NDArray[Any]
 ) -> None:
@@ -313,5 +348,6 @@ SELECT_RATIO = Kernel("mcg_select_ratio", select_ratio)
 SELECT_SUMS_S8 = Kernel("mcg_select_sums_s8", select_sums_s8)
 SELECT_TOPK = Kernel("mcg_select_topk", select_topk)
 SELECT_SAMPLED = Kernel("mcg_select_sampled", select_sampled)
+SELECT_SHARE = Kernel("mcg_select_share", select_share)
 SELECT_COPY_S8 = Kernel("mcg_select_copy_s8", select_copy_s8)
 SELECT_SCALE_S8 = Kernel("mcg_select_scale_s8", select_scale_s8)

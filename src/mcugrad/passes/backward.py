@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,28 +62,45 @@ def backward(
     to.add(BeginStep(name="begin_step"))
     to.add(make(loss, graph.output, error, target))
     to.add(Watch(name="watch", logits=graph.output, target=loss.target))
-    chosen = _policies(graph, sparse)
-    if any(isinstance(p, Sparse) and p.follows_loss for p in chosen.values()):
+    selection = _selection(graph, sparse)
+    if any(isinstance(p, Sparse) and p.follows_loss for p in selection.policies.values()):
         to.add(LossRatio(name="loss_ratio"))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
         error = total_error(to, node.y)
         if error is not None:
-            node.gradient(to, _kept(to, node.name, error, chosen.get(node.name)))
+            node.gradient(to, _kept(to, node.name, error, selection))
     _follow(to, graph)
     to.add(NextStep(name="next_step"))
     return to.finish()
 
 
-def _policies(graph: Graph, sparse: Choice | None) -> dict[str, Policy]:
-    """The policy of every layer that is updated in part."""
+@dataclass(frozen=True)
+class _Selection:
+    """What is updated in part.
+
+    Attributes:
+        policies: by name, of the layers that are.
+        structures: channels of all layers that train.
+        whole: those that take part in any case.
+    """
+
+    policies: Mapping[str, Policy]
+    structures: int
+    whole: int
+
+
+def _selection(graph: Graph, sparse: Choice | None) -> _Selection:
     layers: dict[str, NDArray[Any]] = {}
     for node in graph.nodes:
         if isinstance(node, Weighted) and graph[node.w].trainable:
             value = graph[node.w].value
             assert value is not None
             layers[node.name] = value
-    return policies(sparse, layers, _output_layers(graph, graph.output))
+    found = policies(sparse, layers, _output_layers(graph, graph.output))
+    whole = {name: len(value) for name, value in layers.items()}
+    whole |= {name: 0 if isinstance(p, Sparse) else len(p) for name, p in found.items()}
+    return _Selection(found, sum(map(len, layers.values())), sum(whole.values()))
 
 
 def _output_layers(graph: Graph, tensor: str) -> list[str]:
@@ -94,17 +113,30 @@ def _output_layers(graph: Graph, tensor: str) -> list[str]:
     return [name for x in node.inputs for name in _output_layers(graph, x)]
 
 
-def _kept(to: GradientBuilder, layer: str, e: str, policy: Policy | None) -> str:
+def _kept(to: GradientBuilder, layer: str, e: str, selection: _Selection) -> str:
     """The error that a layer sends back, of the channels that take part; what it is updated from is noted."""
+    policy = selection.policies.get(layer)
     if policy is None:
         return e
     name, channels = f"{layer}_select", to.graph[e].channels
     if isinstance(policy, Sparse):
         kept = to.kept(e, policy.most(channels), rescaled=policy.policy == "sampled")
-        to.add(SelectStructures(name=name, e=e, kept=kept, policy=policy))
+        first = not any(isinstance(n, SelectStructures) for n in to.nodes)
+        to.add(
+            SelectStructures(
+                name=name,
+                e=e,
+                kept=kept,
+                policy=policy,
+                structures=selection.structures,
+                whole=selection.whole if first else None,
+            )
+        )
         return kept
     kept = to.kept(e, len(policy), rescaled=False)
-    to.add(SelectFixed(name=name, e=e, kept=kept, channels=policy))
+    to.add(
+        SelectFixed(name=name, e=e, kept=kept, channels=policy, share=selection.whole / selection.structures)
+    )
     to.updates_from[layer] = kept
     return e
 

@@ -71,6 +71,7 @@ def lower(
         output_scale=scale,
         output_zero=quant.zero if isinstance(quant, ActivationScale) else 0,
         values=values,
+        update_rate=to.update_rate,
         results=tuple(b for b in RESULTS if b in used),
         classes=graph[graph.output].size,
     )

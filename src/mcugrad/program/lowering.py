@@ -43,6 +43,7 @@ class Lowering:
         node: the node being lowered, set by the lower pass.
         buffers: buffers so far, by name.
         calls: calls so far, in order.
+        update_rate: share of the channels that a step updates, where it is always the same.
     """
 
     def __init__(self, graph: Graph, seed: int, rate: float) -> None:
@@ -50,6 +51,7 @@ class Lowering:
         self.node: Node = graph.nodes[0]
         self.buffers: dict[str, Buffer] = {}
         self.calls: list[Call] = []
+        self.update_rate = 1.0
         self._aliases: dict[str, str] = {}
         self._active: dict[str, str] = {}
         self._seed = seed

@@ -76,6 +76,7 @@ class Program:
         output_scale: name of the buffer of their scale; empty where nothing needs it.
         output_zero: their zero point; 0 for float outputs.
         values: quantization of targets that are values.
+        update_rate: share of the channels that a step updates, unless a result says so step by step.
         results: names of the buffers that are read after the last call: loss, confidence.
         classes: number of classes, the bound of a label.
     """
@@ -90,6 +91,7 @@ class Program:
     output_scale: str
     output_zero: int
     values: ActivationScale | None
+    update_rate: float
     results: tuple[str, ...]
     classes: int
 

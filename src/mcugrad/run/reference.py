@@ -160,7 +160,7 @@ class ReferenceRunner:
         found = {name: self._value(name)[0] for name in self._program.results}
         ranges = self._program.ranges
         found["saturation"] = np.float32(found["saturated"]) / np.float32(ranges) if ranges else np.float32(0)
-        found["update_rate"] = found.get("update_rate", np.float32(1))
+        found["update_rate"] = found.get("update_rate", np.float32(self._program.update_rate))
         found["mean_loss"], found["mean_accuracy"] = watch["loss"], watch["accuracy"]
         found["drift"] = watch["drift_sum"] / DRIFT_LIMIT
         return tuple(found[name] for name in info.dtype.names)

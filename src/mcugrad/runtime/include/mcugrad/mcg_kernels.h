@@ -358,6 +358,21 @@ void mcg_select_sampled(int32_t channels, const float *limits, const float *rati
                         const float *c, uint16_t *active, int32_t *factor, float *unit);
 
 /**
+ * @brief Counts the channels that take part, layer by layer; their share when all layers have been counted.
+ *
+ * @param[in]  whole      channels that take part in any case, counted with this layer's
+ * @param[in]  structures channels of all layers that train
+ * @param[in]  active     list of this layer's channels
+ * @param[in]  before     count so far; NULL for none
+ * @param[out] count      with this layer
+ * @param[out] rate       share of the structures
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_share.
+ */
+void mcg_select_share(int32_t whole, int32_t structures, const uint16_t *active, const int32_t *before,
+                      int32_t *count, float *rate);
+
+/**
  * @brief The errors of the listed channels, side by side.
  *
  * @param[in]  pixels   errors per channel
