@@ -55,8 +55,8 @@ def u32(value: int) -> np.ndarray:
     ("channels", "low", "high", "ratio", "k"),
     [
         (10, 0.1, 0.1, 0.0, 1),
-        (16, 0.1, 1.0, 0.0, 1),
-        (16, 0.1, 1.0, 0.5, 8),  # 0.55 * 16 = 8.8
+        (16, 0.1, 1.0, 0.0, 1.6),
+        (16, 0.1, 1.0, 0.5, 8.8),
         (16, 0.1, 1.0, 1.0, 16),
         (16, 0.25, 0.5, 1.0, 8),
         (16, 0.25, 0.5, 9.0, 16),
@@ -67,8 +67,8 @@ def u32(value: int) -> np.ndarray:
         (1, 0.5, 1.0, 0.3, 1),
     ],
 )
-def test_how_many(channels: int, low: float, high: float, ratio: float, k: int) -> None:
-    assert wanted(channels, f32(low, high), f32(ratio)) == k
+def test_how_many(channels: int, low: float, high: float, ratio: float, k: float) -> None:
+    assert wanted(channels, f32(low, high), f32(ratio)) == np.float32(k)
 
 
 def test_the_ratio_compares_with_the_largest_loss() -> None:
@@ -104,7 +104,7 @@ def test_topk_keeps_the_largest_sums() -> None:
 def test_odds(sums: list[int], count: int) -> None:
     """In proportion to the sums, at most 1, and together as many as wanted where so many have an error."""
     count, a = min(count, len(sums)), np.asarray(sums)
-    odds = odds_of(a, count) / 65536
+    odds = odds_of(a, np.float32(count)) / 65536
     assert ((odds > 0) == (a > 0)).all()
     open_to = min(count, int((a > 0).sum()))
     assert odds.sum() == pytest.approx(open_to, abs=len(sums) / 65536 + 1e-3)
@@ -120,12 +120,13 @@ def test_odds(sums: list[int], count: int) -> None:
 def sample(e: np.ndarray, share: float, step: int) -> tuple[np.ndarray, int]:
     """What one draw makes of (pixels, channels) errors with unit 1, and how many channels it keeps."""
     pixels, channels = e.shape
-    sums, peak = np.zeros(channels, np.int32), np.zeros(channels, np.uint8)
-    SELECT_SUMS_S8.reference(pixels, channels, e.reshape(-1), sums, peak)
+    sums = np.zeros(channels, np.int32)
+    SELECT_SUMS_S8.reference(pixels, channels, e.reshape(-1), sums)
     active, factor, unit = np.zeros(1 + channels, np.uint16), np.zeros(channels, np.int32), f32(0)
     SELECT_SAMPLED.reference(
-        channels, f32(share, share), f32(0), u32(1), u32(step), 3, sums, peak, f32(1), active, factor, unit
-    )
+        pixels, channels, f32(share, share), f32(0), u32(1), u32(step), 3, e.reshape(-1), sums, f32(1),
+        active, factor, unit,
+    )  # fmt: skip
     count = int(active[0])
     kept = np.zeros(pixels * count, np.int8)
     SELECT_SCALE_S8.reference(pixels, channels, e.reshape(-1), active, factor, u32(1), u32(step), 4, kept)
@@ -144,8 +145,8 @@ def test_sampling_is_without_bias(share: float) -> None:
     values = np.asarray([whole for whole, _ in draws])
     spread = values.std(axis=0) / np.sqrt(len(draws))
     assert (np.abs(values.mean(axis=0) - e) <= 5 * spread + 1e-9 + 2e-4 * np.abs(e)).all()
-    k = max(int(share * 12), 1)
-    assert {count for _, count in draws} <= {k - 1, k, k + 1}
+    k = share * 12
+    assert {count for _, count in draws} <= {int(k), int(k) + 1}
     assert np.mean([count for _, count in draws]) == pytest.approx(k, abs=0.03)
 
 
@@ -220,6 +221,21 @@ def test_cores(name: str, core: str) -> None:
     assert not differences(train(trainer, HostTwin(build), x, y), train(trainer, device, x, y))
 
 
+@pytest.mark.parametrize("rule", ["sr12", "standardized"])
+def test_batches_with_momentum(rule: str) -> None:
+    """Rows that a sample leaves out add nothing to what a batch keeps."""
+    net = model((2, 9, 13), NET)
+    x, y = samples(net, 24)
+    momentum = 0.0 if rule == "standardized" else 0.9
+    trainer = mg.compile(
+        net, calibration=x, rule=mg.Update(rule, batch=4, momentum=momentum), sparse=mg.Sparse(0.25)
+    )
+    build = trainer.build.compiled
+    assert not differences(
+        train(trainer, ReferenceRunner(build), x, y), train(trainer, HostTwin(build), x, y)
+    )
+
+
 @pytest.mark.parametrize("policy", ["sampled", "topk"])
 def test_keeping_everything_is_the_same_as_no_policy(policy: str) -> None:
     whole, x, y = compiled(None)
@@ -256,9 +272,9 @@ def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
     for i in range(8):
         found = changed(trainer, x[i : i + 1], y[i : i + 1])
         assert len(found["conv1"]) <= 2
-        assert len(found["conv2"]) <= 1
-        assert len(found["conv3"]) <= 1
-        assert len(found["fc1"]) <= 2
+        assert len(found["conv2"]) <= 2
+        assert len(found["conv3"]) <= 2
+        assert len(found["fc1"]) <= 3
         assert found["fc2"] == [0, 1, 2], "the layer that makes the outputs takes part whole"
 
 
@@ -282,7 +298,7 @@ def test_a_step_reports_the_share_that_took_part() -> None:
     found = np.asarray(rates(mg.Sparse(0.25))) * 35
     assert np.allclose(found, np.round(found), atol=1e-4)
     assert found.min() >= 3
-    assert found.max() <= 3 + 3 + 2 + 2 + 3
+    assert np.round(found.max()) <= 2 + 2 + 2 + 3 + 3
     by_loss = rates(mg.Sparse(0.1, 1.0))
     assert min(by_loss) < 0.9
     assert by_loss[0] > 0.6, "the first loss is the largest so far"

@@ -58,7 +58,6 @@ def select_sums_s8(draw: Draw) -> Arguments:
         "channels": channels,
         "e": int8(draw, rng, pixels * channels),
         "sum": rng.integers(0, 99, channels).astype(np.int32),
-        "peak": rng.integers(0, 99, channels).astype(np.uint8),
     }
 
 
@@ -83,11 +82,14 @@ def select_topk(draw: Draw) -> Arguments:
 def select_sampled(draw: Draw) -> Arguments:
     rng = rngs(draw)
     shared = choosing(draw, rng)
-    channels, total = shared["channels"], shared["sum"]
+    channels, pixels = shared["channels"], draw(st.integers(1, 10))
+    e = int8(draw, rng, pixels * channels)
+    e[:channels] = np.where(e[:channels] == 0, 1, e[:channels])  # what has a sum has an error
     return {
         **shared,
         **words(draw),
-        "peak": np.where(total > 0, np.minimum(total, rng.integers(1, 128, channels)), 0).astype(np.uint8),
+        "pixels": pixels,
+        "e": e,
         "c": floats(draw, rng, 1),
         "factor": rng.integers(0, 99, channels).astype(np.int32),
         "unit": one(np.float32, rng),

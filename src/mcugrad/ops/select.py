@@ -85,7 +85,6 @@ class SelectStructures(BackwardNode):
         channels, pixels = error.channels, error.size // error.channels
         to.bound_terms(error.size, 127)
         channel_sum = to.temporary(f"{self.name}_sum", "int32_t", (channels,), "sum of |e|, per channel")
-        peak = to.temporary(f"{self.name}_peak", "uint8_t", (channels,), "largest |e|, per channel")
         active = _active(to, self.name, channels)
         limits = np.asarray([self.policy.low, self.policy.high], np.float32)
         shared: dict[str, Any] = {
@@ -102,7 +101,6 @@ class SelectStructures(BackwardNode):
             channels=channels,
             e=to.data(self.e),
             sum=channel_sum,
-            peak=peak,
         )
         if self.policy.policy == "topk":
             to.call(SELECT_TOPK, note=self.policy.text, **shared)
@@ -117,8 +115,9 @@ class SelectStructures(BackwardNode):
             note=self.policy.text,
             **shared,
             **draws,
+            pixels=pixels,
             tensor=tensors.index(self.e),
-            peak=peak,
+            e=to.data(self.e),
             c=to.error_unit(self.e),
             factor=factor,
             unit=to.error_unit(self.kept),
@@ -220,63 +219,62 @@ def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any])
         ratio[0] = loss[0] / largest[0] if largest[0] > 0 else F32(0)
 
 
-def select_sums_s8(
-    pixels: int, channels: int, e: NDArray[Any], sum: NDArray[Any], peak: NDArray[Any]
-) -> None:
-    """Sum and largest of |e|, per channel."""
-    size = np.abs(e[: pixels * channels].astype(np.int64)).reshape(pixels, channels)
-    sum[:channels] = size.sum(axis=0)
-    peak[:channels] = size.max(axis=0)
+def select_sums_s8(pixels: int, channels: int, e: NDArray[Any], sum: NDArray[Any]) -> None:
+    """Sum of |e|, per channel."""
+    sum[:channels] = np.abs(e[: pixels * channels].astype(np.int64)).reshape(pixels, channels).sum(axis=0)
 
 
-def wanted(channels: int, limits: NDArray[Any], ratio: NDArray[Any]) -> int:
-    """How many of `channels` are to be kept: floor((low + ratio (high - low)) channels), at least 1."""
+def wanted(channels: int, limits: NDArray[Any], ratio: NDArray[Any]) -> np.float32:
+    """How many of `channels` are to be kept: (low + ratio (high - low)) channels, at least 1."""
     with np.errstate(all="ignore"):
         share = F32(limits[0] + F32(ratio[0]) * F32(limits[1] - limits[0]))
     if not share >= limits[0]:
         share = limits[0]
-    return max(int(share * F32(channels)), 1) if share < 1 else channels
+    count = share * F32(channels) if share < 1 else F32(channels)
+    return F32(max(count, F32(1)))
 
 
 def select_topk(
     channels: int, limits: NDArray[Any], ratio: NDArray[Any], sum: NDArray[Any], active: NDArray[Any]
 ) -> None:
     """The channels with the largest sums, of equal ones the first; those without an error never."""
-    order = np.argsort(-sum[:channels].astype(np.int64), kind="stable")[: wanted(channels, limits, ratio)]
+    count = int(wanted(channels, limits, ratio))
+    order = np.argsort(-sum[:channels].astype(np.int64), kind="stable")[:count]
     chosen = np.sort(order[sum[order] > 0])
     active[0] = len(chosen)
     active[1 : 1 + len(chosen)] = chosen
 
 
-def odds_of(sum: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Odds of channels to be kept, in 1/65536, in proportion to their sums; about `count` are.
+def odds_of(sum: NDArray[Any], count: np.float32) -> NDArray[np.int64]:
+    """Odds of channels to be kept, in 1/65536, in proportion to their sums; `count` are on average.
 
     Those whose share is 1 or more are certain, and the rest share what is left, until no share reaches 1.
     """
-    left, total, certain = count, int(sum.sum()), int(sum.max(initial=0)) + 1
-    before = 0
-    while total > 0 and left != before:
-        least = -(-total // left)
-        now = (sum >= least) & (sum < certain)
+    if count >= len(sum):
+        return np.where(sum == 0, 0, ONE)
+    left, before, total, certain = count, F32(0), int(sum.sum()), (1 << 31) - 1
+    while total > 0 and left > 0 and left != before:
+        now = (sum < certain) & (sum.astype(F32) * left >= F32(total))
         before = left
-        left -= int(now.sum())
+        left = F32(left - F32(now.sum()))
         total -= int(sum[now].sum())
-        certain = least
-    share = F32(F32(left) / F32(total)) * F32(ONE) if total > 0 else F32(0)
+        certain = int(sum[now].min(initial=certain))
+    share = F32(left / F32(total)) * F32(ONE) if total > 0 else F32(0)
     drawn = np.clip((share * sum.astype(F32)).astype(np.int64), 1, ONE - 1)
     odds: NDArray[np.int64] = np.where(sum == 0, 0, np.where(sum >= certain, ONE, drawn))
     return odds
 
 
 def select_sampled(
+    pixels: int,
     channels: int,
     limits: NDArray[Any],
     ratio: NDArray[Any],
     seed: NDArray[Any],
     step: NDArray[Any],
     tensor: int,
+    e: NDArray[Any],
     sum: NDArray[Any],
-    peak: NDArray[Any],
     c: NDArray[Any],
     active: NDArray[Any],
     factor: NDArray[Any],
@@ -285,8 +283,7 @@ def select_sampled(
     """Channels drawn with one random number; errors times 1 / odds, in a unit that makes the largest of them 127."""
     odds = odds_of(sum[:channels].astype(np.int64), wanted(channels, limits, ratio))
     position = int(ar.hash32(ar.stream(int(seed[0]), int(step[0]), tensor))[0]) & 0xFFFF
-    drawn = np.where(odds < ONE, odds, 0)
-    passed = (position + np.cumsum(drawn)) >> 16
+    passed = (position + np.cumsum(np.where(odds < ONE, odds, 0))) >> 16
     chosen = np.flatnonzero((odds == ONE) | (np.diff(passed, prepend=0) > 0))
     active[0] = len(chosen)
     active[1 : 1 + len(chosen)] = chosen
@@ -294,7 +291,8 @@ def select_sampled(
     unit[0] = c[0]
     if (odds[chosen] < ONE).any():
         inverse = F32(ONE) / odds[chosen].astype(F32)
-        highest = (inverse * peak[chosen].astype(F32)).max()
+        errors = e[: pixels * channels].astype(np.int64).reshape(pixels, channels)[:, chosen]
+        highest = (inverse * np.abs(errors).max(axis=0).astype(F32)).max()
         factor[: len(chosen)] = ar.round_half_up(inverse / highest * F32(127 * ONE), 1 << 24)
         with np.errstate(all="ignore"):
             unit[0] = c[0] * F32(highest / F32(127))

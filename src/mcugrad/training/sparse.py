@@ -70,9 +70,12 @@ class Sparse:
         return f"{self.policy} {100 * self.low:g}{rest} %"
 
     def most(self, channels: int) -> int:
-        """How many of a layer's channels take part at most."""
+        """How many of a layer's channels take part at most; sampling rounds the number up or down at random.
+
+        Two more: one for rounding up, one for odds of channels with hardly an error, which are rounded up, too.
+        """
         k = max(int(np.float32(self.high) * np.float32(channels)), 1) if self.high < 1 else channels
-        return min(k + (self.policy == "sampled"), channels)
+        return min(k + 2 * (self.policy == "sampled"), channels)
 
 
 @dataclass(frozen=True)

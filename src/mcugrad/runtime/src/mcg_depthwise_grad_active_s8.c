@@ -30,7 +30,7 @@ static void mcg_depthwise_block(const mcg_conv2d_t *g, const uint16_t *active, i
     b->first[b->channels] = k;
 }
 
-/* acc[i] += the products of one tap. */
+/* acc[i] += the products of one tap, where several outputs read a channel. */
 static void mcg_depthwise_tap(const mcg_depthwise_block_t *b, const int8_t *e, const int8_t *packed,
                               int32_t *acc)
 {
@@ -75,6 +75,7 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
             for (int32_t ix = 0; ix < g->in_w; ix++) {
                 const mcg_position_t left = mcg_position(ix + g->pad_left, g->stride_w);
                 mcg_position_t y = top;
+                mcg_products_t p = {{NULL, NULL, NULL}, {NULL, NULL, NULL}, 0};
                 for (int32_t i = 0; i < b.channels; i++) {
                     acc[i] = 0;
                     from[i] = x_at[b.channel[i]];
@@ -83,13 +84,25 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
                     mcg_position_t column = left;
                     for (int32_t kx = 0; kx < g->k_w && mcg_position_hits(y, g->out_h); kx++) {
                         if (mcg_position_hits(column, g->out_w)) {
-                            mcg_depthwise_tap(&b, e + (y.at * g->out_w + column.at) * active[0],
-                                              packed + (ky * g->k_w + kx) * outputs, acc);
+                            const int8_t *pixel = e + (y.at * g->out_w + column.at) * active[0];
+                            const int8_t *weights = packed + (ky * g->k_w + kx) * outputs;
+                            if (outputs > b.channels) {
+                                mcg_depthwise_tap(&b, pixel, weights, acc);
+                            } else {
+                                p.a[p.terms] = pixel + first;
+                                p.b[p.terms] = weights;
+                                p.terms += 1;
+                            }
+                            if (p.terms == 3) {
+                                mcg_add_products_s8(&p, outputs, acc);
+                                p.terms = 0;
+                            }
                         }
                         column = mcg_position_before(column, g->dilation_w, g->stride_w);
                     }
                     y = mcg_position_before(y, g->dilation_h, g->stride_h);
                 }
+                mcg_add_products_s8(&p, outputs, acc);
                 highest =
                     mcg_max(highest, mcg_error_s8(acc, from, g->x_zero, factor, clip, b.channels, error));
                 for (int32_t i = 0; i < b.channels; i++) {

@@ -1,62 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_select_sampled(int32_t channels, const float *limits, const float *ratio, const uint32_t *seed,
-                        const uint32_t *step, uint32_t tensor, const int32_t *sum, const uint8_t *peak,
-                        const float *c, uint16_t *active, int32_t *factor, float *unit)
+/* Odds of a channel with a sum of `sum`: 65536 from `certain` on, else in proportion. */
+typedef struct {
+    int32_t certain;
+    float share;
+} mcg_select_odds_t;
+
+/* Channels whose share of `wanted` is 1 or more are certain; the others share what is left, until none is. */
+static mcg_select_odds_t mcg_select_odds(int32_t channels, float wanted, const int32_t *sum)
 {
-    int32_t left = mcg_select_wanted(channels, limits, *ratio);
+    mcg_select_odds_t odds = {INT32_MAX, 0.0F};
+    float left = wanted;
+    float before = 0.0F;
     int32_t total = 0;
-    int32_t certain = INT32_MAX; /* channels with a sum from here on take part for certain */
-    int32_t position;
-    int32_t kept = 0;
-    bool rare = false;
-    float share = 0.0F;
-    float highest = 0.0F;
+    if (wanted >= (float)channels) {
+        odds.certain = 1;
+        return odds;
+    }
     for (int32_t o = 0; o < channels; o++) {
         total += sum[o];
     }
-    for (int32_t before = 0; total > 0 && left != before;) {
-        const int32_t least = (total + left - 1) / left;
+    while (total > 0 && left > 0.0F && left != before) {
+        const float all = (float)total;
+        int32_t least = odds.certain;
         before = left;
         for (int32_t o = 0; o < channels; o++) {
-            if (sum[o] >= least && sum[o] < certain) {
-                left -= 1;
+            if (sum[o] < odds.certain && (float)sum[o] * before >= all) {
+                left -= 1.0F;
                 total -= sum[o];
+                least = mcg_min(least, sum[o]);
             }
         }
-        certain = least;
+        odds.certain = least;
     }
     if (total > 0) {
-        share = (float)left / (float)total * 65536.0F;
+        odds.share = left / (float)total * 65536.0F;
     }
-    position = (int32_t)(mcg_hash(mcg_stream(*seed, *step, tensor)) & 0xffffU);
+    return odds;
+}
+
+/* Largest magnitude of a channel's errors. */
+static int32_t mcg_select_peak(int32_t pixels, int32_t channels, const int8_t *e)
+{
+    int32_t highest = 0;
+    for (int32_t i = 0; i < pixels; i++) {
+        highest = mcg_max(highest, mcg_abs(*e));
+        e += channels;
+    }
+    return highest;
+}
+
+void mcg_select_sampled(int32_t pixels, int32_t channels, const float *limits, const float *ratio,
+                        const uint32_t *seed, const uint32_t *step, uint32_t tensor, const int8_t *e,
+                        const int32_t *sum, const float *c, uint16_t *active, int32_t *factor, float *unit)
+{
+    const mcg_select_odds_t odds =
+        mcg_select_odds(channels, mcg_select_wanted(channels, limits, *ratio), sum);
+    int32_t position = (int32_t)(mcg_hash(mcg_stream(*seed, *step, tensor)) & 0xffffU);
+    int32_t kept = 0;
+    bool drawn = false;
+    float highest = 0.0F;
     for (int32_t o = 0; o < channels; o++) {
-        int32_t odds = 65536;
-        float inverse;
+        int32_t chance = 65536;
         if (sum[o] == 0) {
             continue;
         }
-        if (sum[o] < certain) {
-            odds = mcg_clamp((int32_t)(share * (float)sum[o]), 1, 65535);
-            position += odds;
+        if (sum[o] < odds.certain) {
+            chance = mcg_clamp((int32_t)(odds.share * (float)sum[o]), 1, 65535);
+            position += chance;
             if (position < 65536) {
                 continue;
             }
             position -= 65536;
-            rare = true;
+            drawn = true;
         }
-        inverse = 65536.0F / (float)odds * (float)peak[o];
-        highest = inverse > highest ? inverse : highest;
-        factor[kept] = odds;
+        factor[kept] = chance;
         kept += 1;
         active[kept] = (uint16_t)o;
     }
     active[0] = (uint16_t)kept;
-    *unit = rare ? *c * (highest / 127.0F) : *c;
-    for (int32_t k = 0; k < kept; k++) {
-        if (rare) {
-            factor[k] = mcg_round(65536.0F / (float)factor[k] / highest * 8323072.0F, (int32_t)1 << 24);
-        }
+    *unit = *c;
+    if (!drawn) {
+        return; /* all factors are 1 */
     }
+    for (int32_t k = 0; k < kept; k++) {
+        const float peak = (float)mcg_select_peak(pixels, channels, e + active[1 + k]);
+        const float weighed = 65536.0F / (float)factor[k] * peak;
+        highest = weighed > highest ? weighed : highest;
+    }
+    for (int32_t k = 0; k < kept; k++) {
+        factor[k] = mcg_round(65536.0F / (float)factor[k] / highest * 8323072.0F, (int32_t)1 << 24);
+    }
+    *unit = *c * (highest / 127.0F);
 }

@@ -14,7 +14,7 @@ static int32_t mcg_select_count(int32_t channels, const int32_t *sum, int32_t le
 void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, const int32_t *sum,
                      uint16_t *active)
 {
-    const int32_t wanted = mcg_select_wanted(channels, limits, *ratio);
+    const int32_t wanted = (int32_t)mcg_select_wanted(channels, limits, *ratio);
     int32_t low = 0; /* the k-th largest sum is from here on, and below high */
     int32_t high = 1;
     int32_t ties;

@@ -51,16 +51,17 @@ static inline void mcg_fill_scale(mcg_scale_t *block, mcg_scale_t scale)
 }
 
 /**
- * How many of `channels` a partial update is to keep: floor((low + ratio (high - low)) channels), at least 1.
+ * How many of `channels` a partial update is to keep: (low + ratio (high - low)) channels, at least 1.
  * A ratio that is no number counts as 0.
  */
-static inline int32_t mcg_select_wanted(int32_t channels, const float *limits, float ratio)
+static inline float mcg_select_wanted(int32_t channels, const float *limits, float ratio)
 {
     float share = limits[0] + ratio * (limits[1] - limits[0]);
     if (!(share >= limits[0])) {
         share = limits[0];
     }
-    return share < 1.0F ? mcg_max((int32_t)(share * (float)channels), 1) : channels;
+    share = share < 1.0F ? share * (float)channels : (float)channels;
+    return share > 1.0F ? share : 1.0F;
 }
 
 /** Repeats one factor of an output for all channels. */
@@ -308,17 +309,16 @@ void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const ui
 void mcg_select_ratio(const float *loss, float *largest, float *ratio);
 
 /**
- * @brief Importance of every channel: sum and largest of the magnitudes of its errors.
+ * @brief Importance of every channel: the sum of the magnitudes of its errors.
  *
  * @param[in]  pixels   errors per channel
  * @param[in]  channels output channels of the layer
  * @param[in]  e        error of its output, [pixels][channels], in [-127, 127]
  * @param[out] sum      of magnitudes, [channels]
- * @param[out] peak     largest magnitude, [channels]
  *
  * MACs: none. Scratch: none. Reference: ops/select.py::select_sums_s8.
  */
-void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32_t *sum, uint8_t *peak);
+void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32_t *sum);
 
 /**
  * @brief Lists the channels with the largest sums, of equal ones the first; those without an error never.
@@ -335,17 +335,17 @@ void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, 
                      uint16_t *active);
 
 /**
- * @brief Draws channels with odds in proportion to their sums, and says by how much their errors count for
- * more.
+ * @brief Draws channels with odds in proportion to their sums; their errors count for more in return.
  *
+ * @param[in]  pixels   errors per channel
  * @param[in]  channels number of channels, at most 65535
  * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
  * @param[in]  ratio    where between them, in [0, 1]
  * @param[in]  seed     of the random numbers
  * @param[in]  step     number of the training step
  * @param[in]  tensor   number of the error tensor in the model
+ * @param[in]  e        the error, [pixels][channels], in [-127, 127]
  * @param[in]  sum      importance, [channels]; all together below 2^30
- * @param[in]  peak     largest magnitude of each channel's error, [channels]
  * @param[in]  c        unit of the error
  * @param[out] active   list of channels, [1 + channels]
  * @param[out] factor   error to kept error in 1/65536, [channels], in the order of the list
@@ -353,9 +353,9 @@ void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, 
  *
  * MACs: none. Scratch: none. Reference: ops/select.py::select_sampled.
  */
-void mcg_select_sampled(int32_t channels, const float *limits, const float *ratio, const uint32_t *seed,
-                        const uint32_t *step, uint32_t tensor, const int32_t *sum, const uint8_t *peak,
-                        const float *c, uint16_t *active, int32_t *factor, float *unit);
+void mcg_select_sampled(int32_t pixels, int32_t channels, const float *limits, const float *ratio,
+                        const uint32_t *seed, const uint32_t *step, uint32_t tensor, const int8_t *e,
+                        const int32_t *sum, const float *c, uint16_t *active, int32_t *factor, float *unit);
 
 /**
  * @brief Counts the channels that take part, layer by layer; their share when all layers have been counted.
