@@ -40,6 +40,7 @@ def program(sizes: list[int], calls: list[list[int]], split: int, output: int, r
         output_scale="",
         output_zero=0,
         values=None,
+        update_rate=1.0,
         results=tuple(f"b{i}" for i in results),
         classes=2,
     )
