@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mcugrad as mg
 from mcugrad import targets
+from mcugrad.commands.inputs import sparse_choice
 from mcugrad.ops.select import (
     SELECT_RATIO,
     SELECT_SAMPLED,
@@ -25,7 +26,7 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
-from mcugrad.training.sparse import Choice, policies
+from mcugrad.training.sparse import Choice, choice_text, policies
 from networks import Conv, Dense, Pool, model, samples
 
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
@@ -343,6 +344,25 @@ def test_float_layers_are_updated_whole() -> None:
     x, _ = samples(net, 8)
     with pytest.raises(mg.UsageError, match="partial updates are for 8-bit layers"):
         mg.compile(net, calibration=x, precision="mixed", sparse=mg.Sparse(0.5))
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [("0.1", mg.Sparse(0.1)), ("0.1:1", mg.Sparse(0.1, 1.0)), (None, None)]
+)
+def test_a_share_on_the_command_line(share: str | None, expected: mg.Sparse | None) -> None:
+    assert sparse_choice(share, "sampled") == expected
+
+
+@pytest.mark.parametrize("share", ["a", "0.1:", "1:2:3", ""])
+def test_a_share_that_is_none(share: str) -> None:
+    with pytest.raises(mg.UsageError, match="is no share of channels"):
+        sparse_choice(share, "topk")
+
+
+def test_choices_say_what_they_are() -> None:
+    assert compiled(mg.Sparse(0.1, 1.0))[0].options.method == "sr16, sampled 10 to 100 %"
+    text = choice_text({"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": 0.2})
+    assert text == "conv1 sampled 30 %, conv2 2 channels, * 20 %"
 
 
 def test_shares_and_numbers_come_down_to_channels() -> None:

@@ -27,7 +27,7 @@ from mcugrad.run.runner import Compiled
 from mcugrad.targets import Target
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Updates, updates
-from mcugrad.training.sparse import Choice
+from mcugrad.training.sparse import Choice, choice_text
 
 Precision = Literal["int8", "mixed", "float32"]
 
@@ -62,12 +62,14 @@ class Options:
     @property
     def method(self) -> str:
         """How weights learn."""
-        return self.updates.text if self.precision == "int8" else "float32 SGD"
+        text = self.updates.text if self.precision == "int8" else "float32 SGD"
+        return text if self.sparse is None else f"{text}, {choice_text(self.sparse)}"
 
     def describe(self, layers: Sequence[str]) -> str:
         """How these layers learn: `conv1, fc1 (sr12, in place)`."""
         if self.precision == "int8":
-            return self.updates.describe(layers)
+            text = self.updates.describe(layers)
+            return text if self.sparse is None else f"{text}, in part: {choice_text(self.sparse)}"
         return f"{', '.join(layers)} ({self.method}, in place)"
 
 

@@ -20,6 +20,8 @@ from mcugrad.commands.options import (
     Rule,
     Scale,
     Seed,
+    Sparse,
+    SparsePolicy,
     Train,
 )
 from mcugrad.commands.output import Output
@@ -36,6 +38,8 @@ def compile_(
     train: Train = "all",
     rule: Rule = "sr16",
     precision: Precision = "int8",
+    sparse: Sparse = None,
+    sparse_policy: SparsePolicy = "sampled",
     target: Board = None,
     rate: Rate = 0.01,
     seed: Seed = 0,
@@ -48,7 +52,7 @@ def compile_(
     json: Json = False,
 ) -> None:
     """Write the firmware folder, and say what the firmware needs: memory, instructions, cycles, energy."""
-    from mcugrad.commands.inputs import measured, network, samples, trainer
+    from mcugrad.commands.inputs import measured, network, samples, sparse_choice, trainer
 
     output = Output(json)
     found = network(model, name)
@@ -59,6 +63,7 @@ def compile_(
         train=train,
         rule=rule,
         precision=precision,
+        sparse=sparse_choice(sparse, sparse_policy),
         target=target,
         rate=rate,
         seed=seed,
@@ -82,6 +87,8 @@ def compile_(
 
 def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
     """What was decided, for JSON."""
+    from mcugrad.training.sparse import choice_text
+
     return {
         "model": made.model.name,
         "source": made.model.source,
@@ -89,6 +96,7 @@ def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
         "data": data,
         "trained_layers": list(made.trained_layers),
         "precision": made.options.precision,
+        "sparse": None if made.options.sparse is None else choice_text(made.options.sparse),
         "rule": made.options.method,
         "rate": made.options.rate,
         "seed": made.options.seed,

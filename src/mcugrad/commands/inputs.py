@@ -18,10 +18,12 @@ from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.trainer import Trainer, compile  # noqa: A004
+from mcugrad.training.sparse import Sparse
 from mcugrad.zoo import data, model_names, model_path
 
 if TYPE_CHECKING:
     from mcugrad.compiler import Precision
+    from mcugrad.training.sparse import Policy
 
 MEASURED_SAMPLES = 8
 """Samples that a cost is measured with."""
@@ -141,6 +143,7 @@ def trainer(
     train: str,
     rule: str,
     precision: str,
+    sparse: Sparse | None,
     target: str | None,
     rate: float,
     seed: int,
@@ -153,10 +156,28 @@ def trainer(
         train=train,
         rule=rule,
         precision=cast("Precision", precision),  # checked there
+        sparse=sparse,
         target=target,
         rate=rate,
         seed=seed,
     )
+
+
+def sparse_choice(share: str | None, policy: str) -> Sparse | None:
+    """`0.1` or `0.1:1.0` as a policy. Raises UsageError for what is none."""
+    if share is None:
+        return None
+    try:
+        numbers = [float(part) for part in share.split(":")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise UsageError(
+            f"--sparse {share} is no share of channels",
+            where="--sparse",
+            hint="0.1, or 0.1:1.0 to follow the loss",
+        )
+    return Sparse(numbers[0], numbers[-1], cast("Policy", policy))  # checked there
 
 
 def measured(made: Trainer, found: Samples) -> CostTable:

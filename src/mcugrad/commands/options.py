@@ -17,6 +17,8 @@ _SCALE = (
 )
 _RULE = "How weights are stored and updated: sr16 (2 bytes each), sr12 (1.5), sr10 (1.25) or sr8 (1)."
 _PRECISION = "int8; mixed: float32 from the first layer that trains on; or float32 throughout."
+_SPARSE = "Share of each layer's channels that a sample updates: 0.1, or 0.1:1.0 to rise with its loss; all if not given."
+_SPARSE_POLICY = "Which channels: sampled (unbiased) or topk (the largest errors)."
 _TRAIN = "What trains: all, last:N, bias, none, or names of layers (conv2,fc1)."
 _TARGET = "A board or core, or a board's .toml file; an unknown name lists them."
 _CALIBRATION = "Number of training samples, evenly spaced, that set the ranges."
@@ -32,6 +34,8 @@ Scale = Annotated[float | None, typer.Option("--scale", help=_SCALE)]
 Name = Annotated[str | None, typer.Option("--name", help="Name of the model in C; else that of the file.")]
 Train = Annotated[str, typer.Option("--train", help=_TRAIN)]
 Rule = Annotated[str, typer.Option("--rule", help=_RULE)]
+Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", help=_SPARSE)]
+SparsePolicy = Annotated[str, typer.Option("--sparse-policy", help=_SPARSE_POLICY)]
 Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]
 Board = Annotated[str | None, typer.Option("--target", help=_TARGET)]
 Rate = Annotated[float, typer.Option("--rate", help="Learning rate.")]

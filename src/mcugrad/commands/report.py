@@ -19,6 +19,8 @@ from mcugrad.commands.options import (
     Rule,
     Scale,
     Seed,
+    Sparse,
+    SparsePolicy,
     Train,
 )
 from mcugrad.commands.output import Output, as_json, write
@@ -45,6 +47,8 @@ def report(
     train: Train = "all",
     rule: Rule = "sr16",
     precision: Precision = "int8",
+    sparse: Sparse = None,
+    sparse_policy: SparsePolicy = "sampled",
     seed: Seed = 0,
     calibration: Calibration = 256,
     scale: Scale = None,
@@ -56,7 +60,7 @@ def report(
     """Compile, train, compare and measure; writes firmware, report.html and report.json."""
     from mcugrad import targets
     from mcugrad.commands.compile import compiled_facts
-    from mcugrad.commands.inputs import measured, network, samples, trainer
+    from mcugrad.commands.inputs import measured, network, samples, sparse_choice, trainer
     from mcugrad.commands.inspect import choice_facts, layer_facts
     from mcugrad.errors import UsageError
     from mcugrad.report.page import model_page
@@ -71,6 +75,7 @@ def report(
         train=train,
         rule=rule,
         precision=precision,
+        sparse=sparse_choice(sparse, sparse_policy),
         target=target,
         rate=rate,
         seed=seed,

@@ -18,6 +18,8 @@ from mcugrad.commands.options import (
     Rule,
     Scale,
     Seed,
+    Sparse,
+    SparsePolicy,
     Train,
 )
 from mcugrad.commands.output import Output
@@ -38,6 +40,8 @@ def run(
     train: Train = "all",
     rule: Rule = "sr16",
     precision: Precision = "int8",
+    sparse: Sparse = None,
+    sparse_policy: SparsePolicy = "sampled",
     target: Board = None,
     rate: Rate = 0.01,
     seed: Seed = 0,
@@ -49,7 +53,7 @@ def run(
     import numpy as np
 
     from mcugrad.commands.compile import compiled_facts
-    from mcugrad.commands.inputs import network, samples, trainer
+    from mcugrad.commands.inputs import network, samples, sparse_choice, trainer
 
     output = Output(json)
     found = network(model, name)
@@ -60,6 +64,7 @@ def run(
         train=train,
         rule=rule,
         precision=precision,
+        sparse=sparse_choice(sparse, sparse_policy),
         target=target,
         rate=rate,
         seed=seed,

@@ -21,6 +21,8 @@ from mcugrad.commands.options import (
     Rule,
     Scale,
     Seed,
+    Sparse,
+    SparsePolicy,
     Train,
 )
 from mcugrad.commands.output import Output, write
@@ -45,6 +47,8 @@ def train(
     train: Train = "all",
     rule: Rule = "sr16",
     precision: Precision = "int8",
+    sparse: Sparse = None,
+    sparse_policy: SparsePolicy = "sampled",
     target: Board = None,
     seed: Seed = 0,
     calibration: Calibration = 256,
@@ -62,7 +66,7 @@ def train(
     from dataclasses import asdict
 
     from mcugrad.commands.compile import compiled_facts, show_files
-    from mcugrad.commands.inputs import network, samples, trainer
+    from mcugrad.commands.inputs import network, samples, sparse_choice, trainer
     from mcugrad.errors import UsageError
     from mcugrad.training.schedules import rates
 
@@ -77,6 +81,7 @@ def train(
         train=train,
         rule=rule,
         precision=precision,
+        sparse=sparse_choice(sparse, sparse_policy),
         target=target,
         rate=rate,
         seed=seed,

@@ -36,7 +36,7 @@ from mcugrad.ops.select import LossRatio, SelectFixed, SelectStructures
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
 from mcugrad.ops.weighted import Weighted
 from mcugrad.training.losses import Loss
-from mcugrad.training.sparse import Choice, Policy, Sparse, policies
+from mcugrad.training.sparse import Choice, Fate, Sparse, policies
 
 
 def backward(
@@ -85,7 +85,7 @@ class _Selection:
         whole: those that take part in any case.
     """
 
-    policies: Mapping[str, Policy]
+    policies: Mapping[str, Fate]
     structures: int
     whole: int
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
 
+Policy = Literal["sampled", "topk"]
+"""How the channels of a sample are chosen."""
 Channels = float | Sequence[int]
 """A share of a layer's channels, or their numbers."""
 
@@ -39,7 +41,7 @@ class Sparse:
 
     low: float
     high: float = 0.0
-    policy: Literal["sampled", "topk"] = "sampled"
+    policy: Policy = "sampled"
 
     def __post_init__(self) -> None:
         if self.high == 0.0:
@@ -93,13 +95,29 @@ class Static:
 Choice = Sparse | Static | Mapping[str, Sparse | Channels]
 """What `sparse=` takes: one policy for all layers, or one for each layer named; `*` stands for all others."""
 
-Policy = Sparse | tuple[int, ...]
+Fate = Sparse | tuple[int, ...]
 """What a layer's policy comes down to: chosen for each sample, or these channels."""
+
+
+def choice_text(choice: Choice) -> str:
+    """`sampled 10 to 100 %`; a policy per layer with its name."""
+    if isinstance(choice, Sparse):
+        return choice.text
+    named: Mapping[str, Sparse | Channels] = choice.layers if isinstance(choice, Static) else choice
+    parts = []
+    for name, wanted in named.items():
+        if isinstance(wanted, Sparse):
+            parts.append(f"{name} {wanted.text}")
+        elif isinstance(wanted, int | float):
+            parts.append(f"{name} {100 * wanted:g} %")
+        else:
+            parts.append(f"{name} {len(wanted)} channels")
+    return ", ".join(parts)
 
 
 def policies(
     choice: Choice | None, layers: Mapping[str, NDArray[Any]], whole: Sequence[str]
-) -> dict[str, Policy]:
+) -> dict[str, Fate]:
     """The policy of every layer that is not updated whole.
 
     Args:
@@ -129,7 +147,7 @@ def policies(
             where="sparse",
             hint=f"layers that train, but for the one that makes the outputs: {', '.join(open_to)}",
         )
-    found: dict[str, Policy] = {}
+    found: dict[str, Fate] = {}
     for name in open_to:
         wanted = named.get(name, named.get("*"))
         if isinstance(wanted, Sparse):
