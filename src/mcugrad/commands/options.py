@@ -17,7 +17,9 @@ _SCALE = (
 )
 _RULE = "How weights are stored and updated: sr16 (2 bytes each), sr12 (1.5), sr10 (1.25) or sr8 (1)."
 _PRECISION = "int8; mixed: float32 from the first layer that trains on; or float32 throughout."
-_SPARSE = "Share of each layer's channels that a sample updates: 0.1, or 0.1:1.0 to rise with its loss; all if not given."
+_SPARSE = (
+    "Share of each layer's channels that a sample updates: 0.1, or 0.1:1.0 to rise with its loss; else all."
+)
 _SPARSE_POLICY = "Which channels: sampled (unbiased) or topk (the largest errors)."
 _TRAIN = "What trains: all, last:N, bias, none, or names of layers (conv2,fc1)."
 _TARGET = "A board or core, or a board's .toml file; an unknown name lists them."
