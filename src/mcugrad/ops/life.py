@@ -19,7 +19,7 @@ from mcugrad.training.schedules import rates_of
 WATCH_HORIZON = 256
 DRIFT_HORIZON = 1024
 DRIFT_LEAST = 32
-DRIFT_SLACK = F32(0.05)
+ERROR_SLACK, DOUBT_SLACK = F32(0.05), F32(0.02)
 DRIFT_LIMIT = F32(10)
 LARGEST_LOSS = F32(1e38)
 
@@ -115,11 +115,11 @@ def running(mean: Any, value: Any, seen: int, horizon: int) -> np.float32:
     return F32(F32(mean) + F32(F32(value) - F32(mean)) / F32(min(seen, horizon)))
 
 
-def drifted(seen: int, value: Any, mean: Any, total: Any) -> tuple[np.float32, np.float32]:
+def drifted(seen: int, value: Any, slack: np.float32, mean: Any, total: Any) -> tuple[np.float32, np.float32]:
     """Mean and sum of the Page-Hinkley test after one more value, the `seen`th."""
     mean = running(mean, value, seen, DRIFT_HORIZON)
     if seen > DRIFT_LEAST:
-        following = F32(F32(total) + F32(F32(F32(value) - mean) - DRIFT_SLACK))
+        following = F32(F32(total) + F32(F32(F32(value) - mean) - slack))
         total = min(max(following, F32(0)), F32(2) * DRIFT_LIMIT)
     return mean, F32(total)
 
@@ -132,7 +132,7 @@ def watch_class(label: int, predicted: NDArray[Any], loss: NDArray[Any], watch: 
     if abs(loss[0]) <= LARGEST_LOSS:
         now["loss"] = running(now["loss"], loss[0], seen, WATCH_HORIZON)
     now["accuracy"] = running(now["accuracy"], F32(1) - wrong, seen, WATCH_HORIZON)
-    now["drift_mean"], now["drift_sum"] = drifted(seen, wrong, now["drift_mean"], now["drift_sum"])
+    now["drift_mean"], now["drift_sum"] = drifted(seen, wrong, ERROR_SLACK, now["drift_mean"], now["drift_sum"])
 
 
 def watch_loss(loss: NDArray[Any], watch: NDArray[Any]) -> None:
@@ -144,7 +144,7 @@ def watch_loss(loss: NDArray[Any], watch: NDArray[Any]) -> None:
     now["loss"] = running(now["loss"], loss[0], seen, WATCH_HORIZON)
     with np.errstate(over="ignore"):
         share = F32(loss[0] / F32(loss[0] + now["loss"])) if loss[0] > 0 else F32(0)
-    now["drift_mean"], now["drift_sum"] = drifted(seen, share, now["drift_mean"], now["drift_sum"])
+    now["drift_mean"], now["drift_sum"] = drifted(seen, share, ERROR_SLACK, now["drift_mean"], now["drift_sum"])
 
 
 def follow_confidence(terms: NDArray[Any], drift: NDArray[Any]) -> None:
@@ -155,7 +155,7 @@ def follow_confidence(terms: NDArray[Any], drift: NDArray[Any]) -> None:
     if total >= 1:
         now["confidence"] = F32(1) / total
         now["seen"] = seen = min(int(now["seen"]) + 1, DRIFT_HORIZON)
-        now["mean"], now["sum"] = drifted(seen, F32(1) - now["confidence"], now["mean"], now["sum"])
+        now["mean"], now["sum"] = drifted(seen, F32(1) - now["confidence"], DOUBT_SLACK, now["mean"], now["sum"])
         now["drift"] = now["sum"] / DRIFT_LIMIT
 
 

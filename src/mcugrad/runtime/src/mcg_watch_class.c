@@ -9,5 +9,5 @@ void mcg_watch_class(uint32_t label, const uint32_t *predicted, const float *los
         watch->loss = mcg_running(watch->loss, *loss, watch->seen, MCG_WATCH_HORIZON);
     }
     watch->accuracy = mcg_running(watch->accuracy, 1.0F - wrong, watch->seen, MCG_WATCH_HORIZON);
-    mcg_drift(watch->seen, wrong, &watch->drift_mean, &watch->drift_sum);
+    mcg_drift(watch->seen, wrong, MCG_ERROR_SLACK, &watch->drift_mean, &watch->drift_sum);
 }

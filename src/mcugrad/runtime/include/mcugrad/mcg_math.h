@@ -297,7 +297,8 @@ static inline float mcg_power(float base, uint32_t exponent)
 #define MCG_DRIFT_HORIZON 1024U
 #define MCG_DRIFT_LEAST 32U
 /** Excess over the mean that is no drift, and the sum of further excess that is. */
-#define MCG_DRIFT_SLACK 0.05F
+#define MCG_ERROR_SLACK 0.05F
+#define MCG_DOUBT_SLACK 0.02F
 #define MCG_DRIFT_LIMIT 10.0F
 
 /** A running mean of `seen` values, this one included, over at most `horizon`. */
@@ -307,11 +308,11 @@ static inline float mcg_running(float mean, float value, uint32_t seen, uint32_t
 }
 
 /** One sample of the Page-Hinkley test for an increase; value in [0, 1], `seen` includes it. */
-static inline void mcg_drift(uint32_t seen, float value, float *mean, float *sum)
+static inline void mcg_drift(uint32_t seen, float value, float slack, float *mean, float *sum)
 {
     *mean = mcg_running(*mean, value, seen, MCG_DRIFT_HORIZON);
     if (seen > MCG_DRIFT_LEAST) {
-        const float next = *sum + (value - *mean - MCG_DRIFT_SLACK);
+        const float next = *sum + (value - *mean - slack);
         const float limited = next < 2.0F * MCG_DRIFT_LIMIT ? next : 2.0F * MCG_DRIFT_LIMIT;
         *sum = limited > 0.0F ? limited : 0.0F;
     }
@@ -323,7 +324,7 @@ static inline void mcg_follow_confidence(float sum, mcg_drift_t *drift)
     if (sum >= 1.0F) {
         drift->confidence = 1.0F / sum;
         drift->seen += drift->seen < MCG_DRIFT_HORIZON ? 1U : 0U;
-        mcg_drift(drift->seen, 1.0F - drift->confidence, &drift->mean, &drift->sum);
+        mcg_drift(drift->seen, 1.0F - drift->confidence, MCG_DOUBT_SLACK, &drift->mean, &drift->sum);
         drift->drift = drift->sum / MCG_DRIFT_LIMIT;
     }
 }
