@@ -132,7 +132,9 @@ def watch_class(label: int, predicted: NDArray[Any], loss: NDArray[Any], watch: 
     if abs(loss[0]) <= LARGEST_LOSS:
         now["loss"] = running(now["loss"], loss[0], seen, WATCH_HORIZON)
     now["accuracy"] = running(now["accuracy"], F32(1) - wrong, seen, WATCH_HORIZON)
-    now["drift_mean"], now["drift_sum"] = drifted(seen, wrong, ERROR_SLACK, now["drift_mean"], now["drift_sum"])
+    now["drift_mean"], now["drift_sum"] = drifted(
+        seen, wrong, ERROR_SLACK, now["drift_mean"], now["drift_sum"]
+    )
 
 
 def watch_loss(loss: NDArray[Any], watch: NDArray[Any]) -> None:
@@ -144,7 +146,9 @@ def watch_loss(loss: NDArray[Any], watch: NDArray[Any]) -> None:
     now["loss"] = running(now["loss"], loss[0], seen, WATCH_HORIZON)
     with np.errstate(over="ignore"):
         share = F32(loss[0] / F32(loss[0] + now["loss"])) if loss[0] > 0 else F32(0)
-    now["drift_mean"], now["drift_sum"] = drifted(seen, share, ERROR_SLACK, now["drift_mean"], now["drift_sum"])
+    now["drift_mean"], now["drift_sum"] = drifted(
+        seen, share, ERROR_SLACK, now["drift_mean"], now["drift_sum"]
+    )
 
 
 def follow_confidence(terms: NDArray[Any], drift: NDArray[Any]) -> None:
@@ -155,7 +159,9 @@ def follow_confidence(terms: NDArray[Any], drift: NDArray[Any]) -> None:
     if total >= 1:
         now["confidence"] = F32(1) / total
         now["seen"] = seen = min(int(now["seen"]) + 1, DRIFT_HORIZON)
-        now["mean"], now["sum"] = drifted(seen, F32(1) - now["confidence"], DOUBT_SLACK, now["mean"], now["sum"])
+        now["mean"], now["sum"] = drifted(
+            seen, F32(1) - now["confidence"], DOUBT_SLACK, now["mean"], now["sum"]
+        )
         now["drift"] = now["sum"] / DRIFT_LIMIT
 
 
