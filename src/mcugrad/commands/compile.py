@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_RULE,
+    Batch,
     Board,
     Calibration,
+    Clip,
     Data,
     Json,
+    Momentum,
     Name,
     Network,
     Out,
@@ -23,6 +27,8 @@ from mcugrad.commands.options import (
     Sparse,
     SparsePolicy,
     Train,
+    VelocityBits,
+    WeightDecay,
 )
 from mcugrad.commands.output import Output
 
@@ -36,7 +42,12 @@ def compile_(
     data: Data,
     name: Name = None,
     train: Train = "all",
-    rule: Rule = "sr16",
+    rule: Rule = DEFAULT_RULE,
+    batch: Batch = 1,
+    momentum: Momentum = 0.0,
+    velocity_bits: VelocityBits = 16,
+    weight_decay: WeightDecay = 0.0,
+    clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
     sparse_policy: SparsePolicy = "sampled",
@@ -52,16 +63,24 @@ def compile_(
     json: Json = False,
 ) -> None:
     """Write the firmware folder, and say what the firmware needs: memory, instructions, cycles, energy."""
-    from mcugrad.commands.inputs import measured, network, samples, sparse_choice, trainer
+    from mcugrad.commands.inputs import measured, network, rules, samples, sparse_choice, trainer
 
     output = Output(json)
     found = network(model, name)
     given = samples(data, found, scale)
+    chosen = rules(
+        rule,
+        batch=batch,
+        momentum=momentum,
+        velocity_bits=velocity_bits,
+        weight_decay=weight_decay,
+        clip=clip,
+    )
     made = trainer(
         found,
         given,
         train=train,
-        rule=rule,
+        rule=chosen,
         precision=precision,
         sparse=sparse_choice(sparse, sparse_policy),
         target=target,

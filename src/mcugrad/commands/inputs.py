@@ -7,6 +7,7 @@ need no axis for it; images that are stored channels first are turned to (height
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,8 @@ from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.trainer import Trainer, compile  # noqa: A004
+from mcugrad.training.rules import RuleChoice, Update
+from mcugrad.training.rules.update import REST
 from mcugrad.training.sparse import Sparse
 from mcugrad.zoo import data, model_names, model_path
 
@@ -136,12 +139,36 @@ def _check_labels(found: data.Dataset, model: Model) -> None:
         )
 
 
+def rules(
+    texts: Sequence[str],
+    *,
+    batch: int,
+    momentum: float,
+    velocity_bits: int,
+    weight_decay: float,
+    clip: float | None,
+) -> RuleChoice:
+    """What `--rule` and its options say: `sr12`, `fc2=sr8`; the options hold for all layers. Raises UsageError."""
+    chosen: dict[str, Update] = {}
+    for text in texts:
+        layer, _, name = text.rpartition("=")
+        if (layer or REST) in chosen:
+            raise UsageError(
+                f"--rule is given twice for {layer or 'the layers that are not named'}",
+                where="--rule",
+                hint="once, and once per layer: --rule sr12 --rule fc2=sr8",
+            )
+        chosen[layer or REST] = Update(name, momentum, velocity_bits, batch, weight_decay, clip)
+    chosen.setdefault(REST, Update("sr16", momentum, velocity_bits, batch, weight_decay, clip))
+    return chosen
+
+
 def trainer(
     model: Model,
     found: Samples,
     *,
     train: str,
-    rule: str,
+    rule: RuleChoice,
     precision: str,
     sparse: Sparse | None,
     target: str | None,

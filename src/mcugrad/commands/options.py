@@ -15,7 +15,10 @@ _SCALE = (
     "Divide samples by this before the network sees them; if not given by 255 for bytes, 16 for digits, "
     "32768 for 16-bit integers, 1 for floats."
 )
-_RULE = "How weights are stored and updated: sr16 (2 bytes each), sr12 (1.5), sr10 (1.25) or sr8 (1)."
+_RULE = (
+    "How weights are stored and updated: sr16 (2 bytes each), sr12 (1.5), sr10 (1.25), sr8 (1), qas, standardized; "
+    "of one layer: --rule fc2=sr8."
+)
 _PRECISION = "int8; mixed: float32 from the first layer that trains on; or float32 throughout."
 _SPARSE = (
     "Share of each layer's channels that a sample updates: 0.1, or 0.1:1.0 to rise with its loss; else all."
@@ -35,7 +38,19 @@ Data = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA)]
 Scale = Annotated[float | None, typer.Option("--scale", help=_SCALE)]
 Name = Annotated[str | None, typer.Option("--name", help="Name of the model in C; else that of the file.")]
 Train = Annotated[str, typer.Option("--train", help=_TRAIN)]
-Rule = Annotated[str, typer.Option("--rule", help=_RULE)]
+Rule = Annotated[list[str], typer.Option("--rule", help=_RULE)]
+Batch = Annotated[int, typer.Option("--batch", help="Samples whose mean gradient makes one change.")]
+Momentum = Annotated[float, typer.Option("--momentum", help="Share of the last change made again: 0.9.")]
+VelocityBits = Annotated[
+    int, typer.Option("--velocity-bits", help="Of the plane that batch and momentum need: 8 or 16 a weight.")
+]
+WeightDecay = Annotated[float, typer.Option("--weight-decay", help="Share lost per change, times the rate.")]
+Clip = Annotated[
+    float | None,
+    typer.Option("--clip", help="Largest change of a row per unit of rate, in norms of the row."),
+]
+DEFAULT_RULE = ["sr16"]
+"""What no --rule means; nobody writes it."""
 Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", help=_SPARSE)]
 SparsePolicy = Annotated[str, typer.Option("--sparse-policy", help=_SPARSE_POLICY)]
 Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_RULE,
+    Batch,
     Calibration,
+    Clip,
     Data,
     Json,
+    Momentum,
     Name,
     Network,
     Precision,
@@ -22,6 +26,8 @@ from mcugrad.commands.options import (
     Sparse,
     SparsePolicy,
     Train,
+    VelocityBits,
+    WeightDecay,
 )
 from mcugrad.commands.output import Output, as_json, write
 
@@ -45,7 +51,12 @@ def report(
     rate: Rate = 0.01,
     name: Name = None,
     train: Train = "all",
-    rule: Rule = "sr16",
+    rule: Rule = DEFAULT_RULE,
+    batch: Batch = 1,
+    momentum: Momentum = 0.0,
+    velocity_bits: VelocityBits = 16,
+    weight_decay: WeightDecay = 0.0,
+    clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
     sparse_policy: SparsePolicy = "sampled",
@@ -60,7 +71,7 @@ def report(
     """Compile, train, compare and measure; writes firmware, report.html and report.json."""
     from mcugrad import targets
     from mcugrad.commands.compile import compiled_facts
-    from mcugrad.commands.inputs import measured, network, samples, sparse_choice, trainer
+    from mcugrad.commands.inputs import measured, network, rules, samples, sparse_choice, trainer
     from mcugrad.commands.inspect import choice_facts, layer_facts
     from mcugrad.errors import UsageError
     from mcugrad.report.page import model_page
@@ -69,11 +80,19 @@ def report(
     board = targets.load(target)
     found = network(model, name)
     given = samples(data, found, scale)
+    chosen = rules(
+        rule,
+        batch=batch,
+        momentum=momentum,
+        velocity_bits=velocity_bits,
+        weight_decay=weight_decay,
+        clip=clip,
+    )
     made = trainer(
         found,
         given,
         train=train,
-        rule=rule,
+        rule=chosen,
         precision=precision,
         sparse=sparse_choice(sparse, sparse_policy),
         target=target,
@@ -86,8 +105,8 @@ def report(
     with output.busy("running the firmware on the emulated core"):
         table = measured(made, given)
         functions = _profile(made, given, board)
-        chosen = given.spaced(steps)
-        proof = made.verify(given.x[chosen], given.y[chosen])
+        few = given.spaced(steps)
+        proof = made.verify(given.x[few], given.y[few])
     curve = _fit(made, given, epochs, seed)
     facts = {
         **compiled_facts(made, given.text),

@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_RULE,
+    Batch,
     Board,
     Calibration,
+    Clip,
     Data,
     Json,
+    Momentum,
     Name,
     Network,
     Precision,
@@ -21,6 +25,8 @@ from mcugrad.commands.options import (
     Sparse,
     SparsePolicy,
     Train,
+    VelocityBits,
+    WeightDecay,
 )
 from mcugrad.commands.output import Output
 
@@ -38,7 +44,12 @@ def run(
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to take and compare.")] = 64,
     name: Name = None,
     train: Train = "all",
-    rule: Rule = "sr16",
+    rule: Rule = DEFAULT_RULE,
+    batch: Batch = 1,
+    momentum: Momentum = 0.0,
+    velocity_bits: VelocityBits = 16,
+    weight_decay: WeightDecay = 0.0,
+    clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
     sparse_policy: SparsePolicy = "sampled",
@@ -53,16 +64,24 @@ def run(
     import numpy as np
 
     from mcugrad.commands.compile import compiled_facts
-    from mcugrad.commands.inputs import network, samples, sparse_choice, trainer
+    from mcugrad.commands.inputs import network, rules, samples, sparse_choice, trainer
 
     output = Output(json)
     found = network(model, name)
     given = samples(data, found, scale)
+    chosen = rules(
+        rule,
+        batch=batch,
+        momentum=momentum,
+        velocity_bits=velocity_bits,
+        weight_decay=weight_decay,
+        clip=clip,
+    )
     made = trainer(
         found,
         given,
         train=train,
-        rule=rule,
+        rule=chosen,
         precision=precision,
         sparse=sparse_choice(sparse, sparse_policy),
         target=target,

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_RULE,
+    Batch,
     Board,
     Calibration,
+    Clip,
     Data,
     Json,
+    Momentum,
     Name,
     Network,
     Out,
@@ -24,6 +28,8 @@ from mcugrad.commands.options import (
     Sparse,
     SparsePolicy,
     Train,
+    VelocityBits,
+    WeightDecay,
 )
 from mcugrad.commands.output import Output, write
 
@@ -45,7 +51,12 @@ def train(
     ] = "cosine",
     name: Name = None,
     train: Train = "all",
-    rule: Rule = "sr16",
+    rule: Rule = DEFAULT_RULE,
+    batch: Batch = 1,
+    momentum: Momentum = 0.0,
+    velocity_bits: VelocityBits = 16,
+    weight_decay: WeightDecay = 0.0,
+    clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
     sparse_policy: SparsePolicy = "sampled",
@@ -66,7 +77,7 @@ def train(
     from dataclasses import asdict
 
     from mcugrad.commands.compile import compiled_facts, show_files
-    from mcugrad.commands.inputs import network, samples, sparse_choice, trainer
+    from mcugrad.commands.inputs import network, rules, samples, sparse_choice, trainer
     from mcugrad.errors import UsageError
     from mcugrad.training.schedules import rates
 
@@ -75,11 +86,19 @@ def train(
     rates(rate, kind, 1)
     found = network(model, name)
     given = samples(data, found, scale)
+    chosen = rules(
+        rule,
+        batch=batch,
+        momentum=momentum,
+        velocity_bits=velocity_bits,
+        weight_decay=weight_decay,
+        clip=clip,
+    )
     made = trainer(
         found,
         given,
         train=train,
-        rule=rule,
+        rule=chosen,
         precision=precision,
         sparse=sparse_choice(sparse, sparse_policy),
         target=target,

@@ -349,7 +349,7 @@ def _is_null(array: NDArray[Any] | None) -> bool:
 
 def _shrinks(applied: int, peak: int, scale: np.float32, w_scale: np.float32) -> bool:
     """Whether the scale of a row of kept changes shrinks after they were applied for the `applied`-th time."""
-    return applied % 16 == 0 and peak < 32 and bool(scale > w_scale * ar.F32(2.0**-14))
+    return applied % 16 == 0 and peak < 16 and bool(scale > w_scale * ar.F32(2.0**-14))
 
 
 def apply_update(

@@ -491,7 +491,7 @@ void mcg_change_block(const int8_t *change, const uint8_t *residual, int32_t cou
  * momentum.
  *
  * A plane of changes is stored as weights of sr8 or sr16 are, with a scale of its own per row, and filled by
- * the kernel that else updates the weights. Where less than a quarter of a row's range was in use, its scale
+ * the kernel that else updates the weights. Where less than an eighth of a row's range was in use, its scale
  * shrinks by 1/1.25, at every 16th batch.
  *
  * @param[in]     out      rows

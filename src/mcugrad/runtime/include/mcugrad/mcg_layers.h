@@ -153,12 +153,12 @@ static inline int32_t mcg_active_before(const uint16_t *active, int32_t from, in
 #define MCG_MOVING 0.85F
 
 /**
- * Whether the scale of a row of kept changes shrinks: every 16th time they are applied, where less than a
- * quarter of the range was in use, and not below 2^-14 of the weights' scale.
+ * Whether the scale of a row of kept changes shrinks: every 16th time they are applied, where less than an
+ * eighth of the range was in use, and not below 2^-14 of the weights' scale.
  */
 static inline bool mcg_plane_shrinks(uint32_t applied, int32_t peak, float scale, float w_scale)
 {
-    return applied % 16U == 0U && peak < 32 && scale > w_scale * (1.0F / 16384.0F);
+    return applied % 16U == 0U && peak < 16 && scale > w_scale * (1.0F / 16384.0F);
 }
 
 #endif /* MCG_LAYERS_H */

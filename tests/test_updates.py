@@ -1,0 +1,389 @@
+"""Options of update rules: what is refused, what they compute against float, and the same bytes everywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mcugrad as mg
+from mcugrad import arithmetic as ar
+from mcugrad.errors import UsageError
+from mcugrad.ops.linear import LINEAR_UPDATE, LinearStruct
+from mcugrad.ops.update import (
+    APPLY_BIAS,
+    APPLY_STANDARDIZED,
+    APPLY_UPDATE,
+    DECAY_TURNS,
+    DECAY_WEIGHTS,
+    PREPARE_UPDATE,
+)
+from mcugrad.program import SCALE
+from mcugrad.training.rules import IN_PLACE, PLANES, RuleChoice, updates
+from networks import Conv, Dense, Pool, corners, model
+
+Update = mg.Update
+
+# --- what is refused -------------------------------------------------------------------------------------------
+
+WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
+    "rule": ({"rule": "sr9"}, "unknown update rule 'sr9'", "one of sr8, sr10"),
+    "momentum 1": ({"momentum": 1.0}, r"momentum of 1 is not in \[0, 1\)", "0.9"),
+    "momentum nan": ({"momentum": float("nan")}, "momentum of nan is not", "0.9"),
+    "bits": ({"velocity_bits": 32}, "velocities of 32 bits are not available", "16, or 8"),
+    "batch 0": ({"batch": 0}, "a batch of 0 samples makes no sense", "1 to 65535"),
+    "batch 1.5": ({"batch": 1.5}, "a batch of 1.5 samples makes no sense", "1 to 65535"),
+    "decay": ({"weight_decay": -0.1}, "weight decay of -0.1 is not a finite number from 0 on", "0.0001"),
+    "clip 0": ({"clip": 0.0, "batch": 2}, "a clip of 0 is not above 0", "0.02"),
+    "clip without a plane": (
+        {"clip": 0.1},
+        "clipping needs the change of a whole row",
+        "momentum=0.9 or batch=8",
+    ),
+    "standardized": (
+        {"rule": "standardized", "momentum": 0.5, "clip": 1.0},
+        "momentum, clip cannot be combined with the rule standardized",
+        "a batch only",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_makes_no_sense_is_refused(case: str) -> None:
+    options, what, hint = WRONG[case]
+    with pytest.raises(UsageError, match=what) as caught:
+        Update(**options)
+    assert hint in str(caught.value)
+
+
+def test_layers_by_name() -> None:
+    found = updates({"fc2": "sr8", "*": Update("sr12", batch=4)})
+    assert (found.of("fc2"), found.of("conv1")) == (Update("sr8"), Update("sr12", batch=4))
+    assert updates({"fc2": "sr8"}).of("conv1") == Update("sr16"), "sr16 where nothing is said"
+    assert (
+        found.describe(["conv1", "fc1", "fc2"])
+        == "conv1, fc1 (sr12, batch 4, int16 plane), fc2 (sr8, in place)"
+    )
+    assert found.text == "fc2: sr8; others: sr12, batch 4, int16 plane"
+
+
+@pytest.mark.parametrize(
+    ("choice", "what"),
+    [
+        ({"fc9": "sr8"}, "rule= names no layer of this model: 'fc9'"),
+        (8, "rule=8 is neither a rule's name nor an Update"),
+    ],
+)
+def test_wrong_choices_are_refused(choice: Any, what: str) -> None:
+    net, x, _ = problem()
+    with pytest.raises(UsageError, match=what):
+        mg.compile(net, calibration=x[:64], rule=choice)
+
+
+def test_float32_has_no_options() -> None:
+    net, x, _ = problem()
+    with pytest.raises(UsageError, match="options of update rules do not apply to precision='mixed'"):
+        mg.compile(net, calibration=x[:64], rule=Update(momentum=0.9), precision="mixed")
+
+
+# --- against float ---------------------------------------------------------------------------------------------
+
+ROWS, COUNT = 3, 40
+RATE, C, X_SCALE = 0.003, 0.02, 0.1
+
+
+class Layer:
+    """A linear layer that learns by the reference kernels, and the same in float64."""
+
+    def __init__(self, update: mg.Update, seed: int = 0) -> None:
+        self.update, self.seed = update, np.asarray([seed], np.uint32)
+        self.rule, self.plane = IN_PLACE[update.rule], PLANES[update.velocity_bits]
+        random = np.random.default_rng(5)
+        self.w_scale = np.asarray([0.01, 0.02, 0.005], np.float32)
+        self.real = random.uniform(-60, 60, (ROWS, COUNT)) * self.w_scale[:, None]
+        w, residual = self.rule.encode(self.real, self.w_scale)
+        self.w, self.residual = w.reshape(-1), residual.reshape(-1)
+        self.real = self.weights()
+        self.scale = self.w_scale * np.float32(2.0**-10)
+        change, low = self.plane.encode(np.zeros((ROWS, COUNT)), self.scale)
+        self.change, self.low = change.reshape(-1), low.reshape(-1)
+        self.velocity = np.zeros((ROWS, COUNT))
+        self.kept = np.ones(ROWS, np.float32)
+        self.steps = 0
+
+    def weights(self) -> np.ndarray:
+        """Real weights as stored."""
+        master = self.rule.split(self.w, self.residual, ROWS, COUNT) - self.rule.half
+        return master / (1 << self.rule.residual_bits) * self.w_scale[:, None]
+
+    def step(self, x: np.ndarray, e: np.ndarray) -> None:
+        """One sample through update and apply, and through SGD with momentum in float."""
+        u, step = self.update, np.asarray([self.steps], np.uint32)
+        rate = np.asarray([RATE / u.batch], np.float32)
+        factor = np.zeros(ROWS, SCALE)
+        PREPARE_UPDATE.reference(
+            ROWS, None, rate, np.asarray([C], np.float32), np.asarray([X_SCALE], np.float32), self.w_scale,
+            self.scale, factor,
+        )  # fmt: skip
+        gradient = np.outer(e * C / self.w_scale, x * X_SCALE)
+        LINEAR_UPDATE.reference(
+            LinearStruct(COUNT, ROWS, COUNT, 0, 0), x, e, None, factor, self.plane, self.seed, step, 0, self.change,
+            self.low if self.low.size else None, self.scale,
+        )  # fmt: skip
+        APPLY_UPDATE.reference(
+            ROWS, COUNT, u.batch, round(u.momentum * 65536),
+            None if u.clip is None else np.asarray([u.clip], np.float32), np.asarray([RATE], np.float32), self.rule,
+            self.seed, step, 0, self.w, self.residual if self.residual.size else None, self.w_scale, self.change,
+            self.low if self.low.size else None, self.scale, self.kept,
+        )  # fmt: skip
+        self.velocity -= RATE / u.batch * gradient
+        self.steps += 1
+        if self.steps % u.batch == 0:
+            self.real = self.real + self.velocity
+            self.velocity *= u.momentum
+
+
+def samples(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    random = np.random.default_rng(1)
+    toward = random.integers(-100, 101, COUNT)  # gradients that agree in part, as real ones do
+    return [
+        (
+            np.clip(toward + random.integers(-60, 61, COUNT), -127, 127).astype(np.int8),
+            random.integers(-20, 21, ROWS).astype(np.int8),
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        Update("sr16", momentum=0.9),
+        Update("sr16", batch=4),
+        Update("sr16", momentum=0.8, batch=3),
+        Update("sr12", momentum=0.9),
+        Update("sr16", momentum=0.9, velocity_bits=8),
+    ],
+    ids=lambda u: u.text,
+)
+def test_batch_and_momentum_follow_float(update: mg.Update) -> None:
+    """Averaged over seeds, weights go where SGD in float goes, but for the first steps, in which ranges grow."""
+    seeds = 6
+    layers = [Layer(update, seed) for seed in range(seeds)]
+    for i, (x, e) in enumerate(samples(180)):
+        for layer in layers:
+            layer.step(x, e)
+            if i == 59:
+                layer.real = layer.weights()
+                master = layer.plane.split(layer.change, layer.low, ROWS, COUNT) - layer.plane.half
+                layer.velocity = (
+                    master / (1 << layer.plane.residual_bits) * layer.scale[:, None].astype(float)
+                )
+                start = layer.real.copy()
+    expected = np.mean([layer.real - start for layer in layers], axis=0)
+    found = np.mean([layer.weights() - start for layer in layers], axis=0)
+    assert np.abs(expected).max() > 3 * layers[0].w_scale.max(), "there is something to see"
+    assert np.corrcoef(expected.reshape(-1), found.reshape(-1))[0, 1] > 0.999
+    slope = float((expected * found).sum() / (expected**2).sum())
+    assert abs(slope - 1) < 0.03
+
+
+def test_a_batch_that_is_not_full_stays_pending() -> None:
+    layer = Layer(Update("sr12", batch=4))
+    before = layer.w.copy(), layer.residual.copy()
+    for x, e in samples(3):
+        layer.step(x, e)
+        assert all(np.array_equal(a, b) for a, b in zip(before, (layer.w, layer.residual), strict=True))
+    assert layer.change.any()
+    layer.step(*samples(4)[3])
+    assert not np.array_equal(before[0], layer.w)
+    assert not layer.change.any(), "without momentum nothing is kept"
+    assert (layer.low == 128).all()
+
+
+def test_clip_bounds_the_change_of_a_row() -> None:
+    layer = Layer(Update("sr16", momentum=0.9, clip=0.3))
+    clipped = 0
+    for x, e in samples(60):
+        before, scale = layer.weights(), layer.w_scale.copy()
+        layer.step(x, e)
+        moved = np.linalg.norm(layer.weights() - before, axis=1)
+        limit = 0.3 * RATE * np.linalg.norm(before, axis=1)
+        assert (moved <= 1.05 * limit + scale * 0.1).all(), "up to the rounding of the norms"
+        clipped += int((layer.kept < 1).sum())
+    assert clipped > 20
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_decay_shrinks_weights_without_bias(name: str) -> None:
+    """qas and sr16 too, whose own rounding would lose such small steps."""
+    rule, repeats = IN_PLACE[name], 300
+    w = np.asarray([[-127, -100, -1, 0, 1, 3, 90, 127]] * DECAY_TURNS, np.float64)
+    rate, decay = np.asarray([0.01], np.float32), np.asarray([0.02], np.float32)
+    total = np.zeros_like(w)
+    for seed in range(repeats):
+        data, low = (plane.reshape(-1) for plane in rule.encode(w, np.ones(len(w))))
+        for step in range(DECAY_TURNS):
+            DECAY_WEIGHTS.reference(
+                len(w), 8, decay, rate, rule, np.asarray([seed], np.uint32), np.asarray([step], np.uint32), 0, data,
+                low if low.size else None,
+            )  # fmt: skip
+        total += (rule.split(data, low, len(w), 8) - rule.half) / (1 << rule.residual_bits) - w
+    expected = -w * 0.01 * 0.02 * DECAY_TURNS
+    noise = 0.5 / (1 << rule.residual_bits) / (repeats * len(w)) ** 0.5
+    assert (np.abs(total / repeats - expected).mean(axis=0) <= 3 * noise * len(w) ** 0.5 + 2e-5).all()
+    assert np.array_equal(np.sign(expected.sum(axis=0)), np.sign(total.sum(axis=0).round(3)))
+
+
+def test_biases_follow_sgd_with_momentum() -> None:
+    change, bias = np.asarray([0.0, 0.0], np.float32), np.asarray([1.0, -1.0], np.float32)
+    kept = np.asarray([1.0, 0.5], np.float32)
+    expected, velocity = bias.astype(np.float64), np.zeros(2)
+    for step in range(40):
+        gradient = np.asarray([0.1, -0.2]) * np.sin(step)
+        change += gradient.astype(np.float32)
+        velocity += gradient
+        APPLY_BIAS.reference(2, 2, 58982, np.asarray([step], np.uint32), kept, change, bias)
+        if step % 2:
+            velocity *= kept
+            expected, velocity = expected + velocity, velocity * 58982 / 65536
+    np.testing.assert_allclose(bias, expected, rtol=1e-5)
+
+
+def test_standardized_is_the_published_formula() -> None:
+    random = np.random.default_rng(3)
+    w = random.integers(-127, 128, (ROWS, COUNT)).astype(np.int8)
+    plane, scale = PLANES[16], np.asarray([0.1, 0.02, 3.0], np.float32)
+    w_scale = np.full(ROWS, 0.01, np.float32)
+    mean, deviation = np.zeros(ROWS, np.float32), np.zeros(ROWS, np.float32)
+    real, moving = w * 0.01, (np.zeros(ROWS), np.zeros(ROWS))
+    flat = w.reshape(-1)
+    for step in range(6):
+        gradient = random.normal(0.3, 1, (ROWS, COUNT)) * scale[:, None] * 30
+        change, low = (p.reshape(-1) for p in plane.encode(-gradient, scale))
+        now = gradient.mean(axis=1), gradient.std(axis=1)
+        moving = now if step == 0 else tuple(0.85 * a + 0.15 * b for a, b in zip(moving, now, strict=True))
+        real = real - 0.02 * (gradient - moving[0][:, None]) / moving[1][:, None]
+        APPLY_STANDARDIZED.reference(
+            ROWS, COUNT, 1, np.asarray([0.02], np.float32), np.asarray([step], np.uint32), flat, w_scale,
+            change, low, scale, mean, deviation,
+        )  # fmt: skip
+        assert not change.any()
+        np.testing.assert_allclose(mean, -moving[0], rtol=1e-3)
+        np.testing.assert_allclose(deviation, moving[1], rtol=1e-3)
+        np.testing.assert_allclose(w_scale, np.abs(real).max() / 127, rtol=1e-2)
+        found = flat.reshape(ROWS, COUNT) * w_scale[:, None]
+        assert np.abs(found - real).max() <= 0.55 * w_scale[0], "rounded to nearest, and to nothing else"
+        real = found
+
+
+def test_sqrt() -> None:
+    values = np.concatenate([np.exp(np.linspace(-80, 80, 999)), np.arange(1, 500)]).astype(np.float32)
+    found = np.asarray([ar.sqrt(v) for v in values])
+    np.testing.assert_allclose(found, np.sqrt(values), rtol=3e-7)
+    assert [float(ar.sqrt(v)) for v in (0.0, -1.0, 1e-38, float("nan"))] == [0.0] * 4
+
+
+# --- the same bytes everywhere -----------------------------------------------------------------------------------
+
+EVERY: dict[str, RuleChoice] = {
+    "momentum": Update("sr12", momentum=0.9),
+    "int8 velocity": Update("sr8", momentum=0.9, velocity_bits=8, batch=4),
+    "batch and decay": Update("sr16", batch=8, weight_decay=1e-2),
+    "decay alone": Update("sr10", weight_decay=0.1),
+    "clip": Update("sr10", momentum=0.5, clip=0.5, weight_decay=0.1),
+    "qas alone": "qas",
+    "qas": Update("qas", momentum=0.9, batch=4),
+    "standardized": Update("standardized", batch=4),
+    "standardized, int8": Update("standardized", batch=2, velocity_bits=8),
+    "by layer": {"fc1": "sr8", "conv1": "standardized", "*": Update("sr12", batch=3)},
+}
+
+
+@cache
+def problem() -> tuple[mg.Model, np.ndarray, np.ndarray]:
+    layers = (Conv(5, stride=(2, 2), pads=(1, 1, 1, 1)), Pool(), Conv(7, (2, 2), act="relu6"), Dense(4))
+    return (model((1, 12, 12), layers), *corners(160))
+
+
+@cache
+def every(name: str) -> mg.Trainer:
+    """The network that learns as `EVERY` says; tests leave its twin as they found it."""
+    return compiled(EVERY[name])
+
+
+def compiled(choice: RuleChoice, **options: Any) -> mg.Trainer:
+    net, x, _ = problem()
+    return mg.compile(net, calibration=x[:64], rule=choice, seed=7, rate=0.05, **options)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_host_and_reference(name: str) -> None:
+    _, x, y = problem()
+    every(name).verify(x[:70], y[:70], on="reference")
+
+
+@pytest.mark.mcu
+@pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_option_on_a_core(name: str, core: str) -> None:
+    _, x, y = problem()
+    every(name).verify(x, y, on=core)
+
+
+@pytest.mark.parametrize("name", ["momentum", "int8 velocity", "clip", "qas", "by layer"])
+def test_it_learns(name: str) -> None:
+    _, x, y = problem()
+    trainer = every(name)
+    history = trainer.fit(x, y, epochs=6, rate={"momentum": 0.005, "by layer": 0.05}.get(name, 0.02))
+    trainer.twin.init()
+    assert history[-1].loss < 0.7 * history[0].loss
+
+
+def test_biases_alone_have_batches_too() -> None:
+    _, x, y = problem()
+    trainer = compiled(Update(batch=4, momentum=0.5, clip=1.0, weight_decay=0.1), train="bias")
+    assert "conv1_b_change" in trainer.state
+    assert not [name for name in trainer.state if name.endswith("_w_change")]
+    trainer.verify(x[:20], y[:20], on="reference")
+
+
+def test_planes_are_state() -> None:
+    """Stopped within a batch and restored elsewhere, it goes on as if nothing had been."""
+    _, x, y = problem()
+    trainer = every("int8 velocity")
+    trainer.fit(x[:13], y[:13], shuffle=False)
+    begun = trainer.state
+    ends = []
+    for _ in range(2):
+        trainer.state = begun
+        trainer.fit(x[13:30], y[13:30], shuffle=False)
+        ends.append(trainer.state)
+        trainer.twin.init()
+    assert begun["fc1_w_change"].any()
+    assert all(np.array_equal(ends[1][k], v) for k, v in ends[0].items())
+
+
+def test_the_header_says_how_it_learns() -> None:
+    trainer = compiled({"fc1": "sr8", "*": Update("sr12", momentum=0.9, batch=8, clip=0.02)})
+    header = trainer.build.compiled.files["net.h"]
+    line = "conv1, conv2 (sr12, batch 8, momentum 0.9, clip 0.02, int16 plane), fc1 (sr8, in place)"
+    assert f" *   trains  {line}\n" in header
+    assert "train by fc1: sr8; others: sr12, batch 8, momentum 0.9, clip 0.02, int16 plane" in repr(trainer)
+
+
+def test_a_plane_costs_what_it_says() -> None:
+    net = problem()[0]
+    weights = sum(net.graph[layer.w].size for layer in net.layers)
+    channels = sum(net.graph[layer.b].size for layer in net.layers)
+    sizes = {
+        bits: compiled(Update("sr12", momentum=0.9, velocity_bits=bits)).build.compiled.layout
+        for bits in (8, 16)
+    }
+    alone = compiled("sr12").build.compiled.layout.params_size
+    assert sizes[8].params_size - alone == pytest.approx(weights + 8 * channels, abs=12), "alignment"
+    assert sizes[16].params_size - alone == pytest.approx(2 * weights + 8 * channels, abs=12)
