@@ -183,6 +183,24 @@ def test_compile(cli: Cli, tmp_path: Path) -> None:
     assert written == {"digits_cnn.c", "digits_cnn.h", "main.c", "README.md"}
 
 
+def test_rules_and_their_options(cli: Cli) -> None:
+    options = (
+        "--rule",
+        "sr12",
+        "--rule",
+        "fc2=sr8",
+        "--batch",
+        "4",
+        "--momentum",
+        "0.9",
+        "--velocity-bits",
+        "8",
+    )
+    facts = cli("compile", "digits_cnn", "--data", "digits", *options, "--no-measure", "--json").facts
+    rest = "batch 4, momentum 0.9, int8 plane"
+    assert facts["rule"] == f"fc2: sr8, {rest}; others: sr12, {rest}"
+
+
 @pytest.mark.mcu
 def test_compile_json(cli: Cli, tmp_path: Path) -> None:
     options = ("--target", "nrf52840", "--name", "reader", "--rule", "sr8", "--rate", "0.02", "--seed", "7")
@@ -343,6 +361,14 @@ WRONG_USE = [
         "one of sr8, sr10, sr12, sr16, qas, ",
     ),
     ((*COMPILE, "--precision", "half"), "error: unknown precision 'half'", "one of int8, mixed, float32"),
+    ((*COMPILE, "--rule", "sr8", "--rule", "sr12"), "error: --rule is given twice for the layers", "fc2=sr8"),
+    ((*COMPILE, "--rule", "fc7=sr8"), "error: rule= names no layer of this model: 'fc7'", "conv1, conv2"),
+    ((*COMPILE, "--momentum", "1"), "error: momentum of 1 is not in [0, 1)", "try    0.9"),
+    (
+        (*COMPILE, "--clip", "0.1"),
+        "error: clipping needs the change of a whole row",
+        "momentum=0.9 or batch=8",
+    ),
     ((*COMPILE, "--rate", "-1"), "error: a learning rate of -1 is not usable", "where  rate"),
     ((*COMPILE, "--seed", "-1"), "error: seed -1 does not fit into 32 bits", "0 to 4294967295"),
     ((*COMPILE, "--scale", "0"), "error: samples cannot be divided by 0", "where  --scale"),

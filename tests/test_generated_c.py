@@ -22,6 +22,7 @@ from mcugrad import targets
 from mcugrad.run import toolchain
 from mcugrad.run.emulator import DeviceModel
 from mcugrad.trainer import Trainer
+from mcugrad.training.rules import RuleChoice
 from networks import Conv, Dense, Layer, Pool, model, samples, write_onnx
 
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m7", "cortex-m33")
@@ -195,15 +196,21 @@ def test_golden(golden: Callable[[str, str], None], tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "tiny.onnx", (1, 4, 4), (Conv(2, (2, 2)), Dense(3)), grid=1 / 64)
     net = mg.load(path)
     x = np.round(samples(net, 16)[0] * 8) / 8  # with the grid above: every sum is exact on every computer
-    for rule in ("sr8", "sr16"):
-        files = mg.compile(
-            net, calibration=x, rule=rule, train="all" if rule == "sr8" else "last:1"
-        ).build.compiled.files
-        for name, text in files.items():
+    kept = mg.Update("sr12", momentum=0.9, batch=8, weight_decay=1e-3, clip=0.02)
+    ways: dict[str, tuple[str, RuleChoice]] = {
+        "sr8": ("all", "sr8"),
+        "sr16": ("last:1", "sr16"),
+        "kept": ("all", {"conv1": kept, "*": "sr10"}),
+    }
+    for folder, (train, rule) in ways.items():
+        files = mg.compile(net, calibration=x, rule=rule, train=train).build.compiled.files
+        for name, text in sorted(files.items()):
+            if folder == "kept" and name not in ("tiny.c", "tiny.h"):
+                continue
             text = text.replace(net.digest[:16], "<digest>").replace(
                 f"mcugrad {mg.__version__}", "mcugrad <version>"
             )
-            golden(f"{rule}/{name}", without_runtime(text) if name == "tiny.c" else text)
+            golden(f"{folder}/{name}", without_runtime(text) if name == "tiny.c" else text)
 
 
 def without_runtime(text: str) -> str:

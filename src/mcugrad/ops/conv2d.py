@@ -189,7 +189,7 @@ class Conv2dUpdate(BackwardNode):
         rows = min(UPDATE_ROWS, g.out_c)
         to.call(
             POINTWISE_UPDATE if self.forward.is_pointwise(g) else CONV2D_UPDATE,
-            note=f"weights by {to.graph[self.w].rule}",
+            note=to.update(self.w).note,
             g=g,
             x=to.data(self.x),
             e=to.data(self.e),

@@ -204,7 +204,7 @@ class ConvolutionUpdate(BackwardNode):
         to.bound_terms(this.terms, 127 * 255)
         to.call(
             this.kernel,
-            note=f"weights by {to.graph[self.w].rule}",
+            note=to.update(self.w).note,
             g=g,
             x=to.data(self.x),
             e=to.data(self.e),

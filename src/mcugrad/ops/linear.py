@@ -145,7 +145,7 @@ class LinearUpdate(BackwardNode):
     def lower(self, to: Lowering) -> None:
         to.call(
             LINEAR_UPDATE,
-            note=f"weights by {to.graph[self.w].rule}",
+            note=to.update(self.w).note,
             g=self.forward.struct(to),
             x=to.data(self.x),
             e=to.data(self.e),

@@ -44,7 +44,7 @@ class BiasUpdate(BackwardNode):
         update = to.update(self.b)
         to.call(
             BIAS_UPDATE,
-            note="biases",
+            note="changes of biases" if update.has_plane else "biases",
             pixels=error.size // error.channels,
             channels=to.graph[self.b].size,
             e=to.data(self.e),

@@ -79,6 +79,11 @@ class Update:
         return self.batch > 1 or self.momentum > 0 or self.rule == "standardized"
 
     @property
+    def note(self) -> str:
+        """What a step changes at once, for generated comments."""
+        return "changes of weights" if self.has_plane else f"weights by {self.rule}"
+
+    @property
     def text(self) -> str:
         """`sr12, batch 8, momentum 0.9, int16 plane`."""
         parts = [self.rule]

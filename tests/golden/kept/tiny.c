@@ -1,0 +1,495 @@
+/*
+ * tiny.c - tiny.onnx with on-device training. Generated: do not edit.
+ * Runtime: mcugrad <version>, SPDX-License-Identifier: Apache-2.0
+ */
+#include "tiny.h"
+
+<runtime>
+/* ---- constants ------------------------------------------------------------------------------------------- */
+
+static const mcg_conv2d_t tiny_conv1_layer = {4, 4, 1, 3, 3, 2, 2, 2, 1, 1, 0, 0, 1, 1, -1, -128};
+static const mcg_linear_t tiny_fc1_layer = {18, 3, 18, -128, 0};
+static const mcg_linear_t tiny_fc1_grad_input_layer = {18, 3, 2, -128, 0};
+
+/* real units per step */
+static const float tiny_input_scale = 7.843138e-03F;
+/* activation bounds, steps [2] */
+static const int32_t tiny_clip_relu[2] = {
+    0, 1073741824
+};
+/* activation bounds, steps [2] */
+static const int32_t tiny_clip_none[2] = {
+    -1073741824, 1073741824
+};
+/* label smoothing */
+static const float tiny_smoothing = 0.0e+00F;
+/* largest change, in norms of a row */
+static const float tiny_conv1_w_clip = 2.0e-02F;
+/* weight decay */
+static const float tiny_conv1_w_decay = 1.0e-03F;
+
+/* The state at delivery. */
+static const tiny_params_t tiny_initial = {
+    .conv1_w_scale = {
+        9.350394e-03F, 7.997047e-03F
+    },
+    .conv1_b = {
+        1.5625e-02F, 9.375e-02F
+    },
+    .conv1_y_scale = 9.191177e-03F,
+    .fc1_w_scale = {
+        4.5521655e-03F, 3.937008e-03F, 4.0600393e-03F
+    },
+    .fc1_b = {
+        -4.6875e-02F, 3.125e-02F, -6.25e-02F
+    },
+    .fc1_y_scale = 1.7612955e-02F,
+    .schedule = {0U, 0U, 0U, 0U, 1U, 1.0e-02F, 0.0e+00F, 1.0e+00F},
+    .step = 0U,
+    .watch = {0U, 0.0e+00F, 0.0e+00F, 0.0e+00F, 0.0e+00F},
+    .flatten1_y_e_range = 1.0e+00F,
+    .seed = 0U,
+    .conv1_b_change = {
+        0.0e+00F, 0.0e+00F
+    },
+    .conv1_w_change_scale = {
+        9.131244e-06F, 7.809616e-06F
+    },
+    .conv1_w = {
+        35, -60, -120, -127, 96, 127, 33, 70
+    },
+    .fc1_w = {
+        79, -20, -127, -120, 89, -96, -117, 45, 58, 38, -82, 31, 93, -31, 10, 127, -51, 124, 56, 115, 44, 127,
+        56, -44, -32, 20, -107, -51, 64, 28, 8, -48, -55, -32, -4, 115, -77, -100, 35, -15, -119, 85, 96, -77,
+        81, -127, -73, -27, 108, -85, -127, -115, -46, 23
+    },
+    .fc1_w_residual = {
+        98, 59, 135, 185, 0, 152, 124, 65, 206, 10, 26, 181, 169, 45, 9
+    },
+    .conv1_w_change = {
+        0, 0, 0, 0, 0, 0, 0, 0
+    },
+    .conv1_w_change_residual = {
+        128, 128, 128, 128, 128, 128, 128, 128
+    },
+    .conv1_w_residual = {
+        89, 131, 132, 219
+    },
+};
+
+MCG_STATIC_ASSERT(sizeof(tiny_t) == TINY_RAM_SIZE, "this compiler lays tiny_t out differently");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w_scale) == 4, "conv1_w_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_b) == 12, "conv1_b moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_y_scale) == 20, "conv1_y_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_scale) == 24, "fc1_w_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_b) == 36, "fc1_b moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_y_scale) == 48, "fc1_y_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.schedule) == 52, "schedule moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.step) == 84, "step moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.watch) == 88, "watch moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.flatten1_y_e_range) == 108, "flatten1_y_e_range moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.seed) == 112, "seed moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_b_change) == 116, "conv1_b_change moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w_change_scale) == 124, "conv1_w_change_scale moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w) == 132, "conv1_w moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w) == 140, "fc1_w moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_residual) == 194, "fc1_w_residual moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w_change) == 209, "conv1_w_change moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w_change_residual) == 217, "conv1_w_change_residual moved");
+MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w_residual) == 225, "conv1_w_residual moved");
+
+#define TINY_READY 0x6d636731U
+
+/* ---- steps ----------------------------------------------------------------------------------------------- */
+
+static void tiny_forward(tiny_t *m, const int8_t *x)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
+    /* 1/24 conv1  factors and biases */
+    mcg_prepare_s8(2, &tiny_input_scale, p->conv1_w_scale, p->conv1_b, &p->conv1_y_scale, a->conv1_scale.v,
+                   a->conv1_bias.v);
+    /* 2/24 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
+    mcg_conv2d_s8(&tiny_conv1_layer, x, p->conv1_w, a->conv1_bias.v, a->conv1_scale.v, tiny_clip_relu,
+                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
+    /* 3/24 fc1  factors and biases */
+    mcg_prepare_s8(3, &p->conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
+                   a->fc1_bias.v);
+    /* 4/24 fc1  linear  18 -> 3 */
+    mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, a->fc1_bias.v, a->fc1_scale.v, tiny_clip_none,
+                  a->fc1_y.v, &a->fc1_y_peak.v);
+}
+
+static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
+    /* 5/24 begin_step  learning rate */
+    mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
+    /* 6/24 loss  softmax cross-entropy  3 classes */
+    mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
+                                 tiny_clip_none, a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
+                                 a->probability.v);
+    /* 7/24 watch  prediction */
+    mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
+    /* 8/24 watch  running loss and accuracy */
+    mcg_watch_class(label, &a->predicted.v, &a->loss.v, &p->watch);
+    /* 9/24 fc1_grad_input  factors */
+    mcg_prepare_error(2, &p->flatten1_y_e_range, p->conv1_w_scale, a->flatten1_y_e_factor.v);
+    /* 10/24 fc1_grad_input  error of flatten1_y */
+    mcg_linear_grad_input_s8(&tiny_fc1_grad_input_layer, a->fc1_y_e.v, NULL, p->fc1_w, a->conv1_y.v,
+                             a->flatten1_y_e_factor.v, tiny_clip_relu, a->flatten1_y_e.v,
+                             &a->flatten1_y_e_peak.v);
+    /* 11/24 fc1_grad_input  unit and range */
+    mcg_track_error(&a->flatten1_y_e_peak.v, &a->fc1_y_e_c.v, &p->flatten1_y_e_range, &a->flatten1_y_e_c.v,
+                    &a->saturated.v);
+    /* 12/24 fc1_bias_update  biases */
+    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, &a->rate.v, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
+    /* 13/24 fc1_update  factors */
+    mcg_prepare_update(3, NULL, &a->rate.v, &a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
+                       p->fc1_w_scale, a->fc1_update_factor.v);
+    /* 14/24 fc1_update  weights by sr10 */
+    mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
+                      &mcg_rule_sr10, &p->seed, &p->step, 5U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
+    /* 15/24 conv1_bias_update  rate of a mean */
+    mcg_mean_rate(&a->rate.v, 8, &a->rate_of_8.v);
+    /* 16/24 conv1_bias_update  changes of biases */
+    mcg_bias_update(9, 2, a->flatten1_y_e.v, NULL, &a->rate_of_8.v, &a->flatten1_y_e_c.v, p->conv1_w_scale,
+                    p->conv1_b_change);
+    /* 17/24 conv1_update  factors */
+    mcg_prepare_update(2, NULL, &a->rate_of_8.v, &a->flatten1_y_e_c.v, &tiny_input_scale, p->conv1_w_scale,
+                       p->conv1_w_change_scale, a->conv1_update_factor.v);
+    /* 18/24 conv1_update  changes of weights */
+    mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr16,
+                      &p->seed, &p->step, 1U, 2, p->conv1_w_change, p->conv1_w_change_residual,
+                      p->conv1_w_change_scale, a->conv1_update_gradient.v, a->conv1_patch.v);
+    /* 19/24 conv1_apply  weights by sr12 */
+    mcg_apply_update(2, 4, 8, 58982, &tiny_conv1_w_clip, &a->rate.v, &mcg_rule_sr12, &p->seed, &p->step, 1U,
+                     p->conv1_w, p->conv1_w_residual, p->conv1_w_scale, p->conv1_w_change,
+                     p->conv1_w_change_residual, p->conv1_w_change_scale, a->conv1_w_kept.v);
+    /* 20/24 conv1_decay  weight decay */
+    mcg_decay_weights(2, 4, &tiny_conv1_w_decay, &a->rate_of_8.v, &mcg_rule_sr12, &p->seed, &p->step, 1U,
+                      p->conv1_w, p->conv1_w_residual);
+    /* 21/24 conv1_apply_bias  biases */
+    mcg_apply_bias(2, 8, 58982, &p->step, a->conv1_w_kept.v, p->conv1_b_change, p->conv1_b);
+    /* 22/24 conv1_y_track  scale for the next step */
+    mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale, &a->saturated.v);
+    /* 23/24 fc1_y_track  scale for the next step */
+    mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale, &a->saturated.v);
+    /* 24/24 next_step  count the step */
+    mcg_next_step(&p->step);
+}
+
+/* ---- interface ------------------------------------------------------------------------------------------- */
+
+mcg_status_t tiny_init(tiny_t *m)
+{
+    if (m == NULL) {
+        return MCG_ERR_NULL;
+    }
+    m->params = tiny_initial;
+    m->ready = TINY_READY;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
+{
+    if (real == NULL || x == NULL) {
+        return MCG_ERR_NULL;
+    }
+    for (int32_t i = 0; i < TINY_INPUT_SIZE; i++) {
+        const int32_t q = mcg_round(real[i] / 7.843138e-03F, 1024) + (-1);
+        x[i] = (int8_t)mcg_clamp(q, -128, 127);
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                          int8_t y[TINY_OUTPUT_SIZE])
+{
+    if (m == NULL || x == NULL || y == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    tiny_forward(m, x);
+    {
+        tiny_arena_t *const a = &m->arena;
+        const int8_t *const logits = a->fc1_y.v;
+        for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
+            y[i] = logits[i];
+        }
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift)
+{
+    if (m == NULL || y == NULL || drift == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    {
+        const tiny_params_t *const p = &m->params;
+        mcg_watch_confidence_s8(TINY_OUTPUT_SIZE, y, &p->fc1_y_scale, drift);
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                             uint32_t label, tiny_step_t *step)
+{
+    if (m == NULL || x == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (label >= TINY_OUTPUT_SIZE) {
+        return MCG_ERR_LABEL;
+    }
+    tiny_forward(m, x);
+    tiny_backward(m, x, label);
+    if (step != NULL) {
+        const mcg_watch_t *const watch = &m->params.watch;
+        step->loss = m->arena.loss.v;
+        step->rate = m->arena.rate.v;
+        step->update_rate = 1.0F;
+        step->saturation = (float)m->arena.saturated.v / 3.0F;
+        step->mean_loss = watch->loss;
+        step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
+        step->mean_accuracy = watch->accuracy;
+        step->confidence = m->arena.confidence.v;
+        step->predicted = m->arena.predicted.v;
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_set_rate(tiny_t *m, float rate)
+{
+    if (m == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (!mcg_rate_is_valid(rate)) {
+        return MCG_ERR_RATE;
+    }
+    m->params.schedule.kind = MCG_SCHEDULE_CONSTANT;
+    m->params.schedule.warmup = 0;
+    m->params.schedule.rate = rate;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
+{
+    if (m == NULL || schedule == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (!mcg_rate_is_valid(schedule->rate)) {
+        return MCG_ERR_RATE;
+    }
+    if (!mcg_schedule_is_valid(schedule)) {
+        return MCG_ERR_ARG;
+    }
+    m->params.schedule = *schedule;
+    m->params.schedule.start = m->params.step;
+    return MCG_OK;
+}
+
+/* ---- snapshots and replay --------------------------------------------------------------------------------- */
+
+mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot)
+{
+    if (m == NULL || snapshot == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    snapshot->params = m->params;
+    snapshot->error = 3.0e38F;
+    snapshot->ready = TINY_READY;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot)
+{
+    if (m == NULL || snapshot == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY || snapshot->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    {
+        const mcg_schedule_t schedule = m->params.schedule;
+        const mcg_watch_t watch = m->params.watch;
+        const uint32_t step = m->params.step;
+        m->params = snapshot->params;
+        m->params.schedule = schedule;
+        m->params.watch = watch;
+        m->params.step = step;
+    }
+    return MCG_OK;
+}
+
+/* The share of samples whose class is wrong, summed over the outputs of one sample. */
+static float tiny_error(tiny_t *m, const int8_t *x, uint32_t label)
+{
+    tiny_forward(m, x);
+    {
+        tiny_arena_t *const a = &m->arena;
+        const int8_t *const y = a->fc1_y.v;
+        uint32_t predicted;
+        mcg_argmax_s8(TINY_OUTPUT_SIZE, y, &predicted);
+        return predicted == label ? 0.0F : 1.0F;
+    }
+}
+
+mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
+                        const uint32_t *labels, uint32_t samples, float margin, mcg_guard_t *result)
+{
+    float error = 0.0F;
+    uint32_t outcome = MCG_GUARD_WITHIN;
+    if (m == NULL || snapshot == NULL || x == NULL || labels == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (samples == 0U || !(margin >= 0.0F && margin <= 3.0e38F)) {
+        return MCG_ERR_ARG;
+    }
+    for (uint32_t i = 0; i < samples; i++) {
+        if (labels[i] >= TINY_OUTPUT_SIZE) {
+            return MCG_ERR_LABEL;
+        }
+    }
+    for (uint32_t i = 0; i < samples; i++) {
+        error += tiny_error(m, x + (size_t)i * TINY_INPUT_SIZE, labels[i]);
+    }
+    error /= (float)samples;
+    if (!(error <= 3.0e38F)) {
+        error = 3.0e38F; /* not a number: worse than any */
+    }
+    if (snapshot->ready != TINY_READY || error <= snapshot->error) {
+        (void)tiny_snapshot(m, snapshot);
+        snapshot->error = error;
+        outcome = MCG_GUARD_BEST;
+    } else if (error > snapshot->error + margin) {
+        (void)tiny_rollback(m, snapshot);
+        outcome = MCG_GUARD_RESTORED;
+    }
+    if (result != NULL) {
+        result->outcome = outcome;
+        result->error = error;
+        result->best = snapshot->error;
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed)
+{
+    if (replay == NULL || memory == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (words / 5U == 0U || words / 5U > 0x7fffffffU / 5U) {
+        return MCG_ERR_ARG;
+    }
+    replay->every = 1;
+    replay->collect = 1;
+    replay->capacity = words / 5U;
+    replay->count = 0;
+    replay->fresh = 0;
+    replay->added = 0;
+    replay->drawn = 0;
+    replay->seed = seed;
+    for (int32_t i = 0; i < 3; i++) {
+        replay->seen[i] = 0;
+        replay->held[i] = 0;
+        replay->full[i] = 0;
+    }
+    replay->memory = memory;
+    replay->ready = TINY_READY;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label)
+{
+    int32_t slot;
+    if (replay == NULL || x == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (replay->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (label >= TINY_OUTPUT_SIZE) {
+        return MCG_ERR_LABEL;
+    }
+    mcg_replay_slot((int32_t)replay->capacity, 3, 5, label, replay->seed, replay->memory, &replay->count,
+                    &replay->added, replay->seen, replay->held, replay->full, &slot);
+    if (slot >= 0) {
+        uint32_t *const place = replay->memory + slot * 5;
+        int8_t *const bytes = (int8_t *)(place + 1);
+        place[0] = label;
+        for (int32_t i = 0; i < TINY_INPUT_SIZE; i++) {
+            bytes[i] = x[i];
+        }
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label)
+{
+    if (replay == NULL || x == NULL || label == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (replay->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (replay->count == 0U) {
+        return MCG_ERR_EMPTY;
+    }
+    {
+        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, 2U) % replay->count;
+        const uint32_t *const place = replay->memory + slot * 5U;
+        replay->drawn += 1U;
+        *x = (const int8_t *)(place + 1);
+        *label = place[0];
+    }
+    return MCG_OK;
+}
+
+mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
+                               uint32_t label, tiny_step_t *step)
+{
+    mcg_status_t status;
+    if (replay == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (replay->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    status = tiny_train_step(m, x, label, step);
+    if (status != MCG_OK) {
+        return status;
+    }
+    replay->fresh += 1U;
+    if (replay->every != 0U && replay->fresh % replay->every == 0U && replay->count != 0U) {
+        const int8_t *old_x;
+        uint32_t old_label;
+        (void)tiny_replay_draw(replay, &old_x, &old_label);
+        (void)tiny_train_step(m, old_x, old_label, NULL);
+    }
+    if (replay->collect != 0U) {
+        (void)tiny_replay_add(replay, x, label);
+    }
+    return MCG_OK;
+}

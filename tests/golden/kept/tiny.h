@@ -1,0 +1,341 @@
+/*
+ * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
+ *   from    tiny.onnx  sha256 <digest>
+ *   by      mcugrad <version>
+ *   needs   RAM 336 B (tiny_t)   constants 257 B of flash   no heap, no libc
+ *   trains  conv1 (sr12, batch 8, momentum 0.9, weight decay 0.001, clip 0.02, int16 plane), fc1 (sr10, in place)
+ */
+#ifndef TINY_H
+#define TINY_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef MCG_STATUS_DEFINED
+#define MCG_STATUS_DEFINED
+/** Every status, once: name, value, text. The enum and the texts cannot drift apart. */
+#define MCG_STATUS_LIST(X)                                               \
+    X(MCG_OK, 0, "ok")                                                   \
+    X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
+    X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
+    X(MCG_ERR_STATE, -3, "the model or the buffer was not initialised")  \
+    X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")   \
+    X(MCG_ERR_ARG, -5, "an argument is outside its documented range")    \
+    X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")
+#define MCG_STATUS_ENUM(name, value, text) name = (value),
+typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
+#undef MCG_STATUS_ENUM
+#endif /* MCG_STATUS_DEFINED */
+
+#ifndef MCG_LIFE_DEFINED
+#define MCG_LIFE_DEFINED
+/** How a learning rate runs after its warm-up. */
+typedef enum {
+    MCG_SCHEDULE_CONSTANT = 0, /* stays at rate */
+    MCG_SCHEDULE_COSINE = 1,   /* half a cosine from rate to last */
+    MCG_SCHEDULE_LINEAR = 2,   /* a straight line from rate to last */
+    MCG_SCHEDULE_STEPS = 3     /* times factor after every `every` steps, not below last */
+} mcg_schedule_kind_t;
+
+/** A learning rate as a function of the training step; what a kind does not use may hold anything. */
+typedef struct {
+    uint32_t kind;   /* an mcg_schedule_kind_t */
+    uint32_t start;  /* step at which it begins: set when it is handed over */
+    uint32_t warmup; /* steps over which the rate rises from 0 in a straight line; 0 for none */
+    uint32_t steps;  /* cosine, linear: length, the warm-up included and longer than it */
+    uint32_t every;  /* steps: at least 1 */
+    float rate;      /* after the warm-up; finite, not negative */
+    float last;      /* cosine, linear, steps: at the end; finite, not negative */
+    float factor;    /* steps: above 0, at most 1 */
+} mcg_schedule_t;
+
+/** What a model in training knows about how it is doing. */
+typedef struct {
+    uint32_t seen;    /* steps it knows of, at most MCG_DRIFT_HORIZON */
+    float loss;       /* running mean */
+    float accuracy;   /* running share of right predictions */
+    float drift_mean; /* running mean of what is watched for drift */
+    float drift_sum;  /* by how much it has been higher of late */
+} mcg_watch_t;
+
+/** What is known about a stream of predictions without labels. All zero at the beginning. */
+typedef struct {
+    uint32_t seen;    /* predictions it knows of, at most MCG_DRIFT_HORIZON */
+    float mean;       /* running mean of 1 - confidence */
+    float sum;        /* by how much it has been higher of late */
+    float confidence; /* of the last prediction: probability of the predicted class */
+    float drift;      /* 0 in a steady world; from 1 on something has changed; at most 2 */
+} mcg_drift_t;
+
+/** What a guard did. */
+typedef enum {
+    MCG_GUARD_BEST = 1,    /* no state was better so far: it is the one to come back to */
+    MCG_GUARD_WITHIN = 2,  /* not the best, but within the margin */
+    MCG_GUARD_RESTORED = 3 /* worse by more than the margin: the best state is back */
+} mcg_guard_outcome_t;
+
+/** What a guard found. */
+typedef struct {
+    uint32_t outcome; /* an mcg_guard_outcome_t */
+    float error;      /* on the guard set before anything was restored */
+    float best;       /* the lowest one so far, this one included */
+} mcg_guard_t;
+#endif /* MCG_LIFE_DEFINED */
+
+#define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = 0.007843138 * (q - (-1)) */
+#define TINY_OUTPUT_SIZE 3 /* int8 logits; at delivery real = 0.01761295 * (q - (0)) */
+#define TINY_RAM_SIZE 336 /* bytes of tiny_t */
+
+/** What training changes: exactly what a checkpoint has to hold. */
+typedef struct {
+    float conv1_w_scale[2]; /* real units per step, per channel */
+    float conv1_b[2]; /* bias, real units */
+    float conv1_y_scale; /* real units per step */
+    float fc1_w_scale[3]; /* real units per step, per channel */
+    float fc1_b[3]; /* bias, real units */
+    float fc1_y_scale; /* real units per step */
+    mcg_schedule_t schedule; /* how the learning rate runs */
+    uint32_t step; /* training steps so far */
+    mcg_watch_t watch; /* how training is going */
+    float flatten1_y_e_range; /* range of the error, relative */
+    uint32_t seed; /* random numbers */
+    float conv1_b_change[2]; /* changes to be made */
+    float conv1_w_change_scale[2]; /* real units per step, per channel */
+    int8_t conv1_w[8]; /* weights */
+    int8_t fc1_w[54]; /* weights */
+    uint8_t fc1_w_residual[15]; /* residual bits */
+    int8_t conv1_w_change[8]; /* changes to be made */
+    uint8_t conv1_w_change_residual[8]; /* residual bits */
+    uint8_t conv1_w_residual[4]; /* residual bits */
+} tiny_params_t;
+
+#ifndef MCG_SCALE_DEFINED
+#define MCG_SCALE_DEFINED
+/** A positive factor: mult * 2^(pre - shift). */
+typedef struct {
+    uint16_t mult;
+    uint8_t shift;
+    uint8_t pre;
+} mcg_scale_t;
+#endif
+
+/** What one step needs for a while. Members that are never needed at the same time share bytes. */
+typedef union {
+    uint32_t words[26];
+    struct {
+        int32_t v[8];
+    } conv1_update_gradient; /* weight gradients of a few rows [2][4] */
+    struct {
+        float v[2];
+    } conv1_w_kept; /* share of each change that is made [2] */
+    struct {
+        int8_t v[18];
+    } conv1_y; /* activation [3][3][2] */
+    struct {
+        uint8_t before[20];
+        int32_t v[2];
+    } conv1_bias; /* bias in accumulator units [2] */
+    struct {
+        uint8_t before[20];
+        int32_t v[3];
+    } fc1_bias; /* bias in accumulator units [3] */
+    struct {
+        uint8_t before[20];
+        mcg_scale_t v[3];
+    } fc1_update_factor; /* gradient to 1/65536 steps, per channel [3] */
+    struct {
+        uint8_t before[20];
+        mcg_scale_t v[2];
+    } flatten1_y_e_factor; /* accumulator to error, per channel [2] */
+    struct {
+        uint8_t before[20];
+        float v[3];
+    } probability; /* probabilities, then errors [3] */
+    struct {
+        uint8_t before[28];
+        int32_t v[2];
+    } conv1_scale; /* accumulator to output, per channel [2] */
+    struct {
+        uint8_t before[28];
+        int32_t v;
+    } flatten1_y_e_peak; /* largest magnitude before saturation, steps */
+    struct {
+        uint8_t before[32];
+        int32_t v[3];
+    } fc1_scale; /* accumulator to output, per channel [3] */
+    struct {
+        uint8_t before[32];
+        int8_t v[18];
+    } flatten1_y_e; /* error [18] */
+    struct {
+        uint8_t before[44];
+        int8_t v[3];
+    } fc1_y; /* activation [3] */
+    struct {
+        uint8_t before[52];
+        int16_t v[4];
+    } conv1_patch; /* one window of the input [4] */
+    struct {
+        uint8_t before[60];
+        mcg_scale_t v[2];
+    } conv1_update_factor; /* gradient to 1/65536 steps, per channel [2] */
+    struct {
+        uint8_t before[60];
+        float v;
+    } fc1_y_e_c; /* unit of the error */
+    struct {
+        uint8_t before[64];
+        int8_t v[3];
+    } fc1_y_e; /* error [3] */
+    struct {
+        uint8_t before[68];
+        int32_t v;
+    } conv1_y_peak; /* largest magnitude before saturation, steps */
+    struct {
+        uint8_t before[72];
+        int32_t v;
+    } fc1_y_peak; /* largest magnitude before saturation, steps */
+    struct {
+        uint8_t before[76];
+        float v;
+    } rate; /* learning rate of the step */
+    struct {
+        uint8_t before[80];
+        int32_t v;
+    } saturated; /* tensors that saturated in this step */
+    struct {
+        uint8_t before[84];
+        float v;
+    } confidence; /* probability of the predicted class */
+    struct {
+        uint8_t before[88];
+        float v;
+    } loss; /* cross-entropy of the sample, nats */
+    struct {
+        uint8_t before[92];
+        uint32_t v;
+    } predicted; /* class predicted before the step */
+    struct {
+        uint8_t before[96];
+        float v;
+    } flatten1_y_e_c; /* unit of the error */
+    struct {
+        uint8_t before[100];
+        float v;
+    } rate_of_8; /* learning rate of one sample of a batch */
+} tiny_arena_t;
+
+/** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */
+typedef struct {
+    uint32_t ready; /* set by tiny_init */
+    tiny_params_t params;
+    tiny_arena_t arena;
+} tiny_t;
+
+/** What a training step reports. */
+typedef struct {
+    float loss; /* of the sample before the step */
+    float rate; /* learning rate of the step */
+    float update_rate; /* share of what trains that took part in the step */
+    float saturation; /* share of the 3 tracked ranges that were exceeded in this step; they have grown since */
+    float mean_loss; /* running mean of the last 256 steps or so */
+    float drift; /* 0 in a steady world; from 1 on predictions are wrong more often than before; at most 2 */
+    float mean_accuracy; /* running share of the last 256 samples or so that were predicted right */
+    float confidence; /* probability of the predicted class */
+    uint32_t predicted; /* class predicted before the step */
+} tiny_step_t;
+
+/** A state to come back to. All zero at the beginning. */
+typedef struct {
+    uint32_t ready;
+    float error; /* on the guard set */
+    tiny_params_t params;
+} tiny_snapshot_t;
+
+/** Words of memory for so many samples of a replay buffer. */
+#define TINY_REPLAY_WORDS(capacity) ((capacity) * 5U)
+
+/** Samples kept to be trained again: a class-balanced reservoir in memory that you place. */
+typedef struct {
+    uint32_t ready;
+    uint32_t every; /* a stored sample follows every so many new ones, 1 at first; 0 for none: set it as you like */
+    uint32_t collect; /* whether new samples enter, 1 at first: set it to 0 to keep what is there */
+    uint32_t capacity; /* samples that it can hold */
+    uint32_t count; /* samples in it */
+    uint32_t fresh; /* new samples trained with it */
+    uint32_t added; /* samples offered */
+    uint32_t drawn; /* samples drawn */
+    uint32_t seed; /* random numbers */
+    uint32_t seen[3]; /* samples offered, by class */
+    uint32_t held[3]; /* samples in it, by class */
+    uint8_t full[3]; /* whether a class has had its share */
+    uint32_t *memory;
+} tiny_replay_t;
+
+/** Put the model into the state it was delivered in. Call it first. */
+mcg_status_t tiny_init(tiny_t *m);
+
+/** Quantize a sample from real units. */
+mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
+
+/** Compute the logits of a sample; the class is the index of the largest. Changes nothing that was learned. */
+mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                          int8_t y[TINY_OUTPUT_SIZE]);
+
+/**
+ * Follow how sure predictions are: call it with the logits of every prediction. `drift`, zero at first, then says how
+ * sure this one is and whether predictions have become less sure than they were. Needs no label; changes no model.
+ */
+mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift);
+
+/** Learn from one labelled sample; label < TINY_OUTPUT_SIZE. `step` may be NULL. On error nothing changes. */
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                             uint32_t label, tiny_step_t *step);
+
+/** Set the learning rate, a finite number not below 0; 0 stops learning. Ends a schedule. */
+mcg_status_t tiny_set_rate(tiny_t *m, float rate);
+
+/** Let the learning rate run by a schedule from the next step on. */
+mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule);
+
+/** Keep the state of the model as the one to come back to. */
+mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot);
+
+/**
+ * Come back to the state kept: all that was learned. Step counter, schedule and running means go on, so that time does
+ * not run backwards.
+ */
+mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot);
+
+/**
+ * Test the model on samples with known labels. Keep its state in `snapshot` if none was better so far; come back to the best
+ * one if it is worse by more than `margin`, a finite number not below 0. The error is the share of samples whose class is wrong.
+ * `result` may be NULL.
+ */
+mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
+                        const uint32_t *labels, uint32_t samples, float margin, mcg_guard_t *result);
+
+/** Place an empty replay buffer into so many words of memory, enough for one sample at least. */
+mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed);
+
+/** Offer a sample to the buffer. */
+mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label);
+
+/** Draw a stored sample; the pointers stay good until the next one is offered. MCG_ERR_EMPTY if there is none. */
+mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label);
+
+/**
+ * Learn from a sample as tiny_train_step does; then, after each `every`th, from a stored one; then offer the sample to
+ * the buffer if it collects. `step` is about the new sample and may be NULL. On error nothing changes.
+ */
+mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
+                               uint32_t label, tiny_step_t *step);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TINY_H */
