@@ -257,7 +257,7 @@ mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
         const mcg_watch_t *const watch = &m->params.watch;
         step->loss = m->arena.loss.v;
         step->rate = m->arena.rate.v;
-        step->update_rate = 1.0F;
+        step->update_rate = 1.0e+00F;
         step->saturation = (float)m->arena.saturated.v / 3.0F;
         step->mean_loss = watch->loss;
         step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
