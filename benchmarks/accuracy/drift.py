@@ -1,10 +1,10 @@
 """Drift: a network trained in one world is deployed in another and learns on from a few labelled samples of it.
 
 Worlds: bearings at another load (cwru, 0 hp to 1, 2 and 3 hp), the watch instead of the phone and new wearers of the
-phone (har), new speakers (speech), the camera upside down (digits). Networks are trained offline in float on the old
-world only, one for each seed (digits_cnn comes with the package), and calibrated there. The host twin then takes 20
-passes over n labelled samples of the new world: all layers, the last two, or the last one. Accuracy is that on test
-samples of both worlds. With replay, every step on a new sample is followed by one on a sample of 64 old ones.
+phone (har), new speakers (speech), the camera turned by a quarter (digits). Networks are trained offline in float on
+the old world only, one for each seed (digits_cnn comes with the package), and calibrated there. The host twin then
+takes 20 passes over n labelled samples of the new world: all layers, the last two, or the last one. Accuracy is that on
+test samples of both worlds. With replay, every step on a new sample is followed by one on a sample of 64 old ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mcugrad as mg
-from mcugrad.zoo import model_path, nets, worlds
+from mcugrad.zoo import model_path, nets
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -86,7 +86,7 @@ WORLDS = {
     "har watch": "motion, phone to watch",
     "har wearers": "motion, new wearers",
     "speech speakers": "keywords, new speakers",
-    "digits turned": "digits, upside down",
+    "digits turned": "digits, a quarter turn",
 }
 AVAILABLE = {"cwru 1 hp": 796, "cwru 2 hp": 796, "cwru 3 hp": 796, "har wearers": 384, "speech speakers": 579}
 """Samples of the new world that there are at least, where they are fewer than 1,024."""
@@ -139,7 +139,8 @@ def world_of(name: str) -> World:
     found = load(kind)
     everyone, held_out = (found.x, found.y), (found.x_test, found.y_test)
     if kind == "digits":
-        turned = [(worlds.upside_down(x), y) for x, y in (everyone, held_out)]
+        # Not by half a turn: upside down, a 6 is a 9, and no network could know both worlds.
+        turned = [(np.ascontiguousarray(np.rot90(x, axes=(1, 2))), y) for x, y in (everyone, held_out)]
         return World("digits_cnn", 10, everyone, held_out, *turned)
     if kind == "cwru":
         load_of, test_of = found.of["load"], found.of_test["load"]

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.zoo import data, worlds
+from mcugrad.zoo import data
 
 Array = NDArray[np.float32]
 
@@ -93,5 +93,3 @@ PREPARE = {
     "cwru": _vibration,
     "digits": _digits,
 }
-
-__all__ = ["FILES", "Set", "load", "worlds"]
