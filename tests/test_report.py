@@ -100,6 +100,7 @@ def test_page_of_a_model_that_knows_little() -> None:
         "macs": 8,
         "rule": "sr8",
         "rate": 0.01,
+        "precision": "int8",
         "seed": 0,
         "schedule": "cosine",
         "data": "mine",
