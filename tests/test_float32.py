@@ -27,6 +27,9 @@ from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import FLOAT, to_float
 from mcugrad.passes.freeze import freeze
 from mcugrad.passes.quantize import quantize
+from mcugrad.run import toolchain
+from mcugrad.run.host import HostTwin
+from mcugrad.run.runner import differences
 from mcugrad.training.losses import Target
 from mcugrad.training.rules.update import updates
 from networks import Conv, Dense, Pool, corners, model, samples
@@ -212,6 +215,18 @@ def test_cores_equal_the_twin(precision: str, train: str, core: str) -> None:
 def test_networks_equal_the_reference(name: str) -> None:
     trainer, x, y = branching(name, "float32")
     assert trainer.verify(x[:2], y[:2], on="reference").steps == 2
+
+
+@pytest.mark.parametrize(("compiler", "opt"), [("zig", "-O0"), ("gcc", "-O0"), ("gcc", "-O3")])
+def test_every_host_compiler(compiler: str, opt: str) -> None:
+    if compiler not in toolchain.host_compilers():
+        pytest.skip(f"{compiler} is not installed")
+    trainer, x, y = branching("mobile", "float32")
+    order, rates = np.arange(len(x), dtype=np.uint32), np.full(len(x), 0.05, np.float32)
+    twins = trainer.twin, HostTwin(trainer.build.compiled, compiler=compiler, opt=opt)
+    for twin in twins:
+        twin.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+    assert differences(*(twin.state() for twin in twins)) == []
 
 
 @mcu
