@@ -171,7 +171,7 @@ def samples(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 )
 def test_batch_and_momentum_follow_float(update: mg.Update) -> None:
     """Averaged over seeds, weights go where SGD in float goes, but for the first steps, in which ranges grow."""
-    seeds = 6
+    seeds = 3 if update.velocity_bits == 16 else 6
     layers = [Layer(update, seed) for seed in range(seeds)]
     for i, (x, e) in enumerate(samples(180)):
         for layer in layers:
@@ -293,13 +293,14 @@ EVERY: dict[str, RuleChoice] = {
     "momentum": Update("sr12", momentum=0.9),
     "int8 velocity": Update("sr8", momentum=0.9, velocity_bits=8, batch=4),
     "batch and decay": Update("sr16", batch=8, weight_decay=1e-2),
-    "decay alone": Update("sr10", weight_decay=0.1),
     "clip": Update("sr10", momentum=0.5, clip=0.5, weight_decay=0.1),
-    "qas alone": "qas",
     "qas": Update("qas", momentum=0.9, batch=4),
     "standardized": Update("standardized", batch=4),
-    "standardized, int8": Update("standardized", batch=2, velocity_bits=8),
-    "by layer": {"fc1": "sr8", "conv1": "standardized", "*": Update("sr12", batch=3)},
+    "by layer": {
+        "conv1": "qas",
+        "conv2": Update("standardized", batch=2, velocity_bits=8),
+        "*": Update("sr12", weight_decay=0.1),
+    },
 }
 
 
@@ -335,11 +336,11 @@ def test_every_option_on_a_core(name: str, core: str) -> None:
     every(name).verify(x, y, on=core)
 
 
-@pytest.mark.parametrize("name", ["momentum", "int8 velocity", "clip", "qas", "by layer"])
+@pytest.mark.parametrize("name", ["momentum", "int8 velocity", "clip", "qas"])
 def test_it_learns(name: str) -> None:
     _, x, y = problem()
     trainer = every(name)
-    history = trainer.fit(x, y, epochs=6, rate={"momentum": 0.005, "by layer": 0.05}.get(name, 0.02))
+    history = trainer.fit(x, y, epochs=6, rate=0.005 if name == "momentum" else 0.02)
     trainer.twin.init()
     assert history[-1].loss < 0.7 * history[0].loss
 
