@@ -12,13 +12,15 @@ import argparse
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from bars import Bar, Results, arguments, main, markdown, origin, read, write
 
 import mcugrad as mg
 from mcugrad.run import toolchain
-from mcugrad.zoo import data, model_path
+from mcugrad.zoo import data, model_path, nets
 from networks import fashion_cnn, few_images
 
 SAMPLES = 8
@@ -27,6 +29,13 @@ BOARDS = {"rp2040": 817.0, "nrf52840": 898.0, "imxrt1062": 35.4}
 """Milliseconds of a training step as published for another CNN: Deutel et al., arXiv 2407.10734."""
 NETWORKS = ("fashion_cnn", "digits_cnn")
 RULES = ("sr8", "sr16")
+PARTIAL = ("fashion_cnn", "ds_cnn")
+"""Networks whose partial updates are counted; the second is depthwise separable, its batch-norms set by the images."""
+PARTIAL_CORES = ("cortex-m4f", "cortex-m0plus")
+PARTIAL_RULE = "sr12"
+SHARES = (1.0, 0.5, 0.25, 0.1)
+PUBLISHED = {1.0: "1", 0.5: "1.4 to 1.9", 0.25: "", 0.1: "4.0 to 8.7"}
+"""Speed-up of the backward pass at that share as published, over seven data sets: Deutel et al., arXiv 2407.10734."""
 FRESH = (
     ("fashion_cnn", "sr8", "cortex-m4f"),
     ("fashion_cnn", "sr16", "cortex-m0plus"),
@@ -75,6 +84,28 @@ def count(network: str, rule: str, target: str) -> Case:
     }
 
 
+@cache
+def partial_trainer(network: str, share: float) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
+    """A network that updates a share of its channels, and samples to count with."""
+    x, y = few_images()
+    if network == "fashion_cnn":
+        model = fashion_cnn(0)
+    else:
+        with TemporaryDirectory() as folder:
+            model = mg.load(nets.write(network, Path(folder) / f"{network}.onnx", samples=x, classes=10))
+    sparse = mg.Sparse(share) if share < 1 else None
+    return mg.compile(model, calibration=x, rule=PARTIAL_RULE, sparse=sparse), x[:SAMPLES], y[:SAMPLES]
+
+
+def count_partial(network: str, target: str, share: float) -> Case:
+    """Instructions of everything that follows the forward pass."""
+    compiled, x, y = partial_trainer(network, share)
+    cost = compiled.measure(x, y, target=target)
+    assert cost.step is not None
+    backward = cost.step.instructions - cost.predict.instructions
+    return {"network": network, "target": target, "share": share, "backward": backward, "ram": cost.ram}
+
+
 def weights(network: str, rule: str) -> int:
     """Number of weights that train, biases left out."""
     compiled, _, _ = trainer(network, rule)
@@ -90,9 +121,20 @@ def run(options: argparse.Namespace) -> None:
                 print(
                     f"{network} {rule:4} {target:14} {cases[-1]['step']:,.0f} instructions a step", flush=True
                 )
+    partial = []
+    for network in PARTIAL:
+        for target in PARTIAL_CORES:
+            for share in SHARES:
+                partial.append(count_partial(network, target, share))
+                print(
+                    f"{network} {share:4.0%} {target:14} {partial[-1]['backward']:,.0f} backward", flush=True
+                )
     besides = {rule: cases_ram(cases, "fashion_cnn", rule) - weights("fashion_cnn", rule) for rule in RULES}
     compiler = f"zig {toolchain.find_compiler('zig').version}"
-    write(options.json, {**origin(), "compiler": compiler, "besides_weights": besides, "cases": cases})
+    write(
+        options.json,
+        {**origin(), "compiler": compiler, "besides_weights": besides, "cases": cases, "partial": partial},
+    )
 
 
 def cases_ram(cases: list[Case], network: str, rule: str) -> int:
@@ -122,6 +164,23 @@ def table(results: Results) -> str:
         )
         for c in select(results, CORES)
     ]
+    return markdown(head, rows)
+
+
+def partial_table(results: Results) -> str:
+    """Work of the backward pass, updates included, by the share of channels that a sample updates."""
+    head = ("network, core", *(f"{share:.0%} of the channels" for share in SHARES))
+    rows = []
+    for network in PARTIAL:
+        for target in PARTIAL_CORES:
+            found = {
+                c["share"]: c["backward"]
+                for c in results["partial"]
+                if (c["network"], c["target"]) == (network, target)
+            }
+            cells = (f"{found[share]:,.0f} ({found[1.0] / found[share]:.1f} x)" for share in SHARES)
+            rows.append((f"{network}, `{PARTIAL_RULE}`, {target}", *cells))
+    rows.append(("published, speed-up alone", *PUBLISHED.values()))
     return markdown(head, rows)
 
 

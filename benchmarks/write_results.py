@@ -25,6 +25,7 @@ SUITES: tuple[Suite, ...] = (scratch.SUITE, transfer.SUITE, drift.SUITE)
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "twin": ("twin", twin.table),
     "instructions": ("instructions", instructions.table),
+    "partial": ("instructions", instructions.partial_table),
     "boards": ("instructions", instructions.board_table),
     "memory": ("instructions", instructions.memory_table),
     **{
