@@ -206,12 +206,9 @@ LAYERS: dict[str, Callable[[], Net]] = {
     "RELU6": lambda: Net(1, 14, 14, 4).op("RELU6"),
     "RELU_N1_TO_1": lambda: Net(1, 14, 14, 4).op("RELU_N1_TO_1"),
 }
-"""Layers by themselves: hardly any output may differ at all."""
-TIES = {"AVERAGE_POOL_2D": 0.95, "CONV_2D, two": 0.98, "MEAN": 0.85, "MUL by a constant": 0.95}
-"""Averages of a few integers are ties often, which LiteRT rounds away from code 0 and we round up."""
-SEVERAL_ROUNDINGS = {"relu", "relu6", "relu between -1 and 1", "leaky relu", "prelu", "logistic", "tanh", "hard swish",
-                     "gelu", "gelu, approximate"}  # fmt: skip
-"""LiteRT rounds once more between layer and function, or the function has another scale here."""
+"""Layers by themselves."""
+ROUGH = {"leaky relu": 0.8, "prelu, negative slopes": 0.95, "transposed, small kernel": 0.95}
+"""Networks with a layer that LiteRT does not round once from the exact value: see docs/arithmetic.md."""
 NO_INT8 = ("elu",)
 
 
@@ -224,9 +221,11 @@ def test_float(name: str) -> None:
 def test_int8_layer(name: str) -> None:
     net = LAYERS[name]()
     x = _samples(net)
-    found = agreement(net.int8(x), x)
+    whole = net.int8(x)
+    found = agreement(whole, x)
     assert found.worst <= 1
-    assert found.equal >= TIES.get(name, 0.99)
+    assert found.equal >= 0.9999
+    assert agreement(whole, x, fast=False).worst <= 1
 
 
 @pytest.mark.parametrize("name", [n for n in NETS if n not in NO_INT8])
@@ -235,8 +234,26 @@ def test_int8_network(name: str, per_channel: bool) -> None:
     net = NETS[name]()
     x = _samples(net, 200)
     found = agreement(net.int8(x[:SAMPLES], per_channel=per_channel), x)
-    assert found.worst <= (3 if name in SEVERAL_ROUNDINGS else 2)
-    assert found.top1 >= 0.98
+    assert found.worst <= 1
+    assert found.top1 >= 0.995
+    assert found.equal >= ROUGH.get(name, 0.998)
+
+
+@pytest.mark.parametrize("function", ["HARD_SWISH", "TANH", "GELU", "LEAKY_RELU", "RELU"])
+def test_int8_functions_keep_scales(function: str) -> None:
+    """Of x and of y, whatever both are."""
+    net = Net(1, 5, 5, 3)
+    net.op(function, **({"alpha": 0.2} if function == "LEAKY_RELU" else {}))
+    x = _samples(net) * 3
+    whole = net.int8(x)
+    graph = fold(load_tflite(whole.bytes()))
+    for tensor, item in ((graph.input, whole.items[0]), (graph.output, whole.items[whole.top])):
+        quant = graph[tensor].quant
+        assert isinstance(quant, ActivationScale)
+        assert (np.float32(quant.scale), quant.zero) == (item.scale, item.zero)
+    found = agreement(whole, x)
+    assert found.worst <= 1
+    assert found.equal >= (0.8 if function == "LEAKY_RELU" else 0.999)
 
 
 def test_int8_keeps_scales() -> None:
@@ -378,7 +395,7 @@ def test_real_samples(pool: str, fast: bool) -> None:
     net.conv(16, 16).op("ADD", branch, fusedActivationFunction=RELU).pool(pool).flatten(64).fc(64, 10)
     whole = net.int8(x[:SAMPLES])
     found = agreement(whole, x, fast=fast)
-    assert found.worst <= (2 if pool == "MAX" else 5)
-    assert found.top1 >= (0.995 if pool == "MAX" else 0.95)
+    assert found.worst <= (1 if fast else 3), "the reference kernels round twice"
+    assert found.top1 >= (0.995 if fast else 0.98)
     ours_off, litert_off = errors(whole, net, x, fast=fast)
     assert ours_off <= 1.02 * litert_off

@@ -1,13 +1,14 @@
 """Small TFLite files for tests, in float32 or quantized to int8, and what LiteRT says about them.
 
-LiteRT computes the shapes of activations itself, so files leave them open; ranges for quantizing are taken from
-LiteRT's float activations.
+Ranges for quantizing, and the shapes of activations, are taken from LiteRT's float activations: its XNNPACK kernels
+take int8 layers only where the file has the shapes.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,18 @@ from numpy.typing import NDArray
 
 from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.graph.spec import check
+from mcugrad.importers._tflite_layers import padding_of
 from mcugrad.importers.tflite import load_tflite
+from mcugrad.ops.activation import Activation
+from mcugrad.ops.add import Add
+from mcugrad.ops.avgpool2d import AvgPool2d
+from mcugrad.ops.conv2d import Conv2d
+from mcugrad.ops.curves import Function
+from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.flatten import Flatten
+from mcugrad.ops.linear import Linear
+from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.mul import Mul
 from mcugrad.passes.agree import source_of
 from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
@@ -32,6 +44,7 @@ Array = NDArray[Any]
 TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "int16": 7, "int8": 9}
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6, TANH = range(5)
+ACTIVATIONS = {(None, None): NONE, (0.0, None): RELU, (0.0, 6.0): RELU6}
 WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 ONE_SCALE = (
     "AVERAGE_POOL_2D",
@@ -236,9 +249,9 @@ class Net:
             per_channel: whether convolutions have a scale per output channel.
             border: type of input and output.
         """
-        ranges = self._ranges(samples)
+        ranges, shapes = self._ranges(samples)
         net = Net(*self.items[0].shape)
-        net.items = [Item(i.name, i.shape, i.dtype, i.data) for i in self.items]
+        net.items = [Item(i.name, shapes.get(k, i.shape), i.dtype, i.data) for k, i in enumerate(self.items)]
         net.operators = [Call(o.kind, list(o.inputs), o.output, o.fields, o.options) for o in self.operators]
         net.top = self.top
         for index, item in enumerate(net.items):
@@ -252,15 +265,18 @@ class Net:
             net._wrap(border)
         return net
 
-    def _ranges(self, samples: Array) -> dict[int, tuple[float, float]]:
+    def _ranges(self, samples: Array) -> tuple[dict[int, tuple[float, float]], dict[int, list[int]]]:
+        """Range and shape of every activation, by index."""
         runner = interpreter(self.bytes(), preserve=True)
         found: dict[int, list[float]] = defaultdict(lambda: [0.0])
+        shapes: dict[int, list[int]] = {}
         for sample in samples:
             runner.set_tensor(runner.get_input_details()[0]["index"], sample[None])
             runner.invoke()
             for index, item in enumerate(self.items):
                 if item.data is None:
                     values = runner.get_tensor(index)
+                    shapes[index] = list(values.shape)
                     found[index] += [float(values.min()), float(values.max()), 1e-3]
         for o in self.operators:
             if o.kind in FIXED:
@@ -276,7 +292,7 @@ class Net:
                     for i in group:
                         if [min(found[i]), max(found[i])] != ends:
                             found[i], changed = ends, True
-        return {i: (min(v), max(v)) for i, v in found.items()}
+        return {i: (min(v), max(v)) for i, v in found.items()}, shapes
 
     def _quantize_constants(self, o: Operator, per_channel: bool) -> None:
         floats = [
@@ -319,7 +335,7 @@ class Net:
         for o in self.operators:
             o.inputs = [len(self.items) - 1 if i == 0 else i for i in o.inputs]
         self.operators.insert(0, Call("QUANTIZE", [0], len(self.items) - 1))
-        after = Item("after", [], border)
+        after = Item("after", last.shape, border)
         if border == "uint8":
             first.dtype, first.zero = "uint8", np.asarray(first.zero) + 128
             after.scale, after.zero = last.scale, np.asarray(last.zero) + 128
@@ -331,11 +347,106 @@ class Net:
         self.top = len(self.items) - 1
 
 
+def layers_of(net: Net, x: Array, kinds: tuple[str, ...]) -> Iterator[tuple[str, Net, Array]]:
+    """Layers of an int8 network of these kinds that read one activation, by themselves: name, network, its inputs."""
+    runner = interpreter(net.bytes(), preserve=True)
+    seen: dict[int, list[Array]] = defaultdict(list)
+    for sample in x:
+        runner.set_tensor(0, codes(sample, net.items[0].scale, net.items[0].zero).reshape(net.items[0].shape))
+        runner.invoke()
+        for k, item in enumerate(net.items):
+            if item.data is None:
+                seen[k].append(runner.get_tensor(k).copy())
+    for o in net.operators:
+        before = [k for k in o.inputs if k >= 0 and net.items[k].data is None]
+        if len(before) > 1 or o.kind not in kinds:
+            continue
+        source = net.items[before[0]]
+        one = Net(*source.shape, dtype="int8")
+        one.items = [replace(source, name="x"), *(net.items[k] for k in o.inputs if k not in (-1, before[0]))]
+        places = {before[0]: 0, -1: -1} | {
+            k: 1 + i for i, k in enumerate(k for k in o.inputs if k not in (-1, before[0]))
+        }
+        one.items.append(net.items[o.output])
+        one.top = len(one.items) - 1
+        one.operators = [replace(o, inputs=[places[k] for k in o.inputs], output=one.top)]
+        real = (np.concatenate(seen[before[0]]).astype(np.float64) - source.zero) * source.scale
+        yield net.items[o.output].name, one, real
+
+
+# -- from graphs ---------------------------------------------------------------------------------------------------
+
+
+def of_graph(graph: Graph) -> Net:
+    """A float network of ours, folded, as a TFLite converter would write it; flattening needs no copy."""
+    shape = graph[graph.input].shape
+    net = Net(1, *shape)
+    made = {graph.input: 0}
+    for node in graph.nodes:
+        assert isinstance(node, Operator)
+        net.back(made[node.inputs[0]])
+        _add(net, graph, node, made)
+        made[node.y] = net.top
+    return net
+
+
+def _add(net: Net, graph: Graph, node: Operator, made: dict[str, int]) -> None:
+    act = ACTIVATIONS[getattr(node, "low", None), getattr(node, "high", None)]
+    match node:
+        case Conv2d() | DepthwiseConv2d():
+            pad = _padded(net, graph, node)
+            w, b = graph[node.w].value, graph[node.b].value
+            assert w is not None
+            fields = {"padding": pad, "strideH": node.stride[0], "strideW": node.stride[1], "dilationHFactor": 1,
+                      "dilationWFactor": 1, "fusedActivationFunction": act}  # fmt: skip
+            if isinstance(node, Conv2d):
+                net.op("CONV_2D", net.constant(w), net.constant(b), **fields)
+            else:
+                times = len(w) // graph[node.x].channels
+                w = w.transpose(3, 1, 2, 0)
+                net.op("DEPTHWISE_CONV_2D", net.constant(w), net.constant(b), depthMultiplier=times, **fields)
+        case Linear():
+            w, b = (net.constant(graph[t].value) for t in (node.w, node.b))
+            net.op("FULLY_CONNECTED", w, b, fusedActivationFunction=act)
+        case MaxPool2d() | AvgPool2d():
+            kind = "MAX_POOL_2D" if isinstance(node, MaxPool2d) else "AVERAGE_POOL_2D"
+            excites = not all(isinstance(n, Flatten) for n in graph.nodes if node.y in n.inputs)
+            if excites and kind == "AVERAGE_POOL_2D":
+                net.op("MEAN", net.ints(1, 2), keepDims=True)
+            else:
+                k, s = node.kernel, node.stride
+                net.op(kind, filterHeight=k[0], filterWidth=k[1], strideH=s[0], strideW=s[1], padding=VALID)
+        case Add():
+            net.op("ADD", made[node.b], fusedActivationFunction=act)
+        case Mul():
+            net.op("MUL", made[node.b], fusedActivationFunction=act)
+        case Activation(function=Function.HARD_SIGMOID):
+            net.op("ADD", net.constant(np.float32([3.0])), fusedActivationFunction=RELU6)
+            net.op("MUL", net.constant(np.float32([1 / 6])))
+        case Activation(function=Function.HARD_SWISH):
+            net.op("HARD_SWISH")
+        case Flatten():
+            net.flatten(graph[node.y].size)
+        case _:
+            raise TypeError(type(node).__name__)
+
+
+def _padded(net: Net, graph: Graph, node: Conv2d | DepthwiseConv2d) -> int:
+    """SAME where that is the layer's padding; else VALID, behind a PAD if there is any."""
+    x, w, (top, left, bottom, right) = graph[node.x].shape, graph[node.w].shape, node.padding
+    same = [padding_of(x[i], w[1 + i], node.stride[i], 1, SAME) for i in (0, 1)]
+    if same == [(top, bottom), (left, right)]:
+        return SAME
+    if any(node.padding):
+        net.op("PAD", net.constant([[0, 0], [top, bottom], [left, right], [0, 0]], "int32"))
+    return VALID
+
+
 # -- what LiteRT and we say ----------------------------------------------------------------------------------------
 
 
 def interpreter(model: bytes, *, preserve: bool = False, fast: bool = False) -> Any:
-    """LiteRT, its reference kernels or its fast ones."""
+    """LiteRT, its reference kernels or those that it runs by default: XNNPACK's, where these can."""
     kind = litert.OpResolverType
     runner = litert.Interpreter(
         model_content=model,
@@ -391,6 +502,11 @@ class Agreement:
     outputs: int
 
 
+def codes(x: Array, scale: Any, zero: Any) -> Array:
+    """Real numbers as int8."""
+    return np.clip(np.floor(x / scale + zero + 0.5), -128, 127).astype(np.int8)
+
+
 def _both(net: Net, x: Array, fast: bool) -> tuple[Array, Array, float]:
     """Outputs of an int8 network in steps of LiteRT's output from zero: ours, LiteRT's; and the step."""
     model = net.bytes()
@@ -398,14 +514,14 @@ def _both(net: Net, x: Array, fast: bool) -> tuple[Array, Array, float]:
     quant, out = graph[graph.input].quant, graph[source_of(graph, graph.output)].quant
     assert isinstance(quant, ActivationScale)
     assert isinstance(out, ActivationScale)
-    q = np.clip(np.floor(x / quant.scale + quant.zero + 0.5), -128, 127).astype(np.int8)
+    q = codes(x, quant.scale, quant.zero)
     scale, zero = interpreter(model).get_output_details()[0]["quantization"]
     expected = runtime(model, q, fast=fast).astype(np.int64) - zero
     found = (device(graph, q).astype(np.float64) - out.zero) * out.scale / scale
     return (np.round(found) if abs(scale - out.scale) < 1e-6 * scale else found), expected, scale
 
 
-def agreement(net: Net, x: Array, *, fast: bool = False) -> Agreement:
+def agreement(net: Net, x: Array, *, fast: bool = True) -> Agreement:
     """Compare outputs of an int8 network on real samples."""
     found, expected, _ = _both(net, x, fast)
     steps = found - expected
@@ -414,7 +530,7 @@ def agreement(net: Net, x: Array, *, fast: bool = False) -> Agreement:
     return Agreement(float(np.abs(steps).max()), float((steps == 0).mean()), float(top.mean()), steps.size)
 
 
-def errors(net: Net, real: Net, x: Array, *, fast: bool = False) -> tuple[float, float]:
+def errors(net: Net, real: Net, x: Array, *, fast: bool = True) -> tuple[float, float]:
     """How far the outputs of an int8 network are from the float network's, root mean square: ours, LiteRT's."""
     found, expected, scale = _both(net, x, fast)
     wanted = runtime(real.bytes(), x) / scale

@@ -301,6 +301,7 @@ def avgpool2d_s8(draw: Draw) -> Arguments:
     most = int(given["weight_h"].max()) * int(given["weight_w"].max()) * g.k_h * g.k_w
     return {
         **given,
+        "grain": draw(st.sampled_from([1, 4])),
         "y_zero": draw(ZEROS),
         "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
         "scale": words(draw, rng, 1, 1 / most),

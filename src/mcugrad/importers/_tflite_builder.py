@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, Shape, Tensor, WeightScale
+from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
 from mcugrad.importers._read import ELEMENT_LIMIT
 from mcugrad.importers._tflite_read import MINUS_ONE, Source, Step, Stored
 from mcugrad.ops.activated import Activated
-from mcugrad.ops.activation import Activation
 from mcugrad.ops.clip import Clip
 from mcugrad.ops.flatten import Flatten
 from mcugrad.ops.reshape import Reshape
@@ -176,8 +175,6 @@ class Builder:
         assert isinstance(node, Operator), node.title
         if node.passes_scale:
             quant = self.tensors[node.inputs[0]].quant
-        elif isinstance(node, Activation):
-            quant = node.follow(Graph("model", (), self.tensors, INPUT, INPUT))
         else:
             quant = activation_scale(self.source.tensors[step.outputs[0]], node.y)
             if isinstance(node, Activated):
@@ -197,7 +194,8 @@ class Builder:
     def _clip(self, step: Step, x: Flow, kind: str, bounds: Bounds) -> Flow:
         name = self.name(kind)
         low, high = bounds
-        node = Clip(name=name, source=step.label, x=x.tensor, y=f"{name}_y", low=low, high=high)
+        kept = self.quantized and not self.one_scale(step)
+        node = Clip(name=name, source=step.label, x=x.tensor, y=f"{name}_y", low=low, high=high, kept=kept)
         return self.add(step, node, x.shape)
 
     def moved(self, step: Step, node: ForwardNode, shape: Shape | None = None) -> Flow:
@@ -209,15 +207,24 @@ class Builder:
         """Refuse an operator that moves int8 codes from one scale to another: it would change the numbers."""
         if not self.quantized:
             return
-        before, after = self.source.tensors[step.inputs[0]], self.source.tensors[step.outputs[0]]
-        old, new = activation_scale(before, ""), activation_scale(after, "")
-        if abs(old.scale - new.scale) > 1e-5 * old.scale or old.zero != new.zero:
+        old, new = self.scales(step)
+        if not self.one_scale(step):
             raise ModelError(
                 f"{step.kind} moves int8 codes but its input has scale {old.scale:g}, zero point {old.zero}, "
                 f"its output {new.scale:g}, {new.zero}",
                 where=step.title,
                 hint="convert the network again",
             )
+
+    def scales(self, step: Step) -> tuple[ActivationScale, ActivationScale]:
+        """Scales that the file gives to an operator's input and output."""
+        before, after = self.source.tensors[step.inputs[0]], self.source.tensors[step.outputs[0]]
+        return activation_scale(before, ""), activation_scale(after, "")
+
+    def one_scale(self, step: Step) -> bool:
+        """Whether these are the same."""
+        old, new = self.scales(step)
+        return abs(old.scale - new.scale) <= 1e-5 * old.scale and old.zero == new.zero
 
     def reshaped(self, step: Step, x: Flow, shape: Shape) -> Flow:
         """The same values under another shape of the file, in the same order."""

@@ -255,7 +255,8 @@ def pool(to: Builder, step: Step, x: Flow) -> Flow:
     }
     low, high = fused(step)
     if step.kind == "AVERAGE_POOL_2D":
-        return to.add(step, AvgPool2d(low=low, high=high, **fields))
+        away = to.quantized and to.one_scale(step)
+        return to.add(step, AvgPool2d(low=low, high=high, away=away, **fields))
     return to.clipped(step, to.moved(step, MaxPool2d(**fields)), (low, high))
 
 

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.importers._tflite_builder import Bounds, Builder, Flow, activation_scale, fused
+from mcugrad.graph import ActivationScale
+from mcugrad.importers._tflite_builder import Bounds, Builder, Flow, fused
 from mcugrad.importers._tflite_read import Step
+from mcugrad.importers._tflite_tables import table
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.add import Add
 from mcugrad.ops.batch_norm import BatchNorm
@@ -32,6 +34,8 @@ CURVES = {
     "LOGISTIC": Function.SIGMOID,
     "TANH": Function.TANH,
 }
+ABOVE = 2.0**-10
+"""Least part of an accumulator unit by which shifts are rounded up; factors are off by less."""
 
 
 # -- two operands --------------------------------------------------------------------------------------------------
@@ -125,22 +129,42 @@ def with_constant(to: Builder, step: Step, x: Flow, side: int) -> Flow:
 
 
 def one_tap(to: Builder, step: Step, x: Flow, factor: NDArray[Any], shift: NDArray[Any]) -> Flow:
-    """A depthwise layer y = factor * x + shift; every factor is 127 steps of its own scale, so it is exact."""
+    """A depthwise layer y = factor * x + shift; every factor is a number of steps of its own scale, so it is exact."""
     pixels = to.reshaped(step, x, (1, 1, 1, to.shape(x)[0])) if len(to.shape(x)) == 1 else x
     name = to.name("conv")
-    scales = np.where(factor == 0, 1.0, np.abs(factor) / 127).astype(np.float32)
+    x_quant = to.tensors[x.tensor].quant
+    assert isinstance(x_quant, ActivationScale)
+    taps, moved = finest(factor, shift, x_quant.scale)
+    scales = np.where(factor == 0, 1.0, np.abs(factor) / taps).astype(np.float32)
     low, high = fused(step)
     node = DepthwiseConv2d(
         name=name,
         source=step.label,
         x=pixels.tensor,
-        w=to.constant(f"{name}_w", (np.sign(factor) * 127 * scales)[:, None, None, None], scales),
-        b=to.constant(f"{name}_b", shift),
+        w=to.constant(f"{name}_w", (np.sign(factor) * taps * scales)[:, None, None, None], scales),
+        b=to.constant(f"{name}_b", moved.astype(np.float32)),
         y=f"{name}_y",
         low=low,
         high=high,
     )
     return to.reshaped(step, to.add(step, node), x.shape)
+
+
+def finest(
+    factor: NDArray[Any], shift: NDArray[Any], x_scale: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """For every channel the number of steps, 1 to 127, that leaves the shift the least rounded; and that shift.
+
+    With n steps it is counted in units of x_scale * factor / n. It is rounded up, by `ABOVE` at least: what lies
+    halfway between two codes, as 3 does in the range of a hard sigmoid, goes to the upper one.
+    """
+    n = np.arange(127, 0, -1)
+    unit = x_scale * np.where(factor == 0, 1.0, np.abs(factor.astype(np.float64)))[:, None] / n
+    units = shift.astype(np.float64)[:, None] / unit
+    whole = np.ceil(units + ABOVE)
+    best = np.argmin((whole - units) / n, axis=1)[:, None]
+    moved = np.take_along_axis(whole * unit, best, axis=1)[:, 0]
+    return np.where(shift == 0, 127, n[best[:, 0]]), np.where(shift == 0, 0.0, moved)
 
 
 def per_channel(step: Step, value: NDArray[Any], channels: int) -> NDArray[np.float32]:
@@ -163,12 +187,13 @@ def clip(to: Builder, step: Step, x: Flow) -> Flow:
 
 
 def curve(to: Builder, step: Step, x: Flow) -> Flow:
-    """A tabulated function. Its output has the scale in which the whole table just fits, not the file's."""
+    """A tabulated function; in an int8 network by the table that LiteRT makes of it."""
     function = CURVES[step.kind]
     if step.kind == "GELU" and step.option("Approximate", False):
         function = Function.GELU_TANH
     name = to.name(function.name.lower().replace("_", ""))
-    node = Activation(name=name, source=step.label, x=x.tensor, y=f"{name}_y", function=function)
+    codes = table(function, *to.scales(step)) if to.quantized else ()
+    node = Activation(name=name, source=step.label, x=x.tensor, y=f"{name}_y", function=function, codes=codes)
     return to.add(step, node, x.shape)
 
 
@@ -189,11 +214,12 @@ def prelu(to: Builder, step: Step, x: Flow) -> Flow:
 
 
 def rectifier(to: Builder, step: Step, x: Flow, slopes: tuple[float, ...]) -> Flow:
-    """Slopes from 0 to 1 keep the input's scale, whatever the file gives the output."""
+    """Slopes for negative values."""
     if not np.isfinite(slopes).all():
         raise ModelError("a slope is NaN or infinite", where=step.title, hint="convert the network again")
     name = to.name("prelu")
-    node = PRelu(name=name, source=step.label, x=x.tensor, y=f"{name}_y", slope=slopes)
+    own = to.quantized and not to.one_scale(step)
+    node = PRelu(name=name, source=step.label, x=x.tensor, y=f"{name}_y", slope=slopes, own_scale=own)
     return to.add(step, node, x.shape)
 
 
@@ -202,10 +228,9 @@ def rectifier(to: Builder, step: Step, x: Flow, slopes: tuple[float, ...]) -> Fl
 
 def quantize(to: Builder, step: Step, x: Flow) -> Flow:
     """QUANTIZE: nothing but another scale, where there is one; uint8 and int8 codes of a number are 128 apart."""
-    before, after = to.source.tensors[step.inputs[0]], to.source.tensors[step.outputs[0]]
-    if not to.quantized or not before.is_int8:
+    if not to.quantized or not to.source.tensors[step.inputs[0]].is_int8:
         return x
-    old, new = activation_scale(before, ""), activation_scale(after, "")
+    old, new = to.scales(step)
     return x if (old.scale, old.zero) == (new.scale, new.zero) else to.rescaled(step, x)
 
 

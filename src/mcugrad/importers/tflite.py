@@ -28,8 +28,6 @@ from mcugrad.importers._tflite_builder import INPUT, Builder, activation_scale
 from mcugrad.importers._tflite_operators import AT_THE_END, HINTS, KEEPS_VALUES, RULES
 from mcugrad.importers._tflite_read import Source, Step, Stored, guarded, read
 from mcugrad.importers._tflite_shapes import left_out, vector
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.prelu import PRelu
 
 FLOATS = ("float32", "float16")
 CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
@@ -86,7 +84,7 @@ def _translate(source: Source, name: str) -> Graph:
             hint="convert the whole network",
         )
     graph = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=x.tensor)
-    return graph.noted(*source.notes, *notes, *to.notes, *_own_scales(to))
+    return graph.noted(*source.notes, *notes, *to.notes)
 
 
 def _with_constants(source: Source) -> Source:
@@ -189,16 +187,6 @@ def _entry(source: Source) -> Stored:
     if stored.is_int8:
         return stored
     return source.tensors[next(s.outputs[0] for s in source.steps if source.input in s.inputs)]
-
-
-def _own_scales(to: Builder) -> list[str]:
-    """What to tell about activations that do not have the file's scale."""
-    names = [
-        n.name for n in to.nodes if isinstance(n, Activation) or (isinstance(n, PRelu) and n.passes_scale)
-    ]
-    if not to.quantized or not names:
-        return []
-    return [f"the outputs of {', '.join(names)} have other scales than in the file"]
 
 
 # -- what is not supported -----------------------------------------------------------------------------------------

@@ -44,18 +44,21 @@ FARTHEST_ZERO = 96
 class Activation(Operator):
     """y = function(x), element by element, by a table.
 
-    The scale of y follows from that of x: the largest value in the table just fits.
+    The scale of y follows from that of x, if no file gives it: the largest value in the table just fits.
 
     Attributes:
         function: which function.
         alpha: of ELU and HardSigmoid; unused by others.
         beta: of HardSigmoid; unused by others.
+        codes: y for x = -128 to 127 where a file has its own table, in the scale that it gives y: they hold while
+            the scale of x is constant. Empty where there is none.
     """
 
     x: str
     function: Function
     alpha: float = 1.0
     beta: float = 0.5
+    codes: tuple[int, ...] = ()
 
     INPUTS = ("x",)
     passes_scale = False
@@ -112,7 +115,9 @@ class Activation(Operator):
             graph: where x has its quantization.
             tracked: whether scales move on the device, where zero points cannot follow.
         """
-        x = graph[self.x].quant
+        x, given = graph[self.x].quant, graph[self.y].quant
+        if self.codes and not tracked and isinstance(given, ActivationScale):
+            return given
         assert isinstance(x, ActivationScale)
         steps = np.arange(-128, 128) - x.zero
         real = curve(self.function, steps.astype(F32) * F32(x.scale), F32(self.alpha), F32(self.beta))[0]
@@ -127,6 +132,8 @@ class Activation(Operator):
     def table(self, to: Lowering, which: Literal["value", "slope"]) -> str:
         """Buffer of the `value` or `slope` table: state where x's scale moves, else constant."""
         value, slope, _ = self._tables(to.activation(self.x), to.zero(self.y))
+        if self.codes and not to.is_tracked(self.x):
+            value = np.asarray(self.codes, np.int8)
         word = self.function.name.lower()
         if which == "value":
             return self._place(to, which, "int8_t", value, f"{word} of every int8")

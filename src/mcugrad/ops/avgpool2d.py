@@ -26,6 +26,9 @@ from mcugrad.ops.weighted import write_error, write_output
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
+GRAIN = 4
+"""Of sums, where ties are rounded away from code 0: a fourth of a unit decides them, and nothing else."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AvgPool2d(Activated):
@@ -37,6 +40,7 @@ class AvgPool2d(Activated):
         padding: (top, left, bottom, right).
         dilation: (vertical, horizontal).
         count_padding: whether padding counts as zeros; else the mean is over what lies inside the map.
+        away: whether means halfway between two codes go to the one farther from code 0, while scales are constant.
     """
 
     x: str
@@ -45,6 +49,7 @@ class AvgPool2d(Activated):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     count_padding: bool = False
+    away: bool = False
 
     INPUTS = ("x",)
 
@@ -85,17 +90,19 @@ class AvgPool2d(Activated):
     def lower(self, to: Lowering) -> None:
         g = self.geometry(to.graph[self.x].shape, to.graph[self.y].shape)
         down, across = self.weights(g)
-        to.bound_terms(down.whole * across.whole, 255)
+        grain = GRAIN if self.away and not to.is_tracked(self.y) else 1
+        to.bound_terms(down.whole * across.whole * grain, 255, grain // GRAIN * down.whole * across.whole)
         to.call(
             AVGPOOL2D_S8,
             note=self.describe(to.graph),
             g=g,
+            grain=grain,
             x_zero=to.zero(self.x),
             y_zero=to.zero(self.y),
             x=to.data(self.x),
             **self.lower_weights(to, down, across),
             scale=lower_product(
-                to, f"{self.name}_factor", to.scale(self.x), self.lower_part(to, down, across), self.y
+                to, f"{self.name}_factor", to.scale(self.x), self.lower_part(to, down, across, grain), self.y
             ),
             clip=clip_of(to, self.y),
             y=to.data(self.y),
@@ -125,10 +132,11 @@ class AvgPool2d(Activated):
             for key, value in values.items()
         }
 
-    def lower_part(self, to: Lowering, down: Weights, across: Weights) -> str:
+    def lower_part(self, to: Lowering, down: Weights, across: Weights, grain: int = 1) -> str:
         """Buffer of what an accumulator is to be multiplied by to be an average."""
-        part = np.asarray([1 / (down.whole * across.whole)], np.float32)
-        return to.constant(f"{self.name}_part", "float", part, "accumulator to average")
+        part = np.asarray([1 / (down.whole * across.whole * grain)], np.float32)
+        name = f"{self.name}_part" if grain == 1 else f"{self.name}_part{grain}"
+        return to.constant(name, "float", part, "accumulator to average")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +232,7 @@ def inside(g: Pool2dStruct, axis: int) -> NDArray[np.bool_]:
 
 def avgpool2d_s8(
     g: Pool2dStruct,
+    grain: int,
     x_zero: int,
     y_zero: int,
     x: NDArray[Any],
@@ -234,9 +243,15 @@ def avgpool2d_s8(
     y: NDArray[Any],
     peak: NDArray[Any],
 ) -> None:
-    """y = clip(rescale(sum of (x - x_zero) over the window * weight_h[row] * weight_w[column]))."""
-    maps = x[: g.in_h * g.in_w * g.channels].astype(np.int64).reshape(g.in_h, g.in_w, g.channels) - x_zero
-    acc = windows(g, maps, 0).sum(axis=2) * _weight(g, weight_h, weight_w)
+    """y = clip(rescale(sum of (x - x_zero) over the window * weight_h[row] * weight_w[column])).
+
+    With grain 4 sums are four times as large, and 1 larger or smaller: away from a sum of codes of 0.
+    """
+    maps = x[: g.in_h * g.in_w * g.channels].astype(np.int64).reshape(g.in_h, g.in_w, g.channels)
+    sums = windows(g, maps - x_zero, 0).sum(axis=2) * grain
+    if grain != 1:
+        sums += np.where(windows(g, maps, 0).sum(axis=2) > 0, 1, -1)
+    acc = sums * _weight(g, weight_h, weight_w)
     write_output(acc, spread(scale, g.channels), clip, y_zero, y, peak)
 
 

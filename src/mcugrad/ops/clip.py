@@ -20,9 +20,14 @@ from mcugrad.program.lowering import Lowering
 
 @dataclass(frozen=True, kw_only=True)
 class Clip(Activated):
-    """y = min(max(x, low), high), in a scale of its own. The fold pass fuses it where it can."""
+    """y = min(max(x, low), high), in a scale of its own. The fold pass fuses it where it can.
+
+    Attributes:
+        kept: whether it stays a layer: x is rounded to its own scale first, as in a file.
+    """
 
     x: str
+    kept: bool = False
 
     INPUTS = ("x",)
 

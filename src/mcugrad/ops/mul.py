@@ -161,9 +161,9 @@ def lower_product(to: Lowering, name: str, a_scale: str, b_scale: str, y: str) -
 def prepare_product(
     a_scale: NDArray[Any], b_scale: NDArray[Any], y_scale: NDArray[Any], scale: NDArray[Any]
 ) -> None:
-    """scale = a_scale / y_scale * b_scale."""
+    """scale = a_scale * b_scale / y_scale."""
     with np.errstate(all="ignore"):
-        scale[0] = ar.word_from_float(a_scale[0] / y_scale[0] * b_scale[0])
+        scale[0] = ar.word_from_float(a_scale[0] * b_scale[0] / y_scale[0])
 
 
 def spread(scale: NDArray[Any], channels: int) -> NDArray[Any]:

@@ -30,17 +30,19 @@ class PRelu(Operator):
 
     Attributes:
         slope: for negative x, one for all or one per channel; constants, they are not trained.
+        own_scale: whether y has a scale of its own all the same, as in a file.
     """
 
     x: str
     slope: tuple[float, ...]
+    own_scale: bool = False
 
     INPUTS = ("x",)
     keeps_channels = True
 
     @property
     def passes_scale(self) -> bool:
-        return all(0 <= s <= 1 for s in self.slope)
+        return not self.own_scale and all(0 <= s <= 1 for s in self.slope)
 
     @property
     def keeps_sign(self) -> bool:

@@ -63,12 +63,11 @@ def prepare_s8(
     scale: NDArray[Any],
     bias_acc: NDArray[Any],
 ) -> None:
-    """scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
+    """scale[o] = x_scale * w_scale[o] / y_scale; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
     with np.errstate(all="ignore"):
-        scale[:channels] = ar.word_from_float((x_scale[0] / y_scale[0]) * w_scale[:channels])
-        bias_acc[:channels] = ar.round_half_up(
-            bias[:channels] / (x_scale[0] * w_scale[:channels]), ar.BIAS_LIMIT
-        )
+        unit = x_scale[0] * w_scale[:channels]
+        scale[:channels] = ar.word_from_float(unit / y_scale[0])
+        bias_acc[:channels] = ar.round_half_up(bias[:channels] / unit, ar.BIAS_LIMIT)
 
 
 PREPARE_S8 = Kernel("mcg_prepare_s8", prepare_s8)

@@ -7,6 +7,7 @@
    Flatten every element may have its own factor.
 3. Layer, Add, Mul, Concat or AvgPool2d, then Clip: the operator's bounds. What only moves values may stand between:
    clipping does not change which value is largest, and what lies in the padding never is.
+   A Clip that a file has in another scale than its input stays where it is.
 4. Clip, then Clip: the bounds of both.
 5. Pad of height and width, then Conv2d: its padding.
 6. A BatchNorm that remains becomes a depthwise 1x1 convolution.
@@ -252,8 +253,10 @@ def _as_layer(graph: Graph, node: BatchNorm) -> Graph:
 
 
 def _clipped(graph: Graph, node: Clip) -> Activated | None:
-    """The operator that takes the bounds; None if none can."""
+    """The operator that takes the bounds; None if none can, or none may."""
     tensor = node.x
+    if node.kept:
+        return None
     while (previous := graph.producer(tensor)) is not None and _alone(graph, tensor):
         if isinstance(previous, Activated):
             fits = node.low is not None or node.high is not None or graph[node.y].quant is None

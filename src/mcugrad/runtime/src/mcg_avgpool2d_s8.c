@@ -30,7 +30,7 @@ static inline int32_t mcg_avgpool2d_sum(const mcg_pool2d_t *g, const int8_t *x, 
     return taps;
 }
 
-void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t x_zero, int32_t y_zero, const int8_t *x,
+void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t grain, int32_t x_zero, int32_t y_zero, const int8_t *x,
                       const int32_t *weight_h, const int32_t *weight_w, const int32_t *scale,
                       const int32_t *clip, int8_t *y, int32_t *peak)
 {
@@ -45,7 +45,8 @@ void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t x_zero, int32_t y_zero, con
                 const int32_t block = mcg_min(g->channels - first, MCG_BLOCK);
                 const int32_t zeros = mcg_avgpool2d_sum(g, x + first, oy, ox, block, acc) * x_zero;
                 for (int32_t c = 0; c < block; c++) {
-                    acc[c] = (acc[c] - zeros) * weight;
+                    const int32_t away = grain == 1 ? 0 : acc[c] > 0 ? 1 : -1;
+                    acc[c] = ((acc[c] - zeros) * grain + away) * weight;
                 }
                 highest = mcg_max(highest, mcg_output_s8(acc, factor, clip, y_zero, block, y + first));
             }

@@ -3,5 +3,5 @@
 
 void mcg_prepare_product(const float *a_scale, const float *b_scale, const float *y_scale, int32_t *scale)
 {
-    *scale = mcg_word_from_float(*a_scale / *y_scale * *b_scale);
+    *scale = mcg_word_from_float(*a_scale * *b_scale / *y_scale);
 }

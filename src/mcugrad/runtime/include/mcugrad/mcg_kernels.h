@@ -409,7 +409,7 @@ void mcg_select_scale_s8(int32_t pixels, int32_t channels, const int8_t *e, cons
  * ------------------------------------------------------- */
 
 /**
- * @brief scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded.
+ * @brief scale[o] = x_scale * w_scale[o] / y_scale; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded.
  *
  * @param[in]  channels output channels
  * @param[in]  x_scale  real units per step of the input
@@ -1263,7 +1263,7 @@ int32_t mcg_error_channels_s8(const int32_t *acc, const int8_t *x, int32_t x_zer
 void mcg_scale_unit(const float *c, const float *factor, float *unit);
 
 /**
- * @brief Factor from a product of two quantities to an output: a_scale / y_scale * b_scale.
+ * @brief Factor from a product of two quantities to an output: a_scale * b_scale / y_scale.
  *
  * @param[in]  a_scale real units per step of one
  * @param[in]  b_scale real units per step of the other
@@ -1427,6 +1427,8 @@ void mcg_upsample2d_grad_input_s8(int32_t height, int32_t width, int32_t channel
  * @brief Average of each window: y = clip(rescale(sum * weight_h[row] * weight_w[column])), per channel.
  *
  * @param[in]  g        geometry
+ * @param[in]  grain    1; or 4: sums are four times as large, plus 1 if the sum of codes is above 0, else
+ * minus 1
  * @param[in]  x_zero   zero point of x
  * @param[in]  y_zero   zero point of y
  * @param[in]  x        input, [in_h][in_w][channels]
@@ -1439,7 +1441,7 @@ void mcg_upsample2d_grad_input_s8(int32_t height, int32_t width, int32_t channel
  *
  * MACs: none. Scratch: none. Reference: ops/avgpool2d.py::avgpool2d_s8.
  */
-void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t x_zero, int32_t y_zero, const int8_t *x,
+void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t grain, int32_t x_zero, int32_t y_zero, const int8_t *x,
                       const int32_t *weight_h, const int32_t *weight_w, const int32_t *scale,
                       const int32_t *clip, int8_t *y, int32_t *peak);
 
