@@ -304,7 +304,7 @@ def avgpool2d_s8(draw: Draw) -> Arguments:
         "grain": draw(st.sampled_from([1, 4])),
         "y_zero": draw(ZEROS),
         "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
-        "scale": words(draw, rng, 1, 1 / most),
+        "scale": words(draw, rng, 1, 1 / max(most, 1)),
         "clip": clips(draw),
         "y": old_int8(rng, g.out_h * g.out_w * g.channels),
         "peak": one(np.int32, rng),
@@ -319,7 +319,7 @@ def avgpool2d_grad_input_s8(draw: Draw) -> Arguments:
     return {
         **given,
         "e": int8(draw, rng, g.out_h * g.out_w * g.channels),
-        **error_end(draw, rng, "x", g.in_h * g.in_w * g.channels, 1, 1 / most),
+        **error_end(draw, rng, "x", g.in_h * g.in_w * g.channels, 1, 1 / max(most, 1)),
     }
 
 
