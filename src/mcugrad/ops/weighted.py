@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
+from mcugrad.arithmetic import F32
+from mcugrad.graph import WeightScale
 from mcugrad.ops.activated import Activated
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -30,16 +32,25 @@ class Weighted(Activated):
     INPUTS = ("x", "w", "b")
 
     def lower_factors(self, to: Lowering) -> tuple[str, str]:
-        """Add the call that derives factors and biases; constants fold away later.
+        """Add the call that derives factors and biases, or what it would give where nothing can change.
+
+        The constants multiply first, as other runtimes do: a product for each channel costs a device less.
 
         Returns:
             Names of the buffers of factors (words) and biases, both int32, one entry per output channel.
         """
         channels = to.graph[self.w].shape[0]
+        note = "bias in accumulator units"
+        if not (to.graph[self.w].trainable or to.is_tracked(self.x) or to.is_tracked(self.y)):
+            words, units = self.constant_factors(to)
+            return (
+                to.constant(f"{self.name}_scale", "int32_t", words, "accumulator to output, per channel"),
+                to.constant(f"{self.name}_bias", "int32_t", units, note),
+            )
         scale = to.temporary(
             f"{self.name}_scale", "int32_t", (channels,), "accumulator to output, per channel"
         )
-        bias = to.temporary(f"{self.name}_bias", "int32_t", (channels,), "bias in accumulator units")
+        bias = to.temporary(f"{self.name}_bias", "int32_t", (channels,), note)
         to.call(
             PREPARE_S8,
             note="factors and biases",
@@ -53,6 +64,18 @@ class Weighted(Activated):
         )
         return scale, bias
 
+    def constant_factors(self, to: Lowering) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Factors and biases of a layer that does not train."""
+        w, b = to.graph[self.w].quant, to.graph[self.b].value
+        assert isinstance(w, WeightScale)
+        assert b is not None
+        x_scale, y_scale = F32(to.activation(self.x).scale), F32(to.activation(self.y).scale)
+        with np.errstate(all="ignore"):
+            unit = x_scale * w.scales
+            words = ar.word_from_float(unit / y_scale)
+            units = ar.round_half_up(b.astype(F32) / unit, ar.BIAS_LIMIT)
+        return words.astype(np.int32), units.astype(np.int32)
+
 
 def prepare_s8(
     channels: int,
@@ -63,11 +86,12 @@ def prepare_s8(
     scale: NDArray[Any],
     bias_acc: NDArray[Any],
 ) -> None:
-    """scale[o] = x_scale * w_scale[o] / y_scale; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
+    """scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
     with np.errstate(all="ignore"):
-        unit = x_scale[0] * w_scale[:channels]
-        scale[:channels] = ar.word_from_float(unit / y_scale[0])
-        bias_acc[:channels] = ar.round_half_up(bias[:channels] / unit, ar.BIAS_LIMIT)
+        scale[:channels] = ar.word_from_float((x_scale[0] / y_scale[0]) * w_scale[:channels])
+        bias_acc[:channels] = ar.round_half_up(
+            bias[:channels] / (x_scale[0] * w_scale[:channels]), ar.BIAS_LIMIT
+        )
 
 
 PREPARE_S8 = Kernel("mcg_prepare_s8", prepare_s8)

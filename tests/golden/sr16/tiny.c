@@ -18,8 +18,6 @@ static const int32_t tiny_conv1_scale[2] = {
 static const int32_t tiny_conv1_bias[2] = {
     213, 1495
 };
-/* real units per step */
-static const float tiny_conv1_y_scale = 9.191177e-03F;
 /* weights [2][2][2][1] */
 static const int8_t tiny_conv1_w[8] = {
     35, -60, -120, -127, 96, 127, 33, 70
@@ -28,6 +26,8 @@ static const int8_t tiny_conv1_w[8] = {
 static const int32_t tiny_clip_relu[2] = {
     0, 1073741824
 };
+/* real units per step */
+static const float tiny_conv1_y_scale = 9.191177e-03F;
 /* activation bounds, steps [2] */
 static const int32_t tiny_clip_none[2] = {
     -1073741824, 1073741824

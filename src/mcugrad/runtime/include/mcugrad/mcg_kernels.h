@@ -409,7 +409,7 @@ void mcg_select_scale_s8(int32_t pixels, int32_t channels, const int8_t *e, cons
  * ------------------------------------------------------- */
 
 /**
- * @brief scale[o] = x_scale * w_scale[o] / y_scale; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded.
+ * @brief scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded.
  *
  * @param[in]  channels output channels
  * @param[in]  x_scale  real units per step of the input
