@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mcugrad.zoo import data
 
@@ -37,7 +38,7 @@ FILES = {
     "speech": "speech_commands_logmel",
     "har": "har_sp_sw",
     "cwru": "cwru_12k_de",
-    "digits": "digits",
+    "mnist": "mnist",
 }
 """Name of the file in $MCUGRAD_DATA."""
 VARIETY = {"cifar10": "mirror", "animals": "mirror", "speech": "move"}
@@ -81,8 +82,14 @@ def _vibration(x: NDArray[np.int16]) -> Array:
 
 
 def _digits(x: NDArray[np.uint8]) -> Array:
-    """0 to 16 to 0 to 1, with a channel, as digits_cnn was trained."""
-    return (x[..., None] / np.float32(16)).astype(np.float32)
+    """Bytes 0 to 255 to 0 to 1, with a channel."""
+    return (x[..., None] / np.float32(255)).astype(np.float32)
+
+
+def rotated(x: Array, degrees: float) -> Array:
+    """Pictures (n, height, width, 1) turned counter-clockwise, bilinear; 0 where nothing was seen."""
+    turned = [Image.fromarray(image[..., 0]).rotate(degrees, Image.Resampling.BILINEAR) for image in x]
+    return np.stack([np.asarray(image) for image in turned])[..., None]
 
 
 PREPARE = {
@@ -91,5 +98,5 @@ PREPARE = {
     "speech": _spectra,
     "har": _motion,
     "cwru": _vibration,
-    "digits": _digits,
+    "mnist": _digits,
 }

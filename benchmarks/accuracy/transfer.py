@@ -46,7 +46,7 @@ from harness import (
 from sets import Set, load
 
 LAST = 5
-EPOCHS = {"cifar10": 10, "animals": 10, "speech": 20, "har": 20, "cwru": 20}
+EPOCHS = {"cifar10": 5, "animals": 5, "speech": 10, "har": 10, "cwru": 10}
 """Over the device's samples: 5,000, 5,000, 1,866, 2,264 and 1,617 or so."""
 GROUPS = {"speech": "speaker", "har": "subject"}
 PRETRAINING = {"epochs": 20, "rate": 0.003, "seed": 0}
