@@ -1,12 +1,14 @@
 """Every network of the zoo on a Cortex-M4: bit-exact training, loss lowered, cost, and int8 against float inference.
 
-Three parts, each with its bars:
+Four parts, each with its bars:
 
 * `cases`: compiled with `train="all"` by sr16, 20 training steps compared bit by bit between the host twin and the
   emulated core, then epochs on the twin over the same 16 random samples with random labels. Instructions are counted;
   cycles are estimated from them and public instruction timings at zero wait states.
 * `agreement`: networks trained on Fashion-MNIST in float32 with live batch-norms, compiled for inference, and their
   classes compared with onnxruntime's in float32 on test images.
+* `litert`: the same trained networks as int8 TFLite files, on the host twin and through LiteRT: outputs, classes, and
+  layer by layer which rounding differs.
 * `compile`: wall-clock time of loading, compiling and exporting MobileNetV2-0.35, building the C left out.
 
 `--only NAME ...` runs some networks and keeps the results of the others. The tables of docs/zoo.md are written from the
@@ -28,7 +30,9 @@ from bars import ROOT, Bar, Results, arguments, main, markdown, origin, read, wr
 from numpy.typing import NDArray
 
 import mcugrad as mg
+from mcugrad.importers.onnx import load_onnx
 from mcugrad.passes.calibrate import Method
+from mcugrad.passes.fold import fold
 from mcugrad.run import toolchain
 from mcugrad.zoo import data, nets
 
@@ -56,6 +60,10 @@ EPOCHS_FLOAT = {"ds_cnn": 4, "mbednet": 6, "mcunet": 4, "mobilenet_v2_035": 7, "
 METHODS: tuple[Method, ...] = ("mse", "minmax")
 """Calibration: the default, which the bar is for, and all values taken in, for comparison."""
 CLASSIFIERS = [name for name in nets.names() if nets.about(name).classes is not None]
+LITERT_TOP1, LITERT_WITHIN_1 = 0.995, 0.995
+"""Shares of images of the same class as LiteRT's, and of outputs within one step of LiteRT's, of deep networks."""
+SHALLOW = ("ds_cnn", "inertial_cnn", "lenet", "mlp", "resnet8", "vibration_cnn")
+"""Networks all of whose outputs are within one step of LiteRT's."""
 SAME = "same class as onnxruntime in float32, %"
 VIEWS = {
     "inertial_cnn": (28, 28),
@@ -179,9 +187,8 @@ def trained(file: bytes, x: Floats, y: NDArray[np.int64], epochs: int) -> bytes:
     return net.onnx()
 
 
-def agreement(name: str, folder: Path) -> Results:
-    """A row of the second table."""
-    (x, y), (x_test, y_test) = images(name)
+def pretrained(name: str, x: Floats, y: NDArray[np.int64]) -> bytes:
+    """The file of a network trained on images, trained now if none is kept."""
     epochs = EPOCHS_FLOAT.get(name, 10)
     kept = CACHE / f"{name}_fashion_mnist_{TRAIN}x{epochs}_sgd{RATE_FLOAT}.onnx"
     if not kept.is_file():
@@ -189,7 +196,13 @@ def agreement(name: str, folder: Path) -> Results:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.with_suffix(".part").write_bytes(file)
         kept.with_suffix(".part").replace(kept)
-    file = kept.read_bytes()
+    return kept.read_bytes()
+
+
+def agreement(name: str, folder: Path) -> Results:
+    """A row of the second table."""
+    (x, y), (x_test, y_test) = images(name)
+    file = pretrained(name, x, y)
     path = folder / f"{name}.onnx"
     path.write_bytes(file)
     model = mg.load(path)
@@ -201,7 +214,7 @@ def agreement(name: str, folder: Path) -> Results:
     row: Results = {
         "network": name,
         "input": "x".join(map(str, x.shape[1:])),
-        "epochs": epochs,
+        "epochs": EPOCHS_FLOAT.get(name, 10),
         "float_accuracy": float((theirs == y_test).mean()),
     }
     for method in METHODS:
@@ -212,6 +225,23 @@ def agreement(name: str, folder: Path) -> Results:
         row[f"{method}_accuracy"] = float((ours == y_test).mean())
         row[f"{method}_agreement"] = float((ours == theirs).mean())
     return row
+
+
+def litert(name: str, folder: Path) -> Results:
+    """A row of the third table."""
+    from litert import compare
+
+    from tflite_writer import of_graph
+
+    (x, y), (x_test, _) = images(name)
+    graph = fold(load_onnx(pretrained(name, x, y)))
+    shape = graph[graph.input].shape
+    net = of_graph(graph).int8(x[:CALIBRATION].reshape(-1, *shape))
+    return {
+        "network": name,
+        "input": "x".join(map(str, x.shape[1:])),
+        **compare(net, x_test.reshape(-1, *shape), folder),
+    }
 
 
 # -- compile time --------------------------------------------------------------------------------------------------
@@ -240,9 +270,9 @@ def run(options: argparse.Namespace) -> None:
         folder = Path(name)
         if "compile" in options.parts:
             results["compile_seconds"] = compile_seconds(folder)
-        for part, make in (("cases", case), ("agreement", agreement)):
+        for part, make in (("cases", case), ("agreement", agreement), ("litert", litert)):
             for network in options.only or nets.names() if part in options.parts else ():
-                if part == "agreement" and network not in CLASSIFIERS:
+                if part != "cases" and network not in CLASSIFIERS:
                     continue
                 row = make(network, folder)
                 rows = [r for r in results.get(part, []) if r["network"] != network]
@@ -299,6 +329,38 @@ def agreement_table(results: Results) -> str:
     return markdown(head, rows)
 
 
+def litert_table(results: Results) -> str:
+    """int8 TFLite files beside LiteRT."""
+    head = (
+        *(
+            "network, input",
+            "outputs equal, %",
+            "within 1 step, %",
+            "largest difference, steps",
+            "same class, %",
+        ),
+        *("images that differ", "first by a float32 tie", "by a word of fewer bits", "by Add or a mean"),
+    )
+    rows = []
+    for r in results.get("litert", []):
+        tie, word, *others = (
+            sum(n for cause, n in r["first_causes"].items() if cause in causes)
+            for causes in (("float32 tie",), ("word of fewer bits",), ("Add", "AvgPool2d"))
+        )
+        rows.append(
+            (
+                f"`{r['network']}` {r['input']}",
+                f"{100 * r['outputs_equal']:.3f}",
+                f"{100 * r['outputs_within_1']:.3f}",
+                r["largest_difference"],
+                f"{100 * r['top1']:.2f}",
+                r["differ"],
+                *(tie, word, *others),
+            )
+        )
+    return markdown(head, rows)
+
+
 def catalogue() -> str:
     """What there is."""
     rows = [
@@ -326,6 +388,7 @@ def document(results: Results, text: str) -> str:
         "networks": catalogue(),
         "training": f"{table(results)}\n\n{source(results, 'cases')}",
         "inference": f"{agreement_table(results)}\n\n{source(results, 'agreement')}",
+        "litert": f"{litert_table(results)}\n\n{source(results, 'litert')}",
     }
     for marker, block in blocks.items():
         begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
@@ -341,7 +404,7 @@ def document(results: Results, text: str) -> str:
 
 
 def tables(results: Results) -> str:
-    return f"{table(results)}\n\n{agreement_table(results)}"
+    return f"{table(results)}\n\n{agreement_table(results)}\n\n{litert_table(results)}"
 
 
 def bars(results: Results) -> list[Bar]:
@@ -360,6 +423,27 @@ def bars(results: Results) -> list[Bar]:
         Bar("compile MobileNetV2-0.35 at 96x96, best of 5, s", seconds, COMPILE_SECONDS, at_least=False),
         *(Bar(f"{a['network']}: {SAME}", 100 * a[f"{METHODS[0]}_agreement"], 100 * AGREE) for a in pairs),
         *(Bar(f"{name}: {SAME}", None, 100 * AGREE) for name in missing),
+        *litert_bars(results),
+    ]
+
+
+def litert_bars(results: Results) -> list[Bar]:
+    rows = {r["network"]: r for r in results.get("litert", [])}
+    whole = [rows[name] for name in CLASSIFIERS if name in rows]
+    found = []
+    for name in CLASSIFIERS:
+        row, within = rows.get(name), 1 if name in SHALLOW else LITERT_WITHIN_1
+        top1, close = (100 * row[key] if row else None for key in ("top1", "outputs_within_1"))
+        found += [
+            Bar(f"{name}: same class as LiteRT in int8, %", top1, 100 * LITERT_TOP1),
+            Bar(f"{name}: outputs within 1 step of LiteRT's, %", close, 100 * within),
+        ]
+    worst = max((r["largest_in_layers"] for r in whole), default=None)
+    unknown = sum(r["unexplained"] + r["causes"].get("other", 0) for r in whole) if whole else None
+    return [
+        *found,
+        Bar("largest difference of a layer from LiteRT on the same inputs, steps", worst, 1, at_least=False),
+        Bar("differences from LiteRT without a known cause", unknown, 0, at_least=False),
     ]
 
 
@@ -367,7 +451,11 @@ if __name__ == "__main__":
     parser = arguments("zoo", __doc__)
     parser.add_argument("--only", nargs="+", choices=nets.names(), metavar="NAME", help="networks to run")
     parser.add_argument(
-        "--parts", nargs="+", default=["cases", "agreement", "compile"], metavar="PART", help="what to run"
+        "--parts",
+        nargs="+",
+        default=["cases", "agreement", "litert", "compile"],
+        metavar="PART",
+        help="what to run",
     )
     parser.add_argument(
         "--document", action="store_true", help="write the tables of docs/zoo.md, run nothing"

@@ -14,7 +14,8 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-import pytest
+from ai_edge_litert import interpreter as litert
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from mcugrad.graph import ActivationScale, Graph, Operator
@@ -36,9 +37,6 @@ from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
 from mcugrad.passes.lower import lower
 from mcugrad.run.reference import ReferenceRunner
-
-schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="LiteRT is not installed")
-litert = pytest.importorskip("ai_edge_litert.interpreter", reason="LiteRT is not installed")
 
 Array = NDArray[Any]
 TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "int16": 7, "int8": 9}
