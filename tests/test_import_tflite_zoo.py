@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,10 +16,11 @@ pytest.importorskip("tflite", reason="the package tflite is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
+import mcugrad as mg
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.passes.fold import fold
 from mcugrad.zoo import data, model_path, nets
-from tflite_writer import Array, Net, agreement, layers_of, of_graph
+from tflite_writer import Array, Net, agreement, codes, layers_of, of_graph, runtime
 
 SAMPLES = 32
 DEEP = ("mbednet", "mcunet", "mobilenet_v2_035")
@@ -72,12 +80,69 @@ def test_deep_network(name: str) -> None:
     assert agreement(net, x).equal >= 0.85
 
 
-def test_trained_network() -> None:
-    """All 360 digits that `digits_cnn` has not seen."""
+def trained() -> tuple[Net, Array]:
+    """`digits_cnn` in int8, and all 360 digits that it has not seen."""
     known = data.load("digits")
     x_train, x = (1 - v.reshape(-1, 8, 8, 1).astype(np.float32) / 16 for v in (known.x_train, known.x_test))
-    net = of_graph(fold(load_onnx(model_path("digits_cnn").read_bytes())))
-    found = agreement(net.int8(x_train[:100]), x)
+    return of_graph(fold(load_onnx(model_path("digits_cnn").read_bytes()))).int8(x_train[:100]), x
+
+
+def test_trained_network() -> None:
+    net, x = trained()
+    found = agreement(net, x)
     assert found.outputs == x.shape[0] * 10
     assert found.worst <= 1
     assert found.top1 >= 0.995
+
+
+# -- the comparison that is published --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def litert(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """benchmarks/litert.py."""
+    path = list(sys.path)
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    yield importlib.import_module("litert")
+    for name in ("litert", "bars"):
+        sys.modules.pop(name, None)
+    sys.path[:] = path
+
+
+def test_published_comparison(litert: Any, tmp_path: Path) -> None:
+    net, x = trained()
+    found = litert.compare(net, x, tmp_path)
+    whole = agreement(net, x)
+    assert found["outputs_equal"] == whole.equal
+    assert found["largest_difference"] == whole.worst
+    assert found["compared"] > 10_000
+    assert found["largest_in_layers"] <= 1
+    assert found["unexplained"] == 0
+
+
+def test_a_layer_that_differs_is_found(litert: Any, tmp_path: Path) -> None:
+    net, x = trained()
+    changed = copy.deepcopy(net)
+    second = [o for o in changed.operators if o.kind == "CONV_2D"][1]
+    bias = changed.items[second.inputs[2]]
+    assert bias.data is not None
+    bias.data = bias.data + 1000
+    path = tmp_path / "changed.tflite"
+    path.write_bytes(changed.bytes())
+    q = codes(x[:2], net.items[0].scale, net.items[0].zero).reshape(2, -1)
+    trainer = mg.compile(mg.load(path), train="none")
+    expected = runtime(net.bytes(), q, fast=True).astype(np.int64)
+    found, firsts = litert.layerwise(net, trainer, q, [0, 1], expected)
+    title = f"{net.items[second.output].name}  Conv2d"
+    assert firsts == {0: (title, "other"), 1: (title, "other")}
+    assert set(found["causes"]) == {"other"}, "layers behind it get LiteRT's activations, and equal"
+
+
+def test_causes(litert: Any) -> None:
+    for acc, factor, cause in (
+        (8553, 0.012919443659484386, litert.TIE),  # 110.5000016: to even in float32
+        (46859, 0.0011630636872723699, litert.TIE),
+        (190756, 0.00034861284075304866, litert.WORD),  # 66.499991, by the word 66.500007
+        (100, 0.25, litert.OTHER),
+    ):
+        assert litert.cause(acc, np.float32(factor)) == cause
