@@ -50,7 +50,8 @@ def tables(
     node = Activation(name="a", x="x", y="y", function=function, alpha=ALPHA.get(function, 1.0))
     if y_zero is None:
         quant = ActivationScale(scale=x_scale, zero=x_zero, owner="x")
-        graph = Graph("g", (node,), {"x": Tensor(name="x", shape=(1,), quant=quant)}, "x", "y")
+        tensors = {"x": Tensor(name="x", shape=(1,), quant=quant), "y": Tensor(name="y", shape=(1,))}
+        graph = Graph("g", (node,), tensors, "x", "y")
         y_zero = node.follow(graph).zero
     value, slope, y_scale = np.zeros(256, np.int8), np.zeros(256, np.int16), np.zeros(1, F32)
     parameters = node.parameters(np.asarray(bounds, F32))

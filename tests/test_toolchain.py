@@ -236,6 +236,7 @@ def test_device_code_has_no_warnings(tmp_path: Path, compiler: str, name: str) -
         "MCG_MODEL_HEADER": '"tiny.h"',
         "MCG_INPUT_SIZE": 4,
         "MCG_OUTPUT_SIZE": 2,
+        "MCG_OUTPUT_TYPE": "int8_t",
         "MCG_EXPECT_FPU": int(target.core.has_fpu),
         "MCG_EXPECT_DSP": int(target.core.has_dsp),
     }

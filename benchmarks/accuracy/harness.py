@@ -58,8 +58,16 @@ def method(name: str) -> dict[str, Any]:
 
 
 def selection(policy: str, share: float) -> dict[str, Any]:
-    """How `mg.compile` is told which share of structures takes part, `full` for all."""
-    return {} if policy == "full" else {"sparse": mg.Sparse(share, share, policy=policy)}
+    """How `mg.compile` is told which structures take part.
+
+    `full` for all; `topk` and `sampled` for a share of them at least, more where the loss is high (as published,
+    lambda_max = 1); `fixed` for that share always, sampled.
+    """
+    if policy == "full":
+        return {}
+    if policy == "fixed":
+        return {"sparse": mg.Sparse(share, share, policy="sampled")}
+    return {"sparse": mg.Sparse(share, 1.0, policy=policy)}
 
 
 def loaded(source: bytes) -> mg.Model:
@@ -71,7 +79,7 @@ def loaded(source: bytes) -> mg.Model:
 
 
 def fit(
-    trainer: mg.Trainer, x: Any, y: Any, *, epochs: int, watch: Callable[[int], None], **options: Any
+    trainer: mg.Trainer, x: Any, y: Any, *, epochs: int, watch: Callable[[mg.Epoch], None], **options: Any
 ) -> int:
     """`Trainer.fit`; the number of epochs done, fewer if training diverged. `watch` is called after each."""
     done = 0
@@ -79,7 +87,7 @@ def fit(
     def after(epoch: mg.Epoch) -> None:
         nonlocal done
         done = epoch.epoch
-        watch(done)
+        watch(epoch)
 
     try:
         trainer.fit(x, y, epochs=epochs, on_epoch=after, **options)

@@ -46,8 +46,9 @@ from networks import fashion_cnn
 
 SHORT, FULL = "3x20k", "12x60k"
 PROTOCOLS = {SHORT: (3, 20_000), FULL: (12, 60_000)}
-RATES = dict.fromkeys((*RULES, "float32", "pytorch"), 0.01)
-"""Best of those that `--tune` tries, 3x20k on Fashion-MNIST, everything trains."""
+RATES = dict.fromkeys((*RULES, "float32", "pytorch"), 0.01) | {"standardized": 0.002, "qas": 0.005}
+"""Of those that `--tune` tries, 3x20k on Fashion-MNIST, everything trains: the best for `standardized` and `qas`. For
+sr12 and float32 0.02 is 0.7 points better after so short a training; 0.01 is for both protocols."""
 TRIED = dict.fromkeys((*RULES, "mixed", "float32"), (0.002, 0.005, 0.01, 0.02)) | {
     "standardized": (0.0002, 0.0005, 0.001, 0.002)
 }
@@ -77,6 +78,7 @@ def matrix(everything: bool) -> list[Run]:
     plan = [
         *(("fashion_mnist", FULL, name, "full", 1.0) for name in methods),
         *(("fashion_mnist", FULL, name, "sampled", 0.1) for name in ("sr12", "sr16")),
+        *(("fashion_mnist", FULL, name, "fixed", 0.1) for name in ("sr12", "sr16")),
         *(("fashion_mnist", SHORT, name, "full", 1.0) for name in methods),
         *(("fashion_mnist", SHORT, name, *part) for name in RULES for part in partial),
         *(("mnist", SHORT, name, *part) for name in RULES for part in tenth),
@@ -129,11 +131,18 @@ def perform(run: Run) -> dict[str, Any]:
         **selection(run.policy, run.share),
     )
     accuracy: list[float] = []
-    watch = lambda epoch: accuracy.append(round(trainer.evaluate(*found["test"]), 4))  # noqa: E731
+    updated: list[float] = []
+
+    def watch(epoch: mg.Epoch) -> None:
+        accuracy.append(round(trainer.evaluate(*found["test"]), 4))
+        updated.append(epoch.update_rate)
+
     done = fit(trainer, x, y, epochs=epochs, schedule="cosine", seed=run.seed, watch=watch)
+    share = {} if run.policy == "full" else {"update_rate": round(float(np.mean(updated or [1])), 4)}
     if done == epochs:
-        return {"accuracy": accuracy}
-    return {"accuracy": [*accuracy, round(trainer.evaluate(*found["test"]), 4)], "diverged": done + 1}
+        return {"accuracy": accuracy, **share}
+    last = round(trainer.evaluate(*found["test"]), 4)
+    return {"accuracy": [*accuracy, last], "diverged": done + 1, **share}
 
 
 def _pytorch(epochs: int, run: Run, samples: tuple[Any, Any], test: tuple[Any, Any]) -> list[float]:
@@ -171,16 +180,23 @@ def finals(
     return [final(entry) for entry in entries]
 
 
+def part_of(policy: str, share: float) -> str:
+    """What is updated, as a table has it."""
+    if policy == "full":
+        return "all"
+    return f"always {share:.0%}" if policy == "fixed" else f"{policy} from {share:.0%}"
+
+
 def full_table(results: Results) -> str:
     """Everything trains, 12 epochs over all."""
     rows = []
     for name in ("fashion_mnist", "mnist"):
         for rule in ("float32", "pytorch", *reversed(RULES)):
-            for policy, share in (("full", 1.0), *((p, s) for p in POLICIES for s in SHARES)):
+            for policy, share in (("full", 1.0), *((p, s) for p in POLICIES for s in SHARES), ("fixed", 0.1)):
                 found = finals(results, name, rule, FULL, policy, share)
                 if found:
                     less = behind(finals(results, name, "float32", FULL), found)
-                    part = "all" if policy == "full" else f"{policy} {share:.0%}"
+                    part = part_of(policy, share)
                     each = ", ".join(f"{value:.2f}" for value in found)
                     gap = "" if less is None or rule == "float32" else f"{-less:+.2f}"
                     rows.append((f"`{rule}`, {WHAT[rule]}", name, part, spread(found), gap, each))
@@ -195,7 +211,7 @@ def partial_table(results: Results, name: str) -> str:
         cells = [spread(finals(results, name, rule, SHORT, *part)) for part in parts]
         if any(cell != "-" for cell in cells):
             rows.append((f"`{rule}`", *cells))
-    head = ["all" if policy == "full" else f"{policy} {share:.0%}" for policy, share in parts]
+    head = [part_of(policy, share) for policy, share in parts]
     return markdown(("method", *head), rows)
 
 

@@ -35,6 +35,7 @@ class Epoch:
         validation_accuracy: score of held-out samples after the epoch, as `Trainer.evaluate` gives it; None
             without any.
         guard: what the guard last found in this epoch; None without one.
+        update_rate: share of the channels that a step updated, mean.
     """
 
     epoch: int
@@ -43,6 +44,7 @@ class Epoch:
     accuracy: float | None
     validation_accuracy: float | None
     guard: Guarded | None = None
+    update_rate: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ def _epochs(
     with progress("training", course.epochs * count) as advance:
         for epoch in range(course.epochs):
             order = (random.permutation(count) if course.shuffle else np.arange(count)).astype(np.uint32)
-            loss, right, done = 0.0, 0, 0
+            loss, right, done, updated = 0.0, 0, 0, 0.0
             found: Guarded | None = None
             while done < count:
                 first = epoch * count + done
@@ -130,6 +132,7 @@ def _epochs(
                 )
                 loss += float(steps.loss.sum(dtype=np.float64))
                 right += int((steps.predicted == wanted[part]).sum()) if course.is_class else 0
+                updated += float(steps.info["update_rate"].sum(dtype=np.float64))
                 done += size
                 last = epoch * count + done == course.epochs * count
                 if every and ((first + size) % every == 0 or last):
@@ -140,7 +143,7 @@ def _epochs(
             accuracy = right / count if course.is_class else None
             trained = (epoch + 1) * count
             trained += 0 if course.replay is None else course.replay[0].draws(trained)
-            history.append(Epoch(epoch + 1, trained, loss / count, accuracy, score(), found))
+            history.append(Epoch(epoch + 1, trained, loss / count, accuracy, score(), found, updated / count))
             if on_epoch is not None:
                 on_epoch(history[-1])
     return history
