@@ -168,16 +168,14 @@ def finals(
     results: Results, name: str, rule: str, protocol: str, policy: str = "full", share: float = 1.0
 ) -> list[float]:
     """Test accuracy of each seed in percent, at the rate that the tables are made with."""
-    entries = select(
-        results,
-        data=name,
-        protocol=protocol,
-        method=rule,
-        policy=policy,
-        share=share,
-        rate=RATES[rule],
-    )
-    return [final(entry) for entry in entries]
+    return [final(entry) for entry in _entries(results, name, rule, protocol, policy, share)]
+
+
+def _entries(
+    results: Results, name: str, rule: str, protocol: str, policy: str, share: float
+) -> list[dict[str, Any]]:
+    wanted = {"data": name, "protocol": protocol, "method": rule, "policy": policy, "share": share}
+    return select(results, **wanted, rate=RATES[rule])
 
 
 def part_of(policy: str, share: float) -> str:
@@ -185,6 +183,13 @@ def part_of(policy: str, share: float) -> str:
     if policy == "full":
         return "all"
     return f"always {share:.0%}" if policy == "fixed" else f"{policy} from {share:.0%}"
+
+
+def _updated(results: Results, *what: Any) -> str:
+    """The share that was updated on average, in brackets, where it was not always the same."""
+    entries = _entries(results, *what)
+    rates = [entry["update_rate"] for entry in entries if "update_rate" in entry]
+    return f" ({np.mean(rates):.0%} on average)" if rates and what[3] != "fixed" else ""
 
 
 def full_table(results: Results) -> str:
@@ -196,7 +201,7 @@ def full_table(results: Results) -> str:
                 found = finals(results, name, rule, FULL, policy, share)
                 if found:
                     less = behind(finals(results, name, "float32", FULL), found)
-                    part = part_of(policy, share)
+                    part = part_of(policy, share) + _updated(results, name, rule, FULL, policy, share)
                     each = ", ".join(f"{value:.2f}" for value in found)
                     gap = "" if less is None or rule == "float32" else f"{-less:+.2f}"
                     rows.append((f"`{rule}`, {WHAT[rule]}", name, part, spread(found), gap, each))
