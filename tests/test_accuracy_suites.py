@@ -19,7 +19,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SUITES = ("scratch", "transfer", "drift")
 
-MISSED: dict[str, set[str]] = {name: set() for name in SUITES}
+MISSED: dict[str, set[str]] = {
+    "scratch": set(),
+    "transfer": set(),
+    "drift": {
+        "motion, phone to watch: forgotten with replay of 64, points",
+        "keywords, new speakers: recovered, %",
+        "keywords, new speakers: forgotten with replay of 64, points",
+        "digits, turned by 45 degrees: recovered, %",
+        "digits, turned by 45 degrees: forgotten with replay of 64, points",
+    },
+}
 """Bars that the committed results miss, as docs/results.md says and explains."""
 
 SMALL = {

@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mcugrad.zoo import data
 
@@ -87,7 +86,9 @@ def _digits(x: NDArray[np.uint8]) -> Array:
 
 
 def rotated(x: Array, degrees: float) -> Array:
-    """Pictures (n, height, width, 1) turned counter-clockwise, bilinear; 0 where nothing was seen."""
+    """Pictures (n, height, width, 1) turned counter-clockwise, bilinear; 0 where nothing was seen. Needs Pillow."""
+    from PIL import Image
+
     turned = [Image.fromarray(image[..., 0]).rotate(degrees, Image.Resampling.BILINEAR) for image in x]
     return np.stack([np.asarray(image) for image in turned])[..., None]
 
