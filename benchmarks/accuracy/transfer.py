@@ -251,6 +251,8 @@ def plot(results: Results, path: Path) -> None:
         rules = ["mixed", "sr16", "sr12", "sr10", "sr8", "qas", "standardized"]
         for i, rule in enumerate(rules):
             gaps = [behind(finals(results, name, rule), finals(results, name, "float32")) for name in EPOCHS]
+            if all(gap is None for gap in gaps):
+                continue
             places = [p + (i - len(rules) / 2) * 0.11 for p, gap in enumerate(gaps) if gap is not None]
             axes.bar(places, [gap for gap in gaps if gap is not None], 0.1, color=COLOURS[rule], label=rule)
         axes.axhline(0, color="#59636e", linewidth=0.8)
