@@ -35,7 +35,7 @@ MISSED: dict[str, set[str]] = {
 SMALL = {
     "scratch": ("method=sr8", "protocol=3x20k", "data=fashion_mnist", "policy=full", "seed=0"),
     "transfer": ("method=sr8", "data=har", "policy=full", "seed=0"),
-    "drift": ("method=sr12", "world=har watch", "train=last:1", "n=16,64", "replay=0", "seed=0"),
+    "drift": ("method=sr12", "world=har watch", "train=all", "n=16,64", "replay=0", "seed=0"),
 }
 COUNT = {"scratch": 1, "transfer": 1, "drift": 2}
 
