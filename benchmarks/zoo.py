@@ -447,14 +447,16 @@ def litert_bars(results: Results) -> list[Bar]:
     ]
 
 
+PARTS = ("cases", "agreement", "litert", "compile")
+
 if __name__ == "__main__":
     parser = arguments("zoo", __doc__)
     parser.add_argument("--only", nargs="+", choices=nets.names(), metavar="NAME", help="networks to run")
     parser.add_argument(
         "--parts",
         nargs="+",
-        default=["cases", "agreement", "litert", "compile"],
-        metavar="PART",
+        choices=PARTS,
+        default=PARTS,
         help="what to run",
     )
     parser.add_argument(
