@@ -293,7 +293,9 @@ def shares(results: Results, path: Path) -> None:
                         color=COLOURS[rule],
                         label=f"{rule}, {policy}",
                     )
-        axes.set(xlabel="structures updated in each step, at least, %", ylabel="test accuracy, %", xscale="log")
+        axes.set(
+            xlabel="structures updated in each step, at least, %", ylabel="test accuracy, %", xscale="log"
+        )
         axes.set_xticks([10, 25, 50, 100], ["10", "25", "50", "100"])
         axes.minorticks_off()
         axes.legend(frameon=False, loc="lower right", ncols=2)
