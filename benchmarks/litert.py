@@ -1,4 +1,4 @@
-"""int8 TFLite files beside LiteRT: whole networks on the host twin, and the roundings by which layers differ.
+"""int8 TFLite files beside LiteRT: whole networks on the host twin, and the layers that differ.
 
 Layers are compared on the same inputs: LiteRT's activations, all made outputs of the file, go into each layer of ours.
 A layer that differs is then one that rounds otherwise, and not one that was handed something else.
@@ -7,12 +7,9 @@ A layer that differs is then one that rounds otherwise, and not one that was han
 from __future__ import annotations
 
 import copy
-import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,8 @@ from bars import ROOT, Results
 from numpy.typing import NDArray
 
 import mcugrad as mg
-from mcugrad.arithmetic import rescale_word, word_from_float
-from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
+from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.ops.activation import Activation
-from mcugrad.ops.weighted import Weighted
 from mcugrad.program import Call
 from mcugrad.program.execute import execute
 from mcugrad.trainer import Trainer
@@ -35,9 +30,6 @@ from tflite_writer import Net, codes, interpreter, runtime
 LAYERWISE = 16
 """Images, besides those whose outputs differ, whose layers are compared one by one."""
 
-TIE, WORD, OTHER = "float32 tie", "word of fewer bits", "other"
-"""Causes of a difference: the float32 product is a tie; the word of a factor below 2^-9 rounds it; neither."""
-F32, F64 = np.float32, np.float64
 Codes = NDArray[np.int8]
 
 
@@ -71,20 +63,19 @@ def compare(net: Net, x: NDArray[np.float32], folder: Path) -> Results:
         "tied": int((largest[:, -1] == largest[:, -2]).sum()),
         "differ": len(differ),
         "unexplained": len(differ) - len(begun),
-        "first_causes": dict(sorted(Counter(cause for _, cause in begun).items())),
-        "first_layers": dict(sorted(Counter(layer for layer, _ in begun).items())),
+        "first_layers": dict(sorted(Counter(begun).items())),
         **found,
     }
 
 
 def layerwise(
     net: Net, trainer: Trainer, q: Codes, chosen: Sequence[int], expected: NDArray[np.int64]
-) -> tuple[Results, dict[int, tuple[str, str]]]:
+) -> tuple[Results, dict[int, str]]:
     """Outputs of all layers on some samples, each computed from LiteRT's inputs of the layer.
 
     Returns:
-        What was found: outputs compared, largest difference, causes of differences. And by sample the first layer that
-        differs, with the cause.
+        What was found: outputs compared, those that differ by kind of layer, largest difference. And by sample the
+        first layer that differs.
     """
     everything = copy.copy(net)
     everything.outputs = [o.output for o in net.operators]
@@ -98,8 +89,8 @@ def layerwise(
         for name, b in program.buffers.items()
     }
     compared = worst = 0
-    causes: Counter[str] = Counter()
-    firsts: dict[int, tuple[str, str]] = {}
+    kinds: Counter[str] = Counter()
+    firsts: dict[int, str] = {}
     for image in chosen:
         runner.set_tensor(runner.get_input_details()[0]["index"], q[image].reshape(net.items[0].shape))
         runner.invoke()
@@ -117,11 +108,10 @@ def layerwise(
             compared += steps.size
             if steps.any():
                 worst = max(worst, int(steps.max()))
-                why = _causes(graph, node, call, values, np.flatnonzero(steps))
-                causes.update(why)
-                firsts.setdefault(image, (node.title, why[0]))
+                kinds[type(node).__name__] += int(np.count_nonzero(steps))
+                firsts.setdefault(image, node.title)
             y[:] = theirs
-    found = {"compared": compared, "largest_in_layers": worst, "causes": dict(sorted(causes.items()))}
+    found = {"compared": compared, "largest_in_layers": worst, "layers_differ": dict(sorted(kinds.items()))}
     return found, firsts
 
 
@@ -142,45 +132,3 @@ def _bounded(
     assert isinstance(quant, ActivationScale)
     low, high = (int(v) for v in values[clip.buffer])
     return np.clip(theirs.astype(np.int64) - quant.zero, low, high) + quant.zero
-
-
-def _causes(
-    graph: Graph, node: Operator, call: Call, values: dict[str, Any], places: NDArray[np.int64]
-) -> list[str]:
-    """Why outputs of a layer differ, one by one."""
-    if not isinstance(node, Weighted):
-        return [type(node).__name__] * len(places)
-    x, w, y = graph[node.x].quant, graph[node.w].quant, graph[node.y].quant
-    assert isinstance(x, ActivationScale)
-    assert isinstance(w, WeightScale)
-    assert isinstance(y, ActivationScale)
-    read = {
-        param.name: values[argument.buffer].astype(F64)
-        for param, argument in zip(call.kernel.params, call.arguments, strict=True)
-        if param.name in ("x", "w", "bias")
-    }
-    sums = replace(node, low=None, high=None).forward(
-        (read["x"] - x.zero).reshape(1, *graph[node.x].shape),
-        read["w"].reshape(graph[node.w].shape),
-        read["bias"],
-    )
-    acc = sums.reshape(-1)[places]
-    factors = np.broadcast_to(F32(x.scale) * w.scales / F32(y.scale), sums.shape).reshape(-1)[places]
-    return [cause(int(a), f) for a, f in zip(acc, factors, strict=True)]
-
-
-def cause(acc: int, factor: np.float32) -> str:
-    """Why a sum times a float32 factor may be rounded to another integer by LiteRT than by us.
-
-    LiteRT rounds the product to float32 and that to the nearest integer, to even at ties; we round the sum times a word
-    once, half up.
-    """
-    product = F32(acc) * factor
-    word = int(word_from_float(factor))
-    ours, theirs = int(rescale_word(acc, word)), int(np.rint(product))
-    if ours == theirs:
-        return OTHER
-    if product - np.floor(product) == 0.5:
-        return TIE
-    exact = math.floor(Fraction(acc) * Fraction(float(factor)) + Fraction(1, 2))
-    return WORD if exact == theirs else OTHER

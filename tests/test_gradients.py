@@ -76,7 +76,7 @@ class Layer:
     def forward(self) -> tuple[np.ndarray, int]:
         """Output and peak of the integer kernels."""
         out = self.w_shape[0]
-        scale, bias = np.zeros(out, np.int32), np.zeros(out, np.int32)
+        scale, bias = np.zeros(out, F32), np.zeros(out, np.int32)
         PREPARE_S8.reference(out, self.x_scale, self.w_scale, self.bias, self.y_scale, scale, bias)
         y, peak = np.zeros(int(np.prod(self.y_shape)), np.int8), np.zeros(1, np.int32)
         clip = np.zeros(2, np.int32)

@@ -207,8 +207,8 @@ LAYERS: dict[str, Callable[[], Net]] = {
     "RELU_N1_TO_1": lambda: Net(1, 14, 14, 4).op("RELU_N1_TO_1"),
 }
 """Layers by themselves."""
-ROUGH = {"leaky relu": 0.8, "prelu, negative slopes": 0.95, "transposed, small kernel": 0.95}
-"""Networks with a layer that LiteRT does not round once from the exact value: see docs/arithmetic.md."""
+ROUGH = {"leaky relu": 0.85, "prelu, negative slopes": 0.98, "transposed, small kernel": 0.98}
+"""Networks with a layer that LiteRT rounds in another way, and how much is equal: see docs/arithmetic.md."""
 NO_INT8 = ("elu",)
 
 
@@ -222,9 +222,7 @@ def test_int8_layer(name: str) -> None:
     net = LAYERS[name]()
     x = _samples(net)
     whole = net.int8(x)
-    found = agreement(whole, x)
-    assert found.worst <= 1
-    assert found.equal >= 0.9999
+    assert agreement(whole, x).equal == 1
     assert agreement(whole, x, fast=False).worst <= 1
 
 
@@ -234,9 +232,9 @@ def test_int8_network(name: str, per_channel: bool) -> None:
     net = NETS[name]()
     x = _samples(net, 200)
     found = agreement(net.int8(x[:SAMPLES], per_channel=per_channel), x)
-    assert found.worst <= 1
+    assert found.worst <= (1 if name in ROUGH else 0)
     assert found.top1 >= 0.995
-    assert found.equal >= ROUGH.get(name, 0.998)
+    assert found.equal >= ROUGH.get(name, 1)
 
 
 @pytest.mark.parametrize("function", ["HARD_SWISH", "TANH", "GELU", "LEAKY_RELU", "RELU"])
@@ -253,7 +251,7 @@ def test_int8_functions_keep_scales(function: str) -> None:
         assert (np.float32(quant.scale), quant.zero) == (item.scale, item.zero)
     found = agreement(whole, x)
     assert found.worst <= 1
-    assert found.equal >= (0.8 if function == "LEAKY_RELU" else 0.999)
+    assert found.equal >= (0.8 if function == "LEAKY_RELU" else 1)
 
 
 def test_int8_keeps_scales() -> None:

@@ -20,21 +20,9 @@ import mcugrad as mg
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.passes.fold import fold
 from mcugrad.zoo import data, model_path, nets
-from tflite_writer import Array, Net, agreement, codes, layers_of, of_graph, runtime
+from tflite_writer import Array, Net, agreement, codes, of_graph, runtime
 
 SAMPLES = 32
-DEEP = ("mbednet", "mcunet", "mobilenet_v2_035")
-KINDS = (
-    "ADD",
-    "AVERAGE_POOL_2D",
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "FULLY_CONNECTED",
-    "HARD_SWISH",
-    "MEAN",
-    "MUL",
-)
-"""Those that compute; ADD and MUL of two activations are tested by themselves."""
 VIEWS = {"autoencoder": (64,), "inertial_cnn": (64, 1), "mlp": (64,), "vibration_cnn": (1024, 1)}
 """Shapes in which networks see a digit; others see a picture of 32 x 32."""
 
@@ -58,26 +46,11 @@ def quantized(name: str) -> tuple[Net, Array]:
     return of_graph(graph).int8(x), x
 
 
-@pytest.mark.parametrize("name", [n for n in nets.names() if n not in DEEP])
+@pytest.mark.parametrize("name", nets.names())
 def test_network(name: str) -> None:
+    """Equal, also where weights are random and layers many, so that one code would become many."""
     found = agreement(*quantized(name))
-    assert found.worst <= 1
-    assert found.top1 >= 0.995
-
-
-@pytest.mark.parametrize("name", DEEP)
-def test_deep_network(name: str) -> None:
-    """Layer by layer; whole networks with random weights make much of one step somewhere, and of the next to none."""
-    net, x = quantized(name)
-    compared = differ = 0
-    for layer, one, inputs in layers_of(net, x[:4], KINDS):
-        found = agreement(one, inputs)
-        assert found.worst <= 1, layer
-        compared += found.outputs
-        differ += round((1 - found.equal) * found.outputs)
-    assert compared > 50_000
-    assert differ <= 5e-5 * compared
-    assert agreement(net, x).equal >= 0.85
+    assert found.equal == 1
 
 
 def trained() -> tuple[Net, Array]:
@@ -91,8 +64,7 @@ def test_trained_network() -> None:
     net, x = trained()
     found = agreement(net, x)
     assert found.outputs == x.shape[0] * 10
-    assert found.worst <= 1
-    assert found.top1 >= 0.995
+    assert found.equal == 1
 
 
 # -- the comparison that is published --------------------------------------------------------------------------------
@@ -116,7 +88,7 @@ def test_published_comparison(litert: Any, tmp_path: Path) -> None:
     assert found["outputs_equal"] == whole.equal
     assert found["largest_difference"] == whole.worst
     assert found["compared"] > 10_000
-    assert found["largest_in_layers"] <= 1
+    assert found["largest_in_layers"] == 0
     assert found["unexplained"] == 0
 
 
@@ -134,15 +106,5 @@ def test_a_layer_that_differs_is_found(litert: Any, tmp_path: Path) -> None:
     expected = runtime(net.bytes(), q, fast=True).astype(np.int64)
     found, firsts = litert.layerwise(net, trainer, q, [0, 1], expected)
     title = f"{net.items[second.output].name}  Conv2d"
-    assert firsts == {0: (title, "other"), 1: (title, "other")}
-    assert set(found["causes"]) == {"other"}, "layers behind it get LiteRT's activations, and equal"
-
-
-def test_causes(litert: Any) -> None:
-    for acc, factor, cause in (
-        (8553, 0.012919443659484386, litert.TIE),  # 110.5000016: to even in float32
-        (46859, 0.0011630636872723699, litert.TIE),
-        (190756, 0.00034861284075304866, litert.WORD),  # 66.499991, by the word 66.500007
-        (100, 0.25, litert.OTHER),
-    ):
-        assert litert.cause(acc, np.float32(factor)) == cause
+    assert firsts == {0: title, 1: title}
+    assert set(found["layers_differ"]) == {"Conv2d"}, "layers behind it get LiteRT's activations, and equal"

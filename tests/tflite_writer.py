@@ -7,8 +7,7 @@ take int8 layers only where the file has the shapes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -343,33 +342,6 @@ class Net:
         kind = "QUANTIZE" if border == "uint8" else "DEQUANTIZE"
         self.operators.append(Call(kind, [self.top], len(self.items) - 1))
         self.top = len(self.items) - 1
-
-
-def layers_of(net: Net, x: Array, kinds: tuple[str, ...]) -> Iterator[tuple[str, Net, Array]]:
-    """Layers of an int8 network of these kinds that read one activation, by themselves: name, network, its inputs."""
-    runner = interpreter(net.bytes(), preserve=True)
-    seen: dict[int, list[Array]] = defaultdict(list)
-    for sample in x:
-        runner.set_tensor(0, codes(sample, net.items[0].scale, net.items[0].zero).reshape(net.items[0].shape))
-        runner.invoke()
-        for k, item in enumerate(net.items):
-            if item.data is None:
-                seen[k].append(runner.get_tensor(k).copy())
-    for o in net.operators:
-        before = [k for k in o.inputs if k >= 0 and net.items[k].data is None]
-        if len(before) > 1 or o.kind not in kinds:
-            continue
-        source = net.items[before[0]]
-        one = Net(*source.shape, dtype="int8")
-        one.items = [replace(source, name="x"), *(net.items[k] for k in o.inputs if k not in (-1, before[0]))]
-        places = {before[0]: 0, -1: -1} | {
-            k: 1 + i for i, k in enumerate(k for k in o.inputs if k not in (-1, before[0]))
-        }
-        one.items.append(net.items[o.output])
-        one.top = len(one.items) - 1
-        one.operators = [replace(o, inputs=[places[k] for k in o.inputs], output=one.top)]
-        real = (np.concatenate(seen[before[0]]).astype(np.float64) - source.zero) * source.scale
-        yield net.items[o.output].name, one, real
 
 
 # -- from graphs ---------------------------------------------------------------------------------------------------

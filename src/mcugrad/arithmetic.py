@@ -18,6 +18,7 @@ F32 = np.float32
 
 ACC_LIMIT = 1 << 30
 BIAS_LIMIT = 1 << 29
+OUTPUT_LIMIT = 1 << 22
 COUNTER_STEP = 0x9E3779B9
 GROWTH = F32(1.25)
 SHRINK = 52429
@@ -69,36 +70,24 @@ def rescale(acc: Any, scale: Any) -> Ints:
     return result
 
 
-def word_from_float(factor: Any) -> Ints:
-    """Factors of outputs, one word each: below 0.5 in 2^-32, rounded half up, else with a pre-shift.
-
-    Args:
-        factor: float32 array of any shape.
-
-    Returns:
-        Same shape. Factors of 2^28 or more, infinity included, give the largest there is; zero, negative and denormal
-        factors and NaN give 0.
-    """
-    bits = np.asarray(factor, F32).view(np.uint32).astype(np.int64)
-    exponent, mantissa = (bits >> 23) & 0xFF, bits & 0x7FFFFF | 0x800000
-    drop = np.clip(118 - exponent, 1, 25)
-    small = np.where(
-        exponent < 118, (mantissa + (1 << (drop - 1))) >> drop, mantissa << np.clip(exponent - 118, 0, 7)
-    )
-    large = np.where(exponent > 154, 0x7FFFFF80 + 29, (mantissa << 7) + exponent - 125) - (1 << 31)
-    zero = (bits < 0x00800000) | (bits > 0x7F800000)
-    result: Ints = np.where(zero, 0, np.where(exponent < 126, small, large))
+def output_factor(factor: Any) -> NDArray[np.float32]:
+    """Factors of outputs: at most 2^28; 0 for what is not positive, NaN included. Same shape."""
+    factor = np.asarray(factor, F32)
+    with np.errstate(invalid="ignore"):
+        result: NDArray[np.float32] = np.where(factor > 0, np.minimum(factor, F32(2.0**28)), F32(0))
     return result
 
 
-def rescale_word(acc: Any, word: Any) -> Ints:
-    """`acc` times the factor that a word stands for, rounded once, half up."""
-    acc, word = np.asarray(acc, np.int64), np.asarray(word, np.int64)
-    pre = np.where(word < 0, word & 31, 0)
-    limit = (ACC_LIMIT - 1) >> pre
-    acc = np.where(word < 0, np.clip(acc, -limit, limit) << pre, acc)
+def rescale_output(acc: Any, factor: Any) -> Ints:
+    """`acc` times a factor, both rounded to float32, then to the nearest integer."""
     check_accumulator(acc)
-    result: Ints = (acc * np.where(word < 0, word & 0x7FFFFFE0, word) + (1 << 31)) >> 32
+    return nearest(np.asarray(acc).astype(F32) * np.asarray(factor, F32))
+
+
+def nearest(value: Any) -> Ints:
+    """float32 to the nearest integer, to even at ties, saturated to [-2^22, 2^22). Not for NaN."""
+    inside = np.clip(np.asarray(value, F32), F32(-OUTPUT_LIMIT), F32(OUTPUT_LIMIT - 1))
+    result: Ints = np.rint(inside).astype(np.int64)
     return result
 
 

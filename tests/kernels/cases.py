@@ -84,18 +84,17 @@ def factors(draw: Draw, rng: Rng, count: int, typical: float) -> NDArray[Any]:
     return out
 
 
-def words(draw: Draw, rng: Rng, count: int, typical: float) -> NDArray[np.int32]:
-    """Factors of outputs of all kinds, as `factors`."""
-    kind = draw(st.sampled_from(["typical", "typical", "any", "large", "tiny", "zero", "mixed"]))
-    if kind == "typical":
-        word = ar.word_from_float((typical * rng.uniform(0.3, 3, count)).astype(np.float32))
-    elif kind == "mixed":
-        word = rng.integers(-(2**31), 2**31, count)
-    else:
-        low, high = {"any": (0, 2**31), "large": (-(2**31), 0), "tiny": (0, 2**15), "zero": (0, 1)}[kind]
-        word = rng.integers(low, high, count)
-    large = np.minimum(word | 2**30 - 2**31, -(2**31) + 0x7FFFFFE0) & ~31 | rng.integers(1, 30, count)
-    return np.where(word < 0, large, word).astype(np.int32)
+def output_factors(draw: Draw, rng: Rng, count: int, typical: float) -> NDArray[np.float32]:
+    """Factors of outputs of all kinds: near `typical`, from 2^-40 to 2^28, the ends, 0, and all of these mixed."""
+    kinds = {
+        "typical": typical * rng.uniform(0.3, 3, count),
+        "any": 2.0 ** rng.uniform(-40, 28, count),
+        "halves": 2.0 ** rng.integers(-12, 4, count),
+        "odd": rng.choice([0, 2.0**-140, 2.0**-126, 2.0**28], count),
+    }
+    kinds["mixed"] = np.choose(rng.integers(0, 4, count), list(kinds.values()))
+    kind = draw(st.sampled_from(["typical", "typical", "any", "halves", "odd", "mixed"]))
+    return kinds[kind].astype(np.float32)
 
 
 def floats(draw: Draw, rng: Rng, count: int, odd: bool = True) -> NDArray[np.float32]:
@@ -219,7 +218,7 @@ def conv2d_s8(draw: Draw) -> Arguments:
         "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
         "w": int8(draw, rng, g.out_c * g.taps),
         "bias": biases(draw, rng, g.out_c),
-        "scale": words(draw, rng, g.out_c, 1 / (100 * g.taps**0.5)),
+        "scale": output_factors(draw, rng, g.out_c, 1 / (100 * g.taps**0.5)),
         "clip": clips(draw),
         "y": old_int8(rng, g.out_h * g.out_w * g.out_c),
         "peak": one(np.int32, rng),
@@ -271,7 +270,7 @@ def linear_s8(draw: Draw) -> Arguments:
         "x": int8(draw, rng, g.inputs, -128),
         "w": int8(draw, rng, g.out * g.inputs),
         "bias": biases(draw, rng, g.out),
-        "scale": words(draw, rng, g.out, 1 / (100 * g.inputs**0.5)),
+        "scale": output_factors(draw, rng, g.out, 1 / (100 * g.inputs**0.5)),
         "clip": clips(draw),
         "y": old_int8(rng, g.out),
         "peak": one(np.int32, rng),
@@ -319,7 +318,7 @@ def prepare_s8(draw: Draw) -> Arguments:
         "w_scale": floats(draw, rng, channels),
         "bias": floats(draw, rng, channels) * signs,
         "y_scale": floats(draw, rng, 1),
-        "scale": np.zeros(channels, np.int32),
+        "scale": np.zeros(channels, np.float32),
         "bias_acc": some_int32(rng, channels),
     }
 

@@ -21,11 +21,11 @@ from kernels.cases import (
     int8,
     old_int8,
     one,
+    output_factors,
     rngs,
     some_int32,
     updates,
     windows,
-    words,
 )
 from mcugrad.ops.conv2d import Conv2dStruct
 
@@ -39,7 +39,7 @@ def forward_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int) -> Argum
         "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
         "w": int8(draw, rng, g.out_c * taps),
         "bias": biases(draw, rng, g.out_c),
-        "scale": words(draw, rng, g.out_c, 1 / (100 * taps**0.5)),
+        "scale": output_factors(draw, rng, g.out_c, 1 / (100 * taps**0.5)),
         "clip": clips(draw),
         "y": old_int8(rng, g.out_h * g.out_w * g.out_c),
         "peak": one(np.int32, rng),

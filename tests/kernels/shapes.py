@@ -20,10 +20,10 @@ from kernels.cases import (
     int8,
     old_int8,
     one,
+    output_factors,
     pooling,
     rngs,
     some_int32,
-    words,
 )
 from mcugrad.ops.avgpool2d import Weights, inside
 from mcugrad.ops.slice import SliceStruct
@@ -144,7 +144,7 @@ def scale_unit(draw: Draw) -> Arguments:
 def prepare_product(draw: Draw) -> Arguments:
     rng = rngs(draw)
     names = ("a_scale", "b_scale", "y_scale")
-    return {**{name: floats(draw, rng, 1) for name in names}, "scale": np.zeros(1, np.int32)}
+    return {**{name: floats(draw, rng, 1) for name in names}, "scale": np.zeros(1, np.float32)}
 
 
 def product(draw: Draw, rng: Rng) -> Arguments:
@@ -168,7 +168,7 @@ def mul_s8(draw: Draw) -> Arguments:
     return {
         **given,
         "y_zero": draw(ZEROS),
-        "scale": words(draw, rng, 1, 1 / 128),
+        "scale": output_factors(draw, rng, 1, 1 / 128),
         "clip": clips(draw),
         "y": old_int8(rng, given["count"]),
         "peak": one(np.int32, rng),
@@ -211,7 +211,7 @@ def concat_s8(draw: Draw) -> Arguments:
         "x_zero": draw(ZEROS),
         "y_zero": draw(ZEROS),
         "x": int8(draw, rng, rows * count, -128),
-        "scale": words(draw, rng, 1, 1.0),
+        "scale": output_factors(draw, rng, 1, 1.0),
         "clip": clips(draw),
         "y": old_int8(rng, rows * pitch),
         "peak": np.asarray([draw(st.sampled_from([0, 100, 300]))], np.int32),
@@ -304,9 +304,27 @@ def avgpool2d_s8(draw: Draw) -> Arguments:
         "grain": draw(st.sampled_from([1, 4])),
         "y_zero": draw(ZEROS),
         "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
-        "scale": words(draw, rng, 1, 1 / max(most, 1)),
+        "scale": output_factors(draw, rng, 1, 1 / max(most, 1)),
         "clip": clips(draw),
         "y": old_int8(rng, g.out_h * g.out_w * g.channels),
+        "peak": one(np.int32, rng),
+    }
+
+
+@st.composite
+def mean_s8(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    outer, count, inner = draw(st.integers(1, 3)), draw(st.integers(1, 70)), draw(st.integers(1, 40))
+    return {
+        "outer": outer,
+        "count": count,
+        "inner": inner,
+        "x_zero": draw(ZEROS),
+        "y_zero": draw(ZEROS),
+        "x": int8(draw, rng, outer * count * inner, -128),
+        "scale": output_factors(draw, rng, 1, 1 / count),
+        "clip": clips(draw),
+        "y": old_int8(rng, outer * inner),
         "peak": one(np.int32, rng),
     }
 
@@ -343,6 +361,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         upsample2d_s8,
         upsample2d_grad_input_s8,
         avgpool2d_s8,
+        mean_s8,
         avgpool2d_grad_input_s8,
     )
 }

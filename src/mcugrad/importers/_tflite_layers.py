@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ForwardNode, Shape
+from mcugrad.graph import Shape
 from mcugrad.importers._tflite_builder import Builder, Flow, activation_scale, axis_of, fused
 from mcugrad.importers._tflite_read import Step
-from mcugrad.ops.avgpool2d import AvgPool2d
+from mcugrad.ops.avgpool2d import AvgPool2d, Rounding
 from mcugrad.ops.conv2d import Conv2d, Pair
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
@@ -255,8 +255,8 @@ def pool(to: Builder, step: Step, x: Flow) -> Flow:
     }
     low, high = fused(step)
     if step.kind == "AVERAGE_POOL_2D":
-        away = to.quantized and to.one_scale(step)
-        return to.add(step, AvgPool2d(low=low, high=high, away=away, **fields))
+        rounding = Rounding.AWAY if to.quantized and to.one_scale(step) else Rounding.ONCE
+        return to.add(step, AvgPool2d(low=low, high=high, rounding=rounding, **fields))
     return to.clipped(step, to.moved(step, MaxPool2d(**fields)), (low, high))
 
 
@@ -285,8 +285,11 @@ def reduce(to: Builder, step: Step, x: Flow) -> Flow:
         "kernel": kernel,
         "stride": kernel,
     }
-    node: ForwardNode = AvgPool2d(**fields) if step.kind == "MEAN" else MaxPool2d(**fields)
-    y = to.add(step, node) if step.kind == "MEAN" else to.moved(step, node)
+    if step.kind == "MEAN":
+        rounding = Rounding.APART if to.quantized else Rounding.ONCE
+        y = to.add(step, AvgPool2d(rounding=rounding, **fields))
+    else:
+        y = to.moved(step, MaxPool2d(**fields))
     removed = {a % len(x.shape) for a in to.integers(step, 1)}
     rest = [1 if i in removed else n for i, n in enumerate(x.shape)]
     if not step.option("KeepDims", False):

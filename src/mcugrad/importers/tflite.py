@@ -7,12 +7,8 @@ borders. Operators: `_tflite_operators.RULES`.
 A full-integer network keeps its scales and zero points, with these exceptions: a tabulated function's output has the
 scale in which its whole table fits, and PRELU and LEAKY_RELU with slopes from 0 to 1 keep their input's.
 
-How its results compare with LiteRT's: the same sums, rescaled differently. Here a factor has a 16-bit mantissa and the
-product is rounded once, half up. LiteRT's factor has 31 bits, and depending on kernel and build it rounds once or
-twice, ties away from zero; averages round away from code 0, not from the number 0. So 0.1 to 0.5 % of a convolution's
-outputs are one step apart, 4 to 20 % of an AVERAGE_POOL_2D's, where a few integers are halfway often, and none of
-ADD's, SUB's, CONCATENATION's or MAX_POOL_2D's. A separate RELU is one rounding here, two in LiteRT. Over several layers
-the differences reach two steps; against the float network our error is not the larger one.
+Its results are those of LiteRT with its default kernels, code for code, but for leaky ReLU, PReLU with negative slopes
+and what XNNPACK has no kernel for: docs/arithmetic.md, section 9.
 """
 
 from __future__ import annotations

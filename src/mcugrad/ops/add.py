@@ -99,12 +99,12 @@ def prepare_add(
 ) -> None:
     """factor = (a_scale / y_scale, sign * b_scale / y_scale) in 2^-shift, and shift: the larger one fills 21 bits."""
     with np.errstate(all="ignore"):
-        a, b = F32(a_scale[0] / y_scale[0]), F32(b_scale[0] / y_scale[0])
-        top = ar.scale_from_float(a if a > b else b)
-        shift = int(np.clip(int(top["shift"]) - int(top["pre"]) + FACTOR_BITS, 1, 30))
-        factor[0] = ar.round_half_up(a * F32(1 << shift), FACTOR_LIMIT)
-        factor[1] = sign * ar.round_half_up(b * F32(1 << shift), FACTOR_LIMIT)
-        factor[2] = shift
+        a, b = ar.output_factor(a_scale[0] / y_scale[0]), ar.output_factor(b_scale[0] / y_scale[0])
+    exponent = int(np.maximum(a, b).view(np.uint32) >> 23)
+    shift = int(np.clip(142 + FACTOR_BITS - exponent, 1, 30))
+    factor[0] = min(int(ar.nearest(a * F32(1 << shift))), FACTOR_LIMIT)
+    factor[1] = sign * min(int(ar.nearest(b * F32(1 << shift))), FACTOR_LIMIT)
+    factor[2] = shift
 
 
 def add_s8(

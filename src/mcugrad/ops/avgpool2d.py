@@ -7,12 +7,15 @@ factor goes into the scales.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from math import lcm
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import arithmetic as ar
+from mcugrad.arithmetic import F32
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.graph.gradient import GradientBuilder
@@ -30,6 +33,16 @@ GRAIN = 4
 """Of sums, where ties are rounded away from code 0: a fourth of a unit decides them, and nothing else."""
 
 
+class Rounding(Enum):
+    """How averages become codes while scales are constant. Other than once only in files of LiteRT, as it does it."""
+
+    ONCE = "once"
+    AWAY = "away"
+    """As its pooling: halfway between two codes to the one farther from code 0."""
+    APART = "apart"
+    """As its mean, of all of an axis: the sum and what zero points add to it are scaled apart, and added as floats."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AvgPool2d(Activated):
     """Mean of each window and channel, with a fused activation function.
@@ -40,7 +53,7 @@ class AvgPool2d(Activated):
         padding: (top, left, bottom, right).
         dilation: (vertical, horizontal).
         count_padding: whether padding counts as zeros; else the mean is over what lies inside the map.
-        away: whether means halfway between two codes go to the one farther from code 0, while scales are constant.
+        rounding: how averages become codes.
     """
 
     x: str
@@ -49,7 +62,7 @@ class AvgPool2d(Activated):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     count_padding: bool = False
-    away: bool = False
+    rounding: Rounding = Rounding.ONCE
 
     INPUTS = ("x",)
 
@@ -90,7 +103,11 @@ class AvgPool2d(Activated):
     def lower(self, to: Lowering) -> None:
         g = self.geometry(to.graph[self.x].shape, to.graph[self.y].shape)
         down, across = self.weights(g)
-        grain = GRAIN if self.away and not to.is_tracked(self.y) else 1
+        rounding = Rounding.ONCE if to.is_tracked(self.y) else self.rounding
+        if rounding is Rounding.APART:
+            self._lower_mean(to, g, self.lower_part(to, down, across))
+            return
+        grain = GRAIN if rounding is Rounding.AWAY else 1
         to.bound_terms(down.whole * across.whole * grain, 255, grain // GRAIN * down.whole * across.whole)
         to.call(
             AVGPOOL2D_S8,
@@ -104,6 +121,26 @@ class AvgPool2d(Activated):
             scale=lower_product(
                 to, f"{self.name}_factor", to.scale(self.x), self.lower_part(to, down, across, grain), self.y
             ),
+            clip=clip_of(to, self.y),
+            y=to.data(self.y),
+            peak=to.peak(self.y),
+        )
+
+    def _lower_mean(self, to: Lowering, g: Pool2dStruct, part: str) -> None:
+        """Of all of height, width or both; `part` is one over their product."""
+        outer, inner = (1 if g.k_h > 1 else g.in_h), (g.channels if g.k_w > 1 else g.in_w * g.channels)
+        count = g.k_h * g.k_w
+        to.bound_terms(count, 128)
+        to.call(
+            MEAN_S8,
+            note=self.describe(to.graph),
+            outer=outer,
+            count=count,
+            inner=inner,
+            x_zero=to.zero(self.x),
+            y_zero=to.zero(self.y),
+            x=to.data(self.x),
+            scale=lower_product(to, f"{self.name}_factor", to.scale(self.x), part, self.y),
             clip=clip_of(to, self.y),
             y=to.data(self.y),
             peak=to.peak(self.y),
@@ -255,6 +292,26 @@ def avgpool2d_s8(
     write_output(acc, spread(scale, g.channels), clip, y_zero, y, peak)
 
 
+def mean_s8(
+    outer: int,
+    count: int,
+    inner: int,
+    x_zero: int,
+    y_zero: int,
+    x: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    peak: NDArray[Any],
+) -> None:
+    """y = clip(nearest(sum of x over the middle axis * scale + (-x_zero * count) * scale)), in float32."""
+    sums = x[: outer * count * inner].reshape(outer, count, inner).astype(np.int64).sum(axis=1).reshape(-1)
+    zeros = F32(-x_zero * count) * scale[0]
+    value = np.clip(ar.nearest(sums.astype(F32) * scale[0] + zeros), clip[0], clip[1])
+    peak[0] = np.abs(value).max(initial=0)
+    y[: outer * inner] = np.clip(value + y_zero, -128, 127)
+
+
 def avgpool2d_grad_input_s8(
     g: Pool2dStruct,
     x_zero: int,
@@ -286,4 +343,5 @@ def _weight(g: Pool2dStruct, weight_h: NDArray[Any], weight_w: NDArray[Any]) -> 
 
 
 AVGPOOL2D_S8 = Kernel("mcg_avgpool2d_s8", avgpool2d_s8)
+MEAN_S8 = Kernel("mcg_mean_s8", mean_s8)
 AVGPOOL2D_GRAD_INPUT_S8 = Kernel("mcg_avgpool2d_grad_input_s8", avgpool2d_grad_input_s8)

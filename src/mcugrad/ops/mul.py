@@ -151,7 +151,7 @@ class MulGradInput(BackwardNode):
 
 def lower_product(to: Lowering, name: str, a_scale: str, b_scale: str, y: str) -> str:
     """Add the call that derives the factor from a product to `y`; name of its buffer."""
-    scale = to.temporary(name, "int32_t", (1,), "accumulator to output")
+    scale = to.temporary(name, "float", (1,), "accumulator to output")
     to.call(
         PREPARE_PRODUCT, note="factor", a_scale=a_scale, b_scale=b_scale, y_scale=to.scale(y), scale=scale
     )
@@ -163,7 +163,7 @@ def prepare_product(
 ) -> None:
     """scale = a_scale * b_scale / y_scale."""
     with np.errstate(all="ignore"):
-        scale[0] = ar.word_from_float(a_scale[0] * b_scale[0] / y_scale[0])
+        scale[0] = ar.output_factor(a_scale[0] * b_scale[0] / y_scale[0])
 
 
 def spread(scale: NDArray[Any], channels: int) -> NDArray[Any]:

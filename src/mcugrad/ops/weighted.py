@@ -37,19 +37,17 @@ class Weighted(Activated):
         The constants multiply first, as other runtimes do: a product for each channel costs a device less.
 
         Returns:
-            Names of the buffers of factors (words) and biases, both int32, one entry per output channel.
+            Names of the buffers of factors (float) and biases (int32), one entry per output channel.
         """
         channels = to.graph[self.w].shape[0]
         note = "bias in accumulator units"
         if not (to.graph[self.w].trainable or to.is_tracked(self.x) or to.is_tracked(self.y)):
-            words, units = self.constant_factors(to)
+            factors, units = self.constant_factors(to)
             return (
-                to.constant(f"{self.name}_scale", "int32_t", words, "accumulator to output, per channel"),
+                to.constant(f"{self.name}_scale", "float", factors, "accumulator to output, per channel"),
                 to.constant(f"{self.name}_bias", "int32_t", units, note),
             )
-        scale = to.temporary(
-            f"{self.name}_scale", "int32_t", (channels,), "accumulator to output, per channel"
-        )
+        scale = to.temporary(f"{self.name}_scale", "float", (channels,), "accumulator to output, per channel")
         bias = to.temporary(f"{self.name}_bias", "int32_t", (channels,), note)
         to.call(
             PREPARE_S8,
@@ -64,7 +62,7 @@ class Weighted(Activated):
         )
         return scale, bias
 
-    def constant_factors(self, to: Lowering) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def constant_factors(self, to: Lowering) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Factors and biases of a layer that does not train."""
         w, b = to.graph[self.w].quant, to.graph[self.b].value
         assert isinstance(w, WeightScale)
@@ -72,9 +70,9 @@ class Weighted(Activated):
         x_scale, y_scale = F32(to.activation(self.x).scale), F32(to.activation(self.y).scale)
         with np.errstate(all="ignore"):
             unit = x_scale * w.scales
-            words = ar.word_from_float(unit / y_scale)
+            factors = ar.output_factor(unit / y_scale)
             units = ar.round_half_up(b.astype(F32) / unit, ar.BIAS_LIMIT)
-        return words.astype(np.int32), units.astype(np.int32)
+        return factors, units.astype(np.int32)
 
 
 def prepare_s8(
@@ -88,7 +86,7 @@ def prepare_s8(
 ) -> None:
     """scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
     with np.errstate(all="ignore"):
-        scale[:channels] = ar.word_from_float((x_scale[0] / y_scale[0]) * w_scale[:channels])
+        scale[:channels] = ar.output_factor((x_scale[0] / y_scale[0]) * w_scale[:channels])
         bias_acc[:channels] = ar.round_half_up(
             bias[:channels] / (x_scale[0] * w_scale[:channels]), ar.BIAS_LIMIT
         )
@@ -145,7 +143,7 @@ def write_output(
     """Quantize a layer's output: rescaled per channel (last axis), clipped, offset, saturated to int8."""
     channels = acc.shape[-1]
     ar.check_accumulator(acc)
-    value = np.clip(ar.rescale_word(acc.reshape(-1, channels), scale[:channels]), clip[0], clip[1])
+    value = np.clip(ar.rescale_output(acc.reshape(-1, channels), scale[:channels]), clip[0], clip[1])
     peak[0] = np.abs(value).max(initial=0)
     y[: acc.size] = np.clip(value + zero, -128, 127).reshape(-1)
 

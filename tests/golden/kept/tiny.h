@@ -156,7 +156,7 @@ typedef union {
     } probability; /* probabilities, then errors [3] */
     struct {
         uint8_t before[28];
-        int32_t v[2];
+        float v[2];
     } conv1_scale; /* accumulator to output, per channel [2] */
     struct {
         uint8_t before[28];
@@ -164,7 +164,7 @@ typedef union {
     } flatten1_y_e_peak; /* largest magnitude before saturation, steps */
     struct {
         uint8_t before[32];
-        int32_t v[3];
+        float v[3];
     } fc1_scale; /* accumulator to output, per channel [3] */
     struct {
         uint8_t before[32];

@@ -11,8 +11,8 @@ static const mcg_conv2d_t tiny_conv1_layer = {4, 4, 1, 3, 3, 2, 2, 2, 1, 1, 0, 0
 static const mcg_linear_t tiny_fc1_layer = {18, 3, 18, -128, 0};
 
 /* accumulator to output, per channel [2] */
-static const int32_t tiny_conv1_scale[2] = {
-    34269556, 29309488
+static const float tiny_conv1_scale[2] = {
+    7.979003e-03F, 6.824147e-03F
 };
 /* bias in accumulator units [2] */
 static const int32_t tiny_conv1_bias[2] = {

@@ -140,7 +140,7 @@ typedef union {
     } conv1_y_peak; /* largest magnitude before saturation, steps */
     struct {
         uint8_t before[32];
-        int32_t v[3];
+        float v[3];
     } fc1_scale; /* accumulator to output, per channel [3] */
     struct {
         uint8_t before[32];

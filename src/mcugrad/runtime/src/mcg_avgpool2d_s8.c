@@ -31,13 +31,13 @@ static inline int32_t mcg_avgpool2d_sum(const mcg_pool2d_t *g, const int8_t *x, 
 }
 
 void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t grain, int32_t x_zero, int32_t y_zero, const int8_t *x,
-                      const int32_t *weight_h, const int32_t *weight_w, const int32_t *scale,
+                      const int32_t *weight_h, const int32_t *weight_w, const float *scale,
                       const int32_t *clip, int8_t *y, int32_t *peak)
 {
-    int32_t factor[MCG_BLOCK];
+    float factor[MCG_BLOCK];
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
-    mcg_fill_word(factor, *scale);
+    mcg_fill_factor(factor, *scale);
     for (int32_t oy = 0; oy < g->out_h; oy++) {
         for (int32_t ox = 0; ox < g->out_w; ox++) {
             const int32_t weight = weight_h[oy] * weight_w[ox];

@@ -2,12 +2,12 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_concat_s8(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t x_zero, int32_t y_zero,
-                   const int8_t *x, const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+                   const int8_t *x, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
 {
-    int32_t factor[MCG_BLOCK];
+    float factor[MCG_BLOCK];
     int32_t acc[MCG_BLOCK];
     int32_t highest = offset == 0 ? 0 : *peak; /* the first part starts anew */
-    mcg_fill_word(factor, *scale);
+    mcg_fill_factor(factor, *scale);
     for (int32_t row = 0; row < rows; row++) {
         int8_t *to = y + row * pitch + offset;
         for (int32_t first = 0; first < count; first += MCG_BLOCK) {

@@ -2,7 +2,7 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                   const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch)
+                   const float *scale, const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch)
 {
     const int32_t taps = g->k_h * g->k_w * g->in_c;
     int32_t acc[MCG_BLOCK];

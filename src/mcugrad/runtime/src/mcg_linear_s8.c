@@ -5,7 +5,7 @@
 #define MCG_LINEAR_BLOCK (2 * MCG_BLOCK)
 
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                   const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+                   const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
 {
     int32_t acc[MCG_BLOCK];
     int16_t value[MCG_LINEAR_BLOCK];

@@ -2,13 +2,13 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_mul_s8(int32_t count, int32_t period, int32_t a_zero, int32_t b_zero, int32_t y_zero,
-                const int8_t *a, const int8_t *b, const int32_t *scale, const int32_t *clip, int8_t *y,
+                const int8_t *a, const int8_t *b, const float *scale, const int32_t *clip, int8_t *y,
                 int32_t *peak)
 {
-    int32_t factor[MCG_BLOCK];
+    float factor[MCG_BLOCK];
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
-    mcg_fill_word(factor, *scale);
+    mcg_fill_factor(factor, *scale);
     for (int32_t start = 0; start < count; start += period) {
         for (int32_t first = 0; first < period; first += MCG_BLOCK) {
             const int32_t block = mcg_min(period - first, MCG_BLOCK);

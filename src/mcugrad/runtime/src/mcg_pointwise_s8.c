@@ -28,7 +28,7 @@ static void mcg_pointwise_rows(const int8_t *restrict x, const int8_t *restrict 
 }
 
 void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                      const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+                      const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
 {
     const int32_t pixels = g->out_h * g->out_w;
     const int32_t in_c = g->in_c;

@@ -65,10 +65,10 @@ static inline float mcg_select_wanted(int32_t channels, const float *limits, flo
 }
 
 /** Repeats one factor of an output for all channels. */
-static inline void mcg_fill_word(int32_t *block, int32_t word)
+static inline void mcg_fill_factor(float *block, float factor)
 {
     for (int32_t i = 0; i < MCG_BLOCK; i++) {
-        block[i] = word;
+        block[i] = factor;
     }
 }
 
@@ -90,7 +90,7 @@ static inline float mcg_decay(float range, float fill, float rate)
  * @param[in]  x     input, [in_h][in_w][in_c]
  * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
- * @param[in]  scale factors as words, accumulator to output, [out_c]
+ * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
@@ -99,7 +99,7 @@ static inline float mcg_decay(float range, float fill, float rate)
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words. Reference: ops/conv2d.py::conv2d_s8.
  */
 void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                   const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch);
+                   const float *scale, const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch);
 
 /**
  * @brief y = clip(rescale(w (x - x_zero) + bias)) + y_zero, for every output.
@@ -108,7 +108,7 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * @param[in]  x     input, [inputs]
  * @param[in]  w     weights, [out][inputs], in [-127, 127]
  * @param[in]  bias  [out], in accumulator units, within +-2^29
- * @param[in]  scale factors as words, accumulator to output, [out]
+ * @param[in]  scale factors, accumulator to output, [out]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
  * @param[out] y     output, [out]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
@@ -116,7 +116,7 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * MACs: inputs*out. Stack: 2 * MCG_BLOCK words. Reference: ops/linear.py::linear_s8.
  */
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                   const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+                   const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
 
 /**
  * @brief Largest value of every window and channel; -128 where a window lies in the padding altogether.
@@ -416,13 +416,13 @@ void mcg_select_scale_s8(int32_t pixels, int32_t channels, const int8_t *e, cons
  * @param[in]  w_scale  real units per step of the weights, [channels]
  * @param[in]  bias     real units, [channels]
  * @param[in]  y_scale  real units per step of the output
- * @param[out] scale    factors as words, accumulator to output, [channels]
+ * @param[out] scale    factors, accumulator to output, [channels]
  * @param[out] bias_acc accumulator units, [channels], saturated to +-2^29
  *
  * MACs: none. Scratch: none. Reference: ops/weighted.py::prepare_s8.
  */
 void mcg_prepare_s8(int32_t channels, const float *x_scale, const float *w_scale, const float *bias,
-                    const float *y_scale, int32_t *scale, int32_t *bias_acc);
+                    const float *y_scale, float *scale, int32_t *bias_acc);
 
 /**
  * @brief clip = bounds / scale, rounded.
@@ -643,14 +643,14 @@ void mcg_dot_s8(const int16_t *x, const int8_t *w, int32_t pitch, int32_t rows, 
  * @brief Accumulators of neighbouring channels to int8 outputs.
  *
  * @param[in]  acc   [count], below 2^30 in magnitude
- * @param[in]  scale factors as words, [count]
+ * @param[in]  scale factors, [count]
  * @param[in]  clip  bounds, relative to zero
  * @param[in]  zero  zero point of the output
  * @param[in]  count number of channels
  * @param[out] y     [count]
  * @return largest magnitude after clipping, before saturation
  */
-int32_t mcg_output_s8(const int32_t *acc, const int32_t *scale, const int32_t *clip, int32_t zero,
+int32_t mcg_output_s8(const int32_t *acc, const float *scale, const int32_t *clip, int32_t zero,
                       int32_t count, int8_t *y);
 
 /**
@@ -858,7 +858,7 @@ void mcg_prelu_grad_s8(int32_t count, int32_t channels, int32_t x_zero, const in
  * @param[in]  w     weights, [out_c][k_h][k_w]; output channel o reads input channel o / (out_c / in_c), in
  * [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
- * @param[in]  scale factors as words, accumulator to output, [out_c]
+ * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
@@ -867,7 +867,7 @@ void mcg_prelu_grad_s8(int32_t count, int32_t channels, int32_t x_zero, const in
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: 600 bytes. Reference: ops/depthwise_conv2d.py::depthwise_conv2d_s8.
  */
 void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                             const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                             const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
                              int8_t *packed);
 
 /**
@@ -946,7 +946,7 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * @param[in]  x     input, [in_h][in_w][in_c]
  * @param[in]  w     weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
- * @param[in]  scale factors as words, accumulator to output, [out_c]
+ * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
@@ -956,7 +956,7 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * ops/grouped_conv2d.py::grouped_conv2d_s8.
  */
 void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
-                           const int32_t *bias, const int32_t *scale, const int32_t *clip, int8_t *y,
+                           const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
                            int32_t *peak, int16_t *patch);
 
 /**
@@ -1017,7 +1017,7 @@ void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8
  * @param[in]  x     input, [in_h][in_w][in_c]
  * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
- * @param[in]  scale factors as words, accumulator to output, [out_c]
+ * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
@@ -1027,7 +1027,7 @@ void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8
  * ops/conv_transpose2d.py::conv_transpose2d_s8.
  */
 void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                             const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                             const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
                              int16_t *patch);
 
 /**
@@ -1084,7 +1084,7 @@ void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * @param[in]  x     input, [out_h][out_w][in_c]
  * @param[in]  w     weights, [out_c][in_c], in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
- * @param[in]  scale factors as words, accumulator to output, [out_c]
+ * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
@@ -1092,7 +1092,7 @@ void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words. Reference: ops/pointwise.py::pointwise_s8.
  */
 void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                      const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+                      const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
 
 /**
  * @brief w -= factor * gradient for a 1x1 convolution with stride 1; rows without an error are skipped.
@@ -1268,11 +1268,11 @@ void mcg_scale_unit(const float *c, const float *factor, float *unit);
  * @param[in]  a_scale real units per step of one
  * @param[in]  b_scale real units per step of the other
  * @param[in]  y_scale real units per step of the output
- * @param[out] scale   the factor, as a word
+ * @param[out] scale   the factor
  *
  * MACs: none. Scratch: none. Reference: ops/mul.py::prepare_product.
  */
-void mcg_prepare_product(const float *a_scale, const float *b_scale, const float *y_scale, int32_t *scale);
+void mcg_prepare_product(const float *a_scale, const float *b_scale, const float *y_scale, float *scale);
 
 /**
  * @brief y = clip(a * b), element by element.
@@ -1284,7 +1284,7 @@ void mcg_prepare_product(const float *a_scale, const float *b_scale, const float
  * @param[in]  y_zero zero point of y
  * @param[in]  a      factor, [count]
  * @param[in]  b      factor, [period]
- * @param[in]  scale  factor as a word, accumulator to y, one for all
+ * @param[in]  scale  factor, accumulator to y, one for all
  * @param[in]  clip   bounds of the activation function, relative to y_zero
  * @param[out] y      product, [count]
  * @param[out] peak   largest |y - y_zero| before saturation to int8
@@ -1292,7 +1292,7 @@ void mcg_prepare_product(const float *a_scale, const float *b_scale, const float
  * MACs: count. Scratch: none. Reference: ops/mul.py::mul_s8.
  */
 void mcg_mul_s8(int32_t count, int32_t period, int32_t a_zero, int32_t b_zero, int32_t y_zero,
-                const int8_t *a, const int8_t *b, const int32_t *scale, const int32_t *clip, int8_t *y,
+                const int8_t *a, const int8_t *b, const float *scale, const int32_t *clip, int8_t *y,
                 int32_t *peak);
 
 /**
@@ -1351,7 +1351,7 @@ void mcg_mul_grad_b_s8(int32_t count, int32_t period, int32_t channels, int32_t 
  * @param[in]  x_zero zero point of x
  * @param[in]  y_zero zero point of y
  * @param[in]  x      the part, [rows][count]
- * @param[in]  scale  factor as a word, x to y, one for all
+ * @param[in]  scale  factor, x to y, one for all
  * @param[in]  clip   bounds of the activation function, relative to y_zero
  * @param[out] y      the whole, [rows][pitch]
  * @param[in,out] peak   largest |y - y_zero| before saturation, of all parts so far; offset 0 starts anew
@@ -1359,7 +1359,7 @@ void mcg_mul_grad_b_s8(int32_t count, int32_t period, int32_t channels, int32_t 
  * MACs: none. Scratch: none. Reference: ops/concat.py::concat_s8.
  */
 void mcg_concat_s8(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t x_zero, int32_t y_zero,
-                   const int8_t *x, const int32_t *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+                   const int8_t *x, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
 
 /**
  * @brief Copy the elements of a part out of the whole.
@@ -1434,7 +1434,7 @@ void mcg_upsample2d_grad_input_s8(int32_t height, int32_t width, int32_t channel
  * @param[in]  x        input, [in_h][in_w][channels]
  * @param[in]  weight_h integers in proportion to 1 / taps of each output row, [out_h]
  * @param[in]  weight_w the same for columns, [out_w]
- * @param[in]  scale    factor as a word, accumulator to y, one for all
+ * @param[in]  scale    factor, accumulator to y, one for all
  * @param[in]  clip     bounds of the activation function, relative to y_zero
  * @param[out] y        output, [out_h][out_w][channels]
  * @param[out] peak     largest |y - y_zero| before saturation to int8
@@ -1442,8 +1442,27 @@ void mcg_upsample2d_grad_input_s8(int32_t height, int32_t width, int32_t channel
  * MACs: none. Scratch: none. Reference: ops/avgpool2d.py::avgpool2d_s8.
  */
 void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t grain, int32_t x_zero, int32_t y_zero, const int8_t *x,
-                      const int32_t *weight_h, const int32_t *weight_w, const int32_t *scale,
+                      const int32_t *weight_h, const int32_t *weight_w, const float *scale,
                       const int32_t *clip, int8_t *y, int32_t *peak);
+
+/**
+ * @brief Mean over the middle axis: y = clip(nearest(sum * scale + (-x_zero * count) * scale)), in float32.
+ *
+ * @param[in]  outer  size of what lies before the axis
+ * @param[in]  count  size of the axis; 128 * count < 2^30
+ * @param[in]  inner  size of what lies behind it
+ * @param[in]  x_zero zero point of x
+ * @param[in]  y_zero zero point of y
+ * @param[in]  x      input, [outer][count][inner]
+ * @param[in]  scale  factor, sum to y, one for all
+ * @param[in]  clip   bounds of the activation function, relative to y_zero
+ * @param[out] y      output, [outer][inner]
+ * @param[out] peak   largest |y - y_zero| before saturation to int8
+ *
+ * MACs: none. Scratch: none. Reference: ops/avgpool2d.py::mean_s8.
+ */
+void mcg_mean_s8(int32_t outer, int32_t count, int32_t inner, int32_t x_zero, int32_t y_zero, const int8_t *x,
+                 const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
 
 /**
  * @brief e_x = rescale(sum of e * weight over the windows that cover each pixel), masked by the activation

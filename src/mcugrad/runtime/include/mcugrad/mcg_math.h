@@ -27,11 +27,16 @@ typedef struct {
 } mcg_scale_t;
 #endif
 
-/* Whether the core has a product of 64 bits: all of ours but those of Armv6-M and the Armv8-M baseline. */
-#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
-#define MCG_LONG_PRODUCTS 0
+/* Floats: of a 32-bit Arm that has a unit for them, one without, any other core. */
+#if defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4)
+#define MCG_ARM_FLOATS 1
 #else
-#define MCG_LONG_PRODUCTS 1
+#define MCG_ARM_FLOATS 0
+#endif
+#if defined(__arm__) && !MCG_ARM_FLOATS
+#define MCG_SLOW_FLOATS 1
+#else
+#define MCG_SLOW_FLOATS 0
 #endif
 
 static inline int32_t mcg_min(int32_t a, int32_t b) { return a < b ? a : b; }
@@ -67,40 +72,6 @@ static inline int32_t mcg_pre_shift(int32_t acc, uint8_t pre)
 static inline int32_t mcg_rescale(int32_t acc, mcg_scale_t s)
 {
     return mcg_rescale_core(s.pre == 0 ? acc : mcg_pre_shift(acc, s.pre), s);
-}
-
-/**
- * floor((acc * word + 2^31) / 2^32) for |acc| < 2^30 and word >= 0, by products of 16 bits: for cores that
- * have no product of 64 bits.
- */
-static inline int32_t mcg_multiply_high_16(int32_t acc, int32_t word)
-{
-    const uint32_t acc_low = (uint32_t)acc & 0xffffU;
-    const uint32_t word_low = (uint32_t)word & 0xffffU;
-    const int32_t acc_high = acc >> 16;
-    const int32_t word_high = word >> 16;
-    /* Of the middle, -2^30 to 3 * 2^30, the half that an int32_t cannot hold is taken out and put back in
-     * behind. */
-    const uint32_t middle = (uint32_t)acc_high * word_low + acc_low * (uint32_t)word_high +
-                            ((acc_low * word_low) >> 16) + (0x8000U - 0x40000000U);
-    return acc_high * word_high + ((int32_t)middle >> 16) + 0x4000;
-}
-
-/** The same on the core at hand. */
-static inline int32_t mcg_multiply_high(int32_t acc, int32_t word)
-{
-    return MCG_LONG_PRODUCTS ? (int32_t)(((int64_t)acc * word + ((int64_t)1 << 31)) >> 32)
-                             : mcg_multiply_high_16(acc, word);
-}
-
-/** acc times the factor that one word stands for, rounded once, half up: see mcg_word_from_float. */
-static inline int32_t mcg_rescale_word(int32_t acc, int32_t word)
-{
-    if (word < 0) {
-        acc = mcg_pre_shift(acc, (uint8_t)(word & 31));
-        word &= 0x7fffffe0;
-    }
-    return mcg_multiply_high(acc, word);
 }
 
 static inline uint32_t mcg_float_bits(float f)
@@ -159,30 +130,68 @@ static inline mcg_scale_t mcg_scale_from_float(float f)
     return s;
 }
 
-/**
- * The factor f of an output as one word: below 0.5 in 2^-32, rounded half up; else, with the sign bit set,
- * f * 2^-pre in 2^-32, the low five bits replaced by pre, 1 to 29. 2^28 and more give the largest there is,
- * infinity included; what is not positive and normal gives 0.
- */
-static inline int32_t mcg_word_from_float(float f)
+/** Rescaled outputs lie in [-2^22, 2^22). */
+#define MCG_OUTPUT_LIMIT ((int32_t)1 << 22)
+
+/** A factor of outputs: f, at most 2^28; 0 for what is not positive, NaN included. */
+static inline float mcg_factor(float f) { return f > 0.0F ? (f < 268435456.0F ? f : 268435456.0F) : 0.0F; }
+
+/** The integer nearest to v, to even at ties, saturated to [-2^22, 2^22). v is not NaN. */
+static inline int32_t mcg_nearest(float v)
 {
-    const uint32_t bits = mcg_float_bits(f);
-    const int32_t exponent = (int32_t)((bits >> 23) & 0xffU);
+#if MCG_ARM_FLOATS && (defined(__GNUC__) || defined(__clang__))
+    int32_t rounded; /* saturates to 32 bits by itself */
+    __asm__("vcvtr.s32.f32 %0, %1" : "=t"(rounded) : "t"(v));
+    return mcg_clamp(rounded, -MCG_OUTPUT_LIMIT, MCG_OUTPUT_LIMIT - 1);
+#else
+    const float low = (float)-MCG_OUTPUT_LIMIT;
+    const float high = (float)(MCG_OUTPUT_LIMIT - 1);
+    const float inside = v < low ? low : v > high ? high : v;
+    /* In [2^23, 2^24) floats are the integers: the sum with 1.5 * 2^23 rounds. */
+    return (int32_t)(mcg_float_bits(inside + 12582912.0F) - 0x4b400000U);
+#endif
+}
+
+/** acc times a factor of outputs, both rounded to float32, then to the nearest integer. */
+static inline int32_t mcg_rescale_float(int32_t acc, float factor)
+{
+    return mcg_nearest((float)acc * factor);
+}
+
+/**
+ * The same by integers, for |acc| < 2^30. A product whose last bits are cut off tells the nearest integer but
+ * close to a tie, where floats decide: once in 512 outputs. They also do where the output, or acc, is so
+ * large or the factor so small that the bits do not suffice.
+ */
+static inline int32_t mcg_rescale_integer(int32_t acc, float factor)
+{
+    const uint32_t bits = mcg_float_bits(factor);
     const uint32_t mantissa = (bits & 0x7fffffU) | 0x800000U;
-    if (bits - 0x00800000U > 0x7f000000U || exponent < 94) {
-        return 0;
+    int32_t shift = 134 - (int32_t)(bits >> 23); /* factor = mantissa * 2^-(16 + shift) */
+    int32_t large = acc;
+    if (shift < 11 && shift >= 0 && acc < 1 << 12 && acc > -(1 << 12)) {
+        large = acc * ((int32_t)1 << (11 - shift));
+        shift = 11;
     }
-    if (exponent < 118) {
-        const int32_t drop = 118 - exponent;
-        return (int32_t)((mantissa + (1U << (drop - 1))) >> drop);
+    if (shift >= 11 && shift <= 31 && large < 1 << 22 && large >= -(1 << 22)) {
+        const uint32_t low = (uint32_t)large & 0xffffU;
+        const uint32_t half = 1U << (shift - 1);
+        const int32_t product = (large >> 16) * (int32_t)mantissa +
+                                (int32_t)(low * (mantissa >> 16) + ((low * (mantissa & 0xffffU)) >> 16));
+        const uint32_t sum = (uint32_t)product + half;
+        const int32_t value = (int32_t)sum >> shift;
+        /* In 2^-32 of a step: the cut-off costs 2^21 at most, float32 2^18 for outputs below 512. */
+        if ((sum << (32 - shift)) + 0x400000U >= 0x800000U && value < 512 && value >= -512) {
+            return value;
+        }
     }
-    if (exponent < 126) {
-        return (int32_t)(mantissa << (exponent - 118));
-    }
-    if (exponent > 154) {
-        return INT32_MIN + 0x7fffff80 + 29;
-    }
-    return INT32_MIN + (int32_t)(mantissa << 7) + (exponent - 125);
+    return mcg_rescale_float(acc, factor);
+}
+
+/** The same, as is shortest on the core at hand. */
+static inline int32_t mcg_rescale_output(int32_t acc, float factor)
+{
+    return MCG_SLOW_FLOATS ? mcg_rescale_integer(acc, factor) : mcg_rescale_float(acc, factor);
 }
 
 /** f rounded half up and saturated to [-limit, limit]; NaN gives -limit. limit is a power of two, at most
