@@ -4,6 +4,13 @@
 /* Inputs that are widened at a time. */
 #define MCG_LINEAR_BLOCK (2 * MCG_BLOCK)
 
+/* Apart: the loops of products need all registers. */
+MCG_APART static int32_t mcg_linear_output(const int32_t *acc, const float *scale, const int32_t *clip,
+                                           int32_t zero, int32_t count, int8_t *y)
+{
+    return mcg_output_s8(acc, scale, clip, zero, count, y);
+}
+
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
                    const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
 {
@@ -22,7 +29,7 @@ void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, cons
             }
             mcg_dot_s8(value, w + first * g->inputs + start, g->inputs, rows, count, acc);
         }
-        highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, rows, y + first));
+        highest = mcg_max(highest, mcg_linear_output(acc, scale + first, clip, g->y_zero, rows, y + first));
     }
     *peak = highest;
 }
