@@ -204,17 +204,8 @@ def test_reference_and_twin(name: str) -> None:
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize(
-    ("name", "core"),
-    [
-        ("sampled by loss", "cortex-m0plus"),
-        ("sampled by loss", "cortex-m4f"),
-        ("topk", "cortex-m0plus"),
-        ("topk by loss", "cortex-m4f"),
-        ("static", "cortex-m0plus"),
-        ("per layer", "cortex-m4f"),
-    ],
-)
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
+@pytest.mark.parametrize("name", CHOICES)
 def test_cores(name: str, core: str) -> None:
     trainer, x, y = compiled(CHOICES[name])
     build = trainer.build.compiled
