@@ -72,8 +72,9 @@ def load(source: str | os.PathLike[str], *, download: bool = True) -> Dataset:
         return load_published(text, PUBLISHED[text], download=download)
 
     close = difflib.get_close_matches(text, names(), n=1)
+    place = "MCUGRAD_DATA is not set" if folder is None else f"{folder} has no {text}.npz"
     raise UsageError(
-        f"there is no data set named {text!r}",
+        f"there is no data set named {text!r}, and {place}",
         hint=f"{close[0]!r}" if close else f"{', '.join(names())}, or the path of an .npz file",
     )
 

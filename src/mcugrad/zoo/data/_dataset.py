@@ -86,6 +86,7 @@ def checked(
         raise DataError(
             f"the data cannot be used: {problems[0]}" + "".join(f"; {problem}" for problem in problems[1:]),
             where=str(path),
+            hint="x_train and x_test as (n, ...) of one type, y_train and y_test with a class for each sample",
         )
     y_train, y_test = (parts[key].reshape(-1).astype(np.int64) for key in ("y_train", "y_test"))
     if not class_names:
