@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mcugrad.fitting import Epoch
     from mcugrad.model import Model, load
     from mcugrad.trainer import Trainer, Verification, compile  # noqa: A004
+    from mcugrad.training.augment import Augment
     from mcugrad.training.guard import Guard
     from mcugrad.training.losses import Loss
     from mcugrad.training.replay import Replay
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mcugrad.training.sparse import Sparse, Static
 
 __all__ = [
+    "Augment",
     "DataError",
     "DeviceError",
     "Epoch",
@@ -67,6 +69,7 @@ _LATER = {
     "Update": "mcugrad.training.rules",
     "Sparse": "mcugrad.training.sparse",
     "Static": "mcugrad.training.sparse",
+    "Augment": "mcugrad.training.augment",
     "Guard": "mcugrad.training.guard",
     "Replay": "mcugrad.training.replay",
     "Schedule": "mcugrad.training.schedules",

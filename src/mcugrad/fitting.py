@@ -59,6 +59,7 @@ class Course:
         seed: of the order.
         is_class: whether targets are classes, so that there is an accuracy.
         replay: the replay buffer, and its source as the device takes it; None for none.
+        augment: one `mcg_augment_t`, how samples change before they are trained; None for none.
         guard: the guard set, steps between two looks (0 for epochs), and margin; None for none.
     """
 
@@ -69,6 +70,7 @@ class Course:
     seed: int
     is_class: bool
     replay: tuple[Replay, Samples | None] | None = None
+    augment: NDArray[Any] | None = None
     guard: tuple[Samples, int, float] | None = None
 
 
@@ -96,6 +98,8 @@ def run(
     begin = twin.state()
     rate_of = _begin_schedule(twin, course, len(data[0]))
     _begin_replay(twin, course)
+    if course.augment is not None:
+        twin.begin_augment(course.augment)
     if course.guard is not None:
         twin.begin_guard()
         _look(twin, course)
@@ -103,6 +107,7 @@ def run(
         return _epochs(twin, data, course, rate_of, begin, score, on_epoch)
     finally:
         twin.end_replay()
+        twin.end_augment()
 
 
 def _epochs(
@@ -166,6 +171,8 @@ def _begin_replay(twin: Runner, course: Course) -> None:
     twin.begin_replay(replay.capacity, replay.every, replay.collects, replay.seed)
     if source is not None:
         twin.replay_add(*source)
+    if replay.remember:
+        twin.replay_remember()
 
 
 def _look(twin: Runner, course: Course) -> Guarded:

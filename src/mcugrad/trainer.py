@@ -27,6 +27,7 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
+from mcugrad.training.augment import Augment
 from mcugrad.training.guard import Guard
 from mcugrad.training.losses import Loss
 from mcugrad.training.losses import Target as Goal
@@ -140,6 +141,7 @@ class Trainer:
         shuffle: bool = True,
         seed: int = 0,
         replay: Replay | None = None,
+        augment: Augment | None = None,
         guard: Guard | tuple[NDArray[Any], Any] | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> list[Epoch]:
@@ -156,6 +158,7 @@ class Trainer:
             shuffle: a new order for each epoch; the order depends on `seed` alone.
             seed: of the order.
             replay: stored samples that are trained between the new ones, so that what was known is not forgotten.
+            augment: how every sample that is trained, new or stored, changes at random first, each time anew.
             guard: samples and targets that are not trained: when the error on them is worse than the best so far by
                 more than a margin (2 points for a tuple), the best state comes back; looked at after each epoch, or as
                 the Guard says.
@@ -169,6 +172,12 @@ class Trainer:
             UsageError: nothing trains, an option makes no sense, or training diverged.
         """
         self._demand_training()
+        if replay is not None and replay.remember and self._kind is not Goal.CLASS:
+            raise UsageError(
+                f"the loss {self.options.loss.name} has no classes that a replay buffer could remember",
+                where="replay",
+                hint="loss='cross_entropy', or remember=False",
+            )
         samples = self.quantize(x)
         held_out = self._encoded(validation, "validation ")
         watched = guard if guard is None or isinstance(guard, Guard) else Guard(*guard)
@@ -181,6 +190,7 @@ class Trainer:
             seed=seed,
             is_class=self._kind is Goal.CLASS,
             replay=None if replay is None else (replay, self._encoded(replay.source, "replay source ")),
+            augment=None if augment is None else self._augmentation(augment),
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
         )
         return run(
@@ -314,6 +324,12 @@ class Trainer:
             return None
         samples = self.quantize(given[0], f"{what}x")
         return samples, self.targets(given[1], len(samples), f"{what}y")
+
+    def _augmentation(self, augment: Augment) -> NDArray[Any]:
+        """How samples change, as the device takes it."""
+        source = self.build.graph[self.build.graph.input]
+        assert isinstance(source.quant, ActivationScale)
+        return augment.record(source.shape, source.quant)
 
     def _demand_training(self) -> None:
         if not self.build.compiled.program.train:

@@ -13,6 +13,7 @@ from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import WIDTH, initializer, number
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
+from mcugrad.training.augment import map_of
 from mcugrad.training.losses import Target
 
 _ENVIRONMENT = Environment(
@@ -95,7 +96,11 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "structs": names.structs(),
         "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
         "forward": _calls(program.forward, program, names, 1),
-        "train": _calls(program.train, program, names, 1 + len(program.forward)),
+        "head": _calls(program.train[: program.shared], program, names, 1 + len(program.forward)),
+        "soft": _calls(program.soft, program, names, 1 + len(program.forward)),
+        "train": _calls(
+            program.train[program.shared :], program, names, 1 + len(program.forward) + program.shared
+        ),
         "runtime": amalgamate(
             _kernels(program),
             _rules(program),
@@ -105,6 +110,8 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "input_size": program.buffers[program.input].count,
         "output": names.argument(Argument(buffer=program.output), None),
         "watch_confidence": _watch_confidence(program, names),
+        "soften": _soften(program, names),
+        "map": map_of(origin.input_shape),
         "output_scale": names.argument(Argument(buffer=program.output_scale), None)
         if program.output_scale
         else "",
@@ -141,8 +148,10 @@ def _render(template: str, context: Mapping[str, Any]) -> str:
 def _kernels(program: Program) -> list[str]:
     """What the steps call, and what the interface calls beside them."""
     watch = {_watch_kernel(program)} if program.watched else set()
-    replay = {"mcg_replay_slot"} if program.train else set()
-    return sorted({call.kernel.name for call in program.calls} | watch | replay)
+    replay = {"mcg_replay_slot", "mcg_augment_s8"} if program.train else set()
+    soft = {_soften_kernel(program)} if program.soft else set()
+    calls = program.calls + program.soft
+    return sorted({call.kernel.name for call in calls} | watch | replay | soft)
 
 
 def _watch_kernel(program: Program) -> str:
@@ -154,6 +163,17 @@ def _watch_confidence(program: Program, names: _Names) -> str:
     scale = program.output_scale
     passed = f" {names.argument(Argument(buffer=scale), None)}," if scale else ""
     return f"{_watch_kernel(program)}({program.name.upper()}_OUTPUT_SIZE, y,{passed} drift);"
+
+
+def _soften_kernel(program: Program) -> str:
+    return f"mcg_soften_{'s8' if program.output_scale else 'f32'}"
+
+
+def _soften(program: Program, names: _Names) -> str:
+    """The call that keeps what the model says of a stored sample."""
+    scale = program.output_scale
+    passed = f" {names.argument(Argument(buffer=scale), None)}," if scale else ""
+    return f"{_soften_kernel(program)}({program.name.upper()}_OUTPUT_SIZE, logits,{passed} soft);"
 
 
 def _rules(program: Program) -> list[str]:
@@ -196,7 +216,7 @@ class _Names:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._structs: dict[Struct, str] = {}
-        for call in program.calls:
+        for call in program.calls + program.soft:
             for argument in call.arguments:
                 if argument.struct is not None:
                     self._structs.setdefault(argument.struct, f"{program.name}_{call.node}_layer")

@@ -74,6 +74,7 @@ class Watch(BackwardNode):
         loss = to.temporary("loss", "float", (1,), "of the sample")
         if self.target is not Target.CLASS:
             to.call(WATCH_LOSS, note="running loss", loss=loss, watch=to.watch())
+            to.shared = len(to.calls)
             return
         predicted = to.temporary("predicted", "uint32_t", (1,), "class predicted before the step")
         classes = to.graph[self.logits].size
@@ -87,6 +88,7 @@ class Watch(BackwardNode):
             loss=loss,
             watch=to.watch(),
         )
+        to.shared = len(to.calls)
 
 
 def begin_step(

@@ -48,8 +48,9 @@ class LossRatio(BackwardNode):
             note="loss, compared with the largest",
             loss=to.temporary("loss", "float", (1,), "loss of the sample"),
             largest=largest,
-            ratio=_ratio(to),
+            ratio=loss_ratio(to),
         )
+        to.shared = len(to.calls)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class SelectStructures(BackwardNode):
         shared: dict[str, Any] = {
             "channels": channels,
             "limits": to.constant(f"{self.name}_limits", "float", limits, "smallest and largest share"),
-            "ratio": _ratio(to) if self.policy.follows_loss else _no_ratio(to),
+            "ratio": loss_ratio(to) if self.policy.follows_loss else _no_ratio(to),
             "sum": channel_sum,
             "active": active,
         }
@@ -203,7 +204,8 @@ def _active(to: Lowering, name: str, channels: int) -> str:
     return to.temporary(f"{name}_active", "uint16_t", (1 + channels,), "number and channels that take part")
 
 
-def _ratio(to: Lowering) -> str:
+def loss_ratio(to: Lowering) -> str:
+    """How wrong the network was, in [0, 1]: one float."""
     return to.temporary("loss_ratio", "float", (1,), "loss, compared with the largest so far")
 
 

@@ -1,7 +1,7 @@
 """Backward: derive the backward pass as ordinary nodes of the same graph.
 
-1. The learning rate of the step comes first. The loss turns logits and label into the output error; what is known
-   about how training goes follows it.
+1. The learning rate of the step comes first. The loss turns logits and label into the output error, or logits and a
+   distribution of classes; what is known about how training goes follows it.
 2. Layer by layer, last first, each operator's gradient rule adds what carries the error back and what updates.
 3. A layer that is updated in part receives the error of the channels that take part.
 4. Where several consumers send errors to one activation, they are added two by two, in the order of 2.
@@ -33,9 +33,10 @@ from mcugrad.ops.life import BeginStep, Watch
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.regression import RegressionLoss
 from mcugrad.ops.select import LossRatio, SelectFixed, SelectStructures
+from mcugrad.ops.soft_cross_entropy import SoftCrossEntropy
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
 from mcugrad.ops.weighted import Weighted
-from mcugrad.training.losses import Loss
+from mcugrad.training.losses import Loss, Target
 from mcugrad.training.sparse import Choice, Fate, Sparse, policies
 
 
@@ -60,10 +61,13 @@ def backward(
     assert error is not None
     make = _float_loss_node if isinstance(graph[graph.output].quant, Float32) else _loss_node
     to.add(BeginStep(name="begin_step"))
-    to.add(make(loss, graph.output, error, target))
-    to.add(Watch(name="watch", logits=graph.output, target=loss.target))
     selection = _selection(graph, sparse)
-    if any(isinstance(p, Sparse) and p.follows_loss for p in selection.policies.values()):
+    has_ratio = any(isinstance(p, Sparse) and p.follows_loss for p in selection.policies.values())
+    to.add(make(loss, graph.output, error, target))
+    if loss.target is Target.CLASS:
+        to.add(SoftCrossEntropy(name="soft_loss", logits=graph.output, e=error, has_ratio=has_ratio))
+    to.add(Watch(name="watch", logits=graph.output, target=loss.target))
+    if has_ratio:
         to.add(LossRatio(name="loss_ratio"))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)

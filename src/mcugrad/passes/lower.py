@@ -59,13 +59,18 @@ def lower(
     scale = to.scale(graph.output) if scaled and isinstance(quant, ActivationScale) else ""
     forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers)
     train, buffers = _fold_constants(tuple(to.calls[split:]), buffers)
-    used = used_buffers(forward + train) | {output, x, *([scale] if scale else [])}
+    shared = max(to.shared - split, 0)
+    soft = (train[0], *to.soft) if to.soft else ()  # both begin with the learning rate
+    used = used_buffers(forward + train + soft) | {output, x, *([scale] if scale else [])}
     return Program(
         name=graph.name,
         buffers={k: b for k, b in buffers.items() if k in used},
         forward=forward,
         train=train,
+        soft=soft,
+        shared=shared,
         input=x,
+        input_zero=to.zero(graph.input),
         output=output,
         watched=watched,
         output_scale=scale,

@@ -14,7 +14,7 @@ class Lifetime:
     Attributes:
         name: the buffer.
         size: bytes.
-        first: index of the first call of a training step that touches it.
+        first: index of the first call of a training step, towards a label or a distribution, that touches it.
         last: index of the last one; one past the end if it is read after the step.
     """
 
@@ -32,6 +32,9 @@ def lifetimes(program: Program) -> tuple[Lifetime, ...]:
     """Lifetimes of all arena buffers, in order of definition."""
     touched: dict[str, list[int]] = {}
     for index, call in enumerate(program.calls):
+        for name in call.buffers:
+            touched.setdefault(name, []).append(index)
+    for index, call in enumerate(program.soft, len(program.forward)):
         for name in call.buffers:
             touched.setdefault(name, []).append(index)
     after = {program.output: len(program.forward), **dict.fromkeys(program.results, len(program.calls))}

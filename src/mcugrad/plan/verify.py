@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mcugrad.plan.plan import ALIGNMENT, Plan
-from mcugrad.program import Program, Space
+from mcugrad.program import Call, Program, Space
 
 
 class PlanError(AssertionError):
@@ -13,7 +15,7 @@ class PlanError(AssertionError):
 
 
 def verify(program: Program, plan: Plan) -> None:
-    """Check that no buffer is overwritten while somebody still wants to read it.
+    """Check that no buffer is overwritten while somebody still wants to read it, in any kind of step.
 
     Every byte of the arena remembers which buffer wrote it last. A buffer claims its bytes when a call touches it
     for the first time; whenever a later call, or the caller, touches it again, all of them must still be its own.
@@ -21,6 +23,12 @@ def verify(program: Program, plan: Plan) -> None:
     Raises:
         PlanError: two buffers that live at the same time share a byte, or one lies outside or is misaligned.
     """
+    _play(program, program.calls, plan)
+    if program.soft:
+        _play(program, program.soft_calls, plan)
+
+
+def _play(program: Program, calls: Sequence[Call], plan: Plan) -> None:
     arena = program.in_space(Space.ARENA)
     number = {b.name: i for i, b in enumerate(arena)}
     owner = np.full(plan.size, -1, np.int64)
@@ -42,7 +50,7 @@ def verify(program: Program, plan: Plan) -> None:
             raise PlanError(
                 f"{buffer.name} at {offset} + {buffer.size} is outside {plan.size} bytes or misaligned"
             )
-    for index, call in enumerate(program.calls):
+    for index, call in enumerate(calls):
         # All of a call's buffers must coexist, so look at each a second time after all have claimed their place.
         names = [n for n in call.buffers if n in number]
         for name in names + names:

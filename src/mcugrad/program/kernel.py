@@ -34,6 +34,14 @@ WATCH = np.dtype(
 DRIFT = np.dtype([("seen", "<u4"), *((field, "<f4") for field in ("mean", "sum", "confidence", "drift"))])
 """NumPy's view of `mcg_drift_t`."""
 
+AUGMENT = np.dtype(
+    [
+        *((field, "<i4") for field in ("shift_h", "shift_w", "gain", "offset", "noise")),
+        *((field, "<u4") for field in ("seed", "count")),
+    ]
+)
+"""NumPy's view of `mcg_augment_t`."""
+
 ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "int8_t": np.dtype(np.int8),
     "uint8_t": np.dtype(np.uint8),
@@ -46,6 +54,7 @@ ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "mcg_schedule_t": SCHEDULE,
     "mcg_watch_t": WATCH,
     "mcg_drift_t": DRIFT,
+    "mcg_augment_t": AUGMENT,
 }
 
 _PROTOTYPE = re.compile(r"^(?:void|int32_t|bool) (mcg_\w+)\(([^)]*)\);", re.MULTILINE)

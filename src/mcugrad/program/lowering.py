@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +45,8 @@ class Lowering:
         node: the node being lowered, set by the lower pass.
         buffers: buffers so far, by name.
         calls: calls so far, in order.
+        soft: calls that stand in for those which need a label, in a step towards a distribution.
+        shared: number of the first call that such a step has in common with one towards a label.
         update_rate: share of the channels that a step updates, where it is always the same.
     """
 
@@ -51,6 +55,8 @@ class Lowering:
         self.node: Node = graph.nodes[0]
         self.buffers: dict[str, Buffer] = {}
         self.calls: list[Call] = []
+        self.soft: list[Call] = []
+        self.shared = 0
         self.update_rate = 1.0
         self._aliases: dict[str, str] = {}
         self._active: dict[str, str] = {}
@@ -258,6 +264,10 @@ class Lowering:
         """The sample's class, passed by value."""
         return self._define("label", "uint32_t", (1,), Space.ARGUMENT, None, "class of the sample")
 
+    def soft_target(self, classes: int) -> str:
+        """What is wanted of each class, relative to their sum."""
+        return self._define("soft", "uint8_t", (classes,), Space.ARGUMENT, None, "wanted share of each class")
+
     def target(self, ctype: str, outputs: int) -> str:
         """What the sample's outputs should be: `uint8_t` bits or `int8_t` values."""
         return self._define("target", ctype, (outputs,), Space.ARGUMENT, None, "wanted outputs")
@@ -289,6 +299,15 @@ class Lowering:
             raise TypeError(f"{kernel.name} takes {', '.join(names)}; got {', '.join(arguments)}")
         ordered = tuple(_argument(arguments[n]) for n in names)
         self.calls.append(Call(kernel, ordered, self.node.name, note))
+
+    @contextmanager
+    def for_soft_targets(self) -> Iterator[None]:
+        """Calls that are added here are those of a step towards a distribution."""
+        calls, self.calls = self.calls, self.soft
+        try:
+            yield
+        finally:
+            self.calls = calls
 
     def bound_terms(self, terms: int, largest: int, offset: int = 0) -> None:
         """Refuse a sum of `terms` products of at most `largest` that could reach 2^30. Raises ModelError."""

@@ -70,7 +70,11 @@ class Program:
         buffers: every buffer by name.
         forward: calls from input to logits, shared by prediction and training.
         train: calls of one training step that follow `forward`; empty for a model that only infers.
+        soft: the same of a step towards a distribution, as far as they differ: they stand in for `train[:shared]`.
+            Empty where targets are no classes.
+        shared: number of the first call that both have in common.
         input: name of the buffer (space ARGUMENT) that holds the sample.
+        input_zero: zero point of the sample.
         output: name of the buffer that holds the logits.
         watched: whether these are the logits of classes, so that confidence can be followed.
         output_scale: name of the buffer of their scale; empty where nothing needs it.
@@ -85,7 +89,10 @@ class Program:
     buffers: Mapping[str, Buffer]
     forward: tuple[Call, ...]
     train: tuple[Call, ...]
+    soft: tuple[Call, ...]
+    shared: int
     input: str
+    input_zero: int
     output: str
     watched: bool
     output_scale: str
@@ -101,6 +108,11 @@ class Program:
         return self.forward + self.train
 
     @property
+    def soft_calls(self) -> tuple[Call, ...]:
+        """One whole training step towards a distribution; empty where there is none."""
+        return self.forward + self.soft + self.train[self.shared :] if self.soft else ()
+
+    @property
     def target(self) -> Target:
         """What a sample is labelled with."""
         if "target" in self.buffers:
@@ -114,9 +126,8 @@ class Program:
 
     @property
     def slot_words(self) -> int:
-        """Words of a sample in a replay buffer: its class, its input, and its target where that is no class."""
-        target = 0 if self.target is Target.CLASS else self.classes
-        return 1 - (-(self.buffers[self.input].count + target) // 4)
+        """Words of a sample in a replay buffer: its class, its input, its target: a soft one where it is a class."""
+        return 1 - (-(self.buffers[self.input].count + self.classes) // 4)
 
     @property
     def ranges(self) -> int:

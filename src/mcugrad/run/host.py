@@ -9,17 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
-from mcugrad.program.kernel import ELEMENT_TYPES, SCHEDULE
+from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES, SCHEDULE
 from mcugrad.run import toolchain
-from mcugrad.run.runner import GUARD, Compiled, State, Steps, Stored, guarded, replay_type, step_type
+from mcugrad.run.runner import (
+    GUARD,
+    Compiled,
+    State,
+    Steps,
+    Stored,
+    demand_soft,
+    guarded,
+    replay_type,
+    step_type,
+)
 from mcugrad.training.guard import Guarded
 
 _DECLARATIONS = """
 int mcg_host_init(void *m);
 int mcg_host_predict(void *m, const int8_t *x, size_t samples, void *y);
 int mcg_host_schedule(void *m, const void *schedule);
-int mcg_host_train(void *m, void *replay, const int8_t *x, const void *targets, const uint32_t *order,
-                   const float *rates, size_t steps, void *info);
+int mcg_host_train(void *m, void *replay, void *augment, int8_t *scratch, const int8_t *x, const void *targets,
+                   const uint32_t *order, const float *rates, size_t steps, void *info);
+int mcg_host_augment(void *augment, const int8_t *x, size_t samples, int8_t *y);
+int mcg_host_train_soft(void *m, const int8_t *x, const uint8_t *soft, const uint32_t *order, const float *rates,
+                        size_t steps, void *info);
+int mcg_host_replay_remember(void *m, void *replay);
 size_t mcg_host_snapshot_size(void);
 int mcg_host_guard(void *m, void *snapshot, const int8_t *x, const void *targets, uint32_t samples, float margin,
                    void *result);
@@ -61,6 +75,7 @@ class HostTwin:
         self._memory = self._words.view(np.uint8)[: compiled.layout.size]
         self._snapshot: NDArray[np.uint64] | None = None
         self._replay: tuple[NDArray[np.uint64], NDArray[np.uint32]] | None = None
+        self._augment: tuple[NDArray[Any], NDArray[np.int8]] | None = None
         self.init()
 
     def init(self) -> None:
@@ -103,6 +118,8 @@ class HostTwin:
             self._library.mcg_host_train(
                 self._pointer("void *", self._memory),
                 self._ffi.NULL if self._replay is None else self._pointer("void *", self._replay[0]),
+                self._ffi.NULL if self._augment is None else self._pointer("void *", self._augment[0]),
+                self._ffi.NULL if self._augment is None else self._pointer("int8_t *", self._augment[1]),
                 self._pointer("const int8_t *", samples),
                 self._pointer("const void *", wanted),
                 self._pointer("const uint32_t *", sequence),
@@ -112,6 +129,78 @@ class HostTwin:
             )
         )
         return Steps(info)
+
+    def train_soft(
+        self,
+        x: NDArray[np.int8],
+        soft: NDArray[np.uint8],
+        order: NDArray[np.uint32],
+        rates: NDArray[np.float32] | None = None,
+    ) -> Steps:
+        """One training step towards a distribution per entry of `order`.
+
+        Raises:
+            UsageError: the model does not train, its targets are no classes, or a distribution is all zero.
+        """
+        program = self._compiled.program
+        self._demand_training()
+        demand_soft(program)
+        samples, wanted = np.ascontiguousarray(x, np.int8), np.ascontiguousarray(soft, np.uint8)
+        sequence = np.ascontiguousarray(order, np.uint32)
+        rate = None if rates is None else np.ascontiguousarray(rates, np.float32)
+        if wanted.shape != (len(samples), program.classes):
+            raise UsageError(
+                f"soft targets of shape {wanted.shape} for {len(samples)} samples of {program.classes} classes",
+                where="soft",
+                hint=f"shape ({len(samples)}, {program.classes})",
+            )
+        if len(sequence) and int(sequence.max()) >= len(samples):
+            raise UsageError(f"order names sample {int(sequence.max())} of {len(samples)}", where="order")
+        empty = np.flatnonzero(~wanted.any(axis=1))
+        if empty.size:
+            raise UsageError(
+                f"{empty.size} of {len(wanted)} soft targets are all 0, the first is that of sample {int(empty[0])}",
+                where="soft",
+                hint="shares of the classes, 255 for the largest",
+            )
+        info = np.zeros(len(sequence), step_type(program.target))
+        _demand_ok(
+            self._library.mcg_host_train_soft(
+                self._pointer("void *", self._memory),
+                self._pointer("const int8_t *", samples),
+                self._pointer("const uint8_t *", wanted),
+                self._pointer("const uint32_t *", sequence),
+                self._ffi.NULL if rate is None else self._pointer("const float *", rate),
+                len(sequence),
+                self._pointer("void *", info),
+            )
+        )
+        return Steps(info)
+
+    def begin_augment(self, how: NDArray[Any]) -> None:
+        """Change every sample that `train` trains from now on."""
+        self._demand_training()
+        size = self._compiled.program.buffers[self._compiled.program.input].count
+        self._augment = np.array(how, AUGMENT).reshape(1), np.zeros(size, np.int8)
+
+    def end_augment(self) -> None:
+        """Train samples as they are from now on."""
+        self._augment = None
+
+    def augment(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Samples (n, input size), changed as the next ones to be trained would be."""
+        assert self._augment is not None
+        samples = np.ascontiguousarray(x, np.int8)
+        y = np.empty_like(samples)
+        _demand_ok(
+            self._library.mcg_host_augment(
+                self._pointer("void *", self._augment[0]),
+                self._pointer("const int8_t *", samples),
+                len(samples),
+                self._pointer("int8_t *", y),
+            )
+        )
+        return y
 
     def set_schedule(self, schedule: NDArray[Any]) -> None:
         """Let the learning rate run by a schedule from the next step on."""
@@ -142,6 +231,16 @@ class HostTwin:
                 self._pointer("const int8_t *", samples),
                 self._pointer("const void *", wanted),
                 len(samples),
+            )
+        )
+
+    def replay_remember(self) -> None:
+        """Let stored samples be trained towards what the model says now. Raises UsageError without classes."""
+        assert self._replay is not None
+        demand_soft(self._compiled.program)
+        _demand_ok(
+            self._library.mcg_host_replay_remember(
+                self._pointer("void *", self._memory), self._pointer("void *", self._replay[0])
             )
         )
 

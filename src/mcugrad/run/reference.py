@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.ops.augment import augment_s8
 from mcugrad.ops.life import DRIFT_LIMIT, argmax_f32, argmax_s8
 from mcugrad.ops.replay import drawn, replay_slot
+from mcugrad.ops.soft_cross_entropy import soften_f32, soften_s8
 from mcugrad.program import Program, Space
 from mcugrad.program.execute import execute
-from mcugrad.program.kernel import ELEMENT_TYPES
-from mcugrad.run.runner import Compiled, State, Steps, Stored, replay_type, step_type
+from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES
+from mcugrad.run.runner import Compiled, State, Steps, Stored, demand_soft, replay_type, step_type
+from mcugrad.training.augment import map_of
 from mcugrad.training.guard import Guarded
 from mcugrad.training.losses import Target
 
@@ -29,6 +32,7 @@ class ReferenceRunner:
         self._program = compiled.program
         self._values: dict[str, NDArray[Any] | None] = {}
         self._replay: _Replay | None = None
+        self._augment: NDArray[Any] | None = None
         self._best: tuple[np.float32, State] | None = None
         self.init()
 
@@ -58,14 +62,56 @@ class ReferenceRunner:
         for i, sample in enumerate(order):
             if rates is not None:
                 self._hold(rates[i])
-            self._step(x[sample], targets[sample])
+            self._step(self._augmented(x[sample]), targets[sample])
             info[i] = self._report(info[i])
             if self._replay is not None:
                 if (old := self._replay.draw()) is not None:
-                    self._step(*old)
+                    self._step(self._augmented(old[0]), *old[1:])
                 if self._replay.header["collect"][0]:
                     self._replay.add(x[sample], targets[sample])
         return Steps(info)
+
+    def train_soft(
+        self,
+        x: NDArray[np.int8],
+        soft: NDArray[np.uint8],
+        order: NDArray[np.uint32],
+        rates: NDArray[np.float32] | None = None,
+    ) -> Steps:
+        """One training step towards a distribution per entry of `order`. Raises UsageError without classes."""
+        demand_soft(self._program)
+        info = np.zeros(len(order), step_type(self._program.target))
+        for i, sample in enumerate(order):
+            if rates is not None:
+                self._hold(rates[i])
+            self._step(x[sample], 0, soft[sample])
+            info[i] = self._report(info[i])
+        return Steps(info)
+
+    def begin_augment(self, how: NDArray[Any]) -> None:
+        """Change every sample that `train` trains from now on."""
+        self._augment = np.array(how, AUGMENT).reshape(1)
+
+    def end_augment(self) -> None:
+        """Train samples as they are from now on."""
+        self._augment = None
+
+    def augment(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Samples (n, input size), changed as the next ones to be trained would be."""
+        return np.stack([self._augmented(sample) for sample in x])
+
+    def replay_remember(self) -> None:
+        """Let stored samples be trained towards what the model says now. Raises UsageError without classes."""
+        assert self._replay is not None
+        demand_soft(self._program)
+        for place in range(int(self._replay.header["count"][0])):
+            x, soft = self._replay.stored(place)
+            self._forward(x)
+            logits = self._value(self._program.output).reshape(-1)
+            if self._program.output_scale:
+                soften_s8(len(logits), logits, self._value(self._program.output_scale), soft)
+            else:
+                soften_f32(len(logits), logits, soft)
 
     def begin_replay(self, capacity: int, every: int, collect: bool, seed: int) -> None:
         """Train with an empty replay buffer from now on."""
@@ -121,14 +167,31 @@ class ReferenceRunner:
         for name, value in state.items():
             self._value(name)[...] = value
 
-    def _step(self, x: NDArray[np.int8], target: Any) -> None:
+    def _step(self, x: NDArray[np.int8], target: Any, soft: NDArray[np.uint8] | None = None) -> None:
+        """One step, towards a distribution if there is one."""
         self._forward(x)
-        if self._program.target is Target.CLASS:
+        head = self._program.train[: self._program.shared]
+        if soft is not None:
+            self._values["soft"] = soft
+            head = self._program.soft
+        elif self._program.target is Target.CLASS:
             self._values["label"] = np.asarray([target], np.uint32)
         else:
             self._values["target"] = np.asarray(target)
-        for call in self._program.train:
+        for call in head + self._program.train[self._program.shared :]:
             execute(call, self._values)
+
+    def _augmented(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """A sample as it is to be trained."""
+        if self._augment is None:
+            return x
+        y, program = np.empty(x.size, np.int8), self._program
+        number = int(self._augment["count"][0])
+        augment_s8(
+            *map_of(program.buffers[program.input].shape), program.input_zero, self._augment, number, x, y
+        )
+        self._augment["count"] += 1
+        return y
 
     def _error(self, x: NDArray[np.int8], target: Any) -> np.float32:
         """What a guard makes of one sample, summed over its outputs."""
@@ -212,12 +275,19 @@ class _Replay:
         if slot[0] >= 0:
             place = self.memory[slot[0]]
             place[0] = label
-            parts = (x,) if self._program.target is Target.CLASS else (x, target)
+            nothing = np.zeros(self._program.classes, np.int8)
+            parts = (x, nothing if self._program.target is Target.CLASS else target)
             content = np.concatenate([part.reshape(-1).view(np.int8) for part in parts])
             place[1:].view(np.int8)[: len(content)] = content
 
-    def draw(self) -> tuple[NDArray[np.int8], Any] | None:
-        """The stored sample that follows a new one, and its target; None if it is not its turn."""
+    def stored(self, place: int) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+        """Input and soft target of a stored sample, both to be written."""
+        size = self._program.buffers[self._program.input].count
+        content = self.memory[place][1:].view(np.int8)
+        return content[:size], content[size : size + self._program.classes].view(np.uint8)
+
+    def draw(self) -> tuple[Any, ...] | None:
+        """The stored sample that follows a new one, its target, and its soft target; None if it is not its turn."""
         header = self.header[0]
         header["fresh"] += 1
         if header["fresh"] % header["every"] or not header["count"]:
@@ -227,7 +297,8 @@ class _Replay:
         size = self._program.buffers[self._program.input].count
         content = place[1:].view(np.int8)
         if self._program.target is Target.CLASS:
-            return content[:size].copy(), place[0]
+            soft = content[size : size + self._program.classes].view(np.uint8).copy()
+            return content[:size].copy(), place[0], soft if soft.any() else None
         return content[:size].copy(), content[size : size + self._program.classes].view(
             ELEMENT_TYPES[self._program.target.value]
         ).copy()

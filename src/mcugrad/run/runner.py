@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.emit import Layout
+from mcugrad.errors import UsageError
 from mcugrad.program import Program
 from mcugrad.run.device import cache
 from mcugrad.training.guard import OUTCOMES, Guarded
@@ -94,6 +95,16 @@ def replay_type(program: Program) -> np.dtype[Any]:
     )
 
 
+def demand_soft(program: Program) -> None:
+    """Refuse to train towards distributions where targets are no classes. Raises UsageError."""
+    if not program.soft:
+        raise UsageError(
+            "only a loss on classes can be trained towards what a network said about a sample",
+            where="soft",
+            hint="loss='cross_entropy', or replay without remember=True",
+        )
+
+
 GUARD = np.dtype([("outcome", "<u4"), ("error", "<f4"), ("best", "<f4")])
 """NumPy's view of `mcg_guard_t`."""
 
@@ -109,7 +120,7 @@ class Stored:
 
     Attributes:
         header: one record of `replay_type`.
-        memory: (capacity, words of a sample) uint32: class, input, and target where that is no class.
+        memory: (capacity, words of a sample) uint32: class, input, and target; for a class, the soft one, 0 for none.
     """
 
     header: NDArray[Any]
@@ -146,6 +157,34 @@ class Runner(Protocol):
 
     def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
         """Offer samples to the replay buffer."""
+
+    def replay_remember(self) -> None:
+        """Let stored samples be trained towards what the model says about them now. Targets must be classes."""
+
+    def train_soft(
+        self,
+        x: NDArray[np.int8],
+        soft: NDArray[np.uint8],
+        order: NDArray[np.uint32],
+        rates: NDArray[np.float32] | None = None,
+    ) -> Steps:
+        """The same as `train` towards distributions: no replay, no augmentation. Targets must be classes.
+
+        Args:
+            x: samples (n, input size).
+            soft: wanted shares of the classes at temperature 3, relative to their sum, (n, classes); not all zero.
+            order: samples to learn from, (steps,).
+            rates: learning rates, (steps,); None follows the schedule.
+        """
+
+    def begin_augment(self, how: NDArray[Any]) -> None:
+        """Change every sample that `train` trains by one record of `AUGMENT` from now on."""
+
+    def end_augment(self) -> None:
+        """Train samples as they are from now on."""
+
+    def augment(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Samples (n, input size), changed as the next ones to be trained would be. It must have begun."""
 
     def end_replay(self) -> None:
         """Train without replay buffer from now on."""

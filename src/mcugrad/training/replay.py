@@ -21,6 +21,8 @@ class Replay:
             that the network was trained with.
         collect: whether new samples enter, too; by default where there is no source, so that a source stays whole.
         seed: of its random numbers, 32 bits.
+        remember: train stored samples towards what the network says about them before training, not towards their
+            labels; where targets are classes. Samples that enter later have their labels.
     """
 
     capacity: int
@@ -28,6 +30,7 @@ class Replay:
     source: tuple[NDArray[Any], Any] | None = None
     collect: bool | None = None
     seed: int = 0
+    remember: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.capacity < 2**31:
@@ -49,6 +52,13 @@ class Replay:
                 "a replay buffer without source that collects nothing stays empty",
                 where="replay",
                 hint="source=(x, y), or collect=True",
+            )
+
+        if self.remember and self.source is None:
+            raise UsageError(
+                "there is nothing to remember in a replay buffer that begins empty",
+                where="replay",
+                hint="remember=True with source=(x, y)",
             )
 
     @property

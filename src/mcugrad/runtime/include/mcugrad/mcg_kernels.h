@@ -169,6 +169,44 @@ void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zer
  */
 void mcg_weigh_loss(uint32_t label, const float *weight, float *c, float *loss);
 
+/**
+ * @brief Cross-entropy towards what is wanted of each class, both at a temperature of 3, and its derivative.
+ *
+ * @param[in]  classes     number of classes, at most 65535
+ * @param[in]  channels    output channels of the layer that made them; classes is a multiple
+ * @param[in]  zero        zero point of the logits
+ * @param[in]  logits      [classes]
+ * @param[in]  scale       real units per step of the logits, not negative
+ * @param[in]  soft        wanted, relative to their sum, [classes]; not all zero
+ * @param[in]  w_scale     weight scales of that layer, [channels]: the error is stored divided by c / w_scale
+ * @param[in]  clip        bounds of that layer's activation function; logits on or beyond them get no error
+ * @param[out] e           error, [classes], in [-127, 127]
+ * @param[out] c           unit of the error
+ * @param[out] loss        cross-entropy in nats, times 9
+ * @param[out] confidence  largest probability, without temperature
+ * @param[out] ratio       half the sum of the differences of both distributions, in [0, 1]; NULL if not
+ * wanted
+ * @param[out] probability [classes]; holds the real error times w_scale afterwards
+ *
+ * MACs: none. Stack: none. Reference: ops/soft_cross_entropy.py::soft_cross_entropy_s8.
+ */
+void mcg_soft_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
+                               const float *scale, const uint8_t *soft, const float *w_scale,
+                               const int32_t *clip, int8_t *e, float *c, float *loss, float *confidence,
+                               float *ratio, float *probability);
+
+/**
+ * @brief Probabilities at a temperature of 3, relative to the largest one, as a soft target keeps them.
+ *
+ * @param[in]  classes number of classes
+ * @param[in]  logits  [classes]
+ * @param[in]  scale   real units per step of the logits
+ * @param[out] soft    [classes]; the largest is 255, if the scale is a number
+ *
+ * Reference: ops/soft_cross_entropy.py::soften_s8.
+ */
+void mcg_soften_s8(int32_t classes, const int8_t *logits, const float *scale, uint8_t *soft);
+
 /* -- Errors of inputs
  * ---------------------------------------------------------------------------------------- */
 
@@ -1694,5 +1732,22 @@ void mcg_watch_confidence_s8(int32_t classes, const int8_t *logits, const float 
 void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t label, uint32_t seed,
                      const uint32_t *memory, uint32_t *count, uint32_t *added, uint32_t *seen, uint32_t *held,
                      uint8_t *full, int32_t *slot);
+
+/**
+ * @brief A sample shifted at random, multiplied, moved up or down, and with noise on every value.
+ *
+ * @param[in]  height   rows of the map
+ * @param[in]  width    its columns
+ * @param[in]  channels its channels
+ * @param[in]  zero     zero point; it fills what the shift leaves open
+ * @param[in]  how      by how much; the count is not looked at
+ * @param[in]  number   of the sample: what its random numbers come from
+ * @param[in]  x        [height][width][channels]
+ * @param[out] y        [height][width][channels]; must not overlap x
+ *
+ * Reference: ops/augment.py::augment_s8.
+ */
+void mcg_augment_s8(int32_t height, int32_t width, int32_t channels, int32_t zero, const mcg_augment_t *how,
+                    uint32_t number, const int8_t *x, int8_t *y);
 
 #endif /* MCG_KERNELS_H */

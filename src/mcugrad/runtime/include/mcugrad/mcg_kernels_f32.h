@@ -161,6 +161,30 @@ void mcg_softmax_cross_entropy_f32(int32_t classes, const float *logits, uint32_
                                    const float *smoothing, float *e, float *loss, float *confidence);
 
 /**
+ * @brief Cross-entropy towards what is wanted of each class, both at a temperature of 3, and its derivative.
+ *
+ * @param[in]  classes    number of classes, at most 65535
+ * @param[in]  logits     [classes]
+ * @param[in]  soft       wanted, relative to their sum, [classes]; not all zero
+ * @param[out] e          derivatives, [classes]
+ * @param[out] loss       nats, times 9
+ * @param[out] confidence probability of the largest logit, without temperature
+ *
+ * Reference: ops/soft_cross_entropy.py::soft_cross_entropy_f32.
+ */
+void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint8_t *soft, float *e,
+                                float *loss, float *confidence);
+
+/**
+ * @brief Probabilities at a temperature of 3, relative to the largest one, as a soft target keeps them.
+ *
+ * @param[out] soft [classes]; the largest is 255, if it is finite
+ *
+ * Reference: ops/soft_cross_entropy.py::soften_f32.
+ */
+void mcg_soften_f32(int32_t classes, const float *logits, uint8_t *soft);
+
+/**
  * @brief Multiply the loss of a sample, and its errors, by the weight of its class.
  *
  * Reference: ops/float_losses.py::weigh_loss_f32.

@@ -188,6 +188,12 @@ static inline float mcg_exp2(float t)
     return f * mcg_bits_float((uint32_t)(127 + whole) << 23);
 }
 
+/** Temperature of the probabilities that soft targets hold; their kernels know that it is 3. */
+#define MCG_TEMPERATURE 3.0F
+
+/** 2^t in 1/255, rounded, for t <= 0: a class's share of a soft target, 255 for the largest; 0 for NaN. */
+static inline uint8_t mcg_soft_share(float t) { return (uint8_t)mcg_round(mcg_exp2(t) * 255.0F, 256); }
+
 /** The square root, by three of Newton's steps from a first guess in the bits; 0 for v <= 1e-37 and for NaN.
  */
 static inline float mcg_sqrt(float v)
@@ -319,6 +325,18 @@ static inline uint32_t mcg_hash(uint32_t x)
 static inline uint32_t mcg_stream(uint32_t seed, uint32_t step, uint32_t tensor)
 {
     return mcg_hash(seed ^ mcg_hash(step ^ mcg_hash(tensor + MCG_COUNTER_STEP)));
+}
+
+/** A random whole number from -most to most, from 16 random bits; most is at most 32767. */
+static inline int32_t mcg_random_shift(uint32_t random, int32_t most)
+{
+    return (int32_t)((random * ((uint32_t)most * 2U + 1U)) >> 16) - most;
+}
+
+/** A random number from -most up to, but without, most, from 16 random bits; most is at most 2^16. */
+static inline int32_t mcg_random_part(uint32_t random, int32_t most)
+{
+    return (((int32_t)random - 32768) * most) >> 15;
 }
 
 #endif /* MCG_MATH_H */

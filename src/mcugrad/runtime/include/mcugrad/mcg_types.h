@@ -103,6 +103,17 @@ typedef struct {
     float error;      /* on the guard set before anything was restored */
     float best;       /* the lowest one so far, this one included */
 } mcg_guard_t;
+
+/** Random changes of samples in training. All zero: none. */
+typedef struct {
+    int32_t shift_h; /* rows, up or down, at most; below the map's height */
+    int32_t shift_w; /* columns, left or right, at most; below the map's width */
+    int32_t gain;    /* relative, more or less, at most; in 1/65536, from 0 to 65536 */
+    int32_t offset;  /* of all values alike, up or down, at most; in 1/256 of a step, from 0 to 65280 */
+    int32_t noise; /* of each value for itself, in the same way; its standard deviation is 0.577 times that */
+    uint32_t seed; /* random numbers */
+    uint32_t count; /* samples changed so far */
+} mcg_augment_t;
 #endif /* MCG_LIFE_DEFINED */
 
 #endif /* MCG_TYPES_H */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_kernels.h"
+
+void mcg_augment_s8(int32_t height, int32_t width, int32_t channels, int32_t zero, const mcg_augment_t *how,
+                    uint32_t number, const int8_t *x, int8_t *y)
+{
+    const uint32_t places = mcg_stream(how->seed, number, 0U);
+    const uint32_t levels = mcg_stream(how->seed, number, 1U);
+    const uint32_t counter = mcg_stream(how->seed, number, 2U);
+    const int32_t down = mcg_random_shift(places & 0xffffU, how->shift_h);
+    const int32_t right = mcg_random_shift(places >> 16, how->shift_w);
+    const int32_t gain = 65536 + mcg_random_part(levels & 0xffffU, how->gain);
+    const int32_t offset = mcg_random_part(levels >> 16, how->offset) * 256 + 32768;
+    uint32_t element = 0;
+    uint32_t word = 0;
+    for (int32_t row = 0; row < height; row++) {
+        const bool in_rows = row - down >= 0 && row - down < height;
+        for (int32_t column = 0; column < width; column++) {
+            const bool inside = in_rows && column - right >= 0 && column - right < width;
+            const int8_t *const from = inside ? x + ((row - down) * width + column - right) * channels : x;
+            for (int32_t i = 0; i < channels; i++) {
+                int32_t value = (inside ? from[i] - zero : 0) * gain + offset;
+                if (how->noise != 0) {
+                    /* Four numbers from each word, as everywhere. */
+                    if ((element & 3U) == 0U) {
+                        word = mcg_hash(counter + (element >> 2) * MCG_COUNTER_STEP);
+                    } else if ((element & 3U) == 2U) {
+                        word = (word >> 8) | (word << 24);
+                    }
+                    value +=
+                        mcg_random_part((element & 1U) == 0U ? word & 0xffffU : word >> 16, how->noise) * 256;
+                    element += 1U;
+                }
+                *y = (int8_t)mcg_clamp((value >> 16) + zero, -128, 127);
+                y += 1;
+            }
+        }
+    }
+}
