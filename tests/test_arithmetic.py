@@ -78,7 +78,7 @@ def rescaled_in_c(acc: np.ndarray, factor: np.ndarray) -> list[np.ndarray]:
     """Accumulators times factors by every build: as this computer does it, and as cores without floats do."""
     found = []
     for build in BUILDS:
-        for name in ("rescale_output", "rescale_integer"):
+        for name in ("rescale_output", "rescale_by_long", "rescale_by_short"):
             result = np.zeros(acc.size, np.int32)
             library.library(build).probe(name, acc.size, acc.astype(np.int32), factor, result)
             found.append(result)

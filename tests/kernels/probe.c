@@ -10,7 +10,8 @@ void probe_scale_from_float(int32_t count, const float *factor, mcg_scale_t *sca
 void probe_rescale(int32_t count, const int32_t *acc, const mcg_scale_t *scale, int32_t *result);
 void probe_factor(int32_t count, const float *factor, float *result);
 void probe_rescale_output(int32_t count, const int32_t *acc, const float *factor, int32_t *result);
-void probe_rescale_integer(int32_t count, const int32_t *acc, const float *factor, int32_t *result);
+void probe_rescale_by_long(int32_t count, const int32_t *acc, const float *factor, int32_t *result);
+void probe_rescale_by_short(int32_t count, const int32_t *acc, const float *factor, int32_t *result);
 void probe_round(int32_t count, const float *value, int32_t limit, int32_t *result);
 void probe_hash(int32_t count, const uint32_t *x, uint32_t *result);
 void probe_stream(uint32_t seed, uint32_t step, uint32_t tensor, uint32_t *result);
@@ -43,10 +44,17 @@ void probe_rescale_output(int32_t count, const int32_t *acc, const float *factor
     }
 }
 
-void probe_rescale_integer(int32_t count, const int32_t *acc, const float *factor, int32_t *result)
+void probe_rescale_by_long(int32_t count, const int32_t *acc, const float *factor, int32_t *result)
 {
     for (int32_t i = 0; i < count; i++) {
-        result[i] = mcg_rescale_integer(acc[i], factor[i]);
+        result[i] = mcg_rescale_by_long(acc[i], factor[i]);
+    }
+}
+
+void probe_rescale_by_short(int32_t count, const int32_t *acc, const float *factor, int32_t *result)
+{
+    for (int32_t i = 0; i < count; i++) {
+        result[i] = mcg_rescale_by_short(acc[i], factor[i]);
     }
 }
 
