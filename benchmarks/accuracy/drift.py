@@ -4,14 +4,17 @@ Worlds: bearings at another load (cwru, 0 hp to 1, 2 and 3 hp), the watch instea
 phone (har), new speakers (speech), a camera mounted askew (mnist). Networks are trained offline in float on the old
 world only, one for each seed, and calibrated there. The host twin then takes 20 passes over n labelled samples of the
 new world: all layers, the last two, or the last one. Accuracy is that on test samples of both worlds. With replay,
-every step on a new sample is followed by one on a sample of 64 old ones.
+every step on a new sample is followed by one on a sample of 64 old ones: towards its label or, with memory, towards
+what the delivered network said of it. With augmentation every sample that is trained is changed a little, each time
+anew. `offline` is what PyTorch makes of the same samples, or of more, away from the device.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,9 +48,14 @@ from sets import Array, load, rotated
 PASSES = 20
 REPLAY = 64
 PRETRAINING = {"epochs": 30, "rate": 0.003}
+FINE_TUNING = {"epochs": 30, "rate": 0.001}
+"""Of `offline`, which begins with the delivered network or, as pretraining does, from scratch."""
 RATES = {"all": 0.005, "last:2": 0.005, "last:1": 0.01}
 """Of those that `--tune` tries with 256 samples and sr12: from 0.002 to 0.01 worlds differ by a point or two."""
+SPEECH_RATES = {"all": 0.002, "last:2": 0.005, "last:1": 0.01}
+"""Of speech with memory or augmentation: the best with both that `--tune` tries."""
 TRIED = (0.001, 0.002, 0.005, 0.01, 0.02)
+SPEECH_TRIED = (0.002, 0.005, 0.01)
 SIZES = (16, 64, 256, 1024)
 OFFLINE_DIGITS, DEVICE_DIGITS = 10_000, 2_000
 """Of the training samples of mnist: what the network learns offline, and what the device may meet."""
@@ -59,6 +67,39 @@ FORGETTING = ("har watch", "mnist turned")
 """Worlds that are so far from the old one that the size of the replay buffer matters most."""
 BUFFER_RULES, BUFFERS = (MAIN, "float32"), (REPLAY, 256, 1024)
 LAYERS = {"all": "all layers", "last:2": "last two", "last:1": "last one"}
+Way = tuple[int, bool, bool]
+"""Old samples that are replayed, whether towards what the delivered network said, and whether samples are augmented."""
+BOTH: Way = (REPLAY, True, True)
+WAYS: dict[str, Way] = {
+    "no replay": (0, False, False),
+    "no replay, augmentation": (0, False, True),
+    "replay": (REPLAY, False, False),
+    "replay, memory": (REPLAY, True, False),
+    "replay, augmentation": (REPLAY, False, True),
+    "replay, both": BOTH,
+}
+WAYS_RULES = (MAIN, "float32", "sr8")
+AUGMENT: dict[str, dict[str, Any]] = {
+    "cwru": {"gain": 0.1, "noise": 0.02},
+    "har": {"shift": 4, "gain": 0.1, "noise": 0.02},
+    "speech": {"shift": (3, 0), "offset": 0.1, "noise": 0.05},
+    "mnist": {"shift": (1, 1)},
+}
+"""Arguments of `mg.Augment` by the first word of a world, in the units of sets.py."""
+SCRATCH = "scratch"
+"""In place of the layers that train: all of them, with new weights. Only `offline`."""
+EVERYTHING = -1
+"""In place of a number of samples: all there are. Only `offline`."""
+OFFLINE = (
+    ("har watch", "all", ABOUT, REPLAY, False),
+    ("har watch", "all", ABOUT, REPLAY, True),
+    ("har watch", "all", ABOUT, EVERYTHING, False),
+    ("speech speakers", "all", ABOUT, EVERYTHING, True),
+    ("speech speakers", SCRATCH, EVERYTHING, EVERYTHING, False),
+    ("speech speakers", SCRATCH, EVERYTHING, EVERYTHING, True),
+    ("mnist turned", "all", ABOUT, EVERYTHING, False),
+)
+"""World, layers, new samples, old samples, augmentation."""
 
 Samples = tuple[Array, NDArray[np.int64]]
 
@@ -99,7 +140,12 @@ AVAILABLE = {"cwru 1 hp": 796, "cwru 2 hp": 796, "cwru 3 hp": 796, "har wearers"
 
 @dataclass(frozen=True)
 class Run:
-    """An adaptation: to what, of which layers, by what, from how many samples, with replay or not, with which luck."""
+    """An adaptation: to what, of which layers, by what, from how many samples, with how many old ones, with which luck.
+
+    Attributes:
+        memory: whether old samples are trained towards what the delivered network said of them.
+        augment: whether samples are changed a little before they are trained.
+    """
 
     world: str
     train: str
@@ -108,30 +154,65 @@ class Run:
     replay: int
     rate: float
     seed: int
+    memory: bool = False
+    augment: bool = False
+
+
+def rate_of(world: str, train: str, rule: str, memory: bool, augment: bool) -> float:
+    """The learning rate that the tables are made with."""
+    if rule == "offline":
+        return (PRETRAINING if train == SCRATCH else FINE_TUNING)["rate"]
+    rates = SPEECH_RATES if world.startswith("speech") and (memory or augment) else RATES
+    return rates[train]
+
+
+def _run(world: str, train: str, rule: str, n: int, way: Way, seed: int) -> Run:
+    replay, memory, augment = way
+    rate = rate_of(world, train, rule, memory, augment)
+    return Run(world, train, rule, n, replay, rate, seed, memory, augment)
 
 
 def matrix(everything: bool) -> list[Run]:
     """Runs of the tables; `everything` adds other rules and fewer layers at every number of samples."""
-    plan = [(train, MAIN, ABOUT, replay) for train in LAYERS for replay in (0, REPLAY)]
-    plan += [("all", MAIN, n, replay) for n in SIZES for replay in (0, REPLAY)]
-    plan += [("all", rule, ABOUT, replay) for rule in BESIDE for replay in (0, REPLAY)]
+    without = WAYS["no replay"], WAYS["replay"]
+    plan = [(train, MAIN, ABOUT, way) for train in LAYERS for way in without]
+    plan += [("all", MAIN, n, way) for n in SIZES for way in without]
+    plan += [("all", rule, ABOUT, way) for rule in BESIDE for way in without]
+    plan += [(train, MAIN, ABOUT, BOTH) for train in LAYERS]
+    plan += [("all", MAIN, ABOUT, way) for way in WAYS.values()]
+    plan += [("all", rule, ABOUT, BOTH) for rule in WAYS_RULES]
+    plan += [("all", rule, ABOUT, way) for rule in WAYS_RULES for way in WAYS.values()]
     buffers = [
-        (world, "all", rule, ABOUT, size) for world in FORGETTING for rule in BUFFER_RULES for size in BUFFERS
+        (world, "all", rule, ABOUT, (size, False, False))
+        for world in FORGETTING
+        for rule in BUFFER_RULES
+        for size in BUFFERS
     ]
     if everything:
         rules = (MAIN, *BESIDE)
-        plan += [(t, rule, n, r) for rule in rules for n in SIZES for t in LAYERS for r in (0, REPLAY)]
+        plan += [(t, rule, n, way) for rule in rules for n in SIZES for t in LAYERS for way in without]
     runs = [(world, *what) for what in plan for world in WORLDS if what[2] <= AVAILABLE.get(world, 1024)]
-    return [Run(*what, RATES[what[1]], seed) for what in dict.fromkeys(runs + buffers) for seed in SEEDS]
+    if importlib.util.find_spec("torch") is not None:
+        buffers += [
+            (world, train, "offline", n, (old, False, augment)) for world, train, n, old, augment in OFFLINE
+        ]
+    return [_run(*what, seed) for what in dict.fromkeys(runs + buffers) for seed in SEEDS]
 
 
 def tuning() -> list[Run]:
-    """Every world at every rate."""
-    return [
+    """Every world at every rate; speech again with memory and augmentation."""
+    plain = [
         Run(world, train, MAIN, ABOUT, 0, rate, TUNING_SEED)
         for world in WORLDS
         for train in LAYERS
         for rate in TRIED
+    ]
+    return plain + [
+        Run("speech speakers", train, MAIN, ABOUT, replay, rate, TUNING_SEED, memory, augment)
+        for train in LAYERS
+        for replay, memory, augment in WAYS.values()
+        if (replay, memory, augment) == BOTH or (train == "all" and (memory or augment))
+        for rate in SPEECH_TRIED
     ]
 
 
@@ -214,10 +295,14 @@ def pretrained(need: tuple[str, int]) -> bytes:
     import pretrain
 
     here, seed = world_of(need[0]), need[1]
-    start = nets.build(here.network, samples=here.train[0][:128], classes=here.classes, seed=seed)
-    return pretrain.pretrained(
-        f"drift_{need[0].replace(' ', '_')}", start, *here.train, seed=seed, **PRETRAINING
-    )
+    label = f"drift_{need[0].replace(' ', '_')}"
+    return pretrain.pretrained(label, _start(need), *here.train, seed=seed, **PRETRAINING)
+
+
+def _start(need: tuple[str, int]) -> bytes:
+    """The network before it has learned anything, as an ONNX file."""
+    here, seed = world_of(need[0]), need[1]
+    return nets.build(here.network, samples=here.train[0][:128], classes=here.classes, seed=seed)
 
 
 def prepare(need: tuple[str, int]) -> None:
@@ -242,19 +327,31 @@ def _shaped(model: mg.Model, samples: Samples) -> Samples:
     return samples[0].reshape(-1, *model.input_shape), samples[1]
 
 
+def _chosen(run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the new samples and of the old ones."""
+    here = world_of(run.world)
+    random = np.random.default_rng(run.seed)
+    new = random.permutation(len(here.new[1]))
+    old = len(here.train[1]) if run.replay == EVERYTHING else run.replay
+    return new if run.n == EVERYTHING else new[: run.n], _balanced(here.train[1], old, random)
+
+
 def perform(run: Run) -> dict[str, Any]:
     """Adapts; accuracy in both worlds, before and after."""
+    if run.method == "offline":
+        return _offline(run)
     trainer, begin, before, old_before = _trainer(run.world, run.train, run.method, run.seed)
     trainer.state = begin
     here, model = world_of(run.world), trainer.model
-    random = np.random.default_rng(run.seed)
-    chosen = random.permutation(len(here.new[1]))[: run.n]
+    chosen, kept = _chosen(run)
     x, y = _shaped(model, here.new)
     options: dict[str, Any] = {}
     if run.replay:
-        kept = _balanced(here.train[1], run.replay, random)
         x_old, y_old = _shaped(model, here.train)
-        options["replay"] = mg.Replay(run.replay, every=1, source=(x_old[kept], y_old[kept]))
+        source = x_old[kept], y_old[kept]
+        options["replay"] = mg.Replay(run.replay, every=1, source=source, remember=run.memory)
+    if run.augment:
+        options["augment"] = mg.Augment(**AUGMENT[run.world.split()[0]])
     done = fit(
         trainer,
         x[chosen],
@@ -266,14 +363,65 @@ def perform(run: Run) -> dict[str, Any]:
         watch=lambda epoch: None,
         **options,
     )
-    found = {
-        "accuracy": trainer.evaluate(*_shaped(model, here.new_test)),
-        "old": trainer.evaluate(*_shaped(model, here.test)),
-        "before": before,
-        "old_before": old_before,
-    }
-    rounded: dict[str, Any] = {name: round(value, 4) for name, value in found.items()}
-    return rounded if done == PASSES else {**rounded, "diverged": done + 1}
+    after, old = (trainer.evaluate(*_shaped(model, part)) for part in (here.new_test, here.test))
+    found = _found(after, old, before, old_before)
+    return found if done == PASSES else {**found, "diverged": done + 1}
+
+
+def _found(after: float, old: float, before: float, old_before: float) -> dict[str, Any]:
+    found = {"accuracy": after, "old": old, "before": before, "old_before": old_before}
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _offline(run: Run) -> dict[str, Any]:
+    """Trains in PyTorch, in float, new and old samples shuffled, from the delivered network or from scratch."""
+    import pretrain
+
+    here = world_of(run.world)
+    chosen, kept = _chosen(run)
+    x, y = (np.concatenate([new[chosen], old[kept]]) for new, old in zip(here.new, here.train, strict=True))
+    settings = PRETRAINING if run.train == SCRATCH else FINE_TUNING
+    epochs = int(settings["epochs"])
+    if run.augment:
+        # One epoch of as many copies, each of them different.
+        random = np.random.default_rng(run.seed)
+        how = AUGMENT[run.world.split()[0]]
+        x, y = np.concatenate([_varied(x, random, **how) for _ in range(epochs)]), np.tile(y, epochs)
+        epochs = 1
+    delivered = pretrain.TorchNet(pretrained(needs(run)))
+    start = _start(needs(run)) if run.train == SCRATCH else delivered.onnx()
+    net = pretrain.TorchNet(start)
+    pretrain.train(net, x, y, epochs=epochs, rate=run.rate, seed=run.seed)
+    return _found(
+        *(
+            float((each.classify(samples) == labels).mean())
+            for each in (net, delivered)
+            for samples, labels in (here.new_test, here.test)
+        )
+    )
+
+
+def _varied(
+    x: Array,
+    random: np.random.Generator,
+    *,
+    shift: int | tuple[int, int] = 0,
+    gain: float = 0.0,
+    offset: float = 0.0,
+    noise: float = 0.0,
+) -> Array:
+    """Samples changed as `mg.Augment` does it, in float: shifted, gaps 0, then gain, offset and noise."""
+    one_each = (len(x), *[1] * (x.ndim - 1))
+    moved = x
+    for axis, reach in enumerate(shift if isinstance(shift, tuple) else (shift,), start=1):
+        places = np.arange(x.shape[axis])
+        by = random.integers(-reach, reach + 1, len(x))[:, None]
+        shape = [len(x), *(x.shape[axis] if a == axis else 1 for a in range(1, x.ndim))]
+        from_ = (places - by).reshape(shape)
+        seen = (from_ >= 0) & (from_ < x.shape[axis])
+        moved = np.where(seen, np.take_along_axis(moved, np.where(seen, from_, 0), axis), 0)
+    scaled = moved * (1 + random.uniform(-gain, gain, one_each)) + random.uniform(-offset, offset, one_each)
+    return (scaled + random.normal(0, noise, x.shape) if noise else scaled).astype(np.float32)
 
 
 def _balanced(y: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -289,12 +437,11 @@ def _balanced(y: NDArray[np.int64], count: int, random: np.random.Generator) -> 
 # -- what is found -------------------------------------------------------------------------------------------------
 
 
-def entries_of(
-    results: Results, world: str, train: str, rule: str, n: int, replay: int
-) -> list[dict[str, Any]]:
+def entries_of(results: Results, world: str, train: str, rule: str, n: int, way: Way) -> list[dict[str, Any]]:
     """One for each seed, at the rate that the tables are made with."""
-    wanted = {"world": world, "train": train, "method": rule, "n": n, "replay": replay}
-    return select(results, **wanted, rate=RATES[train])
+    wanted = asdict(_run(world, train, rule, n, way, SEEDS[0]))
+    del wanted["seed"]
+    return select(results, **wanted)
 
 
 def recovered(entries: Sequence[dict[str, Any]]) -> float | None:
@@ -316,78 +463,109 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
+def _triple(entries: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
+    """New world, recovered, forgotten."""
+    new = spread([final(e) for e in entries])
+    return new, _number(recovered(entries), ".0f"), _number(forgotten(entries), "+.1f")
+
+
+TRIPLE = ("new world, %", "recovered, %", "forgotten, points")
+
+
 def samples_table(results: Results) -> str:
     """All layers, without replay: accuracy in the new world by the number of samples."""
     rows = []
     for world, what in WORLDS.items():
-        first = entries_of(results, world, "all", MAIN, ABOUT, 0)
-        if first:
-            after = [entries_of(results, world, "all", MAIN, n, 0) for n in SIZES]
-            cells = [spread([final(e) for e in entries]) for entries in after]
+        after = {n: entries_of(results, world, "all", MAIN, n, WAYS["no replay"]) for n in SIZES}
+        if first := after[ABOUT]:
+            cells = [spread([final(e) for e in entries]) for entries in after.values()]
             known, new = (spread([final(e, k) for e in first]) for k in ("old_before", "before"))
             rows.append((what, known, new, *cells))
     return markdown(("world", "old world, %", "new, n = 0", *(f"n = {n:,}" for n in SIZES)), rows)
 
 
+def ways_table(results: Results) -> str:
+    """256 samples, all layers: what comes back and what is forgotten, by what replay and augmentation do."""
+    rows = []
+    for world, what in WORLDS.items():
+        for name, way in WAYS.items():
+            entries = entries_of(results, world, "all", MAIN, ABOUT, way)
+            if entries:
+                rows.append((f"{what}: {name}", *_triple(entries)))
+    return markdown(("world: way", *TRIPLE), rows)
+
+
 def layers_table(results: Results) -> str:
-    """256 samples: what comes back and what is forgotten, by layers trained, without and with replay."""
+    """256 samples: what comes back and what is forgotten, by layers trained and without replay, with, and with both."""
+    ways = ("no replay", "replay", "replay, both")
     rows = []
     for world, what in WORLDS.items():
         for train, layers in LAYERS.items():
-            pair = [entries_of(results, world, train, MAIN, ABOUT, replay) for replay in (0, REPLAY)]
-            if any(pair):
-                cells = [
-                    cell
-                    for entries in pair
-                    for cell in (
-                        spread([final(e) for e in entries]),
-                        _number(recovered(entries), ".0f"),
-                        _number(forgotten(entries), "+.1f"),
-                    )
-                ]
+            found = [entries_of(results, world, train, MAIN, ABOUT, WAYS[way]) for way in ways]
+            if any(found):
+                cells = (
+                    " / ".join((spread([final(e) for e in entries]), *_triple(entries)[1:]))
+                    for entries in found
+                )
                 rows.append((f"{what}: {layers}", *cells))
-    head = ("new world, %", "recovered, %", "forgotten, points")
-    return markdown(("world: trained", *head, *(f"{h}, with replay" for h in head)), rows)
+    return markdown(("world: trained", *ways), rows)
 
 
 def rules_table(results: Results) -> str:
-    """256 samples, all layers: rules side by side, without and with replay."""
+    """256 samples, all layers: rules side by side, in every way."""
     rules = ("float32", "sr16", "sr12", "sr8")
     rows = []
     for world, what in WORLDS.items():
-        for replay in (0, REPLAY):
-            found = [entries_of(results, world, "all", rule, ABOUT, replay) for rule in rules]
+        for name, way in WAYS.items():
+            found = [entries_of(results, world, "all", rule, ABOUT, way) for rule in rules]
             if any(found):
-                cells = [
-                    f"{spread([final(e) for e in entries])} ({_number(forgotten(entries), '+.1f')})"
-                    if entries
-                    else "-"
-                    for entries in found
-                ]
-                rows.append((f"{what}{', replay' if replay else ''}", *cells))
-    return markdown(("world", *rules), rows)
+                rows.append((f"{what}: {name}", *(_pair(entries) for entries in found)))
+    return markdown(("world: way", *rules), rows)
+
+
+def _pair(entries: Sequence[dict[str, Any]]) -> str:
+    """New world and, in brackets, points forgotten."""
+    new = spread([final(e) for e in entries])
+    return f"{new} ({_number(forgotten(entries), '+.1f')})" if entries else new
 
 
 def buffers_table(results: Results) -> str:
     """256 samples, all layers: accuracy in the new world and points forgotten by the size of the replay buffer."""
+    ways = [(size, False, False) for size in (0, *BUFFERS)]
     rows = []
     for world in FORGETTING:
         for rule in BUFFER_RULES:
-            found = [entries_of(results, world, "all", rule, ABOUT, size) for size in (0, *BUFFERS)]
+            found = [entries_of(results, world, "all", rule, ABOUT, way) for way in ways]
             if any(found):
-                cells = [f"{spread([final(e) for e in f])} ({_number(forgotten(f), '+.1f')})" for f in found]
-                rows.append((f"{WORLDS[world]}: `{rule}`", *cells))
+                rows.append((f"{WORLDS[world]}: `{rule}`", *(_pair(entries) for entries in found)))
     return markdown(("world", "no replay", *(f"{size:,} old samples" for size in BUFFERS)), rows)
 
 
+def offline_table(results: Results) -> str:
+    """What the device makes of it, and PyTorch of the same samples or more."""
+    rows = []
+    for world in dict.fromkeys(world for world, *_ in OFFLINE):
+        device = entries_of(results, world, "all", MAIN, ABOUT, BOTH)
+        if device:
+            rows.append(
+                (f"{WORLDS[world]}: device, {ABOUT} new, {REPLAY} old, memory, augmented", *_triple(device))
+            )
+        for place, train, n, old, augment in OFFLINE:
+            entries = entries_of(results, world, train, "offline", n, (old, False, augment))
+            if place == world and entries:
+                new, kept = ("all" if size == EVERYTHING else str(size) for size in (n, old))
+                how = f"{', augmented' if augment else ''}{', from scratch' if train == SCRATCH else ''}"
+                rows.append((f"{WORLDS[world]}: offline, {new} new, {kept} old{how}", *_triple(entries)))
+    return markdown(("world: learned", *TRIPLE), rows)
+
+
 def bars(results: Results) -> list[Bar]:
-    """256 labelled samples, all layers, sr12."""
+    """256 labelled samples, all layers, sr12, with replay, memory and augmentation: what one would deploy."""
     found = []
     for world, what in WORLDS.items():
-        plain, replayed = (entries_of(results, world, "all", MAIN, ABOUT, replay) for replay in (0, REPLAY))
-        found.append(Bar(f"{what}: recovered, %", recovered(plain), 80))
-        claim = f"{what}: forgotten with replay of {REPLAY}, points"
-        found.append(Bar(claim, forgotten(replayed), 3, at_least=False))
+        entries = entries_of(results, world, "all", MAIN, ABOUT, BOTH)
+        found.append(Bar(f"{what}: recovered, %", recovered(entries), 80))
+        found.append(Bar(f"{what}: forgotten, points", forgotten(entries), 3, at_least=False))
     return found
 
 
@@ -397,26 +575,24 @@ def plot(results: Results, path: Path) -> None:
 
     def draw(axes: Any) -> None:
         for each, world in zip(axes, shown, strict=True):
-            for replay, line in ((0, "--"), (REPLAY, "-")):
+            for way, line in (("no replay", "--"), ("replay", "-"), ("replay, both", "")):
                 for name, start, colour in (
                     ("accuracy", "before", "#1f6fb2"),
                     ("old", "old_before", COLOURS["float32"]),
                 ):
-                    by_size = {n: entries_of(results, world, "all", MAIN, n, replay) for n in SIZES}
+                    by_size = {n: entries_of(results, world, "all", MAIN, n, WAYS[way]) for n in SIZES}
                     points = {
                         n: mean([final(e, name) for e in found]) for n, found in by_size.items() if found
                     }
                     if points:
                         zero = mean([final(e, start) for found in by_size.values() for e in found])
-                        label = ("new" if name == "accuracy" else "old") + (
-                            " world, replay" if replay else " world"
-                        )
+                        first = {4: zero} if line else {}
+                        label = f"{'new' if name == 'accuracy' else 'old'} world, {way}"
                         each.plot(
-                            [4, *points],
-                            [zero, *points.values()],
+                            *zip(*(first | points).items(), strict=True),
                             line,
-                            marker="o",
-                            markersize=3,
+                            marker="o" if line else "*",
+                            markersize=3 if line else 10,
                             color=colour,
                             label=label,
                         )
@@ -438,6 +614,8 @@ SUITE = Suite(
     perform=perform,
     tables={
         "drift": samples_table,
+        "drift-ways": ways_table,
+        "drift-offline": offline_table,
         "drift-layers": layers_table,
         "drift-rules": rules_table,
         "drift-buffers": buffers_table,
