@@ -379,6 +379,7 @@ def _offline(run: Run) -> dict[str, Any]:
 
     here = world_of(run.world)
     chosen, kept = _chosen(run)
+    kept = np.resize(kept, max(len(kept), len(chosen)))  # again and again, as often as replay trains them
     x, y = (np.concatenate([new[chosen], old[kept]]) for new, old in zip(here.new, here.train, strict=True))
     settings = PRETRAINING if run.train == SCRATCH else FINE_TUNING
     epochs = int(settings["epochs"])
