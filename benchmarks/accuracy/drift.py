@@ -351,7 +351,7 @@ def perform(run: Run) -> dict[str, Any]:
         source = x_old[kept], y_old[kept]
         options["replay"] = mg.Replay(run.replay, every=1, source=source, remember=run.memory)
     if run.augment:
-        options["augment"] = mg.Augment(**AUGMENT[run.world.split()[0]])
+        options["augment"] = mg.Augment(**AUGMENT[run.world.split()[0]], seed=run.seed)
     done = fit(
         trainer,
         x[chosen],
@@ -504,10 +504,7 @@ def layers_table(results: Results) -> str:
         for train, layers in LAYERS.items():
             found = [entries_of(results, world, train, MAIN, ABOUT, WAYS[way]) for way in ways]
             if any(found):
-                cells = (
-                    " / ".join((spread([final(e) for e in entries]), *_triple(entries)[1:]))
-                    for entries in found
-                )
+                cells = (" / ".join(_triple(entries)) if entries else "-" for entries in found)
                 rows.append((f"{what}: {layers}", *cells))
     return markdown(("world: trained", *ways), rows)
 
