@@ -134,8 +134,9 @@ def test_symbols(tmp_path: Path) -> None:
     exported = {s.name for s in found if s["st_shndx"] != "SHN_UNDEF"}
     missing = {s.name for s in found if s["st_shndx"] == "SHN_UNDEF"}
     functions = (
-        *("init", "predict", "quantize", "set_rate", "set_schedule", "train_step", "watch"),
+        *("init", "predict", "quantize", "set_rate", "set_schedule", "train_step", "train_soft", "watch"),
         *("guard", "snapshot", "rollback", "replay_init", "replay_add", "replay_draw", "train_replay"),
+        *("replay_remember", "augment_init", "augment"),
     )
     assert exported == {f"all_sr8_{function}" for function in functions}
     assert {s for s in missing if not s.startswith(("__aeabi_", "mem"))} == set()
@@ -346,17 +347,33 @@ library, name, size, inputs, classes, steps = sys.argv[1], sys.argv[2], *map(int
 ffi = cffi.FFI()
 ffi.cdef(f"int {name}_init(void *m); int {name}_predict(void *m, const int8_t *x, int8_t *y);"
          f"int {name}_train_step(void *m, const int8_t *x, uint32_t label, void *step);"
-         f"int {name}_set_rate(void *m, float rate);")
+         f"int {name}_set_rate(void *m, float rate);"
+         f"int {name}_train_soft(void *m, const int8_t *x, const uint8_t *soft, void *step);"
+         f"int {name}_replay_init(void *r, uint32_t *memory, uint32_t words, uint32_t seed);"
+         f"int {name}_replay_remember(void *m, void *r);"
+         f"int {name}_train_replay(void *m, void *r, const int8_t *x, uint32_t label, void *step);"
+         f"int {name}_augment(void *how, const int8_t *x, int8_t *y);")
 c = ffi.dlopen(library)
 m, y = ffi.new("uint32_t[]", size // 4), ffi.new("int8_t[]", classes)
 random = np.random.default_rng(0)
-status = getattr(c, f"{name}_init")(m)
+how, changed, replay, memory = (ffi.new(f"{t}[]", n) for t, n in
+                                (("int32_t", 7), ("int8_t", inputs), ("uint64_t", 99), ("uint32_t", 5000)))
+status = getattr(c, f"{name}_init")(m) | getattr(c, f"{name}_replay_init")(replay, memory, 5000, 1)
 for step in range(steps):
     x = random.integers(-128, 128, inputs).astype(np.int8)
     x[random.random(inputs) < 0.3] = [-128, 127, 0][step % 3]
     if step % 50 == 49:  # rates from sensible to absurd: weights and scales reach every bound
         status |= getattr(c, f"{name}_set_rate")(m, 10.0 ** (step // 50 * 4 - 6))
     status |= getattr(c, f"{name}_train_step")(m, x.tobytes(), step % classes, ffi.NULL)
+    for place, most in ((2, 65536), (3, 65280), (4, 65280)):
+        how[place] = random.choice([0, 1, most // 9, most])
+    status |= getattr(c, f"{name}_augment")(how, x.tobytes(), changed)
+    soft = random.choice([0, 1, 128, 255], classes).astype(np.uint8)
+    soft[step % classes] = 255
+    status |= getattr(c, f"{name}_train_soft")(m, ffi.buffer(changed)[:], soft.tobytes(), ffi.NULL)
+    if step % 20 == 19:
+        status |= getattr(c, f"{name}_replay_remember")(m, replay)
+    status |= getattr(c, f"{name}_train_replay")(m, replay, x.tobytes(), step % classes, ffi.NULL)
     status |= getattr(c, f"{name}_predict")(m, x.tobytes(), y)
 sys.exit(status)
 """

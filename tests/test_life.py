@@ -450,6 +450,11 @@ class Api:
             "int life_replay_init(void *r, uint32_t *memory, uint32_t words, uint32_t seed);"
             "int life_replay_add(void *r, const int8_t *x, uint32_t label);"
             "int life_replay_draw(void *r, const int8_t **x, uint32_t *label);"
+            "int life_train_soft(void *m, const int8_t *x, const uint8_t *soft, void *step);"
+            "int life_replay_remember(void *m, void *r);"
+            "int life_augment_init(void *how, int32_t h, int32_t w, float gain, float offset, float noise,"
+            "uint32_t seed);"
+            "int life_augment(void *how, const int8_t *x, int8_t *y);"
             "int life_train_replay(void *m, void *r, const int8_t *x, uint32_t label, void *step);"
         )
         self.c = self.ffi.dlopen(str(library))
@@ -543,15 +548,15 @@ def test_bad_guards_change_nothing() -> None:
 def test_bad_replays_change_nothing() -> None:
     api = Api()
     m, null, c, ffi = api.model, api.ffi.NULL, api.c, api.ffi
-    x, header, memory = ffi.new("int8_t[]", 144), ffi.new("uint64_t[]", 40), ffi.new("uint32_t[]", 3 * 37)
-    assert [c.life_replay_init(null, memory, 111, 0), c.life_replay_init(header, null, 111, 0)] == [NULL] * 2
-    assert [c.life_replay_init(header, memory, words, 0) for words in (0, 36)] == [ARG] * 2
+    x, header, memory = ffi.new("int8_t[]", 144), ffi.new("uint64_t[]", 40), ffi.new("uint32_t[]", 3 * 38)
+    assert [c.life_replay_init(null, memory, 114, 0), c.life_replay_init(header, null, 114, 0)] == [NULL] * 2
+    assert [c.life_replay_init(header, memory, words, 0) for words in (0, 37)] == [ARG] * 2
     got, label = ffi.new("const int8_t **"), ffi.new("uint32_t *")
     assert c.life_replay_add(header, x, 0) == STATE
     assert c.life_replay_draw(header, got, label) == STATE
     assert c.life_train_replay(m, header, x, 0, null) == STATE
     assert not any(header)
-    assert c.life_replay_init(header, memory, 111, 0) == OK
+    assert c.life_replay_init(header, memory, 114, 0) == OK
     assert c.life_train_replay(m, header, x, 0, null) == STATE, "the model is not initialised"
     c.life_init(m)
     before = api.bytes(m), api.bytes(header)

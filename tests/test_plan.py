@@ -25,9 +25,13 @@ def nothing() -> None:
 KERNEL = Kernel("mcg_next_step", nothing)
 
 
+def touching(names: list[str]) -> Call:
+    return Call(KERNEL, tuple(Argument(buffer=name) for name in names), "node")
+
+
 def program(sizes: list[int], calls: list[list[int]], split: int, output: int, results: list[int]) -> Program:
     """A program over arena buffers of these sizes in bytes; each call touches the buffers it lists."""
-    flat = tuple(Call(KERNEL, tuple(Argument(buffer=f"b{i}") for i in touched), "node") for touched in calls)
+    flat = tuple(touching([f"b{i}" for i in touched]) for touched in calls)
     used = sorted({i for touched in calls for i in touched})
     return Program(
         name="random",
@@ -62,6 +66,15 @@ def programs(draw: st.DrawFn) -> Program:
     return program(sizes, calls, split, output, results)
 
 
+@st.composite
+def programs_with_soft_targets(draw: st.DrawFn) -> Program:
+    """The same with other calls in place of the first ones of a training step."""
+    found = draw(programs())
+    some = st.lists(st.sampled_from(sorted(found.buffers)), min_size=1, max_size=5, unique=True)
+    soft = draw(st.lists(some, max_size=len(found.train)))
+    return replace(found, soft=tuple(map(touching, soft)), shared=len(soft))
+
+
 def live_bytes(any_program: Program, index: int) -> int:
     """Bytes needed during one call, from the definition."""
     calls = [set(call.buffers) for call in any_program.calls]
@@ -71,7 +84,7 @@ def live_bytes(any_program: Program, index: int) -> int:
     return sum(aligned(any_program.buffers[name].size) for name in before & after)
 
 
-@given(programs())
+@given(st.one_of(programs(), programs_with_soft_targets()))
 def test_greedy_plans_are_right(any_program: Program) -> None:
     plan = greedy_by_size(any_program)
     verify(any_program, plan)

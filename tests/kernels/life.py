@@ -1,4 +1,4 @@
-"""Arguments for the kernels of a model's life: schedules, running means, drift, replay."""
+"""Arguments for the kernels of a model's life: schedules, running means, drift, replay, memories, augmentation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.cases import Arguments, Draw, Rng, floats, int8, one, rngs
-from kernels.floats import reals
-from mcugrad.program.kernel import DRIFT, SCHEDULE, WATCH
+from kernels.cases import ZEROS, Arguments, Draw, Rng, clips, floats, int8, old_int8, one, rngs
+from kernels.floats import old, reals
+from mcugrad.program.kernel import AUGMENT, DRIFT, SCHEDULE, WATCH
 
 COUNTERS = st.one_of(
     st.integers(0, 40), st.sampled_from([2**24 + 1, 2**31, 2**32 - 1]), st.integers(0, 2**32 - 1)
@@ -126,6 +126,93 @@ def replay_slot(draw: Draw) -> Arguments:
     }
 
 
+def shares(draw: Draw, rng: Rng, classes: int) -> NDArray[np.uint8]:
+    """A soft target: spread, sharp, or full; never all zero."""
+    kind = draw(st.sampled_from(["spread", "sharp", "full"]))
+    soft = rng.integers(0, 256, classes) if kind == "spread" else np.full(classes, 255 * (kind == "full"))
+    soft[rng.integers(classes)] = draw(st.sampled_from([1, 255]))
+    return soft.astype(np.uint8)
+
+
+@st.composite
+def soft_cross_entropy_s8(draw: Draw) -> Arguments:
+    channels, pixels, rng = draw(st.sampled_from([1, 2, 3, 10, 65])), draw(st.integers(1, 4)), rngs(draw)
+    classes = channels * pixels
+    return {
+        "classes": classes,
+        "channels": channels,
+        "zero": draw(ZEROS),
+        "logits": int8(draw, rng, classes, -128),
+        "scale": floats(draw, rng, 1),
+        "soft": shares(draw, rng, classes),
+        "w_scale": floats(draw, rng, channels),
+        "clip": clips(draw),
+        "e": old_int8(rng, classes),
+        "c": one(np.float32, rng),
+        "loss": one(np.float32, rng),
+        "confidence": one(np.float32, rng),
+        "ratio": one(np.float32, rng) if draw(st.booleans()) else None,
+        "probability": rng.normal(0, 1, classes).astype(np.float32),
+    }
+
+
+@st.composite
+def soft_cross_entropy_f32(draw: Draw) -> Arguments:
+    classes, rng = draw(st.sampled_from([1, 2, 3, 10, 65])), rngs(draw)
+    return {
+        "classes": classes,
+        "logits": reals(draw, rng, classes),
+        "soft": shares(draw, rng, classes),
+        "e": old(rng, classes),
+        "loss": one(np.float32, rng),
+        "confidence": one(np.float32, rng),
+    }
+
+
+@st.composite
+def soften_s8(draw: Draw) -> Arguments:
+    rng, classes = rngs(draw), draw(st.integers(1, 20))
+    return {
+        "classes": classes,
+        "logits": int8(draw, rng, classes, -128),
+        "scale": floats(draw, rng, 1),
+        "soft": rng.integers(0, 256, classes).astype(np.uint8),
+    }
+
+
+@st.composite
+def soften_f32(draw: Draw) -> Arguments:
+    rng, classes = rngs(draw), draw(st.integers(1, 20))
+    return {
+        "classes": classes,
+        "logits": reals(draw, rng, classes),
+        "soft": rng.integers(0, 256, classes).astype(np.uint8),
+    }
+
+
+@st.composite
+def augment_s8(draw: Draw) -> Arguments:
+    """Nothing, something, and the most of each change; the map may be a single row, column or pixel."""
+    rng = rngs(draw)
+    height, width, channels = (draw(st.integers(1, most)) for most in (9, 9, 5))
+    how = np.zeros(1, AUGMENT)
+    how["shift_h"], how["shift_w"] = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    how["gain"] = draw(st.sampled_from([0, 1, 6554, 65535, 65536]))
+    for name in ("offset", "noise"):
+        how[name] = draw(st.sampled_from([0, 0, 1, 100, 3000, 65279, 65280]))
+    how["seed"], how["count"] = draw(COUNTERS), draw(COUNTERS)
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "zero": draw(ZEROS),
+        "how": how,
+        "number": draw(COUNTERS),
+        "x": int8(draw, rng, height * width * channels, -128),
+        "y": old_int8(rng, height * width * channels),
+    }
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -137,6 +224,11 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         watch_confidence_s8,
         watch_confidence_f32,
         replay_slot,
+        soft_cross_entropy_s8,
+        soft_cross_entropy_f32,
+        soften_s8,
+        soften_f32,
+        augment_s8,
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""

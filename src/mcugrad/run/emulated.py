@@ -8,9 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import DeviceError, UsageError
-from mcugrad.program.kernel import SCHEDULE
+from mcugrad.program.kernel import AUGMENT, SCHEDULE
 from mcugrad.run.emulator import DeviceModel
-from mcugrad.run.runner import GUARD, Compiled, State, Steps, Stored, guarded, replay_type, step_type
+from mcugrad.run.runner import (
+    GUARD,
+    Compiled,
+    State,
+    Steps,
+    Stored,
+    demand_soft,
+    guarded,
+    replay_type,
+    step_type,
+)
 from mcugrad.targets import Target
 from mcugrad.training.guard import Guarded
 from mcugrad.training.losses import Target as Goal
@@ -26,6 +36,7 @@ class EmulatedDevice:
         opt: optimisation level.
         replay: samples of the replay buffer that there is room for; 0 for none.
         guard: most samples of a guard set; 0 for none.
+        augment: whether there is room for changed samples.
 
     Attributes:
         device: the emulated firmware: counted instructions, stack, sizes.
@@ -45,6 +56,7 @@ class EmulatedDevice:
         opt: str = "-O3",
         replay: int = 0,
         guard: int = 0,
+        augment: bool = False,
     ) -> None:
         folder = compiled.folder()
         program = compiled.program
@@ -66,6 +78,8 @@ class EmulatedDevice:
             slot_words=program.slot_words,
             replay=replay,
             guard=guard,
+            soft=bool(program.soft),
+            augment=augment,
             target_type="" if self._classes else program.target.value,
             compiler=compiler,
             opt=opt,
@@ -73,6 +87,7 @@ class EmulatedDevice:
         self.step_instructions: list[int] = []
         self._places = replay
         self._replaying = False
+        self._can_augment, self._augments = augment, False
         self.init()
 
     def init(self) -> None:
@@ -99,13 +114,66 @@ class EmulatedDevice:
         for i, sample in enumerate(order):
             if rates is not None:
                 self._hold(rates[i])
+            given, before = x[sample], 0
+            if self._augments and not self._replaying:
+                given = self.device.augment(given)
+                before = self.device.last_instructions
             step = self.device.train_replay if self._replaying else self.device.train_step
-            status, content = step(x[sample], targets[sample])
-            if status != 0:
-                raise DeviceError(f"training step {i} returned status {status}")
-            info[i] = np.frombuffer(content, self._info)[0]
+            info[i] = self._took(i, *step(given, targets[sample]))
+            self.step_instructions.append(before + self.device.last_instructions)
+        return Steps(info)
+
+    def train_soft(
+        self,
+        x: NDArray[np.int8],
+        soft: NDArray[np.uint8],
+        order: NDArray[np.uint32],
+        rates: NDArray[np.float32] | None = None,
+    ) -> Steps:
+        """One training step towards a distribution per entry of `order`.
+
+        Raises:
+            UsageError: targets are no classes.
+            DeviceError: a fault, or a status other than 0.
+        """
+        demand_soft(self._compiled.program)
+        info = np.zeros(len(order), self._info)
+        for i, sample in enumerate(order):
+            if rates is not None:
+                self._hold(rates[i])
+            info[i] = self._took(i, *self.device.train_soft(x[sample], soft[sample]))
             self.step_instructions.append(self.device.last_instructions)
         return Steps(info)
+
+    def _took(self, step: int, status: int, content: bytes) -> Any:
+        """What a step reports. Raises DeviceError for a status other than 0."""
+        if status != 0:
+            raise DeviceError(f"training step {step} returned status {status}")
+        return np.frombuffer(content, self._info)[0]
+
+    def begin_augment(self, how: NDArray[Any]) -> None:
+        """Change every sample that `train` trains from now on. Raises UsageError for a device built without room."""
+        if not self._can_augment:
+            raise UsageError(
+                "the device was built without room for changed samples", where="augment", hint="augment=True"
+            )
+        self.device.set_augment(np.ascontiguousarray(how, AUGMENT).tobytes())
+        self._augments = True
+
+    def end_augment(self) -> None:
+        """Train samples as they are from now on."""
+        if self._can_augment:
+            self.device.set_augment(None)
+        self._augments = False
+
+    def augment(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Samples (n, input size), changed as the next ones to be trained would be."""
+        return np.stack([self.device.augment(sample) for sample in x])
+
+    def replay_remember(self) -> None:
+        """Let stored samples be trained towards what the model says now. Raises UsageError without classes."""
+        demand_soft(self._compiled.program)
+        self.device.replay_remember()
 
     def begin_replay(self, capacity: int, every: int, collect: bool, seed: int) -> None:
         """Train with an empty replay buffer from now on. Raises UsageError for a capacity that it was not built for."""

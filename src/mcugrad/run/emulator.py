@@ -44,6 +44,8 @@ class DeviceModel:
         slot_words: words of a sample in a replay buffer.
         replay: samples of a replay buffer; 0 for none.
         guard: most samples of a guard set; 0 for none.
+        soft: whether the model has `<name>_train_soft`, and it is wanted.
+        augment: whether the model has `<name>_augment`, and it is wanted.
         compiler, opt, defines, flags, stack_bytes: as for `toolchain.build_firmware`.
         hook, check_alignment: as for `Emulator`.
         budget: instructions after which a call counts as endless.
@@ -79,6 +81,8 @@ class DeviceModel:
         slot_words: int = 0,
         replay: int = 0,
         guard: int = 0,
+        soft: bool = False,
+        augment: bool = False,
         compiler: str = "zig",
         opt: str = "-O3",
         defines: Defines | None = None,
@@ -104,6 +108,10 @@ class DeviceModel:
             macros |= {"MCG_REPLAY_SAMPLES": replay, "MCG_SLOT_WORDS": slot_words}
         if guard:
             macros["MCG_GUARD_SAMPLES"] = guard
+        if soft:
+            macros["MCG_SOFT"] = None
+        if augment:
+            macros["MCG_AUGMENT"] = None
         if target_type:
             macros["MCG_TARGET_TYPE"] = target_type
         self.name = name
@@ -226,6 +234,40 @@ class DeviceModel:
                 raise DataError(f"the label {label} is not in 0 .. 4294967295")
         self._set_input(x)
         return _as_int32(label)
+
+    def train_soft(self, x: npt.ArrayLike, soft: npt.NDArray[np.uint8]) -> tuple[int, bytes]:
+        """Calls `<name>_train_soft`; returns the status and the bytes of the step's info struct.
+
+        Raises:
+            DataError: `x` or `soft` has another type or size.
+            DeviceError: a fault.
+        """
+        place = self._place("mcg_device_soft")
+        if soft.dtype != np.uint8 or soft.size != place.size:
+            raise DataError(
+                f"the soft target has {soft.size} elements of {soft.dtype}; "
+                f"{self.name} takes {place.size} of uint8"
+            )
+        place[:] = soft.reshape(-1)
+        self._set_input(x)
+        status = self._call(9)
+        return status, self._info.tobytes()
+
+    def set_augment(self, how: bytes | None) -> None:
+        """Places an `mcg_augment_t` for `augment` and `train_replay`; None: replay changes nothing."""
+        self._place("mcg_device_augments").view(np.uint32)[0] = how is not None
+        if how is not None:
+            self._place("mcg_device_augment")[:] = np.frombuffer(how, np.uint8)
+
+    def augment(self, x: npt.ArrayLike) -> npt.NDArray[np.int8]:
+        """Calls `<name>_augment`; returns the changed sample. Raises as `predict` does."""
+        self._set_input(x)
+        self._demand_ok(self._call(11), "augment")
+        return self._place("mcg_device_scratch").view(np.int8).copy()
+
+    def replay_remember(self) -> None:
+        """Calls `<name>_replay_remember`. Raises DeviceError on a fault or a status other than 0."""
+        self._demand_ok(self._call(10), "replay_remember")
 
     def replay_init(self, seed: int) -> None:
         """Calls `<name>_replay_init`. Raises DeviceError on a fault or a status other than 0."""

@@ -90,11 +90,11 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
                   a->fc1_y.v, &a->fc1_y_peak.v);
 }
 
-static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
+/* Rate, loss, and how training goes. */
+static void tiny_loss(tiny_t *m, uint32_t label)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
-    (void)x;
     /* 4/12 begin_step  learning rate */
     mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
     /* 5/12 loss  softmax cross-entropy  3 classes */
@@ -105,6 +105,28 @@ static void tiny_backward(tiny_t *m, const int8_t *x, uint32_t label)
     mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
     /* 7/12 watch  running loss and accuracy */
     mcg_watch_class(label, &a->predicted.v, &a->loss.v, &p->watch);
+}
+
+/* The same towards a distribution. */
+static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
+    /* 4/12 begin_step  learning rate */
+    mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
+    /* 5/12 soft_loss  soft cross-entropy  3 classes */
+    mcg_soft_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, soft, p->fc1_w_scale, tiny_clip_none,
+                              a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v, NULL,
+                              a->probability.v);
+    /* 6/12 soft_loss  prediction */
+    mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
+}
+
+static void tiny_backward(tiny_t *m, const int8_t *x)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
+    (void)x;
     /* 8/12 fc1_bias_update  biases */
     mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, &a->rate.v, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
     /* 9/12 fc1_update  factors */
@@ -178,6 +200,20 @@ mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_d
     return MCG_OK;
 }
 
+static void tiny_report(const tiny_t *m, tiny_step_t *step)
+{
+    const mcg_watch_t *const watch = &m->params.watch;
+    step->loss = m->arena.loss.v;
+    step->rate = m->arena.rate.v;
+    step->update_rate = 1.0e+00F;
+    step->saturation = (float)m->arena.saturated.v / 1.0F;
+    step->mean_loss = watch->loss;
+    step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
+    step->mean_accuracy = watch->accuracy;
+    step->confidence = m->arena.confidence.v;
+    step->predicted = m->arena.predicted.v;
+}
+
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              uint32_t label, tiny_step_t *step)
 {
@@ -191,18 +227,42 @@ mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
         return MCG_ERR_LABEL;
     }
     tiny_forward(m, x);
-    tiny_backward(m, x, label);
+    tiny_loss(m, label);
+    tiny_backward(m, x);
     if (step != NULL) {
-        const mcg_watch_t *const watch = &m->params.watch;
-        step->loss = m->arena.loss.v;
-        step->rate = m->arena.rate.v;
-        step->update_rate = 1.0e+00F;
-        step->saturation = (float)m->arena.saturated.v / 1.0F;
-        step->mean_loss = watch->loss;
-        step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
-        step->mean_accuracy = watch->accuracy;
-        step->confidence = m->arena.confidence.v;
-        step->predicted = m->arena.predicted.v;
+        tiny_report(m, step);
+    }
+    return MCG_OK;
+}
+
+/* Whether there is any class in a soft target. */
+static bool tiny_is_soft(const uint8_t *soft)
+{
+    for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
+        if (soft[i] != 0U) {
+            return true;
+        }
+    }
+    return false;
+}
+
+mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                             const uint8_t soft[TINY_OUTPUT_SIZE], tiny_step_t *step)
+{
+    if (m == NULL || x == NULL || soft == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    if (!tiny_is_soft(soft)) {
+        return MCG_ERR_ARG;
+    }
+    tiny_forward(m, x);
+    tiny_soft_loss(m, soft);
+    tiny_backward(m, x);
+    if (step != NULL) {
+        tiny_report(m, step);
     }
     return MCG_OK;
 }
@@ -240,6 +300,51 @@ mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
     }
     m->params.schedule = *schedule;
     m->params.schedule.start = m->params.step;
+    return MCG_OK;
+}
+
+/* ---- augmentation ----------------------------------------------------------------------------------------- */
+
+static bool tiny_can_augment(const mcg_augment_t *how)
+{
+    return how->shift_h >= 0 && how->shift_h < 4 && how->shift_w >= 0 && how->shift_w < 4 &&
+           how->gain >= 0 && how->gain <= 65536 && how->offset >= 0 && how->offset <= 65280 &&
+           how->noise >= 0 && how->noise <= 65280;
+}
+
+mcg_status_t tiny_augment_init(mcg_augment_t *how, int32_t shift_h, int32_t shift_w, float gain, float offset,
+                               float noise, uint32_t seed)
+{
+    const float per_unit = 256.0F / 7.843138e-03F;
+    mcg_augment_t wanted;
+    if (how == NULL) {
+        return MCG_ERR_NULL;
+    }
+    wanted.shift_h = shift_h;
+    wanted.shift_w = shift_w;
+    wanted.gain = mcg_round(gain * 65536.0F, 131072);
+    wanted.offset = mcg_round(offset * per_unit, 131072);
+    wanted.noise = mcg_round(noise * 1.7320508F * per_unit, 131072);
+    wanted.seed = seed;
+    wanted.count = 0;
+    /* A negative number may have been rounded to 0; what is no number has become negative. */
+    if (gain < 0.0F || offset < 0.0F || noise < 0.0F || !tiny_can_augment(&wanted)) {
+        return MCG_ERR_ARG;
+    }
+    *how = wanted;
+    return MCG_OK;
+}
+
+mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_INPUT_SIZE])
+{
+    if (how == NULL || x == NULL || y == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (!tiny_can_augment(how)) {
+        return MCG_ERR_ARG;
+    }
+    mcg_augment_s8(4, 4, 1, -1, how, how->count, x, y);
+    how->count += 1U;
     return MCG_OK;
 }
 
@@ -339,12 +444,12 @@ mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t 
     if (replay == NULL || memory == NULL) {
         return MCG_ERR_NULL;
     }
-    if (words / 5U == 0U || words / 5U > 0x7fffffffU / 5U) {
+    if (words / 6U == 0U || words / 6U > 0x7fffffffU / 6U) {
         return MCG_ERR_ARG;
     }
     replay->every = 1;
     replay->collect = 1;
-    replay->capacity = words / 5U;
+    replay->capacity = words / 6U;
     replay->count = 0;
     replay->fresh = 0;
     replay->added = 0;
@@ -356,6 +461,8 @@ mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t 
         replay->full[i] = 0;
     }
     replay->memory = memory;
+    replay->augment = NULL;
+    replay->scratch = NULL;
     replay->ready = TINY_READY;
     return MCG_OK;
 }
@@ -372,14 +479,17 @@ mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SI
     if (label >= TINY_OUTPUT_SIZE) {
         return MCG_ERR_LABEL;
     }
-    mcg_replay_slot((int32_t)replay->capacity, 3, 5, label, replay->seed, replay->memory, &replay->count,
+    mcg_replay_slot((int32_t)replay->capacity, 3, 6, label, replay->seed, replay->memory, &replay->count,
                     &replay->added, replay->seen, replay->held, replay->full, &slot);
     if (slot >= 0) {
-        uint32_t *const place = replay->memory + slot * 5;
+        uint32_t *const place = replay->memory + slot * 6;
         int8_t *const bytes = (int8_t *)(place + 1);
         place[0] = label;
         for (int32_t i = 0; i < TINY_INPUT_SIZE; i++) {
             bytes[i] = x[i];
+        }
+        for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
+            bytes[TINY_INPUT_SIZE + i] = 0;
         }
     }
     return MCG_OK;
@@ -398,7 +508,7 @@ mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t 
     }
     {
         const uint32_t slot = mcg_stream(replay->seed, replay->drawn, 2U) % replay->count;
-        const uint32_t *const place = replay->memory + slot * 5U;
+        const uint32_t *const place = replay->memory + slot * 6U;
         replay->drawn += 1U;
         *x = (const int8_t *)(place + 1);
         *label = place[0];
@@ -406,26 +516,66 @@ mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t 
     return MCG_OK;
 }
 
+mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay)
+{
+    if (m == NULL || replay == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_READY || replay->ready != TINY_READY) {
+        return MCG_ERR_STATE;
+    }
+    for (uint32_t i = 0; i < replay->count; i++) {
+        uint32_t *const place = replay->memory + i * 6U;
+        uint8_t *const soft = (uint8_t *)(place + 1) + TINY_INPUT_SIZE;
+        tiny_forward(m, (const int8_t *)(place + 1));
+        {
+            const tiny_params_t *const p = &m->params;
+            tiny_arena_t *const a = &m->arena;
+            const int8_t *const logits = a->fc1_y.v;
+            mcg_soften_s8(TINY_OUTPUT_SIZE, logits, &p->fc1_y_scale, soft);
+        }
+    }
+    return MCG_OK;
+}
+
 mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
                                uint32_t label, tiny_step_t *step)
 {
+    const int8_t *fresh_x = x;
     mcg_status_t status;
-    if (replay == NULL) {
+    if (m == NULL || replay == NULL || x == NULL) {
         return MCG_ERR_NULL;
     }
-    if (replay->ready != TINY_READY) {
+    if (m->ready != TINY_READY || replay->ready != TINY_READY) {
         return MCG_ERR_STATE;
     }
-    status = tiny_train_step(m, x, label, step);
-    if (status != MCG_OK) {
-        return status;
+    if (label >= TINY_OUTPUT_SIZE) {
+        return MCG_ERR_LABEL;
     }
+    if (replay->augment != NULL) {
+        status = tiny_augment(replay->augment, x, replay->scratch);
+        if (status != MCG_OK) {
+            return status;
+        }
+        fresh_x = replay->scratch;
+    }
+    (void)tiny_train_step(m, fresh_x, label, step);
     replay->fresh += 1U;
     if (replay->every != 0U && replay->fresh % replay->every == 0U && replay->count != 0U) {
         const int8_t *old_x;
         uint32_t old_label;
+        const uint8_t *soft;
         (void)tiny_replay_draw(replay, &old_x, &old_label);
-        (void)tiny_train_step(m, old_x, old_label, NULL);
+        soft = (const uint8_t *)old_x + TINY_INPUT_SIZE;
+        if (replay->augment != NULL) {
+            (void)tiny_augment(replay->augment, old_x, replay->scratch);
+            old_x = replay->scratch;
+        }
+        if (tiny_is_soft(soft)) { /* it is remembered */
+            (void)tiny_train_soft(m, old_x, soft, NULL);
+        } else {
+            (void)tiny_train_step(m, old_x, old_label, NULL);
+        }
     }
     if (replay->collect != 0U) {
         (void)tiny_replay_add(replay, x, label);

@@ -83,6 +83,17 @@ typedef struct {
     float error;      /* on the guard set before anything was restored */
     float best;       /* the lowest one so far, this one included */
 } mcg_guard_t;
+
+/** Random changes of samples in training. All zero: none. */
+typedef struct {
+    int32_t shift_h; /* rows, up or down, at most; below the map's height */
+    int32_t shift_w; /* columns, left or right, at most; below the map's width */
+    int32_t gain;    /* relative, more or less, at most; in 1/65536, from 0 to 65536 */
+    int32_t offset;  /* of all values alike, up or down, at most; in 1/256 of a step, from 0 to 65280 */
+    int32_t noise; /* of each value for itself, in the same way; its standard deviation is 0.577 times that */
+    uint32_t seed; /* random numbers */
+    uint32_t count; /* samples changed so far */
+} mcg_augment_t;
 #endif /* MCG_LIFE_DEFINED */
 
 #define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = 0.007843138 * (q - (-1)) */
@@ -208,7 +219,7 @@ typedef struct {
 } tiny_snapshot_t;
 
 /** Words of memory for so many samples of a replay buffer. */
-#define TINY_REPLAY_WORDS(capacity) ((capacity) * 5U)
+#define TINY_REPLAY_WORDS(capacity) ((capacity) * 6U)
 
 /** Samples kept to be trained again: a class-balanced reservoir in memory that you place. */
 typedef struct {
@@ -225,6 +236,8 @@ typedef struct {
     uint32_t held[3]; /* samples in it, by class */
     uint8_t full[3]; /* whether a class has had its share */
     uint32_t *memory;
+    mcg_augment_t *augment; /* changes what is trained, NULL at first: set it as you like */
+    int8_t *scratch; /* TINY_INPUT_SIZE bytes for that */
 } tiny_replay_t;
 
 /** Put the model into the state it was delivered in. Call it first. */
@@ -247,11 +260,30 @@ mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_d
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              uint32_t label, tiny_step_t *step);
 
+/**
+ * Learn from one sample what another network, or this one earlier, said about it: soft[i] is the share of class i in a
+ * softmax at temperature 3, relative to the sum of them; MCG_ERR_ARG if all are 0. Running means and drift in `step`,
+ * which may be NULL, are those of labelled steps. On error nothing changes.
+ */
+mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
+                             const uint8_t soft[TINY_OUTPUT_SIZE], tiny_step_t *step);
+
 /** Set the learning rate, a finite number not below 0; 0 stops learning. Ends a schedule. */
 mcg_status_t tiny_set_rate(tiny_t *m, float rate);
 
 /** Let the learning rate run by a schedule from the next step on. */
 mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule);
+
+/**
+ * Say how samples are to change before they are trained: by at most so many rows and columns, both below the map's
+ * size (4 x 4); by a share of at most `gain`, in [0, 1]; by at most `offset`, all values alike; and by noise with this
+ * standard deviation; offset and noise in real units, at most 2 and 1.155.
+ */
+mcg_status_t tiny_augment_init(mcg_augment_t *how, int32_t shift_h, int32_t shift_w, float gain, float offset,
+                               float noise, uint32_t seed);
+
+/** Write the sample x, changed at random, to y; differently each time. On error nothing changes. */
+mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_INPUT_SIZE]);
 
 /** Keep the state of the model as the one to come back to. */
 mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot);
@@ -280,8 +312,15 @@ mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SI
 mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label);
 
 /**
+ * Remember what the model as it is says about every stored sample: from now on tiny_train_replay trains these towards
+ * that, not towards their labels. Samples that enter later have their labels alone until it is called again.
+ */
+mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay);
+
+/**
  * Learn from a sample as tiny_train_step does; then, after each `every`th, from a stored one; then offer the sample to
- * the buffer if it collects. `step` is about the new sample and may be NULL. On error nothing changes.
+ * the buffer if it collects. Both are changed by `augment` first, if it is set; what enters is the sample as it came.
+ * `step` is about the new sample and may be NULL. On error nothing changes.
  */
 mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
                                uint32_t label, tiny_step_t *step);

@@ -21,7 +21,7 @@ static tiny_t model; /* all memory the model needs: 280 bytes */
 static int8_t x[TINY_INPUT_SIZE];
 static int8_t y[TINY_OUTPUT_SIZE];
 static mcg_drift_t drift; /* how sure predictions are */
-static uint32_t memory[TINY_REPLAY_WORDS(16)]; /* old samples, trained between the new ones: 320 bytes */
+static uint32_t memory[TINY_REPLAY_WORDS(16)]; /* old samples, trained between the new ones: 384 bytes */
 static tiny_replay_t replay;
 
 int main(void)

@@ -12,8 +12,11 @@
  *   MCG_SCHEDULE       defined when the model takes schedules of its learning rate
  *   MCG_REPLAY_SAMPLES places in a replay buffer, if one is wanted
  *   MCG_GUARD_SAMPLES  most samples of a guard set, if one is wanted
+ *   MCG_SOFT           defined when the model trains towards distributions, and it is wanted
+ *   MCG_AUGMENT        defined when the model augments samples, and it is wanted
  *   MCG_NO_TRAINING    defined when the model only infers
  */
+#include <stddef.h>
 #include <stdint.h>
 
 #include MCG_MODEL_HEADER
@@ -30,7 +33,10 @@ enum {
     MCG_COMMAND_REPLAY_INIT = 5,
     MCG_COMMAND_REPLAY_ADD = 6,
     MCG_COMMAND_TRAIN_REPLAY = 7,
-    MCG_COMMAND_GUARD = 8
+    MCG_COMMAND_GUARD = 8,
+    MCG_COMMAND_TRAIN_SOFT = 9,
+    MCG_COMMAND_REPLAY_REMEMBER = 10,
+    MCG_COMMAND_AUGMENT = 11
 };
 
 typedef struct {
@@ -90,6 +96,18 @@ MCG_TARGET_ELEMENT mcg_device_guard_targets[MCG_GUARD_SAMPLES * MCG_TARGET_COUNT
 float mcg_device_margin;
 mcg_guard_t mcg_device_guard;
 #endif
+#ifdef MCG_SOFT
+extern uint8_t mcg_device_soft[MCG_OUTPUT_SIZE];
+_Alignas(8) uint8_t mcg_device_soft[MCG_OUTPUT_SIZE];
+#endif
+#ifdef MCG_AUGMENT
+extern mcg_augment_t mcg_device_augment;
+extern uint32_t mcg_device_augments;
+extern int8_t mcg_device_scratch[MCG_INPUT_SIZE];
+mcg_augment_t mcg_device_augment;
+uint32_t mcg_device_augments; /* whether replay does */
+_Alignas(8) int8_t mcg_device_scratch[MCG_INPUT_SIZE];
+#endif
 
 int32_t mcg_device_call(uintptr_t function, uintptr_t a0, uintptr_t a1, uintptr_t a2, uintptr_t a3);
 void mcg_device_main(void);
@@ -112,6 +130,10 @@ static mcg_status_t (*const device_set_schedule)(MCG_NAMED(_t) *,
 static mcg_status_t device_train_replay(MCG_NAMED(_t) * m, const int8_t *x, uint32_t label)
 {
     (void)label;
+#ifdef MCG_AUGMENT
+    mcg_device_replay.augment = mcg_device_augments != 0U ? &mcg_device_augment : NULL;
+    mcg_device_replay.scratch = mcg_device_scratch;
+#endif
     return MCG_NAMED(_train_replay)(m, &mcg_device_replay, x, MCG_TARGET_VALUE, &mcg_device_info);
 }
 static mcg_status_t device_replay_add(const int8_t *x, uint32_t label)
@@ -121,6 +143,17 @@ static mcg_status_t device_replay_add(const int8_t *x, uint32_t label)
 }
 static mcg_status_t (*const device_replay_init)(MCG_NAMED(_replay_t) *, uint32_t *, uint32_t,
                                                 uint32_t) = MCG_NAMED(_replay_init);
+#ifndef MCG_TARGET_TYPE
+static mcg_status_t (*const device_replay_remember)(MCG_NAMED(_t) *,
+                                                    MCG_NAMED(_replay_t) *) = MCG_NAMED(_replay_remember);
+#endif
+#endif
+#ifdef MCG_SOFT
+static mcg_status_t (*const device_train_soft)(MCG_NAMED(_t) *, const int8_t *, const uint8_t *,
+                                               MCG_NAMED(_step_t) *) = MCG_NAMED(_train_soft);
+#endif
+#ifdef MCG_AUGMENT
+static mcg_status_t (*const device_augment)(mcg_augment_t *, const int8_t *, int8_t *) = MCG_NAMED(_augment);
 #endif
 #ifdef MCG_GUARD_SAMPLES
 static mcg_status_t device_guard(MCG_NAMED(_t) * m, uint32_t samples)
@@ -163,6 +196,21 @@ static int32_t run(uint32_t command, uint32_t label)
             return mcg_device_call((uintptr_t)device_replay_add, x, label, 0, 0);
         case MCG_COMMAND_TRAIN_REPLAY:
             return mcg_device_call((uintptr_t)device_train_replay, model, x, label, 0);
+#ifndef MCG_TARGET_TYPE
+        case MCG_COMMAND_REPLAY_REMEMBER:
+            return mcg_device_call((uintptr_t)device_replay_remember, model, (uintptr_t)&mcg_device_replay, 0,
+                                   0);
+#endif
+#endif
+#ifdef MCG_SOFT
+        case MCG_COMMAND_TRAIN_SOFT:
+            return mcg_device_call((uintptr_t)device_train_soft, model, x, (uintptr_t)mcg_device_soft,
+                                   (uintptr_t)&mcg_device_info);
+#endif
+#ifdef MCG_AUGMENT
+        case MCG_COMMAND_AUGMENT:
+            return mcg_device_call((uintptr_t)device_augment, (uintptr_t)&mcg_device_augment, x,
+                                   (uintptr_t)mcg_device_scratch, 0);
 #endif
 #ifdef MCG_GUARD_SAMPLES
         case MCG_COMMAND_GUARD:
