@@ -1,0 +1,81 @@
+"""What replay, remembering and augmentation cost on the device, counted: the table in docs/device.md.
+
+python benchmarks/life.py
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import mcugrad as mg
+from mcugrad import targets
+from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.zoo import data, model_path
+
+CORES = ("cortex-m4f", "cortex-m0plus")
+STEPS, PLACES = 20, 64
+CHANGES: dict[str, dict[str, Any]] = {
+    "augment, shift": {"shift": 2},
+    "augment, gain and offset": {"gain": 0.1, "offset": 0.05},
+    "augment, all": {"shift": 2, "gain": 0.1, "offset": 0.05, "noise": 0.02},
+}
+
+
+def main() -> None:
+    """Print a table: mean instructions of each call, by core."""
+    digits = data.load("digits")
+    x_real, y_real = digits.x_train[:PLACES, None] / np.float32(16), digits.y_train[:PLACES]
+    trainer = mg.compile(mg.load(model_path("digits_cnn")), calibration=x_real, rule="sr12")
+    x, y = trainer.quantize(x_real), trainer.targets(y_real, PLACES)
+    program = trainer.build.compiled.program
+    found: dict[str, list[float]] = {}
+    for core in CORES:
+        device = EmulatedDevice(
+            trainer.build.compiled, targets.load(core), replay=PLACES, augment=True
+        ).device
+        soft = np.full(program.classes, 7, np.uint8)
+        calls = {
+            "predict": device.predict,
+            "train_step": lambda sample: device.train_step(sample, int(y[0])),  # noqa: B023
+            "train_soft": lambda sample: device.train_soft(sample, soft),  # noqa: B023
+        }
+        for name, call in calls.items():
+            found.setdefault(name, []).append(mean(device, [partial(call, sample) for sample in x[:STEPS]]))
+        device.replay_init(0)
+        offers = [partial(device.replay_add, x[i % PLACES], int(y[i % PLACES])) for i in range(4 * PLACES)]
+        found.setdefault("offer a sample, at most", []).append(max(counts(device, offers)))
+        found.setdefault("remember, a sample", []).append(mean(device, [device.replay_remember]) / PLACES)
+        for name, options in CHANGES.items():
+            how = trainer._augmentation(mg.Augment(**options))
+            device.set_augment(how.tobytes())
+            found.setdefault(name, []).append(
+                mean(device, [partial(device.augment, sample) for sample in x[:STEPS]])
+            )
+    for name, by_core in found.items():
+        print(f"{name:26}", *(f"{count:12,.0f}" for count in by_core))
+    layout = trainer.build.compiled.layout
+    print(f"model {layout.size} bytes, {layout.params_size} of them learned state")
+    print(
+        f"input {program.buffers[program.input].count} bytes, {4 * program.slot_words} bytes a stored sample"
+    )
+
+
+def counts(device: Any, calls: list[Any]) -> list[int]:
+    """Instructions of calls on a device."""
+    found = []
+    for call in calls:
+        call()
+        found.append(device.last_instructions)
+    return found
+
+
+def mean(device: Any, calls: list[Any]) -> float:
+    """Mean instructions of calls on a device."""
+    return float(np.mean(counts(device, calls)))
+
+
+if __name__ == "__main__":
+    main()
