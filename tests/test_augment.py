@@ -46,9 +46,9 @@ def test_nothing_asked_for_changes_nothing() -> None:
         np.testing.assert_array_equal(changed(np.zeros(1, AUGMENT), sample(), number), sample())
 
 
-def test_shifts_take_the_sample_everywhere_and_leave_zeros() -> None:
+def test_shifts_take_the_sample_everywhere_and_repeat_the_border() -> None:
     how, seen = mg.Augment(shift=(2, 1)).record((H, W, C), QUANT), {}
-    padded = np.pad(sample().reshape(H, W, C), ((2, 2), (1, 1), (0, 0)), constant_values=ZERO)
+    padded = np.pad(sample().reshape(H, W, C), ((2, 2), (1, 1), (0, 0)), mode="edge")
     wanted = {
         (down, right): padded[2 - down : 2 - down + H, 1 - right : 1 - right + W].tobytes()
         for down in range(-2, 3)

@@ -37,15 +37,15 @@ def augment_s8(
     x: NDArray[Any],
     y: NDArray[Any],
 ) -> None:
-    """Shift, gaps filled with the zero point; gain around it; offset; noise; rounded half up once, and saturated."""
+    """Shift, by which the border repeats; gain around it; offset; noise; rounded half up once, and saturated."""
     shift_h, shift_w, gain, offset, noise, seed = (int(v) for v in how[0].tolist()[:6])
     size = height * width * channels
     random = ar.stream(seed, number, PLACES)
     down, right = whole(random & 0xFFFF, shift_h), whole(random >> 16, shift_w)
+    rows = np.clip(np.arange(height) - down, 0, height - 1)
+    columns = np.clip(np.arange(width) - right, 0, width - 1)
     old = x[:size].astype(np.int64).reshape(height, width, channels) - zero
-    moved = np.zeros_like(old)
-    rows, columns = slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0))
-    moved[rows, columns] = old[max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
+    moved = old[rows][:, columns]
     random = ar.stream(seed, number, LEVELS)
     value = moved.reshape(-1) * (65536 + part(random & 0xFFFF, gain))
     value = value + part(random >> 16, offset) * 256

@@ -33,7 +33,9 @@ from mcugrad.ops.upsample2d import Upsample2d
 from mcugrad.ops.weighted import Weighted
 from mcugrad.program import Kernel
 
-SHARED = frozenset(f"mcugrad.ops.{name}" for name in ("activated", "errors", "ranges", "update", "weighted"))
+SHARED = frozenset(
+    f"mcugrad.ops.{name}" for name in ("activated", "apply", "errors", "ranges", "update", "weighted")
+)
 """Modules whose kernels serve every operator."""
 
 

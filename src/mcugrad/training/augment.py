@@ -24,7 +24,7 @@ class Augment:
 
     Attributes:
         shift: rows and columns of a map by which a sample moves at most, either way; one number for both. A signal
-            moves along its length. What this leaves open holds zeros.
+            moves along its length. What this leaves open repeats the border.
         gain: by which share all values grow or shrink at most, in [0, 1].
         offset: by how much all values alike move at most, in units of the input.
         noise: standard deviation of what is added to each value, in units of the input.

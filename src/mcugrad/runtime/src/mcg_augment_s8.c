@@ -14,12 +14,11 @@ void mcg_augment_s8(int32_t height, int32_t width, int32_t channels, int32_t zer
     uint32_t element = 0;
     uint32_t word = 0;
     for (int32_t row = 0; row < height; row++) {
-        const bool in_rows = row - down >= 0 && row - down < height;
+        const int8_t *const line = x + mcg_clamp(row - down, 0, height - 1) * width * channels;
         for (int32_t column = 0; column < width; column++) {
-            const bool inside = in_rows && column - right >= 0 && column - right < width;
-            const int8_t *const from = inside ? x + ((row - down) * width + column - right) * channels : x;
+            const int8_t *const from = line + mcg_clamp(column - right, 0, width - 1) * channels;
             for (int32_t i = 0; i < channels; i++) {
-                int32_t value = (inside ? from[i] - zero : 0) * gain + offset;
+                int32_t value = (from[i] - zero) * gain + offset;
                 if (how->noise != 0) {
                     /* Four numbers from each word, as everywhere. */
                     if ((element & 3U) == 0U) {

@@ -550,7 +550,7 @@ void mcg_change_block(const int8_t *change, const uint8_t *residual, int32_t cou
  * @param[in,out] change_scale [out]
  * @param[out]    kept     share of each row's change that clipping left, [out]; NULL where clip is
  *
- * MACs: none. Stack: 3 MCG_BLOCK words, the rule. Reference: ops/update.py::apply_update.
+ * MACs: none. Stack: 3 MCG_BLOCK words, the rule. Reference: ops/apply.py::apply_update.
  */
 void mcg_apply_update(int32_t out, int32_t count, int32_t batch, int32_t momentum, const float *clip,
                       const float *rate, const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step,
@@ -568,7 +568,7 @@ void mcg_apply_update(int32_t out, int32_t count, int32_t batch, int32_t momentu
  * @param[in,out] change   [channels]
  * @param[in,out] bias     [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/update.py::apply_bias.
+ * MACs: none. Scratch: none. Reference: ops/apply.py::apply_bias.
  */
 void mcg_apply_bias(int32_t channels, int32_t batch, int32_t momentum, const uint32_t *step,
                     const float *kept, float *change, float *bias);
@@ -611,7 +611,7 @@ void mcg_decay_weights(int32_t out, int32_t count, const float *decay, const flo
  * @param[in,out] mean     moving average of each row's mean, [out]
  * @param[in,out] deviation moving average of each row's standard deviation, [out]
  *
- * MACs: none. Stack: 2 MCG_BLOCK words. Reference: ops/update.py::apply_standardized.
+ * MACs: none. Stack: 2 MCG_BLOCK words. Reference: ops/apply.py::apply_standardized.
  */
 void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const float *rate,
                             const uint32_t *step, int8_t *w, float *w_scale, int8_t *change,
@@ -1734,12 +1734,13 @@ void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t
                      uint8_t *full, int32_t *slot);
 
 /**
- * @brief A sample shifted at random, multiplied, moved up or down, and with noise on every value.
+ * @brief A sample shifted at random, its border repeated, multiplied, moved up or down, and with noise on
+ * every value.
  *
  * @param[in]  height   rows of the map
  * @param[in]  width    its columns
  * @param[in]  channels its channels
- * @param[in]  zero     zero point; it fills what the shift leaves open
+ * @param[in]  zero     zero point
  * @param[in]  how      by how much; the count is not looked at
  * @param[in]  number   of the sample: what its random numbers come from
  * @param[in]  x        [height][width][channels]
