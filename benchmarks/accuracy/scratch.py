@@ -83,7 +83,6 @@ class Run:
 def matrix(everything: bool) -> list[Run]:
     """Runs of the tables, those first that matter most."""
     partial = [(policy, share) for policy in POLICIES for share in SHARES]
-    tenth = [("full", 1.0), ("sampled", 0.1)]
     methods = [*RULES, "float32"]
     plan = [
         *(("fashion_mnist", FULL, name, "full", 1.0) for name in methods),
@@ -91,7 +90,7 @@ def matrix(everything: bool) -> list[Run]:
         *(("fashion_mnist", FULL, name, "fixed", 0.1) for name in ("sr12", "sr16")),
         *(("fashion_mnist", SHORT, name, "full", 1.0) for name in methods),
         *(("fashion_mnist", SHORT, name, *part) for name in RULES for part in partial),
-        *(("mnist", SHORT, name, *part) for name in RULES for part in tenth),
+        *(("mnist", SHORT, name, *part) for name in RULES for part in [("full", 1.0), *partial]),
         ("mnist", SHORT, "float32", "full", 1.0),
     ]
     if importlib.util.find_spec("torch") is not None:
@@ -99,7 +98,6 @@ def matrix(everything: bool) -> list[Run]:
         plan += [("fashion_mnist", FULL, "pytorch", "full", 1.0)]
     if everything:
         plan += [("mnist", FULL, name, "full", 1.0) for name in methods]
-        plan += [("mnist", SHORT, name, *part) for name in RULES for part in partial if part not in tenth]
         plan += [("fashion_mnist", FULL, name, *part) for name in RULES for part in partial]
     plan = list(dict.fromkeys(plan))
     return [Run(*what, rate_of(*what[1:4]), seed) for what in plan for seed in SEEDS]
