@@ -414,16 +414,15 @@ def _varied(
     offset: float = 0.0,
     noise: float = 0.0,
 ) -> Array:
-    """Samples changed as `mg.Augment` does it, in float: shifted, gaps 0, then gain, offset and noise."""
+    """Samples changed as `mg.Augment` does it, in float: shifted, the border repeated, then gain, offset and noise."""
     one_each = (len(x), *[1] * (x.ndim - 1))
     moved = x
     for axis, reach in enumerate(shift if isinstance(shift, tuple) else (shift,), start=1):
         places = np.arange(x.shape[axis])
         by = random.integers(-reach, reach + 1, len(x))[:, None]
         shape = [len(x), *(x.shape[axis] if a == axis else 1 for a in range(1, x.ndim))]
-        from_ = (places - by).reshape(shape)
-        seen = (from_ >= 0) & (from_ < x.shape[axis])
-        moved = np.where(seen, np.take_along_axis(moved, np.where(seen, from_, 0), axis), 0)
+        from_ = np.clip(places - by, 0, len(places) - 1).reshape(shape)
+        moved = np.take_along_axis(moved, from_, axis)
     scaled = moved * (1 + random.uniform(-gain, gain, one_each)) + random.uniform(-offset, offset, one_each)
     return (scaled + random.normal(0, noise, x.shape) if noise else scaled).astype(np.float32)
 
