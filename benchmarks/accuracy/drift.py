@@ -579,7 +579,7 @@ def plot(results: Results, path: Path) -> None:
 
     def draw(axes: Any) -> None:
         for each, world in zip(axes, shown, strict=True):
-            for way, line in (("no replay", "--"), ("replay", "-"), ("replay, both", "")):
+            for way, line in (("no replay", "--"), ("replay", "-"), ("replay, both", "none")):
                 for name, start, colour in (
                     ("accuracy", "before", "#1f6fb2"),
                     ("old", "old_before", COLOURS["float32"]),
@@ -590,13 +590,13 @@ def plot(results: Results, path: Path) -> None:
                     }
                     if points:
                         zero = mean([final(e, start) for found in by_size.values() for e in found])
-                        first = {4: zero} if line else {}
+                        first = {} if line == "none" else {4: zero}
                         label = f"{'new' if name == 'accuracy' else 'old'} world, {way}"
                         each.plot(
                             *zip(*(first | points).items(), strict=True),
-                            line,
-                            marker="o" if line else "*",
-                            markersize=3 if line else 10,
+                            linestyle=line,
+                            marker="*" if line == "none" else "o",
+                            markersize=10 if line == "none" else 3,
                             color=colour,
                             label=label,
                         )
