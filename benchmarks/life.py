@@ -1,17 +1,17 @@
-"""What replay, remembering and augmentation cost on the device, counted, and what they bring: docs/device.md.
-
-python benchmarks/life.py
-"""
+"""What replay, remembering and augmentation cost on the device, counted, and what they bring: docs/device.md."""
 
 from __future__ import annotations
 
+import argparse
 from functools import partial
 from typing import Any
 
 import numpy as np
+from bars import Bar, Results, arguments, main, markdown, origin, write
 
 import mcugrad as mg
 from mcugrad import targets
+from mcugrad.run import toolchain
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.zoo import data, model_path, worlds
 
@@ -38,14 +38,13 @@ def new_world(x: Any) -> Any:
     return worlds.invert(worlds.upside_down(x), top=16)
 
 
-def main() -> None:
-    """Print what calls cost, and then what they bring."""
-    costs()
-    gains()
+def run(options: argparse.Namespace) -> None:
+    compiler = f"zig {toolchain.find_compiler('zig').version}"
+    write(options.json, {**origin(), "compiler": compiler, **costs(), "gains": gains()})
 
 
-def gains() -> None:
-    """Accuracy in the new world and in the old one, 128 new and 64 old digits, 20 passes, mean of three seeds."""
+def gains() -> dict[str, list[float]]:
+    """Accuracy in the new world and in the old one, %; 128 new and 64 old digits, 20 passes, mean of three seeds."""
     digits = data.load("digits")
     trainer = mg.compile(
         mg.load(model_path("digits_cnn")), calibration=scaled(digits.x_train[:256]), rule="sr12"
@@ -72,12 +71,11 @@ def gains() -> None:
             x, y = scaled(new_world(digits.x_train[new])), digits.y_train[new]
             trainer.fit(x, y, epochs=20, schedule="cosine", seed=seed, **options)
             found.setdefault(name, []).append((trainer.evaluate(*tests[0]), trainer.evaluate(*tests[1])))
-    for name, shares in found.items():
-        print(f"{name:26}", *(f"{100 * share:12.1f}" for share in np.mean(shares, axis=0)))
+    return {name: (100 * np.mean(shares, axis=0)).round(2).tolist() for name, shares in found.items()}
 
 
-def costs() -> None:
-    """Print a table: mean instructions of each call, by core."""
+def costs() -> Results:
+    """Mean instructions of each call, by core, and bytes."""
     digits = data.load("digits")
     x_real, y_real = scaled(digits.x_train[:PLACES]), digits.y_train[:PLACES]
     trainer = mg.compile(mg.load(model_path("digits_cnn")), calibration=x_real, rule="sr12")
@@ -106,13 +104,14 @@ def costs() -> None:
             found.setdefault(name, []).append(
                 mean(device, [partial(device.augment, sample) for sample in x[:STEPS]])
             )
-    for name, by_core in found.items():
-        print(f"{name:26}", *(f"{count:12,.0f}" for count in by_core))
     layout = trainer.build.compiled.layout
-    print(f"model {layout.size} bytes, {layout.params_size} of them learned state")
-    print(
-        f"input {program.buffers[program.input].count} bytes, {4 * program.slot_words} bytes a stored sample"
-    )
+    sizes = {
+        "model": layout.size,
+        "learned state": layout.params_size,
+        "input": program.buffers[program.input].count,
+        "stored sample": 4 * program.slot_words,
+    }
+    return {"instructions": found, "bytes": sizes}
 
 
 def counts(device: Any, calls: list[Any]) -> list[int]:
@@ -129,5 +128,27 @@ def mean(device: Any, calls: list[Any]) -> float:
     return float(np.mean(counts(device, calls)))
 
 
+def table(results: Results) -> str:
+    counted = [(name, *(f"{n:,.0f}" for n in by_core)) for name, by_core in results["instructions"].items()]
+    reached = [(name, *(f"{share:.1f}" for share in both)) for name, both in results["gains"].items()]
+    parts = (
+        markdown(("instructions", *CORES), counted),
+        markdown(("bytes", ""), list(results["bytes"].items())),
+        markdown(("accuracy, %", "new world", "old world"), reached),
+    )
+    return "\n\n".join(parts)
+
+
+def bars(results: Results) -> list[Bar]:
+    counted, reached = results["instructions"], results["gains"]
+    dearer = [soft / step for soft, step in zip(counted["train_soft"], counted["train_step"], strict=True)]
+    (new, old), (new_by_label, old_by_label) = reached["memories"], reached["labels"]
+    return [
+        Bar("a step towards a distribution, in training steps", max(dearer), 1.05, at_least=False),
+        Bar("old world, memories less labels, points", old - old_by_label, 3),
+        Bar("new world, labels less memories, points", new_by_label - new, 1, at_least=False),
+    ]
+
+
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(arguments("life", __doc__).parse_args(), run, table, bars))
