@@ -257,7 +257,7 @@ def plot(results: Results, path: Path) -> None:
             axes.bar(places, [gap for gap in gaps if gap is not None], 0.1, color=COLOURS[rule], label=rule)
         axes.axhline(0, color="#59636e", linewidth=0.8)
         axes.set_xticks(range(len(EPOCHS)), list(EPOCHS))
-        axes.set(ylabel="points to float32", ylim=(-12, 2))
+        axes.set(ylabel="points to float32", ylim=(-4, 2))
         axes.legend(frameon=False, ncols=4, loc="lower center")
 
     svg(path, draw)
