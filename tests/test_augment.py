@@ -128,9 +128,11 @@ def test_maps_signals_and_features() -> None:
         ({"gain": -0.1}, r"gain=-0.1 is not in \[0, 1\]"),
         ({"gain": 1.1}, r"gain=1.1 is not in \[0, 1\]"),
         ({"gain": float("nan")}, r"gain=nan is not in \[0, 1\]"),
-        ({"offset": -1.0}, "offset=-1 is not usable"),
+        ({"offset": -1.0}, "offset=-1.0 is not usable"),
         ({"noise": float("inf")}, "noise=inf is not usable"),
         ({"noise": float("nan")}, "noise=nan is not usable"),
+        ({"noise": "much"}, "noise='much' is not usable"),
+        ({"gain": None}, r"gain=None is not in \[0, 1\]"),
         ({"seed": 2**32}, "seed 4294967296 does not fit into 32 bits"),
     ],
 )

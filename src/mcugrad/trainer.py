@@ -329,6 +329,10 @@ class Trainer:
         """How samples change, as the device takes it."""
         source = self.build.graph[self.build.graph.input]
         assert isinstance(source.quant, ActivationScale)
+        if not isinstance(augment, Augment):
+            raise UsageError(
+                f"augment={augment!r} says of no change", where="fit", hint="augment=mg.Augment(shift=2)"
+            )
         return augment.record(source.shape, source.quant)
 
     def _demand_training(self) -> None:

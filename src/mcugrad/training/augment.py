@@ -18,6 +18,10 @@ MOST_STEPS = 65280
 """255 steps in 1/256."""
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
+
+
 @dataclass(frozen=True)
 class Augment:
     """How samples change before they are trained, each time anew. Distributions are uniform.
@@ -45,21 +49,23 @@ class Augment:
                 where="augment",
                 hint="whole numbers from 0 on: shift=2, or shift=(2, 0)",
             )
-        if not 0 <= self.gain <= 1:
+        gain: Any = self.gain
+        if not (_is_number(gain) and 0 <= gain <= 1):
             raise UsageError(
-                f"gain={self.gain:g} is not in [0, 1]", where="augment", hint="gain=0.1 for 10 % more or less"
+                f"gain={self.gain!r} is not in [0, 1]", where="augment", hint="gain=0.1 for 10 % more or less"
             )
         for name in ("offset", "noise"):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
+            if not (_is_number(value) and np.isfinite(value) and value >= 0):
                 raise UsageError(
-                    f"{name}={value:g} is not usable",
+                    f"{name}={value!r} is not usable",
                     where="augment",
                     hint="a finite number from 0 on, in units of the input",
                 )
-        if not 0 <= self.seed < 2**32:
+        seed: Any = self.seed
+        if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
             raise UsageError(
-                f"seed {self.seed} does not fit into 32 bits", where="augment", hint=f"0 to {2**32 - 1}"
+                f"seed {self.seed!r} does not fit into 32 bits", where="augment", hint=f"0 to {2**32 - 1}"
             )
 
     def record(self, shape: tuple[int, ...], quant: ActivationScale) -> NDArray[Any]:
