@@ -89,10 +89,10 @@ class Run:
 def matrix(everything: bool) -> list[Run]:
     """Runs of the tables."""
     plan = [(name, "full", 1.0) for name in ("sr12", "float32", "sr8")]
-    plan += [("sr12", *part) for part in PARTS]
+    plan += [(rule, *part) for rule in ("sr12", "sr8") for part in PARTS]
     plan += [(name, "full", 1.0) for name in ("mixed", "standardized", "sr16", "qas", "sr10")]
     if everything:
-        plan += [(name, *part) for name in RULES if name != "sr12" for part in PARTS]
+        plan += [(name, *part) for name in RULES if name not in ("sr12", "sr8") for part in PARTS]
     runs = [
         Run(name, *what, EPOCHS[name], RATES[what[0]], seed)
         for what in plan
