@@ -103,7 +103,7 @@ def test_headers_are_cpp(compiler: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["int8", "uint32", "size", "x", "a", "m", "loss", "conv1", "mcg", "float", "3d-net"]
+    "name", ["int8", "uint32", "size", "x", "a", "m", "loss", "conv1", "mcg", "float", "3d-net", "features"]
 )
 def test_any_file_name_makes_a_model(name: str) -> None:
     net = model((4,), (Dense(3),), name=name)

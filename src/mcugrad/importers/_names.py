@@ -12,10 +12,11 @@ _KEYWORDS = """
     restrict return short signed sizeof static static_assert static_cast struct switch template this thread_local
     throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor xor_eq
 """
-# <name>.c and <name>.h must not stand in the way of these.
+# <name>.c and <name>.h must not stand in the way of these; the last line is what C libraries include themselves.
 _FILES = """
     main assert complex ctype errno fenv float inttypes limits locale math setjmp signal stdalign stdarg stdatomic
     stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype
+    alloca endian features ieeefp memory newlib reent sched strings
 """
 # <name>_t must be a new type.
 _TYPES = """
