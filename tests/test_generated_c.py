@@ -110,6 +110,7 @@ def test_any_file_name_makes_a_model(name: str) -> None:
     trainer = mg.compile(net, calibration=samples(net, 8)[0])
     place = trainer.build.compiled.folder()
     toolchain.check_warnings([place / f"{net.name}.c", place / "main.c"], [place])
+    assert trainer.twin.predict(trainer.quantize(samples(net, 1)[0])).shape == (1, 3)
 
 
 def test_only_freestanding_headers() -> None:
