@@ -8,7 +8,7 @@ A full-integer network keeps its scales and zero points, with these exceptions: 
 scale in which its whole table fits, and PRELU and LEAKY_RELU with slopes from 0 to 1 keep their input's.
 
 Its results are those of LiteRT with its default kernels, code for code, but for leaky ReLU, PReLU with negative slopes
-and what XNNPACK has no kernel for: docs/arithmetic.md, section 9.
+and what XNNPACK has no kernel for: docs/arithmetic.md, section 11.
 """
 
 from __future__ import annotations
