@@ -195,6 +195,35 @@ def test_replay_trains_what_it_remembers() -> None:
     assert differences(twin.state(), found) == []
 
 
+def test_what_is_remembered_is_trained_as_it_came() -> None:
+    """With augmentation new samples change, and stored ones that have their label alone."""
+    trainer, x, y = made("sr8")
+    twin, x, y = taught("sr8", 1)
+    how = trainer._augmentation(mg.Augment(shift=1, gain=0.1, noise=0.1, seed=3))
+    begin, rate, first = twin.state(), np.full(1, 0.02, F32), np.zeros(1, np.uint32)
+    twin.begin_augment(how)
+    twin.begin_replay(CAPACITY, 1, False, 7)
+    twin.replay_add(x[:5], y[:5])
+    twin.replay_remember()
+    twin.replay_add(x[5:7], y[5:7])
+    soft = twin.replay().memory[:, 1:].copy().view(np.uint8)[:, 144 : 144 + CLASSES]
+    twin.train(x, y, *some(40))
+    found = twin.state()
+    twin.end_replay()
+    old = [drawn(7, i, 7) for i in range(40)]
+    twin.begin_augment(how)
+    changed = [[twin.augment(x[[n]]) for n in ((i,) if k < 5 else (i, k))] for i, k in enumerate(old)]
+    twin.end_augment()
+    twin.restore(begin)
+    for i, k in enumerate(old):
+        twin.train(changed[i][0], y[[i]], first, rate)
+        if k < 5:
+            twin.train_soft(x[[k]], soft[[k]], first, rate)
+        else:
+            twin.train(changed[i][1], y[[k]], first, rate)
+    assert differences(twin.state(), found) == []
+
+
 def test_who_takes_a_place_is_not_taken_for_who_was_there() -> None:
     twin, x, y = taught("sr8", 1)
     twin.begin_replay(CAPACITY, 1, True, 7)
@@ -227,8 +256,8 @@ def test_fit_remembers() -> None:
 # --- on every executor ----------------------------------------------------------------------------------------
 
 
-def life(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[list[bytes], State]:
-    """Learning, remembering, learning with replay, and towards other distributions."""
+def life(runner: Runner, trainer: mg.Trainer, x: np.ndarray, y: np.ndarray) -> tuple[list[bytes], State]:
+    """Learning, remembering, learning with replay, augmented, too, and towards other distributions."""
     seen = [runner.train(x, y, *some(20)).info.tobytes()]
     runner.begin_replay(CAPACITY, 1, True, 5)
     runner.replay_add(x[:6], y[:6])
@@ -236,6 +265,9 @@ def life(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[list[bytes], Sta
     seen.append(runner.replay().memory.tobytes())
     seen.append(runner.train(x[20:], y[20:], *some(20)).info.tobytes())
     runner.replay_remember()
+    runner.begin_augment(trainer._augmentation(mg.Augment(gain=0.1, noise=0.1)))
+    seen.append(runner.train(x[20:], y[20:], *some(20)).info.tobytes())
+    runner.end_augment()
     runner.end_replay()
     seen.append(runner.replay().memory.tobytes() if isinstance(runner, EmulatedDevice) else b"")
     seen.append(runner.train_soft(x, soft_targets(len(x)), *some(15)).info.tobytes())
@@ -244,10 +276,10 @@ def life(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[list[bytes], Sta
 
 def assert_same(runner: Runner, name: str) -> None:
     trainer, x, y = made(name)
-    seen, state = life(HostTwin(trainer.build.compiled), x, y)
-    found, found_state = life(runner, x, y)
+    seen, state = life(HostTwin(trainer.build.compiled), trainer, x, y)
+    found, found_state = life(runner, trainer, x, y)
     assert differences(state, found_state) == []
-    assert found[:3] + found[4:] == seen[:3] + seen[4:]
+    assert found[:4] + found[5:] == seen[:4] + seen[5:]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -260,7 +292,9 @@ def test_the_reference_remembers_alike(name: str) -> None:
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("name", ["sr8", "sparse", "float32"])
 def test_cores_remember_alike(name: str, core: str) -> None:
-    assert_same(EmulatedDevice(made(name)[0].build.compiled, targets.load(core), replay=CAPACITY), name)
+    assert_same(
+        EmulatedDevice(made(name)[0].build.compiled, targets.load(core), replay=CAPACITY, augment=True), name
+    )
 
 
 # --- bad calls ------------------------------------------------------------------------------------------------

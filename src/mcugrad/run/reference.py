@@ -66,7 +66,9 @@ class ReferenceRunner:
             info[i] = self._report(info[i])
             if self._replay is not None:
                 if (old := self._replay.draw()) is not None:
-                    self._step(self._augmented(old[0]), *old[1:])
+                    old_x, target, soft = old
+                    # What was said is about the sample as it came.
+                    self._step(self._augmented(old_x) if soft is None else old_x, target, soft)
                 if self._replay.header["collect"][0]:
                     self._replay.add(x[sample], targets[sample])
         return Steps(info)
@@ -286,7 +288,7 @@ class _Replay:
         content = self.memory[place][1:].view(np.int8)
         return content[:size], content[size : size + self._program.classes].view(np.uint8)
 
-    def draw(self) -> tuple[Any, ...] | None:
+    def draw(self) -> tuple[NDArray[np.int8], Any, NDArray[np.uint8] | None] | None:
         """The stored sample that follows a new one, its target, and its soft target; None if it is not its turn."""
         header = self.header[0]
         header["fresh"] += 1
@@ -299,6 +301,5 @@ class _Replay:
         if self._program.target is Target.CLASS:
             soft = content[size : size + self._program.classes].view(np.uint8).copy()
             return content[:size].copy(), place[0], soft if soft.any() else None
-        return content[:size].copy(), content[size : size + self._program.classes].view(
-            ELEMENT_TYPES[self._program.target.value]
-        ).copy()
+        values = content[size : size + self._program.classes].view(ELEMENT_TYPES[self._program.target.value])
+        return content[:size].copy(), values.copy(), None
