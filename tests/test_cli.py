@@ -22,6 +22,7 @@ from mcugrad.errors import DataError, ToolError
 from mcugrad.run import toolchain
 from mcugrad.run.device import binding, compilers
 from mcugrad.training.rules.family import FAMILY
+from mcugrad.zoo import data as zoo_data
 
 VERBS = ("demo", "inspect", "compile", "train", "run", "report", "doctor")
 
@@ -264,6 +265,25 @@ def test_train_says_a_line_per_epoch(cli: Cli) -> None:
     assert result.err == ""
 
 
+def test_train_in_a_new_world_and_keep_the_old_one(cli: Cli, tmp_path: Path) -> None:
+    """Digits upside down, light on dark: what is forgotten of those that the network came with."""
+    found = zoo_data.load("digits")
+    x, x_test = 16 - found.x_train[:128, ::-1], 16 - found.x_test[:, ::-1]
+    turned = save(tmp_path / "turned.npz", x, found.y_train[:128], x_test=x_test, y_test=found.y_test)
+    new_world = ("train", "digits_cnn", "--data", turned, "--scale", "16", "--epochs", "5", "--old", "digits")
+    alone = cli(*new_world, "--json").facts
+    kept = cli(*new_world, "--replay", "64", "--remember", "--augment", "noise=0.05", "--json").facts
+    assert alone["old_held_out_accuracy_before"] == kept["old_held_out_accuracy_before"] > 0.95
+    assert alone["held_out_accuracy"] > alone["held_out_accuracy_before"] + 0.3
+    assert kept["old_held_out_accuracy"] > alone["old_held_out_accuracy"] + 0.1
+    assert [epoch["steps"] for epoch in kept["epochs"]] == [256 * (i + 1) for i in range(5)]
+    text = cli(*new_world, "--replay", "64", "--remember").out
+    assert re.search(
+        r"^before +[\d.]+% of 450 held-out samples right\n +[\d.]+% of 450 held-out old samples", text, re.M
+    )
+    assert re.search(r"^after +[\d.]+% of 450 held-out old samples right$", text, re.M)
+
+
 def test_train_without_held_out_samples(cli: Cli, tmp_path: Path) -> None:
     data = save(tmp_path / "mine.npz", images(), labels())
     facts = cli("train", "digits_cnn", "--data", data, "--epochs", "1", "--json").facts
@@ -375,6 +395,15 @@ WRONG_USE = [
     ((*TRAIN, "--schedule", "steep"), "error: unknown schedule 'steep'", "constant, cosine"),
     ((*TRAIN, "--train", "none"), "error: there is nothing to train", "--train last:1, or all"),
     ((*TRAIN, "--resume", "no.npz"), "error: the learned state cannot be read", "where  no.npz"),
+    ((*TRAIN, "--remember"), "error: there are no replayed samples to remember", "--replay 64 --old DATA"),
+    ((*TRAIN, "--replay", "8"), "error: there are no old samples to replay", "--old with the data"),
+    ((*TRAIN, "--old", "digit"), "error: there is no data set named 'digit'", "'digits'"),
+    ((*TRAIN, "--old", "digits", "--replay", "0"), "error: a replay buffer for 0 samples", "capacity=64"),
+    ((*TRAIN, "--augment", "shear=2"), "error: 'shear=2' is no change of samples", "shift=2,gain=0.1"),
+    ((*TRAIN, "--augment", "shift=1.5"), "error: 'shift=1.5' is no change of samples", "some of these"),
+    ((*TRAIN, "--augment", "noise=1,noise=2"), "error: 'noise=2' is no change of samples", "--augment noise"),
+    ((*TRAIN, "--augment", "noise=nan"), "error: noise=nan is not usable", "a finite number"),
+    ((*TRAIN, "--augment", "shift=8"), "error: a shift of 8 rows", "at most 7 and 7"),
     (
         ("run", "digits_cnn", "--data", "digits", "--train", "none"),
         "error: the model was compiled for inference",

@@ -322,6 +322,8 @@ def test_only_classes_can_be_remembered() -> None:
 def test_a_buffer_that_begins_empty_remembers_nothing() -> None:
     with pytest.raises(mg.UsageError, match="nothing to remember in a replay buffer that begins empty"):
         mg.Replay(8, remember=True)
+    with pytest.raises(mg.UsageError, match="remember='yes' is neither True nor False"):
+        mg.Replay(8, remember="yes")  # type: ignore[arg-type]
 
 
 def test_soft_targets_that_cannot_be_used() -> None:

@@ -158,7 +158,8 @@ class Trainer:
             shuffle: a new order for each epoch; the order depends on `seed` alone.
             seed: of the order.
             replay: stored samples that are trained between the new ones, so that what was known is not forgotten.
-            augment: how every sample that is trained, new or stored, changes at random first, each time anew.
+            augment: how every sample that is trained, new or stored, changes at random first, each time anew; those
+                that are remembered are trained as they came.
             guard: samples and targets that are not trained: when the error on them is worse than the best so far by
                 more than a margin (2 points for a tuple), the best state comes back; looked at after each epoch, or as
                 the Guard says.

@@ -19,6 +19,8 @@ from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.trainer import Trainer, compile  # noqa: A004
+from mcugrad.training.augment import Augment
+from mcugrad.training.replay import Replay
 from mcugrad.training.rules import RuleChoice, Update
 from mcugrad.training.rules.update import REST
 from mcugrad.training.sparse import Sparse
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from mcugrad.compiler import Precision
     from mcugrad.training.sparse import Policy
 
+CHANGES = ("shift", "gain", "offset", "noise")
+"""What --augment may name."""
 MEASURED_SAMPLES = 8
 """Samples that a cost is measured with."""
 
@@ -62,6 +66,11 @@ class Samples:
     x_test: NDArray[np.float32] | None
     y_test: NDArray[np.int64] | None
     text: str
+
+    @property
+    def held_out(self) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """Held-out samples and their classes; None if there are none."""
+        return None if self.x_test is None or self.y_test is None else (self.x_test, self.y_test)
 
     def spaced(self, count: int) -> NDArray[np.intp]:
         """Up to `count` indices of training samples, evenly spaced, so that sorted classes are all met."""
@@ -205,6 +214,46 @@ def sparse_choice(share: str | None, policy: str) -> Sparse | None:
             hint="0.1, or 0.1:1.0 to follow the loss",
         )
     return Sparse(numbers[0], numbers[-1], cast("Policy", policy))  # checked there
+
+
+def replay_choice(old: Samples | None, capacity: int | None, *, remember: bool, seed: int) -> Replay | None:
+    """Which of the old samples are trained again. Raises UsageError where an option lacks the one it builds on."""
+    if capacity is None:
+        if remember:
+            raise UsageError(
+                "there are no replayed samples to remember",
+                where="--remember",
+                hint="--replay 64 --old DATA, too",
+            )
+        return None
+    if old is None:
+        raise UsageError(
+            "there are no old samples to replay",
+            where=f"--replay {capacity}",
+            hint="--old with the data that the network knows",
+        )
+    return Replay(capacity, source=(old.x, old.y), seed=seed, remember=remember)
+
+
+def augment_choice(text: str | None, seed: int) -> Augment | None:
+    """`shift=2,noise=0.02` as changes of samples. Raises UsageError for what is none."""
+    if text is None:
+        return None
+    sizes: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, size = part.partition("=")
+        try:
+            if name not in CHANGES or name in sizes:
+                raise ValueError
+            sizes[name] = int(size) if name == "shift" else float(size)
+        except ValueError:
+            raise UsageError(
+                f"{part!r} is no change of samples",
+                where=f"--augment {text}",
+                hint="shift=2,gain=0.1,offset=0.05,noise=0.02, or some of these",
+            ) from None
+    shift = int(sizes.pop("shift", 0))
+    return Augment(shift, **sizes, seed=seed)
 
 
 def measured(made: Trainer, found: Samples) -> CostTable:

@@ -172,10 +172,11 @@ def _profile(made: Trainer, given: Samples, board: Target) -> tuple[FunctionShar
 
 def _fit(made: Trainer, given: Samples, epochs: int, seed: int) -> list[dict[str, Any]]:
     """Accuracy before training and after every epoch."""
-    held_out = None if given.x_test is None or given.y_test is None else (given.x_test, given.y_test)
     before = made.evaluate(given.x, given.y)
-    start = None if held_out is None else made.evaluate(*held_out)
-    history = made.fit(given.x, given.y, epochs=epochs, schedule="cosine", validation=held_out, seed=seed)
+    start = None if given.held_out is None else made.evaluate(*given.held_out)
+    history = made.fit(
+        given.x, given.y, epochs=epochs, schedule="cosine", validation=given.held_out, seed=seed
+    )
     first = {"step": 0, "training": before, "held_out": start, "loss": None}
     return [
         first,

@@ -60,6 +60,33 @@ def train(
     precision: Precision = "int8",
     sparse: Sparse = None,
     sparse_policy: SparsePolicy = "sampled",
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            "--augment",
+            metavar="CHANGE=SIZE,...",
+            help="Change new samples a little, each time anew: shift=2,gain=0.1,offset=0.05,noise=0.02.",
+        ),
+    ] = None,
+    old: Annotated[
+        str | None,
+        typer.Option(
+            "--old",
+            metavar="DATA",
+            help="Data that the network knows; tells what it forgets of the held-out part.",
+        ),
+    ] = None,
+    replay: Annotated[
+        int | None,
+        typer.Option("--replay", help="Train one of so many samples of --old after each new one: 64."),
+    ] = None,
+    remember: Annotated[
+        bool,
+        typer.Option(
+            "--remember",
+            help="Train these towards what the network says of them now, not towards their labels.",
+        ),
+    ] = False,
     target: Board = None,
     seed: Seed = 0,
     calibration: Calibration = 256,
@@ -77,7 +104,15 @@ def train(
     from dataclasses import asdict
 
     from mcugrad.commands.compile import compiled_facts, show_files
-    from mcugrad.commands.inputs import network, rules, samples, sparse_choice, trainer
+    from mcugrad.commands.inputs import (
+        augment_choice,
+        network,
+        replay_choice,
+        rules,
+        samples,
+        sparse_choice,
+        trainer,
+    )
     from mcugrad.errors import UsageError
     from mcugrad.training.schedules import rates
 
@@ -86,6 +121,9 @@ def train(
     rates(rate, kind, 1)
     found = network(model, name)
     given = samples(data, found, scale)
+    known = None if old is None else samples(old, found, scale)
+    changes = augment_choice(augment, seed)
+    replayed = replay_choice(known, replay, remember=remember, seed=seed)
     chosen = rules(
         rule,
         batch=batch,
@@ -110,12 +148,15 @@ def train(
         raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
     if resume is not None:
         made.state = read_state(resume, made)
-    validation = None if given.x_test is None or given.y_test is None else (given.x_test, given.y_test)
+    validation = given.held_out
+    old_validation = None if known is None else known.held_out
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}\n")
-    before = None if validation is None else made.evaluate(*validation)
-    if validation is not None and before is not None:
+    before, old_before = (_right(made, part) for part in (validation, old_validation))
+    if validation is not None:
         output.say(f"before      {before:7.1%} of {len(validation[1])} held-out samples right")
+    if old_validation is not None:
+        output.say(f"            {old_before:7.1%} of {len(old_validation[1])} held-out old samples right")
     history = made.fit(
         given.x,
         given.y,
@@ -123,8 +164,13 @@ def train(
         schedule=kind,
         validation=validation,
         seed=seed,
+        replay=replayed,
+        augment=changes,
         on_epoch=lambda epoch: output.say(_line(epoch, epochs)),
     )
+    old_after = _right(made, old_validation)
+    if old_validation is not None:
+        output.say(f"after       {old_after:7.1%} of {len(old_validation[1])} held-out old samples right")
     if save is not None:
         write(save, _packed(made.state))
         output.say(f"\nwrote {save}: what was learned, {len(made.state)} arrays")
@@ -136,12 +182,19 @@ def train(
             **compiled_facts(made, given.text),
             "schedule": schedule,
             "held_out_accuracy_before": before,
+            "old_held_out_accuracy_before": old_before,
             "epochs": [asdict(epoch) for epoch in history],
             "held_out_accuracy": history[-1].validation_accuracy,
+            "old_held_out_accuracy": old_after,
             "state": None if save is None else str(save),
             "folder": None if out is None else str(out),
         }
     )
+
+
+def _right(made: Trainer, part: tuple[Any, Any] | None) -> float | None:
+    """Share of held-out samples that are classified right; None without samples."""
+    return None if part is None else made.evaluate(*part)
 
 
 def _line(epoch: Epoch, epochs: int) -> str:

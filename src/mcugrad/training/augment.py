@@ -24,7 +24,7 @@ def _is_number(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Augment:
-    """How samples change before they are trained, each time anew. Distributions are uniform.
+    """How samples change before they are trained towards their labels, each time anew. Distributions are uniform.
 
     Attributes:
         shift: rows and columns of a map by which a sample moves at most, either way; one number for both. A signal

@@ -54,6 +54,10 @@ class Replay:
                 hint="source=(x, y), or collect=True",
             )
 
+        if not isinstance(self.remember, bool):
+            raise UsageError(
+                f"remember={self.remember!r} is neither True nor False", where="replay", hint="remember=True"
+            )
         if self.remember and self.source is None:
             raise UsageError(
                 "there is nothing to remember in a replay buffer that begins empty",
