@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -175,6 +176,8 @@ def main(suite: Suite) -> int:
         missing = [run for run in wanted if key(run) not in have]
         print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done", flush=True)
         if options.list:
+            if hasattr(signal, "SIGPIPE"):  # `--list | head` is no error
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             for run in missing:
                 print("  ", describe(run))
             return 0
