@@ -165,7 +165,8 @@ def select_parts_f32(draw: Draw) -> Arguments:
     channels, rng = draw(CHANNELS), rngs(draw)
     sums = np.abs(reals(draw, rng, channels))
     sums[np.isnan(sums)] = np.inf
-    return {"channels": channels, "sum": sums.view(np.int32).copy()}
+    part = rng.integers(0, 99, channels).astype(np.int32)
+    return {"channels": channels, "sum": sums.view(np.int32).copy(), "part": part}
 
 
 @st.composite

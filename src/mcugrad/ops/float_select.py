@@ -26,19 +26,17 @@ def select_sums_f32(pixels: int, channels: int, e: NDArray[Any], sum: NDArray[An
     sum[:channels] = total.view(np.int32)
 
 
-def select_parts_f32(channels: int, sum: NDArray[Any]) -> None:
-    """sum = sum / sum of all, in 2^-29, at least 1 where it is not 0; of infinite ones only these count."""
+def select_parts_f32(channels: int, sum: NDArray[Any], part: NDArray[Any]) -> None:
+    """part = sum / sum of all, in 2^-29, at least 1 where it is not 0; infinite sums share all of it alike."""
     bits = sum[:channels]
     found = bits > 0
-    if not found.any():
-        return
     with np.errstate(all="ignore"):
-        part = np.where(bits == INFINITE, F32(1), bits.view(F32) / bits.max().view(F32))
+        relative = np.where(bits == INFINITE, F32(1), bits.view(F32) / bits.max().view(F32))
         total = F32(0)
-        for value in part[found]:
+        for value in relative[found]:
             total += value
-        share = part / total * F32(WHOLE)
-    sum[:channels] = np.where(found, np.maximum(share.astype(np.int32), 1), 0)
+        share = np.where(found, relative / total, F32(0)) * F32(WHOLE)
+    part[:channels] = np.maximum(share.astype(np.int32), found)
 
 
 def select_copy_f32(

@@ -88,7 +88,8 @@ class SelectStructures(BackwardNode):
         real = isinstance(error.quant, Float32)
         if not real:
             to.bound_terms(error.size, 127)
-        channel_sum = to.temporary(f"{self.name}_sum", "int32_t", (channels,), "sum of |e|, per channel")
+        note = f"{'bits of the ' if real else ''}sum of |e|, per channel"
+        channel_sum = to.temporary(f"{self.name}_sum", "int32_t", (channels,), note)
         active = to.temporary(
             f"{self.name}_active", "uint16_t", (1 + channels,), "number and channels that take part"
         )
@@ -114,7 +115,9 @@ class SelectStructures(BackwardNode):
             lower_copy(to, self.e, self.kept, active)
             return
         if real:
-            to.call(SELECT_PARTS_F32, note="parts of a whole", channels=channels, sum=channel_sum)
+            part = to.temporary(f"{self.name}_part", "int32_t", (channels,), "part of the sum of all, 2^-29")
+            to.call(SELECT_PARTS_F32, note="parts", channels=channels, sum=channel_sum, part=part)
+            shared["sum"] = part
         note = "odds, 1/65536" if real else "odds, then error to kept error, 1/65536"
         factor = to.temporary(f"{self.name}_factor", "int32_t", (channels,), note)
         tensors = list(to.graph.tensors)

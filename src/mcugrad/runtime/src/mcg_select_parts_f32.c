@@ -4,10 +4,11 @@
 /* A sum as a part of the largest; 1 where it is infinite itself. */
 static float mcg_select_part(int32_t sum, float largest)
 {
-    return sum == MCG_INFINITE ? 1.0F : mcg_bits_float((uint32_t)sum) / largest;
+    const float value = mcg_bits_float((uint32_t)sum);
+    return value <= 3.4028235e38F ? value / largest : 1.0F;
 }
 
-void mcg_select_parts_f32(int32_t channels, int32_t *sum)
+void mcg_select_parts_f32(int32_t channels, const int32_t *sum, int32_t *part)
 {
     float total = 0.0F;
     float largest;
@@ -22,8 +23,7 @@ void mcg_select_parts_f32(int32_t channels, int32_t *sum)
         }
     }
     for (int32_t o = 0; o < channels; o++) {
-        if (sum[o] > 0) {
-            sum[o] = mcg_max((int32_t)(mcg_select_part(sum[o], largest) / total * 536870912.0F), 1);
-        }
+        const float share = sum[o] > 0 ? mcg_select_part(sum[o], largest) / total : 0.0F;
+        part[o] = mcg_max((int32_t)(share * 536870912.0F), sum[o] > 0);
     }
 }

@@ -10,6 +10,6 @@ void mcg_select_sums_f32(int32_t pixels, int32_t channels, const float *e, int32
             total += *from < 0.0F ? -*from : *from;
             from += channels;
         }
-        sum[o] = total <= 3.4028235e38F ? (int32_t)mcg_float_bits(total) : MCG_INFINITE;
+        sum[o] = total <= 3.4028235e38F ? (int32_t)mcg_float_bits(total) : 0x7f800000;
     }
 }

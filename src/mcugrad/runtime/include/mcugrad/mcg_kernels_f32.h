@@ -8,9 +8,6 @@
 
 #include "mcg_kernels.h"
 
-/** The bits of infinity. */
-#define MCG_INFINITE 0x7f800000
-
 /**
  * @brief y = (x - x_zero) * x_scale: int8 activations in real units.
  *
@@ -457,16 +454,17 @@ void mcg_regression_loss_f32(int32_t outputs, int32_t target_zero, const float *
 void mcg_select_sums_f32(int32_t pixels, int32_t channels, const float *e, int32_t *sum);
 
 /**
- * @brief Bring sums to parts of 2^29 of all of them, at least 1 where a sum is not 0.
+ * @brief Parts of 2^29 that the sums have in all of them, at least 1 where a sum is not 0.
  *
- * A sum that is infinite takes one part of all that are, and the others take none.
+ * Where sums are infinite, these share all of it alike.
  *
- * @param[in]     channels number of channels, at most 65535
- * @param[in,out] sum      bits of sums, not negative; then integers, together below 2^30, [channels]
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  sum      bits of sums, none negative, [channels]
+ * @param[out] part     together below 2^30, [channels]
  *
  * Reference: ops/float_select.py::select_parts_f32.
  */
-void mcg_select_parts_f32(int32_t channels, int32_t *sum);
+void mcg_select_parts_f32(int32_t channels, const int32_t *sum, int32_t *part);
 
 /**
  * @brief The errors of the listed channels, side by side, each times 1 / odds.
