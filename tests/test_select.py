@@ -329,13 +329,6 @@ def test_there_must_be_something_to_choose_from() -> None:
         mg.compile(net, calibration=x, train="last:1", sparse=mg.Sparse(0.5))
 
 
-def test_float_layers_are_updated_whole() -> None:
-    net = model((2, 9, 13), NET)
-    x, _ = samples(net, 8)
-    with pytest.raises(mg.UsageError, match="partial updates are for 8-bit layers"):
-        mg.compile(net, calibration=x, precision="mixed", sparse=mg.Sparse(0.5))
-
-
 @pytest.mark.parametrize(
     ("share", "expected"), [("0.1", mg.Sparse(0.1)), ("0.1:1", mg.Sparse(0.1, 1.0)), (None, None)]
 )
