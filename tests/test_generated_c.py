@@ -35,6 +35,7 @@ ALL = (
     Dense(7, "relu"),
     Dense(3),
 )
+PER_LAYER = {"conv2": mg.Sparse(0.2, policy="topk"), "*": mg.Sparse(0.2, 1.0)}
 NETWORKS: dict[str, tuple[tuple[int, ...], tuple[Layer, ...], dict[str, Any]]] = {
     "all_sr8": ((2, 9, 9), ALL, {"rule": "sr8"}),
     "all_sr16": ((2, 9, 9), ALL, {"rule": "sr16"}),
@@ -43,6 +44,8 @@ NETWORKS: dict[str, tuple[tuple[int, ...], tuple[Layer, ...], dict[str, Any]]] =
     "biases": ((2, 9, 9), ALL, {"train": "bias"}),
     "real": ((2, 9, 9), ALL, {"precision": "float32"}),
     "mixed": ((2, 9, 9), ALL, {"precision": "mixed", "train": "last:2"}),
+    "part": ((2, 9, 9), ALL, {"sparse": mg.Sparse(0.2, 1.0)}),
+    "real_part": ((2, 9, 9), ALL, {"precision": "mixed", "train": "last:3", "sparse": PER_LAYER}),
     "frozen": ((2, 9, 9), ALL, {"train": "none"}),
     "linear": ((5,), (Dense(2),), {}),
     "one_input": ((1,), (Dense(1, "relu"), Dense(2)), {"rule": "sr8"}),
@@ -77,7 +80,7 @@ def test_no_warning_on_this_computer(name: str, compiler: str) -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("name", ["all_sr8", "all_sr16", "middle", "mixed", "frozen"])
+@pytest.mark.parametrize("name", ["all_sr8", "all_sr16", "middle", "mixed", "real_part", "frozen"])
 def test_no_warning_on_any_core(name: str, core: str) -> None:
     files = [folder(name) / f"{name}.c", folder(name) / "main.c"]
     toolchain.check_warnings(files, [folder(name)], target=targets.load(core))

@@ -31,6 +31,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "sparse": {"sparse": mg.Sparse(0.3, 1.0)},
     "head": {"train": "last:1"},
     "float32": {"precision": "float32"},
+    "sparse float32": {"precision": "float32", "sparse": mg.Sparse(0.3, 1.0)},
     "mixed": {"precision": "mixed", "train": "last:2"},
 }
 
@@ -90,7 +91,9 @@ def test_loss_and_gradient_follow_the_definition() -> None:
         assert np.abs(gradient - wanted).max() <= 0.02 * np.abs(wanted).max() + 1e-6
         assert ratio[0] == pytest.approx(np.abs(wanted).sum() / 6, rel=1e-3, abs=1e-5)
         real = np.zeros(n, F32)
-        soft_cross_entropy_f32(n, z.astype(F32), soft, real, loss, confidence)
+        ratio[0] = 0
+        soft_cross_entropy_f32(n, z.astype(F32), soft, real, loss, confidence, ratio)
+        assert ratio[0] == pytest.approx(np.abs(wanted).sum() / 6, rel=1e-3, abs=1e-5)
         assert loss[0] == pytest.approx(defined(z, soft), rel=1e-5)
         np.testing.assert_allclose(real, wanted, atol=1e-5)
 
@@ -130,7 +133,7 @@ def test_towards_what_it_says_the_model_hardly_moves(name: str) -> None:
 # --- a step ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["sr8", "sparse", "float32"])
+@pytest.mark.parametrize("name", ["sr8", "sparse", "float32", "sparse float32"])
 def test_running_means_are_those_of_labels(name: str) -> None:
     twin, x, _ = taught(name)
     before = twin.state()
@@ -140,15 +143,16 @@ def test_running_means_are_those_of_labels(name: str) -> None:
     assert (info["mean_loss"] == before["watch"]["loss"]).all()
     assert (info["loss"] > 3).all(), "9 times an entropy, far above any loss of a label"
     assert int(after["step"][0]) == int(before["step"][0]) + len(x)
-    if name == "sparse":
+    if "sparse" in name:
         np.testing.assert_array_equal(after["largest_loss"], before["largest_loss"])
         rates = info["update_rate"]
         assert 0.3 <= rates.min() < rates.max() <= 1
 
 
-def test_the_share_that_is_updated_follows_the_distance() -> None:
+@pytest.mark.parametrize("name", ["sparse", "sparse float32"])
+def test_the_share_that_is_updated_follows_the_distance(name: str) -> None:
     """Far from what is wanted more channels take part than near it."""
-    twin, x, y = taught("sparse", 8)
+    twin, x, y = taught(name, 8)
     shares = []
     for shift in (0, 1):
         soft = np.full((len(x), CLASSES), 8, np.uint8)
@@ -290,7 +294,7 @@ def test_the_reference_remembers_alike(name: str) -> None:
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("name", ["sr8", "sparse", "float32"])
+@pytest.mark.parametrize("name", ["sr8", "sparse", "float32", "sparse float32"])
 def test_cores_remember_alike(name: str, core: str) -> None:
     assert_same(
         EmulatedDevice(made(name)[0].build.compiled, targets.load(core), replay=CAPACITY, augment=True), name

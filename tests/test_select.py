@@ -19,6 +19,7 @@ from mcugrad.ops.select import (
     SELECT_SCALE_S8,
     SELECT_SUMS_S8,
     SELECT_TOPK,
+    SELECT_UNIT_S8,
     odds_of,
     wanted,
 )
@@ -124,10 +125,8 @@ def sample(e: np.ndarray, share: float, step: int) -> tuple[np.ndarray, int]:
     sums = np.zeros(channels, np.int32)
     SELECT_SUMS_S8.reference(pixels, channels, e.reshape(-1), sums)
     active, factor, unit = np.zeros(1 + channels, np.uint16), np.zeros(channels, np.int32), f32(0)
-    SELECT_SAMPLED.reference(
-        pixels, channels, f32(share, share), f32(0), u32(1), u32(step), 3, e.reshape(-1), sums, f32(1),
-        active, factor, unit,
-    )  # fmt: skip
+    SELECT_SAMPLED.reference(channels, f32(share, share), f32(0), u32(1), u32(step), 3, sums, active, factor)
+    SELECT_UNIT_S8.reference(pixels, channels, e.reshape(-1), active, f32(1), factor, unit)
     count = int(active[0])
     kept = np.zeros(pixels * count, np.int8)
     SELECT_SCALE_S8.reference(pixels, channels, e.reshape(-1), active, factor, u32(1), u32(step), 4, kept)
@@ -328,13 +327,6 @@ def test_there_must_be_something_to_choose_from() -> None:
     x, _ = samples(net, 8)
     with pytest.raises(mg.UsageError, match="besides the layer that makes the outputs no weights train"):
         mg.compile(net, calibration=x, train="last:1", sparse=mg.Sparse(0.5))
-
-
-def test_float_layers_are_updated_whole() -> None:
-    net = model((2, 9, 13), NET)
-    x, _ = samples(net, 8)
-    with pytest.raises(mg.UsageError, match="partial updates are for 8-bit layers"):
-        mg.compile(net, calibration=x, precision="mixed", sparse=mg.Sparse(0.5))
 
 
 @pytest.mark.parametrize(

@@ -411,12 +411,6 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             where="precision",
             hint=f"one of {', '.join(get_args(Precision))}",
         )
-    if sparse is not None and precision != "int8":
-        raise UsageError(
-            "partial updates are for 8-bit layers; float32 ones are updated whole",
-            where="sparse",
-            hint="precision='int8', or no sparse=",
-        )
     if precision != "int8" and not updates(rule).are_plain:
         raise UsageError(
             f"options of update rules do not apply to precision={precision!r}: weights in float32 train by SGD",

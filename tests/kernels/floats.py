@@ -16,6 +16,7 @@ from kernels.cases import (
     Arguments,
     Draw,
     Rng,
+    actives,
     convolution,
     floats,
     int8,
@@ -87,6 +88,12 @@ def sizes(g: Conv2dStruct, groups: int) -> tuple[int, int, int, int]:
     return g.in_h * g.in_w * g.in_c, g.out_c * taps, g.out_h * g.out_w * g.out_c, taps
 
 
+def kept(draw: Draw, rng: Rng, g: Conv2dStruct) -> Arguments:
+    """A list of output channels that take part, or none, and their errors."""
+    active, count = actives(draw, rng, g.out_c)
+    return {"e": reals(draw, rng, g.out_h * g.out_w * count), "active": active}
+
+
 @st.composite
 def dequantize_f32(draw: Draw) -> Arguments:
     count, rng = draw(CHANNELS), rngs(draw)
@@ -125,10 +132,12 @@ def dot_f32(draw: Draw) -> Arguments:
 @st.composite
 def combine_f32(draw: Draw) -> Arguments:
     count, rows, rng = draw(CHANNELS), draw(st.integers(1, 20)), rngs(draw)
+    active, taking = actives(draw, rng, rows)
     return {
-        "rows": rows,
+        "rows": taking,
         "count": count,
-        "e": reals(draw, rng, rows),
+        "e": reals(draw, rng, taking),
+        "active": active,
         "w": reals(draw, rng, rows * count),
         "sum": old(rng, count),
     }
@@ -149,13 +158,29 @@ def linear_f32(draw: Draw) -> Arguments:
 
 
 @st.composite
+def linear_grad_input_f32(draw: Draw) -> Arguments:
+    inputs, out, rng = draw(CHANNELS), draw(CHANNELS), rngs(draw)
+    active, taking = actives(draw, rng, out)
+    return {
+        "inputs": inputs,
+        "out": out,
+        "e": reals(draw, rng, taking),
+        "active": active,
+        "w": reals(draw, rng, inputs * out),
+        "e_x": old(rng, inputs),
+    }
+
+
+@st.composite
 def linear_update_f32(draw: Draw) -> Arguments:
     inputs, out, rng = draw(CHANNELS), draw(CHANNELS), rngs(draw)
+    active, taking = actives(draw, rng, out)
     return {
         "inputs": inputs,
         "out": out,
         "x": reals(draw, rng, inputs),
-        "e": reals(draw, rng, out),
+        "e": reals(draw, rng, taking),
+        "active": active,
         "rate": rate(draw),
         "w": reals(draw, rng, inputs * out),
     }
@@ -164,10 +189,12 @@ def linear_update_f32(draw: Draw) -> Arguments:
 @st.composite
 def bias_update_f32(draw: Draw) -> Arguments:
     pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
+    active, taking = actives(draw, rng, channels)
     return {
         "pixels": pixels,
         "channels": channels,
-        "e": reals(draw, rng, pixels * channels),
+        "e": reals(draw, rng, pixels * taking),
+        "active": active,
         "rate": rate(draw),
         "bias": reals(draw, rng, channels),
     }
@@ -192,11 +219,11 @@ def conv2d_f32(draw: Draw) -> Arguments:
 @st.composite
 def conv2d_grad_input_f32(draw: Draw) -> Arguments:
     (g, groups), rng = draw(grouped()), rngs(draw)
-    x, w, y, taps = sizes(g, groups)
+    x, w, _, taps = sizes(g, groups)
     return {
         "g": g,
         "groups": groups,
-        "e": reals(draw, rng, y),
+        **kept(draw, rng, g),
         "w": reals(draw, rng, w),
         "e_x": old(rng, x),
         "patch": old(rng, taps),
@@ -207,12 +234,12 @@ def conv2d_grad_input_f32(draw: Draw) -> Arguments:
 def conv2d_update_f32(draw: Draw) -> Arguments:
     (g, groups), rng = draw(grouped()), rngs(draw)
     rows = draw(st.integers(1, 5))
-    x, w, y, taps = sizes(g, groups)
+    x, w, _, taps = sizes(g, groups)
     return {
         "g": g,
         "groups": groups,
         "x": reals(draw, rng, x),
-        "e": reals(draw, rng, y),
+        **kept(draw, rng, g),
         "rate": rate(draw),
         "rows": rows,
         "w": reals(draw, rng, w),
@@ -496,11 +523,11 @@ def depthwise_conv2d_f32(draw: Draw) -> Arguments:
 @st.composite
 def depthwise_conv2d_grad_input_f32(draw: Draw) -> Arguments:
     (g, block), rng = draw(depthwise()), rngs(draw)
-    x, w, y, taps = sizes(g, g.in_c)
+    x, w, _, taps = sizes(g, g.in_c)
     return {
         "g": g,
         "block": block,
-        "e": reals(draw, rng, y),
+        **kept(draw, rng, g),
         "w": reals(draw, rng, w),
         "e_x": old(rng, x),
         "packed": old(rng, taps * block),
@@ -510,12 +537,12 @@ def depthwise_conv2d_grad_input_f32(draw: Draw) -> Arguments:
 @st.composite
 def depthwise_conv2d_update_f32(draw: Draw) -> Arguments:
     (g, block), rng = draw(depthwise()), rngs(draw)
-    x, w, y, taps = sizes(g, g.in_c)
+    x, w, _, taps = sizes(g, g.in_c)
     return {
         "g": g,
         "block": block,
         "x": reals(draw, rng, x),
-        "e": reals(draw, rng, y),
+        **kept(draw, rng, g),
         "rate": rate(draw),
         "w": reals(draw, rng, w),
         "packed": old(rng, taps * block),
@@ -557,10 +584,10 @@ def conv_transpose2d_f32(draw: Draw) -> Arguments:
 @st.composite
 def conv_transpose2d_grad_input_f32(draw: Draw) -> Arguments:
     g, rng = draw(transposed()), rngs(draw)
-    x, w, y, _ = sizes(g, 1)
+    x, w, _, _ = sizes(g, 1)
     return {
         "g": g,
-        "e": reals(draw, rng, y),
+        **kept(draw, rng, g),
         "w": reals(draw, rng, w),
         "e_x": old(rng, x),
         "patch": old(rng, g.out_c * g.k_h * g.k_w),
@@ -570,11 +597,11 @@ def conv_transpose2d_grad_input_f32(draw: Draw) -> Arguments:
 @st.composite
 def conv_transpose2d_update_f32(draw: Draw) -> Arguments:
     g, rng = draw(transposed()), rngs(draw)
-    x, w, y, taps = sizes(g, 1)
+    x, w, _, taps = sizes(g, 1)
     return {
         "g": g,
         "x": reals(draw, rng, x),
-        "e": reals(draw, rng, y),
+        **kept(draw, rng, g),
         "rate": rate(draw),
         "w": reals(draw, rng, w),
         "gradient": old(rng, taps),
@@ -633,6 +660,7 @@ CASES: dict[str, st.SearchStrategy[Any]] = {
         function_grad_f32,
         gather_f32,
         linear_f32,
+        linear_grad_input_f32,
         linear_update_f32,
         mask_f32,
         maxpool2d_f32,

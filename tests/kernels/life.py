@@ -166,6 +166,7 @@ def soft_cross_entropy_f32(draw: Draw) -> Arguments:
         "e": old(rng, classes),
         "loss": one(np.float32, rng),
         "confidence": one(np.float32, rng),
+        "ratio": one(np.float32, rng) if draw(st.booleans()) else None,
     }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from kernels.cases import CHANNELS, Arguments, Draw, Rng, actives, floats, int8, old_int8, one, rngs
+from kernels.floats import old, reals
 
 SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])
 RATIOS = st.sampled_from([0.0, 0.3, 1.0, 1.5, -1.0, float("inf"), float("nan")])
@@ -82,18 +83,29 @@ def select_topk(draw: Draw) -> Arguments:
 def select_sampled(draw: Draw) -> Arguments:
     rng = rngs(draw)
     shared = choosing(draw, rng)
-    channels, pixels = shared["channels"], draw(st.integers(1, 10))
-    e = int8(draw, rng, pixels * channels)
-    e[:channels] = np.where(e[:channels] == 0, 1, e[:channels])  # what has a sum has an error
+    odds = rng.integers(0, 99, shared["channels"]).astype(np.int32)
+    return {**shared, **words(draw), "odds": odds}
+
+
+@st.composite
+def select_unit_s8(draw: Draw) -> Arguments:
+    arguments = draw(select_copy_s8())
+    rng, count, channels = rngs(draw), int(arguments["active"][0]), arguments["channels"]
+    arguments["e"][:channels] = np.where(arguments["e"][:channels] == 0, 1, arguments["e"][:channels])
+    del arguments["kept"]
     return {
-        **shared,
-        **words(draw),
-        "pixels": pixels,
-        "e": e,
+        **arguments,
         "c": floats(draw, rng, 1),
-        "factor": rng.integers(0, 99, channels).astype(np.int32),
+        "factor": odds(draw, rng, count),
         "unit": one(np.float32, rng),
     }
+
+
+def odds(draw: Draw, rng: Rng, count: int) -> np.ndarray:
+    """Odds of listed channels: none certain, some, all, very small ones."""
+    certain, low = draw(st.sampled_from([0.0, 0.3, 1.0])), draw(st.sampled_from([1, 65535]))
+    drawn = rng.integers(1, low + 1, count)
+    return np.where(rng.random(count) < certain, 65536, drawn).astype(np.int32)
 
 
 @st.composite
@@ -137,6 +149,38 @@ def select_scale_s8(draw: Draw) -> Arguments:
     }
 
 
+@st.composite
+def select_sums_f32(draw: Draw) -> Arguments:
+    pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
+    return {
+        "pixels": pixels,
+        "channels": channels,
+        "e": reals(draw, rng, pixels * channels),
+        "sum": rng.integers(0, 99, channels).astype(np.int32),
+    }
+
+
+@st.composite
+def select_parts_f32(draw: Draw) -> Arguments:
+    channels, rng = draw(CHANNELS), rngs(draw)
+    sums = np.abs(reals(draw, rng, channels))
+    sums[np.isnan(sums)] = np.inf
+    part = rng.integers(0, 99, channels).astype(np.int32)
+    return {"channels": channels, "sum": sums.view(np.int32).copy(), "part": part}
+
+
+@st.composite
+def select_copy_f32(draw: Draw) -> Arguments:
+    arguments = draw(select_copy_s8())
+    rng, count = rngs(draw), int(arguments["active"][0])
+    return {
+        **arguments,
+        "e": reals(draw, rng, arguments["pixels"] * arguments["channels"]),
+        "odds": odds(draw, rng, count) if draw(st.booleans()) else None,
+        "kept": old(rng, arguments["pixels"] * count),
+    }
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -147,6 +191,10 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         select_share,
         select_copy_s8,
         select_scale_s8,
+        select_unit_s8,
+        select_sums_f32,
+        select_parts_f32,
+        select_copy_f32,
     )
 }
 """Strategy of the arguments of every kernel, by its C name."""

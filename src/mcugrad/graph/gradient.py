@@ -74,13 +74,12 @@ class GradientBuilder:
         Args:
             e: the error.
             channels: how many at most.
-            rescaled: whether it has a unit of its own.
+            rescaled: whether it has a unit of its own, if it has one at all.
         """
         whole = self.graph[e]
         quant = whole.quant
-        assert isinstance(quant, ErrorScale)
         name = f"{e}_kept"
-        if rescaled:
+        if rescaled and isinstance(quant, ErrorScale):
             quant = replace(quant, owner=name)
         part = Tensor(name=name, shape=(*whole.shape[:-1], channels), quant=quant)
         self.graph = self.graph.with_tensors(part)

@@ -24,6 +24,7 @@ from mcugrad.ops.float_operator import (
     lower_mask,
 )
 from mcugrad.ops.float_update import add_float_updates, descend
+from mcugrad.ops.update import whole_error
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
@@ -43,7 +44,7 @@ class FloatConvTranspose2d(FloatOperator):
         )
         update = f"{self.name}_update"
         add_float_updates(
-            to, of, e, lambda: FloatConvTranspose2dUpdate(name=update, forward=self, x=of.x, e=e, w=of.w)
+            to, of, e, lambda e: FloatConvTranspose2dUpdate(name=update, forward=self, x=of.x, e=e, w=of.w)
         )
 
     def lower(self, to: Lowering) -> None:
@@ -98,6 +99,7 @@ class FloatConvTranspose2dGradInput(BackwardNode):
             note=f"error of {self.x}",
             g=g,
             e=to.data(self.e),
+            active=to.active(self.e),
             w=to.data(self.w),
             e_x=to.data(self.e_x),
             patch=self.forward.patch(to, g),
@@ -132,6 +134,7 @@ class FloatConvTranspose2dUpdate(BackwardNode):
             g=g,
             x=to.data(self.x),
             e=to.data(self.e),
+            active=to.active(self.e),
             rate=to.rate(),
             w=to.data(self.w),
             gradient=to.temporary(
@@ -148,9 +151,9 @@ def _rows(g: Conv2dStruct, w: NDArray[Any]) -> Floats:
     return w[: g.out_c * g.taps].reshape(-1, g.in_c)
 
 
-def _gathered(g: Conv2dStruct, e: NDArray[Any]) -> Floats:
+def _gathered(g: Conv2dStruct, e: NDArray[Any], active: NDArray[Any] | None) -> Floats:
     """(in_h * in_w, out_c * taps) errors that each input pixel reaches; 0 outside the output."""
-    errors = e[: g.out_h * g.out_w * g.out_c].reshape(g.out_h, g.out_w, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.out_c)
     result = np.zeros((g.in_h, g.in_w, g.out_c, g.k_h, g.k_w), F32)
     for ky in range(g.k_h):
         rows, at_row = reached(g, 0, ky)
@@ -185,11 +188,16 @@ def conv_transpose2d_f32(
 
 
 def conv_transpose2d_grad_input_f32(
-    g: Conv2dStruct, e: NDArray[Any], w: NDArray[Any], e_x: NDArray[Any], patch: NDArray[Any]
+    g: Conv2dStruct,
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    w: NDArray[Any],
+    e_x: NDArray[Any],
+    patch: NDArray[Any],
 ) -> None:
     """e_x = sum of w e over output channels and taps; errors of 0 are skipped."""
     with np.errstate(all="ignore"):
-        result = combined(_gathered(g, e), _rows(g, w))
+        result = combined(_gathered(g, e, active), _rows(g, w))
     e_x[: result.size] = result.reshape(-1)
 
 
@@ -197,13 +205,15 @@ def conv_transpose2d_update_f32(
     g: Conv2dStruct,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     rate: NDArray[Any],
     w: NDArray[Any],
     gradient: NDArray[Any],
 ) -> None:
     """w -= rate * sum of e x over input pixels, first pixel first; errors of 0 are skipped."""
     with np.errstate(all="ignore"):
-        descend(w, combined(_gathered(g, e).T, _pixels(g, x)), rate)
+        gradients = combined(_gathered(g, e, active).T, _pixels(g, x))
+        descend(w, gradients.reshape(g.out_c, -1), rate, active)
 
 
 CONV_TRANSPOSE2D_F32 = Kernel("mcg_conv_transpose2d_f32", conv_transpose2d_f32)

@@ -26,6 +26,7 @@ from mcugrad.ops.float_operator import (
 )
 from mcugrad.ops.float_update import UPDATE_ROWS, add_float_updates, descend
 from mcugrad.ops.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.update import whole_error
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
@@ -47,7 +48,7 @@ class FloatConvolution(FloatOperator):
             to,
             of,
             e,
-            lambda: FloatConvolutionUpdate(name=f"{self.name}_update", forward=self, x=of.x, e=e, w=of.w),
+            lambda e: FloatConvolutionUpdate(name=f"{self.name}_update", forward=self, x=of.x, e=e, w=of.w),
         )
 
     def lower(self, to: Lowering) -> None:
@@ -107,6 +108,7 @@ class FloatConvolutionGradInput(BackwardNode):
             g=g,
             groups=groups,
             e=to.data(self.e),
+            active=to.active(self.e),
             w=to.data(self.w),
             e_x=to.data(self.e_x),
             patch=self.forward.patch(to, g, groups),
@@ -143,6 +145,7 @@ class FloatConvolutionUpdate(BackwardNode):
             groups=groups,
             x=to.data(self.x),
             e=to.data(self.e),
+            active=to.active(self.e),
             rate=to.rate(),
             rows=rows,
             w=to.data(self.w),
@@ -165,8 +168,8 @@ def _maps(g: Conv2dStruct, x: NDArray[Any]) -> Floats:
     return x[: g.in_h * g.in_w * g.in_c].reshape(g.in_h, g.in_w, g.in_c)
 
 
-def _errors(g: Conv2dStruct, e: NDArray[Any]) -> Floats:
-    return e[: g.out_h * g.out_w * g.out_c].reshape(-1, g.out_c)
+def _errors(g: Conv2dStruct, e: NDArray[Any], active: NDArray[Any] | None) -> Floats:
+    return whole_error(e, active, g.out_h * g.out_w, g.out_c)
 
 
 def _rows(g: Conv2dStruct, groups: int, w: NDArray[Any]) -> Floats:
@@ -195,12 +198,13 @@ def conv2d_grad_input_f32(
     g: Conv2dStruct,
     groups: int,
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     w: NDArray[Any],
     e_x: NDArray[Any],
     patch: NDArray[Any],
 ) -> None:
     """Each window, first to last, adds the sum of w[o] e[o] over its outputs to the inputs that it covers."""
-    errors, rows = _errors(g, e), _rows(g, groups, w)
+    errors, rows = _errors(g, e, active), _rows(g, groups, w)
     ys, xs = window_index(g, 0), window_index(g, 1)
     result = np.zeros((g.in_h, g.in_w, g.in_c), F32)
     with np.errstate(all="ignore"):
@@ -220,6 +224,7 @@ def conv2d_update_f32(
     groups: int,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     rate: NDArray[Any],
     rows: int,
     w: NDArray[Any],
@@ -227,10 +232,10 @@ def conv2d_update_f32(
     patch: NDArray[Any],
 ) -> None:
     """w[o] -= rate * sum of e[o] x over windows, first window first."""
-    maps, errors = _maps(g, x), _errors(g, e)
+    maps, errors = _maps(g, x), _errors(g, e, active)
     with np.errstate(all="ignore"):
         parts = [combined(errors[:, o].T, patches(one, maps[:, :, i])) for one, i, o in _groups(g, groups)]
-        descend(w, np.concatenate(parts), rate)
+        descend(w, np.concatenate(parts), rate, active)
 
 
 CONV2D_F32 = Kernel("mcg_conv2d_f32", conv2d_f32)

@@ -18,6 +18,7 @@ from mcugrad.ops.conv2d import Conv2dStruct, patches, window_index
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.float_operator import FloatOperator, Floats, bounds, clipped, error_for, lower_mask
 from mcugrad.ops.float_update import add_float_updates, descend
+from mcugrad.ops.update import taking_part, whole_error
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
@@ -36,7 +37,7 @@ class FloatDepthwise(FloatOperator):
         to.add(FloatDepthwiseGradInput(name=name, forward=self, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)))
         update = f"{self.name}_update"
         add_float_updates(
-            to, of, e, lambda: FloatDepthwiseUpdate(name=update, forward=self, x=of.x, e=e, w=of.w)
+            to, of, e, lambda e: FloatDepthwiseUpdate(name=update, forward=self, x=of.x, e=e, w=of.w)
         )
 
     def lower(self, to: Lowering) -> None:
@@ -92,6 +93,7 @@ class FloatDepthwiseGradInput(BackwardNode):
             g=g,
             block=min(BLOCK, g.in_c),
             e=to.data(self.e),
+            active=to.active(self.e),
             w=to.data(self.w),
             e_x=to.data(self.e_x),
             packed=self.forward.packed(to, g, "weights of a block of channels, tap by tap"),
@@ -127,6 +129,7 @@ class FloatDepthwiseUpdate(BackwardNode):
             block=min(BLOCK, g.in_c),
             x=to.data(self.x),
             e=to.data(self.e),
+            active=to.active(self.e),
             rate=to.rate(),
             w=to.data(self.w),
             packed=self.forward.packed(to, g, "weights of a block of channels, tap by tap"),
@@ -178,21 +181,23 @@ def depthwise_conv2d_grad_input_f32(
     g: Conv2dStruct,
     block: int,
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     w: NDArray[Any],
     e_x: NDArray[Any],
     packed: NDArray[Any],
 ) -> None:
-    """Each window, first to last, adds w e to the inputs that it covers."""
-    errors = e[: g.out_h * g.out_w * g.in_c].reshape(g.out_h, g.out_w, 1, 1, g.in_c)
+    """Each window, first to last, adds w e to the inputs that it covers, of channels that take part."""
+    o = taking_part(active, g.in_c)
+    errors = e[: g.out_h * g.out_w * len(o)].reshape(g.out_h, g.out_w, 1, 1, len(o))
     ys, xs = window_index(g, 0), window_index(g, 1)
     result = np.zeros((g.in_h, g.in_w, g.in_c), F32)
     with np.errstate(all="ignore"):
-        shares = errors * _weights(g, w).reshape(g.k_h, g.k_w, g.in_c)
+        shares = errors * _weights(g, w).reshape(g.k_h, g.k_w, g.in_c)[..., o]
         for oy in range(g.out_h):
             for ox in range(g.out_w):
                 down = (ys[oy] >= 0) & (ys[oy] < g.in_h)
                 across = (xs[ox] >= 0) & (xs[ox] < g.in_w)
-                place = np.ix_(ys[oy, down], xs[ox, across])
+                place = np.ix_(ys[oy, down], xs[ox, across], o)
                 result[place] += shares[oy, ox][down][:, across]
     e_x[: result.size] = result.reshape(-1)
 
@@ -202,18 +207,19 @@ def depthwise_conv2d_update_f32(
     block: int,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     rate: NDArray[Any],
     w: NDArray[Any],
     packed: NDArray[Any],
 ) -> None:
-    """w -= rate * sum of e x over windows, first window first."""
-    errors = e[: g.out_h * g.out_w * g.in_c].reshape(-1, 1, g.in_c)
+    """w -= rate * sum of e x over windows, first window first, of channels that take part."""
+    errors = whole_error(e, active, g.out_h * g.out_w, g.in_c)[:, None]
     gradient = np.zeros((g.k_h * g.k_w, g.in_c), F32)
     with np.errstate(all="ignore"):
         products = np.where(_covered(g)[:, :, None], errors * _read(g, x), F32(0))
         for window in products:
             gradient += window
-        descend(w, np.ascontiguousarray(gradient.T), rate)
+        descend(w, np.ascontiguousarray(gradient.T), rate, active)
 
 
 DEPTHWISE_F32 = Kernel("mcg_depthwise_conv2d_f32", depthwise_conv2d_f32)

@@ -12,16 +12,17 @@ from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.float_operator import (
-    COMBINE_F32,
     FloatOperator,
     bounds,
     clipped,
+    combined,
     dots,
     error_for,
     lower_mask,
 )
 from mcugrad.ops.float_update import add_float_updates, descend
 from mcugrad.ops.linear import Linear
+from mcugrad.ops.update import whole_error
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
@@ -37,7 +38,7 @@ class FloatLinear(FloatOperator):
         name = f"{self.name}_grad_input"
         to.add(FloatLinearGradInput(name=name, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)))
         add_float_updates(
-            to, of, e, lambda: FloatLinearUpdate(name=f"{self.name}_update", x=of.x, e=e, w=of.w)
+            to, of, e, lambda e: FloatLinearUpdate(name=f"{self.name}_update", x=of.x, e=e, w=of.w)
         )
 
     def lower(self, to: Lowering) -> None:
@@ -77,13 +78,14 @@ class FloatLinearGradInput(BackwardNode):
     def lower(self, to: Lowering) -> None:
         out, inputs = to.graph[self.w].shape
         to.call(
-            COMBINE_F32,
+            LINEAR_GRAD_INPUT_F32,
             note=f"error of {self.x}",
-            rows=out,
-            count=inputs,
+            inputs=inputs,
+            out=out,
             e=to.data(self.e),
+            active=to.active(self.e),
             w=to.data(self.w),
-            sum=to.data(self.e_x),
+            e_x=to.data(self.e_x),
         )
         lower_mask(to, self.x, self.e_x)
 
@@ -115,6 +117,7 @@ class FloatLinearUpdate(BackwardNode):
             out=out,
             x=to.data(self.x),
             e=to.data(self.e),
+            active=to.active(self.e),
             rate=to.rate(),
             w=to.data(self.w),
         )
@@ -135,19 +138,35 @@ def linear_f32(
         y[:out] = clipped(sums + bias[:out], clip)
 
 
+def linear_grad_input_f32(
+    inputs: int,
+    out: int,
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    w: NDArray[Any],
+    e_x: NDArray[Any],
+) -> None:
+    """e_x = sum of e[o] w[o] over the outputs that take part, first to last; nothing where e[o] is 0."""
+    with np.errstate(all="ignore"):
+        rows = w[: out * inputs].reshape(out, inputs)
+        e_x[:inputs] = combined(whole_error(e, active, 1, out), rows)[0]
+
+
 def linear_update_f32(
     inputs: int,
     out: int,
     x: NDArray[Any],
     e: NDArray[Any],
+    active: NDArray[Any] | None,
     rate: NDArray[Any],
     w: NDArray[Any],
 ) -> None:
     """w[o, i] -= rate * (e[o] x[i]); nothing where e[o] is 0."""
     with np.errstate(all="ignore"):
-        factor = e[:out, None]
-        descend(w, np.where(factor != 0, factor * x[None, :inputs], F32(0)), rate)
+        factor = whole_error(e, active, 1, out).T
+        descend(w, np.where(factor != 0, factor * x[None, :inputs], F32(0)), rate, active)
 
 
 LINEAR_F32 = Kernel("mcg_linear_f32", linear_f32)
+LINEAR_GRAD_INPUT_F32 = Kernel("mcg_linear_grad_input_f32", linear_grad_input_f32)
 LINEAR_UPDATE_F32 = Kernel("mcg_linear_update_f32", linear_update_f32)

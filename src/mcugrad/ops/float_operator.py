@@ -141,10 +141,18 @@ def dot_f32(count: int, rows: int, x: NDArray[Any], w: NDArray[Any], sum: NDArra
         sum[:rows] = dots(x[None, :count], w[: rows * count].reshape(rows, count))[0]
 
 
-def combine_f32(rows: int, count: int, e: NDArray[Any], w: NDArray[Any], sum: NDArray[Any]) -> None:
-    """sum[i] = sum of e[r] w[r, i] over r."""
+def combine_f32(
+    rows: int,
+    count: int,
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    w: NDArray[Any],
+    sum: NDArray[Any],
+) -> None:
+    """sum[i] = sum of e[r] w[r, i] over r, or w[active[1 + r], i]."""
+    o = np.arange(rows) if active is None or active.size == 0 else active[1 : 1 + rows]
     with np.errstate(all="ignore"):
-        sum[:count] = combined(e[None, :rows], w[: rows * count].reshape(rows, count))[0]
+        sum[:count] = combined(e[None, :rows], w.reshape(-1, count)[o])[0]
 
 
 MASK_F32 = Kernel("mcg_mask_f32", mask_f32)

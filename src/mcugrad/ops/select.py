@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import BackwardNode, Float32, Graph
+from mcugrad.ops.float_select import SELECT_COPY_F32, SELECT_PARTS_F32, SELECT_SUMS_F32
 from mcugrad.program import Kernel
 from mcugrad.training.sparse import Sparse
 
@@ -84,9 +85,14 @@ class SelectStructures(BackwardNode):
     def lower(self, to: Lowering) -> None:
         error = to.graph[self.e]
         channels, pixels = error.channels, error.size // error.channels
-        to.bound_terms(error.size, 127)
-        channel_sum = to.temporary(f"{self.name}_sum", "int32_t", (channels,), "sum of |e|, per channel")
-        active = _active(to, self.name, channels)
+        real = isinstance(error.quant, Float32)
+        if not real:
+            to.bound_terms(error.size, 127)
+        note = f"{'bits of the ' if real else ''}sum of |e|, per channel"
+        channel_sum = to.temporary(f"{self.name}_sum", "int32_t", (channels,), note)
+        active = to.temporary(
+            f"{self.name}_active", "uint16_t", (1 + channels,), "number and channels that take part"
+        )
         limits = np.asarray([self.policy.low, self.policy.high], np.float32)
         shared: dict[str, Any] = {
             "channels": channels,
@@ -96,7 +102,7 @@ class SelectStructures(BackwardNode):
             "active": active,
         }
         to.call(
-            SELECT_SUMS_S8,
+            SELECT_SUMS_F32 if real else SELECT_SUMS_S8,
             note="importance",
             pixels=pixels,
             channels=channels,
@@ -108,7 +114,12 @@ class SelectStructures(BackwardNode):
             self._count(to, active)
             lower_copy(to, self.e, self.kept, active)
             return
-        factor = to.temporary(f"{self.name}_factor", "int32_t", (channels,), "error to kept error, 1/65536")
+        if real:
+            part = to.temporary(f"{self.name}_part", "int32_t", (channels,), "part of the sum of all, 2^-29")
+            to.call(SELECT_PARTS_F32, note="parts", channels=channels, sum=channel_sum, part=part)
+            shared["sum"] = part
+        note = "odds, 1/65536" if real else "odds, then error to kept error, 1/65536"
+        factor = to.temporary(f"{self.name}_factor", "int32_t", (channels,), note)
         tensors = list(to.graph.tensors)
         draws = {"seed": to.seed(), "step": to.step()}
         to.call(
@@ -116,21 +127,26 @@ class SelectStructures(BackwardNode):
             note=self.policy.text,
             **shared,
             **draws,
-            pixels=pixels,
             tensor=tensors.index(self.e),
-            e=to.data(self.e),
+            odds=factor,
+        )
+        self._count(to, active)
+        if real:
+            lower_copy(to, self.e, self.kept, active, factor)
+            return
+        errors = {"pixels": pixels, "channels": channels, "e": to.data(self.e), "active": active}
+        to.call(
+            SELECT_UNIT_S8,
+            note="unit of those errors",
+            **errors,
             c=to.error_unit(self.e),
             factor=factor,
             unit=to.error_unit(self.kept),
         )
-        self._count(to, active)
         to.call(
             SELECT_SCALE_S8,
             note="errors that take part",
-            pixels=pixels,
-            channels=channels,
-            e=to.data(self.e),
-            active=active,
+            **errors,
             factor=factor,
             **draws,
             tensor=tensors.index(self.kept),
@@ -185,23 +201,21 @@ class SelectFixed(BackwardNode):
         to.update_rate = self.share
 
 
-def lower_copy(to: Lowering, e: str, kept: str, active: str) -> None:
-    """Add the call that takes the listed channels out of an error."""
+def lower_copy(to: Lowering, e: str, kept: str, active: str, odds: str | None = None) -> None:
+    """Add the call that takes the listed channels out of an error; floats are divided by their odds."""
     error = to.graph[e]
-    to.call(
-        SELECT_COPY_S8,
-        note="errors that take part",
-        pixels=error.size // error.channels,
-        channels=error.channels,
-        e=to.data(e),
-        active=active,
-        kept=to.data(kept),
-    )
+    arguments = {
+        "pixels": error.size // error.channels,
+        "channels": error.channels,
+        "e": to.data(e),
+        "active": active,
+        "kept": to.data(kept),
+    }
+    if isinstance(error.quant, Float32):
+        to.call(SELECT_COPY_F32, note="errors that take part", **arguments, odds=odds)
+    else:
+        to.call(SELECT_COPY_S8, note="errors that take part", **arguments)
     to.keep(kept, active)
-
-
-def _active(to: Lowering, name: str, channels: int) -> str:
-    return to.temporary(f"{name}_active", "uint16_t", (1 + channels,), "number and channels that take part")
 
 
 def loss_ratio(to: Lowering) -> str:
@@ -268,31 +282,41 @@ def odds_of(sum: NDArray[Any], count: np.float32) -> NDArray[np.int64]:
 
 
 def select_sampled(
-    pixels: int,
     channels: int,
     limits: NDArray[Any],
     ratio: NDArray[Any],
     seed: NDArray[Any],
     step: NDArray[Any],
     tensor: int,
-    e: NDArray[Any],
     sum: NDArray[Any],
-    c: NDArray[Any],
     active: NDArray[Any],
+    odds: NDArray[Any],
+) -> None:
+    """Channels drawn with one random number, and their odds."""
+    found = odds_of(sum[:channels].astype(np.int64), wanted(channels, limits, ratio))
+    position = int(ar.hash32(ar.stream(int(seed[0]), int(step[0]), tensor))[0]) & 0xFFFF
+    passed = (position + np.cumsum(np.where(found < ONE, found, 0))) >> 16
+    chosen = np.flatnonzero((found == ONE) | (np.diff(passed, prepend=0) > 0))
+    active[0] = len(chosen)
+    active[1 : 1 + len(chosen)] = chosen
+    odds[: len(chosen)] = found[chosen]
+
+
+def select_unit_s8(
+    pixels: int,
+    channels: int,
+    e: NDArray[Any],
+    active: NDArray[Any],
+    c: NDArray[Any],
     factor: NDArray[Any],
     unit: NDArray[Any],
 ) -> None:
-    """Channels drawn with one random number; errors times 1 / odds, in a unit that makes the largest of them 127."""
-    odds = odds_of(sum[:channels].astype(np.int64), wanted(channels, limits, ratio))
-    position = int(ar.hash32(ar.stream(int(seed[0]), int(step[0]), tensor))[0]) & 0xFFFF
-    passed = (position + np.cumsum(np.where(odds < ONE, odds, 0))) >> 16
-    chosen = np.flatnonzero((odds == ONE) | (np.diff(passed, prepend=0) > 0))
-    active[0] = len(chosen)
-    active[1 : 1 + len(chosen)] = chosen
-    factor[: len(chosen)] = ONE
+    """Errors times 1 / odds, in a unit that makes the largest of them 127."""
+    chosen = active[1 : 1 + int(active[0])]
+    odds = factor[: len(chosen)]
     unit[0] = c[0]
-    if (odds[chosen] < ONE).any():
-        inverse = F32(ONE) / odds[chosen].astype(F32)
+    if (odds < ONE).any():
+        inverse = F32(ONE) / odds.astype(F32)
         errors = e[: pixels * channels].astype(np.int64).reshape(pixels, channels)[:, chosen]
         highest = (inverse * np.abs(errors).max(axis=0).astype(F32)).max()
         factor[: len(chosen)] = ar.round_half_up(inverse / highest * F32(127 * ONE), 1 << 24)
@@ -348,6 +372,7 @@ SELECT_RATIO = Kernel("mcg_select_ratio", select_ratio)
 SELECT_SUMS_S8 = Kernel("mcg_select_sums_s8", select_sums_s8)
 SELECT_TOPK = Kernel("mcg_select_topk", select_topk)
 SELECT_SAMPLED = Kernel("mcg_select_sampled", select_sampled)
+SELECT_UNIT_S8 = Kernel("mcg_select_unit_s8", select_unit_s8)
 SELECT_SHARE = Kernel("mcg_select_share", select_share)
 SELECT_COPY_S8 = Kernel("mcg_select_copy_s8", select_copy_s8)
 SELECT_SCALE_S8 = Kernel("mcg_select_scale_s8", select_scale_s8)

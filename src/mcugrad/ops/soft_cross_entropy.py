@@ -67,9 +67,10 @@ class SoftCrossEntropy(BackwardNode):
                 "confidence": to.temporary("confidence", "float", (1,), "probability of the predicted class"),
             }
             note = f"soft cross-entropy  {classes} classes"
+            ratio = loss_ratio(to) if self.has_ratio else None
             is_float = isinstance(to.graph[self.logits].quant, Float32)
             if is_float:
-                to.call(SOFT_CROSS_ENTROPY_F32, note=note, **shared)
+                to.call(SOFT_CROSS_ENTROPY_F32, note=note, **shared, ratio=ratio)
                 lower_mask(to, self.logits, self.e)
             else:
                 to.call(
@@ -82,7 +83,7 @@ class SoftCrossEntropy(BackwardNode):
                     w_scale=to.error_scale(self.e),
                     clip=clip_of(to, self.logits),
                     c=to.error_unit(self.e),
-                    ratio=loss_ratio(to) if self.has_ratio else None,
+                    ratio=ratio,
                     probability=to.temporary(
                         "probability", "float", (classes,), "probabilities, then errors"
                     ),
@@ -145,6 +146,7 @@ def soft_cross_entropy_f32(
     e: NDArray[Any],
     loss: NDArray[Any],
     confidence: NDArray[Any],
+    ratio: NDArray[Any] | None,
 ) -> None:
     """e = 3 (softmax(z / 3) - soft / sum of soft)."""
     z, wanted = logits[:classes], soft[:classes].astype(F32)
@@ -155,7 +157,10 @@ def soft_cross_entropy_f32(
         distance = added(wanted * below) / shares
         loss[0] = F32(log(total) + F32(distance * THIRD)) * F32(TEMPERATURE * TEMPERATURE)
         confidence[0] = F32(1) / added(raw * raw * raw)
-        e[:classes] = (raw / total - wanted / shares) * TEMPERATURE
+        error = raw / total - wanted / shares
+        if ratio is not None and ratio.size:
+            ratio[0] = added(np.abs(error)) * F32(0.5)
+        e[:classes] = error * TEMPERATURE
 
 
 def highest(z: NDArray[Any]) -> np.float32:

@@ -155,12 +155,10 @@ def taking_part(active: NDArray[Any] | None, channels: int) -> NDArray[np.int64]
     return active[1 : 1 + int(active[0])].astype(np.int64)
 
 
-def whole_error(
-    e: NDArray[Any], active: NDArray[Any] | None, pixels: int, channels: int
-) -> NDArray[np.int64]:
-    """(pixels, channels) errors from those of the channels that take part; 0 for the others."""
+def whole_error(e: NDArray[Any], active: NDArray[Any] | None, pixels: int, channels: int) -> NDArray[Any]:
+    """(pixels, channels) errors from those of the channels that take part; 0 for the others. int8 becomes int64."""
     o = taking_part(active, channels)
-    whole = np.zeros((pixels, channels), np.int64)
+    whole = np.zeros((pixels, channels), np.float32 if e.dtype == np.float32 else np.int64)
     whole[:, o] = e[: pixels * len(o)].reshape(pixels, len(o))
     return whole
 

@@ -29,6 +29,7 @@ from mcugrad.ops.float_losses import (
     FloatRegressionLoss,
     FloatSoftmaxCrossEntropy,
 )
+from mcugrad.ops.float_operator import FloatOperator
 from mcugrad.ops.life import BeginStep, Watch
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.regression import RegressionLoss
@@ -97,8 +98,9 @@ class _Selection:
 def _selection(graph: Graph, sparse: Choice | None) -> _Selection:
     layers: dict[str, NDArray[Any]] = {}
     for node in graph.nodes:
-        if isinstance(node, Weighted) and graph[node.w].trainable:
-            value = graph[node.w].value
+        layer = _layer(node)
+        if layer is not None and graph[layer.w].trainable:
+            value = graph[layer.w].value
             assert value is not None
             layers[node.name] = value
     found = policies(sparse, layers, _output_layers(graph, graph.output))
@@ -107,12 +109,18 @@ def _selection(graph: Graph, sparse: Choice | None) -> _Selection:
     return _Selection(found, sum(map(len, layers.values())), sum(whole.values()))
 
 
+def _layer(node: Node) -> Weighted | None:
+    """The layer with weights that a node computes, in 8 bits or in float32; None if it is another operator."""
+    of = node.of if isinstance(node, FloatOperator) else node
+    return of if isinstance(of, Weighted) else None
+
+
 def _output_layers(graph: Graph, tensor: str) -> list[str]:
     """Names of the layers with weights that no other stands behind on the way to the outputs."""
     node = graph.producer(tensor)
     if node is None:
         return []
-    if isinstance(node, Weighted):
+    if _layer(node) is not None:
         return [node.name]
     return [name for x in node.inputs for name in _output_layers(graph, x)]
 

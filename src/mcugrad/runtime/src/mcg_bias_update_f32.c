@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels_f32.h"
 
-void mcg_bias_update_f32(int32_t pixels, int32_t channels, const float *e, const float *rate, float *bias)
+void mcg_bias_update_f32(int32_t pixels, int32_t channels, const float *e, const uint16_t *active,
+                         const float *rate, float *bias)
 {
-    for (int32_t o = 0; o < channels; o++) {
+    const int32_t count = mcg_active_count(active, channels);
+    for (int32_t k = 0; k < count; k++) {
         float total = 0.0F;
         for (int32_t i = 0; i < pixels; i++) {
-            total += e[i * channels + o];
+            total += e[i * count + k];
         }
-        bias[o] -= *rate * total;
+        bias[mcg_active_at(active, k)] -= *rate * total;
     }
 }

@@ -20,28 +20,33 @@ static void mcg_add_window(const mcg_conv2d_t *g, const float *x, int32_t channe
 }
 
 void mcg_conv2d_update_f32(const mcg_conv2d_t *g, int32_t groups, const float *x, const float *e,
-                           const float *rate, int32_t rows, float *w, float *gradient, float *patch)
+                           const uint16_t *active, const float *rate, int32_t rows, float *w, float *gradient,
+                           float *patch)
 {
     const int32_t inner = g->in_c / groups;
     const int32_t outer = g->out_c / groups;
     const int32_t taps = g->k_h * g->k_w * inner;
-    for (int32_t o = 0; o < g->out_c;) {
-        const int32_t group = o / outer;
-        const int32_t count = mcg_min(rows, (group + 1) * outer - o);
-        const float *error = e + o;
+    const int32_t channels = mcg_active_count(active, g->out_c);
+    for (int32_t first = 0; first < channels;) {
+        const int32_t group = mcg_active_at(active, first) / outer;
+        const int32_t rest = mcg_active_before(active, first, (group + 1) * outer) - first;
+        const int32_t count = mcg_min(rows, rest);
+        const float *error = e + first;
         for (int32_t i = 0; i < count * taps; i++) {
             gradient[i] = 0.0F;
         }
         for (int32_t oy = 0; oy < g->out_h; oy++) {
             for (int32_t ox = 0; ox < g->out_w; ox++) {
                 mcg_add_window(g, x + group * inner, inner, oy, ox, error, count, gradient, patch);
-                error += g->out_c;
+                error += channels;
             }
         }
-        for (int32_t i = 0; i < count * taps; i++) {
-            w[i] -= *rate * gradient[i];
+        for (int32_t r = 0; r < count; r++) {
+            float *row = w + mcg_active_at(active, first + r) * taps;
+            for (int32_t i = 0; i < taps; i++) {
+                row[i] -= *rate * gradient[r * taps + i];
+            }
         }
-        w += count * taps;
-        o += count;
+        first += count;
     }
 }

@@ -30,7 +30,7 @@ void mcg_depthwise_conv2d_f32(const mcg_conv2d_t *g, int32_t block, const float 
     for (int32_t first = 0; first < g->in_c; first += block) {
         const int32_t count = mcg_min(g->in_c - first, block);
         float *to = y + first;
-        mcg_depthwise_pack_f32(w + first * taps, taps, count, packed);
+        mcg_depthwise_pack_f32(w + first * taps, NULL, taps, count, packed);
         for (int32_t oy = 0; oy < g->out_h; oy++) {
             for (int32_t ox = 0; ox < g->out_w; ox++) {
                 mcg_depthwise_window(g, count, x + first, packed, oy, ox, to);

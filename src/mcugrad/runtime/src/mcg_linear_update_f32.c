@@ -2,16 +2,17 @@
 #include "mcugrad/mcg_kernels_f32.h"
 
 void mcg_linear_update_f32(int32_t inputs, int32_t out, const float *restrict x, const float *e,
-                           const float *rate, float *restrict w)
+                           const uint16_t *active, const float *rate, float *restrict w)
 {
     const float step = *rate;
-    for (int32_t o = 0; o < out; o++) {
-        const float error = e[o];
+    const int32_t count = mcg_active_count(active, out);
+    for (int32_t k = 0; k < count; k++) {
+        const float error = e[k];
         if (error != 0.0F) {
+            float *restrict row = w + mcg_active_at(active, k) * inputs;
             for (int32_t i = 0; i < inputs; i++) {
-                w[i] -= step * (error * x[i]);
+                row[i] -= step * (error * x[i]);
             }
         }
-        w += inputs;
     }
 }

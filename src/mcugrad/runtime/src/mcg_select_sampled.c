@@ -40,57 +40,30 @@ static mcg_select_odds_t mcg_select_odds(int32_t channels, float wanted, const i
     return odds;
 }
 
-/* Largest magnitude of a channel's errors. */
-static int32_t mcg_select_peak(int32_t pixels, int32_t channels, const int8_t *e)
+void mcg_select_sampled(int32_t channels, const float *limits, const float *ratio, const uint32_t *seed,
+                        const uint32_t *step, uint32_t tensor, const int32_t *sum, uint16_t *active,
+                        int32_t *odds)
 {
-    int32_t highest = 0;
-    for (int32_t i = 0; i < pixels; i++) {
-        highest = mcg_max(highest, mcg_abs(*e));
-        e += channels;
-    }
-    return highest;
-}
-
-void mcg_select_sampled(int32_t pixels, int32_t channels, const float *limits, const float *ratio,
-                        const uint32_t *seed, const uint32_t *step, uint32_t tensor, const int8_t *e,
-                        const int32_t *sum, const float *c, uint16_t *active, int32_t *factor, float *unit)
-{
-    const mcg_select_odds_t odds =
+    const mcg_select_odds_t shares =
         mcg_select_odds(channels, mcg_select_wanted(channels, limits, *ratio), sum);
     int32_t position = (int32_t)(mcg_hash(mcg_stream(*seed, *step, tensor)) & 0xffffU);
     int32_t kept = 0;
-    bool drawn = false;
-    float highest = 0.0F;
     for (int32_t o = 0; o < channels; o++) {
         int32_t chance = 65536;
         if (sum[o] == 0) {
             continue;
         }
-        if (sum[o] < odds.certain) {
-            chance = mcg_clamp((int32_t)(odds.share * (float)sum[o]), 1, 65535);
+        if (sum[o] < shares.certain) {
+            chance = mcg_clamp((int32_t)(shares.share * (float)sum[o]), 1, 65535);
             position += chance;
             if (position < 65536) {
                 continue;
             }
             position -= 65536;
-            drawn = true;
         }
-        factor[kept] = chance;
+        odds[kept] = chance;
         kept += 1;
         active[kept] = (uint16_t)o;
     }
     active[0] = (uint16_t)kept;
-    *unit = *c;
-    if (!drawn) {
-        return; /* all factors are 1 */
-    }
-    for (int32_t k = 0; k < kept; k++) {
-        const float peak = (float)mcg_select_peak(pixels, channels, e + active[1 + k]);
-        const float weighed = 65536.0F / (float)factor[k] * peak;
-        highest = weighed > highest ? weighed : highest;
-    }
-    for (int32_t k = 0; k < kept; k++) {
-        factor[k] = mcg_round(65536.0F / (float)factor[k] / highest * 8323072.0F, (int32_t)1 << 24);
-    }
-    *unit = *c * (highest / 127.0F);
 }

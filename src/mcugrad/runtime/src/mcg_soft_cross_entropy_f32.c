@@ -2,13 +2,14 @@
 #include "mcugrad/mcg_kernels_f32.h"
 
 void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint8_t *soft, float *e,
-                                float *loss, float *confidence)
+                                float *loss, float *confidence, float *ratio)
 {
     uint32_t shares = 0;
     float top = logits[0];
     float distance = 0.0F;
     float sum = 0.0F;
     float sharp = 0.0F;
+    float apart = 0.0F;
     for (int32_t i = 0; i < classes; i++) {
         top = logits[i] > top ? logits[i] : top;
     }
@@ -24,6 +25,11 @@ void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint
             (MCG_TEMPERATURE * MCG_TEMPERATURE);
     *confidence = 1.0F / sharp;
     for (int32_t i = 0; i < classes; i++) {
-        e[i] = (e[i] / sum - (float)soft[i] / (float)shares) * MCG_TEMPERATURE;
+        const float error = e[i] / sum - (float)soft[i] / (float)shares;
+        apart += error < 0.0F ? -error : error;
+        e[i] = error * MCG_TEMPERATURE;
+    }
+    if (ratio != NULL) {
+        *ratio = apart * 0.5F;
     }
 }

@@ -373,27 +373,39 @@ void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, 
                      uint16_t *active);
 
 /**
- * @brief Draws channels with odds in proportion to their sums; their errors count for more in return.
+ * @brief Draws channels with odds in proportion to their sums.
  *
- * @param[in]  pixels   errors per channel
  * @param[in]  channels number of channels, at most 65535
  * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
  * @param[in]  ratio    where between them, in [0, 1]
  * @param[in]  seed     of the random numbers
  * @param[in]  step     number of the training step
  * @param[in]  tensor   number of the error tensor in the model
- * @param[in]  e        the error, [pixels][channels], in [-127, 127]
  * @param[in]  sum      importance, [channels]; all together below 2^30
- * @param[in]  c        unit of the error
  * @param[out] active   list of channels, [1 + channels]
- * @param[out] factor   error to kept error in 1/65536, [channels], in the order of the list
- * @param[out] unit     of the kept error
+ * @param[out] odds     of those listed, in 1/65536, [channels], in the order of the list
  *
  * MACs: none. Scratch: none. Reference: ops/select.py::select_sampled.
  */
-void mcg_select_sampled(int32_t pixels, int32_t channels, const float *limits, const float *ratio,
-                        const uint32_t *seed, const uint32_t *step, uint32_t tensor, const int8_t *e,
-                        const int32_t *sum, const float *c, uint16_t *active, int32_t *factor, float *unit);
+void mcg_select_sampled(int32_t channels, const float *limits, const float *ratio, const uint32_t *seed,
+                        const uint32_t *step, uint32_t tensor, const int32_t *sum, uint16_t *active,
+                        int32_t *odds);
+
+/**
+ * @brief What the errors of drawn channels count: 1 / odds, in a unit that makes the largest of them 127.
+ *
+ * @param[in]     pixels   errors per channel
+ * @param[in]     channels output channels of the layer
+ * @param[in]     e        error of its output, [pixels][channels], in [-127, 127]
+ * @param[in]     active   list of channels; each has an error
+ * @param[in]     c        unit of the error
+ * @param[in,out] factor   odds of those listed, in 1/65536; then error to kept error in 1/65536
+ * @param[out]    unit     of the kept error
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_unit_s8.
+ */
+void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
+                        const float *c, int32_t *factor, float *unit);
 
 /**
  * @brief Counts the channels that take part, layer by layer; their share when all layers have been counted.

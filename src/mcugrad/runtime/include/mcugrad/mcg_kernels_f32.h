@@ -35,9 +35,12 @@ void mcg_dot_f32(int32_t count, int32_t rows, const float *x, const float *w, fl
 /**
  * @brief sum[i] = sum over r of e[r] w[r, i], first r first; rows whose e is 0 are skipped.
  *
+ * @param[in] active e[r] belongs to the row active[1 + r]; NULL: to row r
+ *
  * MACs: rows*count. Reference: ops/float_operator.py::combine_f32.
  */
-void mcg_combine_f32(int32_t rows, int32_t count, const float *e, const float *w, float *sum);
+void mcg_combine_f32(int32_t rows, int32_t count, const float *e, const uint16_t *active, const float *w,
+                     float *sum);
 
 /**
  * @brief y += factor * x.
@@ -55,19 +58,34 @@ void mcg_linear_f32(int32_t inputs, int32_t out, const float *x, const float *w,
                     const float *clip, float *y);
 
 /**
+ * @brief e_x = sum over outputs of e[o] w[o], first output first; those whose e is 0 are skipped.
+ *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ *
+ * MACs: inputs*out. Reference: ops/float_linear.py::linear_grad_input_f32.
+ */
+void mcg_linear_grad_input_f32(int32_t inputs, int32_t out, const float *e, const uint16_t *active,
+                               const float *w, float *e_x);
+
+/**
  * @brief w[o, i] -= rate * (e[o] x[i]); rows whose e is 0 are skipped.
+ *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
  *
  * MACs: inputs*out. Reference: ops/float_linear.py::linear_update_f32.
  */
-void mcg_linear_update_f32(int32_t inputs, int32_t out, const float *x, const float *e, const float *rate,
-                           float *w);
+void mcg_linear_update_f32(int32_t inputs, int32_t out, const float *x, const float *e,
+                           const uint16_t *active, const float *rate, float *w);
 
 /**
  * @brief bias[o] -= rate * sum over pixels of e[., o], first pixel first.
  *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ *
  * Reference: ops/float_update.py::bias_update_f32.
  */
-void mcg_bias_update_f32(int32_t pixels, int32_t channels, const float *e, const float *rate, float *bias);
+void mcg_bias_update_f32(int32_t pixels, int32_t channels, const float *e, const uint16_t *active,
+                         const float *rate, float *bias);
 
 /**
  * @brief Copy the window of one output, `channels` channels of each pixel, x at the first of them; 0 outside
@@ -106,15 +124,18 @@ void mcg_conv2d_f32(const mcg_conv2d_t *g, int32_t groups, const float *x, const
 /**
  * @brief Error of a convolution's input. Every window adds the sum of w[o] e[o] over the outputs of a group.
  *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ *
  * Windows whose errors are all 0 are skipped. MACs as forward. Scratch as forward.
  * Reference: ops/float_convolution.py::conv2d_grad_input_f32.
  */
-void mcg_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t groups, const float *e, const float *w,
-                               float *e_x, float *patch);
+void mcg_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t groups, const float *e, const uint16_t *active,
+                               const float *w, float *e_x, float *patch);
 
 /**
  * @brief w[o] -= rate * sum over windows of e[o] x, first window first; windows whose e[o] is 0 are skipped.
  *
+ * @param[in]     active   channels that take part: e holds these alone; NULL for all
  * @param[in]     rows     output channels whose gradients are gathered at a time
  * @param[in,out] w        weights
  * @param[out]    gradient scratch, [rows][k_h * k_w * in_c / groups]
@@ -123,7 +144,8 @@ void mcg_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t groups, const floa
  * MACs as forward. Reference: ops/float_convolution.py::conv2d_update_f32.
  */
 void mcg_conv2d_update_f32(const mcg_conv2d_t *g, int32_t groups, const float *x, const float *e,
-                           const float *rate, int32_t rows, float *w, float *gradient, float *patch);
+                           const uint16_t *active, const float *rate, int32_t rows, float *w, float *gradient,
+                           float *patch);
 
 /**
  * @brief Index of the first largest input of a window and channel; -1 where it covers none.
@@ -169,11 +191,12 @@ void mcg_softmax_cross_entropy_f32(int32_t classes, const float *logits, uint32_
  * @param[out] e          derivatives, [classes]
  * @param[out] loss       nats, times 9
  * @param[out] confidence probability of the largest logit, without temperature
+ * @param[out] ratio      half the sum of the differences of both distributions, in [0, 1]; NULL if not wanted
  *
  * Reference: ops/soft_cross_entropy.py::soft_cross_entropy_f32.
  */
 void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint8_t *soft, float *e,
-                                float *loss, float *confidence);
+                                float *loss, float *confidence, float *ratio);
 
 /**
  * @brief Probabilities at a temperature of 3, relative to the largest one, as a soft target keeps them.
@@ -324,9 +347,12 @@ void mcg_upsample2d_grad_input_f32(int32_t height, int32_t width, int32_t channe
 /**
  * @brief Lay the weights of `count` channels side by side: packed[tap, c] = w[c, tap].
  *
+ * @param[in] active channels, from active[1] on; NULL for the first ones
+ *
  * Reference: ops/float_depthwise.py, which transposes.
  */
-void mcg_depthwise_pack_f32(const float *w, int32_t taps, int32_t count, float *packed);
+void mcg_depthwise_pack_f32(const float *w, const uint16_t *active, int32_t taps, int32_t count,
+                            float *packed);
 
 /**
  * @brief Depthwise convolution with one output per channel: y = clip(sum over taps, one after the other, +
@@ -345,18 +371,22 @@ void mcg_depthwise_conv2d_f32(const mcg_conv2d_t *g, int32_t block, const float 
 /**
  * @brief Error of its input: each window, first to last, adds w e to the inputs that it covers.
  *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ *
  * Reference: ops/float_depthwise.py::depthwise_conv2d_grad_input_f32.
  */
-void mcg_depthwise_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t block, const float *e, const float *w,
-                                         float *e_x, float *packed);
+void mcg_depthwise_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t block, const float *e,
+                                         const uint16_t *active, const float *w, float *e_x, float *packed);
 
 /**
  * @brief w -= rate * sum of e x over windows, first window first.
  *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ *
  * Reference: ops/float_depthwise.py::depthwise_conv2d_update_f32.
  */
 void mcg_depthwise_conv2d_update_f32(const mcg_conv2d_t *g, int32_t block, const float *x, const float *e,
-                                     const float *rate, float *w, float *packed);
+                                     const uint16_t *active, const float *rate, float *w, float *packed);
 
 /**
  * @brief Transposed convolution: y = clip(sum over the input pixels that reach it, first pixel first, +
@@ -373,20 +403,23 @@ void mcg_conv_transpose2d_f32(const mcg_conv2d_t *g, const float *x, const float
 /**
  * @brief Error of its input: sum of w e over output channels and taps; errors of 0 are skipped.
  *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ *
  * Scratch as forward. Reference: ops/float_conv_transpose2d.py::conv_transpose2d_grad_input_f32.
  */
-void mcg_conv_transpose2d_grad_input_f32(const mcg_conv2d_t *g, const float *e, const float *w, float *e_x,
-                                         float *patch);
+void mcg_conv_transpose2d_grad_input_f32(const mcg_conv2d_t *g, const float *e, const uint16_t *active,
+                                         const float *w, float *e_x, float *patch);
 
 /**
  * @brief w -= rate * sum of e x over input pixels, first pixel first; errors of 0 are skipped.
  *
+ * @param[in]  active   channels that take part: e holds these alone; NULL for all
  * @param[out] gradient scratch, [k_h * k_w * in_c]
  *
  * Reference: ops/float_conv_transpose2d.py::conv_transpose2d_update_f32.
  */
-void mcg_conv_transpose2d_update_f32(const mcg_conv2d_t *g, const float *x, const float *e, const float *rate,
-                                     float *w, float *gradient);
+void mcg_conv_transpose2d_update_f32(const mcg_conv2d_t *g, const float *x, const float *e,
+                                     const uint16_t *active, const float *rate, float *w, float *gradient);
 
 /**
  * @brief Binary cross-entropy of float logits, mean over outputs, and its derivative; target[i] != 0 where
@@ -407,5 +440,45 @@ void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const ui
  */
 void mcg_regression_loss_f32(int32_t outputs, int32_t target_zero, const float *y, const int8_t *target,
                              const float *target_scale, const float *linear, float *e, float *loss);
+
+/**
+ * @brief Importance of every channel: the sum of the magnitudes of its errors, first pixel first.
+ *
+ * @param[in]  pixels   errors per channel
+ * @param[in]  channels output channels of the layer
+ * @param[in]  e        error of its output, [pixels][channels]
+ * @param[out] sum      bits of the sums, which order as they do, [channels]; infinity for NaN
+ *
+ * Reference: ops/float_select.py::select_sums_f32.
+ */
+void mcg_select_sums_f32(int32_t pixels, int32_t channels, const float *e, int32_t *sum);
+
+/**
+ * @brief Parts of 2^29 that the sums have in all of them, at least 1 where a sum is not 0.
+ *
+ * Where sums are infinite, these share all of it alike.
+ *
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  sum      bits of sums, none negative, [channels]
+ * @param[out] part     together below 2^30, [channels]
+ *
+ * Reference: ops/float_select.py::select_parts_f32.
+ */
+void mcg_select_parts_f32(int32_t channels, const int32_t *sum, int32_t *part);
+
+/**
+ * @brief The errors of the listed channels, side by side, each times 1 / odds.
+ *
+ * @param[in]  pixels   errors per channel
+ * @param[in]  channels output channels of the layer
+ * @param[in]  e        error of its output, [pixels][channels]
+ * @param[in]  active   list of channels
+ * @param[in]  odds     of those listed, in 1/65536, in the order of the list; NULL for certain ones
+ * @param[out] kept     [pixels][active[0]]; must not overlap e
+ *
+ * Reference: ops/float_select.py::select_copy_f32.
+ */
+void mcg_select_copy_f32(int32_t pixels, int32_t channels, const float *e, const uint16_t *active,
+                         const int32_t *odds, float *kept);
 
 #endif /* MCG_KERNELS_F32_H */

@@ -134,6 +134,12 @@ static inline int32_t mcg_active_at(const uint16_t *active, int32_t i)
     return active == NULL ? i : active[1 + i];
 }
 
+/** The list from one of its entries on; the number before it is no longer how many there are. */
+static inline const uint16_t *mcg_active_from(const uint16_t *active, int32_t first)
+{
+    return active == NULL ? NULL : active + first;
+}
+
 /** How many of those that take part lie below `channel`; at least `from` do. */
 static inline int32_t mcg_active_before(const uint16_t *active, int32_t from, int32_t channel)
 {

@@ -1,0 +1,418 @@
+"""Partial updates of float32 layers: what is chosen, that sampling is without bias, and the same bits everywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mcugrad as mg
+from mcugrad import targets
+from mcugrad.ops.conv2d import Conv2d
+from mcugrad.ops.float_select import SELECT_COPY_F32, SELECT_PARTS_F32, SELECT_SUMS_F32
+from mcugrad.ops.select import SELECT_SAMPLED, SELECT_TOPK
+from mcugrad.program.buffer import Space
+from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.run.host import HostTwin
+from mcugrad.run.reference import ReferenceRunner
+from mcugrad.run.runner import Runner, State, differences
+from mcugrad.training.sparse import Choice
+from networks import Conv, Dense, Pool, corners, model, samples
+from shape_nets import SIZE, Net
+
+mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
+
+Array = np.ndarray
+
+
+def f32(*values: float) -> Array:
+    return np.asarray(values, np.float32)
+
+
+def u32(value: int) -> Array:
+    return np.asarray([value], np.uint32)
+
+
+# -- which ---------------------------------------------------------------------------------------------------------
+
+REALS = st.one_of(
+    st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e-30, 1e38, -3e38]), st.floats(-10, 10, width=32)
+)
+ANY = st.one_of(REALS, st.sampled_from([np.inf, -np.inf, np.nan]))
+
+
+@st.composite
+def errors(draw: Any, values: st.SearchStrategy[float] = REALS) -> Array:
+    """(pixels, channels) errors."""
+    pixels, channels = draw(st.integers(1, 4)), draw(st.integers(1, 24))
+    flat = draw(st.lists(values, min_size=pixels * channels, max_size=pixels * channels))
+    return f32(*flat).reshape(pixels, channels)
+
+
+def sums_of(e: Array) -> Array:
+    sums = np.zeros(e.shape[1], np.int32)
+    SELECT_SUMS_F32.reference(*e.shape, e.reshape(-1), sums)
+    return sums
+
+
+def parts_of(e: Array) -> Array:
+    parts = np.zeros(e.shape[1], np.int32)
+    SELECT_PARTS_F32.reference(e.shape[1], sums_of(e), parts)
+    return parts
+
+
+def topk(e: Array, share: float) -> list[int]:
+    active = np.zeros(1 + e.shape[1], np.uint16)
+    SELECT_TOPK.reference(e.shape[1], f32(share, share), f32(0), sums_of(e), active)
+    return active[1 : 1 + int(active[0])].tolist()
+
+
+def draw_channels(e: Array, share: float, step: int) -> tuple[list[int], Array, Array]:
+    """Channels of one draw, their odds, and the errors that are kept."""
+    pixels, channels = e.shape
+    active, odds = np.zeros(1 + channels, np.uint16), np.zeros(channels, np.int32)
+    SELECT_SAMPLED.reference(
+        channels, f32(share, share), f32(0), u32(1), u32(step), 3, parts_of(e), active, odds
+    )
+    count = int(active[0])
+    kept = np.zeros(pixels * count, np.float32)
+    SELECT_COPY_F32.reference(pixels, channels, e.reshape(-1), active, odds, kept)
+    return active[1 : 1 + count].tolist(), odds[:count], kept.reshape(pixels, count)
+
+
+@given(errors(), st.sampled_from([1e-6, 0.1, 0.3, 0.5, 0.9, 1.0]))
+def test_topk_is_the_definition(e: Array, share: float) -> None:
+    """The k largest sums of |e|, added pixel by pixel in float32; of equal ones the first; 0 never."""
+    total = np.zeros(e.shape[1], np.float32)
+    with np.errstate(over="ignore"):
+        for row in e:
+            total += np.abs(row)
+    k = max(int(np.float32(share) * np.float32(len(total))), 1)
+    order = sorted(range(len(total)), key=lambda o: (-total[o], o))[:k]
+    assert topk(e, share) == sorted(o for o in order if total[o] > 0)
+
+
+def test_topk_of_few() -> None:
+    assert topk(f32(3, -9, 1, 7).reshape(1, 4), 0.5) == [1, 3]
+    assert topk(f32(5, -5, 9, 5, 5).reshape(1, 5), 0.6) == [0, 1, 2], "of equal ones the first"
+    assert topk(f32(0, -0.0, 1e-45, 0).reshape(1, 4), 0.75) == [2], "channels without an error never"
+    assert topk(f32(0.1).reshape(1, 1), 0.01) == [0]
+    assert topk(f32(1, np.inf, 2, np.nan).reshape(1, 4), 0.5) == [1, 3], "NaN counts as infinite"
+
+
+@given(errors(ANY), st.sampled_from([1e-6, 0.1, 0.5, 1.0]), st.integers(0, 9))
+def test_whatever_the_errors_lists_are_lists(e: Array, share: float, step: int) -> None:
+    """Ascending channels that have an error, no more than there is room for; the odds are such."""
+    has_error = np.isnan(e).any(axis=0) | (e != 0).any(axis=0)
+    chosen, odds, kept = draw_channels(e, share, step)
+    for found, policy in ((topk(e, share), "topk"), (chosen, "sampled")):
+        assert found == sorted(set(found))
+        assert has_error[found].all()
+        assert len(found) <= mg.Sparse(share, policy=policy).most(e.shape[1])  # type: ignore[arg-type]
+    assert ((odds >= 1) & (odds <= 65536)).all()
+    assert kept.shape == (len(e), len(chosen))
+    if share == 1:
+        assert chosen == topk(e, share) == np.flatnonzero(has_error).tolist()
+        np.testing.assert_array_equal(kept, e[:, chosen])
+
+
+@given(errors())
+def test_parts_follow_the_sums(e: Array) -> None:
+    sums = np.abs(e.astype(np.float64)).sum(axis=0)
+    parts = parts_of(e).astype(np.int64)
+    assert ((parts > 0) == (sums > 0)).all()
+    assert parts.sum() < 2**30
+    if 0 < sums.sum() < 3e38:
+        assert np.abs(parts - sums / sums.sum() * 2**29).max() <= 2 + 2**29 * 1e-5
+
+
+def test_infinite_sums_share_everything() -> None:
+    assert parts_of(f32(1, np.inf, 0, np.nan).reshape(1, 4)).tolist() == [1, 2**28, 0, 2**28]
+    assert parts_of(f32(3e38, 3e38).reshape(1, 2)).tolist() == [2**28, 2**28]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 0.5])
+def test_sampling_is_without_bias(share: float) -> None:
+    """The mean of 4,000 draws is the error, within five standard errors of the mean, for every element."""
+    rng = np.random.default_rng(5)
+    e = (rng.normal(0, 1, (6, 12)) * (rng.random((6, 12)) < 0.6) * np.geomspace(0.05, 1, 12)).astype(
+        np.float32
+    )
+    values, counts = np.zeros((4000, 6, 12)), []
+    for step in range(len(values)):
+        chosen, odds, kept = draw_channels(e, share, step)
+        values[step][:, chosen] = kept
+        counts.append(len(chosen))
+        np.testing.assert_array_equal(kept, e[:, chosen] * (f32(65536) / odds.astype(np.float32)))
+    spread = values.std(axis=0) / np.sqrt(len(values))
+    assert (np.abs(values.mean(axis=0) - e) <= 5 * spread + 2e-4 * np.abs(e)).all()
+    k = max(share * 12, 1)
+    assert set(counts) <= {int(k), int(k) + 1, int(k) - (k == int(k))}
+    assert np.mean(counts) == pytest.approx(k, abs=0.03)
+
+
+@given(errors(st.floats(0.015625, 10, width=32)), st.integers(0, 99))
+def test_a_very_small_share_keeps_one_channel(e: Array, step: int) -> None:
+    assert len(topk(e, 1e-6)) == 1
+    assert topk(e, 1e-6) == [int(np.argmax(sums_of(e)))]
+    assert len(draw_channels(e, 1e-6, step)[0]) in (0, 1, 2)
+    if e.shape[1] == 1:
+        chosen, _, kept = draw_channels(e, 1e-6, step)
+        assert chosen == [0]
+        np.testing.assert_array_equal(kept, e)
+
+
+# -- whole networks ------------------------------------------------------------------------------------------------
+
+CHAIN = (
+    Conv(8, stride=(2, 2), pads=(1, 1, 1, 1)),
+    Pool((2, 2), (1, 2)),
+    Conv(7, (1, 1), act="relu6"),
+    Conv(6, (2, 3)),
+    Dense(11, "relu"),
+    Dense(3),
+)
+
+
+def chain() -> tuple[mg.Model, Array, Array]:
+    net = model((2, 9, 13), CHAIN)
+    return net, *samples(net, 24)
+
+
+def kinds() -> tuple[mg.Model, Array, Array]:
+    """Every layer that trains: plain, pointwise, depthwise with one and two outputs, grouped, transposed, linear."""
+    net = Net()
+    x = net.conv("input", 6, low=None)
+    x = net.conv(x, 40, 1)
+    x = net.depthwise(x, 1, stride=(2, 2), low=0.0)
+    x = net.depthwise(net.conv(x, 4, 1, low=None), 2, dilation=(2, 1), padding=(2, 1, 2, 1), low=0.0)
+    x = net.grouped(x, 6, 2, low=0.0, high=3.0)
+    x = net.transposed(x, 5, stride=(2, 2), padding=(1, 1, 0, 1), output_padding=(0, 1), low=0.0)
+    return net.model(net.fc(x, 9, low=0.0)), *corners(16, SIZE)
+
+
+def line() -> tuple[mg.Model, Array, Array]:
+    """1-D convolutions: maps of one row."""
+    net = Net((1, 16, 3))
+    x = "input"
+    for out, k in ((9, 3), (8, 2)):
+        named = net.name("conv")
+        weights = net.weights(named["name"], (out, 1, k, net.tensors[x].channels))
+        x = net.add(Conv2d(**named, x=x, **weights, stride=(1, 2), padding=(0, 1, 0, 1), low=0.0))
+    random = np.random.default_rng(4)
+    return net.model(x), random.normal(0, 1, (20, 1, 16, 3)).astype(np.float32), random.integers(0, 4, 20)
+
+
+NETS = {"chain": chain, "kinds": kinds, "line": line}
+POLICIES: dict[str, Choice] = {
+    "sampled": mg.Sparse(0.25),
+    "sampled by loss": mg.Sparse(0.1, 1.0),
+    "topk": mg.Sparse(0.25, policy="topk"),
+    "topk by loss": mg.Sparse(0.1, 1.0, "topk"),
+    "one channel": mg.Sparse(1e-4),
+    "static": {"*": 0.4},
+}
+
+
+def compiled(
+    net: str, sparse: Choice | None, precision: str = "float32", train: Any = "all"
+) -> tuple[mg.Trainer, Array, Array]:
+    network, x, y = NETS[net]()
+    trainer = mg.compile(
+        network, calibration=x, precision=precision, train=train, seed=3, sparse=sparse, rate=0.05
+    )
+    return trainer, x, y
+
+
+def train(trainer: mg.Trainer, runner: Runner, x: Array, y: Array) -> State:
+    runner.init()
+    order = np.arange(len(x), dtype=np.uint32)
+    rates = np.linspace(0.05, 0.01, len(x)).astype(np.float32)
+    runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+    return runner.state()
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("net", NETS)
+def test_reference_and_twin(net: str, name: str) -> None:
+    trainer, x, y = compiled(net, POLICIES[name])
+    build, few = trainer.build.compiled, slice(0, 8)
+    assert not differences(
+        train(trainer, ReferenceRunner(build), x[few], y[few]),
+        train(trainer, HostTwin(build), x[few], y[few]),
+    )
+
+
+@pytest.mark.parametrize("name", ["sampled by loss", "topk", "static"])
+def test_mixed_reference_and_twin(name: str) -> None:
+    trainer, x, y = compiled("chain", POLICIES[name], "mixed", "last:3")
+    build = trainer.build.compiled
+    assert {b.ctype for b in build.program.buffers.values() if b.name.endswith("_kept")} == {"float"}
+    assert not differences(
+        train(trainer, ReferenceRunner(build), x, y), train(trainer, HostTwin(build), x, y)
+    )
+
+
+def test_policies_by_layer() -> None:
+    choice = {"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": mg.Sparse(0.2, policy="topk")}
+    trainer, x, y = compiled("chain", choice)  # type: ignore[arg-type]
+    build = trainer.build.compiled
+    assert not differences(
+        train(trainer, ReferenceRunner(build), x, y), train(trainer, HostTwin(build), x, y)
+    )
+
+
+@mcu
+@pytest.mark.mcu
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
+@pytest.mark.parametrize("name", ["sampled by loss", "topk"])
+@pytest.mark.parametrize(("net", "train_what"), [("chain", "last:3"), ("kinds", "all")])
+def test_cores(net: str, train_what: str, name: str, core: str) -> None:
+    trainer, x, y = compiled(net, POLICIES[name], "mixed", train_what)
+    build, few = trainer.build.compiled, slice(0, 6)
+    device = EmulatedDevice(build, targets.load(core))
+    assert not differences(
+        train(trainer, HostTwin(build), x[few], y[few]), train(trainer, device, x[few], y[few])
+    )
+
+
+@pytest.mark.parametrize("policy", ["sampled", "topk"])
+@pytest.mark.parametrize(("precision", "what"), [("float32", "all"), ("mixed", "last:3")])
+@pytest.mark.parametrize("net", NETS)
+def test_keeping_everything_is_the_same_as_no_policy(
+    net: str, precision: str, what: str, policy: str
+) -> None:
+    if net == "line" and what != "all":
+        what = "last:2"
+    whole, x, y = compiled(net, None, precision, what)
+    part, _, _ = compiled(net, mg.Sparse(1.0, policy=policy), precision, what)  # type: ignore[arg-type]
+    assert not differences(train(whole, whole.twin, x, y), train(part, part.twin, x, y))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+@pytest.mark.parametrize("policy", ["sampled", "topk"])
+def test_weights_that_are_no_numbers_do_no_harm(policy: str, value: float) -> None:
+    """They spoil what they would spoil in a whole update, all executors go on, and find the same numbers."""
+    trainer, x, y = compiled("chain", mg.Sparse(0.1, 1.0, policy))  # type: ignore[arg-type]
+    build, order = trainer.build.compiled, np.arange(len(x), dtype=np.uint32)
+    states, infos = [], []
+    for runner in (ReferenceRunner(build), HostTwin(build)):
+        runner.init()
+        spoilt = runner.state()
+        spoilt["fc2_w"][1, :4] = value
+        runner.restore(spoilt)
+        rates = np.full(len(x), 0.01, np.float32)
+        infos.append(runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates).info)
+        states.append(runner.state())
+    if not np.isfinite(value):
+        assert not np.isfinite(states[0]["conv1_w"]).all()
+    for name, found in states[0].items():
+        np.testing.assert_array_equal(found, states[1][name])
+    np.testing.assert_array_equal(*(i["update_rate"] for i in infos))
+    assert (infos[0]["update_rate"] <= 1).all()
+
+
+def changed(trainer: mg.Trainer, x: Array, y: Array) -> dict[str, list[int]]:
+    """Channels whose weights or biases a step has changed, by layer."""
+    trainer.twin.init()
+    before = trainer.state
+    after = train(trainer, trainer.twin, x, y)
+    found = {}
+    for layer in trainer.model.layers:
+        if layer.w in after:
+            moved = [
+                (after[n] != before[n]).reshape(len(after[layer.b]), -1).any(axis=1)
+                for n in (layer.w, layer.b)
+            ]
+            found[layer.name] = np.flatnonzero(np.any(moved, axis=0)).tolist()
+    return found
+
+
+@pytest.mark.parametrize("policy", ["sampled", "topk"])
+def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
+    trainer, x, y = compiled("kinds", mg.Sparse(0.1, policy=policy))  # type: ignore[arg-type]
+    layers = trainer.model.layers
+    for i in range(8):
+        found = changed(trainer, x[i : i + 1], y[i : i + 1])
+        for layer in layers[:-1]:
+            channels = trainer.build.graph[layer.w].shape[0]
+            assert len(found[layer.name]) <= max(int(0.1 * channels), 1) + (policy == "sampled")
+        assert found[layers[-1].name] == [0, 1, 2, 3], "the layer that makes the outputs takes part whole"
+
+
+def test_static_updates_these_channels_alone() -> None:
+    trainer, x, y = compiled("chain", mg.Static({"conv1": (1, 4), "fc1": 0.3}))
+    found = changed(trainer, x, y)
+    assert set(found["conv1"]) <= {1, 4}
+    largest = np.abs(trainer.build.graph["fc1_w"].value).sum(axis=1).argsort()[-3:]  # type: ignore[arg-type]
+    assert set(found["fc1"]) <= set(largest.tolist())
+    assert len(found["conv3"]) == 6
+
+
+def test_a_step_reports_the_share_that_took_part() -> None:
+    """Of 6 + 11 + 3 channels: the last three layers."""
+    for sparse, low, high in ((mg.Sparse(0.25), 3, 3 + 2 + 3), (mg.Sparse(0.1, 1.0), 3, 20)):
+        trainer, x, y = compiled("chain", sparse, "mixed", "last:3")
+        build, order = trainer.build.compiled, np.arange(len(x), dtype=np.uint32)
+        rates = np.full(len(x), 0.02, np.float32)
+        infos = [
+            runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates).info
+            for runner in (HostTwin(build), ReferenceRunner(build))
+        ]
+        assert infos[0].tobytes() == infos[1].tobytes()
+        found = infos[0]["update_rate"] * 20
+        assert np.allclose(found, np.round(found), atol=1e-4)
+        assert low <= found.min() <= found.max() <= high + 1e-3
+    trainer, x, y = compiled("chain", {"conv3": (0, 1, 5)}, "mixed", "last:3")
+    assert trainer.build.compiled.program.update_rate == pytest.approx(17 / 20)
+
+
+def test_kept_errors_have_room_for_as_many_as_may_take_part() -> None:
+    trainer, _, _ = compiled("kinds", mg.Sparse(0.1))
+    buffers = trainer.build.compiled.program.buffers
+    graph, layers = trainer.build.graph, trainer.model.layers
+    assert len(layers) == 9
+    for layer in layers[:-1]:
+        error = buffers[f"{layer.y}_e_kept"]
+        most = mg.Sparse(0.1).most(graph[layer.w].shape[0])
+        assert (error.space, error.ctype, error.shape[-1]) == (Space.ARENA, "float", most)
+
+
+@mcu
+@pytest.mark.mcu
+def test_what_is_skipped_costs_nothing() -> None:
+    """An eighth of the channels: the backward pass takes less than a third of its instructions."""
+    net = model((16, 8, 8), (Conv(64), Conv(64), Dense(64), Dense(4)))
+    x, y = samples(net, 6)
+    found = []
+    for sparse in (None, mg.Sparse(0.125), mg.Sparse(0.125, policy="topk")):
+        trainer = mg.compile(net, calibration=x, precision="float32", sparse=sparse, train="last:3")
+        device = EmulatedDevice(trainer.build.compiled, targets.load("cortex-m4f"))
+        order, rates = np.arange(2, dtype=np.uint32), np.full(2, 0.01, np.float32)
+        device.init()
+        device.predict(trainer.quantize(x[:1]))
+        forward = device.device.last_instructions
+        device.train(trainer.quantize(x[:2]), trainer.targets(y[:2], 2), order, rates)
+        found.append(np.mean(device.step_instructions) - forward)
+    assert max(found[1:]) < found[0] / 3, found
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+def test_it_learns(precision: str) -> None:
+    x, y = corners(400)
+    net = model((1, 12, 12), (Conv(6, (3, 3), (2, 2), (1, 1, 1, 1)), Pool(), Dense(16, "relu"), Dense(4)))
+    trainer = mg.compile(
+        net,
+        calibration=x[:64],
+        precision=precision,
+        train="all" if precision == "float32" else "last:2",
+        rate=0.05,
+        sparse=mg.Sparse(0.1, 1.0),
+    )
+    trainer.fit(x[:300], y[:300], epochs=8)
+    assert trainer.evaluate(x[300:], y[300:]) > 0.9
+    assert "float32 SGD, sampled 10 to 100 %" in repr(trainer)
