@@ -22,7 +22,7 @@ SUITES = ("scratch", "transfer", "drift")
 MISSED: dict[str, set[str]] = {
     "scratch": {f"12x60k: {rule}, always 10% below all, points" for rule in ("sr12", "sr16")},
     "transfer": set(),
-    "drift": {"keywords, new speakers: recovered, %"},
+    "drift": {"keywords, 59 new speakers: recovered, %"},
 }
 """Bars that the committed results miss, as docs/results.md says and explains."""
 
