@@ -108,6 +108,15 @@ class SelectStructures(BackwardNode):
             self._count(to, active)
             lower_copy(to, self.e, self.kept, active)
             return
+        if self.policy.policy == "rooted":
+            shared["sum"] = to.temporary(f"{self.name}_root", "int32_t", (channels,), "64 roots of the sums")
+            to.call(
+                SELECT_ROOTS_S32,
+                note="importance, more even",
+                channels=channels,
+                sum=channel_sum,
+                root=shared["sum"],
+            )
         factor = to.temporary(f"{self.name}_factor", "int32_t", (channels,), "error to kept error, 1/65536")
         tensors = list(to.graph.tensors)
         draws = {"seed": to.seed(), "step": to.step()}
@@ -224,6 +233,11 @@ def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any])
 def select_sums_s8(pixels: int, channels: int, e: NDArray[Any], sum: NDArray[Any]) -> None:
     """Sum of |e|, per channel."""
     sum[:channels] = np.abs(e[: pixels * channels].astype(np.int64)).reshape(pixels, channels).sum(axis=0)
+
+
+def select_roots_s32(channels: int, sum: NDArray[Any], root: NDArray[Any]) -> None:
+    """64 times the square root of every sum, rounded down."""
+    root[:channels] = [int(ar.sqrt(value) * F32(64)) for value in sum[:channels]]
 
 
 def wanted(channels: int, limits: NDArray[Any], ratio: NDArray[Any]) -> np.float32:
@@ -346,6 +360,7 @@ def select_scale_s8(
 
 SELECT_RATIO = Kernel("mcg_select_ratio", select_ratio)
 SELECT_SUMS_S8 = Kernel("mcg_select_sums_s8", select_sums_s8)
+SELECT_ROOTS_S32 = Kernel("mcg_select_roots_s32", select_roots_s32)
 SELECT_TOPK = Kernel("mcg_select_topk", select_topk)
 SELECT_SAMPLED = Kernel("mcg_select_sampled", select_sampled)
 SELECT_SHARE = Kernel("mcg_select_share", select_share)
