@@ -211,6 +211,7 @@ NETS = {"chain": chain, "kinds": kinds, "line": line}
 POLICIES: dict[str, Choice] = {
     "sampled": mg.Sparse(0.25),
     "sampled by loss": mg.Sparse(0.1, 1.0),
+    "rooted": mg.Sparse(0.25, policy="rooted"),
     "topk": mg.Sparse(0.25, policy="topk"),
     "topk by loss": mg.Sparse(0.1, 1.0, "topk"),
     "one channel": mg.Sparse(1e-4),
@@ -269,7 +270,7 @@ def test_policies_by_layer() -> None:
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
-@pytest.mark.parametrize("name", ["sampled by loss", "topk"])
+@pytest.mark.parametrize("name", ["sampled by loss", "rooted", "topk"])
 @pytest.mark.parametrize(("net", "train_what"), [("chain", "last:3"), ("kinds", "all")])
 def test_cores(net: str, train_what: str, name: str, core: str) -> None:
     trainer, x, y = compiled(net, POLICIES[name], "mixed", train_what)
@@ -280,7 +281,7 @@ def test_cores(net: str, train_what: str, name: str, core: str) -> None:
     )
 
 
-@pytest.mark.parametrize("policy", ["sampled", "topk"])
+@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
 @pytest.mark.parametrize(("precision", "what"), [("float32", "all"), ("mixed", "last:3")])
 @pytest.mark.parametrize("net", NETS)
 def test_keeping_everything_is_the_same_as_no_policy(
@@ -294,7 +295,7 @@ def test_keeping_everything_is_the_same_as_no_policy(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
-@pytest.mark.parametrize("policy", ["sampled", "topk"])
+@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
 def test_weights_that_are_no_numbers_do_no_harm(policy: str, value: float) -> None:
     """They spoil what they would spoil in a whole update, all executors go on, and find the same numbers."""
     trainer, x, y = compiled("chain", mg.Sparse(0.1, 1.0, policy))  # type: ignore[arg-type]
@@ -332,7 +333,7 @@ def changed(trainer: mg.Trainer, x: Array, y: Array) -> dict[str, list[int]]:
     return found
 
 
-@pytest.mark.parametrize("policy", ["sampled", "topk"])
+@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
 def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
     trainer, x, y = compiled("kinds", mg.Sparse(0.1, policy=policy))  # type: ignore[arg-type]
     layers = trainer.model.layers
@@ -340,7 +341,7 @@ def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
         found = changed(trainer, x[i : i + 1], y[i : i + 1])
         for layer in layers[:-1]:
             channels = trainer.build.graph[layer.w].shape[0]
-            assert len(found[layer.name]) <= max(int(0.1 * channels), 1) + (policy == "sampled")
+            assert len(found[layer.name]) <= max(int(0.1 * channels), 1) + (policy != "topk")
         assert found[layers[-1].name] == [0, 1, 2, 3], "the layer that makes the outputs takes part whole"
 
 

@@ -15,6 +15,7 @@ from mcugrad import targets
 from mcugrad.commands.inputs import sparse_choice
 from mcugrad.ops.select import (
     SELECT_RATIO,
+    SELECT_ROOTS_S32,
     SELECT_SAMPLED,
     SELECT_SCALE_S8,
     SELECT_SUMS_S8,
@@ -99,6 +100,16 @@ def test_topk_keeps_the_largest_sums() -> None:
     assert topk([7], 0.1) == [0]
 
 
+def test_roots() -> None:
+    """64 times the root; all of them together stay in 32 bits however many channels share the largest total."""
+    sums = np.asarray([0, 1, 2, 100, 2**30 - 1], np.int32)
+    roots = np.zeros(5, np.int32)
+    SELECT_ROOTS_S32.reference(5, sums, roots)
+    assert roots.tolist() == [0, 64, 90, 640, 64 * 2**15]
+    SELECT_ROOTS_S32.reference(1, np.asarray([2**30 // 65535], np.int32), roots)
+    assert int(roots[0]) * 65535 < 2**30
+
+
 @given(
     st.lists(st.one_of(st.integers(0, 20), st.integers(0, 2**20)), min_size=1, max_size=70),
     st.integers(1, 70),
@@ -119,11 +130,13 @@ def test_odds(sums: list[int], count: int) -> None:
         assert (odds[a > 0] == 1).all()
 
 
-def sample(e: np.ndarray, share: float, step: int) -> tuple[np.ndarray, int]:
+def sample(e: np.ndarray, share: float, step: int, rooted: bool = False) -> tuple[np.ndarray, int]:
     """What one draw makes of (pixels, channels) errors with unit 1, and how many channels it keeps."""
     pixels, channels = e.shape
     sums = np.zeros(channels, np.int32)
     SELECT_SUMS_S8.reference(pixels, channels, e.reshape(-1), sums)
+    if rooted:
+        SELECT_ROOTS_S32.reference(channels, sums.copy(), sums)
     active, factor, unit = np.zeros(1 + channels, np.uint16), np.zeros(channels, np.int32), f32(0)
     SELECT_SAMPLED.reference(channels, f32(share, share), f32(0), u32(1), u32(step), 3, sums, active, factor)
     SELECT_UNIT_S8.reference(pixels, channels, e.reshape(-1), active, f32(1), factor, unit)
@@ -135,13 +148,14 @@ def sample(e: np.ndarray, share: float, step: int) -> tuple[np.ndarray, int]:
     return whole, count
 
 
+@pytest.mark.parametrize("rooted", [False, True])
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
-def test_sampling_is_without_bias(share: float) -> None:
+def test_sampling_is_without_bias(share: float, rooted: bool) -> None:
     """The mean of 3,000 draws is the error, within five standard errors of the mean, for every element."""
     rng = np.random.default_rng(5)
     e = rng.integers(-127, 128, (6, 12)) * (rng.random((6, 12)) < 0.6) * np.geomspace(0.05, 1, 12)
     e = np.round(e).astype(np.int8)
-    draws = [sample(e, share, step) for step in range(3000)]
+    draws = [sample(e, share, step, rooted) for step in range(3000)]
     values = np.asarray([whole for whole, _ in draws])
     spread = values.std(axis=0) / np.sqrt(len(draws))
     assert (np.abs(values.mean(axis=0) - e) <= 5 * spread + 1e-9 + 2e-4 * np.abs(e)).all()
@@ -171,6 +185,7 @@ def test_no_error_keeps_nothing() -> None:
 CHOICES: dict[str, Choice] = {
     "sampled": mg.Sparse(0.25),
     "sampled by loss": mg.Sparse(0.1, 1.0),
+    "rooted": mg.Sparse(0.25, policy="rooted"),
     "topk": mg.Sparse(0.25, policy="topk"),
     "topk by loss": mg.Sparse(0.1, 1.0, "topk"),
     "static": mg.Static({"conv1": 0.5, "fc1": (0, 3, 5)}),
@@ -227,7 +242,7 @@ def test_batches_with_momentum(rule: str) -> None:
     )
 
 
-@pytest.mark.parametrize("policy", ["sampled", "topk"])
+@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
 def test_keeping_everything_is_the_same_as_no_policy(policy: str) -> None:
     whole, x, y = compiled(None)
     part, _, _ = compiled(mg.Sparse(1.0, policy=policy))  # type: ignore[arg-type]
@@ -257,7 +272,7 @@ def test_static_updates_these_channels_alone() -> None:
     assert found["fc2"] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("policy", ["sampled", "topk"])
+@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
 def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
     trainer, x, y = compiled(mg.Sparse(0.25, policy=policy))  # type: ignore[arg-type]
     for i in range(8):

@@ -62,12 +62,12 @@ def selection(policy: str, share: float) -> dict[str, Any]:
     """How `mg.compile` is told which structures take part.
 
     `full` for all; `topk` and `sampled` for a share of them at least, more where the loss is high (as published,
-    lambda_max = 1); `fixed` for that share always, sampled.
+    lambda_max = 1); `fixed` and `rooted` for that share always, sampled or by the root of the errors.
     """
     if policy == "full":
         return {}
-    if policy == "fixed":
-        return {"sparse": mg.Sparse(share, share, policy="sampled")}
+    if policy in ("fixed", "rooted"):
+        return {"sparse": mg.Sparse(share, policy="rooted" if policy == "rooted" else "sampled")}
     return {"sparse": mg.Sparse(share, 1.0, policy=policy)}
 
 

@@ -62,6 +62,12 @@ def select_sums_s8(draw: Draw) -> Arguments:
     }
 
 
+@st.composite
+def select_roots_s32(draw: Draw) -> Arguments:
+    channels, rng = draw(CHANNELS), rngs(draw)
+    return {"channels": channels, "sum": sums(draw, rng, channels), "root": sums(draw, rng, channels)}
+
+
 def choosing(draw: Draw, rng: Rng) -> Arguments:
     """What both ways to choose share."""
     channels = draw(CHANNELS)
@@ -186,6 +192,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     for case in (
         select_ratio,
         select_sums_s8,
+        select_roots_s32,
         select_topk,
         select_sampled,
         select_share,

@@ -23,7 +23,7 @@ _PRECISION = "int8; mixed: float32 from the first layer that trains on; or float
 _SPARSE = (
     "Share of each layer's channels that a sample updates: 0.1, or 0.1:1.0 to rise with its loss; else all."
 )
-_SPARSE_POLICY = "Which channels: sampled (unbiased) or topk (the largest errors)."
+_SPARSE_POLICY = "Which channels: sampled, rooted (both unbiased) or topk (the largest errors)."
 _TRAIN = "What trains: all, last:N, bias, none, or names of layers (conv2,fc1)."
 _TARGET = "A board or core, or a board's .toml file; an unknown name lists them."
 _CALIBRATION = "Number of training samples, evenly spaced, that set the ranges."

@@ -118,6 +118,16 @@ class SelectStructures(BackwardNode):
             part = to.temporary(f"{self.name}_part", "int32_t", (channels,), "part of the sum of all, 2^-29")
             to.call(SELECT_PARTS_F32, note="parts", channels=channels, sum=channel_sum, part=part)
             shared["sum"] = part
+        if self.policy.policy == "rooted":
+            root = to.temporary(f"{self.name}_root", "int32_t", (channels,), "64 roots of the sums")
+            to.call(
+                SELECT_ROOTS_S32,
+                note="importance, more even",
+                channels=channels,
+                sum=shared["sum"],
+                root=root,
+            )
+            shared["sum"] = root
         note = "odds, 1/65536" if real else "odds, then error to kept error, 1/65536"
         factor = to.temporary(f"{self.name}_factor", "int32_t", (channels,), note)
         tensors = list(to.graph.tensors)
@@ -238,6 +248,11 @@ def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any])
 def select_sums_s8(pixels: int, channels: int, e: NDArray[Any], sum: NDArray[Any]) -> None:
     """Sum of |e|, per channel."""
     sum[:channels] = np.abs(e[: pixels * channels].astype(np.int64)).reshape(pixels, channels).sum(axis=0)
+
+
+def select_roots_s32(channels: int, sum: NDArray[Any], root: NDArray[Any]) -> None:
+    """64 times the square root of every sum, rounded down."""
+    root[:channels] = [int(ar.sqrt(value) * F32(64)) for value in sum[:channels]]
 
 
 def wanted(channels: int, limits: NDArray[Any], ratio: NDArray[Any]) -> np.float32:
@@ -370,6 +385,7 @@ def select_scale_s8(
 
 SELECT_RATIO = Kernel("mcg_select_ratio", select_ratio)
 SELECT_SUMS_S8 = Kernel("mcg_select_sums_s8", select_sums_s8)
+SELECT_ROOTS_S32 = Kernel("mcg_select_roots_s32", select_roots_s32)
 SELECT_TOPK = Kernel("mcg_select_topk", select_topk)
 SELECT_SAMPLED = Kernel("mcg_select_sampled", select_sampled)
 SELECT_UNIT_S8 = Kernel("mcg_select_unit_s8", select_unit_s8)

@@ -132,7 +132,7 @@ def _kept(to: GradientBuilder, layer: str, e: str, selection: _Selection) -> str
         return e
     name, channels = f"{layer}_select", to.graph[e].channels
     if isinstance(policy, Sparse):
-        kept = to.kept(e, policy.most(channels), rescaled=policy.policy == "sampled")
+        kept = to.kept(e, policy.most(channels), rescaled=policy.draws)
         first = not any(isinstance(n, SelectStructures) for n in to.nodes)
         to.add(
             SelectStructures(

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
 
-Policy = Literal["sampled", "topk"]
+Policy = Literal["sampled", "rooted", "topk"]
 """How the channels of a sample are chosen."""
 Channels = float | Sequence[int]
 """A share of a layer's channels, or their numbers."""
 
 POLICIES = {
     "sampled": "drawn at random by the size of their errors, which count for more in return: unbiased",
+    "rooted": "likewise, by the root of that size: for few channels and long training; unbiased, too",
     "topk": "those with the largest errors, as published",
 }
 
@@ -36,7 +37,7 @@ class Sparse:
     Attributes:
         low: smallest share, above 0.
         high: largest share, at most 1; `low` if not given.
-        policy: `sampled` (unbiased) or `topk` (those with the largest errors).
+        policy: `sampled` (unbiased), `rooted` (unbiased, odds more even) or `topk` (those with the largest errors).
     """
 
     low: float
@@ -66,18 +67,23 @@ class Sparse:
         return self.low < self.high
 
     @property
+    def draws(self) -> bool:
+        """Whether channels are drawn at random, and their errors count for more in return."""
+        return self.policy != "topk"
+
+    @property
     def text(self) -> str:
         """`sampled 10 to 100 %`."""
         rest = f" to {100 * self.high:g}" if self.follows_loss else ""
         return f"{self.policy} {100 * self.low:g}{rest} %"
 
     def most(self, channels: int) -> int:
-        """How many of a layer's channels take part at most; sampling rounds the number up or down at random.
+        """How many of a layer's channels take part at most; drawing rounds the number up or down at random.
 
         Two more: one for rounding up, one for odds of channels with hardly an error, which are rounded up, too.
         """
         k = max(int(np.float32(self.high) * np.float32(channels)), 1) if self.high < 1 else channels
-        return min(k + 2 * (self.policy == "sampled"), channels)
+        return min(k + 2 * self.draws, channels)
 
 
 @dataclass(frozen=True)

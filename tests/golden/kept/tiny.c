@@ -599,6 +599,16 @@ mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay)
     return MCG_OK;
 }
 
+/* An old sample, changed if augmentation is on; that it can be was seen with the new one. */
+static const int8_t *tiny_varied(tiny_replay_t *replay, const int8_t *x)
+{
+    if (replay->augment == NULL) {
+        return x;
+    }
+    (void)tiny_augment(replay->augment, x, replay->scratch);
+    return replay->scratch;
+}
+
 mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
                                uint32_t label, tiny_step_t *step)
 {
@@ -628,14 +638,10 @@ mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[
         const uint8_t *soft;
         (void)tiny_replay_draw(replay, &old_x, &old_label);
         soft = (const uint8_t *)old_x + TINY_INPUT_SIZE;
-        if (replay->augment != NULL) {
-            (void)tiny_augment(replay->augment, old_x, replay->scratch);
-            old_x = replay->scratch;
-        }
-        if (tiny_is_soft(soft)) { /* it is remembered */
+        if (tiny_is_soft(soft)) { /* what it said is about the sample as it came */
             (void)tiny_train_soft(m, old_x, soft, NULL);
         } else {
-            (void)tiny_train_step(m, old_x, old_label, NULL);
+            (void)tiny_train_step(m, tiny_varied(replay, old_x), old_label, NULL);
         }
     }
     if (replay->collect != 0U) {

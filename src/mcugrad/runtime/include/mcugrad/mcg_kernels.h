@@ -359,6 +359,17 @@ void mcg_select_ratio(const float *loss, float *largest, float *ratio);
 void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32_t *sum);
 
 /**
+ * @brief 64 times the square root of every sum, rounded down.
+ *
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  sum      importance, [channels]; all together below 2^30
+ * @param[out] root     of it, [channels]; all together below 2^30
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_roots_s32.
+ */
+void mcg_select_roots_s32(int32_t channels, const int32_t *sum, int32_t *root);
+
+/**
  * @brief Lists the channels with the largest sums, of equal ones the first; those without an error never.
  *
  * @param[in]  channels number of channels, at most 65535
