@@ -91,7 +91,7 @@ def matrix(everything: bool) -> list[Run]:
     plan = [(name, "full", 1.0) for name in ("sr12", "float32", "sr8")]
     plan += [(rule, *part) for rule in ("sr12", "sr8") for part in PARTS]
     plan += [(name, "full", 1.0) for name in ("mixed", "standardized", "sr16", "qas", "sr10")]
-    plan += [(rule, *part) for rule in RULES for part in PARTS]
+    plan += [(name, *part) for name in (*RULES, "mixed", "float32") for part in PARTS]
     plan = list(dict.fromkeys(plan))
     runs = [
         Run(name, *what, EPOCHS[name], RATES[what[0]], seed)
