@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import dead
 import instructions
 import twin
 from bars import RESULTS, ROOT, Results, read
@@ -26,6 +27,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "twin": ("twin", twin.table),
     "instructions": ("instructions", instructions.table),
     "partial": ("instructions", instructions.partial_table),
+    "dead": ("dead", dead.table),
     "boards": ("instructions", instructions.board_table),
     "memory": ("instructions", instructions.memory_table),
     **{

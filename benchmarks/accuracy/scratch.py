@@ -1,16 +1,17 @@
 """From scratch: fashion_cnn trained by the host twin on Fashion-MNIST and MNIST, by every rule and partial update.
 
-Batch 1 (but for `standardized` and `qas`), learning rate falling to 0 along a cosine (where `rooted` always updates the
-same share, it rises over the first tenth), three seeds; a seed sets weights,
-order and the device's random numbers. `3x20k` is three epochs over the first 20,000 training images, `12x60k`
-twelve over all of them. Accuracy after the last epoch, on all 10,000 test images. float32 is the generated C; PyTorch's
-SGD with the same weights, order and rates stands beside it and is left out where it is not installed.
+Batch 1 (but for `standardized` and `qas`), learning rate falling to 0 along a cosine (with `rooted` it rises over the
+first tenth), three seeds; a seed sets weights, order and the device's random numbers. `3x20k` is three epochs over the
+first 20,000 training images, `12x60k` twelve over all of them. Accuracy after the last epoch, on all 10,000 test
+images. float32 is the generated C; PyTorch's SGD with the same weights, order and rates stands beside it and is left
+out where it is not installed.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -134,6 +135,26 @@ def perform(run: Run) -> dict[str, Any]:
     x, y = found["x_train"][:count], found["y_train"][:count]
     if run.method == "pytorch":
         return {"accuracy": _pytorch(epochs, run, (x, y), found["test"])}
+    accuracy: list[float] = []
+    updated: list[float] = []
+
+    def watch(trainer: mg.Trainer, epoch: mg.Epoch) -> None:
+        accuracy.append(round(trainer.evaluate(*found["test"]), 4))
+        updated.append(epoch.update_rate)
+
+    trainer, done = trained(run, x, y, watch)
+    share = {} if run.policy == "full" else {"update_rate": round(float(np.mean(updated or [1])), 4)}
+    if done == epochs:
+        return {"accuracy": accuracy, **share}
+    last = round(trainer.evaluate(*found["test"]), 4)
+    return {"accuracy": [*accuracy, last], "diverged": done + 1, **share}
+
+
+def trained(
+    run: Run, x: Any, y: Any, watch: Callable[[mg.Trainer, mg.Epoch], None]
+) -> tuple[mg.Trainer, int]:
+    """The trainer after all epochs, or those before training diverged, and their number."""
+    epochs, count = PROTOCOLS[run.protocol]
     trainer = mg.compile(
         fashion_cnn(run.seed),
         calibration=x[:256],
@@ -142,21 +163,18 @@ def perform(run: Run) -> dict[str, Any]:
         **method(run.method),
         **selection(run.policy, run.share),
     )
-    accuracy: list[float] = []
-    updated: list[float] = []
-
-    def watch(epoch: mg.Epoch) -> None:
-        accuracy.append(round(trainer.evaluate(*found["test"]), 4))
-        updated.append(epoch.update_rate)
-
     warmup = epochs * count // 10 if run.policy == "rooted" else 0
     schedule = mg.Schedule("cosine", warmup=warmup)
-    done = fit(trainer, x, y, epochs=epochs, schedule=schedule, seed=run.seed, watch=watch)
-    share = {} if run.policy == "full" else {"update_rate": round(float(np.mean(updated or [1])), 4)}
-    if done == epochs:
-        return {"accuracy": accuracy, **share}
-    last = round(trainer.evaluate(*found["test"]), 4)
-    return {"accuracy": [*accuracy, last], "diverged": done + 1, **share}
+    done = fit(
+        trainer,
+        x,
+        y,
+        epochs=epochs,
+        schedule=schedule,
+        seed=run.seed,
+        watch=lambda epoch: watch(trainer, epoch),
+    )
+    return trainer, done
 
 
 def _pytorch(epochs: int, run: Run, samples: tuple[Any, Any], test: tuple[Any, Any]) -> list[float]:
