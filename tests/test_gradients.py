@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 
 from mcugrad import arithmetic as ar
-from mcugrad.ops.conv2d import (
-    CONV2D_GRAD_INPUT_S8,
-    CONV2D_S8,
-    CONV2D_UPDATE,
-    Conv2d,
-    geometry,
-)
+from mcugrad.ops.conv2d import CONV2D_GRAD_INPUT_S8, CONV2D_S8, CONV2D_UPDATE, Conv2d
 from mcugrad.ops.linear import LINEAR_GRAD_INPUT_S8, LINEAR_S8, LINEAR_UPDATE, Linear, LinearStruct
 from mcugrad.ops.maxpool2d import MAXPOOL2D_GRAD_INPUT_S8, MAXPOOL2D_S8, MaxPool2d
 from mcugrad.ops.ranges import PREPARE_CLIP, PREPARE_ERROR, TRACK_ERROR, TRACK_SCALE
@@ -56,7 +50,7 @@ class Layer:
         self.y_shape = self.node.shape(self.x_shape, self.w_shape, (out,))
         self.g: Any
         if isinstance(self.node, Conv2d):
-            self.g = geometry(self.node, self.x_shape, self.w_shape, self.y_shape, self.x_zero, self.y_zero)
+            self.g = self.node.constants(self.x_shape, self.y_shape, self.w_shape, self.x_zero, self.y_zero)
         else:
             self.g = LinearStruct(self.x_shape[0], out, self.in_c, self.x_zero, self.y_zero)
 

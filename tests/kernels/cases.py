@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
-from mcugrad.ops.conv2d import Conv2dStruct, window_shape
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.ops.maxpool2d import Pool2dStruct
+from mcugrad.ops.window import Conv2dStruct, window_shape
 from mcugrad.program import SCALE
 from mcugrad.training.rules import IN_PLACE, Rule
 

@@ -27,7 +27,7 @@ from kernels.cases import (
     updates,
     windows,
 )
-from mcugrad.ops.conv2d import Conv2dStruct
+from mcugrad.ops.window import Conv2dStruct
 
 FEW = st.sampled_from([1, 2, 3, 4, 5, 7])
 

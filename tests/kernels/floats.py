@@ -26,8 +26,8 @@ from kernels.cases import (
     windows,
 )
 from kernels.shapes import part
-from mcugrad.ops.conv2d import Conv2dStruct
 from mcugrad.ops.curves import Function
+from mcugrad.ops.window import Conv2dStruct
 
 LARGEST = float(np.finfo(np.float32).max)
 

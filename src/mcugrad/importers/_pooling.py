@@ -20,8 +20,8 @@ from mcugrad.importers._windows import (
     window_problem,
 )
 from mcugrad.ops.avgpool2d import AvgPool2d
-from mcugrad.ops.conv2d import Pair
 from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.window import Pair
 
 
 def pool_problem(node: ir.Node) -> str:

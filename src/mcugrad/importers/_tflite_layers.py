@@ -13,12 +13,13 @@ from mcugrad.graph import Shape
 from mcugrad.importers._tflite_builder import Builder, Flow, activation_scale, axis_of, fused
 from mcugrad.importers._tflite_read import Step
 from mcugrad.ops.avgpool2d import AvgPool2d, Rounding
-from mcugrad.ops.conv2d import Conv2d, Pair
+from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.linear import Linear
 from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.window import Pair
 
 Array = NDArray[Any]
 LIMIT = 1 << 15

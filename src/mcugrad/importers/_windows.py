@@ -13,11 +13,12 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.importers._builder import Builder, Flow, at, floats, label, numbers, optional, required
 from mcugrad.importers._layout import as_map
-from mcugrad.ops.conv2d import Conv2d, Pair
+from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.window import Pair
 
 Padding = tuple[int, int, int, int]
 LIMIT = 1 << 15

@@ -20,12 +20,12 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activated import Activated
-from mcugrad.ops.conv2d import Pair, window_index, window_shape
 from mcugrad.ops.errors import error_unit_times, even_factor
 from mcugrad.ops.maxpool2d import Pool2dStruct, windows
 from mcugrad.ops.mul import lower_product, spread
 from mcugrad.ops.ranges import TRACK_ERROR, clip_of, error_range
 from mcugrad.ops.weighted import write_error, write_output
+from mcugrad.ops.window import Pair, window_index, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 

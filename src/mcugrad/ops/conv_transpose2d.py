@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
-from mcugrad.ops.conv2d import UPDATE_ROWS, Conv2dStruct, Pair, centred
-from mcugrad.ops.convolution import Convolution, Pass
+from mcugrad.ops.convolution import UPDATE_ROWS, Convolution, Pass
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, write_error, write_output
+from mcugrad.ops.window import Conv2dStruct, Pair, centred
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace

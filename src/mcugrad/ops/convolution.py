@@ -1,4 +1,4 @@
-"""What the convolutions besides Conv2d share: fields, nodes of the backward pass, lowering.
+"""What convolutions share: fields, nodes of the backward pass, lowering.
 
 Maps are (height, width, channels), weights (out, k_h, k_w, inputs that one output channel reads): a row of weights
 belongs to one output channel, as update rules and scales per channel want it. A sequence is a map of height 1, so
@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from mcugrad import arithmetic as ar
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.conv2d import Conv2dStruct, Pair
 from mcugrad.ops.ranges import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update import add_updates, lower_update_factor
 from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.window import Conv2dStruct, Pair
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
+
+UPDATE_ROWS = 4
+"""Output channels whose gradients are gathered at a time: each costs 4 bytes of scratch per weight of a channel."""
 
 
 @dataclass(frozen=True)

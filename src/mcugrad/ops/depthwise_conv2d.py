@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.ops.conv2d import Conv2dStruct, centred, patches, window_index, window_shape
 from mcugrad.ops.convolution import Convolution, Pass
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import write_error, write_output
+from mcugrad.ops.window import Conv2dStruct, centred, patches, window_index, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace

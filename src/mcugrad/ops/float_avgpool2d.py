@@ -12,9 +12,9 @@ from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.avgpool2d import AvgPool2d
-from mcugrad.ops.conv2d import window_index
 from mcugrad.ops.float_operator import FloatOperator, Floats, bounds, clipped, error_for, lower_mask
 from mcugrad.ops.maxpool2d import Pool2dStruct, windows
+from mcugrad.ops.window import window_index
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 

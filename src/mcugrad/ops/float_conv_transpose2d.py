@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.conv2d import Conv2dStruct
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d, reached
 from mcugrad.ops.float_operator import (
     FloatOperator,
@@ -25,6 +24,7 @@ from mcugrad.ops.float_operator import (
 )
 from mcugrad.ops.float_update import add_float_updates, descend
 from mcugrad.ops.update import whole_error
+from mcugrad.ops.window import Conv2dStruct
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 

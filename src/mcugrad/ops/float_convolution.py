@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.conv2d import Conv2d, Conv2dStruct, patches, window_index
+from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.float_operator import (
     FloatOperator,
@@ -27,6 +27,7 @@ from mcugrad.ops.float_operator import (
 from mcugrad.ops.float_update import UPDATE_ROWS, add_float_updates, descend
 from mcugrad.ops.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.update import whole_error
+from mcugrad.ops.window import Conv2dStruct, patches, window_index
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 

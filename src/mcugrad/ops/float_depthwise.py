@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.conv2d import Conv2dStruct, patches, window_index
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.float_operator import FloatOperator, Floats, bounds, clipped, error_for, lower_mask
 from mcugrad.ops.float_update import add_float_updates, descend
 from mcugrad.ops.update import taking_part, whole_error
+from mcugrad.ops.window import Conv2dStruct, patches, window_index
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 

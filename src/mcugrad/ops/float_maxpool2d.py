@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.conv2d import window_index
 from mcugrad.ops.float_operator import FloatOperator, error_for
 from mcugrad.ops.maxpool2d import MaxPool2d, Pool2dStruct
+from mcugrad.ops.window import window_index
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.conv2d import Pair, window_index, window_shape
+from mcugrad.ops.window import Pair, window_index, window_shape
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.lowering import Lowering
 

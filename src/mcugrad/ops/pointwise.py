@@ -17,7 +17,7 @@ from mcugrad.program import Kernel
 from mcugrad.training.rules import InPlace
 
 if TYPE_CHECKING:
-    from mcugrad.ops.conv2d import Conv2dStruct
+    from mcugrad.ops.window import Conv2dStruct
 
 
 def pixels(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[np.int64]:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.conv2d import Pair
 from mcugrad.ops.errors import even_factor
 from mcugrad.ops.mul import spread
 from mcugrad.ops.ranges import clip_of, lower_track_error
 from mcugrad.ops.weighted import write_error
+from mcugrad.ops.window import Pair
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 

@@ -138,7 +138,7 @@ typedef union {
     uint32_t words[26];
     struct {
         int32_t v[8];
-    } conv1_update_gradient; /* weight gradients of a few rows [2][4] */
+    } conv1_gradient; /* weight gradients of a few rows [2][4] */
     struct {
         float v[2];
     } conv1_w_kept; /* share of each change that is made [2] */
@@ -188,7 +188,7 @@ typedef union {
     struct {
         uint8_t before[52];
         int16_t v[4];
-    } conv1_patch; /* one window of the input [4] */
+    } conv1_patch; /* a part of the input [4] */
     struct {
         uint8_t before[60];
         mcg_scale_t v[2];

@@ -132,7 +132,7 @@ typedef union {
     struct {
         uint8_t before[20];
         int16_t v[4];
-    } conv1_patch; /* one window of the input [4] */
+    } conv1_patch; /* a part of the input [4] */
     struct {
         uint8_t before[20];
         int32_t v[3];

@@ -132,7 +132,7 @@ typedef union {
     uint32_t words[25];
     struct {
         int32_t v[8];
-    } conv1_update_gradient; /* weight gradients of a few rows [2][4] */
+    } conv1_gradient; /* weight gradients of a few rows [2][4] */
     struct {
         int8_t v[18];
     } conv1_y; /* activation [3][3][2] */
@@ -179,7 +179,7 @@ typedef union {
     struct {
         uint8_t before[52];
         int16_t v[4];
-    } conv1_patch; /* one window of the input [4] */
+    } conv1_patch; /* a part of the input [4] */
     struct {
         uint8_t before[60];
         mcg_scale_t v[2];

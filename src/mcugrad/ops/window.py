@@ -1,0 +1,93 @@
+"""Windows of maps: where they lie, what they cover, and the constants of a layer that slides one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.errors import ModelError
+from mcugrad.graph import Shape
+from mcugrad.program import Struct
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Conv2dStruct(Struct):
+    """`mcg_conv2d_t`."""
+
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    k_h: int
+    k_w: int
+    stride_h: int
+    stride_w: int
+    pad_top: int
+    pad_left: int
+    dilation_h: int
+    dilation_w: int
+    x_zero: int
+    y_zero: int
+
+    @classmethod
+    def ctype(cls) -> str:
+        return "mcg_conv2d_t"
+
+    @property
+    def taps(self) -> int:
+        """Weights per output channel."""
+        return self.k_h * self.k_w * self.in_c
+
+
+def window_shape(
+    title: str, x: Shape, kernel: Shape, stride: Pair, padding: tuple[int, int, int, int], dilation: Pair
+) -> Pair:
+    """(height, width) of what a window visits. Raises ModelError when no position fits."""
+    sizes = []
+    for axis in (0, 1):
+        reach = dilation[axis] * (kernel[axis] - 1) + 1
+        room = x[axis] + padding[axis] + padding[axis + 2] - reach
+        if room < 0:
+            raise ModelError(
+                f"a window {reach} wide does not fit into {x[axis]} + {padding[axis]} + {padding[axis + 2]} of padding",
+                where=title,
+                hint="check the input size that the network was exported with",
+            )
+        sizes.append(room // stride[axis] + 1)
+    return sizes[0], sizes[1]
+
+
+def window_index(g: Any, axis: int) -> NDArray[np.int64]:
+    """Input row (axis 0) or column (axis 1) of every (output position, tap); outside the map where there is padding."""
+    out, k, stride, pad, dilation = (
+        (g.out_h, g.k_h, g.stride_h, g.pad_top, g.dilation_h)
+        if axis == 0
+        else (g.out_w, g.k_w, g.stride_w, g.pad_left, g.dilation_w)
+    )
+    result: NDArray[np.int64] = np.arange(out)[:, None] * stride - pad + np.arange(k)[None, :] * dilation
+    return result
+
+
+def patches(g: Any, x: NDArray[Any]) -> NDArray[Any]:
+    """Windows of a (height, width, channels) map as rows: (out_h * out_w, k_h * k_w * channels), zeros outside."""
+    rows, columns = window_index(g, 0), window_index(g, 1)
+    inside = ((rows >= 0) & (rows < g.in_h))[:, None, :, None] & ((columns >= 0) & (columns < g.in_w))[
+        None, :, None, :
+    ]
+    picked = x[
+        np.clip(rows, 0, g.in_h - 1)[:, None, :, None], np.clip(columns, 0, g.in_w - 1)[None, :, None, :]
+    ]
+    return np.where(inside[..., None], picked, 0).astype(x.dtype).reshape(g.out_h * g.out_w, -1)
+
+
+def centred(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[np.int64]:
+    """Input map in steps from its zero point."""
+    size = g.in_h * g.in_w * g.in_c
+    return x[:size].astype(np.int64).reshape(g.in_h, g.in_w, g.in_c) - g.x_zero
