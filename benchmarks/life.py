@@ -99,7 +99,7 @@ def costs() -> Results:
         found.setdefault("offer a sample, at most", []).append(max(counts(device, offers)))
         found.setdefault("remember, a sample", []).append(mean(device, [device.replay_remember]) / PLACES)
         for name, options in CHANGES.items():
-            how = trainer._augmentation(mg.Augment(**options))
+            how = trainer.augmentation(mg.Augment(**options))
             device.set_augment(how.tobytes())
             found.setdefault(name, []).append(
                 mean(device, [partial(device.augment, sample) for sample in x[:STEPS]])

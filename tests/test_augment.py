@@ -171,7 +171,7 @@ def test_fit_trains_each_sample_changed_anew_at_each_pass() -> None:
     )
     found = trainer.state
     twin = HostTwin(trainer.build.compiled)
-    twin.begin_augment(trainer._augmentation(ALL))
+    twin.begin_augment(trainer.augmentation(ALL))
     seen = [twin.augment(x[:40]), twin.augment(x[:40])]
     twin.end_augment()
     assert (seen[0] != seen[1]).any(axis=1).all()
@@ -188,7 +188,7 @@ def test_fit_trains_each_sample_changed_anew_at_each_pass() -> None:
 def test_replay_stores_samples_as_they_came() -> None:
     trainer, x, y = task()
     twin = HostTwin(trainer.build.compiled)
-    twin.begin_augment(trainer._augmentation(ALL))
+    twin.begin_augment(trainer.augmentation(ALL))
     twin.begin_replay(8, 1, True, 0)
     twin.train(x[:8], y[:8], np.arange(8, dtype=np.uint32), np.full(8, 0.02, F32))
     stored = twin.replay().memory[:, 1:].copy().view(np.int8)[:, :144]
@@ -210,7 +210,7 @@ def test_features_have_no_shift_but_all_else() -> None:
 def life(runner: Runner, trainer: Trainer, x: np.ndarray, y: np.ndarray) -> tuple[list[bytes], State]:
     """Changed samples, training with them, and with old ones beside them."""
     order, rate = np.arange(15, dtype=np.uint32), np.full(15, 0.02, F32)
-    runner.begin_augment(trainer._augmentation(ALL))
+    runner.begin_augment(trainer.augmentation(ALL))
     seen = [runner.augment(x[:9]).tobytes(), runner.train(x, y, order, rate).info.tobytes()]
     runner.begin_replay(6, 2, True, 5)
     runner.replay_add(x[:5], y[:5])
@@ -264,7 +264,7 @@ def test_real_units_become_the_same_codes_in_c() -> None:
         gain, offset, noise = (float(v) / 2 for v in random.random(3) ** 4)
         augment = mg.Augment(shift=(shift[0], shift[1]), gain=gain, offset=offset, noise=noise, seed=seed)
         assert api.c.life_augment_init(given, *shift, gain, offset, noise, seed) == OK
-        np.testing.assert_array_equal(how, trainer._augmentation(augment))
+        np.testing.assert_array_equal(how, trainer.augmentation(augment))
 
 
 def test_bad_calls_change_nothing() -> None:

@@ -203,7 +203,7 @@ def test_what_is_remembered_is_trained_as_it_came() -> None:
     """With augmentation new samples change, and stored ones that have their label alone."""
     trainer, x, y = made("sr8")
     twin, x, y = taught("sr8", 1)
-    how = trainer._augmentation(mg.Augment(shift=1, gain=0.1, noise=0.1, seed=3))
+    how = trainer.augmentation(mg.Augment(shift=1, gain=0.1, noise=0.1, seed=3))
     begin, rate, first = twin.state(), np.full(1, 0.02, F32), np.zeros(1, np.uint32)
     twin.begin_augment(how)
     twin.begin_replay(CAPACITY, 1, False, 7)
@@ -269,7 +269,7 @@ def life(runner: Runner, trainer: mg.Trainer, x: np.ndarray, y: np.ndarray) -> t
     seen.append(runner.replay().memory.tobytes())
     seen.append(runner.train(x[20:], y[20:], *some(20)).info.tobytes())
     runner.replay_remember()
-    runner.begin_augment(trainer._augmentation(mg.Augment(gain=0.1, noise=0.1)))
+    runner.begin_augment(trainer.augmentation(mg.Augment(gain=0.1, noise=0.1)))
     seen.append(runner.train(x[20:], y[20:], *some(20)).info.tobytes())
     runner.end_augment()
     runner.end_replay()

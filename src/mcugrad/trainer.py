@@ -191,7 +191,7 @@ class Trainer:
             seed=seed,
             is_class=self._kind is Goal.CLASS,
             replay=None if replay is None else (replay, self._encoded(replay.source, "replay source ")),
-            augment=None if augment is None else self._augmentation(augment),
+            augment=None if augment is None else self.augmentation(augment),
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
         )
         return run(
@@ -201,6 +201,20 @@ class Trainer:
             lambda: None if held_out is None else self._score(*held_out),
             on_epoch,
         )
+
+    def augmentation(self, augment: Augment) -> NDArray[Any]:
+        """How samples change, as a device takes it: one `mcg_augment_t`, for `twin.begin_augment`.
+
+        Raises:
+            UsageError: a change that does not fit the input.
+        """
+        source = self.build.graph[self.build.graph.input]
+        assert isinstance(source.quant, ActivationScale)
+        if not isinstance(augment, Augment):
+            raise UsageError(
+                f"augment={augment!r} says of no change", where="fit", hint="augment=mg.Augment(shift=2)"
+            )
+        return augment.record(source.shape, source.quant)
 
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Classes (n,); for several labels which apply, (n, outputs) bool; else real outputs, (n, outputs)."""
@@ -325,16 +339,6 @@ class Trainer:
             return None
         samples = self.quantize(given[0], f"{what}x")
         return samples, self.targets(given[1], len(samples), f"{what}y")
-
-    def _augmentation(self, augment: Augment) -> NDArray[Any]:
-        """How samples change, as the device takes it."""
-        source = self.build.graph[self.build.graph.input]
-        assert isinstance(source.quant, ActivationScale)
-        if not isinstance(augment, Augment):
-            raise UsageError(
-                f"augment={augment!r} says of no change", where="fit", hint="augment=mg.Augment(shift=2)"
-            )
-        return augment.record(source.shape, source.quant)
 
     def _demand_training(self) -> None:
         if not self.build.compiled.program.train:
