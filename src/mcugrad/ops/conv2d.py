@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.ops.convolution import UPDATE_ROWS, Convolution, Pass
+from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
+from mcugrad.ops.layer import Pass
 from mcugrad.ops.pointwise import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, write_error, write_output

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
-from mcugrad.ops.convolution import UPDATE_ROWS, Convolution, Pass
+from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
+from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, write_error, write_output
 from mcugrad.ops.window import Conv2dStruct, Pair, centred

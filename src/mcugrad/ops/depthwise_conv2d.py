@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.ops.convolution import Convolution, Pass
+from mcugrad.ops.convolution import Convolution
+from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import write_error, write_output
 from mcugrad.ops.window import Conv2dStruct, centred, patches, window_index, window_shape
