@@ -9,20 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.graph import Graph
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d, reached
+from mcugrad.ops.float_layer import FloatLayer, FloatPass
 from mcugrad.ops.float_operator import (
-    FloatOperator,
     Floats,
-    bounds,
     clipped,
     combined,
     dots,
-    error_for,
-    lower_mask,
 )
-from mcugrad.ops.float_update import add_float_updates, descend
+from mcugrad.ops.float_update import descend
 from mcugrad.ops.update import whole_error
 from mcugrad.ops.window import Conv2dStruct
 from mcugrad.program import Kernel
@@ -30,36 +26,25 @@ from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatConvTranspose2d(FloatOperator):
+class FloatConvTranspose2d(FloatLayer):
     """2-D transposed convolution with a fused activation function."""
 
     of: ConvTranspose2d
 
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        of = self.of
-        to.add(
-            FloatConvTranspose2dGradInput(
-                name=f"{self.name}_grad_input", forward=self, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)
-            )
-        )
-        update = f"{self.name}_update"
-        add_float_updates(
-            to, of, e, lambda e: FloatConvTranspose2dUpdate(name=update, forward=self, x=of.x, e=e, w=of.w)
-        )
-
-    def lower(self, to: Lowering) -> None:
+    def forward_pass(self, to: Lowering) -> FloatPass:
         g = self.struct(to.graph)
-        to.call(
-            CONV_TRANSPOSE2D_F32,
-            note=self.describe(to.graph),
-            g=g,
-            x=to.data(self.of.x),
-            w=to.data(self.of.w),
-            bias=to.data(self.of.b),
-            clip=bounds(to, self.y),
-            y=to.data(self.y),
-            patch=self.patch(to, g),
+        return CONV_TRANSPOSE2D_F32, {"g": g, "patch": self.patch(to, g)}
+
+    def grad_input_pass(self, to: Lowering) -> FloatPass:
+        g = self.struct(to.graph)
+        return CONV_TRANSPOSE2D_GRAD_INPUT_F32, {"g": g, "patch": self.patch(to, g)}
+
+    def update_pass(self, to: Lowering) -> FloatPass:
+        g = self.struct(to.graph)
+        gradient = to.temporary(
+            f"{self.name}_update_gradient", "float", (g.taps,), "weight gradients of a channel"
         )
+        return CONV_TRANSPOSE2D_UPDATE_F32, {"g": g, "gradient": gradient}
 
     def struct(self, graph: Graph) -> Conv2dStruct:
         """Constants of the layer as C sees them."""
@@ -70,77 +55,6 @@ class FloatConvTranspose2d(FloatOperator):
         """Scratch for what one input pixel adds to the output."""
         shape = (g.out_c, g.k_h, g.k_w)
         return to.temporary(f"{self.name}_patch", "float", shape, "share of one input pixel")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatConvTranspose2dGradInput(BackwardNode):
-    """Error of a transposed convolution's input."""
-
-    forward: FloatConvTranspose2d
-    e: str
-    w: str
-    x: str
-    e_x: str
-
-    INPUTS = ("e", "w", "x")
-    OUTPUTS = ("e_x",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return self.forward.macs(graph)
-
-    def lower(self, to: Lowering) -> None:
-        g = self.forward.struct(to.graph)
-        to.call(
-            CONV_TRANSPOSE2D_GRAD_INPUT_F32,
-            note=f"error of {self.x}",
-            g=g,
-            e=to.data(self.e),
-            active=to.active(self.e),
-            w=to.data(self.w),
-            e_x=to.data(self.e_x),
-            patch=self.forward.patch(to, g),
-        )
-        lower_mask(to, self.x, self.e_x)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatConvTranspose2dUpdate(BackwardNode):
-    """Weight gradient of a transposed convolution, applied channel by channel."""
-
-    forward: FloatConvTranspose2d
-    x: str
-    e: str
-    w: str
-
-    INPUTS = ("x", "e", "w")
-    OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return self.forward.macs(graph)
-
-    def lower(self, to: Lowering) -> None:
-        g = self.forward.struct(to.graph)
-        to.call(
-            CONV_TRANSPOSE2D_UPDATE_F32,
-            note="weights by float32 SGD",
-            g=g,
-            x=to.data(self.x),
-            e=to.data(self.e),
-            active=to.active(self.e),
-            rate=to.rate(),
-            w=to.data(self.w),
-            gradient=to.temporary(
-                f"{self.name}_gradient", "float", (g.taps,), "weight gradients of a channel"
-            ),
-        )
 
 
 def _pixels(g: Conv2dStruct, x: NDArray[Any]) -> Floats:

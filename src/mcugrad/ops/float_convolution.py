@@ -10,21 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.graph import Graph
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.float_layer import FloatLayer, FloatPass
 from mcugrad.ops.float_operator import (
-    FloatOperator,
     Floats,
-    bounds,
     clipped,
     combined,
     dots,
-    error_for,
-    lower_mask,
 )
-from mcugrad.ops.float_update import UPDATE_ROWS, add_float_updates, descend
+from mcugrad.ops.float_update import UPDATE_ROWS, descend
 from mcugrad.ops.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.update import whole_error
 from mcugrad.ops.window import Conv2dStruct, patches, window_index
@@ -33,127 +29,47 @@ from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatConvolution(FloatOperator):
+class FloatConvolution(FloatLayer):
     """2-D convolution with a fused activation function."""
 
     of: Conv2d | GroupedConv2d | DepthwiseConv2d
 
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        of = self.of
-        to.add(
-            FloatConvolutionGradInput(
-                name=f"{self.name}_grad_input", forward=self, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)
-            )
-        )
-        add_float_updates(
-            to,
-            of,
-            e,
-            lambda e: FloatConvolutionUpdate(name=f"{self.name}_update", forward=self, x=of.x, e=e, w=of.w),
-        )
-
-    def lower(self, to: Lowering) -> None:
+    def forward_pass(self, to: Lowering) -> FloatPass:
         g, groups = self.struct(to.graph)
-        to.call(
-            CONV2D_F32,
-            note=self.describe(to.graph),
-            g=g,
-            groups=groups,
-            x=to.data(self.of.x),
-            w=to.data(self.of.w),
-            bias=to.data(self.of.b),
-            clip=bounds(to, self.y),
-            y=to.data(self.y),
-            patch=self.patch(to, g, groups),
+        return CONV2D_F32, {"g": g, "groups": groups, "patch": self.patch(to, g, groups)}
+
+    def grad_input_pass(self, to: Lowering) -> FloatPass:
+        g, groups = self.struct(to.graph)
+        return CONV2D_GRAD_INPUT_F32, {"g": g, "groups": groups, "patch": self.patch(to, g, groups)}
+
+    def update_pass(self, to: Lowering) -> FloatPass:
+        g, groups = self.struct(to.graph)
+        rows = min(UPDATE_ROWS, g.out_c // groups)
+        gradient = to.temporary(
+            f"{self.name}_update_gradient",
+            "float",
+            (rows, g.taps // groups),
+            "weight gradients of a few rows",
         )
+        patch = self.patch(to, g, groups)
+        return CONV2D_UPDATE_F32, {
+            "g": g,
+            "groups": groups,
+            "rows": rows,
+            "gradient": gradient,
+            "patch": patch,
+        }
 
     def struct(self, graph: Graph) -> tuple[Conv2dStruct, int]:
-        """Constants of the layer as C sees them, and the number of groups."""
+        """Constants of the layer as C sees them, without zero points, and the number of groups."""
         of = self.of
         x, w, y = graph[of.x].shape, graph[of.w].shape, graph[of.y].shape
-        values = (*x, *y, *w[1:3], *of.stride, *of.padding[:2], *of.dilation, 0, 0)
-        return Conv2dStruct(*values), x[2] // w[3]
+        return of.constants(x, y, w), x[2] // w[3]
 
     def patch(self, to: Lowering, g: Conv2dStruct, groups: int) -> str:
         """Scratch for one window of a group's channels."""
         return to.temporary(
             f"{self.name}_patch", "float", (g.taps // groups,), "one window of the input, or its error"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatConvolutionGradInput(BackwardNode):
-    """Error of a convolution's input."""
-
-    forward: FloatConvolution
-    e: str
-    w: str
-    x: str
-    e_x: str
-
-    INPUTS = ("e", "w", "x")
-    OUTPUTS = ("e_x",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return self.forward.macs(graph)
-
-    def lower(self, to: Lowering) -> None:
-        g, groups = self.forward.struct(to.graph)
-        to.call(
-            CONV2D_GRAD_INPUT_F32,
-            note=f"error of {self.x}",
-            g=g,
-            groups=groups,
-            e=to.data(self.e),
-            active=to.active(self.e),
-            w=to.data(self.w),
-            e_x=to.data(self.e_x),
-            patch=self.forward.patch(to, g, groups),
-        )
-        lower_mask(to, self.x, self.e_x)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatConvolutionUpdate(BackwardNode):
-    """Weight gradient of a convolution, applied as soon as that of a few rows is known."""
-
-    forward: FloatConvolution
-    x: str
-    e: str
-    w: str
-
-    INPUTS = ("x", "e", "w")
-    OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return self.forward.macs(graph)
-
-    def lower(self, to: Lowering) -> None:
-        g, groups = self.forward.struct(to.graph)
-        rows = min(UPDATE_ROWS, g.out_c // groups)
-        to.call(
-            CONV2D_UPDATE_F32,
-            note="weights by float32 SGD",
-            g=g,
-            groups=groups,
-            x=to.data(self.x),
-            e=to.data(self.e),
-            active=to.active(self.e),
-            rate=to.rate(),
-            rows=rows,
-            w=to.data(self.w),
-            gradient=to.temporary(
-                f"{self.name}_gradient", "float", (rows, g.taps // groups), "weight gradients of a few rows"
-            ),
-            patch=self.forward.patch(to, g, groups),
         )
 
 

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.float_operator import FloatOperator, Floats, bounds, clipped, error_for, lower_mask
-from mcugrad.ops.float_update import add_float_updates, descend
+from mcugrad.ops.float_layer import FloatLayer, FloatPass
+from mcugrad.ops.float_operator import Floats, clipped
+from mcugrad.ops.float_update import descend
 from mcugrad.ops.update import taking_part, whole_error
 from mcugrad.ops.window import Conv2dStruct, patches, window_index
 from mcugrad.program import Kernel
@@ -27,113 +26,28 @@ BLOCK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatDepthwise(FloatOperator):
+class FloatDepthwise(FloatLayer):
     """Depthwise convolution with a fused activation function."""
 
     of: DepthwiseConv2d
 
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        of, name = self.of, f"{self.name}_grad_input"
-        to.add(FloatDepthwiseGradInput(name=name, forward=self, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)))
-        update = f"{self.name}_update"
-        add_float_updates(
-            to, of, e, lambda e: FloatDepthwiseUpdate(name=update, forward=self, x=of.x, e=e, w=of.w)
-        )
+    def forward_pass(self, to: Lowering) -> FloatPass:
+        return DEPTHWISE_F32, self.block(to)
 
-    def lower(self, to: Lowering) -> None:
-        g = self.struct(to.graph)
-        to.call(
-            DEPTHWISE_F32,
-            note=self.describe(to.graph),
-            g=g,
-            block=min(BLOCK, g.in_c),
-            x=to.data(self.of.x),
-            w=to.data(self.of.w),
-            bias=to.data(self.of.b),
-            clip=bounds(to, self.y),
-            y=to.data(self.y),
-            packed=self.packed(to, g, "weights of a block of channels, tap by tap"),
-        )
+    def grad_input_pass(self, to: Lowering) -> FloatPass:
+        return DEPTHWISE_GRAD_INPUT_F32, self.block(to)
 
-    def struct(self, graph: Graph) -> Conv2dStruct:
-        """Constants of the layer as C sees them."""
-        of = self.of
-        return of.constants(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape)
+    def update_pass(self, to: Lowering) -> FloatPass:
+        return DEPTHWISE_UPDATE_F32, self.block(to)
 
-    def packed(self, to: Lowering, g: Conv2dStruct, note: str) -> str:
-        """Scratch for a block of channels."""
-        return to.temporary(f"{self.name}_packed", "float", (g.k_h * g.k_w, min(BLOCK, g.in_c)), note)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatDepthwiseGradInput(BackwardNode):
-    """Error of a depthwise convolution's input."""
-
-    forward: FloatDepthwise
-    e: str
-    w: str
-    x: str
-    e_x: str
-
-    INPUTS = ("e", "w", "x")
-    OUTPUTS = ("e_x",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return self.forward.macs(graph)
-
-    def lower(self, to: Lowering) -> None:
-        g = self.forward.struct(to.graph)
-        to.call(
-            DEPTHWISE_GRAD_INPUT_F32,
-            note=f"error of {self.x}",
-            g=g,
-            block=min(BLOCK, g.in_c),
-            e=to.data(self.e),
-            active=to.active(self.e),
-            w=to.data(self.w),
-            e_x=to.data(self.e_x),
-            packed=self.forward.packed(to, g, "weights of a block of channels, tap by tap"),
-        )
-        lower_mask(to, self.x, self.e_x)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatDepthwiseUpdate(BackwardNode):
-    """Weight gradient of a depthwise convolution, applied block by block."""
-
-    forward: FloatDepthwise
-    x: str
-    e: str
-    w: str
-
-    INPUTS = ("x", "e", "w")
-    OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return self.forward.macs(graph)
-
-    def lower(self, to: Lowering) -> None:
-        g = self.forward.struct(to.graph)
-        to.call(
-            DEPTHWISE_UPDATE_F32,
-            note="weights by float32 SGD",
-            g=g,
-            block=min(BLOCK, g.in_c),
-            x=to.data(self.x),
-            e=to.data(self.e),
-            active=to.active(self.e),
-            rate=to.rate(),
-            w=to.data(self.w),
-            packed=self.forward.packed(to, g, "weights of a block of channels, tap by tap"),
-        )
+    def block(self, to: Lowering) -> dict[str, Any]:
+        """What every kernel is told: channels are done block by block."""
+        of, graph = self.of, to.graph
+        g = of.constants(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape)
+        size = min(BLOCK, g.in_c)
+        note = "weights of a block of channels, tap by tap"
+        packed = to.temporary(f"{self.name}_packed", "float", (g.k_h * g.k_w, size), note)
+        return {"g": g, "block": size, "packed": packed}
 
 
 def _read(g: Conv2dStruct, x: NDArray[Any]) -> Floats:

@@ -9,18 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.graph import Graph
+from mcugrad.ops.float_layer import FloatLayer, FloatPass
 from mcugrad.ops.float_operator import (
-    FloatOperator,
-    bounds,
     clipped,
     combined,
     dots,
-    error_for,
-    lower_mask,
 )
-from mcugrad.ops.float_update import add_float_updates, descend
+from mcugrad.ops.float_update import descend
 from mcugrad.ops.linear import Linear
 from mcugrad.ops.update import whole_error
 from mcugrad.program import Kernel
@@ -28,99 +24,24 @@ from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatLinear(FloatOperator):
+class FloatLinear(FloatLayer):
     """Fully connected layer with a fused activation function."""
 
     of: Linear
 
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        of = self.of
-        name = f"{self.name}_grad_input"
-        to.add(FloatLinearGradInput(name=name, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)))
-        add_float_updates(
-            to, of, e, lambda e: FloatLinearUpdate(name=f"{self.name}_update", x=of.x, e=e, w=of.w)
-        )
+    def sizes(self, graph: Graph) -> dict[str, Any]:
+        """What every kernel is told."""
+        out, inputs = graph[self.of.w].shape
+        return {"inputs": inputs, "out": out}
 
-    def lower(self, to: Lowering) -> None:
-        out, inputs = to.graph[self.of.w].shape
-        to.call(
-            LINEAR_F32,
-            note=self.describe(to.graph),
-            inputs=inputs,
-            out=out,
-            x=to.data(self.of.x),
-            w=to.data(self.of.w),
-            bias=to.data(self.of.b),
-            clip=bounds(to, self.y),
-            y=to.data(self.y),
-        )
+    def forward_pass(self, to: Lowering) -> FloatPass:
+        return LINEAR_F32, self.sizes(to.graph)
 
+    def grad_input_pass(self, to: Lowering) -> FloatPass:
+        return LINEAR_GRAD_INPUT_F32, self.sizes(to.graph)
 
-@dataclass(frozen=True, kw_only=True)
-class FloatLinearGradInput(BackwardNode):
-    """Error of a fully connected layer's input."""
-
-    e: str
-    w: str
-    x: str
-    e_x: str
-
-    INPUTS = ("e", "w", "x")
-    OUTPUTS = ("e_x",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return graph[self.w].size
-
-    def lower(self, to: Lowering) -> None:
-        out, inputs = to.graph[self.w].shape
-        to.call(
-            LINEAR_GRAD_INPUT_F32,
-            note=f"error of {self.x}",
-            inputs=inputs,
-            out=out,
-            e=to.data(self.e),
-            active=to.active(self.e),
-            w=to.data(self.w),
-            e_x=to.data(self.e_x),
-        )
-        lower_mask(to, self.x, self.e_x)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatLinearUpdate(BackwardNode):
-    """Weight gradient of a fully connected layer, applied at once; rows without error are skipped."""
-
-    x: str
-    e: str
-    w: str
-
-    INPUTS = ("x", "e", "w")
-    OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return graph[self.w].size
-
-    def lower(self, to: Lowering) -> None:
-        out, inputs = to.graph[self.w].shape
-        to.call(
-            LINEAR_UPDATE_F32,
-            note="weights by float32 SGD",
-            inputs=inputs,
-            out=out,
-            x=to.data(self.x),
-            e=to.data(self.e),
-            active=to.active(self.e),
-            rate=to.rate(),
-            w=to.data(self.w),
-        )
+    def update_pass(self, to: Lowering) -> FloatPass:
+        return LINEAR_UPDATE_F32, self.sizes(to.graph)
 
 
 def linear_f32(
