@@ -94,7 +94,7 @@ def matrix(everything: bool) -> list[Run]:
         *(("fashion_mnist", FULL, name, "fixed", 0.1) for name in ("sr12", "sr16")),
         *(("fashion_mnist", FULL, name, "rooted", 0.1) for name in ("sr12", "sr16")),
         *(("fashion_mnist", SHORT, name, "full", 1.0) for name in methods),
-        *(("fashion_mnist", SHORT, name, *part) for name in RULES for part in partial),
+        *(("fashion_mnist", SHORT, name, *part) for name in methods for part in partial),
         *(("mnist", SHORT, name, *part) for name in RULES for part in [("full", 1.0), *partial]),
         ("mnist", SHORT, "float32", "full", 1.0),
     ]
