@@ -287,6 +287,16 @@ def test_train_in_a_new_world_and_keep_the_old_one(cli: Cli, tmp_path: Path) -> 
     assert re.search(r"^after +[\d.]+% of 450 held-out old samples right$", text, re.M)
 
 
+@pytest.mark.parametrize("option", ["--data", "--old"])
+def test_the_option_whose_data_do_not_fit_is_named(cli: Cli, tmp_path: Path, option: str) -> None:
+    good = save(tmp_path / "good.npz", images(), labels())
+    for name, x, y in (("shape", np.zeros((20, 9, 9)), labels()), ("labels", images(), np.arange(20))):
+        given = {"--data": good, "--old": good} | {option: save(tmp_path / f"{name}.npz", x, y)}
+        result = cli("train", "digits_cnn", *(word for pair in given.items() for word in pair))
+        assert result.code == 2
+        assert f"where  {option}" in result.err
+
+
 def test_train_without_held_out_samples(cli: Cli, tmp_path: Path) -> None:
     data = save(tmp_path / "mine.npz", images(), labels())
     facts = cli("train", "digits_cnn", "--data", data, "--epochs", "1", "--json").facts

@@ -77,8 +77,8 @@ class Samples:
         return np.unique(np.linspace(0, len(self.x) - 1, min(count, len(self.x))).round().astype(np.intp))
 
 
-def samples(source: str, model: Model, scale: float | None) -> Samples:
-    """A data set for a network.
+def samples(source: str, model: Model, scale: float | None, option: str = "--data") -> Samples:
+    """A data set for a network, which an option names.
 
     Raises:
         UsageError: unknown name, or a scale that makes no sense.
@@ -90,15 +90,15 @@ def samples(source: str, model: Model, scale: float | None) -> Samples:
         raise UsageError(
             f"samples cannot be divided by {divisor:g}", where="--scale", hint="a number above 0, such as 255"
         )
-    _check_labels(found, model)
-    x = prepared(found.x_train, model, divisor)
+    _check_labels(found, model, option)
+    x = prepared(found.x_train, model, divisor, option)
     held_out = len(found.x_test) > 0
     shape = "x".join(map(str, found.sample_shape))
     parts = f"{len(x)} samples to train, {len(found.x_test)} held out"
     return Samples(
         x,
         found.y_train,
-        prepared(found.x_test, model, divisor) if held_out else None,
+        prepared(found.x_test, model, divisor, option) if held_out else None,
         found.y_test if held_out else None,
         f"{found.name}: {parts}, {shape} {found.x_train.dtype} divided by {divisor:g}",
     )
@@ -111,7 +111,7 @@ def default_scale(name: str, dtype: np.dtype[Any]) -> float:
     return {"uint8": 255.0, "int16": 32768.0}.get(dtype.name, 1.0)
 
 
-def prepared(x: NDArray[Any], model: Model, divisor: float) -> NDArray[np.float32]:
+def prepared(x: NDArray[Any], model: Model, divisor: float, option: str = "--data") -> NDArray[np.float32]:
     """Samples in real units and in the network's shape, as far as that can be told."""
     shape = model.input_shape
     if len(shape) == 3:
@@ -125,7 +125,7 @@ def prepared(x: NDArray[Any], model: Model, divisor: float) -> NDArray[np.float3
     if x.shape[1:] != shape:
         raise DataError(
             f"the samples are {_shape(x.shape[1:])}, the network takes {_shape(shape)}",
-            where="--data",
+            where=option,
             hint="samples of that shape; images are (height, width, channels)",
         )
     return x.astype(np.float32) / np.float32(divisor)
@@ -135,7 +135,7 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "single numbers"
 
 
-def _check_labels(found: data.Dataset, model: Model) -> None:
+def _check_labels(found: data.Dataset, model: Model, option: str) -> None:
     top = int(max(found.y_train.max(), found.y_test.max(initial=0)))
     if top >= model.classes:
         labels = np.concatenate([found.y_train, found.y_test])
@@ -143,7 +143,7 @@ def _check_labels(found: data.Dataset, model: Model) -> None:
         raise DataError(
             f"{int(wrong.sum())} of {len(labels)} labels are outside the {model.classes} classes of "
             f"{model.name}; the highest is {top}",
-            where="--data",
+            where=option,
             hint=f"labels 0 to {model.classes - 1}",
         )
 

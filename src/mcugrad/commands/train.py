@@ -121,7 +121,7 @@ def train(
     rates(rate, kind, 1)
     found = network(model, name)
     given = samples(data, found, scale)
-    known = None if old is None else samples(old, found, scale)
+    known = None if old is None else samples(old, found, scale, "--old")
     changes = augment_choice(augment, seed)
     replayed = replay_choice(known, replay, remember=remember, seed=seed)
     chosen = rules(
