@@ -268,7 +268,7 @@ def bars(results: Results) -> list[Bar]:
     for rule, least in (("sr12", 90.0), ("sr16", 90.0), ("sr8", 87.5)):
         found.append(Bar(f"{FULL}: {rule}, mean test accuracy, %", mean(of(rule)), least))
     for rule in ("sr12", "sr16"):
-        for policy in ("sampled", "rooted"):
+        for policy in ("sampled", "fixed", "rooted"):
             less = behind(of(rule), of(rule, policy, 0.1))
             claim = f"{FULL}: {rule}, {part_of(policy, 0.1)} below all, points"
             found.append(Bar(claim, less, 2.0, at_least=False))

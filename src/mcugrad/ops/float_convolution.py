@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from mcugrad.ops.float_operator import (
     dots,
 )
 from mcugrad.ops.float_update import UPDATE_ROWS, descend
-from mcugrad.ops.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.grouped_conv2d import GroupedConv2d, group_slices
 from mcugrad.ops.update import whole_error
 from mcugrad.ops.window import Conv2dStruct, patches, window_index
 from mcugrad.program import Kernel
@@ -73,14 +72,6 @@ class FloatConvolution(FloatLayer):
         )
 
 
-def _groups(g: Conv2dStruct, groups: int) -> Iterator[tuple[Conv2dStruct, slice, slice]]:
-    """Constants of one group's convolution, its input channels and its output channels, for every group."""
-    inner, outer = g.in_c // groups, g.out_c // groups
-    one = replace(g, in_c=inner, out_c=outer)
-    for i in range(groups):
-        yield one, slice(i * inner, (i + 1) * inner), slice(i * outer, (i + 1) * outer)
-
-
 def _maps(g: Conv2dStruct, x: NDArray[Any]) -> Floats:
     return x[: g.in_h * g.in_w * g.in_c].reshape(g.in_h, g.in_w, g.in_c)
 
@@ -106,7 +97,7 @@ def conv2d_f32(
     """y = clip(w x + bias), zeros outside the map, per output channel from the channels of its group."""
     maps, rows = _maps(g, x), _rows(g, groups, w)
     with np.errstate(all="ignore"):
-        sums = [dots(patches(one, maps[:, :, i]), rows[o]) for one, i, o in _groups(g, groups)]
+        sums = [dots(patches(one, maps[:, :, i]), rows[o]) for one, i, o in group_slices(g, groups)]
         result = clipped(np.concatenate(sums, axis=1) + bias[: g.out_c], clip)
     y[: result.size] = result.reshape(-1)
 
@@ -125,7 +116,7 @@ def conv2d_grad_input_f32(
     ys, xs = window_index(g, 0), window_index(g, 1)
     result = np.zeros((g.in_h, g.in_w, g.in_c), F32)
     with np.errstate(all="ignore"):
-        for one, inner, outer in _groups(g, groups):
+        for one, inner, outer in group_slices(g, groups):
             shares = combined(errors[:, outer], rows[outer]).reshape(g.out_h, g.out_w, g.k_h, g.k_w, one.in_c)
             for oy in range(g.out_h):
                 for ox in range(g.out_w):
@@ -151,7 +142,9 @@ def conv2d_update_f32(
     """w[o] -= rate * sum of e[o] x over windows, first window first."""
     maps, errors = _maps(g, x), _errors(g, e, active)
     with np.errstate(all="ignore"):
-        parts = [combined(errors[:, o].T, patches(one, maps[:, :, i])) for one, i, o in _groups(g, groups)]
+        parts = [
+            combined(errors[:, o].T, patches(one, maps[:, :, i])) for one, i, o in group_slices(g, groups)
+        ]
         descend(w, np.concatenate(parts), rate, active)
 
 
