@@ -59,7 +59,18 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Imports a suite by name."""
-    ours = [*SUITES, "harness", "sets", "bars", "networks", "write_results", "instructions", "twin", "dead"]
+    ours = [
+        *SUITES,
+        "harness",
+        "sets",
+        "bars",
+        "networks",
+        "write_results",
+        "instructions",
+        "twin",
+        "dead",
+        "worlds",
+    ]
     before = {name: sys.modules.pop(name, None) for name in ours}
     for folder in ("benchmarks", "benchmarks/accuracy"):
         monkeypatch.syspath_prepend(str(ROOT / folder))
