@@ -35,6 +35,7 @@ class Layer:
     w_shape: tuple[int, ...]
     x_zero: int = -20
     y_zero: int = -128
+    w_zero: int | None = None
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(sum(self.x_shape) * 31 + sum(self.w_shape))
@@ -55,12 +56,19 @@ class Layer:
             self.g = LinearStruct(self.x_shape[0], out, self.in_c, self.x_zero, self.y_zero)
 
     @property
+    def weights(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Weights and zero point as kernels take them."""
+        return self.w.reshape(-1), None if self.w_zero is None else np.asarray([self.w_zero], np.int32)
+
+    @property
     def real_x(self) -> np.ndarray:
         return (self.x.astype(np.float64) - self.x_zero) * self.x_scale
 
     @property
     def real_w(self) -> np.ndarray:
-        return self.w.astype(np.float64) * self.w_scale.reshape(-1, *[1] * (self.w.ndim - 1))
+        return (self.w.astype(np.float64) - (self.w_zero or 0)) * self.w_scale.reshape(
+            -1, *[1] * (self.w.ndim - 1)
+        )
 
     def float_forward(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """y without the activation function: linear in x and in w, so finite differences of it are exact."""
@@ -77,7 +85,7 @@ class Layer:
         low = -3e38 if self.node.low is None else self.node.low
         high = 3e38 if self.node.high is None else self.node.high
         PREPARE_CLIP.reference(f32(low, high), self.y_scale, clip)
-        arguments = [self.g, self.x.reshape(-1), self.w.reshape(-1), bias, scale, clip, y, peak]
+        arguments = [self.g, self.x.reshape(-1), *self.weights, bias, scale, clip, y, peak]
         if isinstance(self.node, Conv2d):
             CONV2D_S8.reference(*arguments, np.zeros(self.g.taps, np.int16))
         else:
@@ -103,10 +111,15 @@ CONVOLUTIONS = [
     ),
     Layer(Conv2d(name="gaps", x="x", w="w", b="b", y="y", stride=(3, 3)), (7, 7, 1), (4, 2, 2, 1), y_zero=3),
     Layer(Conv2d(name="pointwise", x="x", w="w", b="b", y="y"), (4, 4, 9), (7, 1, 1, 9), y_zero=0),
+    Layer(
+        Conv2d(name="affine", x="x", w="w", b="b", y="y", stride=(2, 1), padding=(1, 1, 1, 0), dilation=(1, 2)),
+        (7, 8, 3), (6, 3, 2, 3), y_zero=0, w_zero=-45,
+    ),
 ]  # fmt: skip
 LINEARS = [
     Layer(Linear(name="head", x="x", w="w", b="b", y="y"), (64,), (10, 64), y_zero=0),
     Layer(Linear(name="hidden", x="x", w="w", b="b", y="y", low=0.0), (37,), (12, 37)),
+    Layer(Linear(name="affine_head", x="x", w="w", b="b", y="y"), (33,), (9, 33), y_zero=0, w_zero=101),
 ]
 LAYERS = pytest.mark.parametrize("layer", CONVOLUTIONS + LINEARS, ids=lambda layer: layer.node.name)
 
@@ -156,7 +169,7 @@ def test_input_gradient(layer: Layer) -> None:
         scale = np.zeros(layer.in_c, SCALE)
         PREPARE_ERROR.reference(layer.in_c, range_, carrier, scale)
         kernel.reference(
-            layer.g, e.reshape(-1), None, layer.w.reshape(-1), layer.x.reshape(-1), scale, clip, e_x, peak
+            layer.g, e.reshape(-1), None, *layer.weights, layer.x.reshape(-1), scale, clip, e_x, peak
         )
         TRACK_ERROR.reference(peak, f32(0.01), range_, c_x, np.zeros(1, np.int32))
     assert 100 < np.abs(e_x).max() <= 127

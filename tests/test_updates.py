@@ -247,13 +247,14 @@ def test_biases_follow_sgd_with_momentum() -> None:
     np.testing.assert_allclose(bias, expected, rtol=1e-5)
 
 
-def test_standardized_is_the_published_formula() -> None:
+@pytest.mark.parametrize("zero", [-128, -20, 127])
+def test_standardized_is_the_published_formula(zero: int) -> None:
     random = np.random.default_rng(3)
-    w = random.integers(-127, 128, (ROWS, COUNT)).astype(np.int8)
+    w = random.integers(-128, 128, (ROWS, COUNT)).astype(np.int8)
     plane, scale = PLANES[16], np.asarray([0.1, 0.02, 3.0], np.float32)
-    w_scale = np.full(ROWS, 0.01, np.float32)
+    w_scale, w_zero = np.full(ROWS, 0.01, np.float32), np.asarray([zero], np.int32)
     mean, deviation = np.zeros(ROWS, np.float32), np.zeros(ROWS, np.float32)
-    real, moving = w * 0.01, (np.zeros(ROWS), np.zeros(ROWS))
+    real, moving = (w.astype(np.int64) - zero) * 0.01, (np.zeros(ROWS), np.zeros(ROWS))
     flat = w.reshape(-1)
     for step in range(6):
         gradient = random.normal(0.3, 1, (ROWS, COUNT)) * scale[:, None] * 30
@@ -262,15 +263,19 @@ def test_standardized_is_the_published_formula() -> None:
         moving = now if step == 0 else tuple(0.85 * a + 0.15 * b for a, b in zip(moving, now, strict=True))
         real = real - 0.02 * (gradient - moving[0][:, None]) / moving[1][:, None]
         APPLY_STANDARDIZED.reference(
-            ROWS, COUNT, 1, np.asarray([0.02], np.float32), np.asarray([step], np.uint32), flat, w_scale,
+            ROWS, COUNT, 1, np.asarray([0.02], np.float32), np.asarray([step], np.uint32), flat, w_scale, w_zero,
             change, low, scale, mean, deviation,
         )  # fmt: skip
         assert not change.any()
         np.testing.assert_allclose(mean, -moving[0], rtol=1e-3)
         np.testing.assert_allclose(deviation, moving[1], rtol=1e-3)
-        np.testing.assert_allclose(w_scale, np.abs(real).max() / 127, rtol=1e-2)
-        found = flat.reshape(ROWS, COUNT) * w_scale[:, None]
-        assert np.abs(found - real).max() <= 0.55 * w_scale[0], "rounded to nearest, and to nothing else"
+        least, most = min(real.min(), 0), max(real.max(), 0)
+        np.testing.assert_allclose(w_scale, (most - least) / 255, rtol=1e-2)
+        assert abs(int(w_zero[0]) - (-128 - least / w_scale[0])) <= 1
+        found = (flat.reshape(ROWS, COUNT).astype(np.int64) - w_zero[0]) * w_scale[:, None]
+        assert np.abs(found - real).max() <= 1.1 * w_scale[0], (
+            "rounded to nearest, and the ends to the zero point"
+        )
         real = found
 
 

@@ -210,13 +210,21 @@ def updates(draw: Draw, rng: Rng, rows: int, count: int) -> Arguments:
     }
 
 
+def weights(draw: Draw, rng: Rng, count: int) -> Arguments:
+    """Weights that a kernel reads, with and without a zero point."""
+    zero = draw(st.sampled_from([None, None, -128, -1, 0, 3, 127]))
+    if zero is None:
+        return {"w": int8(draw, rng, count), "w_zero": None}
+    return {"w": int8(draw, rng, count, -128), "w_zero": np.asarray([zero], np.int32)}
+
+
 @st.composite
 def conv2d_s8(draw: Draw) -> Arguments:
     g, rng = convolution(draw), rngs(draw)
     return {
         "g": g,
         "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
-        "w": int8(draw, rng, g.out_c * g.taps),
+        **weights(draw, rng, g.out_c * g.taps),
         "bias": biases(draw, rng, g.out_c),
         "scale": output_factors(draw, rng, g.out_c, 1 / (100 * g.taps**0.5)),
         "clip": clips(draw),
@@ -235,7 +243,7 @@ def conv2d_grad_input_s8(draw: Draw) -> Arguments:
         "g": g,
         "e": int8(draw, rng, g.out_h * g.out_w * count),
         "active": active,
-        "w": int8(draw, rng, g.out_c * g.taps),
+        **weights(draw, rng, g.out_c * g.taps),
         "x": int8(draw, rng, size, -128),
         "scale": factors(draw, rng, g.in_c, 1 / (60 * (g.out_c * g.k_h * g.k_w) ** 0.5)),
         "clip": clips(draw),
@@ -268,7 +276,7 @@ def linear_s8(draw: Draw) -> Arguments:
     return {
         "g": g,
         "x": int8(draw, rng, g.inputs, -128),
-        "w": int8(draw, rng, g.out * g.inputs),
+        **weights(draw, rng, g.out * g.inputs),
         "bias": biases(draw, rng, g.out),
         "scale": output_factors(draw, rng, g.out, 1 / (100 * g.inputs**0.5)),
         "clip": clips(draw),
@@ -285,7 +293,7 @@ def linear_grad_input_s8(draw: Draw) -> Arguments:
         "g": g,
         "e": int8(draw, rng, count),
         "active": active,
-        "w": int8(draw, rng, g.out * g.inputs),
+        **weights(draw, rng, g.out * g.inputs),
         "x": int8(draw, rng, g.inputs, -128),
         "scale": factors(draw, rng, g.in_c, 1 / (60 * g.out**0.5)),
         "clip": clips(draw),

@@ -25,6 +25,7 @@ from kernels.cases import (
     rngs,
     some_int32,
     updates,
+    weights,
     windows,
 )
 from mcugrad.ops.window import Conv2dStruct
@@ -37,7 +38,7 @@ def forward_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int) -> Argum
     return {
         "g": g,
         "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
-        "w": int8(draw, rng, g.out_c * taps),
+        **weights(draw, rng, g.out_c * taps),
         "bias": biases(draw, rng, g.out_c),
         "scale": output_factors(draw, rng, g.out_c, 1 / (100 * taps**0.5)),
         "clip": clips(draw),
@@ -54,7 +55,7 @@ def grad_input_arguments(draw: Draw, rng: Rng, g: Conv2dStruct, taps: int, terms
         "g": g,
         "e": int8(draw, rng, g.out_h * g.out_w * count),
         "active": active,
-        "w": int8(draw, rng, g.out_c * taps),
+        **weights(draw, rng, g.out_c * taps),
         "x": int8(draw, rng, size, -128),
         "scale": factors(draw, rng, g.in_c, 1 / (60 * terms**0.5)),
         "clip": clips(draw),

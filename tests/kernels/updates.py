@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from kernels.cases import CHANNELS, Arguments, Draw, Rng, biases, floats, one, planes, rngs, updates
+from kernels.cases import (
+    CHANNELS,
+    ZEROS,
+    Arguments,
+    Draw,
+    Rng,
+    biases,
+    floats,
+    one,
+    planes,
+    rngs,
+    updates,
+)
 from mcugrad.training.rules import PLANES
 
 ROWS = st.sampled_from([1, 2, 3, 17, 33])
@@ -100,8 +112,9 @@ def apply_standardized(draw: Draw) -> Arguments:
         "batch": batch,
         "rate": floats(draw, rng, 1),
         "step": step,
-        "w": rng.integers(-127, 128, out * count).astype(np.int8),
+        "w": rng.integers(-128, 128, out * count).astype(np.int8),
         "w_scale": np.full(out, floats(draw, rng, 1)[0], np.float32),
+        "w_zero": np.asarray([draw(ZEROS)], np.int32),
         **changes(draw, rng, out, count),
         "mean": floats(draw, rng, out) * rng.choice([-1, 1], out).astype(np.float32),
         "deviation": floats(draw, rng, out),

@@ -154,11 +154,13 @@ def _wrong_scales(graph: Graph) -> Iterator[str]:
                     yield f"{name} has scale {scale:g}, zero point {zero}"
                 if source != t.quant:
                     yield f"{name} differs from its owner {owner}"
-            case WeightScale(scales):
+            case WeightScale(scales, w_zero):
                 if scales.dtype != np.float32 or scales.shape != t.shape[:1]:
                     yield f"{name} has {scales.dtype} {scales.shape} scales for {t.shape[0]} channels"
                 elif not (np.isfinite(scales).all() and (scales > 0).all()):
                     yield f"{name} has a scale that is not positive"
+                if w_zero is not None and not -128 <= w_zero <= 127:
+                    yield f"{name} has zero point {w_zero}"
             case ErrorScale(carrier, owner):
                 if carrier and not (
                     carrier in graph.tensors and isinstance(graph[carrier].quant, WeightScale)

@@ -43,9 +43,15 @@ class ActivationScale:
 
 @dataclass(frozen=True, eq=False)
 class WeightScale:
-    """int8, symmetric in [-127, 127]: real = scales[o] * q, one float32 per output channel (first axis)."""
+    """int8: real = scales[o] * q in [-127, 127], or scales[o] * (q - zero) in [-128, 127].
+
+    Attributes:
+        scales: one float32 per output channel (first axis).
+        zero: zero point of all channels; None for symmetric ranges.
+    """
 
     scales: NDArray[np.float32]
+    zero: int | None = None
 
 
 @dataclass(frozen=True)

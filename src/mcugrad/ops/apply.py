@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.graph import BackwardNode, Graph
+from mcugrad.ops.weighted import from_zero
 from mcugrad.program import Kernel
 from mcugrad.training.rules import PLANES, InPlace, Rule
 from mcugrad.training.rules.update import Update
@@ -93,6 +94,7 @@ class ApplyUpdate(BackwardNode):
                 note=note,
                 mean=to.state(f"{self.w}_mean", "float", (out,), zeros, "moving mean of minus the gradient"),
                 deviation=to.state(f"{self.w}_deviation", "float", (out,), zeros, "moving deviation of it"),
+                w_zero=to.weight_zero(self.w),
                 **shared,
             )
             return
@@ -220,6 +222,7 @@ def apply_standardized(
     step: NDArray[Any],
     w: NDArray[Any],
     w_scale: NDArray[Any],
+    w_zero: NDArray[Any],
     change: NDArray[Any],
     change_residual: NDArray[Any],
     change_scale: NDArray[Any],
@@ -246,11 +249,15 @@ def apply_standardized(
                 spread = deviation[o] * MOVING + spread * (ar.F32(1) - MOVING)
             mean[o], deviation[o] = here, spread
             by = rate[0] / spread if spread > ar.F32(1e-20) else ar.F32(0)
-            old = w[o * count : (o + 1) * count].astype(np.float32) * w_scale[o]
+            old = from_zero(w[o * count : (o + 1) * count], w_zero).astype(np.float32) * w_scale[o]
             real[o] = old + (values[o] * unit - here) * by
-        scale = np.fmax.reduce(np.abs(real), axis=None, initial=ar.F32(0)) / ar.F32(127)
+        low = np.fmin.reduce(real, axis=None, initial=ar.F32(0))
+        high = np.fmax.reduce(real, axis=None, initial=ar.F32(0))
+        scale = (high - low) / ar.F32(255)
         if scale > ar.F32(1e-30):
-            w[: out * count] = np.clip(ar.round_half_up(real / scale, 128), -127, 127).reshape(-1)
+            w_zero[0] = np.clip(ar.round_half_up(-low / scale, 512) - 128, -128, 127)
+            codes = ar.round_half_up(real / scale, 512) + w_zero[0]
+            w[: out * count] = np.clip(codes, -128, 127).reshape(-1)
             w_scale[:out] = scale
         plane.join(np.full((out, count), plane.half, np.int64), change, change_residual)
         for o in range(out):

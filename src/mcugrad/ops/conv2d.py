@@ -14,7 +14,7 @@ from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.pointwise import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.update import update_rows, whole_error
-from mcugrad.ops.weighted import exact_matmul, write_error, write_output
+from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.window import Conv2dStruct, centred, patches, window_index, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -74,6 +74,7 @@ def conv2d_s8(
     g: Conv2dStruct,
     x: NDArray[Any],
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     bias: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -82,7 +83,7 @@ def conv2d_s8(
     patch: NDArray[Any],
 ) -> None:
     """y = clip(rescale(w (x - zero) + bias)), per output channel."""
-    matrix = w[: g.out_c * g.taps].reshape(g.out_c, g.taps)
+    matrix = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.taps)
     acc = exact_matmul(patches(g, centred(g, x)), matrix.T) + bias[: g.out_c].astype(np.int64)
     write_output(acc, scale, clip, g.y_zero, y, peak)
 
@@ -92,6 +93,7 @@ def conv2d_grad_input_s8(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     x: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -100,7 +102,7 @@ def conv2d_grad_input_s8(
 ) -> None:
     """e_x = rescale(sum of w e over output channels and taps), masked by the activation function that made x."""
     errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
-    weights = w[: g.out_c * g.taps].reshape(g.out_c, g.k_h, g.k_w, g.in_c)
+    weights = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.k_h, g.k_w, g.in_c)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
     rows, columns = window_index(g, 0), window_index(g, 1)
     for ky in range(g.k_h):

@@ -18,7 +18,7 @@ from mcugrad.graph import Graph, Shape
 from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
-from mcugrad.ops.weighted import exact_matmul, write_error, write_output
+from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.window import Conv2dStruct, Pair, centred
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -123,6 +123,7 @@ def conv_transpose2d_s8(
     g: Conv2dStruct,
     x: NDArray[Any],
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     bias: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -131,7 +132,7 @@ def conv_transpose2d_s8(
     patch: NDArray[Any],
 ) -> None:
     """y = clip(rescale(sum of w (x - zero) + bias)), per output channel."""
-    weights = w[: g.out_c * g.taps].reshape(g.out_c, g.k_h, g.k_w, g.in_c)
+    weights = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.k_h, g.k_w, g.in_c)
     acc = spread(g, centred(g, x).reshape(-1, g.in_c), weights, np.int64)
     write_output(acc + bias[: g.out_c].astype(np.int64), scale, clip, g.y_zero, y, peak)
 
@@ -141,6 +142,7 @@ def conv_transpose2d_grad_input_s8(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     x: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -149,7 +151,7 @@ def conv_transpose2d_grad_input_s8(
 ) -> None:
     """e_x = rescale(sum of w e over taps and output channels), masked by the activation function that made x."""
     errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.out_c)
-    weights = w[: g.out_c * g.taps].reshape(g.out_c, g.k_h, g.k_w, g.in_c)
+    weights = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.k_h, g.k_w, g.in_c)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
     for ky in range(g.k_h):
         rows, at_row = reached(g, 0, ky)

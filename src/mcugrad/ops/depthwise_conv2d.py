@@ -18,7 +18,7 @@ from mcugrad.graph import Shape
 from mcugrad.ops.convolution import Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
-from mcugrad.ops.weighted import write_error, write_output
+from mcugrad.ops.weighted import from_zero, write_error, write_output
 from mcugrad.ops.window import Conv2dStruct, centred, patches, window_index, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -87,6 +87,7 @@ def depthwise_conv2d_s8(
     g: Conv2dStruct,
     x: NDArray[Any],
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     bias: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -95,7 +96,7 @@ def depthwise_conv2d_s8(
     packed: NDArray[Any],
 ) -> None:
     """y = clip(rescale(w (x - zero) + bias)), every output channel from the input channel it reads."""
-    weights = w[: g.out_c * g.k_h * g.k_w].astype(np.int64).reshape(g.out_c, -1)
+    weights = from_zero(w[: g.out_c * g.k_h * g.k_w], w_zero).reshape(g.out_c, -1)
     acc = np.einsum("pko,ok->po", channel_patches(g, centred(g, x)), weights) + bias[: g.out_c]
     write_output(acc, scale, clip, g.y_zero, y, peak)
 
@@ -105,6 +106,7 @@ def depthwise_conv2d_grad_input_s8(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     x: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -114,7 +116,7 @@ def depthwise_conv2d_grad_input_s8(
 ) -> None:
     """e_x = rescale(sum of w e over taps and outputs of the channel), masked by the activation function that made x."""
     errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.in_c, -1)
-    weights = w[: g.out_c * g.k_h * g.k_w].astype(np.int64).reshape(g.in_c, -1, g.k_h, g.k_w)
+    weights = from_zero(w[: g.out_c * g.k_h * g.k_w], w_zero).reshape(g.in_c, -1, g.k_h, g.k_w)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
     rows, columns = window_index(g, 0), window_index(g, 1)
     for ky in range(g.k_h):

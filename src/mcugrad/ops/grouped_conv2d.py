@@ -19,7 +19,7 @@ from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
-from mcugrad.ops.weighted import exact_matmul, write_error, write_output
+from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.window import Conv2dStruct, centred, patches, window_index, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -106,6 +106,7 @@ def grouped_conv2d_s8(
     groups: int,
     x: NDArray[Any],
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     bias: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -114,7 +115,7 @@ def grouped_conv2d_s8(
     patch: NDArray[Any],
 ) -> None:
     """y = clip(rescale(w (x - zero) + bias)), per output channel, from the channels of its group."""
-    matrix = w[: g.out_c * g.taps // groups].reshape(g.out_c, -1)
+    matrix = from_zero(w[: g.out_c * g.taps // groups], w_zero).reshape(g.out_c, -1)
     read = centred(g, x)
     acc = np.empty((g.out_h * g.out_w, g.out_c), np.int64)
     for one, inner, outer in group_slices(g, groups):
@@ -128,6 +129,7 @@ def grouped_conv2d_grad_input_s8(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     x: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -136,7 +138,7 @@ def grouped_conv2d_grad_input_s8(
 ) -> None:
     """e_x = rescale(sum of w e over taps and a group's outputs), masked by the activation function that made x."""
     errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
-    weights = w[: g.out_c * g.taps // groups].reshape(g.out_c, g.k_h, g.k_w, -1)
+    weights = from_zero(w[: g.out_c * g.taps // groups], w_zero).reshape(g.out_c, g.k_h, g.k_w, -1)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
     rows, columns = window_index(g, 0), window_index(g, 1)
     for _, inner, outer in group_slices(g, groups):

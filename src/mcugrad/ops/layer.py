@@ -68,7 +68,7 @@ class Layer(Weighted):
     def lower(self, to: Lowering) -> None:
         g = self.struct(to)
         this = self.forward_pass(to, g)
-        to.bound_terms(this.terms, 127 * 255, ar.BIAS_LIMIT)
+        to.bound_terms(this.terms, to.largest_weight(self.w) * 255, ar.BIAS_LIMIT)
         scale, bias = self.lower_factors(to)
         to.call(
             this.kernel,
@@ -76,6 +76,7 @@ class Layer(Weighted):
             g=g,
             x=to.data(self.x),
             w=to.data(self.w),
+            w_zero=to.weight_zero(self.w),
             bias=bias,
             scale=scale,
             clip=clip_of(to, self.y),
@@ -108,7 +109,7 @@ class GradInput(BackwardNode):
     def lower(self, to: Lowering) -> None:
         g = self.forward.struct(to, self.e_x)
         this = self.forward.grad_input_pass(to, g)
-        to.bound_terms(this.terms, 127 * 127)
+        to.bound_terms(this.terms, to.largest_weight(self.w) * 127)
         peak, scale = error_factors(to, self.e_x)
         to.call(
             this.kernel,
@@ -117,6 +118,7 @@ class GradInput(BackwardNode):
             e=to.data(self.e),
             active=to.active(self.e),
             w=to.data(self.w),
+            w_zero=to.weight_zero(self.w),
             x=to.data(self.x),
             scale=scale,
             clip=clip_of(to, self.x),

@@ -12,7 +12,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
 from mcugrad.ops.layer import Layer, Pass
 from mcugrad.ops.update import update_rows, whole_error
-from mcugrad.ops.weighted import exact_matmul, write_error, write_output
+from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
@@ -76,6 +76,7 @@ def linear_s8(
     g: LinearStruct,
     x: NDArray[Any],
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     bias: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -83,7 +84,7 @@ def linear_s8(
     peak: NDArray[Any],
 ) -> None:
     """y = clip(rescale(w (x - zero) + bias)), per output."""
-    matrix = w[: g.out * g.inputs].reshape(g.out, g.inputs)
+    matrix = from_zero(w[: g.out * g.inputs], w_zero).reshape(g.out, g.inputs)
     acc = exact_matmul(matrix, x[: g.inputs].astype(np.int64) - g.x_zero) + bias[: g.out].astype(np.int64)
     write_output(acc, scale, clip, g.y_zero, y, peak)
 
@@ -93,6 +94,7 @@ def linear_grad_input_s8(
     e: NDArray[Any],
     active: NDArray[Any] | None,
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     x: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -100,7 +102,7 @@ def linear_grad_input_s8(
     peak: NDArray[Any],
 ) -> None:
     """e_x = rescale(w^T e), masked by the activation function that made x; factors repeat every in_c inputs."""
-    matrix = w[: g.out * g.inputs].reshape(g.out, g.inputs)
+    matrix = from_zero(w[: g.out * g.inputs], w_zero).reshape(g.out, g.inputs)
     acc = exact_matmul(whole_error(e, active, 1, g.out)[0], matrix).reshape(-1, g.in_c)
     write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.ops.update import update_rows, whole_error
-from mcugrad.ops.weighted import exact_matmul, write_output
+from mcugrad.ops.weighted import exact_matmul, from_zero, write_output
 from mcugrad.program import Kernel
 from mcugrad.training.rules import InPlace
 
@@ -29,6 +29,7 @@ def pointwise_s8(
     g: Conv2dStruct,
     x: NDArray[Any],
     w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
     bias: NDArray[Any],
     scale: NDArray[Any],
     clip: NDArray[Any],
@@ -36,7 +37,7 @@ def pointwise_s8(
     peak: NDArray[Any],
 ) -> None:
     """y = clip(rescale(w (x - zero) + bias)), for every pixel and output channel."""
-    matrix = w[: g.out_c * g.in_c].reshape(g.out_c, g.in_c)
+    matrix = from_zero(w[: g.out_c * g.in_c], w_zero).reshape(g.out_c, g.in_c)
     acc = exact_matmul(pixels(g, x), matrix.T) + bias[: g.out_c].astype(np.int64)
     write_output(acc, scale, clip, g.y_zero, y, peak)
 

@@ -95,6 +95,13 @@ def prepare_s8(
 PREPARE_S8 = Kernel("mcg_prepare_s8", prepare_s8)
 
 
+def from_zero(w: NDArray[Any], w_zero: NDArray[Any] | None) -> NDArray[np.int64]:
+    """Weights in steps from their zero point; without one it is 0."""
+    zero = 0 if w_zero is None or not w_zero.size else int(w_zero[0])
+    steps: NDArray[np.int64] = w.astype(np.int64) - zero
+    return steps
+
+
 def mask(x: NDArray[Any], zero: int, clip: NDArray[Any]) -> NDArray[np.bool_]:
     """Where the activation function that produced `x` has slope 1."""
     value = x.astype(np.int64) - zero

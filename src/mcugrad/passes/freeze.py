@@ -10,7 +10,7 @@ from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.weighted import Weighted
-from mcugrad.passes.quantize import symmetric
+from mcugrad.passes.quantize import affine_codes, symmetric
 from mcugrad.training.rules import Updates
 
 Train = str | Sequence[str]
@@ -33,7 +33,7 @@ def freeze(graph: Graph, train: Train, updates: Updates) -> Graph:
             if train != "bias":
                 graph = graph.changed(layer.w, trainable=True, update=update)
                 if update.rule == "standardized":
-                    graph = graph.changed(layer.w, quant=_one_scale(graph, layer.w))
+                    graph = graph.changed(layer.w, quant=_one_range(graph, layer.w))
     return _track(graph, chosen)
 
 
@@ -83,11 +83,12 @@ def select(layers: Sequence[Weighted], train: Train) -> Sequence[Weighted]:
     )
 
 
-def _one_scale(graph: Graph, weights: str) -> WeightScale:
-    """The scale that suits the channel of the widest range, for all channels."""
-    quant = graph[weights].quant
-    assert isinstance(quant, WeightScale)
-    return WeightScale(np.full_like(quant.scales, quant.scales.max()))
+def _one_range(graph: Graph, weights: str) -> WeightScale:
+    """One affine range, that of all channels together."""
+    value = graph[weights].value
+    assert value is not None
+    scale, zero = affine_codes(float(value.min()), float(value.max()))
+    return WeightScale(np.full(len(value), scale, np.float32), zero)
 
 
 def _track(graph: Graph, trained: set[str]) -> Graph:

@@ -136,12 +136,17 @@ def _own_scale(node: Operator, quant: ActivationScale) -> ActivationScale:
 
 def affine(owner: str, low: float, high: float) -> ActivationScale:
     """Scale and zero point for a range; zero is always representable."""
+    scale, zero = affine_codes(low, high)
+    return ActivationScale(scale=scale, zero=zero, owner=owner)
+
+
+def affine_codes(low: float, high: float) -> tuple[float, int]:
+    """Scale, a float32, and zero point of int8 codes for a range, to which 0 is added."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = np.float32((high - low) / 255)
     if scale < np.float32(1e-30):
         scale = np.float32(1.0)  # never active on any sample: any scale will do
-    zero = int(np.clip(np.floor(-128 - low / float(scale) + 0.5), -128, 127))
-    return ActivationScale(scale=float(scale), zero=zero, owner=owner)
+    return float(scale), int(np.clip(np.floor(-128 - low / float(scale) + 0.5), -128, 127))
 
 
 def symmetric(quant: ActivationScale, never_negative: bool = False) -> ActivationScale:

@@ -124,6 +124,22 @@ class Lowering:
             f"{weights}_scale", "float", scales.shape, space, scales, "real units per step, per channel"
         )
 
+    def weight_zero(self, weights: str) -> str | None:
+        """Buffer of a weight tensor's zero point: one int32; None where it is 0 for good."""
+        quant = self.graph[weights].quant
+        assert isinstance(quant, WeightScale), weights
+        if quant.zero is None:
+            return None
+        return self.state(
+            f"{weights}_zero", "int32_t", (1,), np.asarray([quant.zero], np.int32), "zero point of weights"
+        )
+
+    def largest_weight(self, weights: str) -> int:
+        """Largest magnitude of a weight in steps; of a code and a zero point together, which sums take one by one."""
+        quant = self.graph[weights].quant
+        assert isinstance(quant, WeightScale), weights
+        return 127 if quant.zero is None else 256
+
     def peak(self, tensor: str) -> str:
         """Buffer of an activation's largest magnitude in this step."""
         return self.temporary(f"{tensor}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
@@ -288,7 +304,7 @@ class Lowering:
     def _planes(self, t: Tensor) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
         assert t.value is not None
         assert isinstance(t.quant, WeightScale)
-        return RULES[t.rule or "sr8"].encode(t.value, t.quant.scales)
+        return RULES[t.rule or "sr8"].encode(t.value, t.quant.scales, t.quant.zero or 0)
 
     # -- calls -------------------------------------------------------------------------------------------------
 

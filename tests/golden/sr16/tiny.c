@@ -80,14 +80,14 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
     /* 1/12 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
-    mcg_conv2d_s8(&tiny_conv1_layer, x, tiny_conv1_w, tiny_conv1_bias, tiny_conv1_scale, tiny_clip_relu,
+    mcg_conv2d_s8(&tiny_conv1_layer, x, tiny_conv1_w, NULL, tiny_conv1_bias, tiny_conv1_scale, tiny_clip_relu,
                   a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
     /* 2/12 fc1  factors and biases */
     mcg_prepare_s8(3, &tiny_conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
     /* 3/12 fc1  linear  18 -> 3 */
-    mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, a->fc1_bias.v, a->fc1_scale.v, tiny_clip_none,
-                  a->fc1_y.v, &a->fc1_y_peak.v);
+    mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, NULL, a->fc1_bias.v, a->fc1_scale.v,
+                  tiny_clip_none, a->fc1_y.v, &a->fc1_y_peak.v);
 }
 
 /* Rate, loss, and how training goes. */

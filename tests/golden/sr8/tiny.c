@@ -82,14 +82,14 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
     mcg_prepare_s8(2, &tiny_input_scale, p->conv1_w_scale, p->conv1_b, &p->conv1_y_scale, a->conv1_scale.v,
                    a->conv1_bias.v);
     /* 2/20 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
-    mcg_conv2d_s8(&tiny_conv1_layer, x, p->conv1_w, a->conv1_bias.v, a->conv1_scale.v, tiny_clip_relu,
+    mcg_conv2d_s8(&tiny_conv1_layer, x, p->conv1_w, NULL, a->conv1_bias.v, a->conv1_scale.v, tiny_clip_relu,
                   a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
     /* 3/20 fc1  factors and biases */
     mcg_prepare_s8(3, &p->conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
     /* 4/20 fc1  linear  18 -> 3 */
-    mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, a->fc1_bias.v, a->fc1_scale.v, tiny_clip_none,
-                  a->fc1_y.v, &a->fc1_y_peak.v);
+    mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, NULL, a->fc1_bias.v, a->fc1_scale.v,
+                  tiny_clip_none, a->fc1_y.v, &a->fc1_y_peak.v);
 }
 
 /* Rate, loss, and how training goes. */
@@ -131,7 +131,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     /* 9/20 fc1_grad_input  factors */
     mcg_prepare_error(2, &p->flatten1_y_e_range, p->conv1_w_scale, a->flatten1_y_e_factor.v);
     /* 10/20 fc1_grad_input  error of flatten1_y */
-    mcg_linear_grad_input_s8(&tiny_fc1_grad_input_layer, a->fc1_y_e.v, NULL, p->fc1_w, a->conv1_y.v,
+    mcg_linear_grad_input_s8(&tiny_fc1_grad_input_layer, a->fc1_y_e.v, NULL, p->fc1_w, NULL, a->conv1_y.v,
                              a->flatten1_y_e_factor.v, tiny_clip_relu, a->flatten1_y_e.v,
                              &a->flatten1_y_e_peak.v);
     /* 11/20 fc1_grad_input  unit and range */

@@ -28,25 +28,28 @@ static void mcg_standardized_row(const int8_t *change, uint8_t *residual, int32_
 }
 
 /* New real weights of up to MCG_BLOCK places. */
-static void mcg_standardized_block(const int8_t *w, float w_scale, const int8_t *change,
+static void mcg_standardized_block(const int8_t *w, float w_scale, int32_t w_zero, const int8_t *change,
                                    const uint8_t *residual, int32_t count, float unit, float mean, float rate,
                                    float *real)
 {
     int32_t value[MCG_BLOCK];
     mcg_change_block(change, residual, count, value);
     for (int32_t i = 0; i < count; i++) {
-        real[i] = (float)w[i] * w_scale + ((float)value[i] * unit - mean) * rate;
+        real[i] = (float)(w[i] - w_zero) * w_scale + ((float)value[i] * unit - mean) * rate;
     }
 }
 
 void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const float *rate,
-                            const uint32_t *step, int8_t *w, float *w_scale, int8_t *change,
+                            const uint32_t *step, int8_t *w, float *w_scale, int32_t *w_zero, int8_t *change,
                             uint8_t *change_residual, float *change_scale, float *mean, float *deviation)
 {
     const uint32_t done = *step + 1U;
     const float part = change_residual == NULL ? 1.0F : 1.0F / 256.0F;
     float real[MCG_BLOCK];
-    float largest = 0.0F;
+    const int32_t old_zero = *w_zero;
+    int32_t zero;
+    float low = 0.0F;
+    float high = 0.0F;
     float scale;
     if (done % (uint32_t)batch != 0U) {
         return;
@@ -69,15 +72,16 @@ void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const flo
         by = spread > 1.0e-20F ? *rate / spread : 0.0F;
         for (int32_t first = 0; first < count; first += MCG_BLOCK) {
             const int32_t n = mcg_min(count - first, MCG_BLOCK);
-            mcg_standardized_block(w + place + first, w_scale[o], change + place + first,
+            mcg_standardized_block(w + place + first, w_scale[o], old_zero, change + place + first,
                                    mcg_residual_at(change_residual, place + first), n, unit, here, by, real);
             for (int32_t i = 0; i < n; i++) {
-                const float size = real[i] < 0.0F ? -real[i] : real[i];
-                largest = size > largest ? size : largest;
+                low = real[i] < low ? real[i] : low;
+                high = real[i] > high ? real[i] : high;
             }
         }
     }
-    scale = largest / 127.0F;
+    scale = (high - low) / 255.0F;
+    zero = scale > 1.0e-30F ? mcg_clamp(mcg_round(-low / scale, 512) - 128, -128, 127) : old_zero;
     for (int32_t o = 0; o < out; o++) {
         const int32_t place = o * count;
         const float unit = change_scale[o] * part;
@@ -85,11 +89,11 @@ void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const flo
         int32_t peak = 0;
         for (int32_t first = 0; scale > 1.0e-30F && first < count; first += MCG_BLOCK) {
             const int32_t n = mcg_min(count - first, MCG_BLOCK);
-            mcg_standardized_block(w + place + first, w_scale[o], change + place + first,
+            mcg_standardized_block(w + place + first, w_scale[o], old_zero, change + place + first,
                                    mcg_residual_at(change_residual, place + first), n, unit, mean[o], by,
                                    real);
             for (int32_t i = 0; i < n; i++) {
-                w[place + first + i] = (int8_t)mcg_clamp(mcg_round(real[i] / scale, 128), -127, 127);
+                w[place + first + i] = (int8_t)mcg_clamp(mcg_round(real[i] / scale, 512) + zero, -128, 127);
             }
         }
         for (int32_t i = place; i < place + count; i++) {
@@ -106,4 +110,5 @@ void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const flo
             change_scale[o] = change_scale[o] / MCG_GROWTH;
         }
     }
+    *w_zero = zero;
 }

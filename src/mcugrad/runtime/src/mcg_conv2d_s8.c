@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                   const float *scale, const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch)
+void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                   int16_t *patch)
 {
     const int32_t taps = g->k_h * g->k_w * g->in_c;
     int32_t acc[MCG_BLOCK];
@@ -16,6 +17,10 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
                     acc[o] = bias[first + o];
                 }
                 mcg_dot_s8(patch, w + first * taps, taps, count, taps, acc);
+                if (w_zero != NULL) {
+                    const mcg_map_t map = {x, g->in_h, g->in_w, g->in_c, g->in_c, g->x_zero};
+                    mcg_lower(*w_zero * mcg_window_sum_s8(g, &map, oy, ox), count, acc);
+                }
                 highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, count, y));
                 y += count;
             }

@@ -2,8 +2,9 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
-                                        const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
-                                        const int32_t *clip, int8_t *e_x, int32_t *peak)
+                                        const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                        const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                                        int32_t *peak)
 {
     const int32_t taps = g->k_h * g->k_w * g->in_c;
     const int32_t out_c = mcg_active_count(active, g->out_c);
@@ -29,6 +30,10 @@ void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
                         tap += g->in_c;
                     }
                     row += g->dilation_h;
+                }
+                if (w_zero != NULL) {
+                    const mcg_map_t map = {e, g->out_h, g->out_w, out_c, out_c, 0};
+                    mcg_lower(*w_zero * mcg_window_sum_s8(g, &map, iy, ix), count, acc);
                 }
                 highest = mcg_max(highest, mcg_error_s8(acc, x + first, g->x_zero, scale + first, clip, count,
                                                         e_x + first));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                             const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
-                             int16_t *patch)
+void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                             const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
+                             int32_t *peak, int16_t *patch)
 {
     const int32_t in_c = g->in_c;
     const int32_t taps = g->k_h * g->k_w * in_c;
@@ -40,6 +40,10 @@ void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
                         column = mcg_position_before(column, g->dilation_w, g->stride_w);
                     }
                     row = mcg_position_before(row, g->dilation_h, g->stride_h);
+                }
+                if (w_zero != NULL) {
+                    const mcg_map_t map = {x, g->in_h, g->in_w, in_c, in_c, g->x_zero};
+                    mcg_lower(*w_zero * mcg_reach_sum_s8(g, &map, oy, ox), count, acc);
                 }
                 highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, count, y));
                 y += count;

@@ -2,8 +2,9 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
-                                        const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
-                                        const int32_t *clip, int8_t *e_x, int32_t *peak, int8_t *packed)
+                                        const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                        const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                                        int32_t *peak, int8_t *packed)
 {
     const int32_t taps = g->k_h * g->k_w;
     const int32_t multiplier = g->out_c / g->in_c;
@@ -11,7 +12,7 @@ void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
     int8_t spare[3][MCG_BLOCK];
     int32_t highest = 0;
     if (active != NULL) {
-        mcg_depthwise_grad_active_s8(g, e, active, w, x, scale, clip, e_x, peak, packed);
+        mcg_depthwise_grad_active_s8(g, e, active, w, w_zero, x, scale, clip, e_x, peak, packed);
         return;
     }
     for (int32_t first = 0; first < g->in_c; first += MCG_BLOCK) {
@@ -57,6 +58,11 @@ void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
                     y = mcg_position_before(y, g->dilation_h, g->stride_h);
                 }
                 mcg_add_products_s8(&p, count, acc);
+                for (int32_t i = 0; w_zero != NULL && i < count; i++) {
+                    const mcg_map_t map = {
+                        e + (first + i) * multiplier, g->out_h, g->out_w, g->out_c, multiplier, 0};
+                    acc[i] -= *w_zero * mcg_reach_sum_s8(g, &map, iy, ix);
+                }
                 highest = mcg_max(highest,
                                   mcg_error_s8(acc, x + at, g->x_zero, scale + first, clip, count, e_x + at));
                 at += g->in_c;

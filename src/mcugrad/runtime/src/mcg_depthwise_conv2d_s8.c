@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                             const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
-                             int8_t *packed)
+void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                             const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
+                             int32_t *peak, int8_t *packed)
 {
     const int32_t taps = g->k_h * g->k_w;
     const int32_t multiplier = g->out_c / g->in_c;
@@ -59,6 +59,11 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
                     }
                 }
                 mcg_add_products_s8(&p, count, acc);
+                for (int32_t i = 0; w_zero != NULL && i < count; i++) {
+                    const mcg_map_t map = {
+                        x + (first + i) / multiplier, g->in_h, g->in_w, g->in_c, 1, g->x_zero};
+                    acc[i] -= *w_zero * mcg_window_sum_s8(g, &map, oy, ox);
+                }
                 highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, count, out));
                 out += g->out_c;
             }

@@ -43,8 +43,9 @@ static void mcg_depthwise_tap(const mcg_depthwise_block_t *b, const int8_t *e, c
 }
 
 void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
-                                  const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
-                                  const int32_t *clip, int8_t *e_x, int32_t *peak, int8_t *packed)
+                                  const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                  const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak,
+                                  int8_t *packed)
 {
     const int32_t taps = g->k_h * g->k_w;
     mcg_depthwise_block_t b;
@@ -103,6 +104,11 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
                     y = mcg_position_before(y, g->dilation_h, g->stride_h);
                 }
                 mcg_add_products_s8(&p, outputs, acc);
+                for (int32_t i = 0; w_zero != NULL && i < b.channels; i++) {
+                    const mcg_map_t map = {
+                        e + b.first[i], g->out_h, g->out_w, active[0], b.first[i + 1] - b.first[i], 0};
+                    acc[i] -= *w_zero * mcg_reach_sum_s8(g, &map, iy, ix);
+                }
                 highest =
                     mcg_max(highest, mcg_error_s8(acc, from, g->x_zero, factor, clip, b.channels, error));
                 for (int32_t i = 0; i < b.channels; i++) {

@@ -2,9 +2,9 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *e,
-                                      const uint16_t *active, const int8_t *w, const int8_t *x,
-                                      const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
-                                      int32_t *peak)
+                                      const uint16_t *active, const int8_t *w, const int32_t *w_zero,
+                                      const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
+                                      int8_t *e_x, int32_t *peak)
 {
     const int32_t in_c = g->in_c / groups;
     const int32_t out_c = g->out_c / groups;
@@ -47,6 +47,10 @@ void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, con
                     }
                     y = mcg_position_before(y, g->dilation_h, g->stride_h);
                     tap += g->k_w * in_c;
+                }
+                if (w_zero != NULL) {
+                    const mcg_map_t map = {e + begin, g->out_h, g->out_w, channels, end - begin, 0};
+                    mcg_lower(*w_zero * mcg_reach_sum_s8(g, &map, iy, ix), count, acc);
                 }
                 highest = mcg_max(highest, mcg_error_s8(acc, x + first, g->x_zero, scale + first, clip, count,
                                                         e_x + first));

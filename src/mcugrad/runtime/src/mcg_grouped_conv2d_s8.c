@@ -2,8 +2,8 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
-                           const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
-                           int32_t *peak, int16_t *patch)
+                           const int32_t *w_zero, const int32_t *bias, const float *scale,
+                           const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch)
 {
     const int32_t in_c = g->in_c / groups;
     const int32_t out_c = g->out_c / groups;
@@ -25,6 +25,10 @@ void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *
                         }
                         acc[o] = sum;
                         row += taps;
+                    }
+                    if (w_zero != NULL) {
+                        const mcg_map_t map = {x + group * in_c, g->in_h, g->in_w, g->in_c, in_c, g->x_zero};
+                        mcg_lower(*w_zero * mcg_window_sum_s8(g, &map, oy, ox), count, acc);
                     }
                     highest = mcg_max(highest, mcg_output_s8(acc, scale + done, clip, g->y_zero, count, y));
                     y += count;

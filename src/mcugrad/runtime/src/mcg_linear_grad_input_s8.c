@@ -2,8 +2,8 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
-                              const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
-                              int32_t *peak)
+                              const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
+                              const int32_t *clip, int8_t *e_x, int32_t *peak)
 {
     const int32_t out = mcg_active_count(active, g->out);
     int32_t acc[MCG_BLOCK];
@@ -15,6 +15,9 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint
             acc[c] = 0;
         }
         mcg_spread_s8(e, out, active, w + start, g->inputs, count, acc);
+        if (w_zero != NULL) {
+            mcg_lower(*w_zero * mcg_sum_s8(e, 0, out), count, acc);
+        }
         for (int32_t c = 0; c < count;) {
             const int32_t part = mcg_min(count - c, g->in_c - channel);
             highest = mcg_max(highest, mcg_error_s8(acc + c, x + start + c, g->x_zero, scale + channel, clip,

@@ -11,8 +11,8 @@ MCG_APART static int32_t mcg_linear_output(const int32_t *acc, const float *scal
     return mcg_output_s8(acc, scale, clip, zero, count, y);
 }
 
-void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                   const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
 {
     int32_t acc[MCG_BLOCK];
     int16_t value[MCG_LINEAR_BLOCK];
@@ -28,6 +28,9 @@ void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, cons
                 value[i] = (int16_t)(x[start + i] - g->x_zero);
             }
             mcg_dot_s8(value, w + first * g->inputs + start, g->inputs, rows, count, acc);
+        }
+        if (w_zero != NULL) {
+            mcg_lower(*w_zero * mcg_sum_s8(x, g->x_zero, g->inputs), rows, acc);
         }
         highest = mcg_max(highest, mcg_linear_output(acc, scale + first, clip, g->y_zero, rows, y + first));
     }

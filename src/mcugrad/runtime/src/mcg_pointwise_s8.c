@@ -27,8 +27,8 @@ static void mcg_pointwise_rows(const int8_t *restrict x, const int8_t *restrict 
     acc[3] = s3;
 }
 
-void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                      const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                      const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
 {
     const int32_t pixels = g->out_h * g->out_w;
     const int32_t in_c = g->in_c;
@@ -61,6 +61,9 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
                 for (int32_t i = 0; i < in_c; i++) {
                     acc[o] += *row++ * from[i];
                 }
+            }
+            if (w_zero != NULL) {
+                mcg_lower(*w_zero * mcg_sum_s8(from, g->x_zero, in_c), count, acc);
             }
             highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, count,
                                                      y + pixel * g->out_c + first));

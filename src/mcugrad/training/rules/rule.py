@@ -33,19 +33,22 @@ class Rule(ABC):
         """Bytes of the residual plane for a row of `count` weights; rows begin at whole bytes."""
         return (count * self.residual_bits + 7) // 8
 
-    def encode(self, value: NDArray[Any], scales: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+    def encode(
+        self, value: NDArray[Any], scales: NDArray[Any], zero: int = 0
+    ) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
         """Planes that hold real weights.
 
         Args:
             value: float weights, output channel first.
             scales: one step size per output channel.
+            zero: the int8 that stands for 0.
 
         Returns:
             int8 plane of the same shape; uint8 residual plane, (out, bytes per row).
         """
         out = value.shape[0]
         flat = value.reshape(out, -1).astype(np.float64) / scales.astype(np.float64)[:, None]
-        master = np.floor(flat * (1 << self.residual_bits) + 0.5).astype(np.int64) + self.half
+        master = np.floor((flat + zero) * (1 << self.residual_bits) + 0.5).astype(np.int64) + self.half
         master = np.clip(master, *self.bounds)
         w = np.empty(master.size, np.int8)
         residual = np.empty(out * self.residual_row(flat.shape[1]), np.uint8)

@@ -13,11 +13,16 @@ from mcugrad.training.rules.rule import Rule
 
 @dataclass(frozen=True)
 class Standardized(Rule):
-    """int8 weights with one scale per tensor; they change once per batch, all together."""
+    """int8 weights with one scale and one zero point per tensor; they change once per batch, all together."""
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """All codes: with a zero point -128 is as good as any other."""
+        return -128, 127
 
 
 STANDARDIZED = Standardized(
     "standardized",
     0,
-    "8-bit weights, gradients standardized per row, one range per tensor: the published method",
+    "8-bit weights, gradients standardized per row, an affine range per tensor: the published method",
 )

@@ -80,6 +80,27 @@ static inline float mcg_decay(float range, float fill, float rate)
     return slow > now ? slow : now;
 }
 
+/* -- Zero points of weights: w (x - x_zero) = q (x - x_zero) - w_zero * (the sum of x - x_zero)
+ * ------------------------------------------------------------------------------------------------- */
+
+/** What a zero point of weights takes away from sums of products. */
+static inline void mcg_lower(int32_t less, int32_t count, int32_t *acc)
+{
+    for (int32_t i = 0; i < count; i++) {
+        acc[i] -= less;
+    }
+}
+
+/** The sum of `count` values, from their zero point. */
+int32_t mcg_sum_s8(const int8_t *x, int32_t zero, int32_t count);
+
+/** The sum of what a window at output (y, x) reads: rows y * stride_h - pad_top + ky * dilation_h of the map,
+ * and columns likewise, that exist. */
+int32_t mcg_window_sum_s8(const mcg_conv2d_t *g, const mcg_map_t *map, int32_t y, int32_t x);
+
+/** The sum over all windows that reach (y, x), of what the map holds for each. */
+int32_t mcg_reach_sum_s8(const mcg_conv2d_t *g, const mcg_map_t *map, int32_t y, int32_t x);
+
 /* -- Forward
  * ------------------------------------------------------------------------------------------------- */
 
@@ -89,6 +110,7 @@ static inline float mcg_decay(float range, float fill, float rate)
  * @param[in]  g     geometry and zero points
  * @param[in]  x     input, [in_h][in_w][in_c]
  * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -98,8 +120,9 @@ static inline float mcg_decay(float range, float fill, float rate)
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words. Reference: ops/conv2d.py::conv2d_s8.
  */
-void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                   const float *scale, const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch);
+void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                   int16_t *patch);
 
 /**
  * @brief y = clip(rescale(w (x - x_zero) + bias)) + y_zero, for every output.
@@ -107,6 +130,7 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * @param[in]  g     sizes and zero points
  * @param[in]  x     input, [inputs]
  * @param[in]  w     weights, [out][inputs], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  bias  [out], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -115,8 +139,8 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  *
  * MACs: inputs*out. Stack: 2 * MCG_BLOCK words. Reference: ops/linear.py::linear_s8.
  */
-void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                   const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
 
 /**
  * @brief Largest value of every window and channel; -128 where a window lies in the padding altogether.
@@ -217,6 +241,7 @@ void mcg_soften_s8(int32_t classes, const int8_t *logits, const float *scale, ui
  * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  * @param[in]  w      weights, [out_c][k_h][k_w][in_c], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  x      the layer's input: where it is on a bound of clip, or beyond, the error is 0
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -227,8 +252,8 @@ void mcg_soften_s8(int32_t classes, const int8_t *logits, const float *scale, ui
  * ops/conv2d.py::conv2d_grad_input_s8.
  */
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
-                              const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
-                              int32_t *peak);
+                              const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
+                              const int32_t *clip, int8_t *e_x, int32_t *peak);
 
 /**
  * @brief Error of a fully connected layer's input: w^T e, masked and rescaled.
@@ -237,6 +262,7 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
  * @param[in]  e      error of the output, [out], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  * @param[in]  w      weights, [out][inputs], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  x      the layer's input: where it is on a bound of clip, or beyond, the error is 0
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -247,8 +273,8 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
  * ops/linear.py::linear_grad_input_s8.
  */
 void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
-                              const int8_t *x, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
-                              int32_t *peak);
+                              const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
+                              const int32_t *clip, int8_t *e_x, int32_t *peak);
 
 /**
  * @brief Adds each output's error to the input that won its window, in row order, saturating after each.
@@ -618,8 +644,8 @@ void mcg_decay_weights(int32_t out, int32_t count, const float *decay, const flo
                        int8_t *w, uint8_t *residual);
 
 /**
- * @brief At the end of a batch: weights move by standardized gradients, and get the scale their range asks
- * for.
+ * @brief At the end of a batch: weights move by standardized gradients, and get the scale and the zero point
+ * that their range asks for.
  *
  * @param[in]     out      rows
  * @param[in]     count    weights of a row
@@ -628,6 +654,7 @@ void mcg_decay_weights(int32_t out, int32_t count, const float *decay, const flo
  * @param[in]     step     training steps so far
  * @param[in,out] w        [out][count]
  * @param[in,out] w_scale  [out], all the same
+ * @param[in,out] w_zero   zero point, one for all
  * @param[in,out] change   minus the mean gradient, [out][count]; 0 afterwards
  * @param[in,out] change_residual [out][count], or NULL for a plane of 8 bits
  * @param[in,out] change_scale [out]
@@ -637,7 +664,7 @@ void mcg_decay_weights(int32_t out, int32_t count, const float *decay, const flo
  * MACs: none. Stack: 2 MCG_BLOCK words. Reference: ops/apply.py::apply_standardized.
  */
 void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const float *rate,
-                            const uint32_t *step, int8_t *w, float *w_scale, int8_t *change,
+                            const uint32_t *step, int8_t *w, float *w_scale, int32_t *w_zero, int8_t *change,
                             uint8_t *change_residual, float *change_scale, float *mean, float *deviation);
 
 /**
@@ -918,6 +945,7 @@ void mcg_prelu_grad_s8(int32_t count, int32_t channels, int32_t x_zero, const in
  * @param[in]  x     input, [in_h][in_w][in_c]
  * @param[in]  w     weights, [out_c][k_h][k_w]; output channel o reads input channel o / (out_c / in_c), in
  * [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -927,9 +955,9 @@ void mcg_prelu_grad_s8(int32_t count, int32_t channels, int32_t x_zero, const in
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: 600 bytes. Reference: ops/depthwise_conv2d.py::depthwise_conv2d_s8.
  */
-void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                             const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
-                             int8_t *packed);
+void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                             const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
+                             int32_t *peak, int8_t *packed);
 
 /**
  * @brief Error of the input of a depthwise convolution, masked and rescaled.
@@ -938,6 +966,7 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  * @param[in]  w      weights, [out_c][k_h][k_w], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  x      the layer's input, [in_h][in_w][in_c]
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -949,8 +978,9 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * ops/depthwise_conv2d.py::depthwise_conv2d_grad_input_s8.
  */
 void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
-                                        const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
-                                        const int32_t *clip, int8_t *e_x, int32_t *peak, int8_t *packed);
+                                        const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                        const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                                        int32_t *peak, int8_t *packed);
 
 /**
  * @brief mcg_depthwise_conv2d_grad_input_s8 for a list of channels: other channels' errors are 0, at no cost.
@@ -959,6 +989,7 @@ void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
  * @param[in]  e      error of the listed channels, [out_h][out_w][active[0]]
  * @param[in]  active list of channels
  * @param[in]  w      weights, [out_c][k_h][k_w]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  x      the layer's input
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -969,8 +1000,9 @@ void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
  * Stack: 5 * MCG_BLOCK words.
  */
 void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
-                                  const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
-                                  const int32_t *clip, int8_t *e_x, int32_t *peak, int8_t *packed);
+                                  const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                  const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x, int32_t *peak,
+                                  int8_t *packed);
 
 /**
  * @brief w -= factor * gradient for a depthwise convolution; channels are taken `rows` at a time, those
@@ -1006,6 +1038,7 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * @param[in]  groups number of groups; in_c and out_c are multiples
  * @param[in]  x     input, [in_h][in_w][in_c]
  * @param[in]  w     weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -1017,8 +1050,8 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * ops/grouped_conv2d.py::grouped_conv2d_s8.
  */
 void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
-                           const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
-                           int32_t *peak, int16_t *patch);
+                           const int32_t *w_zero, const int32_t *bias, const float *scale,
+                           const int32_t *clip, int8_t *y, int32_t *peak, int16_t *patch);
 
 /**
  * @brief Error of the input of a grouped convolution, masked and rescaled.
@@ -1028,6 +1061,7 @@ void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *
  * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  * @param[in]  w      weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  x      the layer's input, [in_h][in_w][in_c]
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -1038,9 +1072,9 @@ void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *
  * ops/grouped_conv2d.py::grouped_conv2d_grad_input_s8.
  */
 void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *e,
-                                      const uint16_t *active, const int8_t *w, const int8_t *x,
-                                      const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
-                                      int32_t *peak);
+                                      const uint16_t *active, const int8_t *w, const int32_t *w_zero,
+                                      const int8_t *x, const mcg_scale_t *scale, const int32_t *clip,
+                                      int8_t *e_x, int32_t *peak);
 
 /**
  * @brief w -= factor * gradient for a grouped convolution, by the update rule.
@@ -1077,6 +1111,7 @@ void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8
  * @param[in]  g     geometry and zero points
  * @param[in]  x     input, [in_h][in_w][in_c]
  * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -1087,9 +1122,9 @@ void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8
  * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Stack: MCG_BLOCK words. Reference:
  * ops/conv_transpose2d.py::conv_transpose2d_s8.
  */
-void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                             const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
-                             int16_t *patch);
+void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                             const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
+                             int32_t *peak, int16_t *patch);
 
 /**
  * @brief Error of the input of a transposed convolution, masked and rescaled.
@@ -1098,6 +1133,7 @@ void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  * @param[in]  w      weights, [out_c][k_h][k_w][in_c], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  x      the layer's input, [in_h][in_w][in_c]
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -1108,8 +1144,9 @@ void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * ops/conv_transpose2d.py::conv_transpose2d_grad_input_s8.
  */
 void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
-                                        const int8_t *w, const int8_t *x, const mcg_scale_t *scale,
-                                        const int32_t *clip, int8_t *e_x, int32_t *peak);
+                                        const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                        const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                                        int32_t *peak);
 
 /**
  * @brief w -= factor * gradient for a transposed convolution, by the update rule.
@@ -1144,6 +1181,7 @@ void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * @param[in]  g     geometry and zero points
  * @param[in]  x     input, [out_h][out_w][in_c]
  * @param[in]  w     weights, [out_c][in_c], in [-127, 127]
+ * @param[in]  w_zero zero point of the weights, or NULL where it is 0
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -1152,8 +1190,8 @@ void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  *
  * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words. Reference: ops/pointwise.py::pointwise_s8.
  */
-void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *bias,
-                      const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                      const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
 
 /**
  * @brief w -= factor * gradient for a 1x1 convolution with stride 1; rows without an error are skipped.

@@ -17,6 +17,14 @@ typedef struct {
     int32_t x_zero, y_zero;
 } mcg_conv2d_t;
 
+/** Some channels, side by side, of a map of inputs or errors. */
+typedef struct {
+    const int8_t *at; /* the first of them, at pixel (0, 0) */
+    int32_t height, width, pitch;
+    int32_t channels;
+    int32_t zero; /* zero point */
+} mcg_map_t;
+
 /** Geometry of a fully connected layer, weights [out][in]. `in_c`: channels that the input's errors are
  * scaled by. */
 typedef struct {
