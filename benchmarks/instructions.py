@@ -21,7 +21,7 @@ from bars import Bar, Results, arguments, main, markdown, origin, read, write
 import mcugrad as mg
 from mcugrad.run import toolchain
 from mcugrad.zoo import data, model_path, nets
-from networks import fashion_cnn, few_images
+from networks import fashion_cnn, few_images, one_linear
 
 SAMPLES = 8
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m7", "cortex-m33")
@@ -37,6 +37,20 @@ PARTIAL_CORES = ("cortex-m4f", "cortex-m0plus")
 SHARES = (1.0, 0.5, 0.25, 0.1)
 PUBLISHED = {1.0: "1", 0.5: "1.4 to 1.9", 0.25: "", 0.1: "4.0 to 8.7"}
 """Speed-up of the backward pass at that share as published, over seven data sets: Deutel et al., arXiv 2407.10734."""
+ONE_LAYER = (1024, 16)
+"""Inputs and outputs of the fully connected layer that update rules are counted on."""
+UPDATES = {
+    **{rule: mg.Update(rule) for rule in ("sr8", "sr10", "sr12", "sr16", "qas")},
+    "standardized, batch 8": mg.Update("standardized", batch=8),
+    "sr12, momentum 0.9": mg.Update("sr12", momentum=0.9),
+    "sr12, momentum 0.9 in 8 bits": mg.Update("sr12", momentum=0.9, velocity_bits=8),
+    "sr12, batch 8": mg.Update("sr12", batch=8),
+    "sr12, batch 8, momentum 0.9": mg.Update("sr12", batch=8, momentum=0.9),
+    "sr12, batch 8, momentum 0.9 in 8 bits": mg.Update("sr12", batch=8, momentum=0.9, velocity_bits=8),
+    "sr12, batch 8, clip 1": mg.Update("sr12", batch=8, clip=1.0),
+    "sr12, weight decay 0.0001": mg.Update("sr12", weight_decay=1e-4),
+}
+"""Rules and options whose cost is counted."""
 FRESH = (
     ("fashion_cnn", "sr8", "cortex-m4f"),
     ("fashion_cnn", "sr16", "cortex-m0plus"),
@@ -109,6 +123,20 @@ def count_partial(network: str, rule: str, target: str, share: float) -> Case:
     return {**case, "backward": backward, "ram": cost.ram}
 
 
+def count_update(name: str, target: str) -> Case:
+    """Instructions per weight of a training step, less those of one that trains biases alone."""
+    inputs, outputs = ONE_LAYER
+    random = np.random.default_rng(0)
+    x, y = random.normal(0, 1, (SAMPLES, inputs)).astype(np.float32), random.integers(0, outputs, SAMPLES)
+    steps = []
+    for train in ("all", "bias"):
+        model = one_linear(inputs, outputs)
+        cost = mg.compile(model, calibration=x, rule=UPDATES[name], train=train).measure(x, y, target=target)
+        assert cost.step is not None
+        steps.append(cost.step.instructions)
+    return {"update": name, "target": target, "per_weight": (steps[0] - steps[1]) / (inputs * outputs)}
+
+
 def weights(network: str, rule: str) -> int:
     """Number of weights that train, biases left out."""
     compiled, _, _ = trainer(network, rule)
@@ -131,11 +159,19 @@ def run(options: argparse.Namespace) -> None:
                 partial.append(count_partial(network, rule, target, share))
                 what = f"{network} {rule} {share:4.0%} {target:14}"
                 print(f"{what} {partial[-1]['backward']:,.0f} backward", flush=True)
+    updates = [count_update(name, target) for name in UPDATES for target in PARTIAL_CORES]
     besides = {rule: cases_ram(cases, "fashion_cnn", rule) - weights("fashion_cnn", rule) for rule in RULES}
     compiler = f"zig {toolchain.find_compiler('zig').version}"
     write(
         options.json,
-        {**origin(), "compiler": compiler, "besides_weights": besides, "cases": cases, "partial": partial},
+        {
+            **origin(),
+            "compiler": compiler,
+            "besides_weights": besides,
+            "cases": cases,
+            "partial": partial,
+            "updates": updates,
+        },
     )
 
 
@@ -184,6 +220,21 @@ def partial_table(results: Results) -> str:
             rows.append((f"{network}, `{rule}`, {target}", *cells))
     rows.append(("published, speed-up alone", *PUBLISHED.values()))
     return markdown(head, rows)
+
+
+def update_table(results: Results) -> str:
+    """Work per weight of a training step by update rule, its gradient included."""
+    rows = []
+    for name in UPDATES:
+        cells = (
+            f"{case['per_weight']:.0f}"
+            for target in PARTIAL_CORES
+            for case in results["updates"]
+            if (case["update"], case["target"]) == (name, target)
+        )
+        rule, _, options = name.partition(", ")
+        rows.append((f"`{rule}`" + (f", {options}" if options else ""), *cells))
+    return markdown(("rule", *(f"instructions per weight, {core}" for core in PARTIAL_CORES)), rows)
 
 
 def board_table(results: Results) -> str:

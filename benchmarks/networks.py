@@ -59,9 +59,33 @@ def fashion_onnx(seed: int) -> bytes:
 
 def fashion_cnn(seed: int) -> mg.Model:
     """The network, loaded as a user's file is."""
+    return _loaded("fashion_cnn", fashion_onnx(seed))
+
+
+def one_linear(inputs: int, outputs: int) -> mg.Model:
+    """A network of one fully connected layer."""
+    random = np.random.default_rng(0)
+    bound = 1 / np.sqrt(inputs)
+    weights = random.uniform(-bound, bound, (outputs, inputs)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "fc.weight", "fc.bias"], ["y"], "fc", transB=1)],
+        "one_linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", inputs])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", outputs])],
+        [
+            numpy_helper.from_array(weights, "fc.weight"),
+            numpy_helper.from_array(np.zeros(outputs, np.float32), "fc.bias"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    return _loaded("one_linear", model.SerializeToString())
+
+
+def _loaded(name: str, source: bytes) -> mg.Model:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fashion_cnn.onnx"
-        path.write_bytes(fashion_onnx(seed))
+        path = Path(folder) / f"{name}.onnx"
+        path.write_bytes(source)
         return mg.load(path)
 
 

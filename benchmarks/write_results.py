@@ -1,9 +1,8 @@
-"""Writes the tables of docs/results.md, and its plots, from benchmarks/results/*.json."""
+"""Writes the tables of docs/results.md and docs/training.md, and the plots, from benchmarks/results/*.json."""
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +19,14 @@ import scratch
 import transfer
 from harness import Suite
 
-DOCUMENT = ROOT / "docs/results.md"
+DOCUMENTS = (ROOT / "docs/results.md", ROOT / "docs/training.md")
 IMAGES = ROOT / "docs/images"
 SUITES: tuple[Suite, ...] = (scratch.SUITE, transfer.SUITE, drift.SUITE)
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "twin": ("twin", twin.table),
     "instructions": ("instructions", instructions.table),
     "partial": ("instructions", instructions.partial_table),
+    "updates": ("instructions", instructions.update_table),
     "dead": ("dead", dead.table),
     "boards": ("instructions", instructions.board_table),
     "memory": ("instructions", instructions.memory_table),
@@ -37,7 +37,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
         for marker, table in suite.tables.items()
     },
 }
-"""Marker in the document: name of the results and what makes a table of them."""
+"""Marker in a document: name of the results and what makes a table of them."""
 
 
 def origin(results: Results) -> str:
@@ -48,18 +48,20 @@ def origin(results: Results) -> str:
     return f"`{results['command']}`, commit {commits}, {machines}"
 
 
-def filled(text: str, folder: Path) -> str:
-    """The document with every table made anew from the results in a folder."""
+def filled(texts: list[str], folder: Path) -> list[str]:
+    """The documents with every table made anew from the results in a folder."""
     for marker, (name, table) in SECTIONS.items():
         results = read(folder / f"{name}.json")
         if not results:
             raise SystemExit(f"error: there are no results in {folder / name}.json")
         begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
+        places = [i for i, text in enumerate(texts) for _ in range(text.count(begin))]
+        if len(places) != 1:
+            raise SystemExit(f"error: the documents have {len(places)} places for {marker}")
         block = f"{begin}\n{table(results)}\n\n{origin(results)}\n{end}"
-        text, count = re.subn(f"{begin}.*?{end}", lambda _, block=block: block, text, flags=re.DOTALL)
-        if count != 1:
-            raise SystemExit(f"error: {DOCUMENT.name} has {count} places for {marker}")
-    return text
+        before, _, rest = texts[places[0]].partition(begin)
+        texts[places[0]] = before + block + rest.partition(end)[2]
+    return texts
 
 
 def plot(results: Path, images: Path) -> None:
@@ -79,13 +81,15 @@ def main() -> int:
     parser.add_argument("--plots", action="store_true", help="draw docs/images/accuracy_*.svg, too")
     options = parser.parse_args()
     check = options.check
-    before = DOCUMENT.read_text(encoding="utf-8")
-    after = filled(before, RESULTS)
-    if check and after != before:
-        print("docs/results.md is out of date: python benchmarks/write_results.py", file=sys.stderr)
-        return 1
-    if not check:
-        DOCUMENT.write_text(after, encoding="utf-8")
+    before = [document.read_text(encoding="utf-8") for document in DOCUMENTS]
+    after = filled(before.copy(), RESULTS)
+    for document, old, new in zip(DOCUMENTS, before, after, strict=True):
+        if check and new != old:
+            where = document.relative_to(ROOT)
+            print(f"{where} is out of date: python benchmarks/write_results.py", file=sys.stderr)
+            return 1
+        if not check:
+            document.write_text(new, encoding="utf-8")
     if options.plots:
         plot(RESULTS, IMAGES)
     return 0

@@ -4,7 +4,7 @@
 /* Elements of a row that are handled together: with a fixed number compilers use whole vectors. */
 #define MCG_LANES 16
 
-/* Four rows at a time: the accumulators are read and written once for four products. Two products of values
+/* Four rows at a time: the accumulators are read and written once for four products. Two products with errors
  * in [-127, 127] fit in 16 bits, which doubles the lanes of some vector units. */
 static inline void mcg_spread_rows(const int8_t *e, const int8_t *const *row, int32_t first, int32_t count,
                                    int32_t *restrict acc)

@@ -109,8 +109,8 @@ int32_t mcg_reach_sum_s8(const mcg_conv2d_t *g, const mcg_map_t *map, int32_t y,
  *
  * @param[in]  g     geometry and zero points
  * @param[in]  x     input, [in_h][in_w][in_c]
- * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w     weights, [out_c][k_h][k_w][in_c]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -129,8 +129,8 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  *
  * @param[in]  g     sizes and zero points
  * @param[in]  x     input, [inputs]
- * @param[in]  w     weights, [out][inputs], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w     weights, [out][inputs]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  bias  [out], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -240,8 +240,8 @@ void mcg_soften_s8(int32_t classes, const int8_t *logits, const float *scale, ui
  * @param[in]  g      geometry; x_zero is the zero point of x
  * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
- * @param[in]  w      weights, [out_c][k_h][k_w][in_c], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w      weights, [out_c][k_h][k_w][in_c]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  x      the layer's input: where it is on a bound of clip, or beyond, the error is 0
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -261,8 +261,8 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
  * @param[in]  g      sizes; factors repeat every in_c inputs
  * @param[in]  e      error of the output, [out], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
- * @param[in]  w      weights, [out][inputs], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w      weights, [out][inputs]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  x      the layer's input: where it is on a bound of clip, or beyond, the error is 0
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -943,9 +943,8 @@ void mcg_prelu_grad_s8(int32_t count, int32_t channels, int32_t x_zero, const in
  *
  * @param[in]  g     geometry and zero points
  * @param[in]  x     input, [in_h][in_w][in_c]
- * @param[in]  w     weights, [out_c][k_h][k_w]; output channel o reads input channel o / (out_c / in_c), in
- * [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w     weights, [out_c][k_h][k_w]; output channel o reads input channel o / (out_c / in_c)
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -965,8 +964,8 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[in]  g      geometry and zero points
  * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
- * @param[in]  w      weights, [out_c][k_h][k_w], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w      weights, [out_c][k_h][k_w]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  x      the layer's input, [in_h][in_w][in_c]
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -989,7 +988,7 @@ void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
  * @param[in]  e      error of the listed channels, [out_h][out_w][active[0]]
  * @param[in]  active list of channels
  * @param[in]  w      weights, [out_c][k_h][k_w]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  x      the layer's input
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -1037,8 +1036,8 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * @param[in]  g     geometry and zero points
  * @param[in]  groups number of groups; in_c and out_c are multiples
  * @param[in]  x     input, [in_h][in_w][in_c]
- * @param[in]  w     weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w     weights, [out_c][k_h][k_w][in_c / groups]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -1060,8 +1059,8 @@ void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *
  * @param[in]  groups number of groups; in_c and out_c are multiples
  * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
- * @param[in]  w      weights, [out_c][k_h][k_w][in_c / groups], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w      weights, [out_c][k_h][k_w][in_c / groups]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  x      the layer's input, [in_h][in_w][in_c]
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -1110,8 +1109,8 @@ void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8
  *
  * @param[in]  g     geometry and zero points
  * @param[in]  x     input, [in_h][in_w][in_c]
- * @param[in]  w     weights, [out_c][k_h][k_w][in_c], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w     weights, [out_c][k_h][k_w][in_c]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
@@ -1132,8 +1131,8 @@ void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[in]  g      geometry and zero points
  * @param[in]  e      error of the output, [out_h][out_w][out_c], in [-127, 127]
  * @param[in]  active channels that take part: e holds these alone; NULL for all
- * @param[in]  w      weights, [out_c][k_h][k_w][in_c], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w      weights, [out_c][k_h][k_w][in_c]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  x      the layer's input, [in_h][in_w][in_c]
  * @param[in]  scale  accumulator to error, [in_c]
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
@@ -1180,8 +1179,8 @@ void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  *
  * @param[in]  g     geometry and zero points
  * @param[in]  x     input, [out_h][out_w][in_c]
- * @param[in]  w     weights, [out_c][in_c], in [-127, 127]
- * @param[in]  w_zero zero point of the weights, or NULL where it is 0
+ * @param[in]  w     weights, [out_c][in_c]
+ * @param[in]  w_zero zero point of the weights; NULL for none, then they are in [-127, 127]
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
