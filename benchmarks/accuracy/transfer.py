@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 import mcugrad as mg
-from mcugrad.zoo.nets._mobile import mbednet
-from mcugrad.zoo.nets._net import Net
+from mcugrad.zoo import nets
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -129,8 +128,8 @@ def device_samples(name: str) -> tuple[Any, Any]:
 
 def build(samples: Any, classes: int) -> bytes:
     """MbedNet for inputs like these; of signals (n, length, channels) its one-dimensional form."""
-    net = Net("mbednet", np.moveaxis(samples, -1, 1), 0)
-    mbednet(net, classes)
+    net = nets.Net("mbednet", np.moveaxis(samples, -1, 1), 0)
+    nets.about("mbednet").layers(net, classes)
     return net.onnx()
 
 
