@@ -28,6 +28,7 @@ from harness import (
     COLOURS,
     RULES,
     SEEDS,
+    TRIED_STANDARDIZED,
     TUNING_SEED,
     WHAT,
     Suite,
@@ -57,9 +58,8 @@ RATES = dict.fromkeys((*RULES, "mixed", "float32"), 0.002) | {
 }
 """Best of those that `--tune` tries on speech; sr10, sr16 and mixed as sr8, sr12 and float32, which agree."""
 TRIED = dict.fromkeys((*RULES, "mixed", "float32"), (0.001, 0.002, 0.005, 0.01)) | {
-    "standardized": (0.0002, 0.0005, 0.001, 0.002)
+    "standardized": TRIED_STANDARDIZED
 }
-"""A standardized gradient has size 1, so its rates are of another order."""
 PARTS = [("sampled", 0.5), ("sampled", 0.1), ("topk", 0.5), ("topk", 0.1)]
 PUBLISHED = {
     "uint8": (85.8, 84.2, 81.4, 97.1, 99.5),
