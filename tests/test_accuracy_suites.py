@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -14,7 +16,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+
+from mcugrad.errors import ModelError
 
 ROOT = Path(__file__).parents[1]
 SUITES = ("scratch", "transfer", "drift")
@@ -62,6 +67,7 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ours = [
         *SUITES,
         "harness",
+        "pretrain",
         "sets",
         "bars",
         "networks",
@@ -170,6 +176,34 @@ def test_offline_augmentation_moves_scales_and_shakes(suite: Any) -> None:
     assert 0.05 < shaken.std(axis=(1, 2)).mean() < 0.15
     assert 0.2 < shaken.mean(axis=(1, 2)).std() < 0.4
     assert (varied(signals, random) == signals).all()
+
+
+def test_what_trains_networks_offline_changes_with_its_recipe(suite: Any) -> None:
+    """Kept networks are found by `RECIPE`: without another one, old ones would pass for those of new code."""
+    pytest.importorskip("torch", reason="PyTorch pretrains the networks and is not installed")
+    pretrain = suite("pretrain")
+    parts = pretrain.TorchNet, pretrain.train, pretrain._varied
+    text = "".join(inspect.getsource(part) for part in parts)
+    assert (pretrain.RECIPE[:8], hashlib.sha256(text.encode()).hexdigest()[:8]) == ("60dacfa6", "3fcfd3db"), (
+        "networks would be trained by other code: give it another RECIPE, unless they come out the same; "
+        "then bring this test up to date"
+    )
+
+
+def test_operators_that_no_network_of_the_zoo_has(suite: Any) -> None:
+    pytest.importorskip("torch", reason="PyTorch pretrains the networks and is not installed")
+    import torch
+
+    nodes = [onnx.helper.make_node("Sigmoid", ["input"], ["output"], name="gate")]
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 2])
+        for name in ("input", "output")
+    ]
+    graph = onnx.helper.make_graph(nodes, "net", ends[:1], ends[1:])
+    net = suite("pretrain").TorchNet(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(ModelError, match="Sigmoid is no operator of the zoo's networks") as raised:
+        net(torch.zeros(1, 2))
+    assert raised.value.where == "node gate"
 
 
 def test_what_is_refused_is_named_and_the_rest_goes_on(sets: Path, tmp_path: Path) -> None:

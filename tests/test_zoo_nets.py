@@ -120,6 +120,17 @@ def test_odd_sizes_and_other_classes(name: str) -> None:
     assert_close(computed(data, x), expected)
 
 
+def test_layers_can_be_added_by_hand() -> None:
+    """To the same inputs, the same network; to others, signals before MbedNet, one that `build` refuses."""
+    x = samples(SMALL["mbednet"])
+    same, other = nets.Net("mbednet", first(x), 0), nets.Net("mbednet", first(samples((64, 6))), 0)
+    for net in (same, other):
+        nets.about("mbednet").layers(net, 5)
+    assert same.onnx() == nets.build("mbednet", samples=x, classes=5)
+    signals = samples((64, 6), 3)
+    assert_close(computed(other.onnx(), signals), runtime(other.onnx(), first(signals), 3))
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_are_those_of_the_paper(tmp_path: Path, usual: dict[str, bytes], name: str) -> None:
     path = tmp_path / "net.onnx"

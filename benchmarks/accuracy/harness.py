@@ -33,6 +33,8 @@ TUNING_SEED = 100
 """Learning rates are chosen with this one, which no table shows."""
 RULES = ("sr8", "sr10", "sr12", "sr16", "standardized", "qas")
 """Update rules of 8-bit networks."""
+TRIED_STANDARDIZED = (0.0002, 0.0005, 0.001, 0.002)
+"""Rates of `standardized` that `--tune` tries: its gradients have size 1, so its rates are of another order."""
 WHAT = {
     "sr8": "8-bit weights",
     "sr10": "10-bit weights",

@@ -29,6 +29,7 @@ from harness import (
     COLOURS,
     RULES,
     SEEDS,
+    TRIED_STANDARDIZED,
     TUNING_SEED,
     WHAT,
     Suite,
@@ -58,10 +59,7 @@ OTHER_RATES = {(FULL, "standardized", "full"): 0.0005} | {
 }
 """Where another one is better: steps of size 1 are noise once the gradients are small, and so are a tenth of them, ten
 times as large."""
-TRIED = dict.fromkeys((*RULES, "mixed", "float32"), (0.002, 0.005, 0.01, 0.02)) | {
-    "standardized": (0.0002, 0.0005, 0.001, 0.002)
-}
-"""A standardized gradient has size 1, so its rates are of another order."""
+TRIED = dict.fromkeys((*RULES, "float32"), (0.002, 0.005, 0.01, 0.02)) | {"standardized": TRIED_STANDARDIZED}
 SHARES = (0.5, 0.25, 0.1)
 POLICIES = ("topk", "sampled")
 

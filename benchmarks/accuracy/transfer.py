@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 import mcugrad as mg
-from mcugrad.zoo.nets._mobile import mbednet
-from mcugrad.zoo.nets._net import Net
+from mcugrad.zoo import nets
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,6 +28,7 @@ from harness import (
     COLOURS,
     RULES,
     SEEDS,
+    TRIED_STANDARDIZED,
     TUNING_SEED,
     WHAT,
     Suite,
@@ -58,9 +58,8 @@ RATES = dict.fromkeys((*RULES, "mixed", "float32"), 0.002) | {
 }
 """Best of those that `--tune` tries on speech; sr10, sr16 and mixed as sr8, sr12 and float32, which agree."""
 TRIED = dict.fromkeys((*RULES, "mixed", "float32"), (0.001, 0.002, 0.005, 0.01)) | {
-    "standardized": (0.0002, 0.0005, 0.001, 0.002)
+    "standardized": TRIED_STANDARDIZED
 }
-"""A standardized gradient has size 1, so its rates are of another order."""
 PARTS = [("sampled", 0.5), ("sampled", 0.1), ("topk", 0.5), ("topk", 0.1)]
 PUBLISHED = {
     "uint8": (85.8, 84.2, 81.4, 97.1, 99.5),
@@ -129,8 +128,8 @@ def device_samples(name: str) -> tuple[Any, Any]:
 
 def build(samples: Any, classes: int) -> bytes:
     """MbedNet for inputs like these; of signals (n, length, channels) its one-dimensional form."""
-    net = Net("mbednet", np.moveaxis(samples, -1, 1), 0)
-    mbednet(net, classes)
+    net = nets.Net("mbednet", np.moveaxis(samples, -1, 1), 0)
+    nets.about("mbednet").layers(net, classes)
     return net.onnx()
 
 

@@ -1,35 +1,25 @@
-"""Arguments for the kernels in float32; see cases.py."""
+"""Arguments for the kernels in float32: what is drawn for int8 ones, with real numbers in the place of integers."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.cases import (
-    CHANNELS,
-    FEW_CHANNELS,
-    ZEROS,
-    Arguments,
-    Draw,
-    Rng,
-    actives,
-    convolution,
-    floats,
-    int8,
-    one,
-    pooling,
-    rngs,
-    windows,
-)
-from kernels.shapes import part
+from kernels import activations, cases, convolutions, life, selection, shapes
+from kernels.cases import ZEROS, Arguments, Draw, Rng, floats, rngs
+from kernels.selection import odds
 from mcugrad.ops.curves import Function
-from mcugrad.ops.window import Conv2dStruct
+from mcugrad.program.kernel import Param, prototypes
 
 LARGEST = float(np.finfo(np.float32).max)
+INT8 = cases.CASES | convolutions.CASES | shapes.CASES | activations.CASES | life.CASES | selection.CASES
+More = Callable[[Draw, Rng, Arguments], Arguments]
+"""Draws what a float kernel takes and the int8 one does not, or not so, given what was drawn for that."""
 
 
 def reals(draw: Draw, rng: Rng, count: int) -> NDArray[np.float32]:
@@ -51,630 +41,180 @@ def reals(draw: Draw, rng: Rng, count: int) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def old(rng: Rng, count: int) -> NDArray[np.float32]:
-    """What a buffer holds before a kernel writes it."""
-    return rng.normal(0, 1, count).astype(np.float32)
-
-
-def clip(draw: Draw) -> NDArray[np.float32]:
-    """Bounds of an activation function: none, ReLU, ReLU6, tight, closed."""
-    ends = st.sampled_from([(-LARGEST, LARGEST), (0, LARGEST), (0, 6), (-0.5, 0.5), (0, 0), (-3, -1)])
-    return np.asarray(draw(ends), np.float32)
-
-
-def rate(draw: Draw) -> NDArray[np.float32]:
-    return np.asarray([draw(st.sampled_from([0.0, 0.01, 1.0, 1e-30]))], np.float32)
-
-
-def one_map(g: Conv2dStruct) -> Conv2dStruct:
-    return replace(g, x_zero=0, y_zero=0)
+BOUNDS = st.sampled_from([(-LARGEST, LARGEST), (0, LARGEST), (0, 6), (-0.5, 0.5), (0, 0), (-3, -1)])
+"""Of an activation function: none, ReLU, ReLU6, tight, closed."""
+NAMED = {"clip": BOUNDS, "rate": st.sampled_from([(0.0,), (0.01,), (1.0,), (1e-30,)])}
+"""Values of parameters that mean the same wherever they occur."""
 
 
 @st.composite
-def grouped(draw: Draw) -> tuple[Conv2dStruct, int]:
-    """A convolution of any number of groups, and that number."""
-    g = one_map(convolution(draw))
-    groups = draw(st.sampled_from([1, 1, 2, 3, g.in_c]))
-    if groups in (1, g.in_c):
-        outer = 1 if groups == 1 else draw(st.sampled_from([1, 2]))
-        return replace(g, out_c=g.out_c if groups == 1 else groups * outer), groups
-    inner, outer = (max(1, min(c, 20) // groups) for c in (g.in_c, g.out_c))
-    return replace(g, in_c=inner * groups, out_c=outer * groups), groups
+def arguments(draw: Draw, kernel: str, more: More, twins: Sequence[str]) -> Arguments:
+    """What one of the int8 kernels `twins` is given, and `more`; a number in the place of an array is its length.
+
+    What is only written is drawn as well: whatever was there before must not matter.
+    """
+    rng = rngs(draw)
+    given = draw(st.one_of(*(INT8[f"mcg_{twin}"] for twin in twins)))
+    given = {**given, **more(draw, rng, given)}
+
+    def value(param: Param) -> Any:
+        if param.name in NAMED:
+            return np.asarray(draw(NAMED[param.name]), np.float32)
+        found = given[param.name]
+        if param.ctype != "float" or found is None or getattr(found, "dtype", None) == np.float32:
+            return found
+        return reals(draw, rng, found if isinstance(found, int) else found.size)
+
+    return {param.name: value(param) for param in prototypes()[kernel]}
 
 
-def sizes(g: Conv2dStruct, groups: int) -> tuple[int, int, int, int]:
-    """Elements of x, w, y, and taps of an output channel."""
-    taps = g.taps // groups
-    return g.in_h * g.in_w * g.in_c, g.out_c * taps, g.out_h * g.out_w * g.out_c, taps
+def nothing(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    return {}
 
 
-def kept(draw: Draw, rng: Rng, g: Conv2dStruct) -> Arguments:
-    """A list of output channels that take part, or none, and their errors."""
-    active, count = actives(draw, rng, g.out_c)
-    return {"e": reals(draw, rng, g.out_h * g.out_w * count), "active": active}
+def signed(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    return {"sign": draw(st.sampled_from([1, -1]))}
 
 
-@st.composite
-def dequantize_f32(draw: Draw) -> Arguments:
-    count, rng = draw(CHANNELS), rngs(draw)
-    return {
-        "count": count,
-        "x_zero": draw(ZEROS),
-        "x": int8(draw, rng, count, -128),
-        "x_scale": floats(draw, rng, 1),
-        "y": old(rng, count),
-    }
+def shares(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Of a row and of a column in a mean."""
+    lengths = {"share_h": given["g"].out_h, "share_w": given["g"].out_w}
+    return {name: rng.random(n).astype(np.float32) for name, n in lengths.items()}
 
 
-@st.composite
-def mask_f32(draw: Draw) -> Arguments:
-    count, rng = draw(CHANNELS), rngs(draw)
-    return {
-        "count": count,
-        "bounds": clip(draw),
-        "x": reals(draw, rng, count),
-        "e": reals(draw, rng, count),
-    }
+def by_channel(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Real numbers that the int8 kernels have as float32, too, or as factors."""
+    return {"bias": given["channels"], "slope": given["channels"]}
 
 
-@st.composite
-def dot_f32(draw: Draw) -> Arguments:
-    count, rows, rng = draw(CHANNELS), draw(st.integers(1, 9)), rngs(draw)
-    return {
-        "count": count,
-        "rows": rows,
-        "x": reals(draw, rng, count),
-        "w": reals(draw, rng, rows * count),
-        "sum": old(rng, rows),
-    }
+def window(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Groups and scratch of a convolution."""
+    g, rows = given["g"], draw(st.integers(1, 5))
+    taps = given["w"].size // g.out_c
+    return {"groups": g.taps // taps, "rows": rows, "gradient": rows * taps, "patch": taps}
 
 
-@st.composite
-def combine_f32(draw: Draw) -> Arguments:
-    count, rows, rng = draw(CHANNELS), draw(st.integers(1, 20)), rngs(draw)
-    active, taking = actives(draw, rng, rows)
-    return {
-        "rows": taking,
-        "count": count,
-        "e": reals(draw, rng, taking),
-        "active": active,
-        "w": reals(draw, rng, rows * count),
-        "sum": old(rng, count),
-    }
+def one_each(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Depthwise convolutions with one output per channel; the channels that are handled at a time, and scratch."""
+    g, block = given["g"], draw(st.integers(1, given["g"].in_c))
+    assume(g.out_c == g.in_c)
+    return {"block": block, "packed": g.k_h * g.k_w * block}
 
 
-@st.composite
-def linear_f32(draw: Draw) -> Arguments:
-    inputs, out, rng = draw(CHANNELS), draw(CHANNELS), rngs(draw)
-    return {
-        "inputs": inputs,
-        "out": out,
-        "x": reals(draw, rng, inputs),
-        "w": reals(draw, rng, inputs * out),
-        "bias": reals(draw, rng, out),
-        "clip": clip(draw),
-        "y": old(rng, out),
-    }
+def transposed(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Scratch of a transposed convolution."""
+    g = given["g"]
+    return {"gradient": g.taps, "patch": g.out_c * g.k_h * g.k_w}
 
 
-@st.composite
-def linear_grad_input_f32(draw: Draw) -> Arguments:
-    inputs, out, rng = draw(CHANNELS), draw(CHANNELS), rngs(draw)
-    active, taking = actives(draw, rng, out)
-    return {
-        "inputs": inputs,
-        "out": out,
-        "e": reals(draw, rng, taking),
-        "active": active,
-        "w": reals(draw, rng, inputs * out),
-        "e_x": old(rng, inputs),
-    }
+def layer(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Sizes of a linear layer."""
+    return {"inputs": given["g"].inputs, "out": given["g"].out}
 
 
-@st.composite
-def linear_update_f32(draw: Draw) -> Arguments:
-    inputs, out, rng = draw(CHANNELS), draw(CHANNELS), rngs(draw)
-    active, taking = actives(draw, rng, out)
-    return {
-        "inputs": inputs,
-        "out": out,
-        "x": reals(draw, rng, inputs),
-        "e": reals(draw, rng, taking),
-        "active": active,
-        "rate": rate(draw),
-        "w": reals(draw, rng, inputs * out),
-    }
+def rows(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Sums of products over the rows of a linear layer's weights."""
+    return {"count": given["g"].inputs, "rows": given["g"].out, "sum": given["g"].out}
 
 
-@st.composite
-def bias_update_f32(draw: Draw) -> Arguments:
-    pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
-    active, taking = actives(draw, rng, channels)
-    return {
-        "pixels": pixels,
-        "channels": channels,
-        "e": reals(draw, rng, pixels * taking),
-        "active": active,
-        "rate": rate(draw),
-        "bias": reals(draw, rng, channels),
-    }
+def columns(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Sums of products over the columns of a linear layer's weights."""
+    inputs = given["g"].inputs
+    return {"count": inputs, "rows": given["e"].size, "sum": inputs}
 
 
-@st.composite
-def conv2d_f32(draw: Draw) -> Arguments:
-    (g, groups), rng = draw(grouped()), rngs(draw)
-    x, w, y, taps = sizes(g, groups)
-    return {
-        "g": g,
-        "groups": groups,
-        "x": reals(draw, rng, x),
-        "w": reals(draw, rng, w),
-        "bias": reals(draw, rng, g.out_c),
-        "clip": clip(draw),
-        "y": old(rng, y),
-        "patch": old(rng, taps),
-    }
-
-
-@st.composite
-def conv2d_grad_input_f32(draw: Draw) -> Arguments:
-    (g, groups), rng = draw(grouped()), rngs(draw)
-    x, w, _, taps = sizes(g, groups)
-    return {
-        "g": g,
-        "groups": groups,
-        **kept(draw, rng, g),
-        "w": reals(draw, rng, w),
-        "e_x": old(rng, x),
-        "patch": old(rng, taps),
-    }
-
-
-@st.composite
-def conv2d_update_f32(draw: Draw) -> Arguments:
-    (g, groups), rng = draw(grouped()), rngs(draw)
-    rows = draw(st.integers(1, 5))
-    x, w, _, taps = sizes(g, groups)
-    return {
-        "g": g,
-        "groups": groups,
-        "x": reals(draw, rng, x),
-        **kept(draw, rng, g),
-        "rate": rate(draw),
-        "rows": rows,
-        "w": reals(draw, rng, w),
-        "gradient": old(rng, rows * taps),
-        "patch": old(rng, taps),
-    }
-
-
-@st.composite
-def maxpool2d_f32(draw: Draw) -> Arguments:
-    g, rng = pooling(draw), rngs(draw)
-    return {
-        "g": g,
-        "x": reals(draw, rng, g.in_h * g.in_w * g.channels),
-        "y": old(rng, g.out_h * g.out_w * g.channels),
-    }
-
-
-@st.composite
-def maxpool2d_grad_input_f32(draw: Draw) -> Arguments:
-    g, rng = pooling(draw), rngs(draw)
-    size = g.in_h * g.in_w * g.channels
-    return {
-        "g": g,
-        "e": reals(draw, rng, g.out_h * g.out_w * g.channels),
-        "x": reals(draw, rng, size),
-        "e_x": old(rng, size),
-    }
-
-
-@st.composite
-def softmax_cross_entropy_f32(draw: Draw) -> Arguments:
-    classes, rng = draw(st.sampled_from([1, 2, 3, 10, 65])), rngs(draw)
-    return {
-        "classes": classes,
-        "logits": reals(draw, rng, classes),
-        "label": draw(st.integers(0, classes - 1)),
-        "smoothing": np.asarray([draw(st.sampled_from([0.0, 0.1, 0.999]))], np.float32),
-        "e": old(rng, classes),
-        "loss": one(np.float32, rng),
-        "confidence": one(np.float32, rng),
-    }
-
-
-@st.composite
-def weigh_loss_f32(draw: Draw) -> Arguments:
-    classes, rng = draw(st.sampled_from([1, 2, 10])), rngs(draw)
-    return {
-        "classes": classes,
-        "label": draw(st.integers(0, classes - 1)),
-        "weight": floats(draw, rng, classes),
-        "e": reals(draw, rng, classes),
-        "loss": floats(draw, rng, 1),
-    }
-
-
-@st.composite
-def add_f32(draw: Draw) -> Arguments:
-    count, rng = draw(CHANNELS), rngs(draw)
-    return {
-        "count": count,
-        "sign": draw(st.sampled_from([1, -1])),
-        "a": reals(draw, rng, count),
-        "b": reals(draw, rng, count),
-        "clip": clip(draw),
-        "y": old(rng, count),
-    }
-
-
-def parts(draw: Draw) -> dict[str, int]:
-    """Rows of a part within rows of the whole."""
-    count, before, behind = draw(CHANNELS), draw(st.integers(0, 9)), draw(st.integers(0, 9))
-    return {
-        "rows": draw(st.integers(1, 4)),
-        "count": count,
-        "pitch": before + count + behind,
-        "offset": before,
-    }
-
-
-@st.composite
-def part_f32(draw: Draw) -> Arguments:
-    g, rng = parts(draw), rngs(draw)
-    return {
-        **g,
-        "sign": draw(st.sampled_from([1, -1])),
-        "e": reals(draw, rng, g["rows"] * g["pitch"]),
-        "e_x": old(rng, g["rows"] * g["count"]),
-    }
-
-
-@st.composite
-def concat_f32(draw: Draw) -> Arguments:
-    g, rng = parts(draw), rngs(draw)
-    return {
-        **g,
-        "x": reals(draw, rng, g["rows"] * g["count"]),
-        "clip": clip(draw),
-        "y": old(rng, g["rows"] * g["pitch"]),
-    }
-
-
-@st.composite
-def mul_f32(draw: Draw) -> Arguments:
-    period, rows, rng = draw(CHANNELS), draw(st.integers(1, 5)), rngs(draw)
-    return {
-        "count": period * rows,
-        "period": period,
-        "a": reals(draw, rng, period * rows),
-        "b": reals(draw, rng, period),
-        "clip": clip(draw),
-        "y": old(rng, period * rows),
-    }
-
-
-@st.composite
-def mul_grad_b_f32(draw: Draw) -> Arguments:
-    period, rows, rng = draw(CHANNELS), draw(st.integers(1, 5)), rngs(draw)
-    return {
-        "count": period * rows,
-        "period": period,
-        "e": reals(draw, rng, period * rows),
-        "a": reals(draw, rng, period * rows),
-        "e_b": old(rng, period),
-    }
-
-
-@st.composite
-def avgpool2d_f32(draw: Draw) -> Arguments:
-    g, rng = pooling(draw), rngs(draw)
-    return {
-        "g": g,
-        "x": reals(draw, rng, g.in_h * g.in_w * g.channels),
-        "share_h": rng.random(g.out_h).astype(np.float32),
-        "share_w": rng.random(g.out_w).astype(np.float32),
-        "clip": clip(draw),
-        "y": old(rng, g.out_h * g.out_w * g.channels),
-    }
-
-
-@st.composite
-def avgpool2d_grad_input_f32(draw: Draw) -> Arguments:
-    g, rng = pooling(draw), rngs(draw)
-    return {
-        "g": g,
-        "e": reals(draw, rng, g.out_h * g.out_w * g.channels),
-        "share_h": rng.random(g.out_h).astype(np.float32),
-        "share_w": rng.random(g.out_w).astype(np.float32),
-        "e_x": old(rng, g.in_h * g.in_w * g.channels),
-    }
-
-
-def function(draw: Draw) -> Arguments:
+def function(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """A function of real numbers that are spread wide, now and then."""
+    with np.errstate(over="ignore"):
+        x = reals(draw, rng, given["count"]) * np.float32(draw(st.sampled_from([1, 5, 100])))
     return {
         "function": int(draw(st.sampled_from(list(Function)))),
         "parameters": np.asarray([draw(st.sampled_from([1.0, 0.2, -1.5])), 0.5], np.float32),
+        "x": x,
     }
 
 
-def widened(x: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        return x * np.float32(factor)
+def masked(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Values on either side of the bounds, and at them."""
+    bounds, x = np.asarray(draw(BOUNDS), np.float32), reals(draw, rng, given["count"])
+    return {"bounds": bounds, "x": np.where(rng.random(x.size) < 0.2, rng.choice(bounds, x.size), x)}
 
 
-@st.composite
-def function_f32(draw: Draw) -> Arguments:
-    count, rng = draw(CHANNELS), rngs(draw)
-    spread = draw(st.sampled_from([1, 5, 100]))
-    return {
-        "count": count,
-        **function(draw),
-        "x": widened(reals(draw, rng, count), spread),
-        "y": old(rng, count),
-    }
+def dequantized(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    return {"x_zero": draw(ZEROS), "x_scale": floats(draw, rng, 1)}
 
 
-@st.composite
-def function_grad_f32(draw: Draw) -> Arguments:
-    count, rng = draw(CHANNELS), rngs(draw)
-    return {
-        "count": count,
-        **function(draw),
-        "e": reals(draw, rng, count),
-        "x": widened(reals(draw, rng, count), 5),
-        "e_x": old(rng, count),
-    }
+def weighed(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    return {"weight": floats(draw, rng, given["classes"]), "loss": floats(draw, rng, 1)}
 
 
-def sloped(draw: Draw, result: str, *read: str) -> Arguments:
-    channels, rows, rng = draw(CHANNELS), draw(st.integers(1, 4)), rngs(draw)
-    return {
-        "count": channels * rows,
-        "channels": channels,
-        **{name: reals(draw, rng, channels * rows) for name in read},
-        "slope": reals(draw, rng, channels),
-        result: old(rng, channels * rows),
-    }
+def copied(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """The odds of listed channels, or none."""
+    return {"odds": odds(draw, rng, int(given["active"][0])) if draw(st.booleans()) else None}
 
 
-@st.composite
-def prelu_f32(draw: Draw) -> Arguments:
-    return sloped(draw, "y", "x")
+def parts(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """The bits of sums of magnitudes."""
+    sums = np.abs(reals(draw, rng, given["channels"]))
+    sums[np.isnan(sums)] = np.inf
+    return {"sum": sums.view(np.int32), "part": given["sum"]}
 
 
-@st.composite
-def prelu_grad_f32(draw: Draw) -> Arguments:
-    return sloped(draw, "e_x", "e", "x")
-
-
-@st.composite
-def gather_f32(draw: Draw) -> Arguments:
-    g, rng = part(draw), rngs(draw)
-    return {
-        "g": g,
-        "whole": reals(draw, rng, g.whole_h * g.whole_w * g.whole_c),
-        "part": old(rng, g.part_h * g.part_w * g.part_c),
-    }
-
-
-@st.composite
-def scatter_f32(draw: Draw) -> Arguments:
-    g, rng = part(draw), rngs(draw)
-    return {
-        "g": g,
-        "part": reals(draw, rng, g.part_h * g.part_w * g.part_c),
-        "whole": old(rng, g.whole_h * g.whole_w * g.whole_c),
-    }
-
-
-def upsampling(draw: Draw, smaller: str, larger: str, read: str) -> Arguments:
-    side, rng = st.integers(1, 4), rngs(draw)
-    height, width, factor_h, factor_w = (draw(side) for _ in range(4))
-    channels = draw(st.sampled_from([1, 2, 5, 65]))
-    count = height * width * channels
-    sizes = {smaller: count, larger: count * factor_h * factor_w}
-    return {
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "factor_h": factor_h,
-        "factor_w": factor_w,
-        **{key: reals(draw, rng, n) if key == read else old(rng, n) for key, n in sizes.items()},
-    }
-
-
-@st.composite
-def upsample2d_f32(draw: Draw) -> Arguments:
-    return upsampling(draw, "x", "y", "x")
-
-
-@st.composite
-def upsample2d_grad_input_f32(draw: Draw) -> Arguments:
-    return upsampling(draw, "e_x", "e", "e")
-
-
-@st.composite
-def depthwise(draw: Draw) -> tuple[Conv2dStruct, int]:
-    """A depthwise convolution with one output per channel, and channels that are handled at a time."""
-    in_h, in_w, out_h, out_w, k_h, k_w, *rest = draw(windows())
-    channels = draw(FEW_CHANNELS)
-    g = Conv2dStruct(in_h, in_w, channels, out_h, out_w, channels, k_h, k_w, *rest, 0, 0)
-    return g, draw(st.integers(1, channels))
-
-
-@st.composite
-def depthwise_conv2d_f32(draw: Draw) -> Arguments:
-    (g, block), rng = draw(depthwise()), rngs(draw)
-    x, w, y, taps = sizes(g, g.in_c)
-    return {
-        "g": g,
-        "block": block,
-        "x": reals(draw, rng, x),
-        "w": reals(draw, rng, w),
-        "bias": reals(draw, rng, g.out_c),
-        "clip": clip(draw),
-        "y": old(rng, y),
-        "packed": old(rng, taps * block),
-    }
-
-
-@st.composite
-def depthwise_conv2d_grad_input_f32(draw: Draw) -> Arguments:
-    (g, block), rng = draw(depthwise()), rngs(draw)
-    x, w, _, taps = sizes(g, g.in_c)
-    return {
-        "g": g,
-        "block": block,
-        **kept(draw, rng, g),
-        "w": reals(draw, rng, w),
-        "e_x": old(rng, x),
-        "packed": old(rng, taps * block),
-    }
-
-
-@st.composite
-def depthwise_conv2d_update_f32(draw: Draw) -> Arguments:
-    (g, block), rng = draw(depthwise()), rngs(draw)
-    x, w, _, taps = sizes(g, g.in_c)
-    return {
-        "g": g,
-        "block": block,
-        "x": reals(draw, rng, x),
-        **kept(draw, rng, g),
-        "rate": rate(draw),
-        "w": reals(draw, rng, w),
-        "packed": old(rng, taps * block),
-    }
-
-
-@st.composite
-def transposed(draw: Draw) -> Conv2dStruct:
-    g = convolution(draw)
-    # The reverse of a convolution: its outputs are our inputs.
-    return replace(
-        g,
-        in_h=g.out_h,
-        in_w=g.out_w,
-        in_c=g.out_c,
-        out_h=g.in_h,
-        out_w=g.in_w,
-        out_c=g.in_c,
-        x_zero=0,
-        y_zero=0,
-    )
-
-
-@st.composite
-def conv_transpose2d_f32(draw: Draw) -> Arguments:
-    g, rng = draw(transposed()), rngs(draw)
-    x, w, y, _ = sizes(g, 1)
-    return {
-        "g": g,
-        "x": reals(draw, rng, x),
-        "w": reals(draw, rng, w),
-        "bias": reals(draw, rng, g.out_c),
-        "clip": clip(draw),
-        "y": old(rng, y),
-        "patch": old(rng, g.out_c * g.k_h * g.k_w),
-    }
-
-
-@st.composite
-def conv_transpose2d_grad_input_f32(draw: Draw) -> Arguments:
-    g, rng = draw(transposed()), rngs(draw)
-    x, w, _, _ = sizes(g, 1)
-    return {
-        "g": g,
-        **kept(draw, rng, g),
-        "w": reals(draw, rng, w),
-        "e_x": old(rng, x),
-        "patch": old(rng, g.out_c * g.k_h * g.k_w),
-    }
-
-
-@st.composite
-def conv_transpose2d_update_f32(draw: Draw) -> Arguments:
-    g, rng = draw(transposed()), rngs(draw)
-    x, w, _, taps = sizes(g, 1)
-    return {
-        "g": g,
-        "x": reals(draw, rng, x),
-        **kept(draw, rng, g),
-        "rate": rate(draw),
-        "w": reals(draw, rng, w),
-        "gradient": old(rng, taps),
-    }
-
-
-@st.composite
-def binary_cross_entropy_f32(draw: Draw) -> Arguments:
-    outputs, rng = draw(st.sampled_from([1, 2, 10, 65])), rngs(draw)
-    return {
-        "outputs": outputs,
-        "logits": reals(draw, rng, outputs),
-        "target": rng.integers(0, 3, outputs).astype(np.uint8),
-        "e": old(rng, outputs),
-        "loss": one(np.float32, rng),
-    }
-
-
-@st.composite
-def regression_loss_f32(draw: Draw) -> Arguments:
-    outputs, rng = draw(st.sampled_from([1, 2, 10, 65])), rngs(draw)
-    return {
-        "outputs": outputs,
-        "target_zero": draw(ZEROS),
-        "y": reals(draw, rng, outputs),
-        "target": int8(draw, rng, outputs, -128),
-        "target_scale": floats(draw, rng, 1),
-        "linear": np.asarray([draw(st.sampled_from([0.0, 0.5, 1.0, 3e38]))], np.float32),
-        "e": old(rng, outputs),
-        "loss": one(np.float32, rng),
-    }
-
-
-CASES: dict[str, st.SearchStrategy[Any]] = {
-    f"mcg_{make.__name__}": make()
-    for make in (
-        add_f32,
-        avgpool2d_f32,
-        avgpool2d_grad_input_f32,
-        bias_update_f32,
-        binary_cross_entropy_f32,
-        combine_f32,
-        concat_f32,
-        conv2d_f32,
-        conv2d_grad_input_f32,
-        conv2d_update_f32,
-        conv_transpose2d_f32,
-        conv_transpose2d_grad_input_f32,
-        conv_transpose2d_update_f32,
-        depthwise_conv2d_f32,
-        depthwise_conv2d_grad_input_f32,
-        depthwise_conv2d_update_f32,
-        dequantize_f32,
-        dot_f32,
-        function_f32,
-        function_grad_f32,
-        gather_f32,
-        linear_f32,
-        linear_grad_input_f32,
-        linear_update_f32,
-        mask_f32,
-        maxpool2d_f32,
-        maxpool2d_grad_input_f32,
-        mul_f32,
-        mul_grad_b_f32,
-        part_f32,
-        prelu_f32,
-        prelu_grad_f32,
-        regression_loss_f32,
-        scatter_f32,
-        softmax_cross_entropy_f32,
-        upsample2d_f32,
-        upsample2d_grad_input_f32,
-        weigh_loss_f32,
-    )
+PLAN: dict[str, tuple[More, *tuple[str, ...]]] = {
+    "add": (signed, "add_s8"),
+    "argmax": (nothing, "argmax_s8"),
+    "avgpool2d": (shares, "avgpool2d_s8"),
+    "avgpool2d_grad_input": (shares, "avgpool2d_grad_input_s8"),
+    "bias_update": (by_channel, "bias_update"),
+    "binary_cross_entropy": (nothing, "binary_cross_entropy_s8"),
+    "combine": (columns, "linear_grad_input_s8"),
+    "concat": (nothing, "concat_s8"),
+    "conv2d": (window, "conv2d_s8", "grouped_conv2d_s8", "depthwise_conv2d_s8"),
+    "conv2d_grad_input": (
+        window,
+        "conv2d_grad_input_s8",
+        "grouped_conv2d_grad_input_s8",
+        "depthwise_conv2d_grad_input_s8",
+    ),
+    "conv2d_update": (window, "conv2d_update", "grouped_conv2d_update", "depthwise_conv2d_update"),
+    "conv_transpose2d": (transposed, "conv_transpose2d_s8"),
+    "conv_transpose2d_grad_input": (transposed, "conv_transpose2d_grad_input_s8"),
+    "conv_transpose2d_update": (transposed, "conv_transpose2d_update"),
+    "depthwise_conv2d": (one_each, "depthwise_conv2d_s8"),
+    "depthwise_conv2d_grad_input": (one_each, "depthwise_conv2d_grad_input_s8"),
+    "depthwise_conv2d_update": (one_each, "depthwise_conv2d_update"),
+    "dequantize": (dequantized, "lookup_s8"),
+    "dot": (rows, "linear_s8"),
+    "function": (function, "lookup_s8"),
+    "function_grad": (function, "lookup_grad_s8"),
+    "gather": (nothing, "gather_s8"),
+    "linear": (layer, "linear_s8"),
+    "linear_grad_input": (layer, "linear_grad_input_s8"),
+    "linear_update": (layer, "linear_update"),
+    "mask": (masked, "lookup_grad_s8"),
+    "maxpool2d": (nothing, "maxpool2d_s8"),
+    "maxpool2d_grad_input": (nothing, "maxpool2d_grad_input_s8"),
+    "mul": (nothing, "mul_s8"),
+    "mul_grad_b": (nothing, "mul_grad_b_s8"),
+    "part": (nothing, "rescale_error_s8"),
+    "prelu": (by_channel, "prelu_s8"),
+    "prelu_grad": (by_channel, "prelu_grad_s8"),
+    "regression_loss": (nothing, "regression_loss_s8"),
+    "scatter": (nothing, "scatter_s8"),
+    "select_copy": (copied, "select_copy_s8"),
+    "select_parts": (parts, "select_sums_s8"),
+    "select_sums": (nothing, "select_sums_s8"),
+    "soft_cross_entropy": (nothing, "soft_cross_entropy_s8"),
+    "soften": (nothing, "soften_s8"),
+    "softmax_cross_entropy": (nothing, "softmax_cross_entropy_s8"),
+    "upsample2d": (nothing, "upsample2d_s8"),
+    "upsample2d_grad_input": (nothing, "upsample2d_grad_input_s8"),
+    "watch_confidence": (nothing, "watch_confidence_s8"),
+    "weigh_loss": (weighed, "softmax_cross_entropy_s8"),
 }
+"""By name: what is drawn besides, and the int8 kernels whose arguments serve."""
+
+CASES: dict[str, st.SearchStrategy[Arguments]] = {
+    f"mcg_{name}_f32": arguments(f"mcg_{name}_f32", more, twins) for name, (more, *twins) in PLAN.items()
+}
+"""Strategy of the arguments of every kernel, by its C name."""

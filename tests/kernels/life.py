@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernels.cases import ZEROS, Arguments, Draw, Rng, clips, floats, int8, old_int8, one, rngs
-from kernels.floats import old, reals
 from mcugrad.program.kernel import AUGMENT, DRIFT, SCHEDULE, WATCH
 
 COUNTERS = st.one_of(
@@ -86,18 +85,6 @@ def watch_confidence_s8(draw: Draw) -> Arguments:
 
 
 @st.composite
-def argmax_f32(draw: Draw) -> Arguments:
-    rng, count = rngs(draw), draw(st.integers(1, 12))
-    return {"count": count, "x": reals(draw, rng, count), "index": one(np.uint32, rng)}
-
-
-@st.composite
-def watch_confidence_f32(draw: Draw) -> Arguments:
-    rng, classes = rngs(draw), draw(st.integers(1, 20))
-    return {"classes": classes, "logits": reals(draw, rng, classes), "drift": means(draw, rng, DRIFT)}
-
-
-@st.composite
 def replay_slot(draw: Draw) -> Arguments:
     """A reservoir on its way: filling, just full, or long full, with classes that were full before."""
     rng = rngs(draw)
@@ -157,36 +144,12 @@ def soft_cross_entropy_s8(draw: Draw) -> Arguments:
 
 
 @st.composite
-def soft_cross_entropy_f32(draw: Draw) -> Arguments:
-    classes, rng = draw(st.sampled_from([1, 2, 3, 10, 65])), rngs(draw)
-    return {
-        "classes": classes,
-        "logits": reals(draw, rng, classes),
-        "soft": shares(draw, rng, classes),
-        "e": old(rng, classes),
-        "loss": one(np.float32, rng),
-        "confidence": one(np.float32, rng),
-        "ratio": one(np.float32, rng) if draw(st.booleans()) else None,
-    }
-
-
-@st.composite
 def soften_s8(draw: Draw) -> Arguments:
     rng, classes = rngs(draw), draw(st.integers(1, 20))
     return {
         "classes": classes,
         "logits": int8(draw, rng, classes, -128),
         "scale": floats(draw, rng, 1),
-        "soft": rng.integers(0, 256, classes).astype(np.uint8),
-    }
-
-
-@st.composite
-def soften_f32(draw: Draw) -> Arguments:
-    rng, classes = rngs(draw), draw(st.integers(1, 20))
-    return {
-        "classes": classes,
-        "logits": reals(draw, rng, classes),
         "soft": rng.integers(0, 256, classes).astype(np.uint8),
     }
 
@@ -219,16 +182,12 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     for case in (
         begin_step,
         argmax_s8,
-        argmax_f32,
         watch_class,
         watch_loss,
         watch_confidence_s8,
-        watch_confidence_f32,
         replay_slot,
         soft_cross_entropy_s8,
-        soft_cross_entropy_f32,
         soften_s8,
-        soften_f32,
         augment_s8,
     )
 }

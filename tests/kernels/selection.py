@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 from kernels.cases import CHANNELS, Arguments, Draw, Rng, actives, floats, int8, old_int8, one, rngs
-from kernels.floats import old, reals
 
 SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])
 RATIOS = st.sampled_from([0.0, 0.3, 1.0, 1.5, -1.0, float("inf"), float("nan")])
@@ -155,38 +154,6 @@ def select_scale_s8(draw: Draw) -> Arguments:
     }
 
 
-@st.composite
-def select_sums_f32(draw: Draw) -> Arguments:
-    pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
-    return {
-        "pixels": pixels,
-        "channels": channels,
-        "e": reals(draw, rng, pixels * channels),
-        "sum": rng.integers(0, 99, channels).astype(np.int32),
-    }
-
-
-@st.composite
-def select_parts_f32(draw: Draw) -> Arguments:
-    channels, rng = draw(CHANNELS), rngs(draw)
-    sums = np.abs(reals(draw, rng, channels))
-    sums[np.isnan(sums)] = np.inf
-    part = rng.integers(0, 99, channels).astype(np.int32)
-    return {"channels": channels, "sum": sums.view(np.int32).copy(), "part": part}
-
-
-@st.composite
-def select_copy_f32(draw: Draw) -> Arguments:
-    arguments = draw(select_copy_s8())
-    rng, count = rngs(draw), int(arguments["active"][0])
-    return {
-        **arguments,
-        "e": reals(draw, rng, arguments["pixels"] * arguments["channels"]),
-        "odds": odds(draw, rng, count) if draw(st.booleans()) else None,
-        "kept": old(rng, arguments["pixels"] * count),
-    }
-
-
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -199,9 +166,6 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         select_copy_s8,
         select_scale_s8,
         select_unit_s8,
-        select_sums_f32,
-        select_parts_f32,
-        select_copy_f32,
     )
 }
 """Strategy of the arguments of every kernel, by its C name."""

@@ -7,6 +7,8 @@
 Nothing is downloaded, and nothing is trained: weights are drawn from the seed, scaled after He et al. (arXiv
 1502.01852), and batch-norms hold the statistics of `samples`. With typical samples a network is ready to be trained
 from scratch on the device, where batch-norms are folded into the layers before them.
+
+`Net` is what they are made with: for a network of your own, or the layers of one of these behind other inputs.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from mcugrad.zoo.nets._mobile import mbednet, mcunet, mobilenet_v1_025, mobilene
 from mcugrad.zoo.nets._net import Net, noise
 from mcugrad.zoo.nets._signals import autoencoder, ds_cnn, inertial_cnn, vibration_cnn
 
-__all__ = ["Architecture", "about", "build", "names", "write"]
+__all__ = ["Architecture", "Net", "about", "build", "names", "write"]
 
 LARGEST = 1 << 20
 """Values of an input."""

@@ -27,9 +27,18 @@ GAINS = {"Relu": 2.0, "Clip": 2.0, "HardSwish": 2.0}
 class Net:
     """A network under construction. Methods add layers behind `top`, or where `at` says, and return the network.
 
+    >>> net = nets.Net("mbednet", signals, seed=0)
+    >>> nets.about("mbednet").layers(net, 5)
+    >>> Path("net.onnx").write_bytes(net.onnx())
+
     Attributes:
         name: of the network.
         top: name of the latest value.
+
+    Args:
+        name: of the network.
+        samples: typical inputs, float32, (n, channels, *size) or (n, features), that batch-norms are measured with.
+        seed: of the weights.
     """
 
     def __init__(self, name: str, samples: Array, seed: int) -> None:
