@@ -19,6 +19,7 @@ from kernels import activations, cases, convolutions, floats, library, life, sel
 from mcugrad import arithmetic as ar
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.program import SCALE, Kernel, prototypes
+from mcugrad.program.kernel import headers
 from mcugrad.run import toolchain
 from mcugrad.training.rules import IN_PLACE
 
@@ -178,6 +179,13 @@ def test_the_minus_is_inside_the_product_of_sr8() -> None:
 def test_a_kernel_is_one_file_of_its_name() -> None:
     names = {path.stem for path in library.sources()}
     assert names - {f"mcg_rule_{name}" for name in IN_PLACE} == set(prototypes())
+
+
+def test_every_header_is_included_and_comes_after_those_it_includes() -> None:
+    names = list(headers())
+    assert sorted(names) == sorted(path.name for path in (library.INCLUDE / "mcugrad").glob("*.h"))
+    assert names[:3] == ["mcg_types.h", "mcg_math.h", "mcg_layers.h"]
+    assert names[-2:] == ["mcg_kernels.h", "mcg_kernels_f32.h"]
 
 
 @pytest.mark.parametrize("compiler", toolchain.host_compilers())

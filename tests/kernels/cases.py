@@ -26,7 +26,7 @@ Rng = np.random.Generator
 
 MOST_MACS = 60_000
 FEW_CHANNELS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 16, 17, 33])
-# mcg_kernels.h handles MCG_BLOCK = 64 elements at a time: some below, around and beyond it, and no multiple.
+# Kernels handle MCG_BLOCK = 64 elements at a time: some below, around and beyond it, and no multiple.
 CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 16, 17, 31, 32, 63, 64, 65, 100, 128, 130])
 ZEROS = st.sampled_from([-128, -127, -3, 0, 5, 126, 127])
 NORMAL = (1.0, 1e-3, 0.02, 255.0, 1e-20, 1e20, 3e38)

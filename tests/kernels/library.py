@@ -14,7 +14,7 @@ from cffi import FFI
 from numpy.typing import NDArray
 
 from mcugrad.program import Kernel, Struct, prototypes
-from mcugrad.program.kernel import HEADERS
+from mcugrad.program.kernel import headers
 from mcugrad.run import toolchain
 from mcugrad.training.rules import InPlace
 
@@ -57,9 +57,9 @@ def sources() -> list[Path]:
     return sorted((RUNTIME / "src").glob("*.c"))
 
 
-def _declarations(path: Path) -> str:
+def _declarations(source: str) -> str:
     """What cffi understands of a C file: structs, prototypes and variables, but no inline functions and macros."""
-    text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
     structs = re.findall(r"^typedef struct \{.*?^\} \w+;", text, flags=re.DOTALL | re.MULTILINE)
     functions = re.findall(r"^(?:void|int32_t|bool) (?:mcg|probe)_\w+\([^)]*\);", text, flags=re.MULTILINE)
     # cffi reads variables, but no constants, from a library that it did not compile itself.
@@ -71,9 +71,8 @@ def _declarations(path: Path) -> str:
 def ffi() -> FFI:
     """Declarations of every kernel and of the probe."""
     result = FFI()
-    folder = INCLUDE / "mcugrad"
-    for path in (*(folder / h for h in ("mcg_types.h", "mcg_math.h", "mcg_layers.h", *HEADERS)), PROBE):
-        result.cdef(_declarations(path))
+    for text in (*headers().values(), PROBE.read_text(encoding="utf-8")):
+        result.cdef(_declarations(text))
     return result
 
 
@@ -164,10 +163,11 @@ def written(kernel: Kernel) -> set[str]:
 
 
 def undeclared() -> set[str]:
-    """Functions that kernel.py's reader of the header does not see."""
-    return set(re.findall(r"\b(mcg_\w+)\([^)]*\);", declarations())) - set(prototypes())
+    """Functions that kernel.py's reader of the headers does not see."""
+    declared = re.findall(r"^\w[\w *]*\b(mcg_\w+)\([^)]*\);", declarations(), re.MULTILINE)
+    return set(declared) - set(prototypes())
 
 
 def declarations() -> str:
-    """The headers that declare kernels."""
-    return "\n".join((INCLUDE / "mcugrad" / name).read_text(encoding="utf-8") for name in HEADERS)
+    """The headers' text."""
+    return "\n".join(headers().values())

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
-HEADERS = ("mcg_types.h", "mcg_math.h", "mcg_layers.h", "mcg_kernels.h")
+from mcugrad.program.kernel import headers
+
 RULE = "mcg_rule_{}"
 
 _GUARD = re.compile(
@@ -39,7 +40,7 @@ _BLANKS = re.compile(r"\n{3,}")
 
 def public_types() -> str:
     """Types for a model's header, the status enum first; guarded so that several models' headers go together."""
-    text = _runtime("include/mcugrad/mcg_types.h")
+    text = headers()["mcg_types.h"]
     return "\n".join(match.group(0) for block in (_STATUS, _LIFE) for match in block.finditer(text))
 
 
@@ -54,28 +55,28 @@ def amalgamate(kernels: Iterable[str], rules: Iterable[str], inline: Iterable[st
     ordered: list[str] = []
     for name in sorted({*kernels, *(RULE.format(r) for r in rules)}):
         _visit(name, ordered)
-    headers = "\n".join(_header(h) for h in HEADERS)
+    declared = "\n".join(_header(name) for name in headers())
     sources = "\n".join(_source(name) for name in ordered)
-    headers = _without_unused(headers, {*inline, *_names(sources)})
-    return _BLANKS.sub("\n\n", f"{headers}\n{sources}").strip() + "\n"
+    declared = _without_unused(declared, {*inline, *_names(sources)})
+    return _BLANKS.sub("\n\n", f"{declared}\n{sources}").strip() + "\n"
 
 
 def _names(text: str) -> set[str]:
     return set(_NAME.findall(_COMMENT.sub("", text)))
 
 
-def _without_unused(headers: str, used: set[str]) -> str:
-    """The headers with those inline functions that are used, or that one of them uses."""
-    calls = {m.group(1): _names(m.group(0)) for m in _INLINE.finditer(headers)}
-    used = used | _names(_INLINE.sub("", headers))
+def _without_unused(declared: str, used: set[str]) -> str:
+    """The headers' text with those inline functions that are used, or that one of them uses."""
+    calls = {m.group(1): _names(m.group(0)) for m in _INLINE.finditer(declared)}
+    used = used | _names(_INLINE.sub("", declared))
     while more := {callee for name in used & calls.keys() for callee in calls[name]} - used:
         used |= more
-    return _INLINE.sub(lambda m: m.group(0) if m.group(1) in used else "", headers)
+    return _INLINE.sub(lambda m: m.group(0) if m.group(1) in used else "", declared)
 
 
 @cache
-def _runtime(path: str) -> str:
-    return (files("mcugrad") / "runtime" / path).read_text(encoding="utf-8")
+def _text(function: str) -> str:
+    return (files("mcugrad") / f"runtime/src/{function}.c").read_text(encoding="utf-8")
 
 
 @cache
@@ -87,14 +88,13 @@ def _functions() -> frozenset[str]:
 def _visit(name: str, ordered: list[str]) -> None:
     if name in ordered:
         return
-    for callee in sorted(set(_NAME.findall(_runtime(f"src/{name}.c"))) & _functions() - {name}):
+    for callee in sorted(set(_NAME.findall(_text(name))) & _functions() - {name}):
         _visit(callee, ordered)
     ordered.append(name)
 
 
 def _header(name: str) -> str:
-    text = _runtime(f"include/mcugrad/{name}")
-    guard = _GUARD.search(text)
+    guard = _GUARD.search(headers()[name])
     assert guard is not None, name
     text = guard.group(2)
     for pattern in (_OWN_INCLUDE, _STATUS, _LIFE, _PROTOTYPE, _EXTERN):
@@ -103,5 +103,5 @@ def _header(name: str) -> str:
 
 
 def _source(name: str) -> str:
-    text = _LICENCE.sub("", _OWN_INCLUDE.sub("", _runtime(f"src/{name}.c")))
+    text = _LICENCE.sub("", _OWN_INCLUDE.sub("", _text(name)))
     return _DEFINITION.sub("static ", text)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-HEADERS = ("mcg_kernels.h", "mcg_kernels_f32.h")
-"""Where kernels are declared: int8 layers and what serves all, float32 layers."""
+FIRST_HEADER = "mcg_kernels_f32.h"
+"""Includes every other header of the runtime."""
 
 SCALE = np.dtype([("mult", "<u2"), ("shift", "u1"), ("pre", "u1")])
 """NumPy's view of `mcg_scale_t`."""
@@ -57,6 +57,7 @@ ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "mcg_augment_t": AUGMENT,
 }
 
+_INCLUDE = re.compile(r'^#include "(mcg_\w+\.h)"$', re.MULTILINE)
 _PROTOTYPE = re.compile(r"^(?:void|int32_t|bool) (mcg_\w+)\(([^)]*)\);", re.MULTILINE)
 _PARAM = re.compile(r"^(const )?(\w+) (\*?)(\w+)$")
 
@@ -72,10 +73,26 @@ class Param:
 
 
 @cache
-def prototypes() -> dict[str, tuple[Param, ...]]:
-    """Parameters of every function that the headers of kernels declare, by name."""
+def headers() -> dict[str, str]:
+    """Text of the runtime's headers by file name, each after those that it includes."""
     folder = files("mcugrad") / "runtime/include/mcugrad"
-    text = "\n".join((folder / name).read_text(encoding="utf-8") for name in HEADERS)
+    found: dict[str, str] = {}
+
+    def visit(name: str) -> None:
+        if name not in found:
+            text = (folder / name).read_text(encoding="utf-8")
+            for included in _INCLUDE.findall(text):
+                visit(included)
+            found[name] = text
+
+    visit(FIRST_HEADER)
+    return found
+
+
+@cache
+def prototypes() -> dict[str, tuple[Param, ...]]:
+    """Parameters of every function that the headers declare, by name."""
+    text = "\n".join(headers().values())
     return {name: tuple(_param(p) for p in params.split(",")) for name, params in _PROTOTYPE.findall(text)}
 
 

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Around a training step: its rate and number, how well the network does, replay, augmentation. */
+#ifndef MCG_LIFE_H
+#define MCG_LIFE_H
+
+#include "mcg_layers.h"
+
+/**
+ * @brief Begin a training step: its learning rate by the schedule, and nothing saturated yet.
+ *
+ * @param[in]  schedule  how the rate runs
+ * @param[in]  step      training steps so far
+ * @param[out] rate      of this step
+ * @param[out] saturated 0
+ *
+ * Reference: ops/life.py::begin_step.
+ */
+void mcg_begin_step(const mcg_schedule_t *schedule, const uint32_t *step, float *rate, int32_t *saturated);
+
+/**
+ * @brief step += 1, modulo 2^32.
+ *
+ * @param[in,out] step training steps so far
+ *
+ * MACs: none. Scratch: none. Reference: ops/ranges.py::next_step.
+ */
+void mcg_next_step(uint32_t *step);
+
+/**
+ * @brief Index of the largest value, the first one of several.
+ *
+ * @param[in]  count at least 1
+ * @param[in]  x     [count]
+ * @param[out] index of the largest
+ *
+ * Reference: ops/life.py::argmax_s8.
+ */
+void mcg_argmax_s8(int32_t count, const int8_t *x, uint32_t *index);
+
+/**
+ * @brief Running loss and accuracy, and drift of the share of wrong predictions.
+ *
+ * @param[in]     label     class of the sample
+ * @param[in]     predicted class predicted before the step
+ * @param[in]     loss      of the sample before the step; one that is not finite is left out
+ * @param[in,out] watch     follows
+ *
+ * Reference: ops/life.py::watch_class.
+ */
+void mcg_watch_class(uint32_t label, const uint32_t *predicted, const float *loss, mcg_watch_t *watch);
+
+/**
+ * @brief Running loss, and drift of loss / (loss + running loss).
+ *
+ * @param[in]     loss  of the sample before the step; one that is not finite is left out
+ * @param[in,out] watch follows; its accuracy stays
+ *
+ * Reference: ops/life.py::watch_loss.
+ */
+void mcg_watch_loss(const float *loss, mcg_watch_t *watch);
+
+/**
+ * @brief Drift of the uncertainty of predictions: one less the probability of the predicted class.
+ *
+ * @param[in]     classes number of classes
+ * @param[in]     logits  [classes]
+ * @param[in]     scale   of the logits
+ * @param[in,out] drift   follows; what is not finite is left out
+ *
+ * Reference: ops/life.py::watch_confidence_s8.
+ */
+void mcg_watch_confidence_s8(int32_t classes, const int8_t *logits, const float *scale, mcg_drift_t *drift);
+
+/**
+ * @brief Where a sample goes in a class-balanced reservoir; nowhere, or the place of the one that has to
+ * leave.
+ *
+ * @param[in]     capacity places, at least 1
+ * @param[in]     classes  number of classes
+ * @param[in]     stride   words from one place to the next; the first word of a place holds the class
+ * @param[in]     label    class of the sample
+ * @param[in]     seed     of the random numbers
+ * @param[in]     memory   [capacity][stride]
+ * @param[in,out] count    places in use
+ * @param[in,out] added    samples offered so far
+ * @param[in,out] seen     the same per class, [classes]
+ * @param[in,out] held     samples in the reservoir per class, [classes]
+ * @param[in,out] full     whether a class has been one of the largest since all places are in use, [classes]
+ * @param[out]    slot     the place, -1 for none
+ *
+ * Reference: ops/replay.py::replay_slot.
+ */
+void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t label, uint32_t seed,
+                     const uint32_t *memory, uint32_t *count, uint32_t *added, uint32_t *seen, uint32_t *held,
+                     uint8_t *full, int32_t *slot);
+
+/**
+ * @brief A sample shifted at random, its border repeated, multiplied, moved up or down, and with noise on
+ * every value.
+ *
+ * @param[in]  height   rows of the map
+ * @param[in]  width    its columns
+ * @param[in]  channels its channels
+ * @param[in]  zero     zero point
+ * @param[in]  how      by how much; the count is not looked at
+ * @param[in]  number   of the sample: what its random numbers come from
+ * @param[in]  x        [height][width][channels]
+ * @param[out] y        [height][width][channels]; must not overlap x
+ *
+ * Reference: ops/augment.py::augment_s8.
+ */
+void mcg_augment_s8(int32_t height, int32_t width, int32_t channels, int32_t zero, const mcg_augment_t *how,
+                    uint32_t number, const int8_t *x, int8_t *y);
+
+#endif /* MCG_LIFE_H */

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partial updates: which channels of a layer take part, and what their errors count. */
+#ifndef MCG_SELECT_H
+#define MCG_SELECT_H
+
+#include "mcg_layers.h"
+
+/**
+ * @brief ratio = loss / largest loss so far, which grows to this one first; 0 where that is 0.
+ *
+ * @param[in]     loss    of the sample
+ * @param[in,out] largest loss so far
+ * @param[out]    ratio   how wrong the network is, compared with the worst
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_ratio.
+ */
+void mcg_select_ratio(const float *loss, float *largest, float *ratio);
+
+/**
+ * @brief Importance of every channel: the sum of the magnitudes of its errors.
+ *
+ * @param[in]  pixels   errors per channel
+ * @param[in]  channels output channels of the layer
+ * @param[in]  e        error of its output, [pixels][channels], in [-127, 127]
+ * @param[out] sum      of magnitudes, [channels]
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_sums_s8.
+ */
+void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32_t *sum);
+
+/**
+ * @brief 64 times the square root of every sum, rounded down.
+ *
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  sum      importance, [channels]; all together below 2^30
+ * @param[out] root     of it, [channels]; all together below 2^30
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_roots_s32.
+ */
+void mcg_select_roots_s32(int32_t channels, const int32_t *sum, int32_t *root);
+
+/**
+ * @brief Lists the channels with the largest sums, of equal ones the first; those without an error never.
+ *
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
+ * @param[in]  ratio    where between them, in [0, 1]
+ * @param[in]  sum      importance, [channels]
+ * @param[out] active   list of channels, [1 + channels]
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_topk.
+ */
+void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, const int32_t *sum,
+                     uint16_t *active);
+
+/**
+ * @brief Draws channels with odds in proportion to their sums.
+ *
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
+ * @param[in]  ratio    where between them, in [0, 1]
+ * @param[in]  seed     of the random numbers
+ * @param[in]  step     number of the training step
+ * @param[in]  tensor   number of the error tensor in the model
+ * @param[in]  sum      importance, [channels]; all together below 2^30
+ * @param[out] active   list of channels, [1 + channels]
+ * @param[out] odds     of those listed, in 1/65536, [channels], in the order of the list
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_sampled.
+ */
+void mcg_select_sampled(int32_t channels, const float *limits, const float *ratio, const uint32_t *seed,
+                        const uint32_t *step, uint32_t tensor, const int32_t *sum, uint16_t *active,
+                        int32_t *odds);
+
+/**
+ * @brief What the errors of drawn channels count: 1 / odds, in a unit that makes the largest of them 127.
+ *
+ * @param[in]     pixels   errors per channel
+ * @param[in]     channels output channels of the layer
+ * @param[in]     e        error of its output, [pixels][channels], in [-127, 127]
+ * @param[in]     active   list of channels; each has an error
+ * @param[in]     c        unit of the error
+ * @param[in,out] factor   odds of those listed, in 1/65536; then error to kept error in 1/65536
+ * @param[out]    unit     of the kept error
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_unit_s8.
+ */
+void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
+                        const float *c, int32_t *factor, float *unit);
+
+/**
+ * @brief Counts the channels that take part, layer by layer; their share when all layers have been counted.
+ *
+ * @param[in]  whole      channels that take part in any case, counted with this layer's
+ * @param[in]  structures channels of all layers that train
+ * @param[in]  active     list of this layer's channels
+ * @param[in]  before     count so far; NULL for none
+ * @param[out] count      with this layer
+ * @param[out] rate       share of the structures
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_share.
+ */
+void mcg_select_share(int32_t whole, int32_t structures, const uint16_t *active, const int32_t *before,
+                      int32_t *count, float *rate);
+
+/**
+ * @brief The errors of the listed channels, side by side.
+ *
+ * @param[in]  pixels   errors per channel
+ * @param[in]  channels output channels of the layer
+ * @param[in]  e        error of its output, [pixels][channels]
+ * @param[in]  active   list of channels
+ * @param[out] kept     [pixels][active[0]]; must not overlap e
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_copy_s8.
+ */
+void mcg_select_copy_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
+                        int8_t *kept);
+
+/**
+ * @brief The errors of the listed channels, side by side, each times its channel's factor, rounded at random.
+ *
+ * @param[in]  pixels   errors per channel
+ * @param[in]  channels output channels of the layer
+ * @param[in]  e        error of its output, [pixels][channels], in [-127, 127]
+ * @param[in]  active   list of channels
+ * @param[in]  factor   in 1/65536, in the order of the list
+ * @param[in]  seed     of the random numbers
+ * @param[in]  step     number of the training step
+ * @param[in]  tensor   number of the kept error's tensor in the model
+ * @param[out] kept     [pixels][active[0]], in [-127, 127]; must not overlap e
+ *
+ * MACs: none. Stack: MCG_BLOCK half-words. Reference: ops/select.py::select_scale_s8.
+ */
+void mcg_select_scale_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
+                         const int32_t *factor, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
+                         int8_t *kept);
+
+#endif /* MCG_SELECT_H */
