@@ -279,6 +279,34 @@ def test_standardized_is_the_published_formula(zero: int) -> None:
         real = found
 
 
+def test_standardized_leaves_rows_that_took_no_part() -> None:
+    """Neither their weights nor their statistics change; the first batch that they take part in counts whole."""
+    random = np.random.default_rng(4)
+    plane, scale = PLANES[16], np.full(ROWS, 0.1, np.float32)
+    w_scale, w_zero = np.full(ROWS, 0.01, np.float32), np.asarray([5], np.int32)
+    w = random.integers(-128, 128, ROWS * COUNT).astype(np.int8)
+    w[:2] = -128, 127  # the ends of the range are in the first row
+    mean, deviation = np.zeros(ROWS, np.float32), np.zeros(ROWS, np.float32)
+    taking_part = [(0, 1), (0,), (0, 1), (0, 2)]
+    for step, rows in enumerate(taking_part):
+        gradient = np.zeros((ROWS, COUNT))
+        gradient[list(rows)] = random.normal(0.3, 1, (len(rows), COUNT))
+        change, low = (p.reshape(-1) for p in plane.encode(-gradient, scale))
+        before = (w.reshape(ROWS, COUNT).astype(np.int64) - w_zero[0]) * w_scale[:, None]
+        statistics = mean.copy(), deviation.copy()
+        APPLY_STANDARDIZED.reference(
+            ROWS, COUNT, 1, np.asarray([0.02], np.float32), np.asarray([step], np.uint32), w, w_scale, w_zero,
+            change, low, scale, mean, deviation,
+        )  # fmt: skip
+        after = (w.reshape(ROWS, COUNT).astype(np.int64) - w_zero[0]) * w_scale[:, None]
+        for o in range(ROWS):
+            if o not in rows:
+                assert np.abs(after[o] - before[o]).max() <= 1.1 * w_scale[0]
+                assert (mean[o], deviation[o]) == (statistics[0][o], statistics[1][o])
+            elif not any(o in earlier for earlier in taking_part[:step]):
+                np.testing.assert_allclose(deviation[o], gradient[o].std(), rtol=1e-3)
+
+
 def test_sqrt() -> None:
     values = np.concatenate([np.exp(np.linspace(-80, 80, 999)), np.arange(1, 500)]).astype(np.float32)
     found = np.asarray([ar.sqrt(v) for v in values])

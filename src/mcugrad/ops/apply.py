@@ -241,16 +241,18 @@ def apply_standardized(
     with np.errstate(all="ignore"):
         for o in range(out):
             unit = change_scale[o] * ar.F32(1 / (1 << plane.residual_bits))
-            here = np.cumsum(values[o], dtype=np.float32)[-1] / ar.F32(count)
-            squares = np.cumsum((values[o] - here) ** 2, dtype=np.float32)[-1]
-            here, spread = here * unit, ar.sqrt(squares / ar.F32(count)) * unit
-            if done != batch:
-                here = mean[o] * MOVING + here * (ar.F32(1) - MOVING)
-                spread = deviation[o] * MOVING + spread * (ar.F32(1) - MOVING)
-            mean[o], deviation[o] = here, spread
-            by = rate[0] / spread if spread > ar.F32(1e-20) else ar.F32(0)
+            takes_part = bool(values[o].any())
+            if takes_part:
+                here = np.cumsum(values[o], dtype=np.float32)[-1] / ar.F32(count)
+                squares = np.cumsum((values[o] - here) ** 2, dtype=np.float32)[-1]
+                here, spread = here * unit, ar.sqrt(squares / ar.F32(count)) * unit
+                if deviation[o] > 0:
+                    here = mean[o] * MOVING + here * (ar.F32(1) - MOVING)
+                    spread = deviation[o] * MOVING + spread * (ar.F32(1) - MOVING)
+                mean[o], deviation[o] = here, spread
+            by = rate[0] / deviation[o] if takes_part and deviation[o] > ar.F32(1e-20) else ar.F32(0)
             old = from_zero(w[o * count : (o + 1) * count], w_zero).astype(np.float32) * w_scale[o]
-            real[o] = old + (values[o] * unit - here) * by
+            real[o] = old + (values[o] * unit - mean[o]) * by
         low = np.fmin.reduce(real, axis=None, initial=ar.F32(0))
         high = np.fmax.reduce(real, axis=None, initial=ar.F32(0))
         scale = (high - low) / ar.F32(255)

@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
+/* Whether no change of a row was kept since the last batch. */
+static bool mcg_standardized_rests(const int8_t *change, const uint8_t *residual, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (change[i] != 0 || (residual != NULL && residual[i] != 128)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What the standardized changes of a row are multiplied by: nothing moves in one that took no part. */
+static float mcg_standardized_rate(float rate, bool rests, float deviation)
+{
+    return !rests && deviation > 1.0e-20F ? rate / deviation : 0.0F;
+}
+
 /* Mean and deviation of the changes of one row, in units of the plane. */
 static void mcg_standardized_row(const int8_t *change, uint8_t *residual, int32_t count, float *mean,
                                  float *deviation)
@@ -57,23 +74,29 @@ void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const flo
     for (int32_t o = 0; o < out; o++) {
         const int32_t place = o * count;
         const float unit = change_scale[o] * part;
-        float here;
-        float spread;
+        const bool rests =
+            mcg_standardized_rests(change + place, mcg_residual_at(change_residual, place), count);
         float by;
-        mcg_standardized_row(change + place, mcg_residual_at(change_residual, place), count, &here, &spread);
-        here = here * unit;
-        spread = spread * unit;
-        if (done != (uint32_t)batch) {
-            here = mean[o] * MCG_MOVING + here * (1.0F - MCG_MOVING);
-            spread = deviation[o] * MCG_MOVING + spread * (1.0F - MCG_MOVING);
+        if (!rests) {
+            float here;
+            float spread;
+            mcg_standardized_row(change + place, mcg_residual_at(change_residual, place), count, &here,
+                                 &spread);
+            here = here * unit;
+            spread = spread * unit;
+            if (deviation[o] > 0.0F) {
+                here = mean[o] * MCG_MOVING + here * (1.0F - MCG_MOVING);
+                spread = deviation[o] * MCG_MOVING + spread * (1.0F - MCG_MOVING);
+            }
+            mean[o] = here;
+            deviation[o] = spread;
         }
-        mean[o] = here;
-        deviation[o] = spread;
-        by = spread > 1.0e-20F ? *rate / spread : 0.0F;
+        by = mcg_standardized_rate(*rate, rests, deviation[o]);
         for (int32_t first = 0; first < count; first += MCG_BLOCK) {
             const int32_t n = mcg_min(count - first, MCG_BLOCK);
             mcg_standardized_block(w + place + first, w_scale[o], old_zero, change + place + first,
-                                   mcg_residual_at(change_residual, place + first), n, unit, here, by, real);
+                                   mcg_residual_at(change_residual, place + first), n, unit, mean[o], by,
+                                   real);
             for (int32_t i = 0; i < n; i++) {
                 low = real[i] < low ? real[i] : low;
                 high = real[i] > high ? real[i] : high;
@@ -85,7 +108,9 @@ void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const flo
     for (int32_t o = 0; o < out; o++) {
         const int32_t place = o * count;
         const float unit = change_scale[o] * part;
-        const float by = deviation[o] > 1.0e-20F ? *rate / deviation[o] : 0.0F;
+        const bool rests =
+            mcg_standardized_rests(change + place, mcg_residual_at(change_residual, place), count);
+        const float by = mcg_standardized_rate(*rate, rests, deviation[o]);
         int32_t peak = 0;
         for (int32_t first = 0; scale > 1.0e-30F && first < count; first += MCG_BLOCK) {
             const int32_t n = mcg_min(count - first, MCG_BLOCK);
