@@ -2,7 +2,7 @@
 
 The runs are those of drift.py, world `speech speakers`, all layers, `sr12`. Recordings are told apart by whether the
 256 hold the same word of the same speaker, or none of it. Held out are the test recordings of that world, and its
-recordings that are neither learned nor tested, from which drift.py reads nothing.
+recordings that are neither learned nor tested.
 """
 
 from __future__ import annotations
