@@ -15,13 +15,15 @@ from bars import RESULTS, ROOT, Results, read
 sys.path.insert(0, str(Path(__file__).with_name("accuracy")))
 
 import drift
+import labels
 import scratch
+import speakers
 import transfer
 from harness import Suite
 
 DOCUMENTS = (ROOT / "docs/results.md", ROOT / "docs/training.md")
 IMAGES = ROOT / "docs/images"
-SUITES: tuple[Suite, ...] = (scratch.SUITE, transfer.SUITE, drift.SUITE)
+SUITES: tuple[Suite, ...] = (scratch.SUITE, transfer.SUITE, drift.SUITE, speakers.SUITE, labels.SUITE)
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "twin": ("twin", twin.table),
     "instructions": ("instructions", instructions.table),

@@ -514,6 +514,39 @@ def test_bad_watches_change_nothing() -> None:
     assert api.bytes(m) == before
 
 
+def test_confidence_is_what_the_device_says() -> None:
+    trainer, q, labels = task()
+    trainer.twin.train(q, labels, np.arange(50, dtype=np.uint32))  # the scale of the outputs has moved
+    api = Api()
+    api.c.life_init(api.model)
+    for sample, label in zip(q[:50], labels[:50], strict=True):
+        assert api.c.life_train_step(api.model, sample.tobytes(), int(label), api.ffi.NULL) == OK
+    x, _ = corners(300)
+    found = trainer.confidence(x[:40])
+    y, drift = api.ffi.new("int8_t[]", 4), api.ffi.new("uint32_t[]", DRIFT.itemsize // 4)
+    for sample, confidence in zip(q[:40], found, strict=True):
+        assert api.c.life_predict(api.model, sample.tobytes(), y) == OK
+        assert api.c.life_watch(api.model, y, drift) == OK
+        assert np.frombuffer(api.bytes(drift), DRIFT)["confidence"][0] == confidence
+    assert found.dtype == np.float32
+    assert 0.25 <= found.min() < found.max() <= 1
+
+
+def test_confidence_of_float_outputs() -> None:
+    x, _ = corners(20)
+    trainer = mg.compile(model((1, 12, 12), NET, name="life"), calibration=x, precision="float32")
+    logits = trainer.twin.predict(trainer.quantize(x)).astype(np.float64)
+    softmax = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(trainer.confidence(x), 1 / softmax.sum(axis=1), rtol=1e-5)
+
+
+def test_confidence_is_that_of_one_class() -> None:
+    x, _ = corners(20)
+    trainer = mg.compile(model((1, 12, 12), NET, name="life"), calibration=x, loss="binary_cross_entropy")
+    with pytest.raises(mg.UsageError, match="confidence is that of a class, and loss='binary_cross_entropy'"):
+        trainer.confidence(x)
+
+
 def test_bad_guards_change_nothing() -> None:
     api = Api()
     m, null, c, ffi = api.model, api.ffi.NULL, api.c, api.ffi

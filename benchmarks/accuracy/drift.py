@@ -220,24 +220,25 @@ def prepare(need: tuple[str, int]) -> None:
 
 
 @lru_cache(maxsize=1)
-def _trainer(world: str, train: str, name: str, seed: int) -> tuple[mg.Trainer, Any, float, float]:
-    """A compiled network, its state at delivery, and its accuracy in the new and the old world."""
+def delivered(world: str, train: str, name: str, seed: int) -> tuple[mg.Trainer, Any, float, float]:
+    """A compiled network of the old world, its state at delivery, and its accuracy in the new and the old world."""
     run = Run(world, train, name, 0, 0, 0.0, seed)
     model = loaded(pretrained(needs(run)))
     here = world_of(world)
     trainer = mg.compile(
-        model, calibration=_shaped(model, here.train)[0][:256], train=train, seed=seed, **method(name)
+        model, calibration=shaped(model, here.train)[0][:256], train=train, seed=seed, **method(name)
     )
-    accuracy = [trainer.evaluate(*_shaped(model, part)) for part in (here.new_test, here.test)]
+    accuracy = [trainer.evaluate(*shaped(model, part)) for part in (here.new_test, here.test)]
     return trainer, trainer.state, accuracy[0], accuracy[1]
 
 
-def _shaped(model: mg.Model, samples: Samples) -> Samples:
+def shaped(model: mg.Model, samples: Samples) -> Samples:
+    """Samples as the network takes them, and their labels."""
     return samples[0].reshape(-1, *model.input_shape), samples[1]
 
 
-def _chosen(run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the new samples and of the old ones."""
+def chosen(run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the new samples and of the old ones, drawn."""
     here = world_of(run.world)
     random = np.random.default_rng(run.seed)
     new = random.permutation(len(here.new[1]))
@@ -249,22 +250,26 @@ def perform(run: Run) -> dict[str, Any]:
     """Adapts; accuracy in both worlds, before and after."""
     if run.method == "offline":
         return _offline(run)
-    trainer, begin, before, old_before = _trainer(run.world, run.train, run.method, run.seed)
+    return adapted(run, *chosen(run))
+
+
+def adapted(run: Run, new: NDArray[np.int64], kept: NDArray[np.int64]) -> dict[str, Any]:
+    """The delivered network learns on from these samples of the new world and those of the old one."""
+    trainer, begin, before, old_before = delivered(run.world, run.train, run.method, run.seed)
     trainer.state = begin
     here, model = world_of(run.world), trainer.model
-    chosen, kept = _chosen(run)
-    x, y = _shaped(model, here.new)
+    x, y = shaped(model, here.new)
     options: dict[str, Any] = {}
     if run.replay:
-        x_old, y_old = _shaped(model, here.train)
+        x_old, y_old = shaped(model, here.train)
         source = x_old[kept], y_old[kept]
         options["replay"] = mg.Replay(run.replay, every=1, source=source, remember=run.memory)
     if run.augment:
         options["augment"] = mg.Augment(**AUGMENT[run.world.split()[0]], seed=run.seed)
     done = fit(
         trainer,
-        x[chosen],
-        y[chosen],
+        x[new],
+        y[new],
         epochs=PASSES,
         rate=run.rate,
         schedule="cosine",
@@ -272,7 +277,7 @@ def perform(run: Run) -> dict[str, Any]:
         watch=lambda epoch: None,
         **options,
     )
-    after, old = (trainer.evaluate(*_shaped(model, part)) for part in (here.new_test, here.test))
+    after, old = (trainer.evaluate(*shaped(model, part)) for part in (here.new_test, here.test))
     found = _found(after, old, before, old_before)
     return found if done == PASSES else {**found, "diverged": done + 1}
 
@@ -287,9 +292,9 @@ def _offline(run: Run) -> dict[str, Any]:
     import pretrain
 
     here = world_of(run.world)
-    chosen, kept = _chosen(run)
-    kept = np.resize(kept, max(len(kept), len(chosen)))  # again and again, as often as replay trains them
-    x, y = (np.concatenate([new[chosen], old[kept]]) for new, old in zip(here.new, here.train, strict=True))
+    new, kept = chosen(run)
+    kept = np.resize(kept, max(len(kept), len(new)))  # again and again, as often as replay trains them
+    x, y = (np.concatenate([ours[new], old[kept]]) for ours, old in zip(here.new, here.train, strict=True))
     settings = PRETRAINING if run.train == SCRATCH else FINE_TUNING
     epochs = int(settings["epochs"])
     if run.augment:
@@ -298,14 +303,14 @@ def _offline(run: Run) -> dict[str, Any]:
         how = AUGMENT[run.world.split()[0]]
         x, y = np.concatenate([_varied(x, random, **how) for _ in range(epochs)]), np.tile(y, epochs)
         epochs = 1
-    delivered = pretrain.TorchNet(pretrained(needs(run)))
-    start = _start(needs(run)) if run.train == SCRATCH else delivered.onnx()
+    first = pretrain.TorchNet(pretrained(needs(run)))
+    start = _start(needs(run)) if run.train == SCRATCH else first.onnx()
     net = pretrain.TorchNet(start)
     pretrain.train(net, x, y, epochs=epochs, rate=run.rate, seed=run.seed)
     return _found(
         *(
             float((each.classify(samples) == labels).mean())
-            for each in (net, delivered)
+            for each in (net, first)
             for samples, labels in (here.new_test, here.test)
         )
     )
@@ -372,7 +377,7 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def _triple(entries: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
+def triple(entries: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
     """New world, recovered, forgotten."""
     new = spread([final(e) for e in entries])
     return new, _number(recovered(entries), ".0f"), _number(forgotten(entries), "+.1f")
@@ -405,7 +410,7 @@ def ways_table(results: Results) -> str:
             entries = entries_of(results, world, "all", MAIN, ABOUT, way)
             if entries:
                 unseen = [entry for entry in entries if entry["run"]["seed"] == UNSEEN]
-                rows.append((f"{what}: {name}", *_triple(entries), *_triple(unseen)[1:]))
+                rows.append((f"{what}: {name}", *triple(entries), *triple(unseen)[1:]))
     return markdown(("world: way", *TRIPLE, *(f"{head}, seed {UNSEEN}" for head in TRIPLE[1:])), rows)
 
 
@@ -416,7 +421,7 @@ def layers_table(results: Results) -> str:
         for train, layers in LAYERS.items():
             found = [entries_of(results, world, train, MAIN, ABOUT, WAYS[way]) for way in SHOWN]
             if any(found):
-                cells = (" / ".join(_triple(entries)) if entries else "-" for entries in found)
+                cells = (" / ".join(triple(entries)) if entries else "-" for entries in found)
                 rows.append((f"{what}: {layers}", *cells))
     return markdown(("world: trained", *SHOWN), rows)
 
@@ -458,14 +463,14 @@ def offline_table(results: Results) -> str:
         device = entries_of(results, world, "all", MAIN, ABOUT, BOTH)
         if device:
             rows.append(
-                (f"{WORLDS[world]}: device, {ABOUT} new, {REPLAY} old, memory, augmented", *_triple(device))
+                (f"{WORLDS[world]}: device, {ABOUT} new, {REPLAY} old, memory, augmented", *triple(device))
             )
         for place, train, n, old, augment in OFFLINE:
             entries = entries_of(results, world, train, "offline", n, (old, False, augment))
             if place == world and entries:
                 new, kept = ("all" if size == EVERYTHING else str(size) for size in (n, old))
                 how = f"{', augmented' if augment else ''}{', from scratch' if train == SCRATCH else ''}"
-                rows.append((f"{WORLDS[world]}: offline, {new} new, {kept} old{how}", *_triple(entries)))
+                rows.append((f"{WORLDS[world]}: offline, {new} new, {kept} old{how}", *triple(entries)))
     return markdown(("world: learned", *TRIPLE), rows)
 
 

@@ -68,13 +68,13 @@ def speakers() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def perform(run: Run) -> dict[str, Any]:
     """Adapts; of each group the recordings, and how many were right before and after."""
     change = adaptation(run)
-    chosen, _ = drift._chosen(change)
+    chosen, _ = drift.chosen(change)
     here, (who, who_test) = world_of(WORLD), speakers()
     rest = np.setdiff1d(np.arange(len(who)), chosen)
     learned = set(zip(who[chosen].tolist(), here.new[1][chosen].tolist(), strict=True))
     parts = {"test": (*here.new_test, who_test), "rest": (here.new[0][rest], here.new[1][rest], who[rest])}
     adapted = drift.perform(change)
-    trainer, begin, *_ = drift._trainer(WORLD, "all", drift.MAIN, run.seed)
+    trainer, begin, *_ = drift.delivered(WORLD, "all", drift.MAIN, run.seed)
     right = {"after": _right(trainer, parts)}
     trainer.state = begin
     right["before"] = _right(trainer, parts)
@@ -97,7 +97,7 @@ def perform(run: Run) -> dict[str, Any]:
 
 def _right(trainer: Any, parts: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:
     return {
-        name: trainer.predict(drift._shaped(trainer.model, (x, y))[0]) == y
+        name: trainer.predict(drift.shaped(trainer.model, (x, y))[0]) == y
         for name, (x, y, _) in parts.items()
     }
 

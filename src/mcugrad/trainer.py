@@ -18,9 +18,11 @@ from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.graph import ActivationScale, Float32
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.model import Model
+from mcugrad.ops.life import watch_confidence_f32, watch_confidence_s8
 from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
+from mcugrad.program.kernel import DRIFT
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
@@ -225,6 +227,31 @@ class Trainer:
         real = self._real(outputs)
         return real > 0 if self._kind is Goal.BITS else real
 
+    def confidence(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Probability of the predicted class, (n,): what `<name>_watch` says of it on the device, to the last bit.
+
+        Samples that are worth a label are those that the network is least sure of: docs/device.md.
+
+        Raises:
+            UsageError: the model predicts several labels or values, not one class.
+        """
+        if self._kind is not Goal.CLASS:
+            raise UsageError(
+                f"confidence is that of a class, and loss={self.options.loss.name!r} knows none",
+                where="confidence",
+                hint="predict(x) gives what the model says",
+            )
+        outputs = self.twin.predict(self.quantize(x))
+        unit = self._unit()
+        told = np.zeros((len(outputs), 1), DRIFT)
+        for logits, drift in zip(outputs, told, strict=True):
+            if unit is None:
+                watch_confidence_f32(len(logits), logits, drift)
+            else:
+                watch_confidence_s8(len(logits), logits, np.asarray([unit]), drift)
+        found: NDArray[np.float32] = told["confidence"].reshape(-1)
+        return found
+
     def evaluate(self, x: NDArray[Any], y: Sequence[Any] | NDArray[Any]) -> float:
         """Share of samples, or of labels, predicted right, in [0, 1]; for losses on values the mean squared error."""
         samples = self.quantize(x)
@@ -317,14 +344,22 @@ class Trainer:
 
     def _real(self, outputs: NDArray[Any]) -> NDArray[np.float32]:
         """Outputs in real units, by the scale that they have now."""
+        unit = self._unit()
+        if unit is None:
+            return outputs
+        quant = self.build.graph[self.build.graph.output].quant
+        assert isinstance(quant, ActivationScale)
+        real: NDArray[np.float32] = (outputs.astype(np.float32) - quant.zero) * unit
+        return real
+
+    def _unit(self) -> np.float32 | None:
+        """Real units per step of the outputs as they are now; None where they are floats."""
         quant = self.build.graph[self.build.graph.output].quant
         if isinstance(quant, Float32):
-            return outputs
+            return None
         assert isinstance(quant, ActivationScale)
         learned = self.state.get(f"{quant.owner}_scale")
-        scale = np.float32(quant.scale) if learned is None else learned[0]
-        real: NDArray[np.float32] = (outputs.astype(np.float32) - quant.zero) * scale
-        return real
+        return np.float32(quant.scale) if learned is None else np.float32(learned[0])
 
     def _score(self, samples: NDArray[np.int8], wanted: NDArray[Any]) -> float:
         outputs = self.twin.predict(samples)
