@@ -516,6 +516,7 @@ def test_bad_watches_change_nothing() -> None:
 
 def test_confidence_is_what_the_device_says() -> None:
     trainer, q, labels = task()
+    trainer.twin.init()
     trainer.twin.train(q, labels, np.arange(50, dtype=np.uint32))  # the scale of the outputs has moved
     api = Api()
     api.c.life_init(api.model)

@@ -113,14 +113,12 @@ class Operator(ForwardNode):
 class BackwardNode(Node):
     """A node of the backward pass or of an update."""
 
-    @property
-    @abstractmethod
-    def has_effect(self) -> bool:
-        """Whether it changes state, so that it stays although nothing reads its outputs."""
+    CHANGES_STATE: ClassVar[bool] = False
+    """Whether it stays although nothing reads its outputs."""
 
-    @abstractmethod
     def macs(self, graph: Graph) -> int:
-        """Multiply-accumulates for one sample, none skipped."""
+        """Multiply-accumulates for one sample, none skipped: 0 for what multiplies no weights or maps."""
+        return 0
 
     @abstractmethod
     def lower(self, to: Lowering) -> None:

@@ -183,10 +183,6 @@ class ActivationGradInput(BackwardNode):
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
@@ -216,13 +212,7 @@ class RefreshTable(BackwardNode):
 
     INPUTS = ("x", "y")
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         node, x = self.forward, to.activation(self.x)

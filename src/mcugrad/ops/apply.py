@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import BackwardNode
 from mcugrad.ops.weighted import from_zero
 from mcugrad.program import Kernel
 from mcugrad.training.rules import PLANES, InPlace, Rule
@@ -28,13 +28,7 @@ class ApplyBias(BackwardNode):
 
     INPUTS = ("w", "b")
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         update = to.update(self.b)
@@ -60,13 +54,7 @@ class ApplyUpdate(BackwardNode):
 
     INPUTS = ("w",)
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         update = to.update(self.w)

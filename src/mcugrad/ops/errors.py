@@ -33,10 +33,6 @@ class ErrorSum(BackwardNode):
     INPUTS = ("a", "b")
     OUTPUTS = ("e",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return 2 * graph[self.e].size
 
@@ -91,10 +87,6 @@ class ErrorRescale(BackwardNode):
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
@@ -112,13 +104,6 @@ class ErrorAlias(BackwardNode):
 
     INPUTS = ("e",)
     OUTPUTS = ("e_x",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return 0
 
     def lower(self, to: Lowering) -> None:
         to.alias(self.e_x, self.e)

@@ -54,12 +54,5 @@ class FlattenGradInput(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return 0
-
     def lower(self, to: Lowering) -> None:
         to.alias(self.e_x, self.e)

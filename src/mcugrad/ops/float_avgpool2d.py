@@ -68,10 +68,6 @@ class FloatAvgPool2dGradInput(BackwardNode):
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 

@@ -28,10 +28,6 @@ class FloatErrorSum(BackwardNode):
     INPUTS = ("a", "b")
     OUTPUTS = ("e",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
@@ -67,10 +63,6 @@ class FloatErrorPart(BackwardNode):
 
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
 
     def macs(self, graph: Graph) -> int:
         return graph[self.e_x].size

@@ -77,10 +77,6 @@ class FloatGradInput(BackwardNode):
     INPUTS = ("e", "w", "x")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 
@@ -109,10 +105,7 @@ class FloatWeightUpdate(BackwardNode):
 
     INPUTS = ("x", "e", "w")
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
+    CHANGES_STATE = True
 
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)

@@ -35,10 +35,6 @@ class FloatSoftmaxCrossEntropy(BackwardNode):
     INPUTS = ("logits",)
     OUTPUTS = ("e",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.logits].size
 
@@ -81,10 +77,6 @@ class FloatBinaryCrossEntropy(BackwardNode):
     INPUTS = ("logits",)
     OUTPUTS = ("e",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.logits].size
 
@@ -121,10 +113,6 @@ class FloatRegressionLoss(BackwardNode):
 
     INPUTS = ("y",)
     OUTPUTS = ("e",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
 
     def macs(self, graph: Graph) -> int:
         return graph[self.y].size

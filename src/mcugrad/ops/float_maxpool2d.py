@@ -56,13 +56,6 @@ class FloatMaxPool2dGradInput(BackwardNode):
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return 0
-
     def lower(self, to: Lowering) -> None:
         to.call(
             MAXPOOL2D_GRAD_INPUT_F32,

@@ -62,10 +62,6 @@ class FloatMulGradInput(BackwardNode):
     INPUTS = ("e", "x", "other")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 

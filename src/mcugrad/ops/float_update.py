@@ -30,10 +30,7 @@ class FloatBiasUpdate(BackwardNode):
 
     INPUTS = ("e", "b")
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
+    CHANGES_STATE = True
 
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size

@@ -99,10 +99,6 @@ class GradInput(BackwardNode):
     INPUTS = ("e", "w", "x")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 
@@ -140,10 +136,7 @@ class WeightUpdate(BackwardNode):
 
     INPUTS = ("x", "e", "w")
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
+    CHANGES_STATE = True
 
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Float32, Graph
+from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.softmax_cross_entropy import exp2
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -30,13 +30,7 @@ class BeginStep(BackwardNode):
 
     INPUTS = ()
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         to.call(
@@ -62,13 +56,7 @@ class Watch(BackwardNode):
 
     INPUTS = ("logits",)
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         loss = to.temporary("loss", "float", (1,), "of the sample")

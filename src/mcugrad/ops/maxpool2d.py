@@ -86,13 +86,6 @@ class MaxPool2dGradInput(BackwardNode):
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return 0
-
     def lower(self, to: Lowering) -> None:
         g = self.forward.geometry(to.graph[self.x].shape, to.graph[self.e].shape)
         to.call(

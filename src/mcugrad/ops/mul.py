@@ -108,10 +108,6 @@ class MulGradInput(BackwardNode):
     INPUTS = ("e", "x", "other")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 

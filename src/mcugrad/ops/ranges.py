@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.graph import ActivationScale, BackwardNode, Graph
+from mcugrad.graph import ActivationScale, BackwardNode
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
@@ -35,13 +35,7 @@ class TrackScale(BackwardNode):
 
     INPUTS = ("y",)
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         note = "scale for the next step"
@@ -70,13 +64,7 @@ class NextStep(BackwardNode):
 
     INPUTS = ()
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         to.call(NEXT_STEP, note="count the step", step=to.step())

@@ -36,10 +36,6 @@ class RegressionLoss(BackwardNode):
     INPUTS = ("y",)
     OUTPUTS = ("e",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.y].size
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Float32, Graph
+from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.float_select import SELECT_COPY_F32, SELECT_PARTS_F32, SELECT_SUMS_F32
 from mcugrad.program import Kernel
 from mcugrad.training.sparse import Sparse
@@ -34,13 +34,7 @@ class LossRatio(BackwardNode):
 
     INPUTS = ()
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         largest = to.state("largest_loss", "float", (1,), np.zeros(1, np.float32), "largest loss so far")
@@ -74,13 +68,6 @@ class SelectStructures(BackwardNode):
 
     INPUTS = ("e",)
     OUTPUTS = ("kept",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return 0
 
     def lower(self, to: Lowering) -> None:
         error = to.graph[self.e]
@@ -196,13 +183,6 @@ class SelectFixed(BackwardNode):
 
     INPUTS = ("e",)
     OUTPUTS = ("kept",)
-
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return 0
 
     def lower(self, to: Lowering) -> None:
         numbers = np.asarray([len(self.channels), *self.channels], np.uint16)

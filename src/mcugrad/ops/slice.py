@@ -162,13 +162,6 @@ class ErrorMove(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
-    def macs(self, graph: Graph) -> int:
-        return 0
-
     def lower(self, to: Lowering) -> None:
         e, e_x = to.data(self.e), to.data(self.e_x)
         if self.spread_out:

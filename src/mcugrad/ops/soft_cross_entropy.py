@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.graph import BackwardNode, Float32, Graph
+from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.float_operator import lower_mask
 from mcugrad.ops.life import ARGMAX_F32, ARGMAX_S8
 from mcugrad.ops.output_error import write_output_error
@@ -47,13 +47,7 @@ class SoftCrossEntropy(BackwardNode):
 
     INPUTS = ("logits", "e")
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         with to.for_soft_targets():

@@ -33,10 +33,6 @@ class SoftmaxCrossEntropy(BackwardNode):
     INPUTS = ("logits",)
     OUTPUTS = ("e",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.logits].size
 

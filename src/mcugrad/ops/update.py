@@ -32,10 +32,7 @@ class BiasUpdate(BackwardNode):
 
     INPUTS = ("e", "w", "b")
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
+    CHANGES_STATE = True
 
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
@@ -65,13 +62,7 @@ class DecayWeights(BackwardNode):
 
     INPUTS = ("w",)
     OUTPUTS = ()
-
-    @property
-    def has_effect(self) -> bool:
-        return True
-
-    def macs(self, graph: Graph) -> int:
-        return 0
+    CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
         update = to.update(self.w)

@@ -95,10 +95,6 @@ class Upsample2dGradInput(BackwardNode):
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
 
-    @property
-    def has_effect(self) -> bool:
-        return False
-
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 

@@ -10,7 +10,7 @@ def prune(graph: Graph) -> Graph:
     needed = {graph.output}
     kept = []
     for node in reversed(graph.nodes):
-        effect = isinstance(node, BackwardNode) and node.has_effect
+        effect = isinstance(node, BackwardNode) and node.CHANGES_STATE
         if effect or needed.intersection(node.outputs):
             kept.append(node)
             needed.update(node.inputs)
