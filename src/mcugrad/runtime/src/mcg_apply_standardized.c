@@ -56,47 +56,67 @@ static void mcg_standardized_block(const int8_t *w, float w_scale, int32_t w_zer
     }
 }
 
+/* The moving mean and deviation of a row, in real units, after a batch that it took part in. */
+static void mcg_standardized_follow(const int8_t *change, uint8_t *residual, int32_t count, float unit,
+                                    float *mean, float *deviation)
+{
+    float here;
+    float spread;
+    mcg_standardized_row(change, residual, count, &here, &spread);
+    here = here * unit;
+    spread = spread * unit;
+    if (*deviation > 0.0F) {
+        here = *mean * MCG_MOVING + here * (1.0F - MCG_MOVING);
+        spread = *deviation * MCG_MOVING + spread * (1.0F - MCG_MOVING);
+    }
+    *mean = here;
+    *deviation = spread;
+}
+
+/* Forgets the changes of a row; the largest of them. */
+static int32_t mcg_standardized_clear(int8_t *change, uint8_t *residual, int32_t count)
+{
+    int32_t peak = 0;
+    for (int32_t i = 0; i < count; i++) {
+        peak = mcg_max(peak, mcg_abs(change[i]));
+        change[i] = 0;
+        if (residual != NULL) {
+            residual[i] = 128;
+        }
+    }
+    return peak;
+}
+
 void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const float *rate,
                             const uint32_t *step, int8_t *w, float *w_scale, int32_t *w_zero, int8_t *change,
                             uint8_t *change_residual, float *change_scale, float *mean, float *deviation)
 {
     const uint32_t done = *step + 1U;
     const float part = change_residual == NULL ? 1.0F : 1.0F / 256.0F;
-    float real[MCG_BLOCK];
     const int32_t old_zero = *w_zero;
-    int32_t zero;
+    float real[MCG_BLOCK];
     float low = 0.0F;
     float high = 0.0F;
     float scale;
+    int32_t zero;
     if (done % (uint32_t)batch != 0U) {
         return;
     }
+    /* First the range of the new weights, then the weights: they are computed twice, and stored nowhere. */
     for (int32_t o = 0; o < out; o++) {
         const int32_t place = o * count;
         const float unit = change_scale[o] * part;
-        const bool rests =
-            mcg_standardized_rests(change + place, mcg_residual_at(change_residual, place), count);
+        uint8_t *residual = mcg_residual_at(change_residual, place);
+        const bool rests = mcg_standardized_rests(change + place, residual, count);
         float by;
         if (!rests) {
-            float here;
-            float spread;
-            mcg_standardized_row(change + place, mcg_residual_at(change_residual, place), count, &here,
-                                 &spread);
-            here = here * unit;
-            spread = spread * unit;
-            if (deviation[o] > 0.0F) {
-                here = mean[o] * MCG_MOVING + here * (1.0F - MCG_MOVING);
-                spread = deviation[o] * MCG_MOVING + spread * (1.0F - MCG_MOVING);
-            }
-            mean[o] = here;
-            deviation[o] = spread;
+            mcg_standardized_follow(change + place, residual, count, unit, &mean[o], &deviation[o]);
         }
         by = mcg_standardized_rate(*rate, rests, deviation[o]);
         for (int32_t first = 0; first < count; first += MCG_BLOCK) {
             const int32_t n = mcg_min(count - first, MCG_BLOCK);
             mcg_standardized_block(w + place + first, w_scale[o], old_zero, change + place + first,
-                                   mcg_residual_at(change_residual, place + first), n, unit, mean[o], by,
-                                   real);
+                                   mcg_residual_at(residual, first), n, unit, mean[o], by, real);
             for (int32_t i = 0; i < n; i++) {
                 low = real[i] < low ? real[i] : low;
                 high = real[i] > high ? real[i] : high;
@@ -108,26 +128,19 @@ void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const flo
     for (int32_t o = 0; o < out; o++) {
         const int32_t place = o * count;
         const float unit = change_scale[o] * part;
-        const bool rests =
-            mcg_standardized_rests(change + place, mcg_residual_at(change_residual, place), count);
+        uint8_t *residual = mcg_residual_at(change_residual, place);
+        const bool rests = mcg_standardized_rests(change + place, residual, count);
         const float by = mcg_standardized_rate(*rate, rests, deviation[o]);
-        int32_t peak = 0;
+        int32_t peak;
         for (int32_t first = 0; scale > 1.0e-30F && first < count; first += MCG_BLOCK) {
             const int32_t n = mcg_min(count - first, MCG_BLOCK);
             mcg_standardized_block(w + place + first, w_scale[o], old_zero, change + place + first,
-                                   mcg_residual_at(change_residual, place + first), n, unit, mean[o], by,
-                                   real);
+                                   mcg_residual_at(residual, first), n, unit, mean[o], by, real);
             for (int32_t i = 0; i < n; i++) {
                 w[place + first + i] = (int8_t)mcg_clamp(mcg_round(real[i] / scale, 512) + zero, -128, 127);
             }
         }
-        for (int32_t i = place; i < place + count; i++) {
-            peak = mcg_max(peak, mcg_abs(change[i]));
-            change[i] = 0;
-            if (change_residual != NULL) {
-                change_residual[i] = 128;
-            }
-        }
+        peak = mcg_standardized_clear(change + place, residual, count);
         if (scale > 1.0e-30F) {
             w_scale[o] = scale;
         }
