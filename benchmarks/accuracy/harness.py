@@ -63,14 +63,14 @@ def method(name: str) -> dict[str, Any]:
 def selection(policy: str, share: float) -> dict[str, Any]:
     """How `mg.compile` is told which structures take part.
 
-    `full` for all; `topk` and `sampled` for a share of them at least, more where the loss is high (as published,
-    lambda_max = 1); `fixed` and `rooted` for that share always, sampled or by the root of the errors.
+    `full` for all; `topk`, `sampled` and `rooted_from` for a share of them at least, more where the loss is high (as
+    published, lambda_max = 1); `fixed` and `rooted` for that share always, sampled or by the root of the errors.
     """
     if policy == "full":
         return {}
     if policy in ("fixed", "rooted"):
         return {"sparse": mg.Sparse(share, policy="rooted" if policy == "rooted" else "sampled")}
-    return {"sparse": mg.Sparse(share, 1.0, policy=policy)}
+    return {"sparse": mg.Sparse(share, 1.0, policy="rooted" if policy == "rooted_from" else policy)}
 
 
 def loaded(source: bytes) -> mg.Model:
