@@ -239,6 +239,20 @@ def test_what_is_refused_is_named_and_the_rest_goes_on(sets: Path, tmp_path: Pat
     assert [entry["run"]["data"] for entry in json.loads(results.read_text())["runs"]] == ["fashion_mnist"]
 
 
+def test_what_is_not_installed_is_named(sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = tmp_path / "stub"
+    stub.mkdir()
+    (stub / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
+    monkeypatch.syspath_prepend(str(stub))
+    results = tmp_path / "found.json"
+    part = [word for condition in SMALL["drift"] for word in ("--only", condition)]
+    done = run("drift", "--jobs", "1", *part, sets=sets, results=results)
+    assert done.returncode == 1
+    assert "refused: ('har watch', 0)\ntorch is not installed\n  try    pip install" in done.stderr
+    assert "2 of 2 runs were refused" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_wrong_conditions_and_no_results(sets: Path, tmp_path: Path) -> None:
     results = tmp_path / "found.json"
     for words, message in (

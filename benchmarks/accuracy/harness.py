@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -229,11 +230,19 @@ def _perform(suite: Suite, missing: Sequence[Any], options: argparse.Namespace) 
     refused = 0
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
         needs = list(dict.fromkeys(need for run in missing if (need := suite.needs(run)) is not None))
-        for need, _ in zip(needs, pool.map(suite.prepare, needs), strict=True):
-            print(f"ready: {need}", flush=True)
+        unmet: dict[Hashable | None, str] = {}
+        for need, why in zip(needs, pool.map(partial(_attempt, suite.prepare), needs), strict=True):
+            if isinstance(why, str):
+                unmet[need] = why
+                print(f"refused: {need}\n{why}", file=sys.stderr, flush=True)
+            else:
+                print(f"ready: {need}", flush=True)
         groups: dict[Hashable, list[Any]] = {}
         for run in missing:
-            groups.setdefault(suite.group(run), []).append(run)
+            if suite.needs(run) in unmet:
+                refused += 1
+            else:
+                groups.setdefault(suite.group(run), []).append(run)
         started = {pool.submit(_perform_group, suite.perform, runs): runs for runs in groups.values()}
         count = 0
         for done in as_completed(started):
@@ -257,13 +266,22 @@ def _perform_group(
     found: list[dict[str, Any] | str] = []
     for run in runs:
         start = time.perf_counter()
-        try:
-            result = perform(run)
-        except McugradError as error:
-            found.append(str(error))
-            continue
-        found.append({**result, "seconds": round(time.perf_counter() - start, 1)})
+        result = _attempt(perform, run)
+        if isinstance(result, str):
+            found.append(result)
+        else:
+            found.append({**result, "seconds": round(time.perf_counter() - start, 1)})
     return found
+
+
+def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
+    """What a function gives, or a text that says why it refuses."""
+    try:
+        return function(argument)
+    except McugradError as error:
+        return str(error)
+    except ImportError as error:
+        return f"{error.name} is not installed\n  try    pip install -e '.[accuracy]'"
 
 
 def _without(results: Results, runs: Sequence[Any]) -> Results:
