@@ -77,6 +77,7 @@ def test_wheel_metadata(wheel: Path) -> None:
     core = [need for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need]
     assert not [need for need in core if need.startswith(("torch", "scikit-learn", "scipy", "tensorflow"))]
     assert set(metadata.get_all("Provides-Extra", [])) == {
+        "accuracy",
         "board",
         "demo",
         "dev",
