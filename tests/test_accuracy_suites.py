@@ -268,11 +268,11 @@ def test_wrong_conditions_and_no_results(sets: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*SUITES, *EXPLAIN])
 def test_every_run_has_a_configuration_of_its_own(suite: Any, name: str) -> None:
     module, harness = suite(name), suite("harness")
-    for runs in (module.matrix(False), module.matrix(True), module.tuning()):
+    for runs in (module.matrix(False), module.matrix(True), module.SUITE.tuning()):
         keys = [harness.key(run) for run in runs]
         assert len(set(keys)) == len(keys)
     assert {harness.key(r) for r in module.matrix(False)} <= {harness.key(r) for r in module.matrix(True)}
-    assert all(run.seed == harness.TUNING_SEED for run in module.tuning())
+    assert all(run.seed == harness.TUNING_SEED for run in module.SUITE.tuning())
 
 
 @pytest.mark.parametrize("name", SUITES)

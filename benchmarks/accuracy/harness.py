@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -110,13 +110,13 @@ class Suite:
         about: for `--help`.
         run: dataclass whose fields are a configuration.
         matrix: the runs of the tables; True adds those that only `--all` makes.
-        tuning: the runs that learning rates are chosen by.
         perform: makes a run; what it found, as JSON has it.
         needs: what must have been prepared for a run, None for nothing.
         prepare: does so; called once for each.
         group: runs of one group are made by one process in a row, so that it can keep what they share.
         tables: marker in docs/results.md and what makes its table.
-        bars: what the results must reach.
+        tuning: the runs that learning rates are chosen by; none where there is nothing to choose.
+        bars: what the results must reach; none where they explain those of another suite.
         plots: file name in docs/images and what draws it there.
     """
 
@@ -124,11 +124,11 @@ class Suite:
     about: str
     run: type
     matrix: Callable[[bool], Sequence[Any]]
-    tuning: Callable[[], Sequence[Any]]
     perform: Callable[[Any], dict[str, Any]]
     tables: dict[str, Callable[[Results], str]]
-    bars: Callable[[Results], Sequence[Bar]]
-    plots: dict[str, Callable[[Results, Path], None]]
+    tuning: Callable[[], Sequence[Any]] = lambda: ()
+    bars: Callable[[Results], Sequence[Bar]] = lambda results: ()
+    plots: dict[str, Callable[[Results, Path], None]] = field(default_factory=dict)
     needs: Callable[[Any], Hashable | None] = lambda run: None
     prepare: Callable[[Any], None] = lambda need: None
     group: Callable[[Any], Hashable] = lambda run: run
@@ -171,7 +171,10 @@ def main(suite: Suite) -> int:
         chosen = suite.tuning() if options.tune else suite.matrix(options.all)
         wanted = [run for run in chosen if all(str(getattr(run, f)) in values for f, values in options.only)]
         if not wanted:
-            parser.error("no run has these values; --list shows them all")
+            none = (
+                "this suite has nothing to tune" if options.tune and not chosen else "no run has these values"
+            )
+            parser.error(f"{none}; --list shows all runs")
         if options.again and not options.list:
             results = _without(results, wanted)
             write(options.json, results)

@@ -19,8 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bars import Bar, Results, markdown
-from harness import SEEDS, TUNING_SEED, Suite, main, select
+from bars import Results, markdown
+from harness import SEEDS, Suite, main, select
 from worlds import WORLDS, world_of
 
 CHOICES = ("drawn", "least sure")
@@ -42,11 +42,6 @@ def matrix(everything: bool) -> list[Run]:
     return [
         Run(world, choice, n, seed) for world in WORLDS for n in SIZES for choice in CHOICES for seed in SEEDS
     ]
-
-
-def tuning() -> list[Run]:
-    """Keywords with the seed of tuning; there is nothing to choose."""
-    return [Run("speech speakers", choice, drift.ABOUT, TUNING_SEED) for choice in CHOICES]
 
 
 def adaptation(run: Run) -> drift.Run:
@@ -86,21 +81,13 @@ def _corrections(entries: Sequence[dict[str, Any]]) -> str:
     return f"{np.mean([entry['corrections'] for entry in entries]):.0f}"
 
 
-def bars(results: Results) -> Sequence[Bar]:
-    """None of their own: those of drift.py stand on samples that are drawn."""
-    return []
-
-
 SUITE = Suite(
     name="labels",
     about=str(__doc__),
     run=Run,
     matrix=matrix,
-    tuning=tuning,
     perform=perform,
     tables={"labels": table},
-    bars=bars,
-    plots={},
     needs=lambda run: drift.needs(adaptation(run)),
     prepare=drift.prepare,
     group=lambda run: (run.world, run.seed),

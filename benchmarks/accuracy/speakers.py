@@ -8,7 +8,6 @@ recordings that are neither learned nor tested.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bars import Bar, Results, markdown
-from harness import SEEDS, TUNING_SEED, Suite, main, select
+from bars import Results, markdown
+from harness import SEEDS, Suite, main, select
 from sets import load
 from worlds import world_of
 
@@ -44,11 +43,6 @@ class Run:
 def matrix(everything: bool) -> list[Run]:
     """Every way with every seed."""
     return [Run(way, seed) for way in WAYS for seed in SEEDS]
-
-
-def tuning() -> list[Run]:
-    """The same with the seed of tuning; there is nothing to choose."""
-    return [Run(way, TUNING_SEED) for way in WAYS]
 
 
 def adaptation(run: Run) -> drift.Run:
@@ -117,21 +111,13 @@ def table(results: Results) -> str:
     return markdown(("way: recordings", "number, three seeds", "before, %", "after, %", "gain, points"), rows)
 
 
-def bars(results: Results) -> Sequence[Bar]:
-    """None: this explains a bar of drift.py."""
-    return []
-
-
 SUITE = Suite(
     name="speakers",
     about=str(__doc__),
     run=Run,
     matrix=matrix,
-    tuning=tuning,
     perform=perform,
     tables={"speakers": table},
-    bars=bars,
-    plots={},
     needs=lambda run: drift.needs(adaptation(run)),
     prepare=drift.prepare,
     group=lambda run: run.seed,

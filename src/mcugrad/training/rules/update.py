@@ -70,7 +70,7 @@ class Update:
             raise UsageError(
                 f"{', '.join(given)} cannot be combined with the rule standardized",
                 where="rule",
-                hint="a batch only; or the rule sr8, which has the same weights",
+                hint="a batch only; or the rule sr8, which stores a byte per weight, too",
             )
 
     @property
