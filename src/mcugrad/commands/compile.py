@@ -7,55 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import (
-    DEFAULT_RULE,
-    Batch,
-    Board,
-    Calibration,
-    Clip,
-    Data,
-    Json,
-    Momentum,
-    Name,
-    Network,
-    Out,
-    Precision,
-    Rate,
-    Rule,
-    Scale,
-    Seed,
-    Sparse,
-    SparsePolicy,
-    Train,
-    VelocityBits,
-    WeightDecay,
-)
+from mcugrad.commands.options import Json, Out
 from mcugrad.commands.output import Output
+from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
     from mcugrad.report.quantities import CostTable
     from mcugrad.trainer import Trainer
 
 
+@spelled_out()
 def compile_(
-    model: Network,
-    data: Data,
-    name: Name = None,
-    train: Train = "all",
-    rule: Rule = DEFAULT_RULE,
-    batch: Batch = 1,
-    momentum: Momentum = 0.0,
-    velocity_bits: VelocityBits = 16,
-    weight_decay: WeightDecay = 0.0,
-    clip: Clip = None,
-    precision: Precision = "int8",
-    sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
-    target: Board = None,
-    rate: Rate = 0.01,
-    seed: Seed = 0,
-    calibration: Calibration = 256,
-    scale: Scale = None,
+    recipe: Recipe,
     out: Out = None,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Run the firmware on an emulated core and count.")
@@ -63,31 +26,12 @@ def compile_(
     json: Json = False,
 ) -> None:
     """Write the firmware folder, and say what the firmware needs: memory, instructions, cycles, energy."""
-    from mcugrad.commands.inputs import measured, network, rules, samples, sparse_choice, trainer
+    from mcugrad.commands.inputs import measured
 
     output = Output(json)
-    found = network(model, name)
-    given = samples(data, found, scale)
-    chosen = rules(
-        rule,
-        batch=batch,
-        momentum=momentum,
-        velocity_bits=velocity_bits,
-        weight_decay=weight_decay,
-        clip=clip,
-    )
-    made = trainer(
-        found,
-        given,
-        train=train,
-        rule=chosen,
-        precision=precision,
-        sparse=sparse_choice(sparse, sparse_policy),
-        target=target,
-        rate=rate,
-        seed=seed,
-        calibration=calibration,
-    )
+    found = recipe.network()
+    given = recipe.samples(found)
+    made = recipe.trainer(found, given)
     table = None
     if measure:
         with output.busy("building the firmware and running it on the emulated core"):

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
-from mcugrad.trainer import Trainer, compile  # noqa: A004
 from mcugrad.training.augment import Augment
 from mcugrad.training.replay import Replay
 from mcugrad.training.rules import RuleChoice, Update
@@ -27,7 +26,7 @@ from mcugrad.training.sparse import Sparse
 from mcugrad.zoo import data, model_names, model_path
 
 if TYPE_CHECKING:
-    from mcugrad.compiler import Precision
+    from mcugrad.trainer import Trainer
     from mcugrad.training.sparse import Policy
 
 CHANGES = ("shift", "gain", "offset", "noise")
@@ -170,33 +169,6 @@ def rules(
         chosen[layer or REST] = Update(name, momentum, velocity_bits, batch, weight_decay, clip)
     chosen.setdefault(REST, Update("sr16", momentum, velocity_bits, batch, weight_decay, clip))
     return chosen
-
-
-def trainer(
-    model: Model,
-    found: Samples,
-    *,
-    train: str,
-    rule: RuleChoice,
-    precision: str,
-    sparse: Sparse | None,
-    target: str | None,
-    rate: float,
-    seed: int,
-    calibration: int,
-) -> Trainer:
-    """The network compiled, with samples of the data set for calibration."""
-    return compile(
-        model,
-        calibration=found.x[found.spaced(calibration)],
-        train=train,
-        rule=rule,
-        precision=cast("Precision", precision),  # checked there
-        sparse=sparse,
-        target=target,
-        rate=rate,
-        seed=seed,
-    )
 
 
 def sparse_choice(share: str | None, policy: str) -> Sparse | None:

@@ -49,8 +49,6 @@ Clip = Annotated[
     float | None,
     typer.Option("--clip", help="Largest change of a row per unit of rate, in norms of the row."),
 ]
-DEFAULT_RULE = ["sr16"]
-"""What no --rule means; nobody writes it."""
 Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", help=_SPARSE)]
 SparsePolicy = Annotated[str, typer.Option("--sparse-policy", help=_SPARSE_POLICY)]
 Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]

@@ -8,28 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import (
-    DEFAULT_RULE,
-    Batch,
-    Calibration,
-    Clip,
-    Data,
-    Json,
-    Momentum,
-    Name,
-    Network,
-    Precision,
-    Rate,
-    Rule,
-    Scale,
-    Seed,
-    Sparse,
-    SparsePolicy,
-    Train,
-    VelocityBits,
-    WeightDecay,
-)
+from mcugrad.commands.options import Json
 from mcugrad.commands.output import Output, as_json, write
+from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
     from mcugrad.commands.inputs import Samples
@@ -38,31 +19,16 @@ if TYPE_CHECKING:
     from mcugrad.trainer import Trainer
 
 
+TARGET = "nrf52840"
+
+
+@spelled_out(target=TARGET)
 def report(
-    model: Network,
-    data: Data,
-    target: Annotated[
-        str, typer.Option("--target", help="A board or core, or a board's .toml file.")
-    ] = "nrf52840",
+    recipe: Recipe,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training samples.")] = 3,
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Training steps to compare with the emulated core.")
     ] = 32,
-    rate: Rate = 0.01,
-    name: Name = None,
-    train: Train = "all",
-    rule: Rule = DEFAULT_RULE,
-    batch: Batch = 1,
-    momentum: Momentum = 0.0,
-    velocity_bits: VelocityBits = 16,
-    weight_decay: WeightDecay = 0.0,
-    clip: Clip = None,
-    precision: Precision = "int8",
-    sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
-    seed: Seed = 0,
-    calibration: Calibration = 256,
-    scale: Scale = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the firmware and the report.")] = Path(
         "report"
     ),
@@ -71,35 +37,16 @@ def report(
     """Compile, train, compare and measure; writes firmware, report.html and report.json."""
     from mcugrad import targets
     from mcugrad.commands.compile import compiled_facts
-    from mcugrad.commands.inputs import measured, network, rules, samples, sparse_choice, trainer
+    from mcugrad.commands.inputs import measured
     from mcugrad.commands.inspect import choice_facts, layer_facts
     from mcugrad.errors import UsageError
     from mcugrad.report.page import model_page
 
     output = Output(json)
-    board = targets.load(target)
-    found = network(model, name)
-    given = samples(data, found, scale)
-    chosen = rules(
-        rule,
-        batch=batch,
-        momentum=momentum,
-        velocity_bits=velocity_bits,
-        weight_decay=weight_decay,
-        clip=clip,
-    )
-    made = trainer(
-        found,
-        given,
-        train=train,
-        rule=chosen,
-        precision=precision,
-        sparse=sparse_choice(sparse, sparse_policy),
-        target=target,
-        rate=rate,
-        seed=seed,
-        calibration=calibration,
-    )
+    board = targets.load(recipe.target or TARGET)
+    found = recipe.network()
+    given = recipe.samples(found)
+    made = recipe.trainer(found, given)
     if not made.trained_layers:
         raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
     with output.busy("running the firmware on the emulated core"):
@@ -107,7 +54,7 @@ def report(
         functions = _profile(made, given, board)
         few = given.spaced(steps)
         proof = made.verify(given.x[few], given.y[few])
-    curve = _fit(made, given, epochs, seed)
+    curve = _fit(made, given, epochs, recipe.seed)
     facts = {
         **compiled_facts(made, given.text),
         "input_shape": list(found.input_shape),

@@ -6,34 +6,14 @@ from typing import Annotated
 
 import typer
 
-from mcugrad.commands.options import (
-    DEFAULT_RULE,
-    Batch,
-    Board,
-    Calibration,
-    Clip,
-    Data,
-    Json,
-    Momentum,
-    Name,
-    Network,
-    Precision,
-    Rate,
-    Rule,
-    Scale,
-    Seed,
-    Sparse,
-    SparsePolicy,
-    Train,
-    VelocityBits,
-    WeightDecay,
-)
+from mcugrad.commands.options import Json
 from mcugrad.commands.output import Output
+from mcugrad.commands.recipe import Recipe, spelled_out
 
 
+@spelled_out()
 def run(
-    model: Network,
-    data: Data,
+    recipe: Recipe,
     on: Annotated[
         list[str],
         typer.Option(
@@ -42,54 +22,18 @@ def run(
         ),
     ] = ["emulator"],  # noqa: B006  (typer reads it, nobody writes it)
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to take and compare.")] = 64,
-    name: Name = None,
-    train: Train = "all",
-    rule: Rule = DEFAULT_RULE,
-    batch: Batch = 1,
-    momentum: Momentum = 0.0,
-    velocity_bits: VelocityBits = 16,
-    weight_decay: WeightDecay = 0.0,
-    clip: Clip = None,
-    precision: Precision = "int8",
-    sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
-    target: Board = None,
-    rate: Rate = 0.01,
-    seed: Seed = 0,
-    calibration: Calibration = 256,
-    scale: Scale = None,
     json: Json = False,
 ) -> None:
     """Train on emulated cores and compare every bit with the twin. Exits 1 if one differs."""
     import numpy as np
 
     from mcugrad.commands.compile import compiled_facts
-    from mcugrad.commands.inputs import network, rules, samples, sparse_choice, trainer
 
     output = Output(json)
-    found = network(model, name)
-    given = samples(data, found, scale)
-    chosen = rules(
-        rule,
-        batch=batch,
-        momentum=momentum,
-        velocity_bits=velocity_bits,
-        weight_decay=weight_decay,
-        clip=clip,
-    )
-    made = trainer(
-        found,
-        given,
-        train=train,
-        rule=chosen,
-        precision=precision,
-        sparse=sparse_choice(sparse, sparse_policy),
-        target=target,
-        rate=rate,
-        seed=seed,
-        calibration=calibration,
-    )
-    order = np.resize(np.random.default_rng(seed).permutation(len(given.x)), steps)
+    found = recipe.network()
+    given = recipe.samples(found)
+    made = recipe.trainer(found, given)
+    order = np.resize(np.random.default_rng(recipe.seed).permutation(len(given.x)), steps)
     executors = [part for text in on for part in text.split(",")]
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")

@@ -8,30 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mcugrad.commands.options import (
-    DEFAULT_RULE,
-    Batch,
-    Board,
-    Calibration,
-    Clip,
-    Data,
-    Json,
-    Momentum,
-    Name,
-    Network,
-    Out,
-    Precision,
-    Rate,
-    Rule,
-    Scale,
-    Seed,
-    Sparse,
-    SparsePolicy,
-    Train,
-    VelocityBits,
-    WeightDecay,
-)
+from mcugrad.commands.options import Json, Out
 from mcugrad.commands.output import Output, write
+from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
     from mcugrad.fitting import Epoch
@@ -40,26 +19,14 @@ if TYPE_CHECKING:
     from mcugrad.training.schedules import Kind
 
 
+@spelled_out()
 def train(
-    model: Network,
-    data: Data,
+    recipe: Recipe,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training samples.")] = 5,
-    rate: Rate = 0.01,
     schedule: Annotated[
         str,
         typer.Option("--schedule", help="Of the learning rate: cosine or linear (down to 0), or constant."),
     ] = "cosine",
-    name: Name = None,
-    train: Train = "all",
-    rule: Rule = DEFAULT_RULE,
-    batch: Batch = 1,
-    momentum: Momentum = 0.0,
-    velocity_bits: VelocityBits = 16,
-    weight_decay: WeightDecay = 0.0,
-    clip: Clip = None,
-    precision: Precision = "int8",
-    sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
     augment: Annotated[
         str | None,
         typer.Option(
@@ -87,10 +54,6 @@ def train(
             help="Train these towards what the network says of them now, not towards their labels.",
         ),
     ] = False,
-    target: Board = None,
-    seed: Seed = 0,
-    calibration: Calibration = 256,
-    scale: Scale = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Start from a state that --save wrote.")
     ] = None,
@@ -106,44 +69,21 @@ def train(
     from mcugrad.commands.compile import compiled_facts, show_files
     from mcugrad.commands.inputs import (
         augment_choice,
-        network,
         replay_choice,
-        rules,
         samples,
-        sparse_choice,
-        trainer,
     )
     from mcugrad.errors import UsageError
     from mcugrad.training.schedules import rates
 
     output = Output(json)
     kind = cast("Kind", schedule)
-    rates(rate, kind, 1)
-    found = network(model, name)
-    given = samples(data, found, scale)
-    known = None if old is None else samples(old, found, scale, "--old")
-    changes = augment_choice(augment, seed)
-    replayed = replay_choice(known, replay, remember=remember, seed=seed)
-    chosen = rules(
-        rule,
-        batch=batch,
-        momentum=momentum,
-        velocity_bits=velocity_bits,
-        weight_decay=weight_decay,
-        clip=clip,
-    )
-    made = trainer(
-        found,
-        given,
-        train=train,
-        rule=chosen,
-        precision=precision,
-        sparse=sparse_choice(sparse, sparse_policy),
-        target=target,
-        rate=rate,
-        seed=seed,
-        calibration=calibration,
-    )
+    rates(recipe.rate, kind, 1)
+    found = recipe.network()
+    given = recipe.samples(found)
+    known = None if old is None else samples(old, found, recipe.scale, "--old")
+    changes = augment_choice(augment, recipe.seed)
+    replayed = replay_choice(known, replay, remember=remember, seed=recipe.seed)
+    made = recipe.trainer(found, given)
     if not made.trained_layers:
         raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
     if resume is not None:
@@ -163,7 +103,7 @@ def train(
         epochs=epochs,
         schedule=kind,
         validation=validation,
-        seed=seed,
+        seed=recipe.seed,
         replay=replayed,
         augment=changes,
         on_epoch=lambda epoch: output.say(_line(epoch, epochs)),

@@ -1,0 +1,136 @@
+"""What every verb that compiles is told: a network, its data, and how it trains."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
+
+# At run time, too: typer reads what they say of each option.
+from mcugrad.commands.options import (
+    Batch,
+    Board,
+    Calibration,
+    Clip,
+    Data,
+    Momentum,
+    Name,
+    Network,
+    Precision,
+    Rate,
+    Rule,
+    Scale,
+    Seed,
+    Sparse,
+    SparsePolicy,
+    Train,
+    VelocityBits,
+    WeightDecay,
+)
+
+if TYPE_CHECKING:
+    from mcugrad.commands.inputs import Samples
+    from mcugrad.compiler import Precision as Compiled
+    from mcugrad.model import Model
+    from mcugrad.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The options that these verbs share; each field is one, as options.py says it."""
+
+    model: Network
+    data: Data
+    name: Name = None
+    train: Train = "all"
+    rule: Rule = field(default_factory=lambda: ["sr16"])
+    batch: Batch = 1
+    momentum: Momentum = 0.0
+    velocity_bits: VelocityBits = 16
+    weight_decay: WeightDecay = 0.0
+    clip: Clip = None
+    precision: Precision = "int8"
+    sparse: Sparse = None
+    sparse_policy: SparsePolicy = "sampled"
+    target: Board = None
+    rate: Rate = 0.01
+    seed: Seed = 0
+    calibration: Calibration = 256
+    scale: Scale = None
+
+    def network(self) -> Model:
+        """The network. Raises UsageError, ModelError."""
+        from mcugrad.commands.inputs import network
+
+        return network(self.model, self.name)
+
+    def samples(self, model: Model) -> Samples:
+        """The data as the network takes them. Raises UsageError, DataError."""
+        from mcugrad.commands.inputs import samples
+
+        return samples(self.data, model, self.scale)
+
+    def trainer(self, model: Model, samples: Samples) -> Trainer:
+        """The network compiled, calibrated with samples to train. Raises UsageError, ModelError, FitError."""
+        from mcugrad.commands.inputs import rules, sparse_choice
+        from mcugrad.trainer import compile  # noqa: A004
+
+        return compile(
+            model,
+            calibration=samples.x[samples.spaced(self.calibration)],
+            train=self.train,
+            rule=rules(
+                self.rule,
+                batch=self.batch,
+                momentum=self.momentum,
+                velocity_bits=self.velocity_bits,
+                weight_decay=self.weight_decay,
+                clip=self.clip,
+            ),
+            precision=cast("Compiled", self.precision),  # checked there
+            sparse=sparse_choice(self.sparse, self.sparse_policy),
+            target=self.target,
+            rate=self.rate,
+            seed=self.seed,
+        )
+
+
+def spelled_out(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Puts a Recipe's options in the place of a verb's first parameter, which is one.
+
+    Args:
+        defaults: of options that this verb takes otherwise.
+    """
+    hints = get_type_hints(Recipe, include_extras=True)
+    names = [each.name for each in fields(Recipe)]
+    options = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=hints[each.name],
+            default=defaults.get(each.name, _default(each)),
+        )
+        for each in fields(Recipe)
+    ]
+
+    def around(verb: Callable[..., None]) -> Callable[..., None]:
+        _, *own = inspect.signature(verb, eval_str=True).parameters.values()
+
+        @wraps(verb)
+        def spelled(**given: Any) -> None:
+            recipe = Recipe(**{name: given.pop(name) for name in names})
+            verb(recipe, **given)
+
+        own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+        spelled.__signature__ = inspect.Signature([*options, *own])  # type: ignore[attr-defined]
+        return spelled
+
+    return around
+
+
+def _default(option: Any) -> Any:
+    if option.default_factory is not MISSING:
+        return option.default_factory()
+    return inspect.Parameter.empty if option.default is MISSING else option.default
