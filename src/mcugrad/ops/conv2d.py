@@ -15,7 +15,7 @@ from mcugrad.ops.layer import Pass
 from mcugrad.ops.pointwise import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
-from mcugrad.ops.window import Conv2dStruct, centred, patches, window_index, window_shape
+from mcugrad.ops.window import Conv2dStruct, centred, each_tap, patches, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
@@ -101,16 +101,11 @@ def conv2d_grad_input_s8(
     peak: NDArray[Any],
 ) -> None:
     """e_x = rescale(sum of w e over output channels and taps), masked by the activation function that made x."""
-    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, -1)
     weights = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.k_h, g.k_w, g.in_c)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
-    rows, columns = window_index(g, 0), window_index(g, 1)
-    for ky in range(g.k_h):
-        for kx in range(g.k_w):
-            spread = exact_matmul(errors, weights[:, ky, kx]).reshape(g.out_h, g.out_w, g.in_c)
-            y_in = (rows[:, ky] >= 0) & (rows[:, ky] < g.in_h)
-            x_in = (columns[:, kx] >= 0) & (columns[:, kx] < g.in_w)
-            acc[np.ix_(rows[y_in, ky], columns[x_in, kx])] += spread[np.ix_(y_in, x_in)]
+    for ky, kx, at, there in each_tap(g, (g.out_h, g.out_w), (g.in_h, g.in_w)):
+        acc[there] += exact_matmul(errors[at], weights[:, ky, kx])
     write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
 
 

@@ -6,6 +6,7 @@ of a convolution, with channels named the other way round. A row of weights stil
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 from typing import Any
@@ -19,7 +20,7 @@ from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
-from mcugrad.ops.window import Conv2dStruct, Pair, centred
+from mcugrad.ops.window import Conv2dStruct, Pair, centred, each_tap
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
@@ -68,7 +69,7 @@ class ConvTranspose2d(Convolution):
         g = self.constants(x.shape[1:], (height, width, channels), w.shape)
         result = np.empty((len(x), height, width, channels), np.float32)
         for i, sample in enumerate(x):
-            result[i] = spread(g, sample.reshape(-1, g.in_c), w, np.float64) + b
+            result[i] = spread(g, sample.reshape(g.in_h, g.in_w, g.in_c), w, np.float64) + b
         return self.activate(result)
 
     def macs(self, graph: Graph) -> int:
@@ -94,28 +95,16 @@ class ConvTranspose2d(Convolution):
         return Pass(CONV_TRANSPOSE2D_UPDATE, g.in_h * g.in_w, arguments)
 
 
-def reached(g: Conv2dStruct, axis: int, tap: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Input rows (axis 0) or columns (axis 1) whose products with a tap lie in the output, and where they lie there."""
-    size, out, stride, pad, dilation = (
-        (g.in_h, g.out_h, g.stride_h, g.pad_top, g.dilation_h)
-        if axis == 0
-        else (g.in_w, g.out_w, g.stride_w, g.pad_left, g.dilation_w)
-    )
-    place = np.arange(size) * stride - pad + tap * dilation
-    inside = (place >= 0) & (place < out)
-    return np.flatnonzero(inside), place[inside]
+def each_reach(g: Conv2dStruct) -> Iterator[tuple[int, int, Any, Any]]:
+    """Every tap; the input pixels whose products with it lie in the output, and where they lie there."""
+    return each_tap(g, (g.in_h, g.in_w), (g.out_h, g.out_w))
 
 
 def spread(g: Conv2dStruct, x: NDArray[Any], w: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """(out_h, out_w, out_c) sums of products of (pixels, in) inputs and (out, k_h, k_w, in) weights."""
+    """(out_h, out_w, out_c) sums of products of (in_h, in_w, in) inputs and (out, k_h, k_w, in) weights."""
     acc = np.zeros((g.out_h, g.out_w, g.out_c), dtype)
-    for ky in range(g.k_h):
-        rows, at_row = reached(g, 0, ky)
-        for kx in range(g.k_w):
-            columns, at_column = reached(g, 1, kx)
-            products = (x.astype(np.float64) @ w[:, ky, kx].T.astype(np.float64)).astype(dtype)
-            products = products.reshape(g.in_h, g.in_w, g.out_c)
-            acc[np.ix_(at_row, at_column)] += products[np.ix_(rows, columns)]
+    for ky, kx, pixels, there in each_reach(g):
+        acc[there] += (x[pixels].astype(np.float64) @ w[:, ky, kx].T.astype(np.float64)).astype(dtype)
     return acc
 
 
@@ -133,7 +122,7 @@ def conv_transpose2d_s8(
 ) -> None:
     """y = clip(rescale(sum of w (x - zero) + bias)), per output channel."""
     weights = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.k_h, g.k_w, g.in_c)
-    acc = spread(g, centred(g, x).reshape(-1, g.in_c), weights, np.int64)
+    acc = spread(g, centred(g, x), weights, np.int64)
     write_output(acc + bias[: g.out_c].astype(np.int64), scale, clip, g.y_zero, y, peak)
 
 
@@ -153,12 +142,8 @@ def conv_transpose2d_grad_input_s8(
     errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.out_c)
     weights = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.k_h, g.k_w, g.in_c)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
-    for ky in range(g.k_h):
-        rows, at_row = reached(g, 0, ky)
-        for kx in range(g.k_w):
-            columns, at_column = reached(g, 1, kx)
-            found = exact_matmul(errors[np.ix_(at_row, at_column)], weights[:, ky, kx])
-            acc[np.ix_(rows, columns)] += found
+    for ky, kx, pixels, there in each_reach(g):
+        acc[pixels] += exact_matmul(errors[there], weights[:, ky, kx])
     write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
 
 
@@ -183,13 +168,9 @@ def conv_transpose2d_update(
     errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.out_c)
     read = centred(g, x)
     gradients = np.zeros((g.out_c, g.k_h, g.k_w, g.in_c), np.int64)
-    for ky in range(g.k_h):
-        rows_in, at_row = reached(g, 0, ky)
-        for kx in range(g.k_w):
-            columns_in, at_column = reached(g, 1, kx)
-            found = errors[np.ix_(at_row, at_column)].reshape(-1, g.out_c)
-            values = read[np.ix_(rows_in, columns_in)].reshape(-1, g.in_c)
-            gradients[:, ky, kx] = exact_matmul(found.T, values)
+    for ky, kx, pixels, there in each_reach(g):
+        found, values = errors[there].reshape(-1, g.out_c), read[pixels].reshape(-1, g.in_c)
+        gradients[:, ky, kx] = exact_matmul(found.T, values)
     update_rows(
         rule, gradients.reshape(g.out_c, -1), factor, seed, step, tensor, w, residual, w_scale, active
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
 from mcugrad.graph import Graph
-from mcugrad.ops.conv_transpose2d import ConvTranspose2d, reached
+from mcugrad.ops.conv_transpose2d import ConvTranspose2d, each_reach
 from mcugrad.ops.float_layer import FloatLayer, FloatPass
 from mcugrad.ops.float_operator import (
     Floats,
@@ -69,11 +69,8 @@ def _gathered(g: Conv2dStruct, e: NDArray[Any], active: NDArray[Any] | None) -> 
     """(in_h * in_w, out_c * taps) errors that each input pixel reaches; 0 outside the output."""
     errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.out_c)
     result = np.zeros((g.in_h, g.in_w, g.out_c, g.k_h, g.k_w), F32)
-    for ky in range(g.k_h):
-        rows, at_row = reached(g, 0, ky)
-        for kx in range(g.k_w):
-            columns, at_column = reached(g, 1, kx)
-            result[:, :, :, ky, kx][np.ix_(rows, columns)] = errors[np.ix_(at_row, at_column)]
+    for ky, kx, pixels, there in each_reach(g):
+        result[:, :, :, ky, kx][pixels] = errors[there]
     return result.reshape(g.in_h * g.in_w, -1)
 
 

@@ -20,7 +20,7 @@ from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
-from mcugrad.ops.window import Conv2dStruct, centred, patches, window_index, window_shape
+from mcugrad.ops.window import Conv2dStruct, centred, each_tap, patches, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
@@ -137,20 +137,12 @@ def grouped_conv2d_grad_input_s8(
     peak: NDArray[Any],
 ) -> None:
     """e_x = rescale(sum of w e over taps and a group's outputs), masked by the activation function that made x."""
-    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, -1)
     weights = from_zero(w[: g.out_c * g.taps // groups], w_zero).reshape(g.out_c, g.k_h, g.k_w, -1)
     acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
-    rows, columns = window_index(g, 0), window_index(g, 1)
     for _, inner, outer in group_slices(g, groups):
-        part = np.zeros((g.in_h, g.in_w, g.in_c // groups), np.int64)
-        for ky in range(g.k_h):
-            for kx in range(g.k_w):
-                spread = exact_matmul(errors[:, outer], weights[outer, ky, kx])
-                y_in = (rows[:, ky] >= 0) & (rows[:, ky] < g.in_h)
-                x_in = (columns[:, kx] >= 0) & (columns[:, kx] < g.in_w)
-                place = np.ix_(rows[y_in, ky], columns[x_in, kx])
-                part[place] += spread.reshape(g.out_h, g.out_w, -1)[np.ix_(y_in, x_in)]
-        acc[:, :, inner] = part
+        for ky, kx, at, there in each_tap(g, (g.out_h, g.out_w), (g.in_h, g.in_w)):
+            acc[:, :, inner][there] += exact_matmul(errors[at][..., outer], weights[outer, ky, kx])
     write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,25 @@ def patches(g: Any, x: NDArray[Any]) -> NDArray[Any]:
         np.clip(rows, 0, g.in_h - 1)[:, None, :, None], np.clip(columns, 0, g.in_w - 1)[None, :, None, :]
     ]
     return np.where(inside[..., None], picked, 0).astype(x.dtype).reshape(g.out_h * g.out_w, -1)
+
+
+def each_tap(g: Any, positions: Pair, room: Pair) -> Iterator[tuple[int, int, Any, Any]]:
+    """Every tap (row, column) of a window that moves over `positions`, in a map of `room`, both (height, width).
+
+    With it two indices: of the positions at which the tap lies in the map, and of where it lies then.
+    """
+    steps = (g.stride_h, g.pad_top, g.dilation_h), (g.stride_w, g.pad_left, g.dilation_w)
+    for ky in range(g.k_h):
+        for kx in range(g.k_w):
+            found = []
+            for tap, count, size, (stride, pad, dilation) in zip(
+                (ky, kx), positions, room, steps, strict=True
+            ):
+                place = np.arange(count) * stride - pad + tap * dilation
+                inside = (place >= 0) & (place < size)
+                found.append((np.flatnonzero(inside), place[inside]))
+            at, there = zip(*found, strict=True)
+            yield ky, kx, np.ix_(*at), np.ix_(*there)
 
 
 def centred(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[np.int64]:
