@@ -253,12 +253,23 @@ def perform(run: Run) -> dict[str, Any]:
     return adapted(run, *chosen(run))
 
 
-def adapted(run: Run, new: NDArray[np.int64], kept: NDArray[np.int64]) -> dict[str, Any]:
-    """The delivered network learns on from these samples of the new world and those of the old one."""
+def adapted(
+    run: Run,
+    new: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    *,
+    labels: NDArray[np.int64] | None = None,
+    passes: int = PASSES,
+) -> dict[str, Any]:
+    """The delivered network learns on from these samples of the new world and those of the old one.
+
+    `labels` are of all samples of the new world that are there to learn from; the true ones if not given.
+    """
     trainer, begin, before, old_before = delivered(run.world, run.train, run.method, run.seed)
     trainer.state = begin
     here, model = world_of(run.world), trainer.model
     x, y = shaped(model, here.new)
+    y = y if labels is None else labels
     options: dict[str, Any] = {}
     if run.replay:
         x_old, y_old = shaped(model, here.train)
@@ -270,7 +281,7 @@ def adapted(run: Run, new: NDArray[np.int64], kept: NDArray[np.int64]) -> dict[s
         trainer,
         x[new],
         y[new],
-        epochs=PASSES,
+        epochs=passes,
         rate=run.rate,
         schedule="cosine",
         seed=run.seed,
@@ -279,7 +290,7 @@ def adapted(run: Run, new: NDArray[np.int64], kept: NDArray[np.int64]) -> dict[s
     )
     after, old = (trainer.evaluate(*shaped(model, part)) for part in (here.new_test, here.test))
     found = _found(after, old, before, old_before)
-    return found if done == PASSES else {**found, "diverged": done + 1}
+    return found if done == passes else {**found, "diverged": done + 1}
 
 
 def _found(after: float, old: float, before: float, old_before: float) -> dict[str, Any]:
