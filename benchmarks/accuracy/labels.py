@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import drift
+import adaptation
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,11 +34,11 @@ LONG = 60
 MANY = "speech speakers"
 MORE_SEEDS = tuple(range(12))
 MORE = {
-    ("drawn", drift.ABOUT): "drawn",
-    ("least sure", drift.ABOUT): "least sure",
-    (SURE, drift.ABOUT): "least sure, and the others as the delivered network predicts them",
-    (LONGER, drift.ABOUT): f"least sure, {LONG} passes",
-    ("drawn", drift.EVERYTHING): "all that are there to learn from",
+    ("drawn", adaptation.ABOUT): "drawn",
+    ("least sure", adaptation.ABOUT): "least sure",
+    (SURE, adaptation.ABOUT): "least sure, and the others as the delivered network predicts them",
+    (LONGER, adaptation.ABOUT): f"least sure, {LONG} passes",
+    ("drawn", adaptation.EVERYTHING): "all that are there to learn from",
 }
 """Choice and labels of many speakers."""
 
@@ -62,20 +62,18 @@ def matrix(everything: bool) -> list[Run]:
     return list(dict.fromkeys(runs + more))
 
 
-def adaptation(run: Run) -> drift.Run:
+def adapts(run: Run) -> adaptation.Run:
     """The run of drift.py."""
-    replay, memory, augment = drift.BOTH
-    rate = drift.rate_of(run.world, "all", drift.MAIN, memory, augment)
-    return drift.Run(run.world, "all", drift.MAIN, run.n, replay, rate, run.seed, memory, augment)
+    return adaptation.run_of(run.world, "all", adaptation.MAIN, run.n, adaptation.BOTH, run.seed)
 
 
 def perform(run: Run) -> dict[str, Any]:
     """Adapts; accuracy in both worlds, before and after, and how many of the labels correct a prediction."""
-    change = adaptation(run)
-    new, kept = drift.chosen(change)
-    trainer, begin, *_ = drift.delivered(change.world, change.train, change.method, change.seed)
+    change = adapts(run)
+    new, kept = adaptation.chosen(change)
+    trainer, begin, *_ = adaptation.delivered(change.world, change.train, change.method, change.seed)
     trainer.state = begin
-    x, y = drift.shaped(trainer.model, world_of(run.world).new)
+    x, y = adaptation.shaped(trainer.model, world_of(run.world).new)
     predicted = trainer.predict(x)
     if run.choice != "drawn":
         new = np.argsort(trainer.confidence(x), kind="stable")[: run.n]
@@ -83,9 +81,11 @@ def perform(run: Run) -> dict[str, Any]:
     if run.choice == SURE:
         labels = predicted.copy()
         labels[new] = y[new]
-        found = drift.adapted(change, np.arange(len(y)), kept, labels=labels)
+        found = adaptation.adapted(change, np.arange(len(y)), kept, labels=labels)
     else:
-        found = drift.adapted(change, new, kept, passes=LONG if run.choice == LONGER else drift.PASSES)
+        found = adaptation.adapted(
+            change, new, kept, passes=LONG if run.choice == LONGER else adaptation.PASSES
+        )
     return {**found, "corrections": corrections}
 
 
@@ -96,7 +96,7 @@ def table(results: Results) -> str:
         for n in SIZES:
             found = [select(results, world=world, n=n, choice=choice) for choice in CHOICES]
             if all(found):
-                cells = (" / ".join((*drift.triple(each), _corrections(each))) for each in found)
+                cells = (" / ".join((*adaptation.triple(each), _corrections(each))) for each in found)
                 rows.append((f"{what}, {n} labels", *cells))
     what = "new world, % / recovered, % / forgotten, points / labels that correct"
     return markdown(("world", *(f"{choice}: {what}" for choice in CHOICES)), rows)
@@ -108,10 +108,10 @@ def speakers_table(results: Results) -> str:
     for (choice, n), what in MORE.items():
         entries = select(results, MORE_SEEDS, world=MANY, n=n, choice=choice)
         if len(entries) > 1:
-            each = [drift.recovered([entry]) for entry in entries]
+            each = [adaptation.recovered([entry]) for entry in entries]
             known = [share for share in each if share is not None]
             error = np.std(known, ddof=1) / np.sqrt(len(known))
-            new, recovered, forgotten = drift.triple(entries)
+            new, recovered, forgotten = adaptation.triple(entries)
             by_seed = ", ".join(f"{share:.0f}" for share in known)
             rows.append((what, new, f"{recovered} ± {error:.0f}", forgotten, by_seed))
     heads = ("new world, %", "recovered, % ± standard error", "forgotten, points", "recovered, %, each seed")
@@ -129,8 +129,8 @@ SUITE = Suite(
     matrix=matrix,
     perform=perform,
     tables={"labels": table, "labels-speakers": speakers_table},
-    needs=lambda run: drift.needs(adaptation(run)),
-    prepare=drift.prepare,
+    needs=lambda run: adaptation.needs(adapts(run)),
+    prepare=adaptation.prepare,
     group=lambda run: (run.world, run.seed),
 )
 
