@@ -344,6 +344,15 @@ def test_there_must_be_something_to_choose_from() -> None:
         mg.compile(net, calibration=x, train="last:1", sparse=mg.Sparse(0.5))
 
 
+@pytest.mark.parametrize("sparse", [mg.Sparse(0.5), mg.Static({"fc1": (0, 65536)})])
+def test_more_channels_than_a_list_can_name_are_refused(sparse: Choice) -> None:
+    net = model((1,), (Dense(65537, "relu"), Dense(2)))
+    with pytest.raises(
+        mg.ModelError, match="65537 channels are too many to be updated in part; 65535 can be"
+    ):
+        mg.compile(net, calibration=samples(net, 8)[0], precision="float32", sparse=sparse)
+
+
 @pytest.mark.parametrize(
     ("share", "expected"), [("0.1", mg.Sparse(0.1)), ("0.1:1", mg.Sparse(0.1, 1.0)), (None, None)]
 )
