@@ -28,6 +28,7 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
+from mcugrad.training.rules import RuleChoice
 from mcugrad.training.sparse import Choice, choice_text, policies
 from networks import Conv, Dense, Pool, model, samples
 
@@ -193,7 +194,7 @@ CHOICES: dict[str, Choice] = {
 }
 
 
-def compiled(sparse: Choice | None, rule: str = "sr16") -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
+def compiled(sparse: Choice | None, rule: RuleChoice = "sr16") -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
     net = model((2, 9, 13), NET)
     x, y = samples(net, 24)
     return mg.compile(net, calibration=x, rule=rule, seed=3, sparse=sparse), x, y
@@ -270,6 +271,34 @@ def test_static_updates_these_channels_alone() -> None:
     assert set(found["fc1"]) <= set(largest.tolist())
     assert len(found["conv3"]) == 6
     assert found["fc2"] == [0, 1, 2]
+
+
+DECAY = mg.Update("sr10", weight_decay=2.0, batch=2)
+FIXED = mg.Static({"conv1": (1, 4), "fc1": (0, 3, 5)})
+
+
+def test_only_what_trains_decays() -> None:
+    trainer, x, y = compiled(FIXED, DECAY)
+    found = changed(trainer, x, y)
+    assert found["conv1"] == [1, 4]
+    assert found["fc1"] == [0, 3, 5]
+    assert len(found["conv3"]) == 6, "layers that are not named decay whole"
+    trainer.twin.init()
+    before, order = trainer.state, np.arange(len(x), dtype=np.uint32)
+    still = np.zeros((len(x), trainer.quantize(x).shape[1]), np.int8)
+    still[:] = trainer.build.graph[trainer.build.graph.input].quant.zero  # type: ignore[union-attr]
+    trainer.twin.train(still, trainer.targets(y, len(y)), order, np.full(len(x), 0.1, np.float32))
+    sizes = [np.abs(s["conv1_w"].astype(int)).reshape(8, -1).sum(axis=1) for s in (before, trainer.state)]
+    assert (sizes[1] < sizes[0]).tolist() == [o in (1, 4) for o in range(8)]
+    trainer.verify(x, y, on="reference")
+
+
+@mcu
+@pytest.mark.mcu
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
+def test_only_what_trains_decays_on_a_core(core: str) -> None:
+    trainer, x, y = compiled(FIXED, DECAY)
+    trainer.verify(x, y, on=core)
 
 
 @pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
