@@ -357,6 +357,10 @@ WEIGHTS = {"a": np.ones((4, 2)), "b": np.ones((3, 2)), "out": np.ones((2, 3))}
         (lambda: {"c": mg.Sparse(0.5)}, "names no layer that can be updated in part: 'c'"),
         (lambda: mg.Static({"a": 1.5}), "a share of 1.5 of the channels of a cannot be updated"),
         (lambda: mg.Static({"a": (4,)}), "4 is no channel of a"),
+        (lambda: mg.Static({"a": (float("nan"),)}), "nan is no channel of a"),
+        (lambda: mg.Static({"a": "all"}), "'a' is no channel of a"),  # type: ignore[dict-item]
+        (lambda: 0.1, "sparse=0.1 is neither a policy nor one by layer"),
+        (lambda: mg.Static(["a"]), "Static(layers=['a']) is neither a policy"),  # type: ignore[arg-type]
         (lambda: mg.Static({"a": (1, 1)}), "no channel, or one twice, is named for a"),
         (lambda: mg.Static({"a": ()}), "no channel, or one twice, is named for a"),
     ],
@@ -397,7 +401,7 @@ def test_a_share_that_is_none(share: str) -> None:
 
 def test_choices_say_what_they_are() -> None:
     assert compiled(mg.Sparse(0.1, 1.0))[0].options.method == "sr16, sampled 10 to 100 %"
-    text = choice_text({"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": 0.2})
+    text = choice_text({"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": np.float32(0.2)})  # type: ignore[dict-item]
     assert text == "conv1 sampled 30 %, conv2 2 channels, * 20 %"
 
 
@@ -406,4 +410,6 @@ def test_shares_and_numbers_come_down_to_channels() -> None:
     assert policies(mg.Static({"a": 0.5}), weights, ["out"]) == {"a": (1, 2)}
     assert policies({"*": 0.01}, weights, ["out"]) == {"a": (1,)}
     assert policies(mg.Static({"a": (3, 0)}), weights, ["out"]) == {"a": (0, 3)}
+    assert policies(mg.Static({"a": np.float32(0.5)}), weights, ["out"]) == {"a": (1, 2)}  # type: ignore[dict-item]
+    assert policies(mg.Sparse(np.float32(0.5)), weights, ["out"]) == {"a": mg.Sparse(0.5)}  # type: ignore[arg-type]
     assert policies(None, weights, ["out"]) == {}

@@ -29,6 +29,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "momentum nan": ({"momentum": float("nan")}, "momentum of nan is not", "0.9"),
     "bits": ({"velocity_bits": 32}, "velocities of 32 bits are not available", "16, or 8"),
     "batch 0": ({"batch": 0}, "a batch of 0 samples makes no sense", "1 to 65535"),
+    "batch nan": ({"batch": float("nan")}, "a batch of nan samples makes no sense", "1 to 65535"),
     "batch 1.5": ({"batch": 1.5}, "a batch of 1.5 samples makes no sense", "1 to 65535"),
     "decay": ({"weight_decay": -0.1}, "weight decay of -0.1 is not a finite number from 0 on", "0.0001"),
     "clip 0": ({"clip": 0.0, "batch": 2}, "a clip of 0 is not above 0", "0.02"),
