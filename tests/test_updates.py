@@ -381,6 +381,14 @@ def test_biases_alone_have_batches_too() -> None:
     trainer.verify(x[:20], y[:20], on="reference")
 
 
+def test_momentum_stays_below_one() -> None:
+    """A share that rounds to all of it: what is kept would never fade."""
+    calls = compiled(Update(momentum=0.999999)).build.compiled.program.train
+    kept = [[a.value for a in c.arguments] for c in calls if c.kernel in (APPLY_UPDATE, APPLY_BIAS)]
+    assert len(kept) == 6
+    assert all(65535 in values and 65536 not in values for values in kept)
+
+
 def test_planes_are_state() -> None:
     """Stopped within a batch and restored elsewhere, it goes on as if nothing had been."""
     _, x, y = problem()
