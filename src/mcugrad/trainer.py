@@ -26,7 +26,7 @@ from mcugrad.program.kernel import DRIFT
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.runner import Runner, State, differences
+from mcugrad.run.runner import Runner, State, differences, unequal_bytes
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
@@ -296,10 +296,11 @@ class Trainer:
             runner.restore(begin)
             found = runner.train(samples, wanted, order, rate_of)
             problems = differences(end, runner.state())
-            if not np.array_equal(expected.loss.view(np.uint32), found.loss.view(np.uint32)):
-                step = int(np.flatnonzero(expected.loss.view(np.uint32) != found.loss.view(np.uint32))[0])
+            losses = unequal_bytes(np.ascontiguousarray(expected.loss), np.ascontiguousarray(found.loss))
+            if losses.size:
+                step = int(losses[0]) // expected.loss.itemsize
                 problems.append(f"the loss of step {step}: {expected.loss[step]} and {found.loss[step]}")
-            if not np.array_equal(logits, runner.predict(samples)):
+            if unequal_bytes(logits, runner.predict(samples)).size:
                 problems.append("logits after training")
             if problems:
                 raise MismatchError(

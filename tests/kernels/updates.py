@@ -11,6 +11,7 @@ from kernels.cases import (
     Arguments,
     Draw,
     Rng,
+    actives,
     biases,
     floats,
     one,
@@ -103,6 +104,12 @@ def decay_weights(draw: Draw) -> Arguments:
 
 
 @st.composite
+def decay_active(draw: Draw) -> Arguments:
+    arguments = draw(decay_weights())
+    return {**arguments, "active": actives(draw, rngs(draw), arguments["out"])[0]}
+
+
+@st.composite
 def apply_standardized(draw: Draw) -> Arguments:
     out, count, rng = draw(ROWS), draw(CHANNELS), rngs(draw)
     batch, step = batches(draw)
@@ -123,5 +130,5 @@ def apply_standardized(draw: Draw) -> Arguments:
 
 CASES = {
     f"mcg_{case.__name__}": case()
-    for case in (mean_rate, apply_update, apply_bias, decay_weights, apply_standardized)
+    for case in (mean_rate, apply_update, apply_bias, decay_weights, decay_active, apply_standardized)
 }

@@ -65,20 +65,42 @@ class DecayWeights(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
-        update = to.update(self.w)
-        out = to.graph[self.w].shape[0]
-        decay = np.asarray([update.weight_decay], np.float32)
-        weights = to.weight_arguments(self.w)
-        del weights["w_scale"]
-        to.call(
-            DECAY_WEIGHTS,
-            note="weight decay",
-            out=out,
-            count=to.graph[self.w].size // out,
-            decay=to.constant(f"{self.w}_decay", "float", decay, "weight decay"),
-            rate=mean_rate_of(to, update),
-            **weights,
-        )
+        to.call(DECAY_WEIGHTS, note="weight decay", **_decay_arguments(to, self.w))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayFixed(BackwardNode):
+    """The same where a fixed part of the rows trains: the others stay.
+
+    Attributes:
+        e: error of that part.
+    """
+
+    e: str
+    w: str
+
+    INPUTS = ("e", "w")
+    OUTPUTS = ()
+    CHANGES_STATE = True
+
+    def lower(self, to: Lowering) -> None:
+        arguments = _decay_arguments(to, self.w)
+        to.call(DECAY_ACTIVE, note="weight decay", active=to.active(self.e), **arguments)
+
+
+def _decay_arguments(to: Lowering, w: str) -> dict[str, Any]:
+    update = to.update(w)
+    out = to.graph[w].shape[0]
+    decay = np.asarray([update.weight_decay], np.float32)
+    weights = to.weight_arguments(w)
+    del weights["w_scale"]
+    return {
+        "out": out,
+        "count": to.graph[w].size // out,
+        "decay": to.constant(f"{w}_decay", "float", decay, "weight decay"),
+        "rate": mean_rate_of(to, update),
+        **weights,
+    }
 
 
 def mean_rate_of(to: Lowering, update: Update) -> str:
@@ -101,7 +123,8 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
         e: error of its output; where only some channels are updated, theirs takes its place.
         update: makes the node that updates the weights, from the error.
     """
-    e = to.updates_from.get(layer.name, e)
+    fixed = to.updates_from.get(layer.name)
+    e = fixed or e
     if to.graph[layer.b].trainable:
         to.add(BiasUpdate(name=f"{layer.name}_bias_update", e=e, w=layer.w, b=layer.b))
     weights = to.graph[layer.w]
@@ -111,7 +134,8 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
         if weights.update.has_plane:
             to.add(ApplyUpdate(name=f"{layer.name}_apply", w=layer.w))
         if weights.update.weight_decay:
-            to.add(DecayWeights(name=f"{layer.name}_decay", w=layer.w))
+            name = f"{layer.name}_decay"
+            to.add(DecayFixed(name=name, w=layer.w, e=fixed) if fixed else DecayWeights(name=name, w=layer.w))
     bias = to.graph[layer.b].update
     if bias is not None and bias.has_plane:
         to.add(ApplyBias(name=f"{layer.name}_apply_bias", w=layer.w, b=layer.b))
@@ -244,13 +268,32 @@ def decay_weights(
     residual: NDArray[Any],
 ) -> None:
     """w -= 16 * rate * decay * w for every 16th row, rounded at random to what the rule can store."""
+    decay_active(out, count, None, decay, rate, rule, seed, step, tensor, w, residual)
+
+
+def decay_active(
+    out: int,
+    count: int,
+    active: NDArray[Any] | None,
+    decay: NDArray[Any],
+    rate: NDArray[Any],
+    rule: InPlace,
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    w: NDArray[Any],
+    residual: NDArray[Any],
+) -> None:
+    """The same for the rows of a list alone."""
     with np.errstate(all="ignore"):
         share = rate[0] * decay[0] * ar.F32(DECAY_TURNS)
         factor = ar.scale_from_float((share if share < 1 else ar.F32(1)) * ar.F32(65536))
     start = ar.stream(int(seed[0]), int(step[0]), tensor + ar.STREAM_DECAY)
     masters = rule.split(w, residual, out, count)
     bits = rule.residual_bits
-    for o in range(int(step[0]) % DECAY_TURNS, out, DECAY_TURNS):
+    for o in taking_part(active, out).tolist():
+        if o % DECAY_TURNS != int(step[0]) % DECAY_TURNS:
+            continue
         counter = start + o * ((count + 3) // 4) * ar.COUNTER_STEP
         away = ar.rescale(-(masters[o] >> bits), factor)
         masters[o] += (away + (ar.random_u16(counter, count) >> bits)) >> (16 - bits)
@@ -261,3 +304,4 @@ PREPARE_UPDATE = Kernel("mcg_prepare_update", prepare_update)
 MEAN_RATE = Kernel("mcg_mean_rate", mean_rate)
 BIAS_UPDATE = Kernel("mcg_bias_update", bias_update)
 DECAY_WEIGHTS = Kernel("mcg_decay_weights", decay_weights)
+DECAY_ACTIVE = Kernel("mcg_decay_active", decay_active)

@@ -93,6 +93,27 @@ void mcg_decay_weights(int32_t out, int32_t count, const float *decay, const flo
                        int8_t *w, uint8_t *residual);
 
 /**
+ * @brief The same for the rows of a list alone: the others stay.
+ *
+ * @param[in]     out      rows
+ * @param[in]     count    weights of a row
+ * @param[in]     active   list of rows; NULL for all
+ * @param[in]     decay    weight decay
+ * @param[in]     rate     learning rate
+ * @param[in]     rule     how weights are stored and updated
+ * @param[in]     seed     of the random numbers
+ * @param[in]     step     training steps so far
+ * @param[in]     tensor   number of the weight tensor
+ * @param[in,out] w        [out][count]
+ * @param[in,out] residual the rule's residual bits, one row per output channel, or NULL
+ *
+ * MACs: none. Stack: 2 MCG_BLOCK words, the rule. Reference: ops/update.py::decay_active.
+ */
+void mcg_decay_active(int32_t out, int32_t count, const uint16_t *active, const float *decay,
+                      const float *rate, const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step,
+                      uint32_t tensor, int8_t *w, uint8_t *residual);
+
+/**
  * @brief mean = rate / batch: with it a batch's changes add up to those of the mean gradient.
  *
  * @param[in]  rate  learning rate
