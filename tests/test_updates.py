@@ -223,7 +223,7 @@ def test_decay_shrinks_weights_without_bias(name: str) -> None:
         data, low = (plane.reshape(-1) for plane in rule.encode(w, np.ones(len(w))))
         for step in range(DECAY_TURNS):
             DECAY_WEIGHTS.reference(
-                len(w), 8, decay, rate, rule, np.asarray([seed], np.uint32), np.asarray([step], np.uint32), 0, data,
+                len(w), 8, None, decay, rate, rule, np.asarray([seed], np.uint32), np.asarray([step], np.uint32), 0, data,
                 low if low.size else None,
             )  # fmt: skip
         total += (rule.split(data, low, len(w), 8) - rule.half) / (1 << rule.residual_bits) - w

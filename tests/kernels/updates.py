@@ -96,17 +96,12 @@ def decay_weights(draw: Draw) -> Arguments:
         **updates(draw, rng, out, count),
         "out": out,
         "count": count,
+        "active": actives(draw, rng, out)[0],
         "decay": floats(draw, rng, 1),
         "rate": floats(draw, rng, 1),
     }
     del arguments["w_scale"]
     return arguments
-
-
-@st.composite
-def decay_active(draw: Draw) -> Arguments:
-    arguments = draw(decay_weights())
-    return {**arguments, "active": actives(draw, rngs(draw), arguments["out"])[0]}
 
 
 @st.composite
@@ -130,5 +125,5 @@ def apply_standardized(draw: Draw) -> Arguments:
 
 CASES = {
     f"mcg_{case.__name__}": case()
-    for case in (mean_rate, apply_update, apply_bias, decay_weights, decay_active, apply_standardized)
+    for case in (mean_rate, apply_update, apply_bias, decay_weights, apply_standardized)
 }

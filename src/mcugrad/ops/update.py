@@ -65,7 +65,7 @@ class DecayWeights(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
-        to.call(DECAY_WEIGHTS, note="weight decay", **_decay_arguments(to, self.w))
+        lower_decay(to, self.w, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,23 +84,26 @@ class DecayFixed(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
-        arguments = _decay_arguments(to, self.w)
-        to.call(DECAY_ACTIVE, note="weight decay", active=to.active(self.e), **arguments)
+        lower_decay(to, self.w, to.active(self.e))
 
 
-def _decay_arguments(to: Lowering, w: str) -> dict[str, Any]:
+def lower_decay(to: Lowering, w: str, active: str | None) -> None:
+    """Add the call that shrinks weights: the rows of a list, or all."""
     update = to.update(w)
     out = to.graph[w].shape[0]
     decay = np.asarray([update.weight_decay], np.float32)
     weights = to.weight_arguments(w)
     del weights["w_scale"]
-    return {
-        "out": out,
-        "count": to.graph[w].size // out,
-        "decay": to.constant(f"{w}_decay", "float", decay, "weight decay"),
-        "rate": mean_rate_of(to, update),
+    to.call(
+        DECAY_WEIGHTS,
+        note="weight decay",
+        out=out,
+        count=to.graph[w].size // out,
+        active=active,
+        decay=to.constant(f"{w}_decay", "float", decay, "weight decay"),
+        rate=mean_rate_of(to, update),
         **weights,
-    }
+    )
 
 
 def mean_rate_of(to: Lowering, update: Update) -> str:
@@ -258,22 +261,6 @@ DECAY_TURNS = 16
 def decay_weights(
     out: int,
     count: int,
-    decay: NDArray[Any],
-    rate: NDArray[Any],
-    rule: InPlace,
-    seed: NDArray[Any],
-    step: NDArray[Any],
-    tensor: int,
-    w: NDArray[Any],
-    residual: NDArray[Any],
-) -> None:
-    """w -= 16 * rate * decay * w for every 16th row, rounded at random to what the rule can store."""
-    decay_active(out, count, None, decay, rate, rule, seed, step, tensor, w, residual)
-
-
-def decay_active(
-    out: int,
-    count: int,
     active: NDArray[Any] | None,
     decay: NDArray[Any],
     rate: NDArray[Any],
@@ -284,16 +271,14 @@ def decay_active(
     w: NDArray[Any],
     residual: NDArray[Any],
 ) -> None:
-    """The same for the rows of a list alone."""
+    """w -= 16 * rate * decay * w for every 16th row that takes part, rounded at random to what the rule can store."""
     with np.errstate(all="ignore"):
         share = rate[0] * decay[0] * ar.F32(DECAY_TURNS)
         factor = ar.scale_from_float((share if share < 1 else ar.F32(1)) * ar.F32(65536))
     start = ar.stream(int(seed[0]), int(step[0]), tensor + ar.STREAM_DECAY)
     masters = rule.split(w, residual, out, count)
     bits = rule.residual_bits
-    for o in taking_part(active, out).tolist():
-        if o % DECAY_TURNS != int(step[0]) % DECAY_TURNS:
-            continue
+    for o in taking_part(active, out)[int(step[0]) % DECAY_TURNS :: DECAY_TURNS].tolist():
         counter = start + o * ((count + 3) // 4) * ar.COUNTER_STEP
         away = ar.rescale(-(masters[o] >> bits), factor)
         masters[o] += (away + (ar.random_u16(counter, count) >> bits)) >> (16 - bits)
@@ -304,4 +289,3 @@ PREPARE_UPDATE = Kernel("mcg_prepare_update", prepare_update)
 MEAN_RATE = Kernel("mcg_mean_rate", mean_rate)
 BIAS_UPDATE = Kernel("mcg_bias_update", bias_update)
 DECAY_WEIGHTS = Kernel("mcg_decay_weights", decay_weights)
-DECAY_ACTIVE = Kernel("mcg_decay_active", decay_active)
