@@ -600,3 +600,14 @@ def test_scale_can_be_said(tmp_path: Path) -> None:
     assert found.text == "mine: 20 samples to train, 4 held out, 8x8 uint8 divided by 100"
     assert list(found.spaced(3)) == [0, 10, 19]
     assert list(found.spaced(1000)) == list(range(20))
+def test_too_little_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted() -> list[toolchain.Tool]:
+        raise MemoryError("Unable to allocate 24 GiB")
+
+    monkeypatch.setattr(toolchain, "doctor", exhausted)
+    result = cli("doctor")
+    assert result.code == 2
+    assert result.err.startswith("error: this computer has not enough memory: unable to allocate 24 GiB\n")
+    assert cli("doctor", "--json").facts["kind"] == "ToolError"
+
+

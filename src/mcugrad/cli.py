@@ -21,7 +21,7 @@ from mcugrad.commands.output import report_error
 from mcugrad.commands.report import report
 from mcugrad.commands.run import run
 from mcugrad.commands.train import train
-from mcugrad.errors import McugradError, UsageError
+from mcugrad.errors import McugradError, ToolError, UsageError
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -83,6 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except McugradError as error:
         report_error(error, machine)
         return error.exit_code
+    except MemoryError as error:
+        short = ToolError(_no_memory(error), hint="fewer samples or steps, or a machine with more memory")
+        report_error(short, machine)
+        return short.exit_code
     except (KeyboardInterrupt, typer.Abort):
         if not machine:
             typer.echo("stopped", err=True)
@@ -91,6 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wrong = _wrong_use(error)
         report_error(wrong, machine)
         return wrong.exit_code
+
+
+def _no_memory(error: MemoryError) -> str:
+    said = str(error)
+    return "this computer has not enough memory" + (f": {said[:1].lower()}{said[1:]}" if said else "")
 
 
 def _wrong_use(error: Exception) -> UsageError:
