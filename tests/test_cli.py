@@ -412,6 +412,16 @@ WRONG_USE = [
     ((*TRAIN, "--replay", "8"), "error: there are no old samples to replay", "--old with the data"),
     ((*TRAIN, "--old", "digit"), "error: there is no data set named 'digit'", "'digits'"),
     ((*TRAIN, "--old", "digits", "--replay", "0"), "error: a replay buffer for 0 samples", "capacity=64"),
+    (
+        (*COMPILE, "--sparse-policy", "topk"),
+        "error: a policy chooses a share of the channels",
+        "--sparse 0.1",
+    ),
+    (
+        (*COMPILE, "--sparse-policy", "most"),
+        "error: a policy chooses a share of the channels",
+        "--sparse 0.1",
+    ),
     ((*TRAIN, "--augment", "shear=2"), "error: 'shear=2' is no change of samples", "shift=2,gain=0.1"),
     ((*TRAIN, "--augment", "shift=1.5"), "error: 'shift=1.5' is no change of samples", "some of these"),
     ((*TRAIN, "--augment", "noise=1,noise=2"), "error: 'noise=2' is no change of samples", "--augment noise"),

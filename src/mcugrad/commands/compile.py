@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_POLICY,
     DEFAULT_RULE,
     Batch,
     Board,
@@ -50,7 +51,7 @@ def compile_(
     clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
+    sparse_policy: SparsePolicy = DEFAULT_POLICY,
     target: Board = None,
     rate: Rate = 0.01,
     seed: Seed = 0,

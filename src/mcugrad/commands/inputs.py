@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.commands.options import DEFAULT_POLICY
 from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
@@ -202,6 +203,12 @@ def trainer(
 def sparse_choice(share: str | None, policy: str) -> Sparse | None:
     """`0.1` or `0.1:1.0` as a policy. Raises UsageError for what is none."""
     if share is None:
+        if policy != DEFAULT_POLICY:
+            raise UsageError(
+                "a policy chooses a share of the channels, and none is given",
+                where=f"--sparse-policy {policy}",
+                hint=f"--sparse 0.1 --sparse-policy {policy}",
+            )
         return None
     try:
         numbers = [float(part) for part in share.split(":")]

@@ -51,6 +51,8 @@ Clip = Annotated[
 ]
 DEFAULT_RULE = ["sr16"]
 """What no --rule means; nobody writes it."""
+DEFAULT_POLICY = "sampled"
+"""What no --sparse-policy means."""
 Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", help=_SPARSE)]
 SparsePolicy = Annotated[str, typer.Option("--sparse-policy", help=_SPARSE_POLICY)]
 Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]

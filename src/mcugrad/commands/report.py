@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_POLICY,
     DEFAULT_RULE,
     Batch,
     Calibration,
@@ -59,7 +60,7 @@ def report(
     clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
+    sparse_policy: SparsePolicy = DEFAULT_POLICY,
     seed: Seed = 0,
     calibration: Calibration = 256,
     scale: Scale = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_POLICY,
     DEFAULT_RULE,
     Batch,
     Board,
@@ -52,7 +53,7 @@ def run(
     clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
+    sparse_policy: SparsePolicy = DEFAULT_POLICY,
     target: Board = None,
     rate: Rate = 0.01,
     seed: Seed = 0,

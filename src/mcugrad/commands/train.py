@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_POLICY,
     DEFAULT_RULE,
     Batch,
     Board,
@@ -59,7 +60,7 @@ def train(
     clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
+    sparse_policy: SparsePolicy = DEFAULT_POLICY,
     augment: Annotated[
         str | None,
         typer.Option(
