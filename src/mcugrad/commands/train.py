@@ -234,10 +234,11 @@ def read_state(path: Path, made: Trainer) -> State:
         raise DataError(f"the learned state cannot be read: {reason}", where=str(path), hint=hint) from None
     wanted = {b.name: (b.shape, b.dtype) for b in made.build.compiled.layout.params}
     found = {name: (value.shape, value.dtype) for name, value in state.items()}
-    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    names = wanted.keys() | found.keys()
+    wrong = sorted(name for name in names if wanted.get(name) != found.get(name))
     if wrong:
         raise DataError(
-            f"the learned state is of another model: {len(wrong)} of {len(wanted)} arrays differ, first {wrong[0]}",
+            f"the learned state is of another model: {len(wrong)} of {len(names)} arrays differ, first {wrong[0]}",
             where=str(path),
             hint=hint,
         )
