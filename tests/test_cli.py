@@ -429,8 +429,8 @@ WRONG_USE = [
     ((*TRAIN, "--augment", "shift=8"), "error: a shift of 8 rows", "at most 7 and 7"),
     (
         ("run", "digits_cnn", "--data", "digits", "--train", "none"),
-        "error: the model was compiled for inference",
-        "",
+        "error: there is nothing to train",
+        "last:1",
     ),
     (
         ("report", "digits_cnn", "--data", "digits", "--train", "none"),
