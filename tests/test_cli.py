@@ -561,12 +561,41 @@ def test_state_of_another_model(cli: Cli) -> None:
     )
 
 
-@pytest.mark.parametrize("option", ["--save", "--out"])
-def test_places_that_cannot_be_written(cli: Cli, tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*TRAIN, "--save", "file/below"),
+        (*TRAIN, "--out", "file/below"),
+        (*TRAIN, "--save", "folder"),
+        (*TRAIN, "--out", "file"),
+        ("demo", "--out", "file"),
+        ("demo", "--picture", "folder"),
+        ("report", "digits_cnn", "--data", "digits", "--out", "file"),
+    ],
+    ids=lambda a: " ".join(a[:1] + a[-2:]),
+)
+def test_places_that_cannot_be_written_are_refused_before_work_is_lost(
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     (tmp_path / "file").write_text("")
-    result = cli(*TRAIN, "--epochs", "1", option, "file/below")
+    (tmp_path / "folder").mkdir()
+    result = cli(*arguments)
     assert result.code == 2
-    assert re.search(r"^error: cannot write the (file|firmware): ", result.err)
+    assert re.search(
+        r"^error: cannot write the (file|firmware): (Not|Is) a directory\n  where  f", result.err
+    )
+    assert result.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_place_without_permission_is_refused(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: not Path(path).samefile(tmp_path))
+    result = cli(*TRAIN, "--save", "new/state.npz")
+    assert result.code == 2
+    assert "error: cannot write the file: Permission denied\n  where  new/state.npz" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupt_leaves_quietly(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -576,6 +605,17 @@ def test_interrupt_leaves_quietly(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(toolchain, "doctor", interrupted)
     assert cli("doctor") == Result(130, "", "stopped\n")
     assert cli("doctor", "--json") == Result(130, "", "")
+
+
+def test_too_little_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted() -> list[toolchain.Tool]:
+        raise MemoryError("Unable to allocate 24 GiB")
+
+    monkeypatch.setattr(toolchain, "doctor", exhausted)
+    result = cli("doctor")
+    assert result.code == 2
+    assert result.err.startswith("error: this computer has not enough memory: unable to allocate 24 GiB\n")
+    assert cli("doctor", "--json").facts["kind"] == "ToolError"
 
 
 # --- samples ------------------------------------------------------------------------------------------------
@@ -612,14 +652,3 @@ def test_scale_can_be_said(tmp_path: Path) -> None:
     assert found.text == "mine: 20 samples to train, 4 held out, 8x8 uint8 divided by 100"
     assert list(found.spaced(3)) == [0, 10, 19]
     assert list(found.spaced(1000)) == list(range(20))
-def test_too_little_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted() -> list[toolchain.Tool]:
-        raise MemoryError("Unable to allocate 24 GiB")
-
-    monkeypatch.setattr(toolchain, "doctor", exhausted)
-    result = cli("doctor")
-    assert result.code == 2
-    assert result.err.startswith("error: this computer has not enough memory: unable to allocate 24 GiB\n")
-    assert cli("doctor", "--json").facts["kind"] == "ToolError"
-
-

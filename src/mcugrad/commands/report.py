@@ -30,7 +30,7 @@ from mcugrad.commands.options import (
     VelocityBits,
     WeightDecay,
 )
-from mcugrad.commands.output import Output, as_json, write
+from mcugrad.commands.output import Output, as_json, demand_places, write
 
 if TYPE_CHECKING:
     from mcugrad.commands.inputs import Samples
@@ -78,6 +78,7 @@ def report(
     from mcugrad.report.page import model_page
 
     output = Output(json)
+    demand_places(files=[out / "report.html"], folders=[out / "firmware"])
     board = targets.load(target)
     found = network(model, name)
     given = samples(data, found, scale)

@@ -32,7 +32,7 @@ from mcugrad.commands.options import (
     VelocityBits,
     WeightDecay,
 )
-from mcugrad.commands.output import Output, write
+from mcugrad.commands.output import Output, demand_places, write
 
 if TYPE_CHECKING:
     from mcugrad.fitting import Epoch
@@ -118,6 +118,7 @@ def train(
     from mcugrad.training.schedules import rates
 
     output = Output(json)
+    demand_places(files=[save], folders=[out])
     kind = cast("Kind", schedule)
     rates(rate, kind, 1)
     found = network(model, name)
