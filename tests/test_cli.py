@@ -474,6 +474,10 @@ DATA = {
         "x_train (20, 8, 8) has 20 samples but y_train (19,) has 19 labels",
     ),
     "fractions": ((images(), labels() / 2), "y_train (20,) is float64; labels are integers"),
+    "beyond float32": (
+        (np.full((20, 8, 8), 1e300), labels()),
+        "samples divided by 1 are beyond float32: 20 of 20, first sample 0",
+    ),
     "NaN": ((np.full((20, 8, 8), np.nan), labels()), "has NaN or infinity in 20 of 20 samples"),
 }
 
@@ -484,6 +488,7 @@ def test_data_that_cannot_be_used(cli: Cli, tmp_path: Path, case: str) -> None:
     result = cli("compile", "digits_cnn", "--data", save(tmp_path / "mine.npz", x, y), "--no-measure")
     assert result.code == 2
     assert message in result.err.splitlines()[0]
+    assert "Warning" not in result.err
 
 
 def test_no_fit_is_a_no_with_a_way_out(cli: Cli, tmp_path: Path) -> None:

@@ -129,7 +129,17 @@ def prepared(x: NDArray[Any], model: Model, divisor: float, option: str = "--dat
             where=option,
             hint="samples of that shape; images are (height, width, channels)",
         )
-    return x.astype(np.float32) / np.float32(divisor)
+    with np.errstate(over="ignore"):
+        real: NDArray[np.float32] = x.astype(np.float32) / np.float32(divisor)
+    beyond = np.flatnonzero(~np.isfinite(real).reshape(len(real), -1).all(axis=1))
+    if len(beyond):
+        raise DataError(
+            f"samples divided by {divisor:g} are beyond float32: {len(beyond)} of {len(real)}, "
+            f"first sample {beyond[0]}",
+            where=option,
+            hint="smaller numbers, or a larger --scale",
+        )
+    return real
 
 
 def _shape(shape: tuple[int, ...]) -> str:
