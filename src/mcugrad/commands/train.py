@@ -149,7 +149,7 @@ def train(
     if not made.trained_layers:
         raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
     if resume is not None:
-        made.state = read_state(resume, made)
+        restore(resume, made)
     validation = given.held_out
     old_validation = None if known is None else known.held_out
     output.say(repr(made)[1:-1], strong=True)
@@ -218,8 +218,8 @@ def _packed(state: State) -> bytes:
     return content.getvalue()
 
 
-def read_state(path: Path, made: Trainer) -> State:
-    """A learned state from an .npz file, checked against the model. Raises DataError."""
+def restore(path: Path, made: Trainer) -> None:
+    """Give a trainer the learned state in an .npz file. Raises DataError."""
     import zipfile
 
     import numpy as np
@@ -233,14 +233,7 @@ def read_state(path: Path, made: Trainer) -> State:
     except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or "not an .npz file"
         raise DataError(f"the learned state cannot be read: {reason}", where=str(path), hint=hint) from None
-    wanted = {b.name: (b.shape, b.dtype) for b in made.build.compiled.layout.params}
-    found = {name: (value.shape, value.dtype) for name, value in state.items()}
-    names = wanted.keys() | found.keys()
-    wrong = sorted(name for name in names if wanted.get(name) != found.get(name))
-    if wrong:
-        raise DataError(
-            f"the learned state is of another model: {len(wrong)} of {len(names)} arrays differ, first {wrong[0]}",
-            where=str(path),
-            hint=hint,
-        )
-    return state
+    try:
+        made.state = state
+    except DataError as error:
+        raise DataError(error.what, where=str(path), hint=hint) from None
