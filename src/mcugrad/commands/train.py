@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
 
+SCHEDULES = ("cosine", "linear", "constant")
+"""What --schedule may be; others have options that a command line has no words for."""
+
 
 def train(
     model: Network,
@@ -119,6 +122,10 @@ def train(
 
     output = Output(json)
     demand_places(files=[save], folders=[out])
+    if schedule not in SCHEDULES:
+        raise UsageError(
+            f"unknown schedule {schedule!r}", where="--schedule", hint="cosine, linear or constant"
+        )
     kind = cast("Kind", schedule)
     rates(rate, kind, 1)
     found = network(model, name)
