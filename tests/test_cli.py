@@ -112,6 +112,8 @@ def test_help_lists_the_verbs(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert result.code == 0
     for verb in VERBS:
         assert re.search(rf"^ +{verb} ", result.out, re.MULTILINE)
+    assert "..." not in result.out.partition("Commands:")[2], "a sentence is cut off"
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("verb", VERBS)

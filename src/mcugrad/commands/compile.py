@@ -19,7 +19,6 @@ from mcugrad.commands.options import (
     Momentum,
     Name,
     Network,
-    Out,
     Precision,
     Rate,
     Rule,
@@ -57,7 +56,9 @@ def compile_(
     seed: Seed = 0,
     calibration: Calibration = 256,
     scale: Scale = None,
-    out: Out = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the firmware.", show_default="firmware/NAME")
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Run the firmware on an emulated core and count.")
     ] = True,
