@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_POLICY,
     DEFAULT_RULE,
     Batch,
     Board,
@@ -18,7 +19,6 @@ from mcugrad.commands.options import (
     Momentum,
     Name,
     Network,
-    Out,
     Precision,
     Rate,
     Rule,
@@ -50,13 +50,15 @@ def compile_(
     clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
+    sparse_policy: SparsePolicy = DEFAULT_POLICY,
     target: Board = None,
     rate: Rate = 0.01,
     seed: Seed = 0,
     calibration: Calibration = 256,
     scale: Scale = None,
-    out: Out = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the firmware.", show_default="firmware/NAME")
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Run the firmware on an emulated core and count.")
     ] = True,

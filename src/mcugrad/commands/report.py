@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_POLICY,
     DEFAULT_RULE,
     Batch,
     Calibration,
@@ -29,7 +30,7 @@ from mcugrad.commands.options import (
     VelocityBits,
     WeightDecay,
 )
-from mcugrad.commands.output import Output, as_json, write
+from mcugrad.commands.output import Output, as_json, demand_places, write
 
 if TYPE_CHECKING:
     from mcugrad.commands.inputs import Samples
@@ -59,7 +60,7 @@ def report(
     clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
+    sparse_policy: SparsePolicy = DEFAULT_POLICY,
     seed: Seed = 0,
     calibration: Calibration = 256,
     scale: Scale = None,
@@ -77,6 +78,7 @@ def report(
     from mcugrad.report.page import model_page
 
     output = Output(json)
+    demand_places(files=[out / "report.html"], folders=[out / "firmware"])
     board = targets.load(target)
     found = network(model, name)
     given = samples(data, found, scale)

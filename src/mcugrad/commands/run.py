@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mcugrad.commands.options import (
+    DEFAULT_POLICY,
     DEFAULT_RULE,
     Batch,
     Board,
@@ -52,7 +53,7 @@ def run(
     clip: Clip = None,
     precision: Precision = "int8",
     sparse: Sparse = None,
-    sparse_policy: SparsePolicy = "sampled",
+    sparse_policy: SparsePolicy = DEFAULT_POLICY,
     target: Board = None,
     rate: Rate = 0.01,
     seed: Seed = 0,
@@ -65,6 +66,7 @@ def run(
 
     from mcugrad.commands.compile import compiled_facts
     from mcugrad.commands.inputs import network, rules, samples, sparse_choice, trainer
+    from mcugrad.errors import UsageError
 
     output = Output(json)
     found = network(model, name)
@@ -89,6 +91,8 @@ def run(
         seed=seed,
         calibration=calibration,
     )
+    if not made.trained_layers:
+        raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
     order = np.resize(np.random.default_rng(seed).permutation(len(given.x)), steps)
     executors = [part for text in on for part in text.split(",")]
     output.say(repr(made)[1:-1], strong=True)
