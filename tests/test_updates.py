@@ -222,10 +222,10 @@ def test_decay_shrinks_weights_without_bias(name: str) -> None:
     for seed in range(repeats):
         data, low = (plane.reshape(-1) for plane in rule.encode(w, np.ones(len(w))))
         for step in range(DECAY_TURNS):
+            place = np.asarray([seed], np.uint32), np.asarray([step], np.uint32), 0
             DECAY_WEIGHTS.reference(
-                len(w), 8, None, decay, rate, rule, np.asarray([seed], np.uint32), np.asarray([step], np.uint32), 0, data,
-                low if low.size else None,
-            )  # fmt: skip
+                len(w), 8, None, decay, rate, rule, *place, data, low if low.size else None
+            )
         total += (rule.split(data, low, len(w), 8) - rule.half) / (1 << rule.residual_bits) - w
     expected = -w * 0.01 * 0.02 * DECAY_TURNS
     noise = 0.5 / (1 << rule.residual_bits) / (repeats * len(w)) ** 0.5

@@ -28,7 +28,11 @@ from worlds import WORLDS, world_of
 
 CHOICES = ("drawn", "least sure")
 SIZES = (64, 256)
-SURE, LONGER = "least sure, others as predicted", "least sure, longer"
+SURE, LONGER, SURE_LONGER = (
+    "least sure, others as predicted",
+    "least sure, longer",
+    "least sure, others as predicted, longer",
+)
 LONG = 60
 """Passes over the samples that are trained longer."""
 MANY = "speech speakers"
@@ -38,6 +42,7 @@ MORE = {
     ("least sure", adaptation.ABOUT): "least sure",
     (SURE, adaptation.ABOUT): "least sure, and the others as the delivered network predicts them",
     (LONGER, adaptation.ABOUT): f"least sure, {LONG} passes",
+    (SURE_LONGER, adaptation.ABOUT): f"least sure, and the others as predicted, {LONG} passes",
     ("drawn", adaptation.EVERYTHING): "all that are there to learn from",
 }
 """Choice and labels of many speakers."""
@@ -78,14 +83,13 @@ def perform(run: Run) -> dict[str, Any]:
     if run.choice != "drawn":
         new = np.argsort(trainer.confidence(x), kind="stable")[: run.n]
     corrections = int((predicted != y)[new].sum())
-    if run.choice == SURE:
+    passes = LONG if run.choice in (LONGER, SURE_LONGER) else adaptation.PASSES
+    labels = y
+    if run.choice in (SURE, SURE_LONGER):
         labels = predicted.copy()
         labels[new] = y[new]
-        found = adaptation.adapted(change, np.arange(len(y)), kept, labels=labels)
-    else:
-        found = adaptation.adapted(
-            change, new, kept, passes=LONG if run.choice == LONGER else adaptation.PASSES
-        )
+        new = np.arange(len(y))
+    found = adaptation.adapted(change, new, kept, labels=labels, passes=passes)
     return {**found, "corrections": corrections}
 
 
