@@ -71,6 +71,7 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ours = [
         *SUITES,
         *EXPLAIN,
+        "adaptation",
         "harness",
         "pretrain",
         "sets",
@@ -178,7 +179,7 @@ def test_labels_asks_for_what_is_least_sure(sets: Path, tmp_path: Path) -> None:
 
 
 def test_offline_augmentation_moves_scales_and_shakes(suite: Any) -> None:
-    varied = suite("drift")._varied
+    varied = suite("adaptation")._varied
     random = np.random.default_rng(0)
     maps = np.arange(1.0, 301.0, dtype=np.float32).reshape(50, 3, 2, 1)
     moved = varied(maps, random, shift=(1, 0))

@@ -112,6 +112,8 @@ def test_help_lists_the_verbs(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert result.code == 0
     for verb in VERBS:
         assert re.search(rf"^ +{verb} ", result.out, re.MULTILINE)
+    assert "..." not in result.out.partition("Commands:")[2], "a sentence is cut off"
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -405,13 +407,24 @@ WRONG_USE = [
     ((*COMPILE, "--rate", "-1"), "error: a learning rate of -1 is not usable", "where  rate"),
     ((*COMPILE, "--seed", "-1"), "error: seed -1 does not fit into 32 bits", "0 to 4294967295"),
     ((*COMPILE, "--scale", "0"), "error: samples cannot be divided by 0", "where  --scale"),
-    ((*TRAIN, "--schedule", "steep"), "error: unknown schedule 'steep'", "constant, cosine"),
+    ((*TRAIN, "--schedule", "steep"), "error: unknown schedule 'steep'", "try    cosine, linear or constant"),
+    ((*TRAIN, "--schedule", "steps"), "error: unknown schedule 'steps'", "where  --schedule"),
     ((*TRAIN, "--train", "none"), "error: there is nothing to train", "--train last:1, or all"),
     ((*TRAIN, "--resume", "no.npz"), "error: the learned state cannot be read", "where  no.npz"),
     ((*TRAIN, "--remember"), "error: there are no replayed samples to remember", "--replay 64 --old DATA"),
     ((*TRAIN, "--replay", "8"), "error: there are no old samples to replay", "--old with the data"),
     ((*TRAIN, "--old", "digit"), "error: there is no data set named 'digit'", "'digits'"),
     ((*TRAIN, "--old", "digits", "--replay", "0"), "error: a replay buffer for 0 samples", "capacity=64"),
+    (
+        (*COMPILE, "--sparse-policy", "topk"),
+        "error: a policy chooses a share of the channels",
+        "--sparse 0.1",
+    ),
+    (
+        (*COMPILE, "--sparse-policy", "most"),
+        "error: a policy chooses a share of the channels",
+        "--sparse 0.1",
+    ),
     ((*TRAIN, "--augment", "shear=2"), "error: 'shear=2' is no change of samples", "shift=2,gain=0.1"),
     ((*TRAIN, "--augment", "shift=1.5"), "error: 'shift=1.5' is no change of samples", "some of these"),
     ((*TRAIN, "--augment", "noise=1,noise=2"), "error: 'noise=2' is no change of samples", "--augment noise"),
@@ -419,8 +432,8 @@ WRONG_USE = [
     ((*TRAIN, "--augment", "shift=8"), "error: a shift of 8 rows", "at most 7 and 7"),
     (
         ("run", "digits_cnn", "--data", "digits", "--train", "none"),
-        "error: the model was compiled for inference",
-        "",
+        "error: there is nothing to train",
+        "last:1",
     ),
     (
         ("report", "digits_cnn", "--data", "digits", "--train", "none"),
@@ -464,6 +477,10 @@ DATA = {
         "x_train (20, 8, 8) has 20 samples but y_train (19,) has 19 labels",
     ),
     "fractions": ((images(), labels() / 2), "y_train (20,) is float64; labels are integers"),
+    "beyond float32": (
+        (np.full((20, 8, 8), 1e300), labels()),
+        "samples divided by 1 are beyond float32: 20 of 20, first sample 0",
+    ),
     "NaN": ((np.full((20, 8, 8), np.nan), labels()), "has NaN or infinity in 20 of 20 samples"),
 }
 
@@ -474,6 +491,7 @@ def test_data_that_cannot_be_used(cli: Cli, tmp_path: Path, case: str) -> None:
     result = cli("compile", "digits_cnn", "--data", save(tmp_path / "mine.npz", x, y), "--no-measure")
     assert result.code == 2
     assert message in result.err.splitlines()[0]
+    assert "Warning" not in result.err
 
 
 def test_no_fit_is_a_no_with_a_way_out(cli: Cli, tmp_path: Path) -> None:
@@ -546,15 +564,46 @@ def test_state_of_another_model(cli: Cli) -> None:
     assert cli(*TRAIN, "--epochs", "1", "--save", "s.npz").code == 0
     result = cli(*TRAIN, "--epochs", "1", "--resume", "s.npz", "--rule", "sr8")
     assert result.code == 2
-    assert "error: the learned state is of another model" in result.err
+    assert (
+        "error: the learned state is of another model: 4 of 27 arrays differ, first conv1_w_re" in result.err
+    )
 
 
-@pytest.mark.parametrize("option", ["--save", "--out"])
-def test_places_that_cannot_be_written(cli: Cli, tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*TRAIN, "--save", "file/below"),
+        (*TRAIN, "--out", "file/below"),
+        (*TRAIN, "--save", "folder"),
+        (*TRAIN, "--out", "file"),
+        ("demo", "--out", "file"),
+        ("demo", "--picture", "folder"),
+        ("report", "digits_cnn", "--data", "digits", "--out", "file"),
+    ],
+    ids=lambda a: " ".join(a[:1] + a[-2:]),
+)
+def test_places_that_cannot_be_written_are_refused_before_work_is_lost(
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     (tmp_path / "file").write_text("")
-    result = cli(*TRAIN, "--epochs", "1", option, "file/below")
+    (tmp_path / "folder").mkdir()
+    result = cli(*arguments)
     assert result.code == 2
-    assert re.search(r"^error: cannot write the (file|firmware): ", result.err)
+    assert re.search(
+        r"^error: cannot write the (file|firmware): (Not|Is) a directory\n  where  f", result.err
+    )
+    assert result.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_place_without_permission_is_refused(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: not Path(path).samefile(tmp_path))
+    result = cli(*TRAIN, "--save", "new/state.npz")
+    assert result.code == 2
+    assert "error: cannot write the file: Permission denied\n  where  new/state.npz" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupt_leaves_quietly(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -564,6 +613,17 @@ def test_interrupt_leaves_quietly(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(toolchain, "doctor", interrupted)
     assert cli("doctor") == Result(130, "", "stopped\n")
     assert cli("doctor", "--json") == Result(130, "", "")
+
+
+def test_too_little_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted() -> list[toolchain.Tool]:
+        raise MemoryError("Unable to allocate 24 GiB")
+
+    monkeypatch.setattr(toolchain, "doctor", exhausted)
+    result = cli("doctor")
+    assert result.code == 2
+    assert result.err.startswith("error: this computer has not enough memory: unable to allocate 24 GiB\n")
+    assert cli("doctor", "--json").facts["kind"] == "ToolError"
 
 
 # --- samples ------------------------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import struct
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +256,42 @@ def test_wrong_use_of_the_emulator(folder: Path) -> None:
         Emulator(folder / "tiny.c", targets.load("nrf52840"))
     with pytest.raises(ToolError, match="cannot read the firmware"):
         Emulator(folder / "none.elf", targets.load("nrf52840"))
+
+
+def test_ctrl_c_ends_emulation(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A signal that comes while the core runs is handled inside unicorn's callback, which would swallow it."""
+    emulator = functions(folder, "cortex-m4f")
+    for _ in range(3):
+        after = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+        after.start()
+        with pytest.raises(KeyboardInterrupt):
+            emulator.call("narrow", 50_000_000)
+        emulator.reset()
+        assert emulator.run() == 0
+    assert capfd.readouterr().err == ""
+    emulator.call("narrow", 1)
+    assert emulator.last_instructions == 5
+
+
+def test_ctrl_c_goes_to_who_asked_for_it(folder: Path) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        emulator = functions(folder, "cortex-m4f")
+        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+        emulator.call("narrow", 50_000_000)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT]
+
+
+def test_a_core_runs_in_a_thread(folder: Path) -> None:
+    emulator = functions(folder, "cortex-m4f")
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(emulator.call("six", 1, 2, 3, 4, 5, 6)))
+    thread.start()
+    thread.join()
+    assert found == [654321]
 
 
 def test_missing_emulator_names_the_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,27 @@ def test_cores_equal_the_twin(precision: str, train: str, core: str) -> None:
     assert trainer.verify(x, y, on=core).steps == len(x)
 
 
+def test_what_diverged_is_the_same_nan_everywhere() -> None:
+    """Executors give NaN other signs, which is no difference."""
+    trainer, x, y = compiled("float32", "all")
+    assert trainer.verify(x[:12], y[:12], on="reference", rate=1e30).steps == 12
+
+
+@mcu
+@pytest.mark.mcu
+def test_what_diverged_is_the_same_nan_on_a_core() -> None:
+    trainer, x, y = compiled("float32", "all")
+    assert trainer.verify(x[:12], y[:12], on="cortex-m4f", rate=1e30).steps == 12
+
+
+def test_only_nan_is_the_same_as_nan() -> None:
+    nan = np.asarray([0x7FC00000, 0xFFC00001, 0x3F800000, 0], np.uint32).view(np.float32)
+    other = np.asarray([0xFFC00000, 0x7FC00000, 0x3F800000, 0], np.uint32).view(np.float32)
+    assert not differences({"w": nan}, {"w": other})
+    assert differences({"w": nan}, {"w": np.asarray([1, np.nan, 1, 0], np.float32)})
+    assert differences({"w": nan}, {"w": np.asarray([np.nan, np.nan, 1, -0.0], np.float32)})
+
+
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_networks_equal_the_reference(name: str) -> None:
     trainer, x, y = branching(name, "float32")

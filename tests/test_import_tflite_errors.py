@@ -17,6 +17,7 @@ import mcugrad as mg
 from mcugrad.errors import McugradError, ModelError, ToolError
 from mcugrad.graph.spec import check
 from mcugrad.importers.tflite import load_tflite
+from mcugrad.zoo import model_path
 from tflite_writer import RELU, TANH, Net
 
 
@@ -174,8 +175,10 @@ def test_other_files(tmp_path: Path) -> None:
     assert (error.what, error.where) == ("the model file does not exist", str(tmp_path / "none.tflite"))
     path = tmp_path / "net.tflite"
     path.write_bytes(b"nothing that anybody could read")
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="not a TFLite file: its 31 bytes lack the identifier TFL3"):
         mg.load(path)
+    path.write_bytes(model_path("digits_cnn").read_bytes())
+    assert mg.load(path).classes == 10, "what is in a file counts more than its name"
     path = tmp_path / "net.onnx"
     path.write_bytes(_small().bytes())
     assert mg.load(path).classes == 3

@@ -6,6 +6,7 @@ import base64
 import re
 import xml.etree.ElementTree as ET
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,6 +16,7 @@ from mcugrad import targets
 from mcugrad.demo import Demo, Settings, run
 from mcugrad.measure.cost import Activity, Cost
 from mcugrad.measure.cycles import CycleEstimate
+from mcugrad.measure.energy import EnergyEstimate
 from mcugrad.report.chart import LABEL_GAP, Line, shares, spread, ticks
 from mcugrad.report.images import data_address, png
 from mcugrad.report.page import demo_page, model_page
@@ -196,6 +198,20 @@ def test_png_can_be_read_back() -> None:
 )
 def test_three_digits_are_enough(value: float, text: str) -> None:
     assert significant(value) == text
+
+
+def test_a_cost_prints_as_lines() -> None:
+    cycles = CycleEstimate(221_763, 10, "estimated, zero wait states", "a manual")
+    known = Activity(172_806.0, cycles, EnergyEstimate(34.4, 18.6, 52.9, "estimated", "a manual"), 3.465)
+    unknown = Activity(instructions=800.5, cycles=cycles, energy=None, milliseconds=None)
+    assert str(replace(unknown, milliseconds=2436.1)).endswith("± 10 %, 2,440 ms")
+    board = targets.load("nrf52840")
+    assert str(Cost(board, 6912, 64, 1536, 39_322, known, unknown)).splitlines() == [
+        "nrf52840: RAM 8.3 KiB (model 6.8, sample 0.1, stack 1.5), flash 38.4 KiB",
+        "prediction: 172,806 instructions, 221,763 cycles ± 10 %, 3.46 ms, 34.4 µJ (18.6 to 52.9)",
+        "training step: 800 instructions, 221,763 cycles ± 10 %",
+    ]
+    assert str(Cost(board, 6912, 64, 1536, 39_322, known, None)).count("\n") == 1
 
 
 def test_what_is_not_known_is_said() -> None:

@@ -28,6 +28,7 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
+from mcugrad.training.rules import RuleChoice
 from mcugrad.training.sparse import Choice, choice_text, policies
 from networks import Conv, Dense, Pool, model, samples
 
@@ -193,7 +194,7 @@ CHOICES: dict[str, Choice] = {
 }
 
 
-def compiled(sparse: Choice | None, rule: str = "sr16") -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
+def compiled(sparse: Choice | None, rule: RuleChoice = "sr16") -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
     net = model((2, 9, 13), NET)
     x, y = samples(net, 24)
     return mg.compile(net, calibration=x, rule=rule, seed=3, sparse=sparse), x, y
@@ -272,6 +273,34 @@ def test_static_updates_these_channels_alone() -> None:
     assert found["fc2"] == [0, 1, 2]
 
 
+DECAY = mg.Update("sr10", weight_decay=2.0, batch=2)
+FIXED = mg.Static({"conv1": (1, 4), "fc1": (0, 3, 5)})
+
+
+def test_only_what_trains_decays() -> None:
+    trainer, x, y = compiled(FIXED, DECAY)
+    found = changed(trainer, x, y)
+    assert found["conv1"] == [1, 4]
+    assert found["fc1"] == [0, 3, 5]
+    assert len(found["conv3"]) == 6, "layers that are not named decay whole"
+    trainer.twin.init()
+    before, order = trainer.state, np.arange(len(x), dtype=np.uint32)
+    still = np.zeros((len(x), trainer.quantize(x).shape[1]), np.int8)
+    still[:] = trainer.build.graph[trainer.build.graph.input].quant.zero  # type: ignore[union-attr]
+    trainer.twin.train(still, trainer.targets(y, len(y)), order, np.full(len(x), 0.1, np.float32))
+    sizes = [np.abs(s["conv1_w"].astype(int)).reshape(8, -1).sum(axis=1) for s in (before, trainer.state)]
+    assert (sizes[1] < sizes[0]).tolist() == [o in (1, 4) for o in range(8)]
+    trainer.verify(x, y, on="reference")
+
+
+@mcu
+@pytest.mark.mcu
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
+def test_only_what_trains_decays_on_a_core(core: str) -> None:
+    trainer, x, y = compiled(FIXED, DECAY)
+    trainer.verify(x, y, on=core)
+
+
 @pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
 def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
     trainer, x, y = compiled(mg.Sparse(0.25, policy=policy))  # type: ignore[arg-type]
@@ -328,6 +357,10 @@ WEIGHTS = {"a": np.ones((4, 2)), "b": np.ones((3, 2)), "out": np.ones((2, 3))}
         (lambda: {"c": mg.Sparse(0.5)}, "names no layer that can be updated in part: 'c'"),
         (lambda: mg.Static({"a": 1.5}), "a share of 1.5 of the channels of a cannot be updated"),
         (lambda: mg.Static({"a": (4,)}), "4 is no channel of a"),
+        (lambda: mg.Static({"a": (float("nan"),)}), "nan is no channel of a"),
+        (lambda: mg.Static({"a": "all"}), "'a' is no channel of a"),  # type: ignore[dict-item]
+        (lambda: 0.1, "sparse=0.1 is neither a policy nor one by layer"),
+        (lambda: mg.Static(["a"]), "Static(layers=['a']) is neither a policy"),  # type: ignore[arg-type]
         (lambda: mg.Static({"a": (1, 1)}), "no channel, or one twice, is named for a"),
         (lambda: mg.Static({"a": ()}), "no channel, or one twice, is named for a"),
     ],
@@ -342,6 +375,15 @@ def test_there_must_be_something_to_choose_from() -> None:
     x, _ = samples(net, 8)
     with pytest.raises(mg.UsageError, match="besides the layer that makes the outputs no weights train"):
         mg.compile(net, calibration=x, train="last:1", sparse=mg.Sparse(0.5))
+
+
+@pytest.mark.parametrize("sparse", [mg.Sparse(0.5), mg.Static({"fc1": (0, 65536)})])
+def test_more_channels_than_a_list_can_name_are_refused(sparse: Choice) -> None:
+    net = model((1,), (Dense(65537, "relu"), Dense(2)))
+    with pytest.raises(
+        mg.ModelError, match="65537 channels are too many to be updated in part; 65535 can be"
+    ):
+        mg.compile(net, calibration=samples(net, 8)[0], precision="float32", sparse=sparse)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +401,7 @@ def test_a_share_that_is_none(share: str) -> None:
 
 def test_choices_say_what_they_are() -> None:
     assert compiled(mg.Sparse(0.1, 1.0))[0].options.method == "sr16, sampled 10 to 100 %"
-    text = choice_text({"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": 0.2})
+    text = choice_text({"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": np.float32(0.2)})  # type: ignore[dict-item]
     assert text == "conv1 sampled 30 %, conv2 2 channels, * 20 %"
 
 
@@ -368,4 +410,6 @@ def test_shares_and_numbers_come_down_to_channels() -> None:
     assert policies(mg.Static({"a": 0.5}), weights, ["out"]) == {"a": (1, 2)}
     assert policies({"*": 0.01}, weights, ["out"]) == {"a": (1,)}
     assert policies(mg.Static({"a": (3, 0)}), weights, ["out"]) == {"a": (0, 3)}
+    assert policies(mg.Static({"a": np.float32(0.5)}), weights, ["out"]) == {"a": (1, 2)}  # type: ignore[dict-item]
+    assert policies(mg.Sparse(np.float32(0.5)), weights, ["out"]) == {"a": mg.Sparse(0.5)}  # type: ignore[arg-type]
     assert policies(None, weights, ["out"]) == {}

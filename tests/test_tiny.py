@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import mcugrad as mg
@@ -37,3 +40,42 @@ def test_whole_story(tmp_path: Path) -> None:
     folder = trainer.export(tmp_path / "firmware")
     assert sorted(file.name for file in folder.iterdir()) == ["README.md", "main.c", "tiny.c", "tiny.h"]
     assert "tiny_train_step" in (folder / "tiny.h").read_text()
+
+
+MISTAKES: dict[str, tuple[Callable[[mg.Trainer, Any, Any], object], str]] = {
+    "path": (
+        lambda t, x, y: mg.compile("tiny.onnx", calibration=x),
+        "compile takes a loaded network, not str",
+    ),
+    "loss": (lambda t, x, y: mg.compile(t.model, calibration=x, loss=None), "loss=None is no loss"),
+    "target": (lambda t, x, y: mg.compile(t.model, calibration=x, target=4), "target=4 is no board or core"),
+    "seed": (
+        lambda t, x, y: mg.compile(t.model, calibration=x, seed=0.5),
+        "seed 0.5 does not fit into 32 bits",
+    ),
+    "rate": (
+        lambda t, x, y: mg.compile(t.model, calibration=x, rate="0.1"),
+        "a learning rate of '0.1' is not",
+    ),
+    "epochs": (lambda t, x, y: t.fit(x, y, epochs=1.5), "epochs=1.5 is no number of passes"),
+    "order": (lambda t, x, y: t.fit(x, y, seed=-1), "seed -1 does not fit into 32 bits"),
+    "replay": (lambda t, x, y: t.fit(x, y, replay=64), "replay=64 is no Replay"),
+    "guard": (lambda t, x, y: t.fit(x, y, guard=(x,)), "guard= takes samples and targets, or a Guard"),
+    "validation": (lambda t, x, y: t.fit(x, y, validation=(x,)), "validation= takes samples and targets"),
+    "nobody": (lambda t, x, y: t.verify(x, y, on=[]), "there is nobody to compare the host twin with"),
+    "state": (lambda t, x, y: setattr(t, "state", {}), "the learned state is of another model: "),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_told_in_words(tmp_path: Path, case: str) -> None:
+    model = mg.load(write_onnx(tmp_path / "tiny.onnx", (1, 12, 12), (Conv(2), Pool(), Dense(4))))
+    x, y = corners(16)
+    trainer = mg.compile(model, calibration=x)
+    before = trainer.state
+    attempt, message = MISTAKES[case]
+    with pytest.raises((mg.UsageError, mg.DataError)) as error:
+        attempt(trainer, x, y)
+    assert error.value.what.startswith(message)
+    assert error.value.hint
+    assert all(np.array_equal(before[name], value) for name, value in trainer.state.items())

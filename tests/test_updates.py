@@ -29,6 +29,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "momentum nan": ({"momentum": float("nan")}, "momentum of nan is not", "0.9"),
     "bits": ({"velocity_bits": 32}, "velocities of 32 bits are not available", "16, or 8"),
     "batch 0": ({"batch": 0}, "a batch of 0 samples makes no sense", "1 to 65535"),
+    "batch nan": ({"batch": float("nan")}, "a batch of nan samples makes no sense", "1 to 65535"),
     "batch 1.5": ({"batch": 1.5}, "a batch of 1.5 samples makes no sense", "1 to 65535"),
     "decay": ({"weight_decay": -0.1}, "weight decay of -0.1 is not a finite number from 0 on", "0.0001"),
     "clip 0": ({"clip": 0.0, "batch": 2}, "a clip of 0 is not above 0", "0.02"),
@@ -221,10 +222,10 @@ def test_decay_shrinks_weights_without_bias(name: str) -> None:
     for seed in range(repeats):
         data, low = (plane.reshape(-1) for plane in rule.encode(w, np.ones(len(w))))
         for step in range(DECAY_TURNS):
+            place = np.asarray([seed], np.uint32), np.asarray([step], np.uint32), 0
             DECAY_WEIGHTS.reference(
-                len(w), 8, decay, rate, rule, np.asarray([seed], np.uint32), np.asarray([step], np.uint32), 0, data,
-                low if low.size else None,
-            )  # fmt: skip
+                len(w), 8, None, decay, rate, rule, *place, data, low if low.size else None
+            )
         total += (rule.split(data, low, len(w), 8) - rule.half) / (1 << rule.residual_bits) - w
     expected = -w * 0.01 * 0.02 * DECAY_TURNS
     noise = 0.5 / (1 << rule.residual_bits) / (repeats * len(w)) ** 0.5
@@ -378,6 +379,14 @@ def test_biases_alone_have_batches_too() -> None:
     assert "conv1_b_change" in trainer.state
     assert not [name for name in trainer.state if name.endswith("_w_change")]
     trainer.verify(x[:20], y[:20], on="reference")
+
+
+def test_momentum_stays_below_one() -> None:
+    """A share that rounds to all of it: what is kept would never fade."""
+    calls = compiled(Update(momentum=0.999999)).build.compiled.program.train
+    kept = [[a.value for a in c.arguments] for c in calls if c.kernel in (APPLY_UPDATE, APPLY_BIAS)]
+    assert len(kept) == 6
+    assert all(65535 in values and 65536 not in values for values in kept)
 
 
 def test_planes_are_state() -> None:

@@ -482,6 +482,30 @@ def test_npz_with_several_faults_names_them_all(save: Save) -> None:
         assert fault in error.value.what
 
 
+def test_a_test_set_that_is_not_there_has_no_faults(save: Save) -> None:
+    with pytest.raises(DataError) as error:
+        load(save(x_train=X.astype(bool), y_train=Y.astype(float), x_test=None, y_test=None))
+    assert "x_train (6, 4, 4) is bool" in error.value.what
+    assert "y_train (6,) is float64" in error.value.what
+    assert "test" not in error.value.what
+    with pytest.raises(DataError, match=r"x_train \(\) is not \(n"):
+        load(save(x_train=np.uint8(1), x_test=None, y_test=None))
+
+
+def test_a_file_of_another_kind_is_no_unknown_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("array.npy", X)
+    with pytest.raises(DataError, match="one array, not an"):
+        load("array.npy")
+
+
+def test_nobody_is_told_to_unpickle(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(DataError, match=r"cannot be read as \.npz: it is no zip archive") as error:
+        load(tmp_path / "text.npz")
+    assert "pickle" not in str(error.value)
+
+
 def test_npz_that_is_none(tmp_path: Path) -> None:
     np.save(tmp_path / "array.npy", X)
     np.savez(tmp_path / "pickled.npz", x_train=np.array([{}, None], dtype=object), y_train=Y)

@@ -312,12 +312,12 @@ def _keep(path: Path, entry: dict[str, Any]) -> None:
 # -- reading results -----------------------------------------------------------------------------------------------
 
 
-def select(results: Results, **wanted: Any) -> list[dict[str, Any]]:
-    """Entries of the tables' seeds whose configuration has these values, by seed."""
+def select(results: Results, seeds: Sequence[int] = SEEDS, **wanted: Any) -> list[dict[str, Any]]:
+    """Entries of these seeds whose configuration has these values, by seed."""
     found = [
         entry
         for entry in results.get("runs", [])
-        if entry["run"]["seed"] in SEEDS and all(entry["run"].get(k) == v for k, v in wanted.items())
+        if entry["run"]["seed"] in seeds and all(entry["run"].get(k) == v for k, v in wanted.items())
     ]
     return sorted(found, key=lambda entry: entry["run"]["seed"])
 

@@ -4,6 +4,9 @@ The worlds of drift.py, all layers, `sr12`, its replay with memory and its augme
 samples at random. `least sure`: of all samples of the new world that are there to learn from, the n to which the
 delivered network gives the least confidence (`Trainer.confidence`; on the device `<name>_watch` tells it), so that a
 person is asked for those labels alone.
+
+What comes back of many speakers is little and differs from seed to seed, so they have more seeds than other worlds, and
+more choices: what the network is sure of is learned as it predicts it, or it passes over its samples more often.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import drift
+import adaptation
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,6 +28,24 @@ from worlds import WORLDS, world_of
 
 CHOICES = ("drawn", "least sure")
 SIZES = (64, 256)
+SURE, LONGER, SURE_LONGER = (
+    "least sure, others as predicted",
+    "least sure, longer",
+    "least sure, others as predicted, longer",
+)
+LONG = 60
+"""Passes over the samples that are trained longer."""
+MANY = "speech speakers"
+MORE_SEEDS = tuple(range(12))
+MORE = {
+    ("drawn", adaptation.ABOUT): "drawn",
+    ("least sure", adaptation.ABOUT): "least sure",
+    (SURE, adaptation.ABOUT): "least sure, and the others as the delivered network predicts them",
+    (LONGER, adaptation.ABOUT): f"least sure, {LONG} passes",
+    (SURE_LONGER, adaptation.ABOUT): f"least sure, and the others as predicted, {LONG} passes",
+    ("drawn", adaptation.EVERYTHING): "all that are there to learn from",
+}
+"""Choice and labels of many speakers."""
 
 
 @dataclass(frozen=True)
@@ -38,30 +59,38 @@ class Run:
 
 
 def matrix(everything: bool) -> list[Run]:
-    """Every world and choice with every seed."""
-    return [
+    """Every world and choice with every seed; many speakers with more of both."""
+    runs = [
         Run(world, choice, n, seed) for world in WORLDS for n in SIZES for choice in CHOICES for seed in SEEDS
     ]
+    more = [Run(MANY, choice, n, seed) for choice, n in MORE for seed in MORE_SEEDS]
+    return list(dict.fromkeys(runs + more))
 
 
-def adaptation(run: Run) -> drift.Run:
+def adapts(run: Run) -> adaptation.Run:
     """The run of drift.py."""
-    replay, memory, augment = drift.BOTH
-    rate = drift.rate_of(run.world, "all", drift.MAIN, memory, augment)
-    return drift.Run(run.world, "all", drift.MAIN, run.n, replay, rate, run.seed, memory, augment)
+    return adaptation.run_of(run.world, "all", adaptation.MAIN, run.n, adaptation.BOTH, run.seed)
 
 
 def perform(run: Run) -> dict[str, Any]:
     """Adapts; accuracy in both worlds, before and after, and how many of the labels correct a prediction."""
-    change = adaptation(run)
-    new, kept = drift.chosen(change)
-    trainer, begin, *_ = drift.delivered(change.world, change.train, change.method, change.seed)
+    change = adapts(run)
+    new, kept = adaptation.chosen(change)
+    trainer, begin, *_ = adaptation.delivered(change.world, change.train, change.method, change.seed)
     trainer.state = begin
-    x, y = drift.shaped(trainer.model, world_of(run.world).new)
-    if run.choice == "least sure":
+    x, y = adaptation.shaped(trainer.model, world_of(run.world).new)
+    predicted = trainer.predict(x)
+    if run.choice != "drawn":
         new = np.argsort(trainer.confidence(x), kind="stable")[: run.n]
-    corrections = int((trainer.predict(x[new]) != y[new]).sum())
-    return {**drift.adapted(change, new, kept), "corrections": corrections}
+    corrections = int((predicted != y)[new].sum())
+    passes = LONG if run.choice in (LONGER, SURE_LONGER) else adaptation.PASSES
+    labels = y
+    if run.choice in (SURE, SURE_LONGER):
+        labels = predicted.copy()
+        labels[new] = y[new]
+        new = np.arange(len(y))
+    found = adaptation.adapted(change, new, kept, labels=labels, passes=passes)
+    return {**found, "corrections": corrections}
 
 
 def table(results: Results) -> str:
@@ -71,10 +100,26 @@ def table(results: Results) -> str:
         for n in SIZES:
             found = [select(results, world=world, n=n, choice=choice) for choice in CHOICES]
             if all(found):
-                cells = (" / ".join((*drift.triple(each), _corrections(each))) for each in found)
+                cells = (" / ".join((*adaptation.triple(each), _corrections(each))) for each in found)
                 rows.append((f"{what}, {n} labels", *cells))
     what = "new world, % / recovered, % / forgotten, points / labels that correct"
     return markdown(("world", *(f"{choice}: {what}" for choice in CHOICES)), rows)
+
+
+def speakers_table(results: Results) -> str:
+    """Many speakers: what comes back, by what is labelled and learned, with how much of it is chance."""
+    rows = []
+    for (choice, n), what in MORE.items():
+        entries = select(results, MORE_SEEDS, world=MANY, n=n, choice=choice)
+        if len(entries) > 1:
+            each = [adaptation.recovered([entry]) for entry in entries]
+            known = [share for share in each if share is not None]
+            error = np.std(known, ddof=1) / np.sqrt(len(known))
+            new, recovered, forgotten = adaptation.triple(entries)
+            by_seed = ", ".join(f"{share:.0f}" for share in known)
+            rows.append((what, new, f"{recovered} ± {error:.0f}", forgotten, by_seed))
+    heads = ("new world, %", "recovered, % ± standard error", "forgotten, points", "recovered, %, each seed")
+    return markdown(("labels", *heads), rows)
 
 
 def _corrections(entries: Sequence[dict[str, Any]]) -> str:
@@ -87,9 +132,9 @@ SUITE = Suite(
     run=Run,
     matrix=matrix,
     perform=perform,
-    tables={"labels": table},
-    needs=lambda run: drift.needs(adaptation(run)),
-    prepare=drift.prepare,
+    tables={"labels": table, "labels-speakers": speakers_table},
+    needs=lambda run: adaptation.needs(adapts(run)),
+    prepare=adaptation.prepare,
     group=lambda run: (run.world, run.seed),
 )
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import drift
+import adaptation
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,11 +45,11 @@ def matrix(everything: bool) -> list[Run]:
     return [Run(way, seed) for way in WAYS for seed in SEEDS]
 
 
-def adaptation(run: Run) -> drift.Run:
+def adapts(run: Run) -> adaptation.Run:
     """The run of drift.py."""
-    replay, memory, augment = drift.WAYS[run.way]
-    rate = drift.rate_of(WORLD, "all", drift.MAIN, memory, augment)
-    return drift.Run(WORLD, "all", drift.MAIN, drift.ABOUT, replay, rate, run.seed, memory, augment)
+    return adaptation.run_of(
+        WORLD, "all", adaptation.MAIN, adaptation.ABOUT, adaptation.WAYS[run.way], run.seed
+    )
 
 
 @cache
@@ -61,14 +61,14 @@ def speakers() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def perform(run: Run) -> dict[str, Any]:
     """Adapts; of each group the recordings, and how many were right before and after."""
-    change = adaptation(run)
-    chosen, _ = drift.chosen(change)
+    change = adapts(run)
+    chosen, _ = adaptation.chosen(change)
     here, (who, who_test) = world_of(WORLD), speakers()
     rest = np.setdiff1d(np.arange(len(who)), chosen)
     learned = set(zip(who[chosen].tolist(), here.new[1][chosen].tolist(), strict=True))
     parts = {"test": (*here.new_test, who_test), "rest": (here.new[0][rest], here.new[1][rest], who[rest])}
-    adapted = drift.perform(change)
-    trainer, begin, *_ = drift.delivered(WORLD, "all", drift.MAIN, run.seed)
+    adapted = adaptation.perform(change)
+    trainer, begin, *_ = adaptation.delivered(WORLD, "all", adaptation.MAIN, run.seed)
     right = {"after": _right(trainer, parts)}
     trainer.state = begin
     right["before"] = _right(trainer, parts)
@@ -91,7 +91,7 @@ def perform(run: Run) -> dict[str, Any]:
 
 def _right(trainer: Any, parts: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:
     return {
-        name: trainer.predict(drift.shaped(trainer.model, (x, y))[0]) == y
+        name: trainer.predict(adaptation.shaped(trainer.model, (x, y))[0]) == y
         for name, (x, y, _) in parts.items()
     }
 
@@ -118,8 +118,8 @@ SUITE = Suite(
     matrix=matrix,
     perform=perform,
     tables={"speakers": table},
-    needs=lambda run: drift.needs(adaptation(run)),
-    prepare=drift.prepare,
+    needs=lambda run: adaptation.needs(adapts(run)),
+    prepare=adaptation.prepare,
     group=lambda run: run.seed,
 )
 

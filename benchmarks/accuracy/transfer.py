@@ -60,7 +60,7 @@ RATES = dict.fromkeys((*RULES, "mixed", "float32"), 0.002) | {
 TRIED = dict.fromkeys((*RULES, "mixed", "float32"), (0.001, 0.002, 0.005, 0.01)) | {
     "standardized": TRIED_STANDARDIZED
 }
-PARTS = [("sampled", 0.5), ("sampled", 0.1), ("topk", 0.5), ("topk", 0.1)]
+PARTS = [("sampled", 0.5), ("sampled", 0.1), ("rooted_from", 0.1), ("topk", 0.5), ("topk", 0.1)]
 PUBLISHED = {
     "uint8": (85.8, 84.2, 81.4, 97.1, 99.5),
     "mixed": (85.9, 89.0, 84.4, 96.9, 99.8),

@@ -21,7 +21,7 @@ from mcugrad.commands.output import report_error
 from mcugrad.commands.report import report
 from mcugrad.commands.run import run
 from mcugrad.commands.train import train
-from mcugrad.errors import McugradError, UsageError
+from mcugrad.errors import McugradError, ToolError, UsageError
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -60,8 +60,17 @@ def _global(
         typer.echo(context.get_help())
 
 
-for _verb in (demo, inspect, compile_, train, run, report, doctor):
-    app.command(_verb.__name__.rstrip("_"))(_verb)
+# In the list of verbs a sentence has 67 characters; the docstrings are what `mcugrad <verb> --help` says.
+for _verb, _what in (
+    (demo, "Let an emulated microcontroller learn a changed world."),
+    (inspect, "Show a network's layers, and the memory of every way to train it."),
+    (compile_, "Write the firmware folder, and say what the firmware needs."),
+    (train, "Train on this computer, with the bytes the device would have."),
+    (run, "Train on emulated cores and compare every bit with the twin."),
+    (report, "Compile, train, compare and measure, and show all of it on a page."),
+    (doctor, "Show which tools are found, and what missing ones would unlock."),
+):
+    app.command(_verb.__name__.rstrip("_"), short_help=_what)(_verb)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,6 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except McugradError as error:
         report_error(error, machine)
         return error.exit_code
+    except MemoryError as error:
+        short = ToolError(_no_memory(error), hint="fewer samples or steps, or a machine with more memory")
+        report_error(short, machine)
+        return short.exit_code
     except (KeyboardInterrupt, typer.Abort):
         if not machine:
             typer.echo("stopped", err=True)
@@ -91,6 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wrong = _wrong_use(error)
         report_error(wrong, machine)
         return wrong.exit_code
+
+
+def _no_memory(error: MemoryError) -> str:
+    said = str(error)
+    return "this computer has not enough memory" + (f": {said[:1].lower()}{said[1:]}" if said else "")
 
 
 def _wrong_use(error: Exception) -> UsageError:

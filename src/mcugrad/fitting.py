@@ -93,6 +93,10 @@ def run(
     Raises:
         UsageError: an option makes no sense, or training diverged.
     """
+    if not isinstance(course.epochs, int | np.integer):
+        raise UsageError(
+            f"epochs={course.epochs!r} is no number of passes", where="epochs", hint="a whole number"
+        )
     if course.epochs < 1:
         raise UsageError(f"epochs={course.epochs} trains nothing", where="epochs", hint="1 or more")
     begin = twin.state()

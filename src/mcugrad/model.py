@@ -111,10 +111,12 @@ def load(source: Any, *, example: Any = None, name: str | None = None) -> Model:
 
 
 def _is_tflite(path: Path) -> bool:
-    """By the identifier that every TFLite file has; by the name of a file that cannot be read."""
+    """By the identifier that every TFLite file has; by the name of a file that is damaged or cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(8)[4:] == IDENTIFIER
+            head = file.read(8)
+        is_onnx = head[:1] == b"\x08"  # its first field, the version
+        return head[4:] == IDENTIFIER or (path.suffix == ".tflite" and not is_onnx)
     except (OSError, ValueError):
         return path.suffix == ".tflite"
 

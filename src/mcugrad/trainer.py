@@ -26,7 +26,7 @@ from mcugrad.program.kernel import DRIFT
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.runner import Runner, State, differences
+from mcugrad.run.runner import Runner, State, differences, unequal_bytes
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
@@ -98,6 +98,16 @@ class Trainer:
 
     @state.setter
     def state(self, state: State) -> None:
+        wanted = {b.name: (b.shape, b.dtype) for b in self.build.compiled.layout.params}
+        found = {name: (value.shape, value.dtype) for name, value in state.items()}
+        names = wanted.keys() | found.keys()
+        wrong = sorted(name for name in names if wanted.get(name) != found.get(name))
+        if wrong:
+            raise DataError(
+                f"the learned state is of another model: {len(wrong)} of {len(names)} arrays differ, first {wrong[0]}",
+                where="state",
+                hint="what trainer.state of a model compiled with the same train= and rule= has been",
+            )
         self.twin.restore(state)
 
     def __repr__(self) -> str:
@@ -175,6 +185,9 @@ class Trainer:
             UsageError: nothing trains, an option makes no sense, or training diverged.
         """
         self._demand_training()
+        _demand_seed(seed)
+        if not isinstance(replay, Replay | None):
+            raise UsageError(f"replay={replay!r} is no Replay", where="replay", hint="replay=mg.Replay(64)")
         if replay is not None and replay.remember and self._kind is not Goal.CLASS:
             raise UsageError(
                 f"the loss {self.options.loss.name} has no classes that a replay buffer could remember",
@@ -182,8 +195,10 @@ class Trainer:
                 hint="loss='cross_entropy', or remember=False",
             )
         samples = self.quantize(x)
-        held_out = self._encoded(validation, "validation ")
-        watched = guard if guard is None or isinstance(guard, Guard) else Guard(*guard)
+        held_out = (
+            None if validation is None else self._encoded(_pair(validation, "validation"), "validation ")
+        )
+        watched = guard if isinstance(guard, Guard | None) else Guard(*_pair(guard, "guard", ", or a Guard"))
         guarded = None if watched is None else self._encoded((watched.x, watched.y), "guard ")
         course = Course(
             epochs=epochs,
@@ -277,9 +292,17 @@ class Trainer:
 
         Raises:
             MismatchError: one bit differs.
+            UsageError: nothing trains, or `on` names nobody.
             ToolError: the emulator or a compiler is missing.
         """
         self._demand_training()
+        names = [on] if isinstance(on, str) else list(on)
+        if not names:
+            raise UsageError(
+                "there is nobody to compare the host twin with",
+                where="on",
+                hint="on='emulator', or 'reference'",
+            )
         samples = self.quantize(x)
         wanted = self.targets(y, len(samples))
         order = np.arange(len(samples), dtype=np.uint32)
@@ -290,16 +313,16 @@ class Trainer:
         expected = expected_runner.train(samples, wanted, order, rate_of)
         logits, end = expected_runner.predict(samples), expected_runner.state()
         instructions: dict[str, float] = {}
-        names = [on] if isinstance(on, str) else list(on)
         for name in names:
             runner = self._runner(name)
             runner.restore(begin)
             found = runner.train(samples, wanted, order, rate_of)
             problems = differences(end, runner.state())
-            if not np.array_equal(expected.loss.view(np.uint32), found.loss.view(np.uint32)):
-                step = int(np.flatnonzero(expected.loss.view(np.uint32) != found.loss.view(np.uint32))[0])
+            losses = unequal_bytes(np.ascontiguousarray(expected.loss), np.ascontiguousarray(found.loss))
+            if losses.size:
+                step = int(losses[0]) // expected.loss.itemsize
                 problems.append(f"the loss of step {step}: {expected.loss[step]} and {found.loss[step]}")
-            if not np.array_equal(logits, runner.predict(samples)):
+            if unequal_bytes(logits, runner.predict(samples)).size:
                 problems.append("logits after training")
             if problems:
                 raise MismatchError(
@@ -426,7 +449,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         sparse: update a part of each layer's channels: `Sparse(0.1, 1.0)` chooses for every sample, `Static` once;
             or one of these per layer.
         target: a board or core, checked for fit; None checks nothing.
-        rate: learning rate at delivery, above 0.
+        rate: learning rate at delivery; finite and not negative.
         seed: of the device's random numbers, 32 bits.
         calibration_method: `mse` for the least squared error, `minmax` to take all values in, or `percentile`.
         percentile: kept on each side, for `percentile`.
@@ -439,10 +462,19 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         ModelError: a layer is too large for exact 32-bit sums.
         FitError: RAM or flash does not suffice.
     """
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"seed {seed} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
+    if not isinstance(model, Model):
+        raise UsageError(
+            f"compile takes a loaded network, not {type(model).__name__}",
+            where="model",
+            hint="mg.compile(mg.load(...), ...)",
+        )
+    _demand_seed(seed)
     rates(rate, "constant", 1)
     goal = load_target(target) if isinstance(target, str) else target
+    if not isinstance(goal, Target | None):
+        raise UsageError(
+            f"target={target!r} is no board or core", where="target", hint="its name: target='nrf52840'"
+        )
     wanted = _loss(loss, model.classes)
     if precision not in get_args(Precision):
         raise UsageError(
@@ -467,8 +499,24 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     return Trainer(model, result, goal, options)
 
 
+def _demand_seed(seed: Any) -> None:
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise UsageError(f"seed {seed} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
+
+
+def _pair(given: Any, option: str, otherwise: str = "") -> tuple[Any, Any]:
+    """Samples and targets that a user handed over together."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise UsageError(
+            f"{option}= takes samples and targets{otherwise}", where=option, hint=f"{option}=(x[:64], y[:64])"
+        )
+    return given[0], given[1]
+
+
 def _loss(loss: str | Loss, outputs: int) -> Loss:
     found = Loss(loss) if isinstance(loss, str) else loss
+    if not isinstance(found, Loss):
+        raise UsageError(f"loss={loss!r} is no loss", where="loss", hint="'cross_entropy', or mg.Loss(...)")
     if found.class_weights and len(found.class_weights) != outputs:
         raise UsageError(
             f"{len(found.class_weights)} class weights for {outputs} classes",

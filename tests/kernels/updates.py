@@ -11,6 +11,7 @@ from kernels.cases import (
     Arguments,
     Draw,
     Rng,
+    actives,
     biases,
     floats,
     one,
@@ -95,6 +96,7 @@ def decay_weights(draw: Draw) -> Arguments:
         **updates(draw, rng, out, count),
         "out": out,
         "count": count,
+        "active": actives(draw, rng, out)[0],
         "decay": floats(draw, rng, 1),
         "rate": floats(draw, rng, 1),
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import Json, Out
+from mcugrad.commands.options import Json
 from mcugrad.commands.output import Output
 from mcugrad.commands.recipe import Recipe, spelled_out
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @spelled_out()
 def compile_(
     recipe: Recipe,
-    out: Out = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the firmware.", show_default="firmware/NAME")
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Run the firmware on an emulated core and count.")
     ] = True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import Output, as_json, write
+from mcugrad.commands.output import Output, as_json, demand_places, write
 
 if TYPE_CHECKING:
     from mcugrad.demo import Demo, Point
@@ -33,6 +33,7 @@ def demo(
     from mcugrad.report.page import demo_page
 
     output = Output(json)
+    demand_places(files=[picture, out / "report.html"], folders=[out / "firmware"])
     settings = Settings(steps=steps)
     board = targets.load(settings.target)
     output.say(f"digits_cnn, an 8-bit network, on a {board.title}: {board.core.title}, emulated", strong=True)

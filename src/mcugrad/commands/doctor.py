@@ -30,7 +30,7 @@ def doctor(json: Json = False) -> None:
         (
             "found" if tool.found else "-",
             tool.name,
-            tool.version.split("\n")[0][:40] if tool.found else "not found",
+            tool.version.split("\n")[0] if tool.found else "not found",
             tool.unlocks,
         )
         for tool in tools

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.commands.options import DEFAULT_POLICY
 from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
@@ -127,7 +128,17 @@ def prepared(x: NDArray[Any], model: Model, divisor: float, option: str = "--dat
             where=option,
             hint="samples of that shape; images are (height, width, channels)",
         )
-    return x.astype(np.float32) / np.float32(divisor)
+    with np.errstate(over="ignore"):
+        real: NDArray[np.float32] = x.astype(np.float32) / np.float32(divisor)
+    beyond = np.flatnonzero(~np.isfinite(real).reshape(len(real), -1).all(axis=1))
+    if len(beyond):
+        raise DataError(
+            f"samples divided by {divisor:g} are beyond float32: {len(beyond)} of {len(real)}, "
+            f"first sample {beyond[0]}",
+            where=option,
+            hint="smaller numbers, or a larger --scale",
+        )
+    return real
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -174,6 +185,12 @@ def rules(
 def sparse_choice(share: str | None, policy: str) -> Sparse | None:
     """`0.1` or `0.1:1.0` as a policy. Raises UsageError for what is none."""
     if share is None:
+        if policy != DEFAULT_POLICY:
+            raise UsageError(
+                "a policy chooses a share of the channels, and none is given",
+                where=f"--sparse-policy {policy}",
+                hint=f"--sparse 0.1 --sparse-policy {policy}",
+            )
         return None
     try:
         numbers = [float(part) for part in share.split(":")]

@@ -49,6 +49,8 @@ Clip = Annotated[
     float | None,
     typer.Option("--clip", help="Largest change of a row per unit of rate, in norms of the row."),
 ]
+DEFAULT_POLICY = "sampled"
+"""What no --sparse-policy means."""
 Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", help=_SPARSE)]
 SparsePolicy = Annotated[str, typer.Option("--sparse-policy", help=_SPARSE_POLICY)]
 Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]
@@ -57,4 +59,4 @@ Rate = Annotated[float, typer.Option("--rate", help="Learning rate.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the random numbers, the device's included.")]
 Calibration = Annotated[int, typer.Option("--calibration", min=1, help=_CALIBRATION)]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout and nothing else.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder for the firmware.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for the firmware; else it is not written.")]

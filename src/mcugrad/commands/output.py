@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,6 +113,39 @@ def write(path: Path, content: str | bytes) -> Path:
             f"cannot write the file: {error.strerror}", where=str(path), hint="another place"
         ) from None
     return path
+
+
+def demand_places(*, files: Sequence[Path | None] = (), folders: Sequence[Path | None] = ()) -> None:
+    """Refuse what cannot be written before there is work to be lost. Raises UsageError; writes nothing.
+
+    Args:
+        files: where files will be written.
+        folders: where folders of files will be.
+    """
+    for path, as_folder in [*((p, False) for p in files), *((p, True) for p in folders)]:
+        if path is None:
+            continue
+        try:
+            _demand_place(path, as_folder)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write the {'firmware' if as_folder else 'file'}: {error.strerror}",
+                where=str(path),
+                hint="another folder" if as_folder else "another place",
+            ) from None
+
+
+def _demand_place(path: Path, as_folder: bool) -> None:
+    found = next(p for p in (path, *path.absolute().parents) if p.exists())
+    wrong = None
+    if found is path and not as_folder:
+        wrong = errno.EISDIR if path.is_dir() else None
+    elif not found.is_dir():
+        wrong = errno.ENOTDIR
+    if wrong is None and not os.access(found, os.W_OK | (os.X_OK if found.is_dir() else 0)):
+        wrong = errno.EACCES
+    if wrong is not None:
+        raise OSError(wrong, os.strerror(wrong))
 
 
 def report_error(error: McugradError, machine: bool) -> None:

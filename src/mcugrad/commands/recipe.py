@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 # At run time, too: typer reads what they say of each option.
 from mcugrad.commands.options import (
+    DEFAULT_POLICY,
     Batch,
     Board,
     Calibration,
@@ -53,7 +54,7 @@ class Recipe:
     clip: Clip = None
     precision: Precision = "int8"
     sparse: Sparse = None
-    sparse_policy: SparsePolicy = "sampled"
+    sparse_policy: SparsePolicy = DEFAULT_POLICY
     target: Board = None
     rate: Rate = 0.01
     seed: Seed = 0
@@ -95,6 +96,15 @@ class Recipe:
             rate=self.rate,
             seed=self.seed,
         )
+
+    def learner(self, model: Model, samples: Samples) -> Trainer:
+        """Likewise; raises UsageError where nothing trains."""
+        from mcugrad.errors import UsageError
+
+        made = self.trainer(model, samples)
+        if not made.trained_layers:
+            raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
+        return made
 
 
 def spelled_out(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

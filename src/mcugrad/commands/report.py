@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import Output, as_json, write
+from mcugrad.commands.output import Output, as_json, demand_places, write
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -39,16 +39,14 @@ def report(
     from mcugrad.commands.compile import compiled_facts
     from mcugrad.commands.inputs import measured
     from mcugrad.commands.inspect import choice_facts, layer_facts
-    from mcugrad.errors import UsageError
     from mcugrad.report.page import model_page
 
     output = Output(json)
+    demand_places(files=[out / "report.html"], folders=[out / "firmware"])
     board = targets.load(recipe.target or TARGET)
     found = recipe.network()
     given = recipe.samples(found)
-    made = recipe.trainer(found, given)
-    if not made.trained_layers:
-        raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
+    made = recipe.learner(found, given)
     with output.busy("running the firmware on the emulated core"):
         table = measured(made, given)
         functions = _profile(made, given, board)

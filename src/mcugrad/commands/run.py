@@ -32,7 +32,7 @@ def run(
     output = Output(json)
     found = recipe.network()
     given = recipe.samples(found)
-    made = recipe.trainer(found, given)
+    made = recipe.learner(found, given)
     order = np.resize(np.random.default_rng(recipe.seed).permutation(len(given.x)), steps)
     executors = [part for text in on for part in text.split(",")]
     output.say(repr(made)[1:-1], strong=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mcugrad.commands.options import Json, Out
-from mcugrad.commands.output import Output, write
+from mcugrad.commands.output import Output, demand_places, write
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mcugrad.run.runner import State
     from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
+
+SCHEDULES = ("cosine", "linear", "constant")
+"""What --schedule may be; others have options that a command line has no words for."""
 
 
 @spelled_out()
@@ -76,6 +79,11 @@ def train(
     from mcugrad.training.schedules import rates
 
     output = Output(json)
+    demand_places(files=[save], folders=[out])
+    if schedule not in SCHEDULES:
+        raise UsageError(
+            f"unknown schedule {schedule!r}", where="--schedule", hint="cosine, linear or constant"
+        )
     kind = cast("Kind", schedule)
     rates(recipe.rate, kind, 1)
     found = recipe.network()
@@ -83,11 +91,9 @@ def train(
     known = None if old is None else samples(old, found, recipe.scale, "--old")
     changes = augment_choice(augment, recipe.seed)
     replayed = replay_choice(known, replay, remember=remember, seed=recipe.seed)
-    made = recipe.trainer(found, given)
-    if not made.trained_layers:
-        raise UsageError("there is nothing to train", where="--train none", hint="--train last:1, or all")
+    made = recipe.learner(found, given)
     if resume is not None:
-        made.state = read_state(resume, made)
+        restore(resume, made)
     validation = given.held_out
     old_validation = None if known is None else known.held_out
     output.say(repr(made)[1:-1], strong=True)
@@ -156,8 +162,8 @@ def _packed(state: State) -> bytes:
     return content.getvalue()
 
 
-def read_state(path: Path, made: Trainer) -> State:
-    """A learned state from an .npz file, checked against the model. Raises DataError."""
+def restore(path: Path, made: Trainer) -> None:
+    """Give a trainer the learned state in an .npz file. Raises DataError."""
     import zipfile
 
     import numpy as np
@@ -171,13 +177,7 @@ def read_state(path: Path, made: Trainer) -> State:
     except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or "not an .npz file"
         raise DataError(f"the learned state cannot be read: {reason}", where=str(path), hint=hint) from None
-    wanted = {b.name: (b.shape, b.dtype) for b in made.build.compiled.layout.params}
-    found = {name: (value.shape, value.dtype) for name, value in state.items()}
-    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    if wrong:
-        raise DataError(
-            f"the learned state is of another model: {len(wrong)} of {len(wanted)} arrays differ, first {wrong[0]}",
-            where=str(path),
-            hint=hint,
-        )
-    return state
+    try:
+        made.state = state
+    except DataError as error:
+        raise DataError(error.what, where=str(path), hint=hint) from None

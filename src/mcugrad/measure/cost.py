@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from mcugrad.compiler import Build
 
 
+def _short(value: float) -> str:
+    """Three significant digits, no exponent: `3.46`, `1,230`."""
+    return f"{float(f'{value:.3g}'):,g}"
+
+
 @dataclass(frozen=True)
 class Activity:
     """One call of the model, mean over the samples it was measured with.
@@ -33,6 +38,19 @@ class Activity:
     cycles: CycleEstimate
     energy: EnergyEstimate | None
     milliseconds: float | None
+
+    def __str__(self) -> str:
+        """`172,806 instructions, 221,763 cycles ± 10 %, 3.46 ms, 34.4 µJ (18.6 to 52.9)`: what is known."""
+        parts = [
+            f"{self.instructions:,.0f} instructions",
+            f"{self.cycles.cycles:,} cycles ± {self.cycles.band_percent:g} %",
+        ]
+        if self.milliseconds is not None:
+            parts.append(f"{_short(self.milliseconds)} ms")
+        if self.energy is not None:
+            found = self.energy
+            parts.append(f"{_short(found.microjoules)} µJ ({_short(found.low)} to {_short(found.high)})")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,21 @@ class Cost:
     flash: int
     predict: Activity
     step: Activity | None
+
+    def __str__(self) -> str:
+        """Memory, a prediction and a training step, a line each."""
+        ram, *parts = (
+            f"{size / 1024:.1f}"
+            for size in (self.ram + self.sample + self.stack, self.ram, self.sample, self.stack)
+        )
+        lines = [
+            f"{self.target.name}: RAM {ram} KiB (model {parts[0]}, sample {parts[1]}, stack {parts[2]}), "
+            f"flash {self.flash / 1024:.1f} KiB",
+            f"prediction: {self.predict}",
+        ]
+        if self.step is not None:
+            lines.append(f"training step: {self.step}")
+        return "\n".join(lines)
 
 
 def measure(

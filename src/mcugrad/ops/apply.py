@@ -102,7 +102,8 @@ class ApplyUpdate(BackwardNode):
 
 
 def _momentum(update: Update) -> int:
-    return round(update.momentum * 65536)
+    """In 1/65536; below 1, else nothing that was kept would ever fade."""
+    return min(round(update.momentum * 65536), 65535)
 
 
 def _kept(to: Lowering, w: str) -> str:

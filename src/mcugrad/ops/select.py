@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.float_select import SELECT_COPY_F32, SELECT_PARTS_F32, SELECT_SUMS_F32
 from mcugrad.program import Kernel
@@ -72,6 +73,7 @@ class SelectStructures(BackwardNode):
     def lower(self, to: Lowering) -> None:
         error = to.graph[self.e]
         channels, pixels = error.channels, error.size // error.channels
+        _check_channels(to, channels)
         real = isinstance(error.quant, Float32)
         if not real:
             to.bound_terms(error.size, 127)
@@ -185,6 +187,7 @@ class SelectFixed(BackwardNode):
     OUTPUTS = ("kept",)
 
     def lower(self, to: Lowering) -> None:
+        _check_channels(to, to.graph[self.e].channels)
         numbers = np.asarray([len(self.channels), *self.channels], np.uint16)
         active = to.constant(f"{self.name}_active", "uint16_t", numbers, "number and channels updated")
         lower_copy(to, self.e, self.kept, active)
@@ -211,6 +214,16 @@ def lower_copy(to: Lowering, e: str, kept: str, active: str, odds: str | None = 
 def loss_ratio(to: Lowering) -> str:
     """How wrong the network was, in [0, 1]: one float."""
     return to.temporary("loss_ratio", "float", (1,), "loss, compared with the largest so far")
+
+
+def _check_channels(to: Lowering, channels: int) -> None:
+    """Refuse a layer with more channels than a list can name. Raises ModelError."""
+    if channels > MOST_CHANNELS:
+        raise ModelError(
+            f"{channels} channels are too many to be updated in part; {MOST_CHANNELS} can be listed",
+            where=to.node.title,
+            hint="sparse= with the names of other layers, or a smaller layer",
+        )
 
 
 def _no_ratio(to: Lowering) -> str:

@@ -65,20 +65,45 @@ class DecayWeights(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
-        update = to.update(self.w)
-        out = to.graph[self.w].shape[0]
-        decay = np.asarray([update.weight_decay], np.float32)
-        weights = to.weight_arguments(self.w)
-        del weights["w_scale"]
-        to.call(
-            DECAY_WEIGHTS,
-            note="weight decay",
-            out=out,
-            count=to.graph[self.w].size // out,
-            decay=to.constant(f"{self.w}_decay", "float", decay, "weight decay"),
-            rate=mean_rate_of(to, update),
-            **weights,
-        )
+        lower_decay(to, self.w, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayFixed(BackwardNode):
+    """The same where a fixed part of the rows trains: the others stay.
+
+    Attributes:
+        e: error of that part.
+    """
+
+    e: str
+    w: str
+
+    INPUTS = ("e", "w")
+    OUTPUTS = ()
+    CHANGES_STATE = True
+
+    def lower(self, to: Lowering) -> None:
+        lower_decay(to, self.w, to.active(self.e))
+
+
+def lower_decay(to: Lowering, w: str, active: str | None) -> None:
+    """Add the call that shrinks weights: the rows of a list, or all."""
+    update = to.update(w)
+    out = to.graph[w].shape[0]
+    decay = np.asarray([update.weight_decay], np.float32)
+    weights = to.weight_arguments(w)
+    del weights["w_scale"]
+    to.call(
+        DECAY_WEIGHTS,
+        note="weight decay",
+        out=out,
+        count=to.graph[w].size // out,
+        active=active,
+        decay=to.constant(f"{w}_decay", "float", decay, "weight decay"),
+        rate=mean_rate_of(to, update),
+        **weights,
+    )
 
 
 def mean_rate_of(to: Lowering, update: Update) -> str:
@@ -101,7 +126,8 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
         e: error of its output; where only some channels are updated, theirs takes its place.
         update: makes the node that updates the weights, from the error.
     """
-    e = to.updates_from.get(layer.name, e)
+    fixed = to.updates_from.get(layer.name)
+    e = fixed or e
     if to.graph[layer.b].trainable:
         to.add(BiasUpdate(name=f"{layer.name}_bias_update", e=e, w=layer.w, b=layer.b))
     weights = to.graph[layer.w]
@@ -111,7 +137,8 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
         if weights.update.has_plane:
             to.add(ApplyUpdate(name=f"{layer.name}_apply", w=layer.w))
         if weights.update.weight_decay:
-            to.add(DecayWeights(name=f"{layer.name}_decay", w=layer.w))
+            name = f"{layer.name}_decay"
+            to.add(DecayFixed(name=name, w=layer.w, e=fixed) if fixed else DecayWeights(name=name, w=layer.w))
     bias = to.graph[layer.b].update
     if bias is not None and bias.has_plane:
         to.add(ApplyBias(name=f"{layer.name}_apply_bias", w=layer.w, b=layer.b))
@@ -234,6 +261,7 @@ DECAY_TURNS = 16
 def decay_weights(
     out: int,
     count: int,
+    active: NDArray[Any] | None,
     decay: NDArray[Any],
     rate: NDArray[Any],
     rule: InPlace,
@@ -243,14 +271,14 @@ def decay_weights(
     w: NDArray[Any],
     residual: NDArray[Any],
 ) -> None:
-    """w -= 16 * rate * decay * w for every 16th row, rounded at random to what the rule can store."""
+    """w -= 16 * rate * decay * w for every 16th row that takes part, rounded at random to what the rule can store."""
     with np.errstate(all="ignore"):
         share = rate[0] * decay[0] * ar.F32(DECAY_TURNS)
         factor = ar.scale_from_float((share if share < 1 else ar.F32(1)) * ar.F32(65536))
     start = ar.stream(int(seed[0]), int(step[0]), tensor + ar.STREAM_DECAY)
     masters = rule.split(w, residual, out, count)
     bits = rule.residual_bits
-    for o in range(int(step[0]) % DECAY_TURNS, out, DECAY_TURNS):
+    for o in taking_part(active, out)[int(step[0]) % DECAY_TURNS :: DECAY_TURNS].tolist():
         counter = start + o * ((count + 3) // 4) * ar.COUNTER_STEP
         away = ar.rescale(-(masters[o] >> bits), factor)
         masters[o] += (away + (ar.random_u16(counter, count) >> bits)) >> (16 - bits)

@@ -208,12 +208,20 @@ class Runner(Protocol):
         """Put a learned state back."""
 
 
+def unequal_bytes(expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.int64]:
+    """Places of the bytes that differ. NaN is the same as NaN: its sign and payload are not defined."""
+    unequal = expected.reshape(-1).view(np.uint8) != found.reshape(-1).view(np.uint8)
+    if expected.dtype.kind == "f":
+        unequal &= ~np.repeat((np.isnan(expected) & np.isnan(found)).reshape(-1), expected.itemsize)
+    return np.flatnonzero(unequal)
+
+
 def differences(expected: State, found: State) -> list[str]:
     """Where two states differ, one line per buffer: name, number of elements, first place."""
     lines = []
     for name, want in expected.items():
         have = found[name]
-        unequal = np.flatnonzero(want.reshape(-1).view(np.uint8) != have.reshape(-1).view(np.uint8))
+        unequal = unequal_bytes(want, have)
         if unequal.size:
             first = int(unequal[0]) // want.itemsize
             lines.append(

@@ -70,9 +70,10 @@ class Schedule:
         Raises:
             UsageError: the rate is negative or not finite, or the warm-up leaves no step.
         """
-        if not (np.isfinite(rate) and 0 <= rate <= LARGEST_RATE):
+        number = isinstance(rate, int | float | np.number)
+        if not (number and np.isfinite(rate) and 0 <= rate <= LARGEST_RATE):
             raise UsageError(
-                f"a learning rate of {rate:g} is not usable",
+                f"a learning rate of {f'{rate:g}' if number else repr(rate)} is not usable",
                 where="rate",
                 hint="a finite number above 0, such as 0.01",
             )

@@ -20,6 +20,9 @@ Policy = Literal["sampled", "rooted", "topk"]
 Channels = float | Sequence[int]
 """A share of a layer's channels, or their numbers."""
 
+NUMBER = (int, float, np.floating)
+"""What a share may be."""
+
 POLICIES = {
     "sampled": "drawn at random by the size of their errors, which count for more in return: unbiased",
     "rooted": "likewise, by the root of that size: for few channels and long training; unbiased, too",
@@ -54,7 +57,7 @@ class Sparse:
                 hint=f"one of {', '.join(POLICIES)}",
             )
         numbers = (self.low, self.high)
-        if not all(isinstance(n, int | float) for n in numbers) or not 0 < self.low <= self.high <= 1:
+        if not all(isinstance(n, NUMBER) for n in numbers) or not 0 < self.low <= self.high <= 1:
             raise UsageError(
                 f"shares from {self.low!r} to {self.high!r} of the channels cannot be updated",
                 where="sparse",
@@ -114,7 +117,7 @@ def choice_text(choice: Choice) -> str:
     for name, wanted in named.items():
         if isinstance(wanted, Sparse):
             parts.append(f"{name} {wanted.text}")
-        elif isinstance(wanted, int | float):
+        elif isinstance(wanted, NUMBER):
             parts.append(f"{name} {100 * wanted:g} %")
         else:
             parts.append(f"{name} {len(wanted)} channels")
@@ -145,6 +148,12 @@ def policies(
         )
     if isinstance(choice, Sparse):
         return dict.fromkeys(open_to, choice)
+    if not isinstance(choice.layers if isinstance(choice, Static) else choice, Mapping):
+        raise UsageError(
+            f"sparse={choice!r} is neither a policy nor one by layer",
+            where="sparse",
+            hint='mg.Sparse(0.1, 1.0), mg.Static({"fc1": 0.5}), or {"fc1": mg.Sparse(0.25), "*": 0.5}',
+        )
     named: Mapping[str, Sparse | Channels] = choice.layers if isinstance(choice, Static) else choice
     wrong = [name for name in named if name not in open_to and name != "*"]
     if wrong or not named:
@@ -170,7 +179,7 @@ def fixed(name: str, wanted: Channels, weights: NDArray[Any]) -> tuple[int, ...]
         UsageError: a share outside (0, 1], a channel that does not exist or is named twice, none at all.
     """
     channels = len(weights)
-    if isinstance(wanted, int | float):
+    if isinstance(wanted, NUMBER):
         if not 0 < wanted <= 1:
             raise UsageError(
                 f"a share of {wanted!r} of the channels of {name} cannot be updated",
@@ -180,8 +189,8 @@ def fixed(name: str, wanted: Channels, weights: NDArray[Any]) -> tuple[int, ...]
         size = np.abs(weights.astype(np.float64)).reshape(channels, -1).sum(axis=1)
         count = max(int(wanted * channels), 1)
         return tuple(sorted(np.argsort(-size, kind="stable")[:count].tolist()))
-    numbers = list(wanted)
-    outside = [n for n in numbers if int(n) != n or not 0 <= n < channels]
+    numbers: list[Any] = list(wanted)
+    outside = [n for n in numbers if not isinstance(n, int | np.integer) or not 0 <= n < channels]
     if not numbers or outside or len(set(numbers)) != len(numbers):
         what = (
             f"{outside[0]!r} is no channel of {name}"

@@ -190,8 +190,8 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
                      p->conv1_w, p->conv1_w_residual, p->conv1_w_scale, p->conv1_w_change,
                      p->conv1_w_change_residual, p->conv1_w_change_scale, a->conv1_w_kept.v);
     /* 20/24 conv1_decay  weight decay */
-    mcg_decay_weights(2, 4, &tiny_conv1_w_decay, &a->rate_of_8.v, &mcg_rule_sr12, &p->seed, &p->step, 1U,
-                      p->conv1_w, p->conv1_w_residual);
+    mcg_decay_weights(2, 4, NULL, &tiny_conv1_w_decay, &a->rate_of_8.v, &mcg_rule_sr12, &p->seed, &p->step,
+                      1U, p->conv1_w, p->conv1_w_residual);
     /* 21/24 conv1_apply_bias  biases */
     mcg_apply_bias(2, 8, 58982, &p->step, a->conv1_w_kept.v, p->conv1_b_change, p->conv1_b);
     /* 22/24 conv1_y_track  scale for the next step */

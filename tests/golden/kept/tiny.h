@@ -330,7 +330,7 @@ mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule);
 mcg_status_t tiny_augment_init(mcg_augment_t *how, int32_t shift_h, int32_t shift_w, float gain, float offset,
                                float noise, uint32_t seed);
 
-/** Write the sample x, changed at random, to y; differently each time. On error nothing changes. */
+/** Write the sample x, changed at random, to y, which must not overlap x; differently each time. On error nothing changes. */
 mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_INPUT_SIZE]);
 
 /** Keep the state of the model as the one to come back to. */

@@ -20,6 +20,7 @@ from mcugrad.run.device import binding, faults
 from mcugrad.run.device.alignment import AlignmentCheck
 from mcugrad.run.device.counter import FULL, BlockCount, Counter, NativeCounter, PythonCounter
 from mcugrad.run.device.image import Image, Symbol
+from mcugrad.run.device.interrupt import after_callbacks
 from mcugrad.targets import Target
 
 Hook = Literal["auto", "native", "python"]
@@ -182,16 +183,18 @@ class Emulator:
 
         Raises:
             DeviceError: a memory fault, an undefined instruction, or no marker within `budget` instructions.
+            KeyboardInterrupt: Ctrl-C, once the core has stopped; `reset` is the only way on.
         """
         self._trouble.clear()
         if self._alignment is not None:
             self._alignment.clear()
         self.counter.limit = self.counter.instructions + budget
         failure = 0
-        try:
-            self._engine.emu_start(self._next | 1, _NOWHERE)
-        except self._uc_error as error:
-            failure = error.errno
+        with after_callbacks():
+            try:
+                self._engine.emu_start(self._next | 1, _NOWHERE)
+            except self._uc_error as error:
+                failure = error.errno
         if self._alignment is not None and self._alignment.found is not None:
             raise faults.unaligned(*self._alignment.found, self.image, self.target)
         pc = self._engine.reg_read(self._names.UC_ARM_REG_PC)

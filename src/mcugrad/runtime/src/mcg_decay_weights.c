@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-void mcg_decay_weights(int32_t out, int32_t count, const float *decay, const float *rate,
-                       const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
-                       int8_t *w, uint8_t *residual)
+void mcg_decay_weights(int32_t out, int32_t count, const uint16_t *active, const float *decay,
+                       const float *rate, const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step,
+                       uint32_t tensor, int8_t *w, uint8_t *residual)
 {
     const uint32_t words = ((uint32_t)count + 3U) / 4U;
     const uint32_t stream = mcg_stream(*seed, *step, tensor + MCG_STREAM_DECAY);
@@ -13,7 +13,9 @@ void mcg_decay_weights(int32_t out, int32_t count, const float *decay, const flo
     const mcg_scale_t one = mcg_scale_from_float(1.0F);
     int32_t d[MCG_BLOCK];
     uint16_t random[MCG_BLOCK];
-    for (int32_t o = (int32_t)(*step % MCG_DECAY_TURNS); o < out; o += MCG_DECAY_TURNS) {
+    const int32_t listed = mcg_active_count(active, out);
+    for (int32_t k = (int32_t)(*step % MCG_DECAY_TURNS); k < listed; k += MCG_DECAY_TURNS) {
+        const int32_t o = mcg_active_at(active, k);
         int8_t *row = w + o * count;
         uint8_t *low = mcg_residual_at(residual, o * ((count * bits + 7) / 8));
         const uint32_t counter = stream + (uint32_t)o * words * MCG_COUNTER_STEP;

@@ -47,7 +47,7 @@ class Update:
                 where="velocity_bits",
                 hint="16, or 8 for half the RAM",
             )
-        if self.batch != int(self.batch) or not 1 <= self.batch <= MOST_BATCH:
+        if not 1 <= self.batch <= MOST_BATCH or self.batch != int(self.batch):
             raise UsageError(
                 f"a batch of {self.batch} samples makes no sense", where="batch", hint=f"1 to {MOST_BATCH}"
             )

@@ -39,8 +39,8 @@ def load(source: str | os.PathLike[str], *, download: bool = True) -> Dataset:
     Args:
         source: one of `names()`, or the path of an `.npz` file with x_train and y_train, and optionally
             x_test, y_test and class_names; photographs may be jpeg_train, all JPEG files one after the other, and
-            off_train, where each begins, instead of x_train. A string is a path if it ends in `.npz` or contains
-            a separator.
+            off_train, where each begins, instead of x_train. A string is a path if it ends in `.npz` or `.npy` or
+            contains a separator.
         download: whether a data set that is not on this machine may be fetched from its publisher.
 
     Returns:
@@ -52,7 +52,7 @@ def load(source: str | os.PathLike[str], *, download: bool = True) -> Dataset:
             file, the key and the shapes.
     """
     text = os.fspath(source)
-    if not isinstance(source, str) or text.endswith(".npz") or "/" in text or os.sep in text:
+    if not isinstance(source, str) or text.endswith((".npz", ".npy")) or "/" in text or os.sep in text:
         path = Path(text).expanduser()
         if not path.is_file():
             raise DataError(

@@ -65,9 +65,12 @@ def checked(
     class_names: tuple[str, ...],
     extras: dict[str, NDArray[Any]] | None = None,
 ) -> Dataset:
-    """Builds the data set, or says everything that is wrong with it at once."""
+    """Builds the data set, or says everything that is wrong with it at once. A test set may be left out."""
     problems: list[str] = []
-    for part in ("train", "test"):
+    given = ("train", "test") if "x_test" in parts else ("train",)
+    for key in ("x", "y"):
+        parts.setdefault(f"{key}_test", np.atleast_1d(parts[f"{key}_train"])[:0])
+    for part in given:
         problems += _sample_problems(f"x_{part}", parts[f"x_{part}"])
         problems += _label_problems(f"y_{part}", parts[f"y_{part}"], len(class_names))
         x, y = parts[f"x_{part}"], parts[f"y_{part}"]

@@ -34,7 +34,9 @@ def load_npz(path: Path, class_names: tuple[str, ...] = ()) -> Dataset:
         with archive:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(f"the file cannot be read as .npz: {error}", where=str(path), hint=wanted) from error
+        # NumPy takes what is no archive for a pickle, and says how to load it all the same.
+        reason = "it is no zip archive" if "pickled (object) data" in str(error) else error
+        raise DataError(f"the file cannot be read as .npz: {reason}", where=str(path), hint=wanted) from error
 
     for part in ("train", "test"):
         if f"x_{part}" not in arrays and {f"jpeg_{part}", f"off_{part}"} <= arrays.keys():
@@ -52,11 +54,9 @@ def load_npz(path: Path, class_names: tuple[str, ...] = ()) -> Dataset:
         raise DataError(
             f"missing: {', '.join(missing)}; the file holds {listed}", where=str(path), hint=wanted
         )
-    if "x_test" not in arrays:
-        arrays["x_test"], arrays["y_test"] = arrays["x_train"][:0], arrays["y_train"][:0]
     if "class_names" in arrays:
         class_names = tuple(str(name) for name in arrays.pop("class_names").reshape(-1))
-    parts = {key: arrays.pop(key) for key in PARTS}
+    parts = {key: arrays.pop(key) for key in PARTS if key in arrays}
     return checked(path.stem, path, parts, class_names, extras=arrays)
 
 

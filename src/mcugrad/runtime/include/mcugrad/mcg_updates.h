@@ -72,11 +72,12 @@ void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const ui
                      const float *rate, const float *c, const float *w_scale, float *bias);
 
 /**
- * @brief w -= rate * decay * w. Each step takes every MCG_DECAY_TURNS-th row, and so many times as much of
- * it.
+ * @brief w -= rate * decay * w of the rows that take part. Each step takes every MCG_DECAY_TURNS-th of them,
+ * and so many times as much of it.
  *
  * @param[in]     out      rows
  * @param[in]     count    weights of a row
+ * @param[in]     active   rows that take part, the same in every step; NULL for all
  * @param[in]     decay    weight decay
  * @param[in]     rate     learning rate
  * @param[in]     rule     how weights are stored and updated
@@ -88,9 +89,9 @@ void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const ui
  *
  * MACs: none. Stack: 2 MCG_BLOCK words, the rule. Reference: ops/update.py::decay_weights.
  */
-void mcg_decay_weights(int32_t out, int32_t count, const float *decay, const float *rate,
-                       const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
-                       int8_t *w, uint8_t *residual);
+void mcg_decay_weights(int32_t out, int32_t count, const uint16_t *active, const float *decay,
+                       const float *rate, const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step,
+                       uint32_t tensor, int8_t *w, uint8_t *residual);
 
 /**
  * @brief mean = rate / batch: with it a batch's changes add up to those of the mean gradient.
