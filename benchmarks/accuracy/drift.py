@@ -42,7 +42,7 @@ from adaptation import (
     triple,
 )
 from bars import Bar, Results, markdown
-from harness import COLOURS, SEEDS, TUNING_SEED, Suite, final, main, mean, select, spread, svg
+from harness import COLOURS, SEEDS, TUNING_SEED, Suite, final, main, mean, rates_table, select, spread, svg
 from worlds import FEW, WORLDS
 
 TRIED = (0.001, 0.002, 0.005, 0.01, 0.02)
@@ -277,6 +277,7 @@ SUITE = Suite(
         "drift-layers": layers_table,
         "drift-rules": rules_table,
         "drift-buffers": buffers_table,
+        "drift-rates": lambda results: rates_table(results, tuning()),
     },
     bars=bars,
     plots={"accuracy_drift.svg": plot},

@@ -27,7 +27,7 @@ from mcugrad.errors import McugradError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bars import RESULTS, Bar, Results, judge, origin, read, write
+from bars import RESULTS, Bar, Results, judge, markdown, origin, read, write
 
 SEEDS = (0, 1, 2)
 TUNING_SEED = 100
@@ -190,7 +190,7 @@ def main(suite: Suite) -> int:
         refused = _perform(suite, missing, options)
         results = read(options.json)
         if options.tune:
-            print(best_rates(results, wanted))
+            print(f"\n{rates_table(results, wanted)}")
             return 1 if refused else 0
     elif not results:
         print(f"error: there are no results in {options.json}", file=sys.stderr)
@@ -345,21 +345,25 @@ def behind(reference: Sequence[float], values: Sequence[float]) -> float | None:
     return float(np.mean(reference) - np.mean(values)) if len(reference) and len(values) else None
 
 
-def best_rates(results: Results, runs: Sequence[Any]) -> str:
-    """The learning rate of the highest accuracy for each configuration but the rate, and what the others gave."""
+def rates_table(results: Results, runs: Sequence[Any]) -> str:
+    """What each learning rate gave for each configuration, %, the highest bold; what all have in common is left out."""
     entries = {key(entry): entry for entry in results.get("runs", [])}
-    groups: dict[str, list[tuple[float, float]]] = {}
-    for run in runs:
-        if key(run) in entries:
-            rest = {k: v for k, v in asdict(run).items() if k not in ("rate", "seed")}
-            name = "  ".join(str(v) for v in rest.values())
-            groups.setdefault(name, []).append((run.rate, final(entries[key(run)])))
-    lines = []
+    made = [(asdict(run), final(entries[key(run)])) for run in runs if key(run) in entries]
+    told = [f for f in made[0][0] if len({run[f] for run, _ in made}) > 1 and f != "rate"] if made else []
+    groups: dict[tuple[str, ...], dict[float, float]] = {}
+    for run, accuracy in made:
+        groups.setdefault(tuple(_told(run[f]) for f in told), {})[run["rate"]] = accuracy
+    rates = sorted({rate for tried in groups.values() for rate in tried})
+    rows = []
     for name, tried in groups.items():
-        rate, accuracy = max(tried, key=lambda pair: pair[1])
-        others = ", ".join(f"{r:g}: {a:.2f}" for r, a in tried)
-        lines.append(f"{name}: rate {rate:g} with {accuracy:.2f} %  ({others})")
-    return "\n".join(lines)
+        best = max(tried.values())
+        found = (("-" if r not in tried else f"{tried[r]:.2f}", tried.get(r) == best) for r in rates)
+        rows.append((", ".join(name), *(f"**{text}**" if bold else text for text, bold in found)))
+    return markdown((", ".join(told), *(f"{rate:g}" for rate in rates)), rows)
+
+
+def _told(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def svg(path: Path, draw: Callable[[Any], None], *, columns: int = 1, height: float = 3.6) -> None:

@@ -39,6 +39,7 @@ from harness import (
     main,
     mean,
     method,
+    rates_table,
     select,
     selection,
     spread,
@@ -60,6 +61,13 @@ OTHER_RATES = {(FULL, "standardized", "full"): 0.001} | {
 """Where another one is better: steps of size 1 are noise once the gradients are small, and so are a tenth of them, ten
 times as large."""
 TRIED = dict.fromkeys((*RULES, "float32"), (0.002, 0.005, 0.01, 0.02)) | {"standardized": TRIED_STANDARDIZED}
+TRIED_PARTIAL = {
+    "sampled": (0.005, 0.01),
+    "fixed": (0.0015, 0.0025, 0.005, 0.01),
+    "rooted_from": (0.005, 0.01),
+    "rooted": (0.0025, 0.0035, 0.005),
+}
+"""Of a tenth of the updates, 12x60k."""
 SHARES = (0.5, 0.25, 0.1)
 POLICIES = ("topk", "sampled", "rooted_from")
 
@@ -110,11 +118,18 @@ def matrix(everything: bool) -> list[Run]:
 
 
 def tuning() -> list[Run]:
-    """Every rule at every rate."""
-    return [
+    """Every rule at every rate, and what the long protocol has rates of its own for."""
+    short = [
         Run("fashion_mnist", SHORT, name, "full", 1.0, rate, TUNING_SEED)
         for name in (*RULES, "float32")
         for rate in TRIED[name]
+    ]
+    full = [("standardized", "full", 1.0, TRIED["standardized"])]
+    full += [("sr12", policy, 0.1, rates) for policy, rates in TRIED_PARTIAL.items()]
+    return short + [
+        Run("fashion_mnist", FULL, name, policy, share, rate, TUNING_SEED)
+        for name, policy, share, rates in full
+        for rate in rates
     ]
 
 
@@ -358,6 +373,7 @@ SUITE = Suite(
         "scratch": full_table,
         "scratch-partial": lambda results: partial_table(results, "fashion_mnist"),
         "scratch-mnist": lambda results: partial_table(results, "mnist"),
+        "scratch-rates": lambda results: rates_table(results, tuning()),
     },
     bars=bars,
     plots={"accuracy_scratch.svg": curves, "accuracy_shares.svg": shares},
