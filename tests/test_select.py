@@ -83,6 +83,16 @@ def test_the_ratio_compares_with_the_largest_loss() -> None:
     assert largest[0] == 4
 
 
+def test_an_infinite_loss_does_not_become_the_largest() -> None:
+    """Else every share would be the smallest from then on; a float32 network gets over such a sample."""
+    largest, ratio = f32(2), f32(9)
+    SELECT_RATIO.reference(f32(np.inf), largest, ratio)
+    assert largest[0] == 2
+    assert ratio[0] == np.inf  # all channels take part
+    SELECT_RATIO.reference(f32(1), largest, ratio)
+    assert ratio[0] == 0.5
+
+
 # -- which ---------------------------------------------------------------------------------------------------------
 
 

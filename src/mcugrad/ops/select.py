@@ -231,8 +231,8 @@ def _no_ratio(to: Lowering) -> str:
 
 
 def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any]) -> None:
-    """ratio = loss / largest, which grows to the loss first; 0 where it is 0."""
-    if loss[0] > largest[0]:
+    """ratio = loss / largest, which grows to the loss first, if that is finite; 0 where it is 0."""
+    if np.inf > loss[0] > largest[0]:
         largest[0] = loss[0]
     with np.errstate(all="ignore"):
         ratio[0] = loss[0] / largest[0] if largest[0] > 0 else F32(0)

@@ -6,7 +6,8 @@
 #include "mcg_layers.h"
 
 /**
- * @brief ratio = loss / largest loss so far, which grows to this one first; 0 where that is 0.
+ * @brief ratio = loss / largest loss so far, which grows to this one first if it is
+ * finite; 0 where that is 0.
  *
  * @param[in]     loss    of the sample
  * @param[in,out] largest loss so far
