@@ -161,12 +161,16 @@ def adapted(
 ) -> dict[str, Any]:
     """The delivered network learns on from these samples of the new world and those of the old one.
 
-    `labels` are of all samples of the new world that are there to learn from; the true ones if not given.
+    `labels` are of all samples of the new world that are there to learn from; the true ones if not given. Accuracy is
+    that on test samples and, as `rest`, on those that were there to learn from and were not learned.
     """
     trainer, begin, before, old_before = delivered(run.world, run.train, run.method, run.seed)
     trainer.state = begin
     here, model = world_of(run.world), trainer.model
     x, y = shaped(model, here.new)
+    rest = np.setdiff1d(np.arange(len(y)), new)
+    unseen = x[rest], y[rest]
+    rest_before = trainer.evaluate(*unseen) if len(rest) else None
     y = y if labels is None else labels
     options: dict[str, Any] = {}
     if run.replay:
@@ -187,11 +191,13 @@ def adapted(
         **options,
     )
     after, old = (trainer.evaluate(*shaped(model, part)) for part in (here.new_test, here.test))
-    found = _found(after, old, before, old_before)
+    found: dict[str, Any] = _found(after, old, before, old_before)
+    if rest_before is not None:
+        found |= {"rest": round(trainer.evaluate(*unseen), 4), "rest_before": round(rest_before, 4)}
     return found if done == passes else {**found, "diverged": done + 1}
 
 
-def _found(after: float, old: float, before: float, old_before: float) -> dict[str, Any]:
+def _found(after: float, old: float, before: float, old_before: float) -> dict[str, float]:
     found = {"accuracy": after, "old": old, "before": before, "old_before": old_before}
     return {name: round(value, 4) for name, value in found.items()}
 
@@ -257,13 +263,11 @@ def _balanced(y: NDArray[np.int64], count: int, random: np.random.Generator) -> 
     return order[np.argsort(rank[order], kind="stable")][:count]
 
 
-def recovered(entries: Sequence[dict[str, Any]]) -> float | None:
+def recovered(entries: Sequence[dict[str, Any]], of: str = "accuracy", start: str = "before") -> float | None:
     """Share of what was lost in the new world that came back, %; of the means of the seeds."""
     if not entries:
         return None
-    before, after, old = (
-        np.mean([final(e, k) for e in entries]) for k in ("before", "accuracy", "old_before")
-    )
+    before, after, old = (np.mean([final(e, k) for e in entries]) for k in (start, of, "old_before"))
     return float(100 * (after - before) / (old - before)) if old > before else None
 
 

@@ -56,6 +56,8 @@ LAYERS = {"all": "all layers", "last:2": "last two", "last:1": "last one"}
 SHOWN = ("no replay", "replay", "replay, both")
 """Ways that are tried with every number of samples."""
 WAYS_RULES = (MAIN, "float32", "sr8")
+VALIDATION_SEEDS = (TUNING_SEED, TUNING_SEED + 1, TUNING_SEED + 2)
+"""Ways are judged with these once more, by samples that are neither learned nor in a test set."""
 UNSEEN = 2
 """The seed that was run only after memory and augmentation had been settled."""
 OFFLINE = (
@@ -105,7 +107,7 @@ def available(world: str, n: int) -> int:
     return EVERYTHING if n == SIZES[-1] and world in FEW else n
 
 
-def tuning() -> list[Run]:
+def rates() -> list[Run]:
     """Every world at every rate; speech again with memory and augmentation."""
     plain = [
         Run(world, train, MAIN, ABOUT, 0, rate, TUNING_SEED)
@@ -120,6 +122,21 @@ def tuning() -> list[Run]:
         if (replay, memory, augment) == BOTH or (train == "all" and (memory or augment))
         for rate in SPEECH_TRIED
     ]
+
+
+def validations() -> list[Run]:
+    """Every world and way, at the rate that the tables are made with, with seeds of their own."""
+    return [
+        run_of(world, "all", MAIN, ABOUT, way, seed)
+        for world in WORLDS
+        for way in WAYS.values()
+        for seed in VALIDATION_SEEDS
+    ]
+
+
+def tuning() -> list[Run]:
+    """What choices are judged by."""
+    return list(dict.fromkeys(rates() + validations()))
 
 
 def entries_of(results: Results, world: str, train: str, rule: str, n: int, way: Way) -> list[dict[str, Any]]:
@@ -217,6 +234,21 @@ def offline_table(results: Results) -> str:
     return markdown(("world: learned", *TRIPLE), rows)
 
 
+def validation_table(results: Results) -> str:
+    """256 samples, all layers: what comes back and what is forgotten, by samples that no other table is made with."""
+    rows = []
+    for world, what in WORLDS.items():
+        cells = []
+        for way in WAYS.values():
+            wanted = asdict(run_of(world, "all", MAIN, ABOUT, way, TUNING_SEED))
+            del wanted["seed"]
+            entries = select(results, VALIDATION_SEEDS, **wanted)
+            back = recovered(entries, "rest", "rest_before")
+            cells.append(f"{number(back, '.0f')} ({number(forgotten(entries), '+.1f')})")
+        rows.append((what, *cells))
+    return markdown(("world", *WAYS), rows)
+
+
 def bars(results: Results) -> list[Bar]:
     """256 labelled samples, all layers, sr12, with replay, memory and augmentation: what one would deploy."""
     found = []
@@ -277,7 +309,8 @@ SUITE = Suite(
         "drift-layers": layers_table,
         "drift-rules": rules_table,
         "drift-buffers": buffers_table,
-        "drift-rates": lambda results: rates_table(results, tuning()),
+        "drift-validation": validation_table,
+        "drift-rates": lambda results: rates_table(results, rates(), "rest"),
     },
     bars=bars,
     plots={"accuracy_drift.svg": plot},

@@ -115,7 +115,8 @@ class Suite:
         prepare: does so; called once for each.
         group: runs of one group are made by one process in a row, so that it can keep what they share.
         tables: marker in docs/results.md and what makes its table.
-        tuning: the runs that learning rates are chosen by; none where there is nothing to choose.
+        tuning: the runs that learning rates are chosen by, which the table `<name>-rates` shows; none where there is
+            nothing to choose.
         bars: what the results must reach; none where they explain those of another suite.
         plots: file name in docs/images and what draws it there.
     """
@@ -190,7 +191,7 @@ def main(suite: Suite) -> int:
         refused = _perform(suite, missing, options)
         results = read(options.json)
         if options.tune:
-            print(f"\n{rates_table(results, wanted)}")
+            print(f"\n{suite.tables[f'{suite.name}-rates'](results)}")
             return 1 if refused else 0
     elif not results:
         print(f"error: there are no results in {options.json}", file=sys.stderr)
@@ -345,10 +346,10 @@ def behind(reference: Sequence[float], values: Sequence[float]) -> float | None:
     return float(np.mean(reference) - np.mean(values)) if len(reference) and len(values) else None
 
 
-def rates_table(results: Results, runs: Sequence[Any]) -> str:
+def rates_table(results: Results, runs: Sequence[Any], by: str = "accuracy") -> str:
     """What each learning rate gave for each configuration, %, the highest bold; what all have in common is left out."""
     entries = {key(entry): entry for entry in results.get("runs", [])}
-    made = [(asdict(run), final(entries[key(run)])) for run in runs if key(run) in entries]
+    made = [(asdict(run), final(entries[key(run)], by)) for run in runs if key(run) in entries]
     told = [f for f in made[0][0] if len({run[f] for run, _ in made}) > 1 and f != "rate"] if made else []
     groups: dict[tuple[str, ...], dict[float, float]] = {}
     for run, accuracy in made:
