@@ -30,13 +30,14 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
-	$(if $(C_FILES),$(BIN)/clang-format --dry-run -Werror $(C_FILES))
+	@echo clang-format of $(words $(C_FILES)) files
+	@$(if $(C_FILES),$(BIN)/clang-format --dry-run -Werror $(C_FILES))
 	$(BIN)/codespell
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
-	$(if $(C_FILES),$(BIN)/clang-format -i $(C_FILES))
+	@$(if $(C_FILES),$(BIN)/clang-format -i $(C_FILES))
 
 setup: $(VENV)/.dev
 
