@@ -323,6 +323,18 @@ def test_replay_keeps_what_was_known() -> None:
     assert left["source"] > 0.95
 
 
+def test_running_means_are_those_of_new_samples() -> None:
+    """Replayed ones, here with wrong labels and a rate of 0, say nothing about the world as it is."""
+    x, y = corners(300)
+    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
+    trainer.fit(x, y, epochs=3, rate=0.03)
+    replay = mg.Replay(32, source=(x[:64], (y[:64] + 1) % 4))
+    trainer.fit(x, y, rate=0.0, replay=replay)
+    watch = trainer.state["watch"][0]
+    assert watch["accuracy"] > 0.95
+    assert watch["drift_sum"] < 1
+
+
 # --- guard ----------------------------------------------------------------------------------------------------
 
 

@@ -66,9 +66,7 @@ class ReferenceRunner:
             info[i] = self._report(info[i])
             if self._replay is not None:
                 if (old := self._replay.draw()) is not None:
-                    old_x, target, soft = old
-                    # What was said is about the sample as it came.
-                    self._step(self._augmented(old_x) if soft is None else old_x, target, soft)
+                    self._step_back(*old)
                 if self._replay.header["collect"][0]:
                     self._replay.add(x[sample], targets[sample])
         return Steps(info)
@@ -182,6 +180,13 @@ class ReferenceRunner:
             self._values["target"] = np.asarray(target)
         for call in head + self._program.train[self._program.shared :]:
             execute(call, self._values)
+
+    def _step_back(self, x: NDArray[np.int8], target: Any, soft: NDArray[np.uint8] | None) -> None:
+        """One step on a stored sample. Running means are about the world as it is, so they stay."""
+        watch = self._value("watch").copy()
+        # What was said is about the sample as it came.
+        self._step(self._augmented(x) if soft is None else x, target, soft)
+        self._value("watch")[...] = watch
 
     def _augmented(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
         """A sample as it is to be trained."""

@@ -594,6 +594,7 @@ mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[
     (void)tiny_train_step(m, fresh_x, label, step);
     replay->fresh += 1U;
     if (replay->every != 0U && replay->fresh % replay->every == 0U && replay->count != 0U) {
+        const mcg_watch_t watch = m->params.watch;
         const int8_t *old_x;
         uint32_t old_label;
         const uint8_t *soft;
@@ -604,6 +605,7 @@ mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[
         } else {
             (void)tiny_train_step(m, tiny_varied(replay, old_x), old_label, NULL);
         }
+        m->params.watch = watch; /* running means are about the world as it is */
     }
     if (replay->collect != 0U) {
         (void)tiny_replay_add(replay, x, label);
