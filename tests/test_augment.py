@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+from life_models import ARG, CORES, LABEL, NULL, OK, Api, kinds, mcu, task
 from mcugrad import targets
 from mcugrad.graph import ActivationScale
 from mcugrad.ops.augment import augment_s8
@@ -19,7 +20,6 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.trainer import Trainer
 from networks import Dense, corners, model
-from test_life import ARG, CORES, LABEL, NULL, OK, Api, kinds, mcu, task
 
 F32 = np.float32
 H, W, C, ZERO = 7, 5, 3, -20

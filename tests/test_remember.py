@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+from life_models import ARG, CORES, NULL, OK, STATE, Api, mcu
 from mcugrad import targets
 from mcugrad.ops.replay import drawn
 from mcugrad.ops.soft_cross_entropy import soft_cross_entropy_f32, soft_cross_entropy_s8, soften_s8
@@ -19,7 +20,6 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, corners, model
-from test_life import ARG, CORES, NULL, OK, STATE, Api, mcu
 
 F32 = np.float32
 CLASSES, CAPACITY = 4, 8

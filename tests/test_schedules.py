@@ -1,0 +1,137 @@
+"""Schedules of the learning rate: their formulas, and the same on every executor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mcugrad as mg
+from life_models import CORES, mcu, task
+from mcugrad import targets
+from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.run.host import HostTwin
+from mcugrad.run.reference import ReferenceRunner
+from mcugrad.run.runner import Runner, State, differences
+from mcugrad.training.schedules import half_cosine, rates, rates_of
+from networks import corners
+
+F32 = np.float32
+
+
+def test_half_cosine_is_one() -> None:
+    t = np.linspace(0, 1, 10_001, dtype=F32)
+    value = half_cosine(t)
+    assert np.abs(value - (1 + np.cos(np.pi * t.astype(np.float64))) / 2).max() < 2e-7
+    assert (value[0], value[-1]) == (1, 0)
+    assert (np.diff(value) <= 0).all()
+
+
+SCHEDULES = {
+    "constant": (mg.Schedule(), lambda t: 1.0),
+    "cosine": (mg.Schedule("cosine"), lambda t: (1 + np.cos(np.pi * t)) / 2),
+    "cosine to a tenth": (mg.Schedule("cosine", last=0.1), lambda t: 0.1 + 0.9 * (1 + np.cos(np.pi * t)) / 2),
+    "linear": (mg.Schedule("linear"), lambda t: 1 - t),
+    "steps": (mg.Schedule("steps", every=25, factor=0.5), lambda t: 0.5 ** (t * 200 // 25)),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_are_their_formulas(name: str) -> None:
+    schedule, formula = SCHEDULES[name]
+    found = rates(0.02, schedule, 200)
+    np.testing.assert_allclose(found, [0.02 * formula(i / 200) for i in range(200)], rtol=1e-5, atol=1e-8)
+
+
+def test_warm_up_rises_to_the_rate_and_takes_its_steps_from_the_schedule() -> None:
+    found = rates(0.1, mg.Schedule("linear", warmup=10, last=0.5), 30)
+    np.testing.assert_allclose(found[:10], 0.01 * np.arange(1, 11), rtol=1e-6)
+    np.testing.assert_allclose(found[10:], 0.1 - 0.05 * np.arange(20) / 20, rtol=1e-6)
+
+
+def test_after_the_end_the_last_rate_stays() -> None:
+    record = mg.Schedule("cosine", last=0.25).record(0.04, 100, start=2**32 - 50)[0]
+    steps = np.asarray([2**32 - 50, 0, 50, 51, 10_000], np.uint32)  # the counter wraps on the way
+    np.testing.assert_allclose(rates_of(record, steps), [0.04, 0.025, 0.01, 0.01, 0.01], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "steep"}, "unknown schedule 'steep'"),
+        ({"warmup": -1}, "warmup=-1 is no number of steps"),
+        ({"last": 1.5}, r"last=1.5 is not in \[0, 1\]"),
+        ({"last": float("nan")}, r"last=nan is not in \[0, 1\]"),
+        ({"kind": "steps"}, "decay by 1 every 0 steps is no decay"),
+        ({"kind": "steps", "every": 9, "factor": 0.0}, "decay by 0 every 9 steps is no decay"),
+        ({"kind": "steps", "every": 9, "factor": float("nan")}, "decay by nan every 9 steps is no decay"),
+    ],
+)
+def test_schedules_that_make_no_sense(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(mg.UsageError, match=message):
+        mg.Schedule(**options)
+
+
+def test_schedules_and_rates_that_do_not_go_together() -> None:
+    for rate in (-0.1, float("nan"), float("inf"), 1e39):
+        with pytest.raises(mg.UsageError, match=r"learning rate of .* is not usable"):
+            rates(rate, "cosine", 10)
+    with pytest.raises(mg.UsageError, match="a warm-up of 10 steps leaves none of 10 for the cosine"):
+        rates(0.1, mg.Schedule("cosine", warmup=10), 10)
+    with pytest.raises(mg.UsageError, match=r"gives a learning rate of -0\.05 in step 6 of 10"):
+        rates(0.1, lambda t: 1 if t < 0.55 else -0.5, 10)
+
+
+def test_fit_lets_the_device_follow_the_schedule() -> None:
+    """A name, a Schedule and a function that says the same teach the same; the first two are the device's own."""
+    trainer = task()[0]
+    x, y = corners(80)
+    states = []
+    for schedule in ("constant", mg.Schedule(), lambda t: 1.0, "cosine"):
+        trainer.twin.init()
+        trainer.fit(x, y, epochs=2, rate=0.05, schedule=schedule)
+        states.append(trainer.state)
+    assert differences(states[0], states[1]) == []
+    assert [int(state["schedule"]["steps"][0]) for state in states] == [160, 160, 0, 160]
+    assert [int(state["schedule"]["kind"][0]) for state in states] == [0, 0, 0, 1]
+    for name in ("conv1_w", "fc1_b", "watch"):
+        np.testing.assert_array_equal(states[0][name], states[2][name])
+
+
+LIVES = (
+    mg.Schedule("cosine", warmup=7, last=0.1),
+    mg.Schedule("linear"),
+    mg.Schedule("steps", every=9, factor=0.7, last=0.05),
+    mg.Schedule(warmup=30),
+)
+
+
+def live(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[bytes, State]:
+    """Three steps at a rate, then some by each schedule; the last ones run beyond its end."""
+    order = np.arange(45, dtype=np.uint32)
+    runner.init()
+    info = [runner.train(x, y, order[:3], np.full(3, 0.02, F32)).info]
+    for schedule in LIVES:
+        runner.set_schedule(schedule.record(0.05, 40))
+        info.append(runner.train(x, y, order).info)
+    return np.concatenate(info).tobytes(), runner.state()
+
+
+def assert_same_life(runner: Runner) -> None:
+    trainer, x, y = task()
+    info, state = live(HostTwin(trainer.build.compiled), x, y)
+    found, found_state = live(runner, x, y)
+    assert differences(state, found_state) == []
+    assert found == info
+
+
+def test_the_reference_lives_alike() -> None:
+    assert_same_life(ReferenceRunner(task()[0].build.compiled))
+
+
+@mcu
+@pytest.mark.mcu
+@pytest.mark.parametrize("core", CORES)
+def test_cores_live_alike(core: str) -> None:
+    assert_same_life(EmulatedDevice(task()[0].build.compiled, targets.load(core)))
