@@ -476,7 +476,10 @@ DATA = {
         (images(), labels()[:-1]),
         "x_train (20, 8, 8) has 20 samples but y_train (19,) has 19 labels",
     ),
-    "fractions": ((images(), labels() / 2), "y_train (20,) is float64; labels are integers"),
+    "fractions": (
+        (images(), labels() / 2),
+        "y_train (20,) float64 holds values, but the loss is cross_entropy",
+    ),
     "beyond float32": (
         (np.full((20, 8, 8), 1e300), labels()),
         "samples divided by 1 are beyond float32: 20 of 20, first sample 0",
