@@ -202,6 +202,9 @@ def test_rules_and_their_options(cli: Cli) -> None:
     facts = cli("compile", "digits_cnn", "--data", "digits", *options, "--no-measure", "--json").facts
     rest = "batch 4, momentum 0.9, int8 plane"
     assert facts["rule"] == f"fc2: sr8, {rest}; others: sr12, {rest}"
+    options = ("--rule", "fc2=standardized", "--velocity-bits", "8")
+    facts = cli("compile", "digits_cnn", "--data", "digits", *options, "--no-measure", "--json").facts
+    assert facts["rule"] == "fc2: standardized, int8 plane; others: sr16"
 
 
 @pytest.mark.mcu
@@ -404,6 +407,7 @@ WRONG_USE = [
         "error: clipping needs the change of a whole row",
         "momentum=0.9 or batch=8",
     ),
+    ((*COMPILE, "--velocity-bits", "8"), "error: there are no velocities to keep in 8 bits", "batch=8"),
     ((*COMPILE, "--rate", "-1"), "error: a learning rate of -1 is not usable", "where  rate"),
     ((*COMPILE, "--seed", "-1"), "error: seed -1 does not fit into 32 bits", "0 to 4294967295"),
     ((*COMPILE, "--scale", "0"), "error: samples cannot be divided by 0", "where  --scale"),

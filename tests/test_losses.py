@@ -113,7 +113,8 @@ def task(loss: mg.Loss) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
     y = (x.reshape(400, -1) @ np.random.default_rng(5).normal(size=(144, CLASSES))).argmax(axis=1)
     target = np.eye(CLASSES)[y]
     y = y if loss.target is Target.CLASS else target
-    return mg.compile(net, calibration=x[:64], loss=loss, targets=target, rule="sr16"), x, y
+    targets = target if loss.target is Target.VALUES else None
+    return mg.compile(net, calibration=x[:64], loss=loss, targets=targets, rule="sr16"), x, y
 
 
 @pytest.mark.mcu
@@ -175,6 +176,14 @@ def test_values_need_a_range(targets: Any) -> None:
     net = model((1, 12, 12), NET)
     with pytest.raises(mg.DataError, match="the loss mse needs typical targets"):
         mg.compile(net, calibration=samples(net, 8)[0], loss="mse", targets=targets)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_a_range_of_values_that_the_loss_does_not_take_is_refused(loss: str) -> None:
+    net = model((1, 12, 12), NET)
+    with pytest.raises(mg.UsageError, match=f"the loss {loss} takes no values") as error:
+        mg.compile(net, calibration=samples(net, 8)[0], loss=loss, targets=np.zeros((8, CLASSES)))
+    assert error.value.where == "targets"
 
 
 def test_targets_that_do_not_fit() -> None:

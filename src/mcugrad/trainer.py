@@ -528,6 +528,12 @@ def _loss(loss: str | Loss, outputs: int) -> Loss:
 
 def _target_scale(loss: Loss, targets: NDArray[Any] | None) -> ActivationScale | None:
     if loss.target is not Goal.VALUES:
+        if targets is not None:
+            raise UsageError(
+                f"the loss {loss.name} takes no values, so that their range is of no use",
+                where="targets",
+                hint="loss='mse', or no targets=",
+            )
         return None
     array = np.asarray([] if targets is None else targets)
     if array.dtype.kind not in "iubf" or array.size == 0 or not np.isfinite(array).all():

@@ -8,7 +8,8 @@ need no axis for it; images that are stored channels first are turned to (height
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -167,7 +168,14 @@ def rules(
     weight_decay: float,
     clip: float | None,
 ) -> RuleChoice:
-    """What `--rule` and its options say: `sr12`, `fc2=sr8`; the options hold for all layers. Raises UsageError."""
+    """What `--rule` and its options say: `sr12`, `fc2=sr8`; the options hold for all layers.
+
+    Where some layers have a plane of changes and others have none, `velocity_bits` is of the former.
+
+    Raises:
+        UsageError: a layer is named twice, or an option makes no sense.
+    """
+    update = partial(Update, momentum=momentum, batch=batch, weight_decay=weight_decay, clip=clip)
     chosen: dict[str, Update] = {}
     for text in texts:
         layer, _, name = text.rpartition("=")
@@ -177,9 +185,10 @@ def rules(
                 where="--rule",
                 hint="once, and once per layer: --rule sr12 --rule fc2=sr8",
             )
-        chosen[layer or REST] = Update(name, momentum, velocity_bits, batch, weight_decay, clip)
-    chosen.setdefault(REST, Update("sr16", momentum, velocity_bits, batch, weight_decay, clip))
-    return chosen
+        chosen[layer or REST] = update(name)
+    chosen.setdefault(REST, update("sr16"))
+    planes = [layer for layer, each in chosen.items() if each.has_plane] or list(chosen)
+    return chosen | {layer: replace(chosen[layer], velocity_bits=velocity_bits) for layer in planes}
 
 
 def sparse_choice(share: str | None, policy: str) -> Sparse | None:
