@@ -7,16 +7,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from command_line import Cli, Result, save
 from mcugrad import __version__, trainer
-from mcugrad.cli import main
 from mcugrad.commands.inputs import default_scale, network, prepared, samples
 from mcugrad.errors import DataError, ToolError
 from mcugrad.run import toolchain
@@ -34,42 +31,6 @@ bytes = 65536
 address = 0x20000000
 bytes = {ram}
 """
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
-
-
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    """Runs the command line in a folder of its own and gives exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Result:
-        capfd.readouterr()
-        code = main(arguments)
-        out, err = capfd.readouterr()
-        assert "Traceback" not in out + err
-        return Result(code, out, err)
-
-    return call
-
-
-def save(path: Path, x: np.ndarray, y: np.ndarray, **more: np.ndarray) -> str:
-    np.savez(path, x_train=x, y_train=y, **more)
-    return str(path)
 
 
 def images(count: int = 20) -> np.ndarray:
