@@ -588,7 +588,7 @@ def test_several_labels_at_once(save: Save, dtype: type) -> None:
         (
             "cross_entropy",
             BITS,
-            "y_train (6, 3) int64 holds several labels at once",
+            "y_train (6, 3) int64 holds labels of 0 and 1",
             "--loss binary_cross_entropy",
         ),
         ("cross_entropy", BITS * 3, "y_train (6, 3) int64 holds values", "--loss mse"),
@@ -599,7 +599,7 @@ def test_several_labels_at_once(save: Save, dtype: type) -> None:
             "--loss cross_entropy",
         ),
         ("binary_cross_entropy", BITS / 2, "y_train (6, 3) float64 holds values", "--loss mse"),
-        ("mae", BITS == 1, "y_train (6, 3) bool holds several labels at once", "--loss binary_cross_entropy"),
+        ("mae", BITS == 1, "y_train (6, 3) bool holds labels of 0 and 1", "--loss binary_cross_entropy"),
     ],
 )
 def test_y_that_goes_with_another_loss(save: Save, loss: str, y: np.ndarray, message: str, hint: str) -> None:

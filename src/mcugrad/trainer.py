@@ -60,7 +60,7 @@ class Verification:
     def __str__(self) -> str:
         return (
             f"{', '.join(self.executors)} and host twin agree in all {self.bytes} bytes of state, every loss and "
-            f"every logit after {self.steps} training steps"
+            f"every output after {self.steps} training steps"
         )
 
 

@@ -12,7 +12,7 @@ from mcugrad.training.losses import TARGETS, Loss, Target
 _LABEL_MAX = 65535
 _HOLDS = {
     Target.CLASS: "a class for each sample",
-    Target.BITS: "several labels at once",
+    Target.BITS: "labels of 0 and 1",
     Target.VALUES: "values",
 }
 NOUNS = {Target.CLASS: "labels", Target.BITS: "labels", Target.VALUES: "values"}
