@@ -1,4 +1,4 @@
-"""What every test can use: the `torch` and `golden` fixtures, the marks, the hypothesis profiles."""
+"""What every test can use: the `torch`, `golden` and `cli` fixtures, the marks, the hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from command_line import Cli, Result
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -80,3 +82,20 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             pytest.fail("\n".join(diff), pytrace=False)
 
     return check
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+    """Runs the command line in a folder of its own and gives exit code, stdout and stderr."""
+    from mcugrad.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Result:
+        capfd.readouterr()
+        code = main(arguments)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        return Result(code, out, err)
+
+    return call

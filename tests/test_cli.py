@@ -7,16 +7,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from command_line import Cli, Result, save
 from mcugrad import __version__, trainer
-from mcugrad.cli import main
 from mcugrad.commands.inputs import default_scale, network, prepared, samples
 from mcugrad.errors import DataError, ToolError
 from mcugrad.run import toolchain
@@ -34,42 +31,6 @@ bytes = 65536
 address = 0x20000000
 bytes = {ram}
 """
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
-
-
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    """Runs the command line in a folder of its own and gives exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Result:
-        capfd.readouterr()
-        code = main(arguments)
-        out, err = capfd.readouterr()
-        assert "Traceback" not in out + err
-        return Result(code, out, err)
-
-    return call
-
-
-def save(path: Path, x: np.ndarray, y: np.ndarray, **more: np.ndarray) -> str:
-    np.savez(path, x_train=x, y_train=y, **more)
-    return str(path)
 
 
 def images(count: int = 20) -> np.ndarray:
@@ -202,6 +163,9 @@ def test_rules_and_their_options(cli: Cli) -> None:
     facts = cli("compile", "digits_cnn", "--data", "digits", *options, "--no-measure", "--json").facts
     rest = "batch 4, momentum 0.9, int8 plane"
     assert facts["rule"] == f"fc2: sr8, {rest}; others: sr12, {rest}"
+    options = ("--rule", "fc2=standardized", "--velocity-bits", "8")
+    facts = cli("compile", "digits_cnn", "--data", "digits", *options, "--no-measure", "--json").facts
+    assert facts["rule"] == "fc2: standardized, int8 plane; others: sr16"
 
 
 @pytest.mark.mcu
@@ -404,6 +368,7 @@ WRONG_USE = [
         "error: clipping needs the change of a whole row",
         "momentum=0.9 or batch=8",
     ),
+    ((*COMPILE, "--velocity-bits", "8"), "error: there are no velocities to keep in 8 bits", "batch=8"),
     ((*COMPILE, "--rate", "-1"), "error: a learning rate of -1 is not usable", "where  rate"),
     ((*COMPILE, "--seed", "-1"), "error: seed -1 does not fit into 32 bits", "0 to 4294967295"),
     ((*COMPILE, "--scale", "0"), "error: samples cannot be divided by 0", "where  --scale"),
@@ -476,7 +441,10 @@ DATA = {
         (images(), labels()[:-1]),
         "x_train (20, 8, 8) has 20 samples but y_train (19,) has 19 labels",
     ),
-    "fractions": ((images(), labels() / 2), "y_train (20,) is float64; labels are integers"),
+    "fractions": (
+        (images(), labels() / 2),
+        "y_train (20,) float64 holds values, but the loss is cross_entropy",
+    ),
     "beyond float32": (
         (np.full((20, 8, 8), 1e300), labels()),
         "samples divided by 1 are beyond float32: 20 of 20, first sample 0",

@@ -14,7 +14,7 @@ from mcugrad.ops.binary_cross_entropy import binary_cross_entropy_s8
 from mcugrad.ops.regression import regression_loss_s8
 from mcugrad.ops.softmax_cross_entropy import softmax_cross_entropy_s8
 from mcugrad.run import toolchain
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import Target, loss_of_one_answer
 from networks import Conv, Dense, Pool, model, samples
 
 OPEN = np.asarray([-(1 << 30), 1 << 30], np.int32)
@@ -113,7 +113,8 @@ def task(loss: mg.Loss) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
     y = (x.reshape(400, -1) @ np.random.default_rng(5).normal(size=(144, CLASSES))).argmax(axis=1)
     target = np.eye(CLASSES)[y]
     y = y if loss.target is Target.CLASS else target
-    return mg.compile(net, calibration=x[:64], loss=loss, targets=target, rule="sr16"), x, y
+    targets = target if loss.target is Target.VALUES else None
+    return mg.compile(net, calibration=x[:64], loss=loss, targets=targets, rule="sr16"), x, y
 
 
 @pytest.mark.mcu
@@ -177,6 +178,14 @@ def test_values_need_a_range(targets: Any) -> None:
         mg.compile(net, calibration=samples(net, 8)[0], loss="mse", targets=targets)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_a_range_of_values_that_the_loss_does_not_take_is_refused(loss: str) -> None:
+    net = model((1, 12, 12), NET)
+    with pytest.raises(mg.UsageError, match=f"the loss {loss} takes no values") as error:
+        mg.compile(net, calibration=samples(net, 8)[0], loss=loss, targets=np.zeros((8, CLASSES)))
+    assert error.value.where == "targets"
+
+
 def test_targets_that_do_not_fit() -> None:
     trainer, x, _ = task(LOSSES["binary_cross_entropy"])
     with pytest.raises(mg.DataError, match=r"y has shape \(3,\) for 3 samples of 6 outputs"):
@@ -192,6 +201,7 @@ def test_scores() -> None:
     assert score(Target.CLASS, q, np.asarray([0, 0]), real) == 0.5
     assert score(Target.BITS, q, np.asarray([[1, 0], [1, 1]]), real) == 0.75
     assert score(Target.VALUES, q, real + np.float32(0.5), real) == pytest.approx(0.25)
+    assert score(Target.VALUES, q, 0 * real, 1e30 * real) == pytest.approx(0.0975e60), "beyond float32"
 
 
 def test_an_autoencoder_restores_its_samples() -> None:
@@ -215,3 +225,26 @@ def test_divergence_is_told_and_loses_nothing() -> None:
         trainer.fit(x, y, rate=3e38)
     for name, value in trainer.state.items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_held_out_score_that_is_not_finite_is_divergence(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, x, y = task(LOSSES["mse"])
+    before = trainer.state
+    monkeypatch.setattr(trainer, "_score", lambda samples, wanted: float("inf"))
+    with pytest.raises(mg.UsageError, match="diverged in epoch 1: the held-out score is no longer finite"):
+        trainer.fit(x, y, validation=(x, y))
+    for name, value in trainer.state.items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def one_answer(loss: str, y: Any) -> float:
+    return loss_of_one_answer(mg.Loss(loss), np.asarray(y))
+
+
+def test_loss_of_one_answer() -> None:
+    assert one_answer("cross_entropy", [0, 1, 2, 3]) == pytest.approx(np.log(4))
+    assert one_answer("cross_entropy", [7, 7]) == 0
+    assert one_answer("binary_cross_entropy", [[0, 1], [1, 1]]) == pytest.approx(np.log(2) / 2)
+    assert one_answer("mse", [[0.0], [2.0]]) == pytest.approx(1)
+    assert one_answer("mae", [[0.0], [0.0], [9.0]]) == pytest.approx(3)
+    assert one_answer("huber", [[0.0], [0.0], [9.0]]) == pytest.approx(8.5 / 3)

@@ -17,7 +17,7 @@ from mcugrad.demo import Demo, Settings, run
 from mcugrad.measure.cost import Activity, Cost
 from mcugrad.measure.cycles import CycleEstimate
 from mcugrad.measure.energy import EnergyEstimate
-from mcugrad.report.chart import LABEL_GAP, Line, shares, spread, ticks
+from mcugrad.report.chart import LABEL_GAP, Line, marks, shares, spread, ticks, values
 from mcugrad.report.images import data_address, png
 from mcugrad.report.page import demo_page, model_page
 from mcugrad.report.picture import demo_picture
@@ -97,7 +97,9 @@ def test_page_of_a_model_that_knows_little() -> None:
         "source": "<net>.onnx",
         "sha256": "0" * 64,
         "input_shape": [4],
+        "loss": "cross_entropy",
         "classes": 2,
+        "outputs": 2,
         "parameters": 10,
         "macs": 8,
         "rule": "sr8",
@@ -114,6 +116,7 @@ def test_page_of_a_model_that_knows_little() -> None:
             {"step": 0, "training": 0.5, "held_out": None},
             {"step": 9, "training": 0.75, "held_out": None},
         ],
+        "training_notes": [],
         "compared": {"steps": 4, "state_bytes": 44},
         "cost": table.facts(),
         "functions": [{"name": "net_train_step", "instructions": 800.0, "cycles": 1000.0, "share": 1.0}],
@@ -152,6 +155,35 @@ def test_chart_is_well_formed_and_ends_where_the_data_end() -> None:
     curves = [node.attrib["points"].split() for node in root.iter() if node.tag == "polyline"]
     assert [len(points) for points in curves] == [2, 2]
     assert len({points[-1].split(",")[0] for points in curves}) == 1
+
+
+def test_chart_of_values_begins_at_0_and_ends_above_the_largest() -> None:
+    lines = [Line("held out", [(0, 0.00031), (1000, 0.00012)], "new")]
+    root = ET.fromstring(values(lines, "steps", "error, in V\N{SUPERSCRIPT TWO}", "a title"))
+    texts = ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("text")]
+    assert texts[:6] == ["error, in V\N{SUPERSCRIPT TWO}", "0", "0.0001", "0.0002", "0.0003", "0.0004"]
+    assert texts[-1] == "0.00012 held out"
+    assert not any("%" in text for text in texts)
+    (points,) = (node.attrib["points"].split() for node in root.iter() if node.tag == "polyline")
+    heights = [float(point.split(",")[1]) for point in points]
+    assert heights[0] < heights[1]
+    assert heights[0] >= min(float(node.attrib["y1"]) for node in root.iter() if node.tag == "line")
+
+
+@pytest.mark.parametrize(
+    ("largest", "expected"),
+    [
+        (0.0, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (1.0, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (1.1, [0, 0.25, 0.5, 0.75, 1, 1.25]),
+        (3.33, [0, 1, 2, 3, 4]),
+        (9.9, [0, 2, 4, 6, 8, 10]),
+        (4.1e-7, [0, 1e-7, 2e-7, 3e-7, 4e-7, 5e-7]),
+        (7e12, [0, 2e12, 4e12, 6e12, 8e12]),
+    ],
+)
+def test_marks_are_few_and_round(largest: float, expected: list[float]) -> None:
+    assert marks(largest) == expected
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "momentum 1": ({"momentum": 1.0}, r"momentum of 1 is not in \[0, 1\)", "0.9"),
     "momentum nan": ({"momentum": float("nan")}, "momentum of nan is not", "0.9"),
     "bits": ({"velocity_bits": 32}, "velocities of 32 bits are not available", "16, or 8"),
+    "no velocities": (
+        {"velocity_bits": 8},
+        "there are no velocities to keep in 8 bits with batch 1 and no momentum",
+        "momentum=0.9 or batch=8",
+    ),
     "batch 0": ({"batch": 0}, "a batch of 0 samples makes no sense", "1 to 65535"),
     "batch nan": ({"batch": float("nan")}, "a batch of nan samples makes no sense", "1 to 65535"),
     "batch 1.5": ({"batch": 1.5}, "a batch of 1.5 samples makes no sense", "1 to 65535"),

@@ -99,7 +99,7 @@ def score(kind: Target, outputs: NDArray[Any], targets: NDArray[Any], real: NDAr
         return float((outputs.argmax(axis=1) == targets).mean())
     if kind is Target.BITS:
         return float(((real > 0) == (targets != 0)).mean())
-    return float(np.square(real - targets).mean(dtype=np.float64))
+    return float(np.square(real.astype(np.float64) - targets).mean())
 
 
 def _classes(array: NDArray[Any], samples: int, classes: int, what: str) -> NDArray[np.uint32]:

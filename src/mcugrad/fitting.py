@@ -147,12 +147,16 @@ def _epochs(
                 if every and ((first + size) % every == 0 or last):
                     found = _look(twin, course)
                 advance(size)
-            _demand_finite(twin, loss if course.guard is None else 0.0, begin, epoch)
+            _demand_finite(twin, "the loss", loss if course.guard is None else 0.0, begin, epoch)
+            held_out = score()
+            _demand_finite(twin, "the held-out score", held_out or 0.0, begin, epoch)
             begin = twin.state()
             accuracy = right / count if course.is_class else None
             trained = (epoch + 1) * count
             trained += 0 if course.replay is None else course.replay[0].draws(trained)
-            history.append(Epoch(epoch + 1, trained, loss / count, accuracy, score(), found, updated / count))
+            history.append(
+                Epoch(epoch + 1, trained, loss / count, accuracy, held_out, found, updated / count)
+            )
             if on_epoch is not None:
                 on_epoch(history[-1])
     return history
@@ -185,14 +189,14 @@ def _look(twin: Runner, course: Course) -> Guarded:
     return twin.guard(*samples, margin)
 
 
-def _demand_finite(twin: Runner, loss: float, begin: State, epoch: int) -> None:
+def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: int) -> None:
     """Refuse to go on from numbers that are none; what had been learned before the epoch is put back."""
     broken = [k for k, v in twin.state().items() if v.dtype.kind == "f" and not np.isfinite(v).all()]
-    if np.isfinite(loss) and not broken:
+    if np.isfinite(value) and not broken:
         return
     twin.restore(begin)
     raise UsageError(
-        f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or 'the loss'} is no longer finite",
+        f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or name} is no longer finite",
         where="rate; the state before that epoch has been put back",
         hint="a third of the learning rate, or schedule='cosine'",
     )

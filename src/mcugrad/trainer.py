@@ -60,7 +60,7 @@ class Verification:
     def __str__(self) -> str:
         return (
             f"{', '.join(self.executors)} and host twin agree in all {self.bytes} bytes of state, every loss and "
-            f"every logit after {self.steps} training steps"
+            f"every output after {self.steps} training steps"
         )
 
 
@@ -528,6 +528,12 @@ def _loss(loss: str | Loss, outputs: int) -> Loss:
 
 def _target_scale(loss: Loss, targets: NDArray[Any] | None) -> ActivationScale | None:
     if loss.target is not Goal.VALUES:
+        if targets is not None:
+            raise UsageError(
+                f"the loss {loss.name} takes no values, so that their range is of no use",
+                where="targets",
+                hint="loss='mse', or no targets=",
+            )
         return None
     array = np.asarray([] if targets is None else targets)
     if array.dtype.kind not in "iubf" or array.size == 0 or not np.isfinite(array).all():

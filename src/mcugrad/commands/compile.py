@@ -60,6 +60,7 @@ def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
         "sha256": made.model.digest,
         "data": data,
         "trained_layers": list(made.trained_layers),
+        "loss": made.options.loss.name,
         "precision": made.options.precision,
         "sparse": None if made.options.sparse is None else choice_text(made.options.sparse),
         "rule": made.options.method,

@@ -8,7 +8,8 @@ need no axis for it; images that are stored channels first are turned to (height
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,9 @@ from mcugrad.commands.options import DEFAULT_POLICY
 from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
+from mcugrad.report.scores import Score, number
 from mcugrad.training.augment import Augment
+from mcugrad.training.losses import Target
 from mcugrad.training.replay import Replay
 from mcugrad.training.rules import RuleChoice, Update
 from mcugrad.training.rules.update import REST
@@ -55,21 +58,22 @@ class Samples:
 
     Attributes:
         x: training samples, float32, (n, *input shape).
-        y: their classes.
+        y: what the loss takes: classes, int64 (n,); labels that apply, uint8 (n, outputs); or values in real units,
+            float32 (n, outputs).
         x_test: held-out samples; None if there are none.
-        y_test: their classes; None if there are none.
+        y_test: what the loss takes of these; None if there are none.
         text: what it is, in a line.
     """
 
     x: NDArray[np.float32]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     x_test: NDArray[np.float32] | None
-    y_test: NDArray[np.int64] | None
+    y_test: NDArray[Any] | None
     text: str
 
     @property
-    def held_out(self) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-        """Held-out samples and their classes; None if there are none."""
+    def held_out(self) -> tuple[NDArray[np.float32], NDArray[Any]] | None:
+        """Held-out samples and what the loss takes of them; None if there are none."""
         return None if self.x_test is None or self.y_test is None else (self.x_test, self.y_test)
 
     def spaced(self, count: int) -> NDArray[np.intp]:
@@ -77,20 +81,29 @@ class Samples:
         return np.unique(np.linspace(0, len(self.x) - 1, min(count, len(self.x))).round().astype(np.intp))
 
 
-def samples(source: str, model: Model, scale: float | None, option: str = "--data") -> Samples:
+def samples(
+    source: str,
+    model: Model,
+    scale: float | None,
+    loss: str = "cross_entropy",
+    option: str = "--data",
+) -> Samples:
     """A data set for a network, which an option names.
 
     Raises:
-        UsageError: unknown name, or a scale that makes no sense.
-        DataError: the data cannot be used, or does not fit the network.
+        UsageError: unknown name or loss, or a scale that makes no sense.
+        DataError: the data cannot be used, or does not fit the network or the loss.
     """
-    found = data.load(source)
+    found = data.load(source, loss=loss)
     divisor = default_scale(found.name, found.x_train.dtype) if scale is None else scale
     if not (np.isfinite(divisor) and divisor > 0):
         raise UsageError(
             f"samples cannot be divided by {divisor:g}", where="--scale", hint="a number above 0, such as 255"
         )
-    _check_labels(found, model, option)
+    if found.target is Target.CLASS:
+        _check_classes(found, model, option)
+    else:
+        _check_outputs(found, model, option)
     x = prepared(found.x_train, model, divisor, option)
     held_out = len(found.x_test) > 0
     shape = "x".join(map(str, found.sample_shape))
@@ -100,8 +113,18 @@ def samples(source: str, model: Model, scale: float | None, option: str = "--dat
         found.y_train,
         prepared(found.x_test, model, divisor, option) if held_out else None,
         found.y_test if held_out else None,
-        f"{found.name}: {parts}, {shape} {found.x_train.dtype} divided by {divisor:g}",
+        f"{found.name}: {parts}, {shape} {found.x_train.dtype} divided by {divisor:g}{_wanted_text(found)}",
     )
+
+
+def _wanted_text(found: data.Dataset) -> str:
+    """What the samples are labelled with, where it is no class."""
+    if found.target is Target.CLASS:
+        return ""
+    answer = Score(found.target, found.y_train.shape[1]).answer
+    if found.target is Target.BITS:
+        return f", {answer}"
+    return f", {answer} from {number(found.y_train.min())} to {number(found.y_train.max())}"
 
 
 def default_scale(name: str, dtype: np.dtype[Any]) -> float:
@@ -145,7 +168,7 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "single numbers"
 
 
-def _check_labels(found: data.Dataset, model: Model, option: str) -> None:
+def _check_classes(found: data.Dataset, model: Model, option: str) -> None:
     top = int(max(found.y_train.max(), found.y_test.max(initial=0)))
     if top >= model.classes:
         labels = np.concatenate([found.y_train, found.y_test])
@@ -158,6 +181,20 @@ def _check_labels(found: data.Dataset, model: Model, option: str) -> None:
         )
 
 
+def _check_outputs(found: data.Dataset, model: Model, option: str) -> None:
+    count, y = found.y_train.shape[1], found.y_train
+    if count == model.classes:
+        return
+    outputs = f"{model.classes} output{'s' if model.classes > 1 else ''}"
+    may_be_classes = count == 1 and bool(np.isin(y, np.arange(model.classes)).all())
+    raise DataError(
+        f"y_train has {Score(found.target, count).answer} for each sample, {model.name} has {outputs}",
+        where=option,
+        hint=f"y_train of shape ({len(y)}, {model.classes})"
+        + (";  --loss cross_entropy, if these are classes" if may_be_classes else ""),
+    )
+
+
 def rules(
     texts: Sequence[str],
     *,
@@ -167,7 +204,14 @@ def rules(
     weight_decay: float,
     clip: float | None,
 ) -> RuleChoice:
-    """What `--rule` and its options say: `sr12`, `fc2=sr8`; the options hold for all layers. Raises UsageError."""
+    """What `--rule` and its options say: `sr12`, `fc2=sr8`; the options hold for all layers.
+
+    Where some layers have a plane of changes and others have none, `velocity_bits` is of the former.
+
+    Raises:
+        UsageError: a layer is named twice, or an option makes no sense.
+    """
+    update = partial(Update, momentum=momentum, batch=batch, weight_decay=weight_decay, clip=clip)
     chosen: dict[str, Update] = {}
     for text in texts:
         layer, _, name = text.rpartition("=")
@@ -177,9 +221,10 @@ def rules(
                 where="--rule",
                 hint="once, and once per layer: --rule sr12 --rule fc2=sr8",
             )
-        chosen[layer or REST] = Update(name, momentum, velocity_bits, batch, weight_decay, clip)
-    chosen.setdefault(REST, Update("sr16", momentum, velocity_bits, batch, weight_decay, clip))
-    return chosen
+        chosen[layer or REST] = update(name)
+    chosen.setdefault(REST, update("sr16"))
+    planes = [layer for layer, each in chosen.items() if each.has_plane] or list(chosen)
+    return chosen | {layer: replace(chosen[layer], velocity_bits=velocity_bits) for layer in planes}
 
 
 def sparse_choice(share: str | None, policy: str) -> Sparse | None:

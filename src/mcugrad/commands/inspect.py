@@ -8,6 +8,7 @@ from mcugrad.commands.options import Board, Json, Name, Network
 from mcugrad.commands.output import Output
 
 if TYPE_CHECKING:
+    from mcugrad.compiler import Options
     from mcugrad.graph import Graph
     from mcugrad.model import Model
     from mcugrad.targets import Target
@@ -75,12 +76,19 @@ def layer_facts(model: Model) -> list[dict[str, Any]]:
     ]
 
 
-def choice_facts(model: Model, target: Target | None) -> list[dict[str, Any]]:
-    """Memory of every choice of `train` and `rule`. Sizes do not depend on ranges, so these are made up."""
+def choice_facts(model: Model, target: Target | None, like: Options | None = None) -> list[dict[str, Any]]:
+    """Memory of every choice of `train` and `rule`. Sizes do not depend on ranges, so these are made up.
+
+    Args:
+        model: the network.
+        target: what it has to fit; None for nothing.
+        like: whose loss they have; cross-entropy without.
+    """
     import numpy as np
 
-    from mcugrad.compiler import quantized
+    from mcugrad.compiler import Options, quantized
     from mcugrad.passes.calibrate import Calibration
+    from mcugrad.training.rules import updates
     from mcugrad.training.rules.family import FAMILY
 
     made_up = np.random.default_rng(0).standard_normal((4, *model.input_shape), np.float32)
@@ -90,17 +98,26 @@ def choice_facts(model: Model, target: Target | None) -> list[dict[str, Any]]:
         ("bias", ""),
         ("none", ""),
     ]
-    return [_choice(model, graph, way, rule, target) for way, rule in pairs]
+    like = like or Options("all", updates("sr16"), seed=0, rate=0.01)
+    return [
+        _choice(
+            model,
+            graph,
+            rule,
+            Options(way, updates(rule or "sr16"), 0, 0.01, like.loss, like.target),
+            target,
+        )
+        for way, rule in pairs
+    ]
 
 
-def _choice(model: Model, graph: Graph, way: str, rule: str, target: Target | None) -> dict[str, Any]:
-    from mcugrad.compiler import STACK_RESERVE, Options, build
+def _choice(model: Model, graph: Graph, rule: str, options: Options, target: Target | None) -> dict[str, Any]:
+    from mcugrad.compiler import STACK_RESERVE, build
     from mcugrad.errors import ModelError
-    from mcugrad.training.rules import updates
 
-    facts: dict[str, Any] = {"train": way, "rule": rule or None}
+    facts: dict[str, Any] = {"train": options.train, "rule": rule or None}
     try:
-        made = build(model, graph, Options(way, updates(rule or "sr16"), seed=0, rate=0.01))
+        made = build(model, graph, options)
     except ModelError as error:
         return {**facts, "ram_bytes": None, "constants_bytes": None, "fits": False, "problem": error.what}
     fits = target is None or (

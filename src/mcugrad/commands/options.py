@@ -9,7 +9,11 @@ import typer
 
 _DATA = (
     "A data set's name (digits, fashion_mnist, mnist), or an .npz file with x_train, y_train and optionally "
-    "x_test, y_test."
+    "x_test, y_test; --loss says what y has to be."
+)
+_LOSS = (
+    "cross_entropy: y is a class; binary_cross_entropy: y is (n, outputs) of 0 and 1; mse, mae or huber: y is (n, "
+    "outputs) of values."
 )
 _SCALE = (
     "Divide samples by this before the network sees them; if not given by 255 for bytes, 16 for digits, "
@@ -35,6 +39,7 @@ Network = Annotated[
     ),
 ]
 Data = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA)]
+Loss = Annotated[str, typer.Option("--loss", help=_LOSS)]
 Scale = Annotated[float | None, typer.Option("--scale", help=_SCALE)]
 Name = Annotated[str | None, typer.Option("--name", help="Name of the model in C; else that of the file.")]
 Train = Annotated[str, typer.Option("--train", help=_TRAIN)]

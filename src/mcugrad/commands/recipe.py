@@ -16,6 +16,7 @@ from mcugrad.commands.options import (
     Calibration,
     Clip,
     Data,
+    Loss,
     Momentum,
     Name,
     Network,
@@ -44,6 +45,7 @@ class Recipe:
 
     model: Network
     data: Data
+    loss: Loss = "cross_entropy"
     name: Name = None
     train: Train = "all"
     rule: Rule = field(default_factory=lambda: ["sr16"])
@@ -71,12 +73,19 @@ class Recipe:
         """The data as the network takes them. Raises UsageError, DataError."""
         from mcugrad.commands.inputs import samples
 
-        return samples(self.data, model, self.scale)
+        return samples(self.data, model, self.scale, self.loss)
+
+    def known(self, model: Model, data: str | None) -> Samples | None:
+        """Likewise other data, that `--old` names; None where it names none."""
+        from mcugrad.commands.inputs import samples
+
+        return None if data is None else samples(data, model, self.scale, self.loss, "--old")
 
     def trainer(self, model: Model, samples: Samples) -> Trainer:
         """The network compiled, calibrated with samples to train. Raises UsageError, ModelError, FitError."""
         from mcugrad.commands.inputs import rules, sparse_choice
         from mcugrad.trainer import compile  # noqa: A004
+        from mcugrad.training.losses import Loss, Target
 
         return compile(
             model,
@@ -91,6 +100,8 @@ class Recipe:
                 clip=self.clip,
             ),
             precision=cast("Compiled", self.precision),  # checked there
+            loss=self.loss,
+            targets=samples.y if Loss(self.loss).target is Target.VALUES else None,
             sparse=sparse_choice(self.sparse, self.sparse_policy),
             target=self.target,
             rate=self.rate,

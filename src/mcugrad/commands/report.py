@@ -14,7 +14,9 @@ from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
     from mcugrad.commands.inputs import Samples
+    from mcugrad.fitting import Epoch
     from mcugrad.report.quantities import FunctionShare
+    from mcugrad.report.scores import Score
     from mcugrad.targets import Target
     from mcugrad.trainer import Trainer
 
@@ -39,7 +41,10 @@ def report(
     from mcugrad.commands.compile import compiled_facts
     from mcugrad.commands.inputs import measured
     from mcugrad.commands.inspect import choice_facts, layer_facts
+    from mcugrad.commands.notes import beyond_range
     from mcugrad.report.page import model_page
+    from mcugrad.report.scores import Score
+    from mcugrad.training.losses import Target
 
     output = Output(json)
     demand_places(files=[out / "report.html"], folders=[out / "firmware"])
@@ -52,18 +57,22 @@ def report(
         functions = _profile(made, given, board)
         few = given.spaced(steps)
         proof = made.verify(given.x[few], given.y[few])
-    curve = _fit(made, given, epochs, recipe.seed)
+    score = Score(made.options.loss.target, found.classes)
+    notes = beyond_range(made, given.y_test, "held-out")
+    curve, late = _fit(made, given, score, epochs, recipe.seed)
     facts = {
         **compiled_facts(made, given.text),
         "input_shape": list(found.input_shape),
-        "classes": found.classes,
+        **({"classes": found.classes} if score.target is Target.CLASS else {}),
+        "outputs": found.classes,
         "parameters": found.parameters,
         "macs": found.macs,
         "layers": layer_facts(found),
         "device": device_facts(board),
-        "choices": choice_facts(found, board),
+        "choices": choice_facts(found, board, made.options),
         "schedule": "cosine",
         "curve": curve,
+        "training_notes": [*notes, *late],
         "compared": {"steps": proof.steps, "state_bytes": proof.bytes},
         "cost": table.facts(),
         "functions": [asdict(function) for function in functions],
@@ -74,10 +83,12 @@ def report(
     write(out / "report.json", as_json(facts))
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
-    if curve[0]["held_out"] is not None:
-        last = curve[-1]["held_out"]
+    for note in facts["training_notes"]:
+        output.say(f"note  {note}")
+    start, end = (point[score.curve_keys[1]] for point in (curve[0], curve[-1]))
+    if start is not None and end is not None:
         output.say(
-            f"held-out samples right: {curve[0]['held_out']:.1%} before, {last:.1%} after {epochs} epochs"
+            f"{score.what('held-out')}: {score.text(start)} before, {score.text(end)} after {epochs} epochs"
         )
     output.say(f"equal: {proof}")
     output.say(f"\nwrote {page}, {out / 'report.json'}, {folder}")
@@ -115,18 +126,33 @@ def _profile(made: Trainer, given: Samples, board: Target) -> tuple[FunctionShar
     return profile(device, board, len(few))
 
 
-def _fit(made: Trainer, given: Samples, epochs: int, seed: int) -> list[dict[str, Any]]:
-    """Accuracy before training and after every epoch."""
-    before = made.evaluate(given.x, given.y)
+def _fit(
+    made: Trainer, given: Samples, score: Score, epochs: int, seed: int
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Score before training and after every epoch, of training samples while they are trained where that is known.
+
+    Returns:
+        The points of the curve, and what a user should know about it.
+    """
+    from mcugrad.commands.notes import ran_away
+
+    training, held_out = score.curve_keys
     start = None if given.held_out is None else made.evaluate(*given.held_out)
+    curve = [{"step": 0, training: made.evaluate(given.x, given.y), held_out: start, "loss": None}]
+
+    def add(epoch: Epoch) -> None:
+        now = made.evaluate(given.x, given.y) if epoch.accuracy is None else epoch.accuracy
+        curve.append(
+            {"step": epoch.steps, training: now, held_out: epoch.validation_accuracy, "loss": epoch.loss}
+        )
+
     history = made.fit(
-        given.x, given.y, epochs=epochs, schedule="cosine", validation=given.held_out, seed=seed
+        given.x,
+        given.y,
+        epochs=epochs,
+        schedule="cosine",
+        validation=given.held_out,
+        seed=seed,
+        on_epoch=add,
     )
-    first = {"step": 0, "training": before, "held_out": start, "loss": None}
-    return [
-        first,
-        *(
-            {"step": e.steps, "training": e.accuracy, "held_out": e.validation_accuracy, "loss": e.loss}
-            for e in history
-        ),
-    ]
+    return curve, ran_away(made, given.y, history[-1], start)

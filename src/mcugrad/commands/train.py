@@ -14,6 +14,7 @@ from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
     from mcugrad.fitting import Epoch
+    from mcugrad.report.scores import Score
     from mcugrad.run.runner import State
     from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
@@ -67,15 +68,11 @@ def train(
     json: Json = False,
 ) -> None:
     """Train on this computer, with the bytes the device would have, and test on the data's held-out part."""
-    from dataclasses import asdict
-
     from mcugrad.commands.compile import compiled_facts, show_files
-    from mcugrad.commands.inputs import (
-        augment_choice,
-        replay_choice,
-        samples,
-    )
+    from mcugrad.commands.inputs import augment_choice, replay_choice
+    from mcugrad.commands.notes import beyond_range, ran_away
     from mcugrad.errors import UsageError
+    from mcugrad.report.scores import Score
     from mcugrad.training.schedules import rates
 
     output = Output(json)
@@ -88,7 +85,7 @@ def train(
     rates(recipe.rate, kind, 1)
     found = recipe.network()
     given = recipe.samples(found)
-    known = None if old is None else samples(old, found, recipe.scale, "--old")
+    known = recipe.known(found, old)
     changes = augment_choice(augment, recipe.seed)
     replayed = replay_choice(known, replay, remember=remember, seed=recipe.seed)
     made = recipe.learner(found, given)
@@ -96,13 +93,19 @@ def train(
         restore(resume, made)
     validation = given.held_out
     old_validation = None if known is None else known.held_out
+    score = Score(made.options.loss.target, found.classes)
     output.say(repr(made)[1:-1], strong=True)
-    output.say(f"data  {given.text}\n")
-    before, old_before = (_right(made, part) for part in (validation, old_validation))
-    if validation is not None:
-        output.say(f"before      {before:7.1%} of {len(validation[1])} held-out samples right")
-    if old_validation is not None:
-        output.say(f"            {old_before:7.1%} of {len(old_validation[1])} held-out old samples right")
+    output.say(f"data  {given.text}")
+    notes = beyond_range(made, given.y_test, "held-out")
+    notes += [] if known is None else beyond_range(made, known.y_test, "held-out old")
+    for note in notes:
+        output.say(f"note  {note}")
+    output.say()
+    before, old_before = (_score(made, part) for part in (validation, old_validation))
+    if validation is not None and before is not None:
+        output.say(f"before       {score.sentence(before, len(validation[1]), 'held-out')}")
+    if old_validation is not None and old_before is not None:
+        output.say(f"             {score.sentence(old_before, len(old_validation[1]), 'held-out old')}")
     history = made.fit(
         given.x,
         given.y,
@@ -112,11 +115,13 @@ def train(
         seed=recipe.seed,
         replay=replayed,
         augment=changes,
-        on_epoch=lambda epoch: output.say(_line(epoch, epochs)),
+        on_epoch=lambda epoch: output.say(_line(epoch, epochs, score)),
     )
-    old_after = _right(made, old_validation)
-    if old_validation is not None:
-        output.say(f"after       {old_after:7.1%} of {len(old_validation[1])} held-out old samples right")
+    old_after = _score(made, old_validation)
+    if old_validation is not None and old_after is not None:
+        output.say(f"after        {score.sentence(old_after, len(old_validation[1]), 'held-out old')}")
+    for note in (late := ran_away(made, given.y, history[-1], before)):
+        output.say(f"note  {note}")
     if save is not None:
         write(save, _packed(made.state))
         output.say(f"\nwrote {save}: what was learned, {len(made.state)} arrays")
@@ -127,29 +132,45 @@ def train(
         {
             **compiled_facts(made, given.text),
             "schedule": schedule,
-            "held_out_accuracy_before": before,
-            "old_held_out_accuracy_before": old_before,
-            "epochs": [asdict(epoch) for epoch in history],
-            "held_out_accuracy": history[-1].validation_accuracy,
-            "old_held_out_accuracy": old_after,
+            f"held_out_{score.key}_before": before,
+            f"old_held_out_{score.key}_before": old_before,
+            "epochs": [_facts(epoch, score) for epoch in history],
+            f"held_out_{score.key}": history[-1].validation_accuracy,
+            f"old_held_out_{score.key}": old_after,
+            "training_notes": [*notes, *late],
             "state": None if save is None else str(save),
             "folder": None if out is None else str(out),
         }
     )
 
 
-def _right(made: Trainer, part: tuple[Any, Any] | None) -> float | None:
-    """Share of held-out samples that are classified right; None without samples."""
+def _score(made: Trainer, part: tuple[Any, Any] | None) -> float | None:
+    """What held-out samples give; None without samples."""
     return None if part is None else made.evaluate(*part)
 
 
-def _line(epoch: Epoch, epochs: int) -> str:
-    held_out = "" if epoch.validation_accuracy is None else f"   held out {epoch.validation_accuracy:6.1%}"
-    width = len(str(epochs))
-    return (
-        f"epoch {epoch.epoch:{width}}/{epochs}   loss {epoch.loss:.4f}   while training {epoch.accuracy:6.1%}"
-        f"{held_out}"
-    )
+def _line(epoch: Epoch, epochs: int, score: Score) -> str:
+    from mcugrad.report.scores import number
+
+    loss = f"{epoch.loss:.4f}" if score.is_share else number(epoch.loss)
+    parts = [f"epoch {epoch.epoch:{len(str(epochs))}}/{epochs}", f"loss {loss}"]
+    if epoch.accuracy is not None:
+        parts.append(f"while training {epoch.accuracy:6.1%}")
+    if epoch.validation_accuracy is not None:
+        name = "held out" if score.is_share else "held-out mean squared error"
+        parts.append(f"{name} {score.text(epoch.validation_accuracy):>6}")
+    return "   ".join(parts)
+
+
+def _facts(epoch: Epoch, score: Score) -> dict[str, Any]:
+    """An epoch, for JSON: held-out numbers under a name that says what they are."""
+    from dataclasses import asdict
+
+    facts = asdict(epoch)
+    if not score.is_share:
+        del facts["accuracy"]
+        facts[f"held_out_{score.key}"] = facts.pop("validation_accuracy")
+    return facts
 
 
 def _packed(state: State) -> bytes:

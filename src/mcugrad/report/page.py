@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mcugrad._version import __version__
-from mcugrad.report.chart import Line, shares
+from mcugrad.report.chart import Line, shares, values
 from mcugrad.report.images import data_address
 from mcugrad.report.quantities import percent, significant
+from mcugrad.report.scores import Score
+from mcugrad.training.losses import TARGETS
 
 if TYPE_CHECKING:
     from mcugrad.demo import Demo
@@ -55,11 +57,20 @@ def model_page(facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files:
         work: rows of the table of work.
         files: text of the exported files by name.
     """
+    score = Score(TARGETS[facts["loss"]], facts["outputs"])
+    training, held_out = score.curve_keys
     curve = facts["curve"]
-    lines = [Line("training", [(p["step"], p["training"]) for p in curve], "old")]
-    if curve[0]["held_out"] is not None:
-        lines.insert(0, Line("held out", [(p["step"], p["held_out"]) for p in curve], "new"))
-    return _render("model.html.j2", facts, work, files, chart=shares(lines, "training steps", "Accuracy"))
+    lines = [Line("training", [(p["step"], p[training]) for p in curve], "old")]
+    if curve[0][held_out] is not None:
+        lines.insert(0, Line("held out", [(p["step"], p[held_out]) for p in curve], "new"))
+    if score.is_share:
+        chart = shares(lines, "training steps", score.title)
+    else:
+        chart = values(lines, "training steps", f"{score.title}, the lower the better", score.title)
+    held = (
+        None if curve[0][held_out] is None else [score.page_text(p[held_out]) for p in (curve[0], curve[-1])]
+    )
+    return _render("model.html.j2", facts, work, files, chart=chart, score=score, held_out=held)
 
 
 def _render(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
 
@@ -71,3 +73,36 @@ TARGETS: dict[str, Target] = {
     "mae": Target.VALUES,
     "huber": Target.VALUES,
 }
+
+
+def loss_of_one_answer(loss: Loss, y: NDArray[Any]) -> float:
+    """Mean loss of the best answer that is the same for every sample: what a network has that tells nothing apart.
+
+    Args:
+        loss: without label smoothing and class weights.
+        y: classes (n,), labels that apply (n, outputs) of 0 and 1, or values (n, outputs).
+
+    Returns:
+        Nats, or the loss in real units; for `huber` at most a little more than the best.
+    """
+    if loss.target is Target.CLASS:
+        shares = np.unique(y, return_counts=True)[1] / len(y)
+        return float(-(shares * np.log(shares)).sum())
+    rows = y.astype(np.float64)
+    if loss.target is Target.BITS:
+        shares = np.stack([rows.mean(axis=0), 1 - rows.mean(axis=0)])
+        return float(-(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=0).mean())
+    return min(
+        float(_distance(loss, rows - answer).mean())
+        for answer in (rows.mean(axis=0), np.median(rows, axis=0))
+    )
+
+
+def _distance(loss: Loss, d: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Loss of each difference between an output and its target."""
+    size = np.abs(d)
+    if loss.name == "mse":
+        return size**2
+    if loss.name == "mae":
+        return size
+    return np.where(size <= loss.delta, size**2 / 2, loss.delta * (size - loss.delta / 2))

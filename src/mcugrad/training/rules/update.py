@@ -61,6 +61,12 @@ class Update:
                     where="clip",
                     hint="momentum=0.9 or batch=8; both cost a plane of velocity_bits per weight",
                 )
+        if self.velocity_bits != 16 and not self.has_plane:
+            raise UsageError(
+                f"there are no velocities to keep in {self.velocity_bits} bits with batch 1 and no momentum",
+                where="velocity_bits",
+                hint="momentum=0.9 or batch=8",
+            )
         if self.rule == "standardized":
             self._check_standardized()
 

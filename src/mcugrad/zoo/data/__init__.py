@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 
 from mcugrad.errors import DataError, UsageError
+from mcugrad.training.losses import Loss
 from mcugrad.zoo.data._builtin import PUBLISHED, load_digits, load_published
 from mcugrad.zoo.data._dataset import Dataset
 from mcugrad.zoo.data._npz import load_npz
@@ -33,7 +34,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({"digits", *PUBLISHED, *found}))
 
 
-def load(source: str | os.PathLike[str], *, download: bool = True) -> Dataset:
+def load(source: str | os.PathLike[str], *, loss: str = "cross_entropy", download: bool = True) -> Dataset:
     """Loads a data set.
 
     Args:
@@ -41,16 +42,20 @@ def load(source: str | os.PathLike[str], *, download: bool = True) -> Dataset:
             x_test, y_test and class_names; photographs may be jpeg_train, all JPEG files one after the other, and
             off_train, where each begins, instead of x_train. A string is a path if it ends in `.npz` or `.npy` or
             contains a separator.
+        loss: what the samples will be trained with, which says what y has to be: a class for each sample for
+            `cross_entropy`; (n, outputs) of 0 and 1 for `binary_cross_entropy`, of finite values for `mse`, `mae`
+            and `huber`, (n,) for one output.
         download: whether a data set that is not on this machine may be fetched from its publisher.
 
     Returns:
         The data set; nothing is cached in memory.
 
     Raises:
-        UsageError: there is no data set of that name.
+        UsageError: there is no data set of that name, or no such loss.
         DataError: the data set is not to be had, or what was found cannot be used: the message names the
             file, the key and the shapes.
     """
+    goal = Loss(loss)
     text = os.fspath(source)
     if not isinstance(source, str) or text.endswith((".npz", ".npy")) or "/" in text or os.sep in text:
         path = Path(text).expanduser()
@@ -60,16 +65,16 @@ def load(source: str | os.PathLike[str], *, download: bool = True) -> Dataset:
                 where=str(path),
                 hint=f"a name ({', '.join(names())}), or a file written by numpy.savez",
             )
-        return load_npz(path)
+        return load_npz(path, goal)
 
     folder = _data_folder()
     if folder is not None and (folder / f"{text}.npz").is_file():
         known = PUBLISHED.get(text)
-        return load_npz(folder / f"{text}.npz", class_names=known.class_names if known else ())
+        return load_npz(folder / f"{text}.npz", goal, known.class_names if known else ())
     if text == "digits":
-        return load_digits()
+        return load_digits(goal)
     if text in PUBLISHED:
-        return load_published(text, PUBLISHED[text], download=download)
+        return load_published(text, PUBLISHED[text], goal, download=download)
 
     close = difflib.get_close_matches(text, names(), n=1)
     place = "MCUGRAD_DATA is not set" if folder is None else f"{folder} has no {text}.npz"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import DataError
+from mcugrad.training.losses import Loss
 from mcugrad.zoo.data._dataset import PARTS, Dataset, checked
 from mcugrad.zoo.data._fetch import cache_folder, download_file, md5_of
 
@@ -82,7 +83,7 @@ PUBLISHED = {
 # --- digits -------------------------------------------------------------------------------------------------
 
 
-def load_digits() -> Dataset:
+def load_digits(loss: Loss) -> Dataset:
     """The digits that scikit-learn bundles, read without importing it: uint8 (n, 8, 8), values 0..16."""
     spec = importlib.util.find_spec("sklearn")
     roots = list(spec.submodule_search_locations or ()) if spec is not None else []
@@ -107,18 +108,19 @@ def load_digits() -> Dataset:
     x = table[:, :64].astype(np.uint8).reshape(-1, 8, 8)
     y = table[:, 64]
     held_out = np.arange(_DIGITS_TOTAL) % _DIGITS_HELD_OUT == 0
-    return Dataset("digits", x[~held_out], y[~held_out], x[held_out], y[held_out], tuple("0123456789"))
+    parts = {"x_train": x[~held_out], "y_train": y[~held_out], "x_test": x[held_out], "y_test": y[held_out]}
+    return checked("digits", path, parts, tuple("0123456789"), loss)
 
 
 # --- IDX files, from Debian or the publisher ----------------------------------------------------------------
 
 
-def load_published(name: str, published: Published, *, download: bool) -> Dataset:
+def load_published(name: str, published: Published, loss: Loss, *, download: bool) -> Dataset:
     tried: list[str] = []
     if published.package:
         folder = DEBIAN / published.package
         if all((folder / file).is_file() for file in IDX_FILES):
-            return _assemble(name, published, folder)
+            return _assemble(name, published, folder, loss)
         tried.append(f"{folder} (absent)")
 
     folder = cache_folder() / name
@@ -136,7 +138,7 @@ def load_published(name: str, published: Published, *, download: bool) -> Datase
         except (OSError, http.client.HTTPException) as error:
             tried.append(f"{published.address}{file} ({error})")
             raise _not_to_be_had(name, published, folder, tried) from error
-    return _assemble(name, published, folder)
+    return _assemble(name, published, folder, loss)
 
 
 def _not_to_be_had(name: str, published: Published, cache: Path, tried: list[str]) -> DataError:
@@ -150,11 +152,11 @@ def _not_to_be_had(name: str, published: Published, cache: Path, tried: list[str
     return DataError(f"{name} is not on this machine", where=";  ".join(tried), hint=";  or ".join(ways))
 
 
-def _assemble(name: str, published: Published, folder: Path) -> Dataset:
+def _assemble(name: str, published: Published, folder: Path, loss: Loss) -> Dataset:
     """Reads four IDX files: images uint8 (n, h, w), labels uint8 (n,)."""
     axes = (3, 1, 3, 1)
     parts = {part: _read_idx(folder / file, n) for part, file, n in zip(PARTS, IDX_FILES, axes, strict=True)}
-    return checked(name, folder, parts, published.class_names)
+    return checked(name, folder, parts, published.class_names, loss)
 
 
 def _read_idx(path: Path, axes: int) -> NDArray[np.uint8]:

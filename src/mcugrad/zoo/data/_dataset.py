@@ -12,37 +12,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import DataError
+from mcugrad.training.losses import Loss, Target
+from mcugrad.zoo.data._targets import HINTS, NOUNS, as_target, loss_hint, other_target, target_problems
 
 PARTS = ("x_train", "y_train", "x_test", "y_test")
-_LABEL_MAX = 65535
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Samples and labels, as stored by whoever collected them.
+    """Samples and what they are labelled with, as stored by whoever collected them.
 
     Attributes:
         name: the name or the file's stem.
         x_train: samples, shape (n, ...) with at least one axis after the first: images are (n, h, w) or
             (n, h, w, c), recordings (n, time) or (n, time, channel). uint8, int16 or float; always finite.
-        y_train: labels, int64, shape (n,), in [0, num_classes).
+        y_train: classes, int64, shape (n,), in [0, num_classes); by the loss also labels that apply, uint8 of 0
+            and 1, or finite values, float32, both (n, outputs).
         x_test: held-out samples; same dtype and sample shape; zero of them if the source has none.
-        y_test: their labels.
-        class_names: one name per label.
+        y_test: what these are labelled with.
+        class_names: one name per label; none for values.
         extras: whatever else an `.npz` file holds, for example the subject or the machine of each sample.
+        target: what y holds.
     """
 
     name: str
     x_train: NDArray[Any]
-    y_train: NDArray[np.int64]
+    y_train: NDArray[Any]
     x_test: NDArray[Any]
-    y_test: NDArray[np.int64]
+    y_test: NDArray[Any]
     class_names: tuple[str, ...]
     extras: Mapping[str, NDArray[Any]] = field(default_factory=lambda: MappingProxyType({}))
+    target: Target = Target.CLASS
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
+        """Number of classes, or of labels; 0 for values."""
         return len(self.class_names)
 
     @property
@@ -52,9 +56,13 @@ class Dataset:
 
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.sample_shape)
+        if self.target is Target.CLASS:
+            outputs = f"{self.num_classes} classes"
+        else:
+            outputs = f"{self.y_train.shape[1]} {NOUNS[self.target]}"
         return (
             f"<Dataset {self.name}: {len(self.x_train)} train, {len(self.x_test)} test, "
-            f"{shape} {self.x_train.dtype}, {self.num_classes} classes>"
+            f"{shape} {self.x_train.dtype}, {outputs}>"
         )
 
 
@@ -63,20 +71,33 @@ def checked(
     path: Path,
     parts: dict[str, NDArray[Any]],
     class_names: tuple[str, ...],
+    loss: Loss,
     extras: dict[str, NDArray[Any]] | None = None,
 ) -> Dataset:
-    """Builds the data set, or says everything that is wrong with it at once. A test set may be left out."""
+    """Builds the data set, or says everything that is wrong with it at once. A test set may be left out.
+
+    Args:
+        name: of the data set.
+        path: where it came from.
+        parts: arrays by their names, `PARTS`.
+        class_names: one per label; none if they are not known.
+        loss: what y has to be a target for.
+        extras: other arrays that came with it.
+
+    Raises:
+        DataError: the arrays are no data set, or y does not go with the loss.
+    """
     problems: list[str] = []
     given = ("train", "test") if "x_test" in parts else ("train",)
     for key in ("x", "y"):
         parts.setdefault(f"{key}_test", np.atleast_1d(parts[f"{key}_train"])[:0])
     for part in given:
         problems += _sample_problems(f"x_{part}", parts[f"x_{part}"])
-        problems += _label_problems(f"y_{part}", parts[f"y_{part}"], len(class_names))
+        problems += target_problems(f"y_{part}", parts[f"y_{part}"], loss, len(class_names))
         x, y = parts[f"x_{part}"], parts[f"y_{part}"]
         if x.ndim and y.ndim and len(x) != len(y):
             problems.append(
-                f"x_{part} {x.shape} has {len(x)} samples but y_{part} {y.shape} has {len(y)} labels"
+                f"x_{part} {x.shape} has {len(x)} samples but y_{part} {y.shape} has {len(y)} {NOUNS[loss.target]}"
             )
     x_train, x_test = parts["x_train"], parts["x_test"]
     if x_train.ndim and len(x_train) == 0:
@@ -85,17 +106,37 @@ def checked(
         problems.append(f"x_train {x_train.shape} and x_test {x_test.shape} differ in the shape of a sample")
     if x_train.dtype != x_test.dtype:
         problems.append(f"x_train is {x_train.dtype} but x_test is {x_test.dtype}")
+    shapes = [parts[key].shape[1:] for key in ("y_train", "y_test")]
+    if loss.target is not Target.CLASS and len(given) == 2 and len({s or (1,) for s in shapes}) == 2:
+        problems.append(
+            f"y_train {parts['y_train'].shape} and y_test {parts['y_test'].shape} differ in the "
+            f"{NOUNS[loss.target]} of a sample"
+        )
     if problems:
+        other = next((o for part in given if (o := other_target(parts[f"y_{part}"], loss))), None)
         raise DataError(
             f"the data cannot be used: {problems[0]}" + "".join(f"; {problem}" for problem in problems[1:]),
             where=str(path),
-            hint="x_train and x_test as (n, ...) of one type, y_train and y_test with a class for each sample",
+            hint=f"x_train and x_test as (n, ...) of one type, {HINTS[loss.target]}"
+            if other is None
+            else loss_hint(other),
         )
-    y_train, y_test = (parts[key].reshape(-1).astype(np.int64) for key in ("y_train", "y_test"))
-    if not class_names:
-        class_names = tuple(str(label) for label in range(int(max(y_train.max(), y_test.max(initial=0))) + 1))
+    y_train, y_test = (as_target(parts[key], loss.target) for key in ("y_train", "y_test"))
+    if loss.target is Target.VALUES:
+        class_names = ()
+    elif not class_names and loss.target is Target.BITS:
+        class_names = tuple(map(str, range(y_train.shape[1])))
+    elif not class_names:
+        class_names = tuple(map(str, range(int(max(y_train.max(), y_test.max(initial=0))) + 1)))
     return Dataset(
-        name, x_train, y_train, x_test, y_test, class_names, extras=MappingProxyType(dict(extras or {}))
+        name,
+        x_train,
+        y_train,
+        x_test,
+        y_test,
+        class_names,
+        extras=MappingProxyType(dict(extras or {})),
+        target=loss.target,
     )
 
 
@@ -109,19 +150,4 @@ def _sample_problems(key: str, x: NDArray[Any]) -> list[str]:
         bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
         count = f"{bad.sum()} of {len(x)} samples, first in sample {bad.argmax()}"
         return [f"{key} {x.shape} has NaN or infinity in {count}"]
-    return []
-
-
-def _label_problems(key: str, y: NDArray[Any], num_classes: int) -> list[str]:
-    """What keeps an array from being labels, (n,) or (n, 1) of class numbers; num_classes 0 if unknown."""
-    if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[1] != 1):
-        return [f"{key} {y.shape} is not (n,) labels; argmax(axis=1) turns one-hot rows into labels"]
-    if y.dtype.kind not in "ui":
-        return [f"{key} {y.shape} is {y.dtype}; labels are integers"]
-    if y.size and y.min() < 0:
-        return [f"{key} {y.shape} has the label {y.min()}; labels start at 0"]
-    if y.size and y.max() > _LABEL_MAX:
-        return [f"{key} {y.shape} has the label {y.max()}; labels end at {_LABEL_MAX}"]
-    if y.size and num_classes and y.max() >= num_classes:
-        return [f"{key} {y.shape} has the label {y.max()}, but there are {num_classes} class names"]
     return []

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import DataError
+from mcugrad.training.losses import Loss
 from mcugrad.zoo.data._dataset import PARTS, Dataset, checked
 
 
-def load_npz(path: Path, class_names: tuple[str, ...] = ()) -> Dataset:
+def load_npz(path: Path, loss: Loss, class_names: tuple[str, ...] = ()) -> Dataset:
     """A data set from a file that exists.
 
     Args:
         path: of the archive.
+        loss: what y has to be a target for.
         class_names: where the file has none.
 
     Raises:
@@ -57,7 +59,7 @@ def load_npz(path: Path, class_names: tuple[str, ...] = ()) -> Dataset:
     if "class_names" in arrays:
         class_names = tuple(str(name) for name in arrays.pop("class_names").reshape(-1))
     parts = {key: arrays.pop(key) for key in PARTS if key in arrays}
-    return checked(path.stem, path, parts, class_names, extras=arrays)
+    return checked(path.stem, path, parts, class_names, loss, extras=arrays)
 
 
 def _photographs(files: NDArray[Any], offsets: NDArray[Any], path: Path, part: str) -> NDArray[np.uint8]:
