@@ -63,6 +63,18 @@ def test_python_m() -> None:
     assert done.stderr.startswith("error: there is neither a file nor a network named 'nope'\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+def test_a_reader_who_has_seen_enough_is_no_answer() -> None:
+    """As in `mcugrad inspect digits_cnn | head -1`: what a shell says of a broken pipe, not 1."""
+    command = [sys.executable, "-u", "-m", "mcugrad", "inspect", "digits_cnn"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
+
+
 def test_version(cli: Cli) -> None:
     assert cli("--version") == Result(0, f"mcugrad {__version__}\n", "")
 

@@ -1,7 +1,7 @@
 """The command line: `mcugrad demo, inspect, compile, train, run, report, doctor`.
 
 Exit codes: 0 fine, 1 the answer is no (does not fit, differs, something needed is missing), 2 wrong use, 130
-stopped by the user. With --json every verb writes exactly one JSON object to stdout, an error too.
+stopped by the user, 141 nobody reads on. With --json every verb writes exactly one JSON object to stdout, an error too.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from mcugrad.commands.run import run
 from mcugrad.commands.train import train
 from mcugrad.errors import McugradError, ToolError, UsageError
 
-STOPPED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+STOPPED, UNREAD = 130, 141
+"""Exit codes after Ctrl-C and of a broken pipe, as shells have them."""
 
 app = typer.Typer(
     name="mcugrad",
@@ -96,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         short = ToolError(_no_memory(error), hint="fewer samples or steps, or a machine with more memory")
         report_error(short, machine)
         return short.exit_code
+    except SystemExit:  # what typer makes of a broken pipe, with 1, which would be an answer
+        return UNREAD
     except (KeyboardInterrupt, typer.Abort):
         if not machine:
             typer.echo("stopped", err=True)
