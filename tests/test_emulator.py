@@ -7,6 +7,7 @@ import signal
 import struct
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +259,15 @@ def test_wrong_use_of_the_emulator(folder: Path) -> None:
         Emulator(folder / "none.elf", targets.load("nrf52840"))
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C is heard, as in a terminal: a shell's background jobs begin deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_ends_emulation(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A signal that comes while the core runs is handled inside unicorn's callback, which would swallow it."""
     emulator = functions(folder, "cortex-m4f")
