@@ -24,9 +24,10 @@ from mcugrad.errors import (
 )
 
 if TYPE_CHECKING:
+    from mcugrad.compiling import compile  # noqa: A004
     from mcugrad.fitting import Epoch
     from mcugrad.model import Model, load
-    from mcugrad.trainer import Trainer, Verification, compile  # noqa: A004
+    from mcugrad.trainer import Trainer, Verification
     from mcugrad.training.augment import Augment
     from mcugrad.training.guard import Guard
     from mcugrad.training.losses import Loss
@@ -76,7 +77,7 @@ _LATER = {
     "Epoch": "mcugrad.fitting",
     "Trainer": "mcugrad.trainer",
     "Verification": "mcugrad.trainer",
-    "compile": "mcugrad.trainer",
+    "compile": "mcugrad.compiling",
 }
 
 if not TYPE_CHECKING:  # with it, type checkers would accept every name

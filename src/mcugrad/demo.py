@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import targets
+from mcugrad.compiling import compile  # noqa: A004
 from mcugrad.errors import MismatchError
 from mcugrad.measure.cost import Activity, Cost, activity
 from mcugrad.model import Model, load
@@ -25,7 +26,7 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import differences
 from mcugrad.targets import Target
-from mcugrad.trainer import Trainer, compile  # noqa: A004
+from mcugrad.trainer import Trainer
 from mcugrad.training.rules import rule
 from mcugrad.training.schedules import rates
 from mcugrad.zoo import data, model_path, worlds

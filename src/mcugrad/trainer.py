@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.compiler import STACK_RESERVE, Build, Options, Precision, build, check_fit, kib, quantized
+from mcugrad.compiler import Build, Options, kib
 from mcugrad.encoding import encode_samples, encode_targets, score
 from mcugrad.errors import DataError, MismatchError, UsageError
 from mcugrad.fitting import Course, Epoch, Samples, run
@@ -19,9 +18,6 @@ from mcugrad.graph import ActivationScale, Float32
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.model import Model
 from mcugrad.ops.life import watch_confidence_f32, watch_confidence_s8
-from mcugrad.passes.calibrate import Calibration, Method
-from mcugrad.passes.freeze import Train
-from mcugrad.passes.quantize import affine
 from mcugrad.program.kernel import DRIFT
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
@@ -31,14 +27,9 @@ from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
 from mcugrad.training.guard import Guard
-from mcugrad.training.losses import Loss
 from mcugrad.training.losses import Target as Goal
 from mcugrad.training.replay import Replay
-from mcugrad.training.rules import RuleChoice, updates
 from mcugrad.training.schedules import Kind, Schedule, rates
-from mcugrad.training.sparse import Choice
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -185,7 +176,7 @@ class Trainer:
             UsageError: nothing trains, an option makes no sense, or training diverged.
         """
         self._demand_training()
-        _demand_seed(seed)
+        demand_seed(seed)
         if not isinstance(replay, Replay | None):
             raise UsageError(f"replay={replay!r} is no Replay", where="replay", hint="replay=mg.Replay(64)")
         if replay is not None and replay.remember and self._kind is not Goal.CLASS:
@@ -417,89 +408,8 @@ class Trainer:
         return EmulatedDevice(self.build.compiled, self._target(None if name == "emulator" else name))
 
 
-def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
-    model: Model,
-    *,
-    calibration: NDArray[Any] | None = None,
-    train: Train = "all",
-    rule: RuleChoice = "sr16",
-    sparse: Choice | None = None,
-    loss: str | Loss = "cross_entropy",
-    targets: NDArray[Any] | None = None,
-    target: str | Target | None = None,
-    rate: float = 0.01,
-    seed: int = 0,
-    calibration_method: Method = "mse",
-    percentile: float = 99.99,
-    precision: Precision = "int8",
-) -> Trainer:
-    """Turn a model into firmware that learns.
-
-    Args:
-        model: from `load`.
-        calibration: a few hundred typical inputs in real units, (n, *input shape); not needed for a model that is
-            int8 in the file.
-        train: `all`, `last:N`, `bias`, `none`, or names of layers.
-        loss: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae`, `huber`, or a Loss with options.
-        targets: typical targets in real units, (n, outputs): their range is what the device's int8 targets span;
-            for losses on values.
-        rule: how weights are stored and updated: `sr16` (2 bytes a weight), `sr12` (1.5), `sr10` (1.25), `sr8`
-            (1), `qas`, `standardized`; or an Update, which is a rule with options; or either of them by layer,
-            `{"fc2": "sr8", "*": mg.Update("sr12", momentum=0.9)}`, sr16 for layers not named.
-        sparse: update a part of each layer's channels: `Sparse(0.1, 1.0)` chooses for every sample, `Static` once;
-            or one of these per layer.
-        target: a board or core, checked for fit; None checks nothing.
-        rate: learning rate at delivery; finite and not negative.
-        seed: of the device's random numbers, 32 bits.
-        calibration_method: `mse` for the least squared error, `minmax` to take all values in, or `percentile`.
-        percentile: kept on each side, for `percentile`.
-        precision: `int8`; `mixed`, in which layers that train, and what follows them, are float32 and learn by plain
-            SGD; or `float32` for the whole network. `rule` is for int8 layers.
-
-    Raises:
-        DataError: the samples cannot be used.
-        UsageError: an option makes no sense.
-        ModelError: a layer is too large for exact 32-bit sums.
-        FitError: RAM or flash does not suffice.
-    """
-    if not isinstance(model, Model):
-        raise UsageError(
-            f"compile takes a loaded network, not {type(model).__name__}",
-            where="model",
-            hint="mg.compile(mg.load(...), ...)",
-        )
-    _demand_seed(seed)
-    rates(rate, "constant", 1)
-    goal = load_target(target) if isinstance(target, str) else target
-    if not isinstance(goal, Target | None):
-        raise UsageError(
-            f"target={target!r} is no board or core", where="target", hint="its name: target='nrf52840'"
-        )
-    wanted = _loss(loss, model.classes)
-    if precision not in get_args(Precision):
-        raise UsageError(
-            f"unknown precision {precision!r}",
-            where="precision",
-            hint=f"one of {', '.join(get_args(Precision))}",
-        )
-    if precision != "int8" and not updates(rule).are_plain:
-        raise UsageError(
-            f"options of update rules do not apply to precision={precision!r}: weights in float32 train by SGD",
-            where="rule",
-            hint="precision='int8', or no momentum, batch, weight_decay and clip",
-        )
-    options = Options(
-        train, updates(rule), seed, rate, wanted, _target_scale(wanted, targets), precision, sparse
-    )
-    graph = quantized(model, calibration, Calibration(calibration_method, percentile))
-    result = build(model, graph, options)
-    if goal is not None:
-        check_fit(model, graph, options, result, goal)
-    _log.info("%s needs %s of RAM, %d bytes kept for the stack", model.name, kib(result.ram), STACK_RESERVE)
-    return Trainer(model, result, goal, options)
-
-
-def _demand_seed(seed: Any) -> None:
+def demand_seed(seed: Any) -> None:
+    """Raises UsageError for what is no seed of the device's random numbers."""
     if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise UsageError(f"seed {seed} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
 
@@ -511,35 +421,3 @@ def _pair(given: Any, option: str, otherwise: str = "") -> tuple[Any, Any]:
             f"{option}= takes samples and targets{otherwise}", where=option, hint=f"{option}=(x[:64], y[:64])"
         )
     return given[0], given[1]
-
-
-def _loss(loss: str | Loss, outputs: int) -> Loss:
-    found = Loss(loss) if isinstance(loss, str) else loss
-    if not isinstance(found, Loss):
-        raise UsageError(f"loss={loss!r} is no loss", where="loss", hint="'cross_entropy', or mg.Loss(...)")
-    if found.class_weights and len(found.class_weights) != outputs:
-        raise UsageError(
-            f"{len(found.class_weights)} class weights for {outputs} classes",
-            where="loss",
-            hint="one per class",
-        )
-    return found
-
-
-def _target_scale(loss: Loss, targets: NDArray[Any] | None) -> ActivationScale | None:
-    if loss.target is not Goal.VALUES:
-        if targets is not None:
-            raise UsageError(
-                f"the loss {loss.name} takes no values, so that their range is of no use",
-                where="targets",
-                hint="loss='mse', or no targets=",
-            )
-        return None
-    array = np.asarray([] if targets is None else targets)
-    if array.dtype.kind not in "iubf" or array.size == 0 or not np.isfinite(array).all():
-        raise DataError(
-            f"the loss {loss.name} needs typical targets to know their range, finite numbers",
-            where="targets",
-            hint="targets=y[:256]; for an autoencoder the samples themselves",
-        )
-    return affine("target", float(array.min()), float(array.max()))

@@ -84,7 +84,7 @@ class Recipe:
     def trainer(self, model: Model, samples: Samples) -> Trainer:
         """The network compiled, calibrated with samples to train. Raises UsageError, ModelError, FitError."""
         from mcugrad.commands.inputs import rules, sparse_choice
-        from mcugrad.trainer import compile  # noqa: A004
+        from mcugrad.compiling import compile  # noqa: A004
         from mcugrad.training.losses import Loss, Target
 
         return compile(
