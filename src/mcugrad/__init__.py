@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mcugrad.compiling import compile  # noqa: A004
     from mcugrad.fitting import Epoch
     from mcugrad.model import Model, load
-    from mcugrad.trainer import Trainer, Verification
+    from mcugrad.trainer import Trainer
     from mcugrad.training.augment import Augment
     from mcugrad.training.guard import Guard
     from mcugrad.training.losses import Loss
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mcugrad.training.rules import Update
     from mcugrad.training.schedules import Schedule
     from mcugrad.training.sparse import Sparse, Static
+    from mcugrad.verification import Verification
 
 __all__ = [
     "Augment",
@@ -76,7 +77,7 @@ _LATER = {
     "Schedule": "mcugrad.training.schedules",
     "Epoch": "mcugrad.fitting",
     "Trainer": "mcugrad.trainer",
-    "Verification": "mcugrad.trainer",
+    "Verification": "mcugrad.verification",
     "compile": "mcugrad.compiling",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugrad.compiler import Build, Options, kib
 from mcugrad.encoding import encode_samples, encode_targets, score
-from mcugrad.errors import DataError, MismatchError, UsageError
+from mcugrad.errors import DataError, UsageError
 from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.graph import ActivationScale, Float32
 from mcugrad.measure.cost import Cost, measure
@@ -22,7 +22,7 @@ from mcugrad.program.kernel import DRIFT
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.runner import Runner, State, differences, unequal_bytes
+from mcugrad.run.runner import Runner, State
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
@@ -30,29 +30,7 @@ from mcugrad.training.guard import Guard
 from mcugrad.training.losses import Target as Goal
 from mcugrad.training.replay import Replay
 from mcugrad.training.schedules import Kind, Schedule, rates
-
-
-@dataclass(frozen=True)
-class Verification:
-    """Proof that several executors hold the same bytes.
-
-    Attributes:
-        steps: training steps compared.
-        executors: who was compared with the host twin.
-        bytes: of learned state compared after the last step, for each.
-        instructions: mean per training step, counted, by emulated core.
-    """
-
-    steps: int
-    executors: tuple[str, ...]
-    bytes: int
-    instructions: dict[str, float]
-
-    def __str__(self) -> str:
-        return (
-            f"{', '.join(self.executors)} and host twin agree in all {self.bytes} bytes of state, every loss and "
-            f"every output after {self.steps} training steps"
-        )
+from mcugrad.verification import Verification, verify
 
 
 class Trainer:
@@ -295,36 +273,14 @@ class Trainer:
                 hint="on='emulator', or 'reference'",
             )
         samples = self.quantize(x)
-        wanted = self.targets(y, len(samples))
-        order = np.arange(len(samples), dtype=np.uint32)
-        rate_of = rates(self.options.rate if rate is None else rate, "constant", len(samples))
-        begin = self.state
-        expected_runner = HostTwin(self.build.compiled)
-        expected_runner.restore(begin)
-        expected = expected_runner.train(samples, wanted, order, rate_of)
-        logits, end = expected_runner.predict(samples), expected_runner.state()
-        instructions: dict[str, float] = {}
-        for name in names:
-            runner = self._runner(name)
-            runner.restore(begin)
-            found = runner.train(samples, wanted, order, rate_of)
-            problems = differences(end, runner.state())
-            losses = unequal_bytes(np.ascontiguousarray(expected.loss), np.ascontiguousarray(found.loss))
-            if losses.size:
-                step = int(losses[0]) // expected.loss.itemsize
-                problems.append(f"the loss of step {step}: {expected.loss[step]} and {found.loss[step]}")
-            if unequal_bytes(logits, runner.predict(samples)).size:
-                problems.append("logits after training")
-            if problems:
-                raise MismatchError(
-                    f"{name} and host twin differ after {len(samples)} training steps",
-                    where="\n         ".join(problems),
-                    hint="report it: this must never happen",
-                )
-            if isinstance(runner, EmulatedDevice):
-                instructions[name] = float(np.mean(runner.step_instructions))
-        total = sum(value.nbytes for value in end.values())
-        return Verification(len(samples), tuple(names), total, instructions)
+        return verify(
+            self.build.compiled,
+            self.state,
+            samples,
+            self.targets(y, len(samples)),
+            rates(self.options.rate if rate is None else rate, "constant", len(samples)),
+            {name: partial(self._runner, name) for name in names},
+        )
 
     def emulate(self, target: str | Target | None = None) -> EmulatedDevice:
         """The firmware on the emulated core of a target, holding what the twin has learned."""
