@@ -156,7 +156,7 @@ def test_compile(cli: Cli, tmp_path: Path) -> None:
     for how in ("linked: zig", "emulated: counted one by one", "estimated: these cycles at 64 MHz"):
         assert how in result.out
     written = {path.name for path in (tmp_path / "firmware/digits_cnn").iterdir()}
-    assert written == {"digits_cnn.c", "digits_cnn.h", "main.c", "README.md"}
+    assert written == {"digits_cnn.c", "digits_cnn.h", "main.c", "README.md", "mcugrad.sha256"}
 
 
 def test_rules_and_their_options(cli: Cli) -> None:

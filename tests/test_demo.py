@@ -111,6 +111,7 @@ def test_verb(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     names = sorted(str(p.relative_to(tmp_path / "a")) for p in (tmp_path / "a").rglob("*") if p.is_file())
     assert names == [
         *(f"firmware/{name}" for name in ("README.md", "digits_cnn.c", "digits_cnn.h", "main.c")),
+        "firmware/mcugrad.sha256",
         "report.html",
         "report.json",
     ]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.compiler import Build, Options, kib
+from mcugrad.emit.folder import write_folder
 from mcugrad.encoding import encode_samples, encode_targets, score
 from mcugrad.errors import DataError, UsageError
 from mcugrad.fitting import Course, Epoch, Samples, run
@@ -296,17 +297,16 @@ class Trainer:
         return measure(self.build, self._target(target), samples, wanted, self.options.rate)
 
     def export(self, folder: str | Path) -> Path:
-        """Write the firmware folder: `<name>.c`, `<name>.h`, `main.c`, `README.md`. Returns the folder."""
-        path = Path(folder)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            for name, text in self.build.compiled.files.items():
-                (path / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"cannot write the firmware: {error.strerror}", where=str(path), hint="another folder"
-            ) from None
-        return path
+        """Write the firmware folder: `<name>.c`, `<name>.h`, `main.c`, `README.md`. Returns the folder.
+
+        Nothing that was changed since it was written is overwritten: what is meant to be edited stays, and the new text
+        is put beside it, as `main.example.c`; a warning is logged. The folder is written whole or not at all.
+
+        Raises:
+            UsageError: generated code in the folder was changed, something there is a symbolic link, or it cannot be
+                written.
+        """
+        return write_folder(self.build.compiled.files, folder)
 
     @property
     def _kind(self) -> Goal:

@@ -29,6 +29,7 @@ def compile_(
 ) -> None:
     """Write the firmware folder, and say what the firmware needs: memory, instructions, cycles, energy."""
     from mcugrad.commands.inputs import measured
+    from mcugrad.emit.folder import kept
 
     output = Output(json)
     found = recipe.network()
@@ -47,7 +48,8 @@ def compile_(
         show_cost(output, made, table)
     show_files(output, made, folder)
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
-    output.finish({**facts, "folder": str(folder), "files": sorted(made.build.compiled.files)})
+    files = sorted(made.build.compiled.files)
+    output.finish({**facts, "folder": str(folder), "files": files, "kept": list(kept(folder))})
 
 
 def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:

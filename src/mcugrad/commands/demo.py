@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import Output, as_json, demand_places, write
+from mcugrad.commands.output import Output, as_json, demand_places, demand_unchanged, write
 
 if TYPE_CHECKING:
     from mcugrad.demo import Demo, Point
@@ -34,6 +34,7 @@ def demo(
 
     output = Output(json)
     demand_places(files=[picture, out / "report.html"], folders=[out / "firmware"])
+    demand_unchanged(out / "firmware", "digits_cnn")
     settings = Settings(steps=steps)
     board = targets.load(settings.target)
     output.say(f"digits_cnn, an 8-bit network, on a {board.title}: {board.core.title}, emulated", strong=True)

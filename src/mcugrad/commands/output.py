@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -146,6 +147,35 @@ def _demand_place(path: Path, as_folder: bool) -> None:
         wrong = errno.EACCES
     if wrong is not None:
         raise OSError(wrong, os.strerror(wrong))
+
+
+def demand_unchanged(folder: Path, name: str) -> None:
+    """Refuse a firmware folder whose code of this model somebody has changed, before there is work to be lost."""
+    from mcugrad.emit import folder as folders
+
+    folders.demand_unchanged(folder, [f"{name}.c", f"{name}.h"])
+
+
+class Notes(logging.Handler):
+    """Says what the library warns of on stderr, as the command line says things."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        typer.echo(f"note: {record.getMessage()}", err=True)
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """Let what the library warns of be said meanwhile."""
+    logger, notes = logging.getLogger("mcugrad"), Notes()
+    logger.addHandler(notes)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notes)
 
 
 def report_error(error: McugradError, machine: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import Output, as_json, demand_places, write
+from mcugrad.commands.output import Output, as_json, demand_places, demand_unchanged, write
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def report(
     demand_places(files=[out / "report.html"], folders=[out / "firmware"])
     board = targets.load(recipe.target or TARGET)
     found = recipe.network()
+    demand_unchanged(out / "firmware", found.name)
     given = recipe.samples(found)
     made = recipe.learner(found, given)
     with output.busy("running the firmware on the emulated core"):

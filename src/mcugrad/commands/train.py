@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mcugrad.commands.options import Json, Out
-from mcugrad.commands.output import Output, demand_places, write
+from mcugrad.commands.output import Output, demand_places, demand_unchanged, write
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def train(
     from mcugrad.commands.compile import compiled_facts, show_files
     from mcugrad.commands.inputs import augment_choice, replay_choice
     from mcugrad.commands.notes import beyond_range, ran_away
+    from mcugrad.emit.folder import kept
     from mcugrad.errors import UsageError
     from mcugrad.report.scores import Score
     from mcugrad.training.schedules import rates
@@ -84,6 +85,8 @@ def train(
     kind = cast("Kind", schedule)
     rates(recipe.rate, kind, 1)
     found = recipe.network()
+    if out is not None:
+        demand_unchanged(out, found.name)
     given = recipe.samples(found)
     known = recipe.known(found, old)
     changes = augment_choice(augment, recipe.seed)
@@ -140,6 +143,7 @@ def train(
             "training_notes": [*notes, *late],
             "state": None if save is None else str(save),
             "folder": None if out is None else str(out),
+            "kept": [] if out is None else list(kept(out)),
         }
     )
 
