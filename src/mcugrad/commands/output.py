@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from mcugrad.errors import McugradError, UsageError
+from mcugrad.files import write_file
 
 
 class Output:
@@ -102,13 +103,9 @@ def as_json(facts: dict[str, Any]) -> str:
 
 
 def write(path: Path, content: str | bytes) -> Path:
-    """Write a file, its folders too. Raises UsageError where that is not possible."""
+    """Write a file, its folders too, whole or not at all. Raises UsageError where that is not possible."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, str):
-            path.write_text(content, encoding="utf-8", newline="\n")
-        else:
-            path.write_bytes(content)
+        write_file(path, content)
     except OSError as error:
         raise UsageError(
             f"cannot write the file: {error.strerror}", where=str(path), hint="another place"

@@ -1,0 +1,106 @@
+"""Reading what users name and writing what they ask for: ordinary files of bounded size, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from mcugrad.errors import McugradError
+
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as text for messages and generated files: the same for every locale, and always valid Unicode."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def read_file(
+    path: Path, limit: int, *, what: str, error: type[McugradError], hint: str = "check the path"
+) -> bytes:
+    """The content of an ordinary file. Neither waits for a pipe nor reads a device without end.
+
+    Args:
+        path: of the file.
+        limit: bytes that it may have.
+        what: it is, for messages: `the model file`.
+        error: raised for what cannot be read.
+        hint: what to try where nothing better is known.
+    """
+    try:
+        status = path.stat()
+        kind = next((name for test, name in _KINDS if test(status.st_mode)), None)
+        if kind is not None:
+            raise error(
+                f"{what} is {kind}, not an ordinary file", where=shown(path), hint="copy it to a file"
+            )
+        if stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with path.open("rb") as file:
+            # What /proc and the like hold says that it has no bytes.
+            data = b"" if status.st_size > limit else file.read(limit + 1)
+    except FileNotFoundError:
+        raise error(f"{what} does not exist", where=shown(path), hint=hint) from None
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise error(f"{what} cannot be read: {reason}", where=shown(path), hint=hint) from None
+    if status.st_size > limit or len(data) > limit:
+        raise error(
+            f"{what} has {max(status.st_size, len(data))} bytes; at most {limit} are read",
+            where=shown(path),
+            hint="a smaller one",
+        )
+    return data
+
+
+def write_file(path: Path, content: str | bytes) -> Path:
+    """Write a file, its folders too, whole or not at all: after a failure there is what was there before.
+
+    A symbolic link is not followed but refused; a device or a pipe is written to as it is.
+
+    Args:
+        path: of the file.
+        content: text is written as UTF-8.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return path
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, f"it is a symbolic link to {path.resolve()}, which is not followed")
+    try:
+        _replace(path, data)
+    except OSError as problem:
+        # A file that may be written in a folder that may not, or one that is mounted.
+        if problem.errno not in (errno.EACCES, errno.EPERM, errno.EBUSY) or not path.is_file():
+            raise
+        path.write_bytes(data)
+    return path
+
+
+def _replace(path: Path, data: bytes) -> None:
+    private = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
+    try:
+        partial = private / path.name
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, partial)
+        partial.replace(path)
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
