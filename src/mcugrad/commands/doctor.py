@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ _NEEDED = ("zig", "unicorn", "capstone", "pyelftools", "digits")
 def doctor(json: Json = False) -> None:
     """Show which tools are found, and what each missing one would unlock. Exits 1 if the demo cannot run."""
     from mcugrad.run import toolchain
+    from mcugrad.run.device import cache, processor
 
     output = Output(json)
     tools = [*toolchain.doctor(), _digits()]
@@ -39,16 +41,30 @@ def doctor(json: Json = False) -> None:
     absent = [(tool.name, tool.install) for tool in tools if not tool.found]
     if absent:
         output.table("how to get what is not found", ("", ""), absent)
+    place, twin = cache.root(), processor.describe()
+    output.table("settings", ("", "", ""), settings(str(place), twin))
     needed = ", ".join(tool.name for tool in missing)
     output.say(f"\nmcugrad demo cannot run without {needed}" if missing else "\nmcugrad demo can run")
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "tools": [{**asdict(tool), "needed_for_demo": tool.name in _NEEDED} for tool in tools],
         "demo": not missing,
+        "cache": str(place),
+        "host_cpu": twin,
     }
     output.finish(facts)
     if missing:
         raise typer.Exit(1)
+
+
+def settings(cache: str, host_cpu: str) -> list[tuple[str, str, str]]:
+    """What environment variables say, and what it is where they say nothing."""
+    data = os.environ.get("MCUGRAD_DATA") or "-"
+    return [
+        ("MCUGRAD_CACHE", cache, "where builds and downloads are kept"),
+        ("MCUGRAD_HOST_CPU", host_cpu, "what the twin is built for"),
+        ("MCUGRAD_DATA", data, "where data sets are looked for first"),
+    ]
 
 
 def _digits() -> Tool:

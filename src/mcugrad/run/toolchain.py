@@ -21,7 +21,7 @@ from mcugrad.errors import FitError, ToolError, UsageError
 from mcugrad.measure import size
 from mcugrad.run import device
 from mcugrad.run.device import cache as builds
-from mcugrad.run.device import linker
+from mcugrad.run.device import linker, processor
 from mcugrad.run.device.cache import Defines
 from mcugrad.run.device.compilers import (
     Compiler,
@@ -134,27 +134,31 @@ class _Job:
         ]
         return [*self.flags, *macros, *(f"-I{folder}" for folder in self.include_dirs)]
 
-    def compile(self, source: Path) -> tuple[str, Path]:
-        """One object file from the cache or the compiler: its identity and path."""
+    def identity(self, source: Path) -> str:
+        """What the object file of a source depends on."""
         try:
             digest = builds.source_digest(source, self.include_dirs, self.defines)
         except OSError as error:
             raise ToolError(f"cannot read the source {source}: {error.strerror}") from None
         macros = (f"{name}={value}" for name, value in self.defines.items())
         compiler = self.compiler
-        identity = builds.key(
+        return builds.key(
             "object", compiler.name, compiler.version, self.salt, source.name, digest, self.flags, macros
         )
 
+    def compile(self, source: Path, identity: str) -> Path:
+        """One object file from the cache or the compiler."""
+
         def make(path: Path) -> None:
             command = [*self.driver(), *self.arguments(), "-c", str(source), "-o", str(path)]
-            _run(command, doing=f"compiling {source.name} with {compiler.name}")
+            _run(command, doing=f"compiling {source.name} with {self.compiler.name}")
 
-        return identity, builds.build(identity, f"{source.stem}.o", make)
+        return builds.build(identity, f"{source.stem}.o", make)
 
-    def compile_all(self, sources: Sequence[Path]) -> list[tuple[str, Path]]:
+    def compile_all(self, sources: Sequence[Path], identities: Sequence[str]) -> list[str]:
+        """Paths of all object files."""
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            return list(pool.map(self.compile, sources))
+            return [str(path) for path in pool.map(self.compile, sources, identities)]
 
 
 def _check(opt: str, sources: Sequence[Path], compiler: str, allowed: Sequence[str], what: str) -> Compiler:
@@ -177,8 +181,8 @@ def _sanitizers(compiler: str, flags: Sequence[str]) -> list[str]:
 
 
 def _host_flags(compiler: str, opt: str, native: bool, more: Sequence[str] = ()) -> tuple[str, ...]:
-    # zig takes the machine it runs on unless told otherwise, gcc does not.
-    plain = ["-mcpu=baseline"] if compiler == "zig" else []
+    # zig takes the machine it runs on unless told otherwise, gcc what it was configured for.
+    plain = ["-mcpu=baseline"] if compiler == "zig" else processor.gcc_baseline()
     machine = ["-march=native"] if native else plain
     flags = ["-std=c11", opt, "-fPIC", "-ffp-contract=off", *machine]
     return (*flags, *_sanitizers(compiler, more), *more)
@@ -202,7 +206,7 @@ def build_shared(
         compiler: `zig` or `gcc`.
         opt: `-O0` to `-O3`, `-Os`, `-Oz`.
         defines: macro name to value; None defines it without one.
-        native: use all instructions of this computer's processor.
+        native: use all instructions of this computer's processor, unless `MCUGRAD_HOST_CPU=baseline`.
         flags: more flags, behind the others, when compiling and when linking (`-fsanitize=undefined`, ...);
             with zig on Linux the library is linked against libc only when there are some.
 
@@ -212,17 +216,19 @@ def build_shared(
         ToolError: the compiler is missing, or the build failed (with the compiler's first error lines).
     """
     found = _check(opt, sources, compiler, ("zig", "gcc"), "libraries for this computer")
-    # A library for one processor must not be found by another one that shares the cache folder.
-    salt = builds.key(sys.platform, platform.machine(), platform.node() if native else "")
+    # A library for one processor must not be found by another one that shares the cache folder, or by this computer
+    # under its old name once it has got another processor.
+    native = native and processor.is_native()
+    salt = builds.key(sys.platform, platform.machine(), processor.identity() if native else "")
     job = _Job(
         found, _host_flags(compiler, opt, native, flags), tuple(include_dirs), dict(defines or {}), salt
     )
-    objects = job.compile_all(sources)
-    identity = builds.key("shared library", found.version, salt, job.flags, [name for name, _ in objects])
+    objects = [job.identity(source) for source in sources]
+    identity = builds.key("shared library", found.version, salt, job.flags, objects)
     suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 
     def make(path: Path) -> None:
-        files = [str(file) for _, file in objects]
+        files = job.compile_all(sources, objects)
         # Freestanding code needs no libraries, and zig would build its own first, which takes five seconds.
         # What a compiler calls by itself (memcpy) is in the process that loads the library.
         bare = ["-nostdlib"] if compiler == "zig" and sys.platform == "linux" and not flags else []
@@ -292,10 +298,9 @@ def build_firmware(
     own = [device.source(device.STARTUP)]
     if compiler == "arm-none-eabi-gcc":
         own.append(device.source(device.GCC_MEMORY))
-    objects = job.compile_all([*own, *sources])
+    objects = [job.identity(source) for source in (*own, *sources)]
     script = linker.script(target, stack_bytes)
-    names = [name for name, _ in objects]
-    identity = builds.key("firmware", found.version, _core_flags(compiler, target), names, script, keep)
+    identity = builds.key("firmware", found.version, _core_flags(compiler, target), objects, script, keep)
 
     def make(path: Path) -> None:
         script_file = path.with_name("link.ld")
@@ -304,7 +309,7 @@ def build_firmware(
         link += [f"-Wl,-u,{symbol}" for symbol in keep]
         # zig must not get -nostdlib: that would also drop its compiler run-time (division, float, memcpy).
         closing = [] if compiler == "zig" else ["-nostdlib", "-lgcc"]
-        files = [str(file) for _, file in objects]
+        files = job.compile_all([*own, *sources], objects)
         command = [*job.driver(), *link, *files, "-T", str(script_file), *closing, "-o", str(path)]
         try:
             _run(command, doing=f"linking for {target.name} with {compiler}")

@@ -1,25 +1,43 @@
-"""Built files, kept by the hash of everything they were built from. Safe with concurrent processes.
+"""Built files, kept by the hash of everything they were built from. Safe with concurrent processes and other users.
 
-A build happens in a private folder which is then renamed into place: others see it whole or not at all.
+* A build happens in a private folder which is then renamed into place: others see it whole or not at all.
+* Each entry lists its files with size and SHA-256, and is compared with that list before it is used. What a crash, a
+  full disk or a bad one has damaged is built again.
+* The folder is one that no other user can write: what lies in it is loaded as code. Where there is none, a folder for
+  this process takes its place.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+
+from mcugrad.errors import ToolError
+from mcugrad.run.device.private import objection
 
 Defines = Mapping[str, str | int | None]
 
 _INCLUDE = re.compile(
     rb'^[ \t]*(?:#[ \t]*include|\.include)[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>|(\w+))', re.MULTILINE
 )
+_LIST = "files.sha256"
+"""In every entry: SHA-256, size and name of each of its files."""
+_LIST_LIMIT = 1 << 20
+_STALE_SECONDS = 6 * 3600
+"""Age from which a private folder belongs to a process that has died."""
+_log = logging.getLogger(__name__)
 
 
 def _platform_folder() -> Path:
@@ -30,27 +48,62 @@ def _platform_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcugrad"
 
 
-def _usable(folder: Path) -> bool:
+def _make(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for this user alone. Raises OSError."""
+    for each in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
+        each.mkdir(mode=0o700, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder")
+
+
+def _problem(folder: Path) -> str:
+    """Why a folder cannot be the cache; "" if it can. Makes it where it is missing."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
+        _make(folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return f"{folder} cannot be written"
+        return objection(folder)
+    except (OSError, ValueError) as error:
+        return f"{folder} cannot be used: {getattr(error, 'strerror', None) or error}"
+
+
+@cache
+def _warn(problem: str, instead: Path) -> None:
+    """Say it once."""
+    _log.warning("the cache is not where it should be: %s; builds are kept in %s", problem, instead)
+
+
+@cache
+def _own_folder() -> Path:
+    """A folder for this process, which is removed when it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="mcugrad-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def root() -> Path:
-    """Folder of the cache: `$MCUGRAD_CACHE`, the platform's cache folder, or one for temporary files."""
+    """Folder of the cache: `$MCUGRAD_CACHE`, the platform's cache folder, or one for this process alone.
+
+    The first one that can be written by this user and by nobody else is taken; a warning says why another was not.
+    """
     chosen = os.environ.get("MCUGRAD_CACHE")
-    candidates = [Path(chosen)] if chosen else []
+    candidates = []
+    if chosen:
+        with contextlib.suppress(RuntimeError):  # ~ of somebody who is not there
+            candidates.append(Path(chosen).expanduser().absolute())
     with contextlib.suppress(RuntimeError):  # a user without a home folder
-        candidates.append(_platform_folder())
+        candidates.append(_platform_folder().absolute())
+    problems = []
     for folder in candidates:
-        if _usable(folder):
-            return folder.absolute()
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    fallback = Path(tempfile.gettempdir()) / f"mcugrad-{user}"
-    fallback.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return fallback
+        problem = _problem(folder)
+        if not problem:
+            break
+        problems.append(problem)
+    else:
+        folder = _own_folder()
+    if problems:
+        _warn("; ".join(problems), folder)
+    return folder
 
 
 def key(*parts: str | bytes | Iterable[str]) -> str:
@@ -66,23 +119,158 @@ def key(*parts: str | bytes | Iterable[str]) -> str:
 
 
 def build(identity: str, filename: str, make: Callable[[Path], None]) -> Path:
-    """Path of the file `filename` of the build `identity`; `make(path)` writes it if it is not there yet."""
-    folder = root() / "builds" / identity[:2] / identity
+    """Path of the file or folder `filename` of the build `identity`; `make(path)` writes it if it is not there yet.
+
+    What is there is compared with what was written, and built again where it differs.
+
+    Raises:
+        ToolError: the cache cannot be written.
+    """
+    try:
+        return _build(identity, filename, make)
+    except OSError as error:
+        raise ToolError(
+            f"the cache cannot be written: {error.strerror or error}",
+            where=str(root()),
+            hint="free some space, or set MCUGRAD_CACHE to another folder",
+        ) from error
+
+
+def _build(identity: str, filename: str, make: Callable[[Path], None]) -> Path:
+    shelf = root() / "builds" / identity[:2]
+    folder = shelf / identity
     wanted = folder / filename
-    if wanted.exists():
+    if _is_whole(folder, filename):
         return wanted
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    private = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    for each in (shelf.parent, shelf):
+        _make(each)
+        _demand_own(each)
+    _sweep(shelf.parent)
+    if os.path.lexists(folder):
+        _discard(folder, filename)
+    private = Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
     try:
         make(private / filename)
+        _seal(private)
         try:
             private.rename(folder)
         except OSError:  # another process was first; its result is the same
-            if not wanted.exists():
+            if not _is_whole(folder, filename):
                 raise
+        _sync(shelf)
     finally:
         shutil.rmtree(private, ignore_errors=True)
     return wanted
+
+
+def _demand_own(folder: Path) -> None:
+    """Close a folder of the cache to others, as an unusual umask may have made it. Raises OSError."""
+    if objection(folder):
+        folder.chmod(0o700)
+        problem = objection(folder)
+        if problem:
+            raise PermissionError(0, problem)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files of an entry but its list, sorted."""
+    return (p for p in sorted(folder.rglob("*")) if p.name != _LIST and not p.is_dir())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _seal(folder: Path) -> None:
+    """Bring an entry to the disk, and write the list of its files. Raises OSError."""
+    lines = []
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        lines.append(f"{_digest(path)} {path.stat().st_size} {name}\n")
+        _sync(path)
+    listed = folder / _LIST
+    listed.write_text("".join(lines), encoding="utf-8")
+    _sync(listed)
+    for each in {path.parent for path in _files(folder)} | {folder}:
+        _sync(each)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk; systems that cannot open folders do without."""
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
+        return
+    number = os.open(path, os.O_RDONLY if is_folder or os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _is_whole(folder: Path, filename: str) -> bool:
+    """Whether an entry is ours and holds what was written."""
+    try:
+        if objection(folder):
+            return False
+        listed = folder / _LIST
+        if not _is_ordinary(listed, _LIST_LIMIT):
+            return False
+        lines = listed.read_text(encoding="utf-8").splitlines()
+        entries = [line.split(" ", 2) for line in lines]
+        names = {name for _, _, name in entries}
+        if not any(name == filename or name.startswith(f"{filename}/") for name in names):
+            return False
+        return names == {p.relative_to(folder).as_posix() for p in _files(folder)} and all(
+            _is_ordinary(folder / name, int(size))
+            and (folder / name).stat().st_size == int(size)
+            and _digest(folder / name) == digest
+            for digest, size, name in entries
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def _is_ordinary(path: Path, limit: int) -> bool:
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_size <= limit
+
+
+def _discard(folder: Path, filename: str) -> None:
+    """Remove a damaged entry, and not the one that another process has meanwhile put in its place. Raises OSError."""
+    with _locked(folder.parent):
+        if not os.path.lexists(folder) or _is_whole(folder, filename):
+            return
+        _log.info("%s is damaged and built again", folder)
+        away = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+        folder.rename(away / "damaged")
+    shutil.rmtree(away, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time, where the system has locks for that."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+@cache
+def _sweep(shelves: Path) -> None:
+    """Remove, once per process, what processes that were killed have left."""
+    now = time.time()
+    for path in shelves.glob("*/.new-*"):
+        with contextlib.suppress(OSError):
+            if now - path.lstat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _resolve(name: str, folders: Sequence[Path]) -> Path | None:
