@@ -252,7 +252,8 @@ class Trainer:
     ) -> Verification:
         """Take the same training steps on other executors, from what the twin has learned, and compare every bit.
 
-        The trainer itself stays as it is.
+        Compared are every output for the samples before and after training, all that every step reports (loss, rate,
+        saturation, ..., as in `<name>_step_t`), and the learned state after every step. The trainer stays as it is.
 
         Args:
             x: samples in real units; one step each, in order.
@@ -261,7 +262,7 @@ class Trainer:
             rate: learning rate of the steps; the one compiled in if not given.
 
         Raises:
-            MismatchError: one bit differs.
+            MismatchError: one bit differs; says what, and in which step.
             UsageError: nothing trains, or `on` names nobody.
             ToolError: the emulator or a compiler is missing.
         """

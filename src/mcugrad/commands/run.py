@@ -55,6 +55,8 @@ def run(
             "steps": proof.steps,
             "on": list(proof.executors),
             "state_bytes": proof.bytes,
+            "outputs": proof.outputs,
+            "reported": list(proof.reported),
             "instructions_per_step": proof.instructions,
         }
     )

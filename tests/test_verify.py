@@ -1,0 +1,161 @@
+"""verify compares what it says: one bit that an executor falsifies, of anything at any point, ends it with its name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import mcugrad as mg
+from mcugrad.run.host import HostTwin
+from mcugrad.run.runner import Compiled, State, Steps, step_type
+from mcugrad.training.losses import Target
+from networks import Conv, Dense, Pool, corners, write_onnx
+
+STEPS = 3
+STAGES = ["before training", *(f"in training step {i + 1} of {STEPS}" for i in range(STEPS))]
+STAGES.append(f"after {STEPS} training steps")
+"""When an executor is compared with the host twin."""
+REPORTED = {target: step_type(target).names or () for target in Target}
+OPTIONS: dict[Target, dict[str, Any]] = {
+    Target.CLASS: {},
+    Target.BITS: {"loss": "binary_cross_entropy"},
+    Target.VALUES: {"loss": "mse", "targets": np.float32([-1, 1])},
+}
+
+
+class Liar(HostTwin):
+    """The host twin, but for one byte of one thing at one stage.
+
+    Args:
+        compiled: the model.
+        lie: what is false: `outputs`, `state`, a name of what a step reports, or `everything`.
+        stage: when, an index into STAGES.
+        place: which element of outputs, which byte of the state.
+    """
+
+    def __init__(self, compiled: Compiled, lie: str, stage: int, place: int = -1) -> None:
+        super().__init__(compiled)
+        self.lie, self.when, self.place, self.stage = lie, stage, place, 0
+
+    def falsified(self, what: str, truth: NDArray[Any]) -> NDArray[Any]:
+        array = np.ascontiguousarray(truth).copy()
+        if self.lie in (what, "everything") and self.stage == self.when:
+            element = array.reshape(-1)[self.place :][:1]
+            element.view(np.uint8)[0] ^= 1  # the lowest bit: what matters least
+        return array
+
+    def predict(self, x: NDArray[np.int8]) -> NDArray[Any]:
+        return self.falsified("outputs", super().predict(x))
+
+    def train(self, *given: Any) -> Steps:
+        info = super().train(*given).info
+        for name in info.dtype.names or ():
+            info[name] = self.falsified(name, info[name])
+        return Steps(info)
+
+    def state(self) -> State:
+        state = super().state()
+        whole = np.concatenate([value.reshape(-1).view(np.uint8) for value in state.values()])
+        told, start = self.falsified("state", whole), 0
+        for value in state.values():
+            value.reshape(-1).view(np.uint8)[:] = told[start : start + value.nbytes]
+            start += value.nbytes
+        self.stage += 1
+        return state
+
+
+@pytest.fixture(scope="module")
+def trainers(tmp_path_factory: pytest.TempPathFactory) -> dict[Target, mg.Trainer]:
+    path = tmp_path_factory.mktemp("verify") / "tiny.onnx"
+    model = mg.load(write_onnx(path, (1, 12, 12), (Conv(2), Pool(), Dense(4))))
+    x, _ = corners(16)
+    return {t: mg.compile(model, calibration=x, rule="sr8", **options) for t, options in OPTIONS.items()}
+
+
+def verified(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) -> mg.Verification:
+    """verify with a liar in the place of the emulator."""
+    monkeypatch.setattr(trainer, "_runner", lambda name: Liar(trainer.build.compiled, *lie))
+    x, classes = corners(STEPS)
+    kind = trainer.options.loss.target
+    y = classes if kind is Target.CLASS else np.eye(4, dtype=int)[classes]
+    return trainer.verify(x, y)
+
+
+def found_out(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) -> str:
+    """Where the error says that verify was lied to."""
+    with pytest.raises(mg.MismatchError) as error:
+        verified(trainer, monkeypatch, *lie)
+    assert error.value.what == f"emulator and host twin differ {STAGES[lie[1]]}"
+    assert error.value.exit_code == 1
+    return error.value.where
+
+
+@pytest.mark.parametrize("target", Target)
+def test_honest_executors_pass(
+    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, target: Target
+) -> None:
+    trainer = trainers[target]
+    before = trainer.state
+    proof = verified(trainer, monkeypatch, "nothing", 0)
+    size = sum(value.nbytes for value in before.values())
+    assert (proof.steps, proof.executors, proof.outputs, proof.bytes) == (
+        STEPS,
+        ("emulator",),
+        4 * STEPS,
+        size,
+    )
+    assert proof.reported == REPORTED[target]
+    head, outputs, state, reported = str(proof).split("\n", 3)
+    assert head == "emulator and host twin agree in every bit:"
+    assert outputs == f"  {4 * STEPS} outputs before training, and after {STEPS} steps of it"
+    assert state == f"  {size:,} bytes of learned state after each step"
+    assert reported.split() == f"all that each step reports: {', '.join(REPORTED[target])}".split()
+    assert max(map(len, reported.splitlines())) < 80
+    assert all(np.array_equal(value, trainer.state[name]) for name, value in before.items())
+
+
+@pytest.mark.parametrize("stage", [1, STEPS])
+@pytest.mark.parametrize(("target", "name"), [(t, name) for t in Target for name in REPORTED[t]])
+def test_everything_that_a_step_reports_is_compared(
+    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, target: Target, name: str, stage: int
+) -> None:
+    where = found_out(trainers[target], monkeypatch, name, stage)
+    assert re.fullmatch(rf"{name}: \S+ and \S+", where)
+
+
+@pytest.mark.parametrize("stage", [0, STEPS + 1])
+@pytest.mark.parametrize("place", [0, 6, 4 * STEPS - 1])
+def test_every_output_is_compared_before_and_after_training(
+    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, place: int, stage: int
+) -> None:
+    where = found_out(trainers[Target.CLASS], monkeypatch, "outputs", stage, place)
+    sample, output = divmod(place, 4)
+    assert where.startswith(
+        f"outputs: 1 of {4 * STEPS} bytes differ, first output {output} of sample {sample}: "
+    )
+
+
+@pytest.mark.parametrize("stage", range(STEPS + 2))
+def test_every_part_of_the_state_is_compared_at_every_stage(
+    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, stage: int
+) -> None:
+    trainer, place = trainers[Target.CLASS], 0
+    assert len(trainer.state) > 8
+    for name, value in trainer.state.items():
+        place += value.nbytes
+        where = found_out(trainer, monkeypatch, "state", stage, place - 1)
+        assert where.startswith(
+            f"{name}: 1 of {value.nbytes} bytes differ, first at element {value.size - 1}: "
+        )
+
+
+def test_all_that_differs_in_one_step_is_listed(
+    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = found_out(trainers[Target.CLASS], monkeypatch, "everything", 2)
+    last = list(trainers[Target.CLASS].state)[-1]
+    assert [line.strip().split(":")[0] for line in where.splitlines()] == [*REPORTED[Target.CLASS], last]
