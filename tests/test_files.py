@@ -64,6 +64,7 @@ def test_names_are_the_same_text_everywhere() -> None:
     assert shown("größe.onnx") == "größe.onnx"
     assert shown(os.fsdecode("größe".encode())) == "größe"
     assert shown(os.fsdecode(b"a\xff")) == "a\N{REPLACEMENT CHARACTER}"
+    assert shown("a\ud800") == "a?"
 
 
 def test_writes_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from mcugrad.errors import McugradError
 
 _KINDS = (
+    (stat.S_ISREG, "a file"),
+    (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
@@ -19,9 +21,21 @@ _KINDS = (
 )
 
 
-def shown(path: str | os.PathLike[str]) -> str:
+def shown(path: str | Path) -> str:
     """A path as text for messages and generated files: the same for every locale, and always valid Unicode."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    try:
+        return os.fsencode(path).decode("utf-8", "replace")
+    except UnicodeEncodeError:  # a name that this locale has no bytes for
+        return str(path).encode("utf-8", "replace").decode("utf-8")
+
+
+def kind_of(path: Path) -> str:
+    """What there is: `a file`, `a folder`, `a pipe`, `a device`, `a socket`; "" where there is nothing."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # not there, or no name that a file could have
+        return ""
+    return next((name for test, name in _KINDS if test(mode)), "a special file")
 
 
 def read_file(
@@ -38,13 +52,14 @@ def read_file(
     """
     try:
         status = path.stat()
-        kind = next((name for test, name in _KINDS if test(status.st_mode)), None)
-        if kind is not None:
-            raise error(
-                f"{what} is {kind}, not an ordinary file", where=shown(path), hint="copy it to a file"
-            )
         if stat.S_ISDIR(status.st_mode):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise error(
+                f"{what} is {kind_of(path)}, not an ordinary file",
+                where=shown(path),
+                hint="copy it to a file",
+            )
         with path.open("rb") as file:
             # What /proc and the like hold says that it has no bytes.
             data = b"" if status.st_size > limit else file.read(limit + 1)

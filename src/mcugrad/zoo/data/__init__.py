@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 
 from mcugrad.errors import DataError, UsageError
+from mcugrad.files import kind_of, shown
 from mcugrad.training.losses import Loss
 from mcugrad.zoo.data._builtin import PUBLISHED, load_digits, load_published
 from mcugrad.zoo.data._dataset import Dataset
@@ -59,10 +60,11 @@ def load(source: str | os.PathLike[str], *, loss: str = "cross_entropy", downloa
     text = os.fspath(source)
     if not isinstance(source, str) or text.endswith((".npz", ".npy")) or "/" in text or os.sep in text:
         path = Path(text).expanduser()
-        if not path.is_file():
+        kind = kind_of(path)
+        if kind != "a file":
             raise DataError(
-                "this is a folder, not an .npz file" if path.is_dir() else "there is no such file",
-                where=str(path),
+                f"this is {kind}, not an .npz file" if kind else "there is no such file",
+                where=shown(path),
                 hint=f"a name ({', '.join(names())}), or a file written by numpy.savez",
             )
         return load_npz(path, goal)

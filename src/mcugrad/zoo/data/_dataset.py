@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import DataError
+from mcugrad.files import shown
 from mcugrad.training.losses import Loss, Target
 from mcugrad.zoo.data._targets import HINTS, NOUNS, as_target, loss_hint, other_target, target_problems
 
@@ -72,7 +73,7 @@ def checked(
     parts: dict[str, NDArray[Any]],
     class_names: tuple[str, ...],
     loss: Loss,
-    extras: dict[str, NDArray[Any]] | None = None,
+    extras: Mapping[str, NDArray[Any]] | None = None,
 ) -> Dataset:
     """Builds the data set, or says everything that is wrong with it at once. A test set may be left out.
 
@@ -116,7 +117,7 @@ def checked(
         other = next((o for part in given if (o := other_target(parts[f"y_{part}"], loss))), None)
         raise DataError(
             f"the data cannot be used: {problems[0]}" + "".join(f"; {problem}" for problem in problems[1:]),
-            where=str(path),
+            where=shown(path),
             hint=f"x_train and x_test as (n, ...) of one type, {HINTS[loss.target]}"
             if other is None
             else loss_hint(other),
@@ -135,7 +136,7 @@ def checked(
         x_test,
         y_test,
         class_names,
-        extras=MappingProxyType(dict(extras or {})),
+        extras=MappingProxyType(extras if extras is not None else {}),
         target=loss.target,
     )
 
