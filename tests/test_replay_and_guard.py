@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,49 @@ def test_guards_that_make_no_sense() -> None:
             mg.Guard(np.zeros(1), [0], margin=margin)
     with pytest.raises(mg.UsageError, match="every=-1 is no number of samples"):
         mg.Guard(np.zeros(1), [0], every=-1)
+
+
+RUNNERS: dict[str, Callable[[mg.Trainer], Runner]] = {
+    "host": lambda trainer: HostTwin(trainer.build.compiled),
+    "reference": lambda trainer: ReferenceRunner(trainer.build.compiled),
+}
+
+
+@pytest.mark.parametrize("who", RUNNERS)
+def test_a_guard_comes_back_only_beyond_the_margin(who: str) -> None:
+    """Not at it: errors are shares of four samples, margins quarters, both exact in float32."""
+    trainer, x, _ = kinds("classes")
+    runner, x = RUNNERS[who](trainer), x[:4]
+    runner.begin_guard()
+    right = runner.predict(x).argmax(axis=1).astype(np.uint32)
+    wrong = [np.where(np.arange(4) < n, (right + 1) % 4, right).astype(np.uint32) for n in range(5)]
+
+    def look(errors: int, margin: float) -> tuple[str, float, float]:
+        found = runner.guard(x, wrong[errors], margin)
+        return found.outcome, found.error, found.best
+
+    def moved() -> State:
+        runner.train(x, right, np.arange(4, dtype=np.uint32), np.zeros(4, F32))
+        state = runner.state()
+        state["fc1_b"] += 1
+        runner.restore(state)
+        return state
+
+    assert look(2, 0.0) == ("best", 0.5, 0.5), "the first is the best so far"
+    best = moved()
+    assert runner.predict(x).argmax(axis=1).tolist() == right.tolist(), "a change that changes no class"
+    assert look(2, 0.0) == ("best", 0.5, 0.5), "as good, and newer"
+    later = moved()
+    assert look(3, 0.25) == ("within", 0.75, 0.5), "at the margin"
+    assert differences(later, runner.state()) == []
+    assert look(4, 0.25) == ("restored", 1.0, 0.5), "beyond it"
+    back = runner.state()
+    np.testing.assert_array_equal(back["fc1_b"], best["fc1_b"])
+    for name in ("schedule", "watch", "step"):
+        np.testing.assert_array_equal(back[name], later[name])
+    assert look(3, 0.25 - 2.0**-24) == ("restored", 0.75, 0.5), "the last bit of the sum less"
+    assert look(1, 0.0) == ("best", 0.25, 0.25)
+    assert look(2, 0.0) == ("restored", 0.5, 0.25), "without a margin"
 
 
 # --- on every executor ----------------------------------------------------------------------------------------
