@@ -125,24 +125,71 @@ def test_own_board_file(tmp_path: Path) -> None:
     assert board.energy == EnergyPerCycle(92, 30, "measured")
 
 
+ENERGY = '[energy]\npicojoules_per_cycle = {}\nband_percent = {}\nsource = "measured"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BOARD.replace('core = "cortex-m4f"', ""), "lacks the key 'core'"),
+        (BOARD.replace('core = "cortex-m4f"', ""), "lacks the key core"),
         (BOARD.replace("cortex-m4f", "cortex-m4"), "unknown core 'cortex-m4'"),
-        (BOARD + "colour = 1\n", "not understood"),
-        ("speed = 1\n" + BOARD, "not understood"),
-        (BOARD.replace("65_536", '"64K"'), "not understood"),
+        (BOARD + "colour = 1\n", r"the key 'ram\.colour' is not known"),
+        ("speed = 1\n" + BOARD, "the key 'speed' is not known"),
+        (BOARD.replace("65_536", '"64K"'), r"ram\.bytes is a text, not an integer"),
+        (BOARD.replace("65_536", "true"), r"ram\.bytes is true or false, not an integer"),
+        (BOARD.replace("65_536", "65536.0"), r"ram\.bytes is a number, not an integer"),
+        (BOARD.replace("65_536", "-65_536"), "RAM of -65536 B"),
+        (BOARD.replace("65_536", "0x" + "f" * 9000), r"ram\.bytes is beyond what any board has"),
+        (BOARD.replace("65_536", "9" * 9000), "not valid TOML"),
+        (BOARD.replace("0x2000_0000", "-536_870_912"), "RAM of 65536 B at -0x20000000"),
+        (BOARD.replace("80_000_000", "nan"), "clock_hz is a number, not an integer"),
+        (BOARD.replace("80_000_000", "-1"), "a clock of -1 Hz"),
+        (BOARD.replace("80_000_000", "1_000_000_000_000"), r"a clock of 1e\+12 Hz"),
+        (BOARD + ENERGY.format("nan", 30), r"energy\.picojoules_per_cycle is beyond"),
+        (BOARD + ENERGY.format(30, "inf"), r"energy\.band_percent is beyond"),
+        (BOARD + ENERGY.format(-5, 30), "energy of -5 pJ"),
+        (BOARD + ENERGY.format(5, "[1]"), r"energy\.band_percent is a list, not a number"),
+        ("energy = 7\n" + BOARD, r"energy is a number, not a table: \[energy\]"),
+        (
+            "flash = 1\nram = 1979-05-27\ncore = []",
+            "3 faults: flash is a number.*; ram is a date.*; core is a list",
+        ),
+        ('sources = ["a", 1]\n' + BOARD, "sources is a list, not a list of texts"),
+        ("title = 5\n" + BOARD, "title is a number, not a text"),
+        ('title = "a\\n*/"\n' + BOARD, "title is no text of one short line"),
+        (BOARD.replace("[flash]", "[flash.a.b]"), r"lacks the key flash\.address.*; the key 'flash\.a' is"),
+        ("[[flash]]\n[[flash]]\n" + BOARD.replace("[flash]", "[x]"), "flash is a list, not a table"),
+        ("a = " + "[" * 100_000, "not valid TOML: it is nested too deeply"),
+        ("a = " + "{a = " * 20_000, "not valid TOML: it is nested too deeply"),
         ("core =", "not valid TOML"),
+        ("\0", "not valid TOML"),
+        ("", "3 faults: it lacks the key core; it lacks the key flash; it lacks the key ram"),
+        ("#" * (1 << 18) + "\n", "has 262145 bytes; at most 262144 are read"),
     ],
+    ids=range(31),
 )
 def test_bad_board_file(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(text)
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as caught:
         targets.load(str(path))
+    assert caught.value.where == str(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_board_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not valid TOML: 'utf-8' codec"):
+        targets.load(str(tmp_path / "bad.toml"))
+
+
+def test_numbers_that_are_none() -> None:
+    with pytest.raises(UsageError, match="energy of nan pJ"):
+        EnergyPerCycle(float("nan"), 30.0, "measured")
+    with pytest.raises(UsageError, match="a clock of nan Hz"):
+        replace(targets.load("nrf52840"), clock_hz=float("nan"))  # type: ignore[arg-type]
 
 
 def test_missing_board_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match="the board file does not exist"):
         targets.load(str(tmp_path / "none.toml"))

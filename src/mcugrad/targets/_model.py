@@ -12,6 +12,7 @@ _FEATURES = {  # architecture: (may have an FPU, has the DSP extension: no, alwa
     "armv7e-m": (True, (True,)),
     "armv8-m.main": (True, (False, True)),
 }
+_MOST = 1e12  # Hz of a clock, picojoules of a cycle: far beyond any
 _PAGE = 4096  # bytes; the emulator maps whole pages
 
 
@@ -87,7 +88,8 @@ class EnergyPerCycle:
     source: str
 
     def __post_init__(self) -> None:
-        if self.picojoules <= 0 or not 0 <= self.band_percent < 100 or not self.source:
+        # Written so that NaN is refused.
+        if not (0 < self.picojoules < _MOST and 0 <= self.band_percent < 100 and self.source):
             raise UsageError(
                 f"energy of {self.picojoules} pJ per cycle +-{self.band_percent} % is not usable",
                 hint="a positive figure, a band below 100 %, and the source of the figure",
@@ -131,5 +133,7 @@ class Target:
                 f"target {self.name}: flash {self.flash.address:#010x}..{self.flash.end:#010x} and "
                 f"RAM {self.ram.address:#010x}..{self.ram.end:#010x} overlap"
             )
-        if self.clock_hz is not None and self.clock_hz <= 0:
-            raise UsageError(f"target {self.name}: a clock of {self.clock_hz} Hz is impossible")
+        if self.clock_hz is not None and not 0 < self.clock_hz < _MOST:
+            raise UsageError(
+                f"target {self.name}: a clock of {self.clock_hz:g} Hz is impossible", hint="64_000_000"
+            )
