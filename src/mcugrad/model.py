@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mcugrad.errors import ModelError, UsageError
+from mcugrad.files import kind_of
 from mcugrad.graph import Graph, Operator
+from mcugrad.importers._file import load_bytes
 from mcugrad.importers._tflite_read import IDENTIFIER
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.importers.tflite import load_tflite
@@ -92,7 +94,8 @@ def load(source: Any, *, example: Any = None, name: str | None = None) -> Model:
                 hint=f"load({path.name!r})",
             )
         graph = load_tflite(path, name=name) if _is_tflite(path) else load_onnx(path, name=name)
-        return _model(graph, path.name, path.read_bytes())
+        label, data, _ = load_bytes(path)
+        return _model(graph, label, data)
     if not is_module(source):
         raise UsageError(
             f"a network cannot be loaded from {type(source).__name__}",
@@ -112,6 +115,8 @@ def load(source: Any, *, example: Any = None, name: str | None = None) -> Model:
 
 def _is_tflite(path: Path) -> bool:
     """By the identifier that every TFLite file has; by the name of a file that is damaged or cannot be read."""
+    if kind_of(path) != "a file":
+        return path.suffix == ".tflite"
     try:
         with path.open("rb") as file:
             head = file.read(8)

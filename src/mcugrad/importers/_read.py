@@ -18,13 +18,15 @@ from typing import TypeVar
 
 import onnx
 import onnx_ir as ir
-from onnx import TensorProto, external_data_helper, numpy_helper, version_converter
+from onnx import TensorProto, numpy_helper, version_converter
 from onnx_ir.passes import common
 from onnxscript import rewriter
 from onnxscript.optimizer._constant_folding import FoldConstantsPass
 from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule, normalize_pad_format_conv_rule
 
 from mcugrad.errors import McugradError, ModelError
+from mcugrad.importers._external import load_external
+from mcugrad.importers._file import load_bytes
 
 OLDEST = 13
 """Operator sets before this one are converted to it."""
@@ -77,10 +79,10 @@ def read(source: str | Path | bytes) -> Source:
     Raises:
         ModelError: the file is missing, damaged, too new, or not one input with a fixed shape.
     """
-    label, data, folder = _load(source)
+    label, data, path = load_bytes(source)
     proto = _parse(data, label)
     notes: list[str] = []
-    _load_external(proto, label, folder)
+    load_external(proto, label, path)
     version = _version(proto, label)
     for value in proto.graph.output:
         if value.type.HasField("tensor_type"):
@@ -121,21 +123,6 @@ def _first_line(error: Exception) -> str:
     return next((line[:200] for line in lines if line), type(error).__name__)
 
 
-def _load(source: str | Path | bytes) -> tuple[str, bytes, Path | None]:
-    if isinstance(source, bytes):
-        return "model given as bytes", source, None
-    path = Path(source)
-    try:
-        return path.name, path.read_bytes(), path.parent
-    except FileNotFoundError:
-        raise ModelError("the model file does not exist", where=str(path), hint="check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ModelError(
-            f"the model file cannot be read: {reason}", where=str(path), hint="check the path"
-        ) from error
-
-
 def _parse(data: bytes, label: str) -> onnx.ModelProto:
     hint = "a file written by torch.onnx.export, tf2onnx or skl2onnx"
     if not data:
@@ -160,31 +147,6 @@ def _parse(data: bytes, label: str) -> onnx.ModelProto:
     if not proto.graph.node:
         raise ModelError("the graph is empty: it has no nodes", where=label, hint="export the whole network")
     return proto
-
-
-def _load_external(proto: onnx.ModelProto, label: str, folder: Path | None) -> None:
-    outside = [t for t in proto.graph.initializer if t.data_location == TensorProto.EXTERNAL]
-    if not outside:
-        return
-    files = sorted({e.value for t in outside for e in t.external_data if e.key == "location"})
-    if folder is None:
-        raise ModelError(
-            f"{len(outside)} weight tensors are stored outside the model, which came as bytes without a folder",
-            where=", ".join(files) or label,
-            hint="give the file's path, or onnx.save(model, path, save_as_external_data=False)",
-        )
-    missing = [f for f in files if not (folder / f).is_file()]
-    if missing or not files:
-        raise ModelError(
-            f"{len(outside)} weight tensors are stored in files that are missing: {', '.join(missing) or 'unnamed'}",
-            where=label,
-            hint="keep the data files beside the model, or export with external_data=False",
-        )
-    guarded(
-        label,
-        "refers to external weights that cannot be read",
-        lambda: external_data_helper.load_external_data_for_model(proto, str(folder)),
-    )
 
 
 def _version(proto: onnx.ModelProto, label: str) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import McugradError, ModelError, ToolError
+from mcugrad.importers._file import load_bytes
 from mcugrad.importers._read import ELEMENT_LIMIT
 
 IDENTIFIER = b"TFL3"
@@ -143,7 +144,7 @@ def read(source: str | Path | bytes) -> Source:
         ToolError: the package `tflite` is not installed.
     """
     schema = _schema()
-    label, data = _load(source)
+    label, data, _ = load_bytes(source)
     if len(data) < SMALLEST or data[4:8] != IDENTIFIER:
         raise ModelError(
             f"not a TFLite file: its {len(data)} bytes lack the identifier {IDENTIFIER.decode()}",
@@ -181,21 +182,6 @@ def _schema() -> ModuleType:
 def _words(name: str) -> dict[int, str]:
     """Names of the values of an enumeration of the schema."""
     return {value: word for word, value in vars(getattr(_schema(), name)).items() if isinstance(value, int)}
-
-
-def _load(source: str | Path | bytes) -> tuple[str, bytes]:
-    if isinstance(source, bytes):
-        return "model given as bytes", source
-    path = Path(source)
-    try:
-        return path.name, path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError("the model file does not exist", where=str(path), hint="check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ModelError(
-            f"the model file cannot be read: {reason}", where=str(path), hint="check the path"
-        ) from error
 
 
 class _File:

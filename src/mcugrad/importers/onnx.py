@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from mcugrad.errors import ModelError
+from mcugrad.files import shown
 from mcugrad.graph import Graph
 from mcugrad.importers._builder import Builder, Flow, Grid, at, computed, floats, label
 from mcugrad.importers._layout import LAST, Layout, flattened, layouts
@@ -42,7 +43,7 @@ def load_onnx(source: str | Path | bytes, *, name: str | None = None) -> Graph:
             finite or not constant, shapes do not match.
     """
     found = read(source)
-    stem = name or (found.model.graph.name if isinstance(source, bytes) else Path(source).stem)
+    stem = name or (found.model.graph.name if isinstance(source, bytes) else Path(shown(source)).stem)
     return guarded(found.label, "cannot be translated", lambda: _translate(found, identifier(stem or "")))
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcugrad.errors import ModelError
+from mcugrad.files import shown
 from mcugrad.graph import Graph
 from mcugrad.importers._names import identifier
 from mcugrad.importers._tflite_builder import INPUT, Builder, activation_scale
@@ -47,7 +48,7 @@ def load_tflite(source: str | Path | bytes, *, name: str | None = None) -> Graph
         ToolError: the package `tflite` is not installed.
     """
     found = read(source)
-    stem = name or (found.name if isinstance(source, bytes) else Path(source).stem)
+    stem = name or (found.name if isinstance(source, bytes) else Path(shown(source)).stem)
     return guarded(found.label, lambda: _translate(found, identifier(stem or "")))
 
 
