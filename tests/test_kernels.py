@@ -184,7 +184,7 @@ def test_a_kernel_is_one_file_of_its_name() -> None:
 def test_every_header_is_included_and_comes_after_those_it_includes() -> None:
     names = list(headers())
     assert sorted(names) == sorted(path.name for path in (library.INCLUDE / "mcugrad").glob("*.h"))
-    assert names[:3] == ["mcg_types.h", "mcg_math.h", "mcg_layers.h"]
+    assert names[:4] == ["mcg_build.h", "mcg_types.h", "mcg_math.h", "mcg_layers.h"]
     assert names[-2:] == ["mcg_kernels.h", "mcg_kernels_f32.h"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class EmulatedDevice:
         target: core and memories.
         compiler: `zig` or `arm-none-eabi-gcc`.
         opt: optimisation level.
+        flags: more flags for compiling.
         replay: samples of the replay buffer that there is room for; 0 for none.
         guard: most samples of a guard set; 0 for none.
         augment: whether there is room for changed samples.
@@ -54,6 +56,7 @@ class EmulatedDevice:
         *,
         compiler: str = "zig",
         opt: str = "-O3",
+        flags: Sequence[str] = (),
         replay: int = 0,
         guard: int = 0,
         augment: bool = False,
@@ -83,6 +86,7 @@ class EmulatedDevice:
             target_type="" if self._classes else program.target.value,
             compiler=compiler,
             opt=opt,
+            flags=flags,
         )
         self.step_instructions: list[int] = []
         self._places = replay

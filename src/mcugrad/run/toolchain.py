@@ -184,7 +184,7 @@ def _host_flags(compiler: str, opt: str, native: bool, more: Sequence[str] = ())
     # zig takes the machine it runs on unless told otherwise, gcc what it was configured for.
     plain = ["-mcpu=baseline"] if compiler == "zig" else processor.gcc_baseline()
     machine = ["-march=native"] if native else plain
-    flags = ["-std=c11", opt, "-fPIC", "-ffp-contract=off", *machine]
+    flags = ["-std=c11", opt, "-fPIC", *machine]
     return (*flags, *_sanitizers(compiler, more), *more)
 
 
@@ -253,7 +253,7 @@ def _firmware_job(
     defines: Defines | None,
     more: Sequence[str] = (),
 ) -> _Job:
-    flags = [*_core_flags(found.name, target), "-std=c11", opt, "-ffp-contract=off", *_FIRMWARE_FLAGS]
+    flags = [*_core_flags(found.name, target), "-std=c11", opt, *_FIRMWARE_FLAGS]
     flags += [*_sanitizers(found.name, more), *more]
     return _Job(found, tuple(flags), tuple(include_dirs), dict(defines or {}), salt="firmware")
 

@@ -30,49 +30,49 @@ static const float tiny_conv1_w_decay = 1.0e-03F;
 
 /* The state at delivery. */
 static const tiny_params_t tiny_initial = {
-    .conv1_w_scale = {
+    /* conv1_w_scale */ {
         9.350394e-03F, 7.997047e-03F
     },
-    .conv1_b = {
+    /* conv1_b */ {
         1.5625e-02F, 9.375e-02F
     },
-    .conv1_y_scale = 9.191177e-03F,
-    .fc1_w_scale = {
+    /* conv1_y_scale */ 9.191177e-03F,
+    /* fc1_w_scale */ {
         4.5521655e-03F, 3.937008e-03F, 4.0600393e-03F
     },
-    .fc1_b = {
+    /* fc1_b */ {
         -4.6875e-02F, 3.125e-02F, -6.25e-02F
     },
-    .fc1_y_scale = 1.7612955e-02F,
-    .schedule = {0U, 0U, 0U, 0U, 1U, 1.0e-02F, 0.0e+00F, 1.0e+00F},
-    .step = 0U,
-    .watch = {0U, 0.0e+00F, 0.0e+00F, 0.0e+00F, 0.0e+00F},
-    .flatten1_y_e_range = 1.0e+00F,
-    .seed = 0U,
-    .conv1_b_change = {
+    /* fc1_y_scale */ 1.7612955e-02F,
+    /* schedule */ {0U, 0U, 0U, 0U, 1U, 1.0e-02F, 0.0e+00F, 1.0e+00F},
+    /* step */ 0U,
+    /* watch */ {0U, 0.0e+00F, 0.0e+00F, 0.0e+00F, 0.0e+00F},
+    /* flatten1_y_e_range */ 1.0e+00F,
+    /* seed */ 0U,
+    /* conv1_b_change */ {
         0.0e+00F, 0.0e+00F
     },
-    .conv1_w_change_scale = {
+    /* conv1_w_change_scale */ {
         9.131244e-06F, 7.809616e-06F
     },
-    .conv1_w = {
+    /* conv1_w */ {
         35, -60, -120, -127, 96, 127, 33, 70
     },
-    .fc1_w = {
+    /* fc1_w */ {
         79, -20, -127, -120, 89, -96, -117, 45, 58, 38, -82, 31, 93, -31, 10, 127, -51, 124, 56, 115, 44, 127,
         56, -44, -32, 20, -107, -51, 64, 28, 8, -48, -55, -32, -4, 115, -77, -100, 35, -15, -119, 85, 96, -77,
         81, -127, -73, -27, 108, -85, -127, -115, -46, 23
     },
-    .fc1_w_residual = {
+    /* fc1_w_residual */ {
         98, 59, 135, 185, 0, 152, 124, 65, 206, 10, 26, 181, 169, 45, 9
     },
-    .conv1_w_change = {
+    /* conv1_w_change */ {
         0, 0, 0, 0, 0, 0, 0, 0
     },
-    .conv1_w_change_residual = {
+    /* conv1_w_change_residual */ {
         128, 128, 128, 128, 128, 128, 128, 128
     },
-    .conv1_w_residual = {
+    /* conv1_w_residual */ {
         89, 131, 132, 219
     },
 };
@@ -651,3 +651,10 @@ mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[
     }
     return MCG_OK;
 }
+
+#if MCG_GCC
+#if __GNUC__ >= 7
+#pragma GCC diagnostic pop
+#endif
+#pragma GCC pop_options
+#endif

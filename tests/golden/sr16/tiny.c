@@ -37,23 +37,23 @@ static const float tiny_smoothing = 0.0e+00F;
 
 /* The state at delivery. */
 static const tiny_params_t tiny_initial = {
-    .fc1_w_scale = {
+    /* fc1_w_scale */ {
         4.5521655e-03F, 3.937008e-03F, 4.0600393e-03F
     },
-    .fc1_b = {
+    /* fc1_b */ {
         -4.6875e-02F, 3.125e-02F, -6.25e-02F
     },
-    .fc1_y_scale = 1.7612955e-02F,
-    .schedule = {0U, 0U, 0U, 0U, 1U, 1.0e-02F, 0.0e+00F, 1.0e+00F},
-    .step = 0U,
-    .watch = {0U, 0.0e+00F, 0.0e+00F, 0.0e+00F, 0.0e+00F},
-    .seed = 0U,
-    .fc1_w = {
+    /* fc1_y_scale */ 1.7612955e-02F,
+    /* schedule */ {0U, 0U, 0U, 0U, 1U, 1.0e-02F, 0.0e+00F, 1.0e+00F},
+    /* step */ 0U,
+    /* watch */ {0U, 0.0e+00F, 0.0e+00F, 0.0e+00F, 0.0e+00F},
+    /* seed */ 0U,
+    /* fc1_w */ {
         79, -21, -127, -120, 89, -96, -117, 45, 58, 38, -82, 31, 93, -31, 10, 127, -51, 124, 56, 115, 44, 127,
         56, -44, -32, 20, -107, -52, 64, 28, 8, -48, -56, -32, -4, 115, -77, -100, 35, -15, -119, 85, 96, -77,
         81, -127, -73, -27, 108, -85, -127, -115, -46, 23
     },
-    .fc1_w_residual = {
+    /* fc1_w_residual */ {
         114, 232, 128, 93, 190, 100, 204, 31, 218, 66, 31, 100, 45, 156, 204, 128, 3, 17, 16, 152, 40, 128,
         16, 216, 192, 88, 88, 232, 0, 72, 112, 224, 240, 192, 136, 152, 136, 112, 35, 27, 50, 43, 182, 136,
         81, 128, 97, 144, 66, 213, 128, 12, 81, 151
@@ -590,3 +590,10 @@ mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[
     }
     return MCG_OK;
 }
+
+#if MCG_GCC
+#if __GNUC__ >= 7
+#pragma GCC diagnostic pop
+#endif
+#pragma GCC pop_options
+#endif

@@ -7,10 +7,13 @@
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 #endif
 
-void *memcpy(void *restrict to, const void *restrict from, size_t count);
-void *memmove(void *to, const void *from, size_t count);
-void *memset(void *to, int value, size_t count);
-int memcmp(const void *a, const void *b, size_t count);
+/* Linked as a whole, a program calls them only after its unused functions are gone. */
+#define MCG_USED __attribute__((used))
+
+MCG_USED void *memcpy(void *restrict to, const void *restrict from, size_t count);
+MCG_USED void *memmove(void *to, const void *from, size_t count);
+MCG_USED void *memset(void *to, int value, size_t count);
+MCG_USED int memcmp(const void *a, const void *b, size_t count);
 void __aeabi_unwind_cpp_pr0(void);
 void __aeabi_unwind_cpp_pr1(void);
 

@@ -2,7 +2,7 @@
 #include "mcugrad/mcg_kernels.h"
 
 /* gradient[k] += e * patch[k] for one row. */
-static void mcg_add_outer_row(int32_t *restrict gradient, int32_t e, const int16_t *restrict patch,
+static void mcg_add_outer_row(int32_t *MCG_RESTRICT gradient, int32_t e, const int16_t *MCG_RESTRICT patch,
                               int32_t count)
 {
     for (int32_t k = 0; k < count; k++) {
@@ -11,8 +11,8 @@ static void mcg_add_outer_row(int32_t *restrict gradient, int32_t e, const int16
 }
 
 /* The same for two rows, which read each value once. */
-static void mcg_add_outer_rows(int32_t *restrict gradient0, int32_t e0, int32_t *restrict gradient1,
-                               int32_t e1, const int16_t *restrict patch, int32_t count)
+static void mcg_add_outer_rows(int32_t *MCG_RESTRICT gradient0, int32_t e0, int32_t *MCG_RESTRICT gradient1,
+                               int32_t e1, const int16_t *MCG_RESTRICT patch, int32_t count)
 {
     for (int32_t k = 0; k < count; k++) {
         const int32_t x = patch[k];

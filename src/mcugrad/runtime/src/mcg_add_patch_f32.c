@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels_f32.h"
 
-void mcg_add_patch_f32(const mcg_conv2d_t *g, const float *restrict patch, int32_t channels, int32_t out_y,
-                       int32_t out_x, float *restrict x)
+void mcg_add_patch_f32(const mcg_conv2d_t *g, const float *MCG_RESTRICT patch, int32_t channels,
+                       int32_t out_y, int32_t out_x, float *MCG_RESTRICT x)
 {
     for (int32_t ky = 0; ky < g->k_h; ky++) {
         const int32_t y = out_y * g->stride_h - g->pad_top + ky * g->dilation_h;

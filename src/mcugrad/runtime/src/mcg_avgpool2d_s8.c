@@ -3,7 +3,7 @@
 
 /* Sum of one window over a block of channels; the number of its taps that lie inside the map. */
 static inline int32_t mcg_avgpool2d_sum(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x,
-                                        int32_t block, int32_t *restrict acc)
+                                        int32_t block, int32_t *MCG_RESTRICT acc)
 {
     const int32_t top = out_y * g->stride_h - g->pad_top;
     const int32_t left = out_x * g->stride_w - g->pad_left;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels_f32.h"
 
-void mcg_combine_f32(int32_t rows, int32_t count, const float *restrict e, const uint16_t *active,
-                     const float *restrict w, float *restrict sum)
+void mcg_combine_f32(int32_t rows, int32_t count, const float *MCG_RESTRICT e, const uint16_t *active,
+                     const float *MCG_RESTRICT w, float *MCG_RESTRICT sum)
 {
     for (int32_t i = 0; i < count; i++) {
         sum[i] = 0.0F;

@@ -3,7 +3,7 @@
 
 /* The sums of one window over a block of channels; x and y begin at its first channel. */
 static void mcg_depthwise_window(const mcg_conv2d_t *g, int32_t count, const float *x, const float *packed,
-                                 int32_t out_y, int32_t out_x, float *restrict y)
+                                 int32_t out_y, int32_t out_x, float *MCG_RESTRICT y)
 {
     for (int32_t c = 0; c < count; c++) {
         y[c] = 0.0F;

@@ -4,7 +4,7 @@
 /* Adds the errors of one window and block of channels to its inputs; e begins at the first of them, and so do
  * active, or else e_x. */
 static void mcg_depthwise_spread(const mcg_conv2d_t *g, int32_t count, const float *e, const uint16_t *active,
-                                 const float *packed, int32_t out_y, int32_t out_x, float *restrict e_x)
+                                 const float *packed, int32_t out_y, int32_t out_x, float *MCG_RESTRICT e_x)
 {
     for (int32_t ky = 0; ky < g->k_h; ky++) {
         const int32_t row = out_y * g->stride_h - g->pad_top + ky * g->dilation_h;

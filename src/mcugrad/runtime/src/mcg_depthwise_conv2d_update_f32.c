@@ -5,7 +5,7 @@
  * and so do active, or else x. */
 static void mcg_depthwise_products(const mcg_conv2d_t *g, int32_t count, const float *x, const float *e,
                                    const uint16_t *active, int32_t out_y, int32_t out_x,
-                                   float *restrict gradient)
+                                   float *MCG_RESTRICT gradient)
 {
     for (int32_t ky = 0; ky < g->k_h; ky++) {
         const int32_t row = out_y * g->stride_h - g->pad_top + ky * g->dilation_h;

@@ -9,8 +9,8 @@ static float mcg_sum_lanes(const float *s)
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
-void mcg_dot_f32(int32_t count, int32_t rows, const float *restrict x, const float *restrict w,
-                 float *restrict sum)
+void mcg_dot_f32(int32_t count, int32_t rows, const float *MCG_RESTRICT x, const float *MCG_RESTRICT w,
+                 float *MCG_RESTRICT sum)
 {
     const int32_t whole = count - count % MCG_LANES;
     for (int32_t r = 0; r < rows; r++) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-int32_t mcg_error_s8(const int32_t *restrict acc, const int8_t *restrict x, int32_t x_zero,
-                     const mcg_scale_t *restrict scale, const int32_t *clip, int32_t count,
-                     int8_t *restrict e)
+int32_t mcg_error_s8(const int32_t *MCG_RESTRICT acc, const int8_t *MCG_RESTRICT x, int32_t x_zero,
+                     const mcg_scale_t *MCG_RESTRICT scale, const int32_t *clip, int32_t count,
+                     int8_t *MCG_RESTRICT e)
 {
     const int32_t low = clip[0];
     const int32_t high = clip[1];

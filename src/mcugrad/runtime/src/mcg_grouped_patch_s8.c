@@ -2,7 +2,7 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_grouped_patch_s8(const mcg_conv2d_t *g, const int8_t *x, int32_t channels, int32_t out_y,
-                          int32_t out_x, int16_t *restrict patch)
+                          int32_t out_x, int16_t *MCG_RESTRICT patch)
 {
     for (int32_t ky = 0; ky < g->k_h; ky++) {
         const int32_t y = out_y * g->stride_h - g->pad_top + ky * g->dilation_h;

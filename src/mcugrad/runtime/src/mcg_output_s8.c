@@ -93,8 +93,8 @@ static inline int32_t mcg_rescale_output(int32_t acc, float factor)
     return MCG_LONG_PRODUCTS ? mcg_rescale_by_long(acc, factor) : mcg_rescale_by_short(acc, factor);
 }
 
-int32_t mcg_output_s8(const int32_t *restrict acc, const float *restrict scale, const int32_t *clip,
-                      int32_t zero, int32_t count, int8_t *restrict y)
+int32_t mcg_output_s8(const int32_t *MCG_RESTRICT acc, const float *MCG_RESTRICT scale, const int32_t *clip,
+                      int32_t zero, int32_t count, int8_t *MCG_RESTRICT y)
 {
     const int32_t low = clip[0];
     const int32_t high = clip[1];

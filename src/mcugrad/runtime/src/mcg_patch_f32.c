@@ -2,7 +2,7 @@
 #include "mcugrad/mcg_kernels_f32.h"
 
 void mcg_patch_f32(const mcg_conv2d_t *g, const float *x, int32_t channels, int32_t out_y, int32_t out_x,
-                   float *restrict patch)
+                   float *MCG_RESTRICT patch)
 {
     for (int32_t ky = 0; ky < g->k_h; ky++) {
         const int32_t y = out_y * g->stride_h - g->pad_top + ky * g->dilation_h;

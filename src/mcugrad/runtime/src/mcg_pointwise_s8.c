@@ -3,12 +3,12 @@
 
 /* Adds the products of a pixel's channels with four rows of weights: each channel is read once for four
  * products. */
-static void mcg_pointwise_rows(const int8_t *restrict x, const int8_t *restrict w, int32_t count,
-                               int32_t *restrict acc)
+static void mcg_pointwise_rows(const int8_t *MCG_RESTRICT x, const int8_t *MCG_RESTRICT w, int32_t count,
+                               int32_t *MCG_RESTRICT acc)
 {
-    const int8_t *restrict w1 = w + count;
-    const int8_t *restrict w2 = w1 + count;
-    const int8_t *restrict w3 = w2 + count;
+    const int8_t *MCG_RESTRICT w1 = w + count;
+    const int8_t *MCG_RESTRICT w2 = w1 + count;
+    const int8_t *MCG_RESTRICT w3 = w2 + count;
     int32_t s0 = acc[0];
     int32_t s1 = acc[1];
     int32_t s2 = acc[2];
@@ -48,16 +48,15 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
         }
         for (int32_t pixel = 0; pixel < pixels; pixel++) {
             const int8_t *from = x + pixel * in_c;
-            int32_t o = 0;
             row = w + first * in_c;
             for (int32_t k = 0; k < count; k++) {
                 acc[k] = base[k];
             }
-            for (; o + 4 <= count; o += 4) {
+            for (int32_t o = 0; o + 4 <= count; o += 4) {
                 mcg_pointwise_rows(from, row, in_c, acc + o);
                 row += 4 * in_c;
             }
-            for (; o < count; o++) {
+            for (int32_t o = count & ~3; o < count; o++) {
                 for (int32_t i = 0; i < in_c; i++) {
                     acc[o] += *row++ * from[i];
                 }

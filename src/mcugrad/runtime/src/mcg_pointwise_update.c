@@ -2,12 +2,13 @@
 #include "mcugrad/mcg_kernels.h"
 
 /* Adds the outer product of two errors at each of two pixels with the pixels' channels. */
-MCG_APART static void mcg_pointwise_pairs(int32_t *restrict gradient, const int8_t *restrict e, int32_t step,
-                                          const int8_t *restrict x, int32_t pitch, int32_t count)
+MCG_APART static void mcg_pointwise_pairs(int32_t *MCG_RESTRICT gradient, const int8_t *MCG_RESTRICT e,
+                                          int32_t step, const int8_t *MCG_RESTRICT x, int32_t pitch,
+                                          int32_t count)
 {
-    int32_t *restrict g0 = gradient;
-    int32_t *restrict g1 = gradient + count;
-    const int8_t *restrict x1 = x + pitch;
+    int32_t *MCG_RESTRICT g0 = gradient;
+    int32_t *MCG_RESTRICT g1 = gradient + count;
+    const int8_t *MCG_RESTRICT x1 = x + pitch;
     const int32_t e00 = e[0];
     const int32_t e01 = e[1];
     const int32_t e10 = e[step];
@@ -22,7 +23,7 @@ MCG_APART static void mcg_pointwise_pairs(int32_t *restrict gradient, const int8
 }
 
 /* gradient[i] += e * x[i] */
-static void mcg_pointwise_single(int32_t *restrict gradient, int32_t e, const int8_t *restrict x,
+static void mcg_pointwise_single(int32_t *MCG_RESTRICT gradient, int32_t e, const int8_t *MCG_RESTRICT x,
                                  int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-static bool mcg_qas_step(int8_t *restrict w, uint8_t *restrict residual, const int32_t *restrict gradient,
-                         int32_t count, int32_t first, mcg_scale_t factor, uint32_t counter)
+static bool mcg_qas_step(int8_t *MCG_RESTRICT w, uint8_t *MCG_RESTRICT residual,
+                         const int32_t *MCG_RESTRICT gradient, int32_t count, int32_t first,
+                         mcg_scale_t factor, uint32_t counter)
 {
     (void)residual;
     (void)first;

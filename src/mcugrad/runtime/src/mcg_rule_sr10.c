@@ -3,7 +3,8 @@
 
 /* The residual bits of up to MCG_BLOCK weights, four in a byte, as one byte each. Bits behind the last
  * weight of a row come along and go back as they are. */
-static inline void mcg_sr10_unpack(const uint8_t *restrict residual, int32_t count, uint8_t *restrict low)
+static inline void mcg_sr10_unpack(const uint8_t *MCG_RESTRICT residual, int32_t count,
+                                   uint8_t *MCG_RESTRICT low)
 {
     const int32_t bytes = (count + 3) / 4;
     for (int32_t i = 0; i < bytes; i++) {
@@ -14,7 +15,8 @@ static inline void mcg_sr10_unpack(const uint8_t *restrict residual, int32_t cou
     }
 }
 
-static inline void mcg_sr10_pack(const uint8_t *restrict low, int32_t count, uint8_t *restrict residual)
+static inline void mcg_sr10_pack(const uint8_t *MCG_RESTRICT low, int32_t count,
+                                 uint8_t *MCG_RESTRICT residual)
 {
     const int32_t bytes = (count + 3) / 4;
     for (int32_t i = 0; i < bytes; i++) {
@@ -32,8 +34,9 @@ static inline int32_t mcg_sr10_weight(int8_t *w, uint8_t *low, int32_t random, i
     return v ^ kept;
 }
 
-static bool mcg_sr10_step(int8_t *restrict w, uint8_t *restrict residual, const int32_t *restrict gradient,
-                          int32_t count, int32_t first, mcg_scale_t factor, uint32_t counter)
+static bool mcg_sr10_step(int8_t *MCG_RESTRICT w, uint8_t *MCG_RESTRICT residual,
+                          const int32_t *MCG_RESTRICT gradient, int32_t count, int32_t first,
+                          mcg_scale_t factor, uint32_t counter)
 {
     int32_t over = 0;
     for (int32_t start = 0; start < count; start += MCG_BLOCK) {

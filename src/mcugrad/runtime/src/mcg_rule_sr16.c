@@ -12,8 +12,9 @@ static inline int32_t mcg_sr16_weight(int8_t *w, uint8_t *residual, int32_t d)
     return v ^ kept;
 }
 
-static bool mcg_sr16_step(int8_t *restrict w, uint8_t *restrict residual, const int32_t *restrict gradient,
-                          int32_t count, int32_t first, mcg_scale_t factor, uint32_t counter)
+static bool mcg_sr16_step(int8_t *MCG_RESTRICT w, uint8_t *MCG_RESTRICT residual,
+                          const int32_t *MCG_RESTRICT gradient, int32_t count, int32_t first,
+                          mcg_scale_t factor, uint32_t counter)
 {
     int32_t over = 0;
     (void)first;

@@ -10,8 +10,9 @@ static inline int32_t mcg_sr8_weight(int8_t *w, int32_t random, int32_t d)
     return v ^ kept;
 }
 
-static bool mcg_sr8_step(int8_t *restrict w, uint8_t *restrict residual, const int32_t *restrict gradient,
-                         int32_t count, int32_t first, mcg_scale_t factor, uint32_t counter)
+static bool mcg_sr8_step(int8_t *MCG_RESTRICT w, uint8_t *MCG_RESTRICT residual,
+                         const int32_t *MCG_RESTRICT gradient, int32_t count, int32_t first,
+                         mcg_scale_t factor, uint32_t counter)
 {
     int32_t over = 0;
     (void)residual;

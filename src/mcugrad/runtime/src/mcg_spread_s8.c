@@ -7,12 +7,12 @@
 /* Four rows at a time: the accumulators are read and written once for four products. Two products with errors
  * in [-127, 127] fit in 16 bits, which doubles the lanes of some vector units. */
 static inline void mcg_spread_rows(const int8_t *e, const int8_t *const *row, int32_t first, int32_t count,
-                                   int32_t *restrict acc)
+                                   int32_t *MCG_RESTRICT acc)
 {
-    const int8_t *restrict w0 = row[0] + first;
-    const int8_t *restrict w1 = row[1] + first;
-    const int8_t *restrict w2 = row[2] + first;
-    const int8_t *restrict w3 = row[3] + first;
+    const int8_t *MCG_RESTRICT w0 = row[0] + first;
+    const int8_t *MCG_RESTRICT w1 = row[1] + first;
+    const int8_t *MCG_RESTRICT w2 = row[2] + first;
+    const int8_t *MCG_RESTRICT w3 = row[3] + first;
     const int16_t e0 = e[0];
     const int16_t e1 = e[1];
     const int16_t e2 = e[2];

@@ -7,32 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __cplusplus
-#define MCG_STATIC_ASSERT(condition, text) static_assert(condition, text)
-#else
-#define MCG_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
-#endif
-
-/**
- * Before a loop that keeps every register of an Armv7-M core busy: unrolled, it would spill them. Armv6-M
- * spills either way, and other processors unroll and vectorise as their compilers see fit.
- */
-#if defined(__ARM_ARCH_ISA_THUMB) && !defined(__ARM_ARCH_ISA_ARM)
-#if __ARM_ARCH_ISA_THUMB == 2
-#define MCG_ROLLED _Pragma("GCC unroll 1")
-#endif
-#endif
-#ifndef MCG_ROLLED
-#define MCG_ROLLED
-#endif
-
-/** Before a function that compilers vectorise as long as they know that its arrays do not overlap: inlined,
- * `restrict` would be forgotten. */
-#if defined(__GNUC__)
-#define MCG_APART __attribute__((noinline))
-#else
-#define MCG_APART
-#endif
+#include "mcg_build.h"
 
 #ifndef MCG_STATUS_DEFINED
 #define MCG_STATUS_DEFINED
