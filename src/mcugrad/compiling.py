@@ -8,10 +8,12 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import concerns
 from mcugrad.compiler import STACK_RESERVE, Options, Precision, build, check_fit, kib, quantized
 from mcugrad.errors import DataError, UsageError
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
+from mcugrad.ops.flatten import Flatten
 from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
@@ -105,8 +107,18 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     result = build(model, graph, options)
     if goal is not None:
         check_fit(model, graph, options, result, goal)
+    if result.compiled.program.train:
+        concerns.warn(concerns.of_loss(wanted, model.input_shape, _outputs(model)))
     _log.info("%s needs %s of RAM, %d bytes kept for the stack", model.name, kib(result.ram), STACK_RESERVE)
     return Trainer(model, result, goal, options)
+
+
+def _outputs(model: Model) -> tuple[int, ...]:
+    """Shape of the outputs, before they are made a vector."""
+    name = model.graph.output
+    while isinstance(node := model.graph.producer(name), Flatten):
+        name = node.x
+    return model.graph[name].shape
 
 
 def _loss(loss: str | Loss, outputs: int) -> Loss:

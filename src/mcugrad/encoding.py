@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import concerns
 from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.passes.quantize import check_samples
@@ -23,12 +24,16 @@ def quantize_values(real: NDArray[np.float32], quant: ActivationScale) -> NDArra
     return result
 
 
-def encode_samples(graph: Graph, x: NDArray[Any], what: str) -> NDArray[np.int8]:
-    """Samples (n, input size) of a quantized graph. Raises DataError: wrong shape, empty, or not finite."""
+def encode_samples(graph: Graph, x: NDArray[Any], what: str) -> tuple[NDArray[np.int8], list[str]]:
+    """Samples (n, input size) of a quantized graph, and what their user should know about them.
+
+    Raises:
+        DataError: wrong shape, empty, or not finite.
+    """
     real = check_samples(graph, x, what)
     quant = graph[graph.input].quant
     assert isinstance(quant, ActivationScale)
-    return quantize_values(real, quant).reshape(len(real), -1)
+    return quantize_values(real, quant).reshape(len(real), -1), concerns.of_samples(real, quant, what)
 
 
 def encode_targets(
@@ -105,16 +110,49 @@ def score(kind: Target, outputs: NDArray[Any], targets: NDArray[Any], real: NDAr
 def _classes(array: NDArray[Any], samples: int, classes: int, what: str) -> NDArray[np.uint32]:
     if array.shape != (samples,):
         raise DataError(
-            f"{what} has shape {array.shape} for {samples} samples", where=what, hint=f"shape ({samples},)"
+            f"{what} has shape {array.shape} for {samples} samples",
+            where=what,
+            hint=_shape_hint(array, samples, classes, what),
         )
     if array.dtype.kind not in "iub":
-        raise DataError(f"{what} has dtype {array.dtype}, not integers", where=what, hint="class indices")
+        raise DataError(
+            f"{what} has dtype {array.dtype}, not integers", where=what, hint=_dtype_hint(array, what)
+        )
     wrong = np.flatnonzero((array < 0) | (array >= classes))
     if wrong.size:
+        from_one = f";  {what} - 1, if labels begin at 1" if begins_at_one(array, classes) else ""
         raise DataError(
             f"{wrong.size} of {samples} labels are outside the {classes} classes, "
             f"the first is {int(array[wrong[0]])} of sample {int(wrong[0])}",
             where=what,
-            hint=f"0 to {classes - 1}",
+            hint=f"0 to {classes - 1}{from_one}",
         )
     return array.astype(np.uint32)
+
+
+def begins_at_one(labels: NDArray[Any], classes: int) -> bool:
+    """Whether labels seem to be 1 to `classes`, not 0 to `classes` - 1."""
+    return bool(labels.min() >= 1 and labels.max() == classes)
+
+
+def _shape_hint(array: NDArray[Any], samples: int, classes: int, what: str) -> str:
+    if array.shape == (samples, 1):
+        return f"{what}.reshape(-1), shape ({samples},)"
+    if array.shape == (samples, classes) and array.dtype.kind in "iubf":
+        several = bool(((array != 0).sum(axis=1) > 1).any()) and bool(np.isin(array, (0, 1)).all())
+        bits = ";  loss='binary_cross_entropy', where several labels apply at once" if several else ""
+        return f"{what}.argmax(1), the class of each row{bits}"
+    if array.ndim > 1 and array.shape[0] == samples:
+        return (
+            f"one class for each sample, shape ({samples},); "
+            f"loss='binary_cross_entropy' takes 0 or 1 for each of the {classes} outputs, loss='mse' values"
+        )
+    return f"shape ({samples},)"
+
+
+def _dtype_hint(array: NDArray[Any], what: str) -> str:
+    if array.dtype.kind in "USO":
+        return f"names, {what} = np.unique({what}, return_inverse=True) numbers names in alphabetical order"
+    if array.dtype.kind == "f" and bool((array == np.rint(array)).all()):
+        return f"{what}.astype(int)"
+    return "class indices;  loss='mse' for values" if array.dtype.kind == "f" else "class indices"

@@ -8,9 +8,15 @@ McugradError
 ├── DeviceError    the emulated device faulted (memory fault, undefined instruction)
 ├── FitError       it does not fit into RAM or flash          (exit code 1: the answer is no)
 └── MismatchError  device and twin differ                     (exit code 1: the answer is no)
+
+McugradWarning     nothing failed, but data or training are likely to be wrong; see mcugrad.concerns
 """
 
 from __future__ import annotations
+
+
+class McugradWarning(UserWarning):
+    """Nothing failed, but something is likely to be wrong: values out of range, a training that has collapsed."""
 
 
 class McugradError(Exception):

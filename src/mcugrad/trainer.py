@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import concerns
 from mcugrad.compiler import Build, Options, kib
 from mcugrad.emit.folder import write_folder
 from mcugrad.encoding import encode_samples, encode_targets, score
@@ -43,6 +44,7 @@ class Trainer:
         self.target = target
         self.options = options
         self._twin: HostTwin | None = None
+        self._said: set[str] = set()
 
     @property
     def twin(self) -> HostTwin:
@@ -91,10 +93,16 @@ class Trainer:
     def quantize(self, x: NDArray[Any], what: str = "x") -> NDArray[np.int8]:
         """Samples as the device takes them: int8, (n, input size).
 
+        Warns, once until `fit` is called, of values beyond the range that the input was calibrated for.
+
         Raises:
             DataError: wrong shape, empty, or not finite.
         """
-        return encode_samples(self.build.graph, x, what)
+        samples, doubts = encode_samples(self.build.graph, x, what)
+        if doubts and what not in self._said:
+            self._said.add(what)
+            concerns.warn(doubts)
+        return samples
 
     def targets(self, y: Sequence[Any] | NDArray[Any], samples: int, what: str = "y") -> NDArray[Any]:
         """Targets as the device takes them: classes, bits, or quantized values, by the loss.
@@ -164,12 +172,20 @@ class Trainer:
                 where="replay",
                 hint="loss='cross_entropy', or remember=False",
             )
+        self._said.clear()
         samples = self.quantize(x)
+        wanted = self.targets(y, len(samples))
         held_out = (
             None if validation is None else self._encoded(_pair(validation, "validation"), "validation ")
         )
         watched = guard if isinstance(guard, Guard | None) else Guard(*_pair(guard, "guard", ", or a Guard"))
         guarded = None if watched is None else self._encoded((watched.x, watched.y), "guard ")
+        replayed = None if replay is None else self._encoded(replay.source, "replay source ")
+        if self._kind is Goal.CLASS:
+            trained = wanted if replayed is None else np.concatenate([wanted, replayed[1]])
+            concerns.warn(
+                concerns.of_classes(trained, self.model.classes, None if held_out is None else held_out[1])
+            )
         course = Course(
             epochs=epochs,
             rate=self.options.rate if rate is None else rate,
@@ -177,13 +193,13 @@ class Trainer:
             shuffle=shuffle,
             seed=seed,
             is_class=self._kind is Goal.CLASS,
-            replay=None if replay is None else (replay, self._encoded(replay.source, "replay source ")),
+            replay=None if replay is None else (replay, replayed),
             augment=None if augment is None else self.augmentation(augment),
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
         )
         return run(
             self.twin,
-            (samples, self.targets(y, len(samples))),
+            (samples, wanted),
             course,
             lambda: None if held_out is None else self._score(*held_out),
             on_epoch,

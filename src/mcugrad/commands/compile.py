@@ -31,7 +31,7 @@ def compile_(
     from mcugrad.commands.inputs import measured
     from mcugrad.emit.folder import kept
 
-    output = Output(json)
+    output = recipe.output
     found = recipe.network()
     given = recipe.samples(found)
     made = recipe.trainer(found, given)
@@ -44,10 +44,12 @@ def compile_(
     output.say(f"data  {given.text}")
     for note in made.build.graph.notes:
         output.say(f"note  {note}")
+    output.show_notes()
     if table is not None:
         show_cost(output, made, table)
     show_files(output, made, folder)
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
+    facts["training_notes"] = output.notes
     files = sorted(made.build.compiled.files)
     output.finish({**facts, "folder": str(folder), "files": files, "kept": list(kept(folder))})
 

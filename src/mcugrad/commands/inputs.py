@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import layouts
 from mcugrad.commands.options import DEFAULT_POLICY
+from mcugrad.encoding import begins_at_one
 from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
@@ -63,6 +65,7 @@ class Samples:
         x_test: held-out samples; None if there are none.
         y_test: what the loss takes of these; None if there are none.
         text: what it is, in a line.
+        notes: what a user should know about it.
     """
 
     x: NDArray[np.float32]
@@ -70,6 +73,7 @@ class Samples:
     x_test: NDArray[np.float32] | None
     y_test: NDArray[Any] | None
     text: str
+    notes: tuple[str, ...] = ()
 
     @property
     def held_out(self) -> tuple[NDArray[np.float32], NDArray[Any]] | None:
@@ -113,7 +117,24 @@ def samples(
         found.y_train,
         prepared(found.x_test, model, divisor, option) if held_out else None,
         found.y_test if held_out else None,
-        f"{found.name}: {parts}, {shape} {found.x_train.dtype} divided by {divisor:g}{_wanted_text(found)}",
+        f"{found.name}: {parts}, {shape} {found.x_train.dtype}{_turned_text(found, model)} divided by "
+        f"{divisor:g}{_wanted_text(found)}",
+        _scale_notes(found, divisor, given=scale is not None),
+    )
+
+
+def _turned_text(found: data.Dataset, model: Model) -> str:
+    return " (channels first, turned)" if layouts.turned(found.sample_shape, model.input_shape) else ""
+
+
+def _scale_notes(found: data.Dataset, divisor: float, *, given: bool) -> tuple[str, ...]:
+    """Says of samples that a rule of ours changes their unit where a network may well have been trained without."""
+    if given or found.x_train.dtype != np.int16:
+        return ()
+    low, high = found.x_train.min() / divisor, found.x_train.max() / divisor
+    return (
+        f"samples are 16-bit integers and divided by {divisor:g}, so that they go from {low:.4g} to {high:.4g}; "
+        f"--scale 1 takes them as they are",
     )
 
 
@@ -137,19 +158,17 @@ def default_scale(name: str, dtype: np.dtype[Any]) -> float:
 def prepared(x: NDArray[Any], model: Model, divisor: float, option: str = "--data") -> NDArray[np.float32]:
     """Samples in real units and in the network's shape, as far as that can be told."""
     shape = model.input_shape
-    if len(shape) == 3:
-        first = (shape[2], shape[0], shape[1])
-        if x.shape[1:] == first and first != shape:
-            x = x.transpose(0, 2, 3, 1)
-        elif x.shape[1:] == shape[:2] and shape[2] == 1:
-            x = x[..., None]
-    elif x[0].size == shape[0]:
+    axes = layouts.turned(x.shape[1:], shape)
+    if axes is not None:
+        x = x.transpose(axes)
+    elif len(shape) == 1 and x[0].size == shape[0]:
         x = x.reshape(len(x), -1)
+    x = layouts.arranged(x, shape)
     if x.shape[1:] != shape:
         raise DataError(
             f"the samples are {_shape(x.shape[1:])}, the network takes {_shape(shape)}",
             where=option,
-            hint="samples of that shape; images are (height, width, channels)",
+            hint=layouts.hint(x.shape, shape, "x_train"),
         )
     with np.errstate(over="ignore"):
         real: NDArray[np.float32] = x.astype(np.float32) / np.float32(divisor)
@@ -177,7 +196,8 @@ def _check_classes(found: data.Dataset, model: Model, option: str) -> None:
             f"{int(wrong.sum())} of {len(labels)} labels are outside the {model.classes} classes of "
             f"{model.name}; the highest is {top}",
             where=option,
-            hint=f"labels 0 to {model.classes - 1}",
+            hint=f"labels 0 to {model.classes - 1}"
+            + (";  y_train - 1, if they begin at 1" if begins_at_one(labels, model.classes) else ""),
         )
 
 

@@ -28,11 +28,27 @@ class Output:
     def __init__(self, machine: bool) -> None:
         self.machine = machine
         self.pretty = not machine and sys.stdout.isatty()
+        self.notes: list[str] = []
+        self._noted: int | None = None
 
     def say(self, text: str = "", *, strong: bool = False) -> None:
         """One line for people."""
         if not self.machine:
             typer.echo(typer.style(text, bold=True) if strong and self.pretty else text)
+
+    def note(self, text: str) -> None:
+        """Something that the user should know although nothing failed; said once, after `show_notes` at once."""
+        if text in self.notes:
+            return
+        self.notes.append(text)
+        if self._noted is not None:
+            self.show_notes()
+
+    def show_notes(self) -> None:
+        """Say what has been noted so far."""
+        for text in self.notes[self._noted or 0 :]:
+            self.say(f"note  {text}")
+        self._noted = len(self.notes)
 
     def table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: str = ""

@@ -31,6 +31,7 @@ from mcugrad.commands.options import (
     VelocityBits,
     WeightDecay,
 )
+from mcugrad.commands.output import Output
 
 if TYPE_CHECKING:
     from mcugrad.commands.inputs import Samples
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The options that these verbs share; each field is one, as options.py says it."""
+    """The options that these verbs share; each field but `output` is one, as options.py says it."""
 
+    output: Output
     model: Network
     data: Data
     loss: Loss = "cross_entropy"
@@ -73,7 +75,10 @@ class Recipe:
         """The data as the network takes them. Raises UsageError, DataError."""
         from mcugrad.commands.inputs import samples
 
-        return samples(self.data, model, self.scale, self.loss)
+        found = samples(self.data, model, self.scale, self.loss)
+        for note in found.notes:
+            self.output.note(note)
+        return found
 
     def known(self, model: Model, data: str | None) -> Samples | None:
         """Likewise other data, that `--old` names; None where it names none."""
@@ -125,7 +130,7 @@ def spelled_out(**defaults: Any) -> Callable[[Callable[..., None]], Callable[...
         defaults: of options that this verb takes otherwise.
     """
     hints = get_type_hints(Recipe, include_extras=True)
-    names = [each.name for each in fields(Recipe)]
+    shared = [each for each in fields(Recipe) if each.name != "output"]
     options = [
         inspect.Parameter(
             each.name,
@@ -133,7 +138,7 @@ def spelled_out(**defaults: Any) -> Callable[[Callable[..., None]], Callable[...
             annotation=hints[each.name],
             default=defaults.get(each.name, _default(each)),
         )
-        for each in fields(Recipe)
+        for each in shared
     ]
 
     def around(verb: Callable[..., None]) -> Callable[..., None]:
@@ -141,8 +146,17 @@ def spelled_out(**defaults: Any) -> Callable[[Callable[..., None]], Callable[...
 
         @wraps(verb)
         def spelled(**given: Any) -> None:
-            recipe = Recipe(**{name: given.pop(name) for name in names})
-            verb(recipe, **given)
+            from mcugrad import concerns
+            from mcugrad.errors import McugradError
+
+            output = Output(given["json"])
+            recipe = Recipe(output, **{each.name: given.pop(each.name) for each in shared})
+            with concerns.told(output.note):
+                try:
+                    verb(recipe, **given)
+                except McugradError:
+                    output.show_notes()  # may well say why
+                    raise
 
         own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
         spelled.__signature__ = inspect.Signature([*options, *own])  # type: ignore[attr-defined]

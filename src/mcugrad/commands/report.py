@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import Output, as_json, demand_places, demand_unchanged, write
+from mcugrad.commands.output import as_json, demand_places, demand_unchanged, write
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def report(
     from mcugrad.report.scores import Score
     from mcugrad.training.losses import Target
 
-    output = Output(json)
+    output = recipe.output
     demand_places(files=[out / "report.html"], folders=[out / "firmware"])
     board = targets.load(recipe.target or TARGET)
     found = recipe.network()
@@ -59,8 +59,11 @@ def report(
         few = given.spaced(steps)
         proof = made.verify(given.x[few], given.y[few])
     score = Score(made.options.loss.target, found.classes)
-    notes = beyond_range(made, given.y_test, "held-out")
+    for note in beyond_range(made, given.y_test, "held-out"):
+        output.note(note)
     curve, late = _fit(made, given, score, epochs, recipe.seed)
+    for note in late:
+        output.note(note)
     facts = {
         **compiled_facts(made, given.text),
         "input_shape": list(found.input_shape),
@@ -73,7 +76,7 @@ def report(
         "choices": choice_facts(found, board, made.options),
         "schedule": "cosine",
         "curve": curve,
-        "training_notes": [*notes, *late],
+        "training_notes": output.notes,
         "compared": {"steps": proof.steps, "state_bytes": proof.bytes},
         "cost": table.facts(),
         "functions": [asdict(function) for function in functions],
@@ -84,8 +87,7 @@ def report(
     write(out / "report.json", as_json(facts))
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
-    for note in facts["training_notes"]:
-        output.say(f"note  {note}")
+    output.show_notes()
     start, end = (point[score.curve_keys[1]] for point in (curve[0], curve[-1]))
     if start is not None and end is not None:
         output.say(

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import Output
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 
@@ -29,7 +28,7 @@ def run(
 
     from mcugrad.commands.compile import compiled_facts
 
-    output = Output(json)
+    output = recipe.output
     found = recipe.network()
     given = recipe.samples(found)
     made = recipe.learner(found, given)
@@ -37,6 +36,7 @@ def run(
     executors = [part for text in on for part in text.split(",")]
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
+    output.show_notes()
     with output.busy(f"{steps} training steps on {', '.join(executors)}"):
         proof = made.verify(given.x[order], given.y[order], on=executors)
     output.say(f"\nequal: {proof}")
@@ -51,6 +51,7 @@ def run(
     output.finish(
         {
             **compiled_facts(made, given.text),
+            "training_notes": output.notes,
             "equal": True,
             "steps": proof.steps,
             "on": list(proof.executors),

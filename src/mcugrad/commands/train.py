@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mcugrad.commands.options import Json, Out
-from mcugrad.commands.output import Output, demand_places, demand_unchanged, write
+from mcugrad.commands.output import demand_places, demand_unchanged, write
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def train(
     from mcugrad.report.scores import Score
     from mcugrad.training.schedules import rates
 
-    output = Output(json)
+    output = recipe.output
     demand_places(files=[save], folders=[out])
     if schedule not in SCHEDULES:
         raise UsageError(
@@ -99,10 +99,12 @@ def train(
     score = Score(made.options.loss.target, found.classes)
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
-    notes = beyond_range(made, given.y_test, "held-out")
-    notes += [] if known is None else beyond_range(made, known.y_test, "held-out old")
-    for note in notes:
-        output.say(f"note  {note}")
+    if known is not None and known.x_test is not None:
+        made.quantize(known.x_test, "held-out old samples")  # fit looks at the others
+    for part, words in ((given, "held-out"), (known, "held-out old")):
+        for note in [] if part is None else beyond_range(made, part.y_test, words):
+            output.note(note)
+    output.show_notes()
     output.say()
     before, old_before = (_score(made, part) for part in (validation, old_validation))
     if validation is not None and before is not None:
@@ -123,8 +125,8 @@ def train(
     old_after = _score(made, old_validation)
     if old_validation is not None and old_after is not None:
         output.say(f"after        {score.sentence(old_after, len(old_validation[1]), 'held-out old')}")
-    for note in (late := ran_away(made, given.y, history[-1], before)):
-        output.say(f"note  {note}")
+    for note in ran_away(made, given.y, history[-1], before):
+        output.note(note)
     if save is not None:
         write(save, _packed(made.state))
         output.say(f"\nwrote {save}: what was learned, {len(made.state)} arrays")
@@ -140,7 +142,7 @@ def train(
             "epochs": [_facts(epoch, score) for epoch in history],
             f"held_out_{score.key}": history[-1].validation_accuracy,
             f"old_held_out_{score.key}": old_after,
-            "training_notes": [*notes, *late],
+            "training_notes": output.notes,
             "state": None if save is None else str(save),
             "folder": None if out is None else str(out),
             "kept": [] if out is None else list(kept(out)),
@@ -149,8 +151,13 @@ def train(
 
 
 def _score(made: Trainer, part: tuple[Any, Any] | None) -> float | None:
-    """What held-out samples give; None without samples."""
-    return None if part is None else made.evaluate(*part)
+    """What held-out samples give; None without samples. What is odd about them is noted elsewhere."""
+    from mcugrad import concerns
+
+    if part is None:
+        return None
+    with concerns.told(lambda _: None):
+        return made.evaluate(*part)
 
 
 def _line(epoch: Epoch, epochs: int, score: Score) -> str:

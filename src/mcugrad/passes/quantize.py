@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import layouts
 from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
 from mcugrad.ops.activated import Activated
@@ -40,15 +41,12 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
         )
     if array.ndim == 0 or len(array) == 0:
         raise DataError(f"{what} is empty", where=what, hint="a few hundred typical inputs")
-    if expected[-1] == 1 and array.shape[1:] in (expected[:-1], (1, *expected[:-1])):
-        array = array.reshape(len(array), *expected)  # a lone channel may be left out or come first
-    if len(expected) == 3 and expected[0] == 1 and array.shape[1:] == expected[1:]:
-        array = array[:, None]  # a sequence, (length, channels)
+    array = layouts.arranged(array, expected)
     if array.shape[1:] != expected:
         raise DataError(
             f"{what} has shape {array.shape}; the model takes (n, {', '.join(map(str, expected))})",
             where=what,
-            hint="maps are (height, width, channels), as on the device",
+            hint=layouts.hint(array.shape, expected, what),
         )
     with np.errstate(over="ignore"):
         real = array.astype(np.float32)

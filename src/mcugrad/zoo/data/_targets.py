@@ -81,9 +81,14 @@ def loss_hint(target: Target) -> str:
 
 def _class_problems(key: str, y: NDArray[Any], num_classes: int) -> list[str]:
     if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[1] != 1):
-        return [f"{key} {y.shape} is not (n,) labels; argmax(axis=1) turns one-hot rows into labels"]
+        return [f"{key} {y.shape} is not (n,) labels; {key}.argmax(1) turns one-hot rows into labels"]
     if y.dtype.kind not in "ui":
-        return [f"{key} {y.shape} is {y.dtype}; labels are integers"]
+        how = ""
+        if y.dtype.kind in "USO":
+            how = f"; numpy.unique({key}, return_inverse=True)[1] numbers names in alphabetical order"
+        elif y.dtype.kind == "f":
+            how = f"; {key}.astype(int) makes them"
+        return [f"{key} {y.shape} is {y.dtype}; labels are integers{how}"]
     if y.size and y.min() < 0:
         return [f"{key} {y.shape} has the label {y.min()}; labels start at 0"]
     if y.size and y.max() > _LABEL_MAX:
