@@ -463,7 +463,7 @@ X, Y = np.zeros((6, 4, 4), np.uint8), np.zeros(6, np.uint8)
         ({"x_train": X.astype(complex)}, "x_train .* is complex128; samples are integers or floats"),
         ({"x_train": X.astype(bool)}, "x_train .* is bool"),
         ({"y_train": Y.astype(float)}, r"y_train \(6,\) is float64; labels are integers"),
-        ({"y_train": np.eye(6, dtype=int)}, r"y_train \(6, 6\) is not \(n,\) labels; argmax"),
+        ({"y_train": np.eye(6, dtype=int)}, r"y_train \(6, 6\) is not \(n,\) labels; y_train.argmax"),
         ({"y_train": np.int64(1)}, r"y_train \(\) is not \(n,\) labels"),
         ({"y_train": np.array([0, 1, -1, 0, 0, 0])}, "the label -1; labels start at 0"),
         ({"y_train": np.full(6, 1 << 40)}, "the label 1099511627776; labels end at 65535"),

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.collapse import PROBED, Judge
 from mcugrad.errors import UsageError
 from mcugrad.progress import progress
-from mcugrad.run.runner import Runner, State
+from mcugrad.run.runner import Runner, State, Steps
 from mcugrad.training.guard import Guarded
 from mcugrad.training.replay import Replay
 from mcugrad.training.schedules import Kind, Schedule, named, rates
@@ -36,6 +37,8 @@ class Epoch:
             without any.
         guard: what the guard last found in this epoch; None without one.
         update_rate: share of the channels that a step updated, mean.
+        notes: what looks wrong by then: a training that has collapsed or ran away, with what to try. Those of the last
+            epoch are warnings, too.
     """
 
     epoch: int
@@ -45,6 +48,7 @@ class Epoch:
     validation_accuracy: float | None
     guard: Guarded | None = None
     update_rate: float = 1.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,7 @@ class Course:
         replay: the replay buffer, and its source as the device takes it; None for none.
         augment: one `mcg_augment_t`, how samples change before they are trained; None for none.
         guard: the guard set, steps between two looks (0 for epochs), and margin; None for none.
+        judge: says whether anything is learned; None says nothing.
     """
 
     epochs: int
@@ -72,6 +77,7 @@ class Course:
     replay: tuple[Replay, Samples | None] | None = None
     augment: NDArray[Any] | None = None
     guard: tuple[Samples, int, float] | None = None
+    judge: Judge | None = None
 
 
 def run(
@@ -130,7 +136,7 @@ def _epochs(
     with progress("training", course.epochs * count) as advance:
         for epoch in range(course.epochs):
             order = (random.permutation(count) if course.shuffle else np.arange(count)).astype(np.uint32)
-            loss, right, done, updated = 0.0, 0, 0, 0.0
+            done, info = 0, []
             found: Guarded | None = None
             while done < count:
                 first = epoch * count + done
@@ -139,24 +145,24 @@ def _epochs(
                 steps = twin.train(
                     x, wanted, part, None if rate_of is None else rate_of[first : first + size]
                 )
-                loss += float(steps.loss.sum(dtype=np.float64))
-                right += int((steps.predicted == wanted[part]).sum()) if course.is_class else 0
-                updated += float(steps.info["update_rate"].sum(dtype=np.float64))
+                info.append(steps.info)
                 done += size
                 last = epoch * count + done == course.epochs * count
                 if every and ((first + size) % every == 0 or last):
                     found = _look(twin, course)
                 advance(size)
-            _demand_finite(twin, "the loss", loss if course.guard is None else 0.0, begin, epoch)
+            taken = Steps(np.concatenate(info))
+            loss = float(taken.loss.mean(dtype=np.float64))
+            _demand_finite(twin, "the loss", loss if course.guard is None else 0.0, begin, epoch, course.rate)
             held_out = score()
-            _demand_finite(twin, "the held-out score", held_out or 0.0, begin, epoch)
+            _demand_finite(twin, "the held-out score", held_out or 0.0, begin, epoch, course.rate)
             begin = twin.state()
-            accuracy = right / count if course.is_class else None
+            accuracy = float((taken.predicted == wanted[order]).mean()) if course.is_class else None
+            updated = float(taken.info["update_rate"].mean(dtype=np.float64))
+            notes = _judged(twin, data, course, order, taken)
             trained = (epoch + 1) * count
             trained += 0 if course.replay is None else course.replay[0].draws(trained)
-            history.append(
-                Epoch(epoch + 1, trained, loss / count, accuracy, held_out, found, updated / count)
-            )
+            history.append(Epoch(epoch + 1, trained, loss, accuracy, held_out, found, updated, notes))
             if on_epoch is not None:
                 on_epoch(history[-1])
     return history
@@ -189,7 +195,22 @@ def _look(twin: Runner, course: Course) -> Guarded:
     return twin.guard(*samples, margin)
 
 
-def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: int) -> None:
+def _judged(
+    twin: Runner, data: Samples, course: Course, order: NDArray[np.uint32], taken: Steps
+) -> tuple[str, ...]:
+    """What the judge says of an epoch's steps, which took the samples in this order."""
+    if course.judge is None:
+        return ()
+    few = np.unique(np.linspace(0, len(order) - 1, min(PROBED, len(order))).round().astype(np.intp))
+    return course.judge.epoch(
+        taken.loss,
+        data[1][order],
+        taken.predicted if course.is_class else None,
+        lambda: twin.predict(data[0][few]),
+    )
+
+
+def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: int, rate: float) -> None:
     """Refuse to go on from numbers that are none; what had been learned before the epoch is put back."""
     broken = [k for k, v in twin.state().items() if v.dtype.kind == "f" and not np.isfinite(v).all()]
     if np.isfinite(value) and not broken:
@@ -198,5 +219,5 @@ def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: i
     raise UsageError(
         f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or name} is no longer finite",
         where="rate; the state before that epoch has been put back",
-        hint="a third of the learning rate, or schedule='cosine'",
+        hint=f"a third of the learning rate, {rate / 3:.2g}, or schedule='cosine'",
     )

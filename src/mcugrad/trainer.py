@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
+from mcugrad.collapse import Judge
 from mcugrad.compiler import Build, Options, kib
 from mcugrad.emit.folder import write_folder
 from mcugrad.encoding import encode_samples, encode_targets, score
@@ -161,6 +162,9 @@ class Trainer:
         Raises:
             DataError: samples or labels cannot be used.
             UsageError: nothing trains, an option makes no sense, or training diverged.
+
+        Warns (McugradWarning) of samples beyond the calibrated range, of classes without samples, and of a training
+        that has collapsed or learned nothing.
         """
         self._demand_training()
         demand_seed(seed)
@@ -196,14 +200,17 @@ class Trainer:
             replay=None if replay is None else (replay, replayed),
             augment=None if augment is None else self.augmentation(augment),
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
+            judge=self._judge(self.options.rate if rate is None else rate, shuffle),
         )
-        return run(
+        history = run(
             self.twin,
             (samples, wanted),
             course,
             lambda: None if held_out is None else self._score(*held_out),
             on_epoch,
         )
+        concerns.warn(history[-1].notes)
+        return history
 
     def augmentation(self, augment: Augment) -> NDArray[Any]:
         """How samples change, as a device takes it: one `mcg_augment_t`, for `twin.begin_augment`.
@@ -347,6 +354,15 @@ class Trainer:
         assert isinstance(quant, ActivationScale)
         learned = self.state.get(f"{quant.owner}_scale")
         return np.float32(quant.scale) if learned is None else np.float32(learned[0])
+
+    def _judge(self, rate: float, shuffle: bool) -> Judge:
+        """Who says whether a training at this rate comes to anything, and what to try where it does not."""
+        options = self.options
+        learning = [options.updates.of(name) for name in self.trained_layers]
+        liveliest = max(
+            learning, key=lambda update: (update.momentum, -update.batch), default=options.updates.rest
+        )
+        return Judge(options.loss, self.model.classes, options.target, liveliest, rate, shuffle)
 
     def _score(self, samples: NDArray[np.int8], wanted: NDArray[Any]) -> float:
         outputs = self.twin.predict(samples)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from mcugrad.collapse import ONE_ANSWER
 from mcugrad.report.scores import Score, number
 from mcugrad.training.losses import loss_of_one_answer
 
@@ -35,11 +36,10 @@ def beyond_range(made: Trainer, y: NDArray[Any] | None, kind: str) -> list[str]:
     ]
 
 
-def ran_away(made: Trainer, y: NDArray[Any], last: Epoch, before: float | None) -> list[str]:
-    """Says of a loss that it has grown to where all samples look alike.
+def became_worse(made: Trainer, y: NDArray[Any], last: Epoch, before: float | None) -> list[str]:
+    """Says of a training that held-out samples have become worse while all samples look alike to the network.
 
-    It is told where the loss is more than twice that of the same answer to every sample, or above it while held-out
-    samples have become worse: a network that begins to learn may be above it for an epoch.
+    What can be told without held-out samples, `Trainer.fit` has told.
 
     Args:
         made: what was trained.
@@ -47,12 +47,12 @@ def ran_away(made: Trainer, y: NDArray[Any], last: Epoch, before: float | None) 
         last: the last epoch.
         before: score of held-out samples before training; None without any.
     """
-    blind = loss_of_one_answer(made.options.loss, y)
+    blind = loss_of_one_answer(made.options.loss, y, made.model.classes)
     score, after = Score(made.options.loss.target, made.model.classes), last.validation_accuracy
     is_worse = before is not None and after is not None and score.is_better(before, after)
-    if blind == 0 or last.loss <= blind * (1 if is_worse else 2):
+    if last.notes or blind == 0 or last.loss <= blind or not is_worse:
         return []
     return [
-        f"the loss of the last epoch, {number(last.loss)}, is above {number(blind)}, that of the same answer to every "
-        f"sample: training ran away; try --rate {made.options.rate / 3:.2g}"
+        f"the loss of the last epoch, {number(last.loss)}, is above {number(blind)}, {ONE_ANSWER}, and held-out "
+        f"samples have become worse: training ran away; try a rate of {made.options.rate / 3:.2g}"
     ]

@@ -137,7 +137,7 @@ def _fit(
     Returns:
         The points of the curve, and what a user should know about it.
     """
-    from mcugrad.commands.notes import ran_away
+    from mcugrad.commands.notes import became_worse
 
     training, held_out = score.curve_keys
     start = None if given.held_out is None else made.evaluate(*given.held_out)
@@ -158,4 +158,4 @@ def _fit(
         seed=seed,
         on_epoch=add,
     )
-    return curve, ran_away(made, given.y, history[-1], start)
+    return curve, became_worse(made, given.y, history[-1], start)

@@ -70,7 +70,7 @@ def train(
     """Train on this computer, with the bytes the device would have, and test on the data's held-out part."""
     from mcugrad.commands.compile import compiled_facts, show_files
     from mcugrad.commands.inputs import augment_choice, replay_choice
-    from mcugrad.commands.notes import beyond_range, ran_away
+    from mcugrad.commands.notes import became_worse, beyond_range
     from mcugrad.emit.folder import kept
     from mcugrad.errors import UsageError
     from mcugrad.report.scores import Score
@@ -125,7 +125,7 @@ def train(
     old_after = _score(made, old_validation)
     if old_validation is not None and old_after is not None:
         output.say(f"after        {score.sentence(old_after, len(old_validation[1]), 'held-out old')}")
-    for note in ran_away(made, given.y, history[-1], before):
+    for note in became_worse(made, given.y, history[-1], before):
         output.note(note)
     if save is not None:
         write(save, _packed(made.state))

@@ -75,19 +75,26 @@ TARGETS: dict[str, Target] = {
 }
 
 
-def loss_of_one_answer(loss: Loss, y: NDArray[Any]) -> float:
+def loss_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int | None = None) -> float:
     """Mean loss of the best answer that is the same for every sample: what a network has that tells nothing apart.
 
     Args:
-        loss: without label smoothing and class weights.
+        loss: what is asked for; label smoothing and class weights count.
         y: classes (n,), labels that apply (n, outputs) of 0 and 1, or values (n, outputs).
+        outputs: number of classes, for label smoothing.
 
     Returns:
         Nats, or the loss in real units; for `huber` at most a little more than the best.
     """
     if loss.target is Target.CLASS:
-        shares = np.unique(y, return_counts=True)[1] / len(y)
-        return float(-(shares * np.log(shares)).sum())
+        classes = max(outputs or 0, int(y.max()) + 1)
+        shares = np.bincount(y.astype(np.int64), minlength=classes) / len(y)
+        if loss.class_weights:
+            shares = shares * np.resize(np.asarray(loss.class_weights), classes)
+        spread = loss.label_smoothing
+        shares = (1 - spread) * shares + spread * shares.sum() / classes
+        shares = shares[shares > 0]
+        return float(-(shares * np.log(shares / shares.sum())).sum())
     rows = y.astype(np.float64)
     if loss.target is Target.BITS:
         shares = np.stack([rows.mean(axis=0), 1 - rows.mean(axis=0)])

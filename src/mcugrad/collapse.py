@@ -1,0 +1,166 @@
+"""Collapse: whether a training has learned anything, judged by its last steps, with advice in numbers.
+
+A training that has come to nothing ends without an error: losses stay at what the same answer to every sample gives
+(log(classes), if all are as frequent), or predictions at one class. Three causes are told apart:
+
+1. The outputs are the same whatever the input: activations are dead, mostly by a few steps that were too large.
+2. The loss has been lower than now, or is far above that of one answer: what was known is being lost; too large steps.
+3. Neither: nothing has been learned yet; too small steps, too few of them, or labels that do not belong to the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.graph import ActivationScale
+from mcugrad.training.losses import Loss, Target, loss_of_one_answer
+from mcugrad.training.rules.update import Update
+
+STEPS = 300
+"""Steps before which nothing is expected to be learned."""
+WINDOW = 100
+"""Steps whose mean loss is a point of the course."""
+NEAR = 0.98
+"""Share of the loss of one answer from which on nothing has been learned."""
+LOST = 0.9
+"""Share of today's loss below which the loss must have been for something to be lost."""
+RISEN = 0.5
+"""Likewise while the loss is still below that of one answer."""
+SMALL = 0.25
+"""Share of the loss of one answer up to which a loss may rise."""
+FAR = 2.0
+"""Times the loss of one answer from which on a training has run away."""
+MAJORITY = 0.95
+"""Share of the samples in one class from which on predicting it always may be the best there is."""
+ONE_ANSWER = "that of the same answer to every sample"
+PROBED = 64
+"""Samples whose outputs are compared."""
+
+
+@dataclass(eq=False)
+class Judge:
+    """Follows the steps of a training.
+
+    Attributes:
+        loss: what is made smaller.
+        outputs: of the network.
+        target: quantization of real targets; None where they are none.
+        update: how weights change.
+        rate: learning rate at the beginning.
+        shuffle: whether samples come in random order, so that stretches of a training can be compared.
+    """
+
+    loss: Loss
+    outputs: int
+    target: ActivationScale | None
+    update: Update
+    rate: float
+    shuffle: bool = True
+    _steps: int = 0
+    _best: float = np.inf
+
+    def epoch(
+        self,
+        losses: NDArray[np.float32],
+        wanted: NDArray[Any],
+        predicted: NDArray[np.uint32] | None,
+        answers: Callable[[], NDArray[Any]],
+    ) -> tuple[str, ...]:
+        """What there is to say after an epoch.
+
+        Args:
+            losses: of its steps, in order.
+            wanted: targets of these, as the device takes them.
+            predicted: classes that were predicted before each step; None where the target is no class.
+            answers: gives outputs of some samples, (n, outputs); called only where something looks wrong.
+        """
+        self._steps += len(losses)
+        size = min(len(losses), max(2 * WINDOW, len(losses) // 4))
+        late = _Late(
+            losses[-size:].astype(np.float64),
+            wanted[-size:],
+            None if predicted is None else predicted[-size:],
+        )
+        if self.shuffle:
+            whole = losses[: len(losses) // WINDOW * WINDOW].reshape(-1, WINDOW)
+            self._best = min(self._best, float(whole.mean(axis=1, dtype=np.float64).min(initial=np.inf)))
+        blind = loss_of_one_answer(self.loss, self._real(late.wanted), self.outputs)
+        text = self._judged(late, blind, answers) if blind > 0 else None
+        return () if text is None else (text,)
+
+    def _judged(self, late: _Late, blind: float, answers: Callable[[], NDArray[Any]]) -> str | None:
+        now, count = float(late.losses.mean()), len(late.losses)
+        loss = f"the loss of the last {count} steps, {now:.4g}, is"
+        if now > FAR * blind:
+            times = 10 if now > 3 * FAR * blind else 3
+            return f"{loss} above {blind:.4g}, {ONE_ANSWER}: training ran away; {self._gentler(times)}"
+        if self._steps < STEPS or count < WINDOW:
+            return None
+        is_near, choice = now >= NEAR * blind, late.only_choice()
+        if not is_near and choice is None:
+            if self._best < RISEN * now and now > SMALL * blind:
+                return (
+                    f"{loss} above {self._best:.4g}, where it has been: training ran away; {self._gentler()}"
+                )
+            return None
+        if choice is not None:
+            right = float((late.wanted == choice).mean())
+            symptom = (
+                f"the last {count} samples are all taken for class {choice}, {right:.0%} of them are of it"
+            )
+        else:
+            symptom = f"{loss} {'hardly' if now < blind else 'not'} below {blind:.4g}, {ONE_ANSWER}"
+        rows = answers()
+        if len(rows) > 1 and bool((rows == rows[:1]).all()):
+            return (
+                f"{symptom}; the outputs do not depend on the input: training collapsed; {self._gentler(10)}"
+            )
+        if self._best < LOST * now:
+            return f"{symptom}; the loss has been {self._best:.4g}: training collapsed; {self._gentler()}"
+        return f"{symptom}: nothing has been learned in {self._steps} steps; {self._bolder()}"
+
+    def _gentler(self, times: float = 3.0) -> str:
+        """Advice to take smaller steps."""
+        momentum = self.update.momentum
+        if momentum:
+            rate, larger = self.rate * min(1 - momentum, 1 / times), 1 / (1 - momentum)
+            return f"try a rate of {rate:.2g}: momentum {momentum:g} makes changes up to {larger:.3g} times as large"
+        more = "" if self.update.batch > 1 else ", or batch 8, which takes the mean of 8 samples"
+        return f"try a rate of {self.rate / times:.2g}{more}"
+
+    def _bolder(self) -> str:
+        """Advice to take larger steps, or more."""
+        if self.rate == 0:
+            return "the rate is 0"
+        more = "" if self.update.momentum else f", momentum 0.9 with a rate of {self.rate / 3:.2g}"
+        return (
+            f"try a rate of {3 * self.rate:.2g}{more}, or more epochs; do labels and samples belong together?"
+        )
+
+    def _real(self, wanted: NDArray[Any]) -> NDArray[Any]:
+        if self.loss.target is not Target.VALUES or self.target is None:
+            return wanted
+        return (wanted.astype(np.float64) - self.target.zero) * self.target.scale
+
+
+@dataclass(frozen=True, eq=False)
+class _Late:
+    """The last steps of an epoch: losses, targets, and predicted classes where there are any."""
+
+    losses: NDArray[np.float64]
+    wanted: NDArray[Any]
+    predicted: NDArray[np.uint32] | None
+
+    def only_choice(self) -> int | None:
+        """The class that is always predicted; None where predictions differ, or nearly all samples are of it."""
+        if self.predicted is None:
+            return None
+        choice = int(self.predicted[0])
+        if (self.predicted != choice).any() or float((self.wanted == choice).mean()) >= MAJORITY:
+            return None
+        return choice

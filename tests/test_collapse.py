@@ -1,0 +1,220 @@
+"""Whether a training has learned anything: told at its end with numbers, and never of one that learns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mcugrad as mg
+from command_line import Cli, save
+from mcugrad.collapse import Judge
+from mcugrad.errors import McugradWarning
+from mcugrad.passes.quantize import affine
+from mcugrad.training.losses import Loss
+from networks import Conv, Dense, corners, model
+
+Array = np.ndarray
+
+TEN = np.log(10)
+
+
+def judge(**options: Any) -> Judge:
+    given = {"loss": Loss(), "outputs": 10, "target": None, "update": mg.Update(), "rate": 0.03}
+    return Judge(**{**given, **options})
+
+
+def course(*means: float, steps: int = 400, noise: float = 0.3) -> Array:
+    """Losses that go through these means in equal parts."""
+    level = np.repeat(means, steps // len(means))
+    return (level * np.random.default_rng(0).uniform(1 - noise, 1 + noise, len(level))).astype(np.float32)
+
+
+def classes(count: int, outputs: int = 10) -> Array:
+    return (np.arange(count) % outputs).astype(np.uint32)
+
+
+def apart() -> Array:
+    return np.random.default_rng(0).integers(-128, 128, (20, 10))
+
+
+def alike() -> Array:
+    return np.tile(np.random.default_rng(0).integers(-128, 128, (1, 10)), (20, 1))
+
+
+def look(
+    each: Judge, losses: Array, predicted: Array | None = None, answers: Callable[[], Array] = apart
+) -> str:
+    wanted = classes(len(losses))
+    chosen = (
+        np.random.default_rng(0).integers(0, 10, len(losses)).astype(np.uint32)
+        if predicted is None
+        else predicted
+    )
+    return "\n".join(each.epoch(losses, wanted, chosen, answers))
+
+
+# losses, outputs of some samples, all of one class?, what is said
+COURSES: dict[str, tuple[Array, Callable[[], Array], bool, str]] = {
+    "learns": (course(2.3, 1.5, 0.5), apart, False, ""),
+    "learns slowly": (course(2.4, 2.3, 2.2, 2.1), apart, False, ""),
+    "knows": (course(0.01), apart, False, ""),
+    "dead": (
+        course(2.31),
+        alike,
+        False,
+        "not below 2.303, that of the same answer to every sample; the outputs do not depend on the input: training "
+        "collapsed; try a rate of 0.003, or batch 8",
+    ),
+    "dead and far away": (course(9.0), alike, False, "training ran away; try a rate of 0.01"),
+    "far, far away": (course(99.0), alike, False, "training ran away; try a rate of 0.003"),
+    "lost": (
+        course(1.0, 1.0, 2.5, 2.5),
+        apart,
+        False,
+        r"the loss has been \S+: training collapsed; try a rate of 0.01",
+    ),
+    "fades": (course(0.1, 1.0, 1.6), apart, False, r"above 0.\d+, where it has been: training ran away"),
+    "rises a little": (course(0.01, 0.3), apart, False, ""),
+    "hardly": (
+        course(2.27, noise=0.01),
+        apart,
+        False,
+        "hardly below 2.303.*nothing has been learned in 400 steps; try a rate of 0.09,",
+    ),
+    "one class": (
+        course(1.9),
+        apart,
+        True,
+        "the last 200 samples are all taken for class 3, 10% of them are of it: nothing has been learned in 400 steps",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COURSES)
+def test_courses(case: str) -> None:
+    losses, answers, is_one, message = COURSES[case]
+    said = look(judge(), losses, np.full(len(losses), 3, np.uint32) if is_one else None, answers)
+    if message:
+        with pytest.warns(McugradWarning, match=message):
+            warnings.warn(said, McugradWarning, stacklevel=1)
+    assert bool(said) == bool(message)
+
+
+def test_few_steps_are_no_reason_to_worry() -> None:
+    assert look(judge(), course(2.4, steps=299), answers=alike) == ""
+    each = judge()
+    assert look(each, course(2.4, steps=150), answers=alike) == ""
+    assert "in 300 steps" in look(each, course(2.4, steps=150))
+    assert look(judge(), course(2.4, steps=1)) == ""
+    assert look(judge(rate=1.0), course(9.0, steps=20)) != "", "but a loss that explodes is one"
+
+
+def test_samples_of_one_class_have_nothing_to_tell_apart() -> None:
+    zeros = np.zeros(400, np.uint32)
+    assert judge().epoch(course(0.5), zeros, zeros, alike) == ()
+    rare = zeros.copy()
+    rare[-10:] = 1
+    assert judge(outputs=2).epoch(course(0.1), rare, zeros, apart) == (), (
+        "always the same may be the best there is"
+    )
+
+
+def test_stretches_are_compared_where_samples_come_at_random() -> None:
+    losses = course(0.1, 2.0)
+    assert "ran away" in look(judge(), losses)
+    assert look(judge(shuffle=False), losses) == ""
+
+
+ADVICE = {
+    "plain": (mg.Update(), "try a rate of 0.003, or batch 8, which takes the mean of 8 samples"),
+    "batch": (mg.Update(batch=4), "try a rate of 0.003"),
+    "momentum": (
+        mg.Update(momentum=0.9),
+        "try a rate of 0.003: momentum 0.9 makes changes up to 10 times as large",
+    ),
+    "more": (
+        mg.Update(momentum=0.99),
+        "try a rate of 0.0003: momentum 0.99 makes changes up to 100 times as large",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_advice_knows_the_update(case: str) -> None:
+    update, advice = ADVICE[case]
+    assert look(judge(update=update), course(2.4), answers=alike).endswith(advice)
+
+
+def test_a_rate_of_zero_is_named() -> None:
+    assert look(judge(rate=0.0), course(2.4)).endswith("the rate is 0")
+
+
+def test_losses_with_options_and_other_targets() -> None:
+    """One answer costs more with smoothed labels, less where classes weigh little; values have their variance."""
+    assert look(judge(loss=Loss(class_weights=(0.5,) * 10)), course(TEN / 2 * 1.01)) != ""
+    assert look(judge(loss=Loss(class_weights=(0.5,) * 10)), course(TEN / 2 * 0.9)) == ""
+    assert look(judge(loss=Loss(label_smoothing=0.3)), course(TEN * 0.9)) == ""
+    scale = affine("y", -1.0, 1.0)
+    values = np.random.default_rng(0).integers(-128, 128, (400, 1)).astype(np.int8)
+    spread = float(np.var((values.astype(float) - scale.zero) * scale.scale))
+    for mean, told in ((1.01, True), (0.8, False)):
+        each = judge(loss=Loss("mse"), outputs=1, target=scale)
+        assert bool(each.epoch(course(spread * mean, noise=0.1), values, None, apart)) == told
+    bits = np.random.default_rng(0).integers(0, 2, (400, 3)).astype(np.uint8)
+    for mean, told in ((1.0, True), (0.8, False)):
+        each = judge(loss=Loss("binary_cross_entropy"), outputs=3)
+        assert bool(each.epoch(course(np.log(2) * mean, noise=0.01), bits, None, apart)) == told
+
+
+# --- trainings ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def net() -> mg.Model:
+    return model((1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
+
+
+@pytest.mark.parametrize(
+    "update", [mg.Update("sr16"), mg.Update("sr12", momentum=0.9)], ids=["plain", "momentum"]
+)
+def test_a_training_that_collapses_says_so_and_one_that_learns_does_not(
+    net: mg.Model, update: mg.Update
+) -> None:
+    x, y = corners(400)
+    trainer = mg.compile(net, calibration=x, rule=update)
+    fresh = trainer.state
+    with pytest.warns(McugradWarning, match="training (collapsed|ran away); try a rate of") as caught:
+        history = trainer.fit(x, y, epochs=2, rate=4.0)
+    assert [str(w.message) for w in caught] == list(history[-1].notes)
+    assert caught[0].filename == __file__
+    for rate in (0.002, 0.01):
+        trainer.state = fresh
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", McugradWarning)
+            history = trainer.fit(x, y, epochs=3, rate=rate)
+        assert history[-1].accuracy is not None
+        assert history[-1].accuracy > 0.6
+        assert history[-1].notes == ()
+
+
+def test_labels_that_do_not_belong_to_the_samples_are_told(net: mg.Model) -> None:
+    x, y = corners(400)
+    trainer = mg.compile(net, calibration=x)
+    with pytest.warns(
+        McugradWarning, match="nothing has been learned in 400 steps; .* labels and samples belong"
+    ):
+        trainer.fit(x, np.random.default_rng(0).permutation(y), rate=0.003)
+
+
+def test_the_command_line_notes_it_once(cli: Cli, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((320, 8, 8)).astype(np.float32)
+    data = save(tmp_path / "x.npz", x, np.arange(320) % 10, x_test=x[:20], y_test=np.arange(20) % 10)
+    options = ("--data", data, "--train", "last:1", "--epochs", "2", "--rate", "30")
+    for verb, more in (("train", ()), ("report", ("--steps", "2"))):
+        out = cli(verb, "digits_cnn", *options, *more).out
+        assert out.count("training ran away; try a rate of") == out.count("note  ") == 1
