@@ -21,7 +21,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution; `act` is relu, relu6 or empty."""
+    """A convolution; `act` is relu, relu6, an ONNX operator such as Tanh, or empty."""
 
     out: int
     kernel: Pair = (3, 3)
@@ -115,6 +115,8 @@ def write_onnx(
         elif layer.act == "relu6":
             low, high = parameter(f"{name}_low", np.zeros(())), parameter(f"{name}_high", np.full((), 6.0))
             x = add("Clip", [x, low, high], f"{name}_relu6")
+        elif layer.act:
+            x = add(layer.act, [x], f"{name}_{layer.act.lower()}")
     graph = helper.make_graph(
         nodes,
         path.stem,

@@ -177,6 +177,73 @@ def augment_s8(draw: Draw) -> Arguments:
     }
 
 
+ODD_FLOATS = (0.0, -0.0, 1e-45, -1e-45, 1.0, -1.0, 2.0**30, -(2.0**30), 1.1e9, 3e38, np.inf, -np.inf, np.nan)
+
+
+@st.composite
+def check_f32(draw: Draw) -> Arguments:
+    """Numbers in their range, some of which are replaced by others, the range's ends included."""
+    rng, count = rngs(draw), draw(st.integers(1, 20))
+    least, most = draw(
+        st.sampled_from([(-(2.0**30), 2.0**30), (2.0**-120, 2.0**30), (0.0, 1.0), (0.0, 3e38)])
+    )
+    x = rng.uniform(0.1, 0.9, count).astype(np.float32)
+    for _ in range(draw(st.integers(0, 3))):
+        x[rng.integers(count)] = draw(st.sampled_from((*ODD_FLOATS, least, most)))
+    return {
+        "count": count,
+        "least": float(np.float32(least)),
+        "most": float(np.float32(most)),
+        "x": x,
+        "wrong": one(np.uint32, rng),
+    }
+
+
+@st.composite
+def check_s8(draw: Draw) -> Arguments:
+    rng, count = rngs(draw), draw(st.integers(1, 20))
+    return {
+        "count": count,
+        "least": draw(st.sampled_from([-128, -127])),
+        "x": int8(draw, rng, count, -128),
+        "wrong": one(np.uint32, rng),
+    }
+
+
+@st.composite
+def check_s32(draw: Draw) -> Arguments:
+    rng, count = rngs(draw), draw(st.integers(1, 5))
+    x = rng.choice(np.array([-(2**31), -129, -128, 0, 127, 128, 2**31 - 1], np.int32), count)
+    return {"count": count, "least": -128, "most": 127, "x": x, "wrong": one(np.uint32, rng)}
+
+
+@st.composite
+def check_schedule(draw: Draw) -> Arguments:
+    """Every kind, known or not, with numbers at the edges of what it may hold."""
+    schedule = np.zeros(1, SCHEDULE)
+    schedule["kind"] = draw(st.integers(0, 4))
+    for name in ("start", "warmup", "steps", "every"):
+        schedule[name] = draw(st.sampled_from([0, 1, 10, 11, 2**32 - 1]))
+    for name in ("rate", "last", "factor"):
+        schedule[name] = draw(st.sampled_from([0.01, 0.5, *ODD_FLOATS, 3.1e38]))
+    return {"schedule": schedule, "wrong": one(np.uint32, rngs(draw))}
+
+
+@st.composite
+def check_watch(draw: Draw) -> Arguments:
+    """A state on its way, one field of which may be another."""
+    rng = rngs(draw)
+    watch = means(draw, rng, WATCH)
+    for name in ("accuracy", "drift_mean"):
+        watch[name] = rng.random()
+    field = draw(st.sampled_from(["none", *(WATCH.names or ())]))
+    if field == "seen":
+        watch["seen"] = draw(st.sampled_from([1024, 1025, 2**32 - 1]))
+    elif field != "none":
+        watch[field] = draw(st.sampled_from([*ODD_FLOATS, 1e38, 1.1e38, 20.0, 20.1]))
+    return {"watch": watch, "wrong": one(np.uint32, rng)}
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -189,6 +256,11 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         soft_cross_entropy_s8,
         soften_s8,
         augment_s8,
+        check_f32,
+        check_s8,
+        check_s32,
+        check_schedule,
+        check_watch,
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""

@@ -9,8 +9,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mcugrad.emit.amalgamate import amalgamate, public_types
+from mcugrad.emit.fingerprint import fingerprint, word
 from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import WIDTH, initializer, number
+from mcugrad.ops.check import WRONG, checks
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
 from mcugrad.training.augment import map_of
@@ -78,6 +80,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
     """
     place = layout(program, plan)
     names = _Names(program)
+    check = checks(place.params)
     context: dict[str, Any] = {
         "name": program.name,
         "NAME": program.name.upper(),
@@ -101,8 +104,10 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "train": _calls(
             program.train[program.shared :], program, names, 1 + len(program.forward) + program.shared
         ),
+        "fingerprint": f"0x{word(fingerprint(program, place)):08x}U",
+        "check": [line for call in check for line in _check_call(call, names)],
         "runtime": amalgamate(
-            _kernels(program),
+            sorted({*_kernels(program), *(call.kernel.name for call in check)}),
             _rules(program),
             inline=_INLINE + (_TRAINING_INLINE if program.train else ()),
         ),
@@ -262,6 +267,15 @@ def _calls(calls: Iterable[Call], program: Program, names: _Names, first: int) -
         head = f"    {call.kernel.name}("
         lines.extend(_wrap_call(head, arguments))
     return lines
+
+
+def _check_call(call: Call, names: _Names) -> list[str]:
+    """A call that looks at a part of the learned state."""
+    arguments = [
+        "&wrong" if a.buffer == WRONG else names.argument(a, p)
+        for a, p in zip(call.arguments, call.kernel.params, strict=True)
+    ]
+    return _wrap_call(f"        {call.kernel.name}(", arguments)
 
 
 def _wrap_call(head: str, arguments: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.curves import Function, curve, real_curve
 from mcugrad.ops.ranges import bounds_of, lower_track_error, prepare_one_error
 from mcugrad.program import Kernel, Struct
+from mcugrad.program.buffer import POSITIVE
 from mcugrad.program.lowering import Lowering
 
 SLOPE_ONE = 1 << 14
@@ -150,7 +151,7 @@ class Activation(Operator):
     def _place(self, to: Lowering, which: str, ctype: str, contents: NDArray[Any], note: str) -> str:
         name = f"{self.y}_{which}"
         if to.is_tracked(self.x):
-            return to.state(name, ctype, contents.shape, contents, note)
+            return to.state(name, ctype, contents.shape, contents, note, None)
         return to.constant(name, ctype, contents, note)
 
     def _tables(
@@ -230,6 +231,7 @@ class RefreshTable(BackwardNode):
                 (1,),
                 np.asarray([x.scale], np.float32),
                 "x's scale in the tables",
+                POSITIVE,
             ),
             value=node.table(to, "value"),
             slope=node.table(to, "slope"),

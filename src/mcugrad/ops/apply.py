@@ -12,6 +12,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.graph import BackwardNode
 from mcugrad.ops.weighted import from_zero
 from mcugrad.program import Kernel
+from mcugrad.program.buffer import REAL
 from mcugrad.training.rules import PLANES, InPlace, Rule
 from mcugrad.training.rules.update import Update
 
@@ -80,8 +81,12 @@ class ApplyUpdate(BackwardNode):
             to.call(
                 APPLY_STANDARDIZED,
                 note=note,
-                mean=to.state(f"{self.w}_mean", "float", (out,), zeros, "moving mean of minus the gradient"),
-                deviation=to.state(f"{self.w}_deviation", "float", (out,), zeros, "moving deviation of it"),
+                mean=to.state(
+                    f"{self.w}_mean", "float", (out,), zeros, "moving mean of minus the gradient", REAL
+                ),
+                deviation=to.state(
+                    f"{self.w}_deviation", "float", (out,), zeros, "moving deviation of it", (0.0, REAL[1])
+                ),
                 w_zero=to.weight_zero(self.w),
                 **shared,
             )

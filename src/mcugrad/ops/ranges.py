@@ -12,6 +12,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.graph import ActivationScale, BackwardNode
 from mcugrad.program import Kernel
+from mcugrad.program.buffer import POSITIVE, SHARE
 from mcugrad.program.lowering import Lowering
 
 LEAST_FILL = F32(0.5)
@@ -43,7 +44,7 @@ class TrackScale(BackwardNode):
         saturated = to.saturated()
         if self.steps:
             fill = to.state(
-                f"{self.y}_fill", "float", (1,), np.ones(1, np.float32), "share of its levels in use"
+                f"{self.y}_fill", "float", (1,), np.ones(1, np.float32), "share of its levels in use", SHARE
             )
             to.call(
                 TRACK_SCALE_STEPS,
@@ -209,7 +210,7 @@ def prepare_one_error(to: Lowering, e_x: str, unit: float) -> tuple[str, str]:
 def error_range(to: Lowering, e_x: str, initial: float = 1.0) -> str:
     """Buffer of an error's delayed range; it starts low, since it grows at once but shrinks slowly."""
     value = np.asarray([initial], np.float32)
-    return to.state(f"{e_x}_range", "float", (1,), value, "range of the error, relative")
+    return to.state(f"{e_x}_range", "float", (1,), value, "range of the error, relative", POSITIVE)
 
 
 def lower_track_error(to: Lowering, e: str, e_x: str, peak: str) -> None:

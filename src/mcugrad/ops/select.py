@@ -18,6 +18,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.float_select import SELECT_COPY_F32, SELECT_PARTS_F32, SELECT_SUMS_F32
 from mcugrad.program import Kernel
+from mcugrad.program.buffer import LOSS
 from mcugrad.training.sparse import Sparse
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class LossRatio(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
-        largest = to.state("largest_loss", "float", (1,), np.zeros(1, np.float32), "largest loss so far")
+        largest = to.state(
+            "largest_loss", "float", (1,), np.zeros(1, np.float32), "largest loss so far", LOSS
+        )
         to.call(
             SELECT_RATIO,
             note="loss, compared with the largest",

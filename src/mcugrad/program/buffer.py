@@ -25,6 +25,28 @@ class Space(Enum):
     """The caller's: the input sample and its label."""
 
 
+REAL = (-(2.0**30), 2.0**30)
+"""Weights, biases and their changes in real units: far beyond what a network that works holds."""
+POSITIVE = (2.0**-120, 2.0**30)
+"""Real units per step, and ranges: positive, and so that neither they nor their inverses overflow."""
+SHARE = (0.0, 1.0)
+"""Part of a whole."""
+LOSS = (0.0, 3e38)
+"""What is not negative."""
+SYMMETRIC = (-127.0, 127.0)
+"""int8 of symmetric ranges: sums count on 127 as the largest magnitude."""
+CODE = (-128.0, 127.0)
+"""A zero point of int8."""
+
+
+def reals(value: NDArray[Any]) -> tuple[float, float]:
+    """The range of real numbers that begin with these: a network may come with larger ones than others have."""
+    most = max(
+        REAL[1], 2.0 ** min(10 + int(np.ceil(np.log2(max(float(np.abs(value).max(initial=0)), 1.0)))), 127)
+    )
+    return -most, most
+
+
 @dataclass(frozen=True, eq=False)
 class Buffer:
     """A named array.
@@ -36,6 +58,7 @@ class Buffer:
         space: where it lives.
         value: contents of a CONST, first contents of a STATE buffer, else None.
         note: what it holds, in a few words with units, for generated comments.
+        within: least and largest number that a STATE buffer can hold; None where every bit pattern is one.
     """
 
     name: str
@@ -44,6 +67,7 @@ class Buffer:
     space: Space
     value: NDArray[Any] | None = None
     note: str = ""
+    within: tuple[float, float] | None = None
 
     @property
     def count(self) -> int:

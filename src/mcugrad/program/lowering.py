@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Tensor, WeightScale
-from mcugrad.program.buffer import Buffer, Space
+from mcugrad.program.buffer import CODE, POSITIVE, REAL, SYMMETRIC, Buffer, Space, reals
 from mcugrad.program.kernel import WATCH, Kernel
 from mcugrad.program.program import SATURATED, Argument, Call, Struct
 from mcugrad.training.rules import IN_PLACE, PLANES, RULES
@@ -73,11 +73,13 @@ class Lowering:
             return self._define("x", "int8_t", t.shape, Space.ARGUMENT, None, "input")
         if isinstance(t.quant, WeightScale):
             space = Space.STATE if t.trainable else Space.CONST
-            return self._define(t.name, "int8_t", t.shape, space, self._planes(t)[0], "weights")
+            codes = SYMMETRIC if t.quant.zero is None else None
+            return self._define(t.name, "int8_t", t.shape, space, self._planes(t)[0], "weights", codes)
         if t.value is not None:
             space = Space.STATE if t.trainable else Space.CONST
             note = "weights, real units" if isinstance(t.quant, Float32) else "bias, real units"
-            return self._define(t.name, "float", t.shape, space, t.value.astype(np.float32), note)
+            value = t.value.astype(np.float32)
+            return self._define(t.name, "float", t.shape, space, value, note, reals(value))
         if isinstance(t.quant, Float32):
             return self._define(t.name, "float", t.shape, Space.ARENA, None, "real units")
         note = "error" if isinstance(t.quant, ErrorScale) else "activation"
@@ -112,7 +114,9 @@ class Lowering:
         quant = self.activation(tensor)
         space = Space.STATE if self.is_tracked(tensor) else Space.CONST
         value = np.asarray([quant.scale], np.float32)
-        return self._define(f"{quant.owner}_scale", "float", (1,), space, value, "real units per step")
+        return self._define(
+            f"{quant.owner}_scale", "float", (1,), space, value, "real units per step", POSITIVE
+        )
 
     def weight_scale(self, weights: str) -> str:
         """Buffer of a weight tensor's scales: one float per output channel."""
@@ -121,18 +125,24 @@ class Lowering:
         space = Space.STATE if t.trainable else Space.CONST
         scales = t.quant.scales.astype(np.float32)
         return self._define(
-            f"{weights}_scale", "float", scales.shape, space, scales, "real units per step, per channel"
+            f"{weights}_scale",
+            "float",
+            scales.shape,
+            space,
+            scales,
+            "real units per step, per channel",
+            POSITIVE,
         )
 
     def weight_zero(self, weights: str) -> str | None:
         """Buffer of a weight tensor's zero point: one int32; None where it is 0 for good."""
-        quant = self.graph[weights].quant
-        assert isinstance(quant, WeightScale), weights
-        if quant.zero is None:
+        t = self.graph[weights]
+        assert isinstance(t.quant, WeightScale), weights
+        if t.quant.zero is None:
             return None
-        return self.state(
-            f"{weights}_zero", "int32_t", (1,), np.asarray([quant.zero], np.int32), "zero point of weights"
-        )
+        space = Space.STATE if t.trainable else Space.CONST
+        value = np.asarray([t.quant.zero], np.int32)
+        return self._define(f"{weights}_zero", "int32_t", (1,), space, value, "zero point of weights", CODE)
 
     def largest_weight(self, weights: str) -> int:
         """Largest magnitude of a weight in steps; of a code and a zero point together, which sums take one by one."""
@@ -218,24 +228,25 @@ class Lowering:
         scales = np.broadcast_to(np.asarray(low, np.float32), t.quant.scales.shape).copy()
         data, residual = PLANES[update.velocity_bits].encode(np.zeros(t.shape), scales)
         name, scale = f"{weights}_change", f"{weights}_change_scale"
-        self.state(name, "int8_t", t.shape, data, "changes to be made")
-        self.state(scale, "float", scales.shape, scales, "real units per step, per channel")
+        self.state(name, "int8_t", t.shape, data, "changes to be made", SYMMETRIC)
+        self.state(scale, "float", scales.shape, scales, "real units per step, per channel", POSITIVE)
         if not residual.size:
             return Plane(name, None, scale)
         low_bits = f"{name}_residual"
-        self.state(low_bits, "uint8_t", residual.shape, residual, "residual bits")
+        self.state(low_bits, "uint8_t", residual.shape, residual, "residual bits", None)
         return Plane(name, low_bits, scale)
 
     def bias_change(self, bias: str) -> str:
         """Buffer that keeps the changes of biases until they are applied."""
         shape = self.graph[bias].shape
-        return self.state(f"{bias}_change", "float", shape, np.zeros(shape, np.float32), "changes to be made")
+        nothing = np.zeros(shape, np.float32)
+        return self.state(f"{bias}_change", "float", shape, nothing, "changes to be made", REAL)
 
     def _residual(self, t: Tensor) -> str | None:
         plane = self._planes(t)[1]
         if not plane.size:
             return None
-        return self.state(f"{t.name}_residual", "uint8_t", plane.shape, plane, "residual bits")
+        return self.state(f"{t.name}_residual", "uint8_t", plane.shape, plane, "residual bits", None)
 
     # -- buffers of other kinds --------------------------------------------------------------------------------
 
@@ -243,9 +254,17 @@ class Lowering:
         """A buffer that lives for a part of one step."""
         return self._define(name, ctype, shape, Space.ARENA, None, note)
 
-    def state(self, name: str, ctype: str, shape: tuple[int, ...], value: NDArray[Any], note: str) -> str:
-        """A buffer that training keeps."""
-        return self._define(name, ctype, shape, Space.STATE, value, note)
+    def state(
+        self,
+        name: str,
+        ctype: str,
+        shape: tuple[int, ...],
+        value: NDArray[Any],
+        note: str,
+        within: tuple[float, float] | None,
+    ) -> str:
+        """A buffer that training keeps; `within` says what it can hold, as `Buffer` does."""
+        return self._define(name, ctype, shape, Space.STATE, value, note, within)
 
     def constant(self, name: str, ctype: str, value: NDArray[Any], note: str) -> str:
         """A buffer in flash."""
@@ -258,7 +277,7 @@ class Lowering:
     def schedule(self) -> str:
         """How the learning rate runs."""
         value = Schedule().record(self._rate, 0)
-        return self.state("schedule", "mcg_schedule_t", (1,), value, "how the learning rate runs")
+        return self.state("schedule", "mcg_schedule_t", (1,), value, "how the learning rate runs", None)
 
     def saturated(self) -> str:
         """Tensors that saturated in this step: one int32."""
@@ -266,15 +285,16 @@ class Lowering:
 
     def watch(self) -> str:
         """How training is going."""
-        return self.state("watch", "mcg_watch_t", (1,), np.zeros(1, WATCH), "how training is going")
+        return self.state("watch", "mcg_watch_t", (1,), np.zeros(1, WATCH), "how training is going", None)
 
     def seed(self) -> str:
         """The seed of the random numbers."""
-        return self.state("seed", "uint32_t", (1,), np.asarray([self._seed], np.uint32), "random numbers")
+        value = np.asarray([self._seed], np.uint32)
+        return self.state("seed", "uint32_t", (1,), value, "random numbers", None)
 
     def step(self) -> str:
         """The step counter."""
-        return self.state("step", "uint32_t", (1,), np.zeros(1, np.uint32), "training steps so far")
+        return self.state("step", "uint32_t", (1,), np.zeros(1, np.uint32), "training steps so far", None)
 
     def label(self) -> str:
         """The sample's class, passed by value."""
@@ -296,9 +316,10 @@ class Lowering:
         space: Space,
         value: NDArray[Any] | None,
         note: str,
+        within: tuple[float, float] | None = None,
     ) -> str:
         if name not in self.buffers:
-            self.buffers[name] = Buffer(name, ctype, shape, space, value, note)
+            self.buffers[name] = Buffer(name, ctype, shape, space, value, note, within)
         return name
 
     def _planes(self, t: Tensor) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:

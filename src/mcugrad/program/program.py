@@ -42,7 +42,7 @@ class Argument:
 
     buffer: str = ""
     struct: Struct | None = None
-    value: int | None = None
+    value: float | None = None
     rule: str = ""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.emit.fingerprint import word
 from mcugrad.ops.augment import augment_s8
 from mcugrad.ops.life import DRIFT_LIMIT, argmax_f32, argmax_s8
 from mcugrad.ops.replay import drawn, replay_slot
@@ -21,8 +22,6 @@ from mcugrad.training.losses import Target
 
 WORST = np.float32(3e38)
 """The error of a guard that is no number, as large as one can be."""
-READY = 0x6D636731
-"""Marks what is initialised."""
 
 
 class ReferenceRunner:
@@ -30,6 +29,7 @@ class ReferenceRunner:
 
     def __init__(self, compiled: Compiled) -> None:
         self._program = compiled.program
+        self._ready = word(compiled.fingerprint)
         self._values: dict[str, NDArray[Any] | None] = {}
         self._replay: _Replay | None = None
         self._augment: NDArray[Any] | None = None
@@ -115,7 +115,7 @@ class ReferenceRunner:
 
     def begin_replay(self, capacity: int, every: int, collect: bool, seed: int) -> None:
         """Train with an empty replay buffer from now on."""
-        self._replay = _Replay(self._program, capacity, every, collect, seed)
+        self._replay = _Replay(self._program, self._ready, capacity, every, collect, seed)
 
     def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
         """Offer samples to the replay buffer."""
@@ -249,11 +249,13 @@ class ReferenceRunner:
 class _Replay:
     """`<name>_replay_t` and its functions."""
 
-    def __init__(self, program: Program, capacity: int, every: int, collect: bool, seed: int) -> None:
+    def __init__(
+        self, program: Program, ready: int, capacity: int, every: int, collect: bool, seed: int
+    ) -> None:
         self._program = program
         self.header = np.zeros(1, replay_type(program))
         self.header[["ready", "every", "collect", "capacity", "seed"]] = (
-            READY,
+            ready,
             every,
             collect,
             capacity,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.emit import Layout
+from mcugrad.emit.fingerprint import fingerprint
 from mcugrad.errors import UsageError
 from mcugrad.program import Program
 from mcugrad.run.device import cache
@@ -36,6 +38,11 @@ class Compiled:
     layout: Layout
     files: Mapping[str, str]
     host: str
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """What tells the model apart from those whose learned states do not fit it, 32 bytes."""
+        return fingerprint(self.program, self.layout)
 
     def folder(self) -> Path:
         """A folder in the cache that holds the generated files, for compilers to read."""

@@ -70,8 +70,6 @@ MCG_STATIC_ASSERT(offsetof(tiny_t, params.seed) == 112, "seed moved");
 MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w) == 116, "conv1_w moved");
 MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w) == 124, "fc1_w moved");
 
-#define TINY_READY 0x6d636731U
-
 /* ---- steps ----------------------------------------------------------------------------------------------- */
 
 static void tiny_forward(tiny_t *m, const int8_t *x)
@@ -171,8 +169,34 @@ mcg_status_t tiny_init(tiny_t *m)
         return MCG_ERR_NULL;
     }
     m->params = tiny_initial;
-    m->ready = TINY_READY;
+    m->ready = TINY_FINGERPRINT;
     return MCG_OK;
+}
+
+mcg_status_t tiny_check(const tiny_t *m)
+{
+    if (m == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (m->ready != TINY_FINGERPRINT) {
+        return MCG_ERR_STATE;
+    }
+    {
+        const tiny_params_t *const p = &m->params;
+        uint32_t wrong = 0U;
+        mcg_check_f32(2, 7.523164e-37F, 1.0737418e+09F, p->conv1_w_scale, &wrong);
+        mcg_check_f32(2, -1.0737418e+09F, 1.0737418e+09F, p->conv1_b, &wrong);
+        mcg_check_f32(1, 7.523164e-37F, 1.0737418e+09F, &p->conv1_y_scale, &wrong);
+        mcg_check_f32(3, 7.523164e-37F, 1.0737418e+09F, p->fc1_w_scale, &wrong);
+        mcg_check_f32(3, -1.0737418e+09F, 1.0737418e+09F, p->fc1_b, &wrong);
+        mcg_check_f32(1, 7.523164e-37F, 1.0737418e+09F, &p->fc1_y_scale, &wrong);
+        mcg_check_schedule(&p->schedule, &wrong);
+        mcg_check_watch(&p->watch, &wrong);
+        mcg_check_f32(1, 7.523164e-37F, 1.0737418e+09F, &p->flatten1_y_e_range, &wrong);
+        mcg_check_s8(8, -127, p->conv1_w, &wrong);
+        mcg_check_s8(54, -127, p->fc1_w, &wrong);
+        return wrong == 0U ? MCG_OK : MCG_ERR_DAMAGED;
+    }
 }
 
 mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
@@ -193,7 +217,7 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     if (m == NULL || x == NULL || y == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     tiny_forward(m, x);
@@ -212,7 +236,7 @@ mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_d
     if (m == NULL || y == NULL || drift == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     {
@@ -242,7 +266,7 @@ mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     if (m == NULL || x == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     if (label >= TINY_OUTPUT_SIZE) {
@@ -274,7 +298,7 @@ mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     if (m == NULL || x == NULL || soft == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     if (!tiny_is_soft(soft)) {
@@ -294,7 +318,7 @@ mcg_status_t tiny_set_rate(tiny_t *m, float rate)
     if (m == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     if (!mcg_rate_is_valid(rate)) {
@@ -311,7 +335,7 @@ mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
     if (m == NULL || schedule == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     if (!mcg_rate_is_valid(schedule->rate)) {
@@ -377,12 +401,12 @@ mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot)
     if (m == NULL || snapshot == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     snapshot->params = m->params;
     snapshot->error = 3.0e38F;
-    snapshot->ready = TINY_READY;
+    snapshot->ready = TINY_FINGERPRINT;
     return MCG_OK;
 }
 
@@ -391,7 +415,7 @@ mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot)
     if (m == NULL || snapshot == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY || snapshot->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT || snapshot->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     {
@@ -427,7 +451,7 @@ mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
     if (m == NULL || snapshot == NULL || x == NULL || labels == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     if (samples == 0U || !(margin >= 0.0F && margin <= 3.0e38F)) {
@@ -445,7 +469,7 @@ mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
     if (!(error <= 3.0e38F)) {
         error = 3.0e38F; /* not a number: worse than any */
     }
-    if (snapshot->ready != TINY_READY || error <= snapshot->error) {
+    if (snapshot->ready != TINY_FINGERPRINT || error <= snapshot->error) {
         (void)tiny_snapshot(m, snapshot);
         snapshot->error = error;
         outcome = MCG_GUARD_BEST;
@@ -485,7 +509,7 @@ mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t 
     replay->memory = memory;
     replay->augment = NULL;
     replay->scratch = NULL;
-    replay->ready = TINY_READY;
+    replay->ready = TINY_FINGERPRINT;
     return MCG_OK;
 }
 
@@ -495,7 +519,7 @@ mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SI
     if (replay == NULL || x == NULL) {
         return MCG_ERR_NULL;
     }
-    if (replay->ready != TINY_READY) {
+    if (replay->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     if (label >= TINY_OUTPUT_SIZE) {
@@ -522,7 +546,7 @@ mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t 
     if (replay == NULL || x == NULL || label == NULL) {
         return MCG_ERR_NULL;
     }
-    if (replay->ready != TINY_READY) {
+    if (replay->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     if (replay->count == 0U) {
@@ -543,7 +567,7 @@ mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay)
     if (m == NULL || replay == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY || replay->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT || replay->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     for (uint32_t i = 0; i < replay->count; i++) {
@@ -578,7 +602,7 @@ mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[
     if (m == NULL || replay == NULL || x == NULL) {
         return MCG_ERR_NULL;
     }
-    if (m->ready != TINY_READY || replay->ready != TINY_READY) {
+    if (m->ready != TINY_FINGERPRINT || replay->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
     if (label >= TINY_OUTPUT_SIZE) {

@@ -21,10 +21,11 @@ extern "C" {
     X(MCG_OK, 0, "ok")                                                   \
     X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
     X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
-    X(MCG_ERR_STATE, -3, "the model or the buffer was not initialised")  \
+    X(MCG_ERR_STATE, -3, "not initialised, or of another model")         \
     X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")   \
     X(MCG_ERR_ARG, -5, "an argument is outside its documented range")    \
-    X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")
+    X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")            \
+    X(MCG_ERR_DAMAGED, -7, "a learned number is not finite or outside its range")
 #define MCG_STATUS_ENUM(name, value, text) name = (value),
 typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
 #undef MCG_STATUS_ENUM
@@ -99,6 +100,8 @@ typedef struct {
 #define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = 0.007843138 * (q - (-1)) */
 #define TINY_OUTPUT_SIZE 3 /* int8 logits; at delivery real = 0.01761295 * (q - (0)) */
 #define TINY_RAM_SIZE 280 /* bytes of tiny_t */
+#define TINY_PARAMS_SIZE 176 /* of them what was learned */
+#define TINY_FINGERPRINT 0xc5fda2a9U /* of the model: what is learned fits one with the same alone */
 
 /** What training changes: exactly what a checkpoint has to hold. */
 typedef struct {
@@ -228,7 +231,7 @@ typedef union {
 
 /** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */
 typedef struct {
-    uint32_t ready; /* set by tiny_init */
+    uint32_t ready; /* TINY_FINGERPRINT, set by tiny_init */
     tiny_params_t params;
     tiny_arena_t arena;
 } tiny_t;
@@ -277,6 +280,14 @@ typedef struct {
 
 /** Put the model into the state it was delivered in. Call it first. */
 mcg_status_t tiny_init(tiny_t *m);
+
+/**
+ * Whether the model holds a state that can be used: after a reset that kept its memory, or when `params` have been brought
+ * from elsewhere and `ready` says of which model. MCG_ERR_STATE: not initialised, or of another model. MCG_ERR_DAMAGED: a
+ * number that is not finite or outside of what training can leave there. What passes may still be another state than
+ * was saved: a checksum has to tell.
+ */
+mcg_status_t tiny_check(const tiny_t *m);
 
 /** Quantize a sample from real units. */
 mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);

@@ -10,6 +10,7 @@
 #define MCG_KERNELS_H
 
 #include "mcg_activations.h"
+#include "mcg_check.h"
 #include "mcg_convolutions.h"
 #include "mcg_joins.h"
 #include "mcg_life.h"
