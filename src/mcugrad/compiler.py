@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,15 +18,17 @@ from mcugrad.passes.backward import backward
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import to_float
 from mcugrad.passes.freeze import Train, freeze, select
+from mcugrad.passes.learned import learned
 from mcugrad.passes.lower import lower
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import quantize
 from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Space
-from mcugrad.run.runner import Compiled
+from mcugrad.run.runner import Compiled, State
 from mcugrad.targets import Target
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Updates, updates
+from mcugrad.training.schedules import rate_ahead
 from mcugrad.training.sparse import Choice, choice_text
 
 Precision = Literal["int8", "mixed", "float32"]
@@ -79,11 +81,15 @@ class Build:
 
     Attributes:
         graph: quantized, with backward pass, pruned.
+        quantized: as calibration left it, before it was decided what trains.
+        origin: what the generated files say about where they come from.
         plan: offsets of the arena.
         compiled: program, layout and files.
     """
 
     graph: Graph
+    quantized: Graph
+    origin: Origin
     plan: Plan
     compiled: Compiled
 
@@ -100,9 +106,14 @@ class Build:
         return sum(b.size for s in (Space.CONST, Space.STATE) for b in program.in_space(s))
 
 
-def quantized(model: Model, samples: NDArray[Any] | None, calibration: Calibration) -> Graph:
-    """The model's graph with scales. Raises DataError for samples that cannot be used."""
-    return quantize(model.graph, samples, calibration)
+def quantized(
+    model: Model,
+    samples: NDArray[Any] | None,
+    calibration: Calibration,
+    known: Mapping[str, ActivationScale] | None = None,
+) -> Graph:
+    """The model's graph with scales, known ones or from samples. Raises DataError for samples that cannot be used."""
+    return quantize(model.graph, samples, calibration, known)
 
 
 def build(model: Model, graph: Graph, options: Options) -> Build:
@@ -117,17 +128,78 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
         UsageError: `train` names nothing, `sparse` does not fit what trains.
         ModelError: an accumulator could overflow.
     """
+    trainable = _trainable(model, graph, options)
+    complete = prune(backward(trainable, options.loss, options.target, options.sparse))
+    return _built(model, graph, complete, options)
+
+
+def inference(model: Model, made: Build, options: Options, state: State, note: str) -> Build:
+    """The same network for inference only, with what was learned in it: the same outputs, bit for bit.
+
+    Args:
+        model: of the build.
+        made: the build that learned.
+        options: what it was made with.
+        state: what it learned.
+        note: how, in a few words.
+    """
+    graph = prune(_trainable(model, made.quantized, options))
+    return _built(model, made.quantized, graph, replace(options, train="none", sparse=None), state, note)
+
+
+def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, str]:
+    """The firmware folder of a build that begins with a learned state.
+
+    Args:
+        made: the build.
+        state: what it learned.
+        note: how, in a few words.
+        rate: learning rate that the files suggest where a schedule has ended at 0.
+    """
+    program, quant = made.compiled.program, made.graph[made.graph.output].quant
+    stopped = bool(program.train) and rate_ahead(state["schedule"], state["step"]) == 0
+    origin = replace(made.origin, state=note, restart=rate if stopped else 0.0)
+    if isinstance(quant, ActivationScale) and (scale := state.get(f"{quant.owner}_scale")) is not None:
+        origin = replace(origin, output_scale=float(scale[0]))
+    buffers = {
+        name: replace(buffer, value=state[name]) if buffer.space is Space.STATE else buffer
+        for name, buffer in program.buffers.items()
+    }
+    return emit(replace(program, buffers=buffers), made.plan, origin)
+
+
+def _trainable(model: Model, graph: Graph, options: Options) -> Graph:
     graph = freeze(graph, options.train, options.updates)
     if options.precision != "int8":
         graph = to_float(graph, model.graph, whole=options.precision == "float32")
-    graph = prune(backward(graph, options.loss, options.target, options.sparse))
+    return graph
+
+
+def _built(
+    model: Model,
+    quantized: Graph,
+    graph: Graph,
+    options: Options,
+    state: State | None = None,
+    note: str = "as delivered, nothing trained yet",
+) -> Build:
     program = lower(
-        graph, seed=options.seed, rate=options.rate, target=options.loss.target, values=options.target
+        graph,
+        seed=options.seed,
+        rate=options.rate,
+        target=options.loss.target,
+        values=options.target,
+        learned=state,
     )
+    if state is not None:
+        graph = learned(graph, state)
     plan = greedy_by_size(program)
     verify(program, plan)
-    files = emit(program, plan, _origin(model, graph, options))
-    return Build(graph, plan, Compiled(program, layout(program, plan), files, host_source(program)))
+    origin = replace(_origin(model, graph, options), state=note)
+    files = emit(program, plan, origin)
+    return Build(
+        graph, quantized, origin, plan, Compiled(program, layout(program, plan), files, host_source(program))
+    )
 
 
 def check_fit(model: Model, graph: Graph, options: Options, result: Build, target: Target) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mcugrad import concerns
 from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph
+from mcugrad.ops.softmax_cross_entropy import exp2
 from mcugrad.passes.quantize import check_samples
 from mcugrad.training.losses import Target
 
@@ -105,6 +106,30 @@ def score(kind: Target, outputs: NDArray[Any], targets: NDArray[Any], real: NDAr
     if kind is Target.BITS:
         return float(((real > 0) == (targets != 0)).mean())
     return float(np.square(real.astype(np.float64) - targets).mean())
+
+
+def softmax(logits: NDArray[Any], unit: np.float32 | None) -> NDArray[np.float32]:
+    """Probabilities of classes, (n, classes), in float32 of a defined order: that of the device's confidence.
+
+    Args:
+        logits: as the device gives them, (n, classes).
+        unit: real units per step of int8 logits; None for float logits.
+    """
+    whole = logits if unit is None else logits.astype(np.int64)
+    below = (whole - whole.max(axis=1, keepdims=True)).astype(np.float32)
+    with np.errstate(all="ignore"):
+        terms = exp2(below * np.float32(np.float32(1 if unit is None else unit) * np.float32(1.4426950)))
+    result: NDArray[np.float32] = (terms / np.add.accumulate(terms, axis=1)[:, -1:]).astype(np.float32)
+    return result
+
+
+def sigmoid(real: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of labels from outputs in real units, likewise."""
+    with np.errstate(all="ignore"):
+        small = exp2(np.abs(real) * np.float32(-1.4426950))
+    one = np.float32(1)
+    result: NDArray[np.float32] = (np.where(real < 0, small, one) / (one + small)).astype(np.float32)
+    return result
 
 
 def _classes(array: NDArray[Any], samples: int, classes: int, what: str) -> NDArray[np.uint32]:

@@ -27,11 +27,13 @@ class Model:
         graph: its operators; maps are (height, width, channels).
         source: name of the file, or of the module's class, that it came from.
         digest: SHA-256 of that file, or of what the module was exported to, hexadecimal.
+        data: that file's bytes, or what the module was exported to.
     """
 
     graph: Graph
     source: str
     digest: str
+    data: bytes = b""
 
     @property
     def name(self) -> str:
@@ -113,6 +115,27 @@ def load(source: Any, *, example: Any = None, name: str | None = None) -> Model:
     return _model(load_onnx(data, name=name or kind), kind, data)
 
 
+def is_tflite(data: bytes) -> bool:
+    """Whether bytes have the identifier of a TFLite file."""
+    return data[4:8] == IDENTIFIER
+
+
+def load_bytes(data: bytes, source: str, name: str) -> Model:
+    """Load a network from the bytes of an ONNX or TFLite file.
+
+    Args:
+        data: of the file.
+        source: what to say that it came from.
+        name: what to call it in C.
+
+    Raises:
+        ModelError: as `load`; weights in other files are not found.
+        ToolError: a package that reads this kind of model is not installed.
+    """
+    graph = load_tflite(data, name=name) if is_tflite(data) else load_onnx(data, name=name)
+    return _model(graph, source, data)
+
+
 def _is_tflite(path: Path) -> bool:
     """By the identifier that every TFLite file has; by the name of a file that is damaged or cannot be read."""
     if kind_of(path) != "a file":
@@ -134,4 +157,4 @@ def _model(graph: Graph, source: str, data: bytes) -> Model:
             where=source,
             hint="a network with convolutions or fully connected layers",
         )
-    return Model(graph, source, hashlib.sha256(data).hexdigest())
+    return Model(graph, source, hashlib.sha256(data).hexdigest(), data)

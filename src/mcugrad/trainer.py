@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,19 +12,19 @@ from numpy.typing import NDArray
 from mcugrad import concerns
 from mcugrad.collapse import Judge
 from mcugrad.compiler import Build, Options, kib
-from mcugrad.emit.folder import write_folder
-from mcugrad.encoding import encode_samples, encode_targets, score
-from mcugrad.errors import DataError, UsageError
+from mcugrad.encoding import encode_samples, encode_targets, score, sigmoid, softmax
+from mcugrad.errors import UsageError
 from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.graph import ActivationScale, Float32
+from mcugrad.keeping import Keeper
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.model import Model
 from mcugrad.ops.life import watch_confidence_f32, watch_confidence_s8
 from mcugrad.program.kernel import DRIFT
 from mcugrad.run.emulated import EmulatedDevice
-from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.runner import Runner, State
+from mcugrad.run.runner import Runner
+from mcugrad.state.trained import data_hash, step_of
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
@@ -36,23 +35,19 @@ from mcugrad.training.schedules import Kind, Schedule, rates
 from mcugrad.verification import Verification, verify
 
 
-class Trainer:
-    """A model compiled for a target, with its twin on this computer. Made by `compile`."""
+class Trainer(Keeper):
+    """A model compiled for a target, with its twin on this computer. Made by `compile`, or `load` from a state file.
+
+    Trainers can be copied, deep-copied and pickled, for process pools and the like: the state goes along, the twin is
+    built again or found in the cache.
+    """
 
     def __init__(self, model: Model, build: Build, target: Target | None, options: Options) -> None:
-        self.model = model
-        self.build = build
-        self.target = target
-        self.options = options
-        self._twin: HostTwin | None = None
+        super().__init__(model, build, target, options)
         self._said: set[str] = set()
 
-    @property
-    def twin(self) -> HostTwin:
-        """The host twin, built when first needed. Raises ToolError without a compiler."""
-        if self._twin is None:
-            self._twin = HostTwin(self.build.compiled)
-        return self._twin
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_said": set()}
 
     @property
     def trained_layers(self) -> tuple[str, ...]:
@@ -63,25 +58,6 @@ class Trainer:
     def ram(self) -> int:
         """Bytes of RAM that training needs, the input sample included, the stack not."""
         return self.build.ram
-
-    @property
-    def state(self) -> State:
-        """A copy of what has been learned, by buffer name."""
-        return self.twin.state()
-
-    @state.setter
-    def state(self, state: State) -> None:
-        wanted = {b.name: (b.shape, b.dtype) for b in self.build.compiled.layout.params}
-        found = {name: (value.shape, value.dtype) for name, value in state.items()}
-        names = wanted.keys() | found.keys()
-        wrong = sorted(name for name in names if wanted.get(name) != found.get(name))
-        if wrong:
-            raise DataError(
-                f"the learned state is of another model: {len(wrong)} of {len(names)} arrays differ, first {wrong[0]}",
-                where="state",
-                hint="what trainer.state of a model compiled with the same train= and rule= has been",
-            )
-        self.twin.restore(state)
 
     def __repr__(self) -> str:
         layers = f"{len(self.trained_layers)} of {len(self.model.layers)} layers"
@@ -202,13 +178,20 @@ class Trainer:
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
             judge=self._judge(self.options.rate if rate is None else rate, shuffle),
         )
-        history = run(
-            self.twin,
-            (samples, wanted),
-            course,
-            lambda: None if held_out is None else self._score(*held_out),
-            on_epoch,
-        )
+        known, before = self.data_hash, step_of(self.state)
+        try:
+            history = run(
+                self.twin,
+                (samples, wanted),
+                course,
+                lambda: None if held_out is None else self._score(*held_out),
+                on_epoch,
+            )
+        finally:
+            after = step_of(self.state)
+            if after != before:
+                now = None if known is None else data_hash(known, samples, wanted, *(replayed or ()))
+                self._trained_on = (now, after)
         concerns.warn(history[-1].notes)
         return history
 
@@ -234,6 +217,27 @@ class Trainer:
             return classes
         real = self._real(outputs)
         return real > 0 if self._kind is Goal.BITS else real
+
+    def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities, (n, outputs), to the last bit the same on every computer.
+
+        For classes the softmax of the logits in real units, whose largest is `confidence`; for several labels the
+        sigmoid of each.
+
+        Raises:
+            UsageError: the model predicts values.
+            DataError: samples cannot be used.
+        """
+        if self._kind is Goal.VALUES:
+            raise UsageError(
+                f"a model with loss={self.options.loss.name!r} predicts values, which have no probabilities",
+                where="predict_proba",
+                hint="predict(x) gives the values",
+            )
+        outputs = self.twin.predict(self.quantize(x))
+        if self._kind is Goal.CLASS:
+            return softmax(outputs, self._unit())
+        return sigmoid(self._real(outputs))
 
     def confidence(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Probability of the predicted class, (n,): what `<name>_watch` says of it on the device, to the last bit.
@@ -320,18 +324,6 @@ class Trainer:
         wanted = None if y is None else self.targets(y, len(samples))
         return measure(self.build, self._target(target), samples, wanted, self.options.rate)
 
-    def export(self, folder: str | Path) -> Path:
-        """Write the firmware folder: `<name>.c`, `<name>.h`, `main.c`, `README.md`. Returns the folder.
-
-        Nothing that was changed since it was written is overwritten: what is meant to be edited stays, and the new text
-        is put beside it, as `main.example.c`; a warning is logged. The folder is written whole or not at all.
-
-        Raises:
-            UsageError: generated code in the folder was changed, something there is a symbolic link, or it cannot be
-                written.
-        """
-        return write_folder(self.build.compiled.files, folder)
-
     @property
     def _kind(self) -> Goal:
         return self.options.loss.target
@@ -377,12 +369,6 @@ class Trainer:
             return None
         samples = self.quantize(given[0], f"{what}x")
         return samples, self.targets(given[1], len(samples), f"{what}y")
-
-    def _demand_training(self) -> None:
-        if not self.build.compiled.program.train:
-            raise UsageError(
-                "the model was compiled for inference only", where="train=none", hint="train=last:1"
-            )
 
     def _target(self, target: str | Target | None) -> Target:
         if isinstance(target, Target):

@@ -56,6 +56,8 @@ class Origin:
         output_zero: zero point of the logits; scale and zero point of float logits are 1 and 0.
         target_scale: real units per step of a quantized target.
         target_zero: its zero point.
+        state: what the model begins with: `as delivered`, or how it was trained.
+        restart: learning rate to begin anew with, where a schedule has ended at 0; else 0.
     """
 
     source: str
@@ -70,6 +72,8 @@ class Origin:
     output_zero: int
     target_scale: float = 1.0
     target_zero: int = 0
+    state: str = ""
+    restart: float = 0.0
 
 
 def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:

@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator
 from mcugrad.program import Buffer, Call, Program, Space
@@ -30,6 +33,7 @@ def lower(
     rate: float,
     target: Target = Target.CLASS,
     values: ActivationScale | None = None,
+    learned: Mapping[str, NDArray[Any]] | None = None,
 ) -> Program:
     """The program of a graph.
 
@@ -39,11 +43,12 @@ def lower(
         rate: initial learning rate.
         target: what samples are labelled with.
         values: its quantization, where that is values.
+        learned: what buffers that training keeps hold for good, by name; None for a program that trains.
 
     Raises:
         ModelError: an accumulator could overflow.
     """
-    to = Lowering(graph, seed, rate)
+    to = Lowering(graph, seed, rate, learned)
     split = 0
     for node in graph.nodes:
         assert isinstance(node, Operator | BackwardNode)

@@ -10,6 +10,7 @@ Scales that come with the file stay as they are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,24 +59,34 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
     return real
 
 
-def quantize(graph: Graph, samples: NDArray[Any] | None, calibration: Calibration) -> Graph:
+def quantize(
+    graph: Graph,
+    samples: NDArray[Any] | None,
+    calibration: Calibration,
+    known: Mapping[str, ActivationScale] | None = None,
+) -> Graph:
     """Attach scales to every tensor that has none from the file.
 
     Args:
         graph: folded float graph.
         samples: calibration inputs, (n, *input shape), real units; not read if the file gives every scale.
         calibration: how to take ranges.
+        known: scales that calibration gave before, of all activations whose scale comes from it, instead of samples.
 
     Raises:
         DataError: samples are needed but missing, empty, constant, not finite or of the wrong shape.
         ModelError: an activation is not finite.
     """
     missing = without_scale(graph)
-    real = _calibration_samples(graph, samples, missing) if missing else None
-    graph = bound(graph)
-    ranges = {} if real is None else activation_ranges(graph, real, calibration, missing)
+    if known is None:
+        real = _calibration_samples(graph, samples, missing) if missing else None
+        graph = bound(graph)
+        ranges = {} if real is None else activation_ranges(graph, real, calibration, missing)
+        known = {tensor: _ranged(tensor, found) for tensor, found in ranges.items()}
+    else:
+        graph = bound(graph)
     if graph.input in missing:
-        graph = graph.changed(graph.input, quant=_ranged(graph.input, ranges[graph.input]))
+        graph = graph.changed(graph.input, quant=known[graph.input])
     for node in graph.nodes:
         assert isinstance(node, Operator)
         if node.passes_scale:
@@ -83,7 +94,7 @@ def quantize(graph: Graph, samples: NDArray[Any] | None, calibration: Calibratio
         elif isinstance(node, Activation):
             graph = graph.changed(node.y, quant=node.follow(graph))
         else:
-            given = _ranged(node.y, ranges[node.y]) if node.y in missing else graph[node.y].quant
+            given = known[node.y] if node.y in missing else graph[node.y].quant
             assert isinstance(given, ActivationScale)
             graph = graph.changed(node.y, quant=_own_scale(node, given))
         if isinstance(node, Weighted) and graph[node.w].quant is None:

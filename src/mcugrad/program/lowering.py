@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -48,9 +48,17 @@ class Lowering:
         soft: calls that stand in for those which need a label, in a step towards a distribution.
         shared: number of the first call that such a step has in common with one towards a label.
         update_rate: share of the channels that a step updates, where it is always the same.
+
+    Args:
+        graph: the graph to be lowered.
+        seed: of the random numbers.
+        rate: initial learning rate.
+        learned: what the buffers that training keeps hold for good, by name: they become constants. None to train.
     """
 
-    def __init__(self, graph: Graph, seed: int, rate: float) -> None:
+    def __init__(
+        self, graph: Graph, seed: int, rate: float, learned: Mapping[str, NDArray[Any]] | None = None
+    ) -> None:
         self.graph = graph
         self.node: Node = graph.nodes[0]
         self.buffers: dict[str, Buffer] = {}
@@ -62,6 +70,7 @@ class Lowering:
         self._active: dict[str, str] = {}
         self._seed = seed
         self._rate = rate
+        self._learned = learned
 
     # -- tensors ---------------------------------------------------------------------------------------------
 
@@ -319,6 +328,8 @@ class Lowering:
         within: tuple[float, float] | None = None,
     ) -> str:
         if name not in self.buffers:
+            if space is Space.STATE and self._learned is not None:
+                space, value = Space.CONST, self._learned[name]
             self.buffers[name] = Buffer(name, ctype, shape, space, value, note, within)
         return name
 

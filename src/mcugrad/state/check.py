@@ -14,7 +14,7 @@ from mcugrad.program.execute import execute
 
 
 def damages(params: Iterable[Buffer], state: Mapping[str, NDArray[Any]]) -> list[str]:
-    """What in a state cannot have been learned: one text for each array with such numbers, in the order of `params`."""
+    """What in a state cannot have been learned, one text for each array with such numbers, in the order of `params`."""
     buffers = {buffer.name: buffer for buffer in params}
     found = []
     for call in checks(buffers.values()):

@@ -146,6 +146,11 @@ def rates_of(schedule: Any, steps: NDArray[np.uint32]) -> NDArray[np.float32]:
     return result.astype(F32)
 
 
+def rate_ahead(schedule: NDArray[Any], step: NDArray[np.uint32]) -> float:
+    """Learning rate of the next training step of a model: of one record of `SCHEDULE` and its step counter."""
+    return float(rates_of(schedule.reshape(-1)[0], step.reshape(-1)[:1])[0])
+
+
 def rates(
     rate: float, schedule: Kind | Schedule | Callable[[float], float], steps: int
 ) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ static const float tiny_conv1_w_clip = 2.0e-02F;
 /* weight decay */
 static const float tiny_conv1_w_decay = 1.0e-03F;
 
-/* The state at delivery. */
+/* What the model begins with: as delivered, nothing trained yet. */
 static const tiny_params_t tiny_initial = {
     /* conv1_w_scale */ {
         9.350394e-03F, 7.997047e-03F

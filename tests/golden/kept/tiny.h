@@ -4,6 +4,7 @@
  *   by      mcugrad <version>
  *   needs   RAM 336 B (tiny_t)   constants 257 B of flash   no heap, no libc
  *   trains  conv1 (sr12, batch 8, momentum 0.9, weight decay 0.001, clip 0.02, int16 plane), fc1 (sr10, in place)
+ *   begins  as delivered, nothing trained yet
  */
 #ifndef TINY_H
 #define TINY_H
@@ -291,7 +292,7 @@ typedef struct {
     int8_t *scratch; /* TINY_INPUT_SIZE bytes for that */
 } tiny_replay_t;
 
-/** Put the model into the state it was delivered in. Call it first. */
+/** Put the model into the state that it begins with: as delivered, nothing trained yet. Call it first. */
 mcg_status_t tiny_init(tiny_t *m);
 
 /**

@@ -35,7 +35,7 @@ static const int32_t tiny_clip_none[2] = {
 /* label smoothing */
 static const float tiny_smoothing = 0.0e+00F;
 
-/* The state at delivery. */
+/* What the model begins with: as delivered, nothing trained yet. */
 static const tiny_params_t tiny_initial = {
     /* fc1_w_scale */ {
         4.5521655e-03F, 3.937008e-03F, 4.0600393e-03F

@@ -4,6 +4,7 @@
  *   by      mcugrad <version>
  *   needs   RAM 268 B (tiny_t)   constants 244 B of flash   no heap, no libc
  *   trains  fc1 (sr16, in place); the other 1 layers with weights are frozen in flash
+ *   begins  as delivered, nothing trained yet
  */
 #ifndef TINY_H
 #define TINY_H
@@ -243,7 +244,7 @@ typedef struct {
     int8_t *scratch; /* TINY_INPUT_SIZE bytes for that */
 } tiny_replay_t;
 
-/** Put the model into the state it was delivered in. Call it first. */
+/** Put the model into the state that it begins with: as delivered, nothing trained yet. Call it first. */
 mcg_status_t tiny_init(tiny_t *m);
 
 /**

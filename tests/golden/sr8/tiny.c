@@ -24,7 +24,7 @@ static const int32_t tiny_clip_none[2] = {
 /* label smoothing */
 static const float tiny_smoothing = 0.0e+00F;
 
-/* The state at delivery. */
+/* What the model begins with: as delivered, nothing trained yet. */
 static const tiny_params_t tiny_initial = {
     /* conv1_w_scale */ {
         9.350394e-03F, 7.997047e-03F

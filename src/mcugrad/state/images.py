@@ -1,0 +1,196 @@
+"""Images: a learned state as a dump of a device's memory, as an array in C, and as arrays of NumPy."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.emit.fingerprint import WORD, word
+from mcugrad.errors import DataError
+from mcugrad.files import read_file, shown
+from mcugrad.npz import Archive, Header
+from mcugrad.state.about import About
+from mcugrad.state.check import damages
+from mcugrad.state.file import LIMIT, MAGIC, StateFile
+
+C_SUFFIXES = (".c", ".h", ".inc", ".txt")
+"""How a file with an array in C is called."""
+_HINT = "a .mcgstate or .npz file, a dump of the device's memory, or an array in C (.c, .h)"
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_ARRAY = re.compile(
+    r"\b(u?int8_t|uint32_t|(?:unsigned )?char)\s+\w+\s*\[[^\]]*\][^={;]*=\s*\{([^{}]*)\}", re.DOTALL
+)
+_PER_LINE = 16
+
+
+def read_state(path: str | Path, like: StateFile) -> StateFile:
+    """A learned state in whatever form it comes: a state file, .npz, an array in C, or a dump of memory.
+
+    What a file is, is seen by what it begins with; an array in C by the end of its name; all else is a dump.
+
+    Args:
+        path: of the file.
+        like: a state of the model that it has to fit, with its description.
+
+    Raises:
+        DataError: it cannot be read, is truncated or damaged, of another model, or holds what cannot be learned.
+    """
+    place = Path(path)
+    data = read_file(place, LIMIT, what="the learned state", error=DataError, hint=_HINT)
+    where = shown(place)
+    if data.startswith(MAGIC):
+        found = fitting(StateFile.from_bytes(data, where), like, where)
+    elif data.startswith(b"PK") or place.suffix == ".npz":
+        found = like.with_params(_about(like).join(from_npz(place, like)))
+    elif place.suffix.lower() in C_SUFFIXES:
+        found = like.with_params(from_dump(from_c(data, where), like, where))
+    else:
+        found = like.with_params(from_dump(data, like, where))
+    return usable(found, where)
+
+
+def is_state_file(path: Path) -> bool:
+    """Whether a file begins as a state file does. Raises DataError where it cannot be read."""
+    return read_file(path, LIMIT, what="the learned state", error=DataError, hint=_HINT).startswith(MAGIC)
+
+
+def fitting(found: StateFile, like: StateFile, where: str) -> StateFile:
+    """The state, with the description of the model that it fits. Raises DataError that says in what it does not."""
+    if found.fingerprint != like.fingerprint:
+        differences = [] if found.about is None else _about(like).differences(found.about)
+        raise DataError(
+            "the state is of another model: "
+            + (
+                "; ".join(differences)
+                or "its frozen numbers differ, which calibration samples may be the reason of"
+            ),
+            where=where,
+            hint="the same network, --train, --rule, --loss and data as when it was saved"
+            + ("" if not found.program else ";  or mg.Trainer.load of the file, which holds its model"),
+        )
+    if len(found.params) != len(like.params):
+        raise DataError(
+            f"the state has {len(found.params)} bytes of params, the model {len(like.params)}", where=where
+        )
+    if found.about is None:  # written by a device
+        return like.with_params(found.params)
+    return found
+
+
+def usable(found: StateFile, where: str) -> StateFile:
+    """The state itself. Raises DataError for numbers that cannot have been learned."""
+    wrong = damages([array.buffer for array in _about(found).arrays], found.arrays)
+    if wrong:
+        more = f"; and in {len(wrong) - 3} more arrays" if len(wrong) > 3 else ""
+        raise DataError(
+            f"the state is damaged: {'; '.join(wrong[:3])}{more}", where=where, hint="another copy of it"
+        )
+    return found
+
+
+def from_dump(data: bytes, like: StateFile, where: str) -> bytes:
+    """`params` from a dump of a device's memory: of them alone, of `ready` and them, or of the whole struct.
+
+    Raises:
+        DataError: another length, or `ready` is not that of this model.
+    """
+    about, size = _about(like), len(like.params)
+    if len(data) == size:
+        return data
+    if len(data) not in (WORD + size, about.ram):
+        raise DataError(
+            f"{len(data)} bytes are no dump of {about.name}: its params have {size}, {about.name}_t has {about.ram}",
+            where=where,
+            hint=f"dump {about.name}_t from its first byte, or its member params",
+        )
+    ready, wanted = int.from_bytes(data[:WORD], "little"), word(like.fingerprint)
+    if ready != wanted:
+        raise DataError(
+            f"the dump is of another model, or of one that was not initialised: ready is 0x{ready:08x}, that of "
+            f"{about.name} is 0x{wanted:08x}",
+            where=where,
+            hint="the firmware that was exported from this model",
+        )
+    return data[WORD : WORD + size]
+
+
+def to_c(state: StateFile) -> str:
+    """`params` as an array of bytes in C, for firmware to copy; the fingerprint is checked when that compiles."""
+    name, value = _about(state).name, word(state.fingerprint)
+    rows = [state.params[i : i + _PER_LINE] for i in range(0, len(state.params), _PER_LINE)]
+    lines = ",\n".join("    " + ", ".join(f"0x{byte:02x}" for byte in row) for row in rows)
+    return (
+        f"/* What {name} has learned in {state.steps} steps: copy it to the params of a {name}_t. */\n"
+        f'#include "{name}.h"\n\n'
+        f"#if {name.upper()}_FINGERPRINT != 0x{value:08x}U\n"
+        f'#error "this state is of another model than {name}.h"\n'
+        "#endif\n\n"
+        f"static const uint8_t {name}_state[{len(state.params)}] = {{\n{lines},\n}};\n"
+    )
+
+
+def from_c(data: bytes, where: str) -> bytes:
+    """The bytes of the first array of bytes or words in C. Raises DataError."""
+    try:
+        match = _ARRAY.search(_COMMENT.sub(" ", data.decode("utf-8")))
+        if match is None:
+            raise ValueError
+        numbers = [int(part.strip().rstrip("uUlL"), 0) for part in match.group(2).split(",") if part.strip()]
+        size = 4 if match.group(1) == "uint32_t" else 1
+        low = 0 if match.group(1) == "uint32_t" else -128
+        if not all(low <= number < 256**size for number in numbers):
+            raise ValueError
+        return b"".join((number % 256**size).to_bytes(size, "little") for number in numbers)
+    except ValueError:
+        raise DataError(
+            "there is no array of bytes in this C file",
+            where=where,
+            hint="const uint8_t state[] = {0x12, ...};  or uint32_t",
+        ) from None
+
+
+def to_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as an .npz file."""
+    content = io.BytesIO()
+    given: dict[str, Any] = dict(arrays)
+    np.savez(content, **given)
+    return content.getvalue()
+
+
+def from_npz(path: Path, like: StateFile) -> dict[str, NDArray[Any]]:
+    """The arrays of a model from an .npz file; nothing is unpacked that is not as large as it should be.
+
+    Raises:
+        DataError: the file is damaged, or its arrays are not those of the model.
+    """
+    file, expected = Archive(path, _HINT), like.arrays
+    names = dict.fromkeys((*file.names, *expected))
+    wrong = [n for n in names if n not in file.names or n not in expected]
+    wrong += [n for n in names if n not in wrong and _kind(file.header(n)) != _kind(expected[n])]
+    if wrong:
+        raise DataError(
+            f"the learned state is of another model: {len(wrong)} of {len(names)} arrays differ, first {wrong[0]}",
+            where=shown(path),
+            hint="a file that `mcugrad train --save` wrote, with the same --train and --rule",
+        )
+    return file.read(tuple(expected))
+
+
+def _kind(array: Header | NDArray[Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    return array.shape, array.dtype
+
+
+def _about(state: StateFile) -> About:
+    if state.about is None:
+        raise DataError(
+            "the state file does not say what its numbers are: a device wrote it",
+            where="like",
+            hint="a state file that mcugrad wrote",
+        )
+    return state.about

@@ -1,0 +1,195 @@
+"""Program: what a state file carries so that its model can be compiled again without the original file.
+
+The network's own file, the options of compile, and the scales that calibration gave, as JSON: data alone, nothing that
+could run. Compiling is deterministic, so that this gives the same program; its fingerprint is compared all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mcugrad.compiler import Build, Options, build, quantized
+from mcugrad.errors import DataError, UsageError
+from mcugrad.graph import ActivationScale
+from mcugrad.model import Model, is_tflite, load_bytes
+from mcugrad.passes.calibrate import Calibration
+from mcugrad.passes.quantize import without_scale
+from mcugrad.state.about import plain_json
+from mcugrad.targets import Target
+from mcugrad.targets import load as load_target
+from mcugrad.training.losses import Loss
+from mcugrad.training.rules import Update, Updates
+from mcugrad.training.sparse import Choice, Sparse, Static
+
+LENGTH = 4
+"""Bytes that say how long the JSON is; the network's file follows it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A model compiled anew, with what it was compiled from."""
+
+    model: Model
+    build: Build
+    options: Options
+    target: Target | None
+
+
+def can_pack(model: Model) -> bool:
+    """Whether a network's file holds all of it; the weights of an ONNX model may lie in others."""
+    if not model.data or is_tflite(model.data):
+        return bool(model.data)
+    import onnx
+
+    graph = onnx.load_model_from_string(model.data).graph
+    return all(t.data_location != onnx.TensorProto.EXTERNAL for t in graph.initializer)
+
+
+def pack(model: Model, made: Build, options: Options, target: Target | None) -> bytes:
+    """What a model can be compiled again from.
+
+    Raises:
+        UsageError: the network's weights lie in other files.
+    """
+    if not can_pack(model):
+        raise UsageError(
+            f"{model.source} does not hold the whole network: its weights lie in other files",
+            where="program",
+            hint="onnx.save(model, path, save_as_external_data=False), or save(path, program=False)",
+        )
+    missing = without_scale(model.graph)
+    facts = {
+        "name": model.name,
+        "source": model.source,
+        "target": _target_name(target),
+        "options": _options(options),
+        "scales": {tensor: _scale(made.quantized[tensor].quant) for tensor in missing},
+    }
+    text = plain_json(facts)
+    return len(text).to_bytes(LENGTH, "little") + text + model.data
+
+
+def unpack(content: bytes, where: str, name: str | None = None) -> Source:
+    """Compile a model again, by its name or another one.
+
+    Raises:
+        DataError: the content makes no sense.
+    """
+    try:
+        length = int.from_bytes(content[:LENGTH], "little")
+        facts = json.loads(content[LENGTH : LENGTH + length])
+        scales = {tensor: _to_scale(tensor, given) for tensor, given in facts["scales"].items()}
+        options = _to_options(facts["options"])
+        target = None if facts["target"] is None else load_target(facts["target"])
+        model = load_bytes(content[LENGTH + length :], str(facts["source"]), name or str(facts["name"]))
+        graph = quantized(model, None, Calibration(), scales)
+        return Source(model, build(model, graph, options), options, target)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        AssertionError,
+    ) as error:
+        reason = f"{type(error).__name__}: {error}"
+    except (UsageError, DataError) as error:
+        reason = error.what
+    raise DataError(
+        f"the program in the state file cannot be compiled: {reason}",
+        where=where,
+        hint="mg.compile of the original network, then load_state(path)",
+    )
+
+
+def _target_name(target: Target | None) -> str | None:
+    """A board or core that comes along; another is not known to whoever reads the file."""
+    if target is None:
+        return None
+    try:
+        return target.name if load_target(target.name) == target else None
+    except UsageError:
+        return None
+
+
+def _scale(quant: Any) -> dict[str, Any]:
+    assert isinstance(quant, ActivationScale)
+    whole = None if quant.whole is None else [float(end) for end in quant.whole]
+    return {"scale": float(quant.scale), "zero": int(quant.zero), "whole": whole}
+
+
+def _to_scale(owner: str, facts: Mapping[str, Any]) -> ActivationScale:
+    whole = facts["whole"]
+    ends = None if whole is None else (float(whole[0]), float(whole[1]))
+    return ActivationScale(float(facts["scale"]), int(facts["zero"]), owner, whole=ends)
+
+
+def _options(options: Options) -> dict[str, Any]:
+    updates = options.updates
+    return {
+        "train": options.train if isinstance(options.train, str) else list(options.train),
+        "updates": [["", asdict(updates.rest)], *([layer, asdict(each)] for layer, each in updates.named)],
+        "seed": int(options.seed),
+        "rate": float(options.rate),
+        "loss": {**asdict(options.loss), "class_weights": [float(w) for w in options.loss.class_weights]},
+        "target": None if options.target is None else _scale(options.target),
+        "precision": options.precision,
+        "sparse": _sparse(options.sparse),
+    }
+
+
+def _to_options(facts: Mapping[str, Any]) -> Options:
+    (_, rest), *named = facts["updates"]
+    loss = facts["loss"]
+    return Options(
+        train=facts["train"],
+        updates=Updates(Update(**rest), tuple((layer, Update(**each)) for layer, each in named)),
+        seed=int(facts["seed"]),
+        rate=float(facts["rate"]),
+        loss=Loss(**{**loss, "class_weights": tuple(loss["class_weights"])}),
+        target=None if facts["target"] is None else _to_scale("target", facts["target"]),
+        precision=facts["precision"],
+        sparse=_to_sparse(facts["sparse"]),
+    )
+
+
+def _sparse(choice: Choice | None) -> Any:
+    """A policy for all layers as its fields; policies by layer under `layers`, in the order given."""
+    if choice is None:
+        return None
+    if isinstance(choice, Sparse):
+        return _plain(asdict(choice))
+    layers = choice.layers if isinstance(choice, Static) else choice
+    named = [
+        [name, _plain(asdict(each)) if isinstance(each, Sparse) else _channels(each)]
+        for name, each in layers.items()
+    ]
+    return {"static": isinstance(choice, Static), "layers": named}
+
+
+def _channels(channels: Any) -> Any:
+    if isinstance(channels, int | float | np.floating):
+        return float(channels)
+    return [int(channel) for channel in channels]
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value if isinstance(value, str) else float(value) for name, value in facts.items()}
+
+
+def _to_sparse(facts: Any) -> Choice | None:
+    if facts is None:
+        return None
+    if "layers" not in facts:
+        return Sparse(**facts)
+    layers: dict[str, Any] = {
+        name: Sparse(**each) if isinstance(each, dict) else tuple(each) if isinstance(each, list) else each
+        for name, each in facts["layers"]
+    }
+    return Static(layers) if facts["static"] else layers
