@@ -138,7 +138,17 @@ def test_symbols(tmp_path: Path) -> None:
     exported = {s.name for s in found if s["st_shndx"] != "SHN_UNDEF"}
     missing = {s.name for s in found if s["st_shndx"] == "SHN_UNDEF"}
     functions = (
-        *("init", "predict", "check", "quantize", "set_rate", "set_schedule", "train_step", "train_soft", "watch"),
+        *(
+            "init",
+            "predict",
+            "check",
+            "quantize",
+            "set_rate",
+            "set_schedule",
+            "train_step",
+            "train_soft",
+            "watch",
+        ),
         *("guard", "snapshot", "rollback", "replay_init", "replay_add", "replay_draw", "train_replay"),
         *("replay_remember", "augment_init", "augment"),
     )

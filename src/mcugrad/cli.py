@@ -1,4 +1,4 @@
-"""The command line: `mcugrad demo, inspect, compile, train, run, report, doctor`.
+"""The command line: `mcugrad demo, inspect, compile, train, run, report, state, doctor`.
 
 Exit codes: 0 fine, 1 the answer is no (does not fit, differs, something needed is missing), 2 wrong use, 130
 stopped by the user, 141 nobody reads on. With --json every verb writes exactly one JSON object to stdout, an error too.
@@ -20,6 +20,7 @@ from mcugrad.commands.inspect import inspect
 from mcugrad.commands.output import noted, report_error
 from mcugrad.commands.report import report
 from mcugrad.commands.run import run
+from mcugrad.commands.state import state
 from mcugrad.commands.train import train
 from mcugrad.errors import McugradError, ToolError, UsageError
 
@@ -71,6 +72,8 @@ for _verb, _what in (
     (doctor, "Show which tools are found, and what missing ones would unlock."),
 ):
     app.command(_verb.__name__.rstrip("_"), short_help=_what)(_verb)
+
+app.add_typer(state, short_help="Show what was learned, and bring it from one form into another.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

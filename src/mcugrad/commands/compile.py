@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import Output
+from mcugrad.commands.output import Output, demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def compile_(
     from mcugrad.emit.folder import kept
 
     output = recipe.output
+    demand_places(files=[recipe.save])
     found = recipe.network()
     given = recipe.samples(found)
     made = recipe.trainer(found, given)
@@ -48,6 +49,8 @@ def compile_(
     if table is not None:
         show_cost(output, made, table)
     show_files(output, made, folder)
+    output.say(f"      (the firmware begins {made.begins})")
+    recipe.keep(made)
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
     facts["training_notes"] = output.notes
     files = sorted(made.build.compiled.files)
@@ -56,6 +59,7 @@ def compile_(
 
 def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
     """What was decided, for JSON."""
+    from mcugrad.emit.fingerprint import word
     from mcugrad.training.sparse import choice_text
 
     return {
@@ -71,6 +75,8 @@ def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
         "rate": made.options.rate,
         "seed": made.options.seed,
         "target": None if made.target is None else made.target.name,
+        "fingerprint": f"0x{word(made.build.compiled.fingerprint):08x}",
+        "begins": made.begins,
         "ram_bytes": made.ram,
         "constants_bytes": made.build.constants,
         "notes": list(made.build.graph.notes),

@@ -32,6 +32,12 @@ _TRAIN = "What trains: all, last:N, bias, none, or names of layers (conv2,fc1)."
 _TARGET = "A board or core, or a board's .toml file; an unknown name lists them."
 _CALIBRATION = "Number of training samples, evenly spaced, that set the ranges."
 
+_RESUME = (
+    "Begin with what was learned before: a .mcgstate or .npz file that --save wrote, a dump of the device's memory, or "
+    "an array in C. With --train none the model in the file infers."
+)
+_SAVE = "Write what was learned to this .mcgstate file (or .npz, arrays alone)."
+
 Network = Annotated[
     str,
     typer.Argument(
@@ -63,5 +69,7 @@ Board = Annotated[str | None, typer.Option("--target", help=_TARGET)]
 Rate = Annotated[float, typer.Option("--rate", help="Learning rate.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the random numbers, the device's included.")]
 Calibration = Annotated[int, typer.Option("--calibration", min=1, help=_CALIBRATION)]
+Resume = Annotated[Path | None, typer.Option("--resume", metavar="STATE", help=_RESUME)]
+Save = Annotated[Path | None, typer.Option("--save", metavar="STATE", help=_SAVE)]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout and nothing else.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the firmware; else it is not written.")]

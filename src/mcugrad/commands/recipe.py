@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 # At run time, too: typer reads what they say of each option.
@@ -22,7 +23,9 @@ from mcugrad.commands.options import (
     Network,
     Precision,
     Rate,
+    Resume,
     Rule,
+    Save,
     Scale,
     Seed,
     Sparse,
@@ -35,6 +38,7 @@ from mcugrad.commands.output import Output
 
 if TYPE_CHECKING:
     from mcugrad.commands.inputs import Samples
+    from mcugrad.commands.output import Output
     from mcugrad.compiler import Precision as Compiled
     from mcugrad.model import Model
     from mcugrad.trainer import Trainer
@@ -64,6 +68,8 @@ class Recipe:
     seed: Seed = 0
     calibration: Calibration = 256
     scale: Scale = None
+    resume: Resume = None
+    save: Save = None
 
     def network(self) -> Model:
         """The network. Raises UsageError, ModelError."""
@@ -87,7 +93,51 @@ class Recipe:
         return None if data is None else samples(data, model, self.scale, self.loss, "--old")
 
     def trainer(self, model: Model, samples: Samples) -> Trainer:
-        """The network compiled, calibrated with samples to train. Raises UsageError, ModelError, FitError."""
+        """The network compiled, calibrated with samples to train, holding what --resume brings.
+
+        Raises:
+            UsageError, ModelError, FitError, DataError.
+        """
+        if self.resume is not None and self.train == "none":
+            return self._inferring(model, self.resume)
+        made = self._compiled(model, samples)
+        if self.resume is not None:
+            made.load_state(self.resume)
+        return made
+
+    def keep(self, made: Trainer) -> None:
+        """Write what --save asks for, and say so. Raises UsageError."""
+        if self.save is None:
+            return
+        if self.save.suffix == ".npz":
+            from mcugrad.commands.output import write
+            from mcugrad.state.images import to_npz
+
+            write(self.save, to_npz(made.state))
+        else:
+            made.save(self.save)
+        self.output.say(f"\nwrote {self.save}: what was learned, {len(made.state)} arrays")
+
+    def _inferring(self, model: Model, path: Path) -> Trainer:
+        """The model in a state file, for inference only."""
+        from mcugrad.compiler import check_fit
+        from mcugrad.errors import DataError
+        from mcugrad.trainer import Trainer
+
+        trained = Trainer.load(path, target=self.target, name=model.name)
+        if trained.model.digest != model.digest:
+            raise DataError(
+                f"the state is of {trained.model.source} (sha256 {trained.model.digest[:8]}), not of {model.source} "
+                f"({model.digest[:8]})",
+                where=str(path),
+                hint=f"a state that was trained from {model.source}",
+            )
+        made = trained.inference()
+        if made.target is not None:
+            check_fit(made.model, made.build.quantized, made.options, made.build, made.target)
+        return made
+
+    def _compiled(self, model: Model, samples: Samples) -> Trainer:
         from mcugrad.commands.inputs import rules, sparse_choice
         from mcugrad.compiling import compile  # noqa: A004
         from mcugrad.training.losses import Loss, Target

@@ -47,7 +47,7 @@ def report(
     from mcugrad.training.losses import Target
 
     output = recipe.output
-    demand_places(files=[out / "report.html"], folders=[out / "firmware"])
+    demand_places(files=[out / "report.html", recipe.save], folders=[out / "firmware"])
     board = targets.load(recipe.target or TARGET)
     found = recipe.network()
     demand_unchanged(out / "firmware", found.name)
@@ -83,7 +83,7 @@ def report(
         "sources": table.sources(),
     }
     folder = made.export(out / "firmware")
-    page = write(out / "report.html", model_page(facts, table.work_rows(), made.build.compiled.files))
+    page = write(out / "report.html", model_page(facts, table.work_rows(), made.files()))
     write(out / "report.json", as_json(facts))
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
@@ -95,6 +95,8 @@ def report(
         )
     output.say(f"equal: {proof}")
     output.say(f"\nwrote {page}, {out / 'report.json'}, {folder}")
+    output.say(f"      (the firmware begins {made.begins})")
+    recipe.keep(made)
     output.finish(facts)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mcugrad.commands.options import Json
+from mcugrad.commands.output import demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 
@@ -23,12 +24,16 @@ def run(
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to take and compare.")] = 64,
     json: Json = False,
 ) -> None:
-    """Train on emulated cores and compare every bit with the twin. Exits 1 if one differs."""
+    """Train on emulated cores and compare every bit with the twin. Exits 1 if one differs.
+
+    --save writes the state after these steps.
+    """
     import numpy as np
 
     from mcugrad.commands.compile import compiled_facts
 
     output = recipe.output
+    demand_places(files=[recipe.save])
     found = recipe.network()
     given = recipe.samples(found)
     made = recipe.learner(found, given)
@@ -48,6 +53,9 @@ def run(
             rows,
             "lr",
         )
+    if recipe.save is not None:
+        made.fit(given.x[order], given.y[order], shuffle=False)
+        recipe.keep(made)
     output.finish(
         {
             **compiled_facts(made, given.text),

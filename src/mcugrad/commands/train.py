@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from mcugrad.commands.options import Json, Out
-from mcugrad.commands.output import demand_places, demand_unchanged, write
+from mcugrad.commands.output import demand_places, demand_unchanged
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
     from mcugrad.fitting import Epoch
     from mcugrad.report.scores import Score
-    from mcugrad.run.runner import State
     from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
 
@@ -58,12 +55,13 @@ def train(
             help="Train these towards what the network says of them now, not towards their labels.",
         ),
     ] = False,
-    resume: Annotated[
-        Path | None, typer.Option("--resume", help="Start from a state that --save wrote.")
-    ] = None,
-    save: Annotated[
-        Path | None, typer.Option("--save", help="Write what was learned to this .npz file.")
-    ] = None,
+    as_delivered: Annotated[
+        bool,
+        typer.Option("--as-delivered", help="Let the firmware begin with the network before training."),
+    ] = False,
+    inference: Annotated[
+        bool, typer.Option("--inference", help="Leave training out of the firmware: less memory.")
+    ] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -77,7 +75,7 @@ def train(
     from mcugrad.training.schedules import rates
 
     output = recipe.output
-    demand_places(files=[save], folders=[out])
+    demand_places(files=[recipe.save], folders=[out])
     if schedule not in SCHEDULES:
         raise UsageError(
             f"unknown schedule {schedule!r}", where="--schedule", hint="cosine, linear or constant"
@@ -92,8 +90,6 @@ def train(
     changes = augment_choice(augment, recipe.seed)
     replayed = replay_choice(known, replay, remember=remember, seed=recipe.seed)
     made = recipe.learner(found, given)
-    if resume is not None:
-        restore(resume, made)
     validation = given.held_out
     old_validation = None if known is None else known.held_out
     score = Score(made.options.loss.target, found.classes)
@@ -127,12 +123,12 @@ def train(
         output.say(f"after        {score.sentence(old_after, len(old_validation[1]), 'held-out old')}")
     for note in became_worse(made, given.y, history[-1], before):
         output.note(note)
-    if save is not None:
-        write(save, _packed(made.state))
-        output.say(f"\nwrote {save}: what was learned, {len(made.state)} arrays")
+    recipe.keep(made)
     if out is not None:
-        show_files(output, made, made.export(out))
-        output.say("      (the firmware starts from the network as delivered; load the saved state to go on)")
+        show_files(output, made, made.export(out, delivered=as_delivered, inference=inference))
+        output.say(f"      (the firmware begins {'as delivered' if as_delivered else made.begins})")
+        if made.rate_ahead == 0 and not (as_delivered or inference):
+            output.say(f"      (its learning rate has ended at 0: {found.name}_set_rate before it learns on)")
     output.finish(
         {
             **compiled_facts(made, given.text),
@@ -143,7 +139,8 @@ def train(
             f"held_out_{score.key}": history[-1].validation_accuracy,
             f"old_held_out_{score.key}": old_after,
             "training_notes": output.notes,
-            "state": None if save is None else str(save),
+            "state": None if recipe.save is None else str(recipe.save),
+            "begins": "as delivered" if as_delivered else made.begins,
             "folder": None if out is None else str(out),
             "kept": [] if out is None else list(kept(out)),
         }
@@ -182,34 +179,3 @@ def _facts(epoch: Epoch, score: Score) -> dict[str, Any]:
         del facts["accuracy"]
         facts[f"held_out_{score.key}"] = facts.pop("validation_accuracy")
     return facts
-
-
-def _packed(state: State) -> bytes:
-    """The arrays as an .npz file."""
-    import numpy as np
-
-    content = io.BytesIO()
-    arrays: dict[str, Any] = dict(state)
-    np.savez(content, **arrays)
-    return content.getvalue()
-
-
-def restore(path: Path, made: Trainer) -> None:
-    """Give a trainer the learned state in an .npz file. Raises DataError."""
-    import zipfile
-
-    import numpy as np
-
-    from mcugrad.errors import DataError
-
-    hint = "a file that `mcugrad train --save` wrote, with the same --train and --rule"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            state: dict[str, Any] = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or "not an .npz file"
-        raise DataError(f"the learned state cannot be read: {reason}", where=str(path), hint=hint) from None
-    try:
-        made.state = state
-    except DataError as error:
-        raise DataError(error.what, where=str(path), hint=hint) from None

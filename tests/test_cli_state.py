@@ -1,0 +1,133 @@
+"""--save and --resume on every verb, and `mcugrad state`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mcugrad as mg
+from command_line import Cli, save
+from mcugrad.state.file import StateFile
+from networks import Conv, Dense, Pool, corners, write_onnx
+
+NET = (Conv(6, stride=(2, 2), pads=(1, 1, 1, 1)), Pool(), Conv(9, (2, 2)), Dense(4))
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> tuple[str, ...]:
+    """What every verb is told, beside its own options; the files lie in the current folder."""
+    x, y = corners(120)
+    write_onnx(tmp_path / "edge.onnx", (1, 12, 12), NET)
+    data = save(
+        tmp_path / "mine.npz",
+        x[:90].astype(np.float32),
+        y[:90],
+        x_test=x[90:].astype(np.float32),
+        y_test=y[90:],
+    )
+    return "edge.onnx", "--data", data, "--rule", "sr8"
+
+
+def text(folder: str, name: str = "edge.h") -> str:
+    return Path(folder, name).read_text(encoding="utf-8")
+
+
+@pytest.mark.mcu
+def test_what_was_trained_goes_through_every_verb(cli: Cli, task: tuple[str, ...]) -> None:
+    first = cli("train", *task, "--epochs", "1", "--save", "a.mcgstate", "--out", "fw", "--json").facts
+    said = f"as trained, 90 steps on data sha256 {StateFile.read('a.mcgstate').about.data[:16]}"  # type: ignore[union-attr]
+    assert first["begins"] == said
+    assert f"begins  {said}" in text("fw")
+    assert "schedule has ended at a learning rate of 0" in text("fw", "README.md")
+    # Firmware from a state, as from the training itself; what was delivered from neither.
+    cli("compile", *task, "--no-measure", "--resume", "a.mcgstate", "--out", "fw2", "--save", "b.mcgstate")
+    assert {text("fw", f"edge.{end}") == text("fw2", f"edge.{end}") for end in "ch"} == {True}
+    assert Path("a.mcgstate").read_bytes() == Path("b.mcgstate").read_bytes()
+    result = cli("train", *task, "--epochs", "1", "--as-delivered", "--out", "fw3")
+    assert "the firmware begins as delivered" in result.out
+    assert "begins  as delivered, nothing trained yet" in text("fw3")
+    cli("compile", *task, "--no-measure", "--out", "fw4")
+    assert text("fw3", "edge.c") == text("fw4", "edge.c")
+    assert text("fw3", "edge.c") != text("fw", "edge.c")
+    # Steps on an emulated core go on from it, and so does a report.
+    ran = cli("run", *task, "--steps", "5", "--resume", "a.mcgstate", "--save", "c.mcgstate", "--json")
+    assert ran.facts["equal"] is True
+    assert StateFile.read("c.mcgstate").steps == 95
+    cli(
+        "report",
+        *task,
+        "--epochs",
+        "1",
+        "--steps",
+        "2",
+        "--resume",
+        "c.mcgstate",
+        "--save",
+        "d.mcgstate",
+        "--out",
+        "r",
+    )
+    assert StateFile.read("d.mcgstate").steps == 185
+    assert "begins  as trained, 185 steps" in text("r/firmware")
+
+
+def test_trained_here_and_inferred_on_a_smaller_device(
+    cli: Cli, task: tuple[str, ...], tmp_path: Path
+) -> None:
+    cli("train", *task, "--epochs", "1", "--save", "a.mcgstate", "--inference", "--out", "fw")
+    cli("compile", *task, "--train", "none", "--resume", "a.mcgstate", "--no-measure", "--out", "fw2")
+    assert text("fw", "edge.c") == text("fw2", "edge.c")
+    assert "edge_train_step" not in text("fw")
+    assert "begins  as trained, 90 steps" in text("fw")
+    other = tmp_path / "other.onnx"
+    write_onnx(other, (1, 12, 12), NET, seed=9)
+    result = cli(
+        "compile", "other.onnx", *task[1:], "--train", "none", "--resume", "a.mcgstate", "--no-measure"
+    )
+    assert result.code == 2
+    assert "the state is of edge.onnx (sha256 " in result.err
+    mg.Trainer.load("a.mcgstate").save("small.mcgstate", program=False)
+    result = cli("compile", *task, "--train", "none", "--resume", "small.mcgstate", "--no-measure")
+    assert "the state file does not hold its model" in result.err
+
+
+def test_states_are_shown_and_converted(cli: Cli, task: tuple[str, ...]) -> None:
+    cli("train", *task, "--epochs", "1", "--save", "a.mcgstate", "--out", "fw")
+    shown = cli("state", "show", "a.mcgstate")
+    for said in (
+        "a.mcgstate: edge, 90 training steps",
+        "conv1, conv2, fc1 (sr8, in place)",
+        "holds its model  yes",
+    ):
+        assert said in shown.out
+    facts = cli("state", "show", "a.mcgstate", "--json").facts
+    assert f"#define EDGE_FINGERPRINT {facts['fingerprint']}U" in text("fw")
+    assert facts["damages"] == []
+    params = Path("a.bin")
+    assert cli("state", "convert", "a.mcgstate", "a.bin").out.startswith("wrote a.bin: 90 training steps")
+    assert params.stat().st_size == facts["params_bytes"]
+    for form in ("b.h", "b.npz", "b.bin", "b.mcgstate"):
+        assert cli("state", "convert", "a.bin", form, "--like", "a.mcgstate").code == 0
+        assert cli("state", "convert", form, "c.bin", "--like", "a.mcgstate").code == 0
+        assert Path("c.bin").read_bytes() == params.read_bytes()
+    assert '#error "this state is of another model than edge.h"' in text(".", "b.h")
+    assert cli("train", *task, "--epochs", "1", "--resume", "b.h", "--json").facts["model"] == "edge"
+    for arguments, said in (
+        (("a.bin", "x.mcgstate"), "does not say of which model it is"),
+        (("a.mcgstate", "x.zip"), ".zip is no form of a state"),
+        (("fw/edge.h", "x.bin", "--like", "a.mcgstate"), "no array of bytes"),
+        (("no.bin", "x.bin", "--like", "a.mcgstate"), "does not exist"),
+        (("a.bin", "x.bin", "--like", "mine.npz"), "does not begin with MCGSTATE"),
+    ):
+        result = cli("state", "convert", *arguments)
+        assert result.code == 2
+        assert said in result.err
+    damaged = bytearray(params.read_bytes())
+    damaged[:4] = b"\xff\xff\xff\xff"
+    params.write_bytes(damaged)
+    assert (
+        "the state is damaged: conv1_w_scale: 1 of 6 not in"
+        in cli("state", "convert", "a.bin", "x.bin", "--like", "a.mcgstate").err
+    )
