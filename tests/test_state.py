@@ -14,7 +14,7 @@ import pytest
 import mcugrad as mg
 from life_models import NET
 from mcugrad.errors import DataError, UsageError
-from mcugrad.model import load_bytes
+from mcugrad.model import model_of
 from mcugrad.state.file import CHECKED, HEADER, StateFile
 from mcugrad.state.images import to_c, to_npz
 from mcugrad.trainer import Trainer
@@ -188,7 +188,7 @@ def test_a_name_and_a_seed_do_not_make_another_model(tmp_path: Path) -> None:
     x, _ = corners(60)
     trainer, _, _ = trained("sr8")
     path = trainer.save(tmp_path / "a.mcgstate")
-    renamed = load_bytes(trainer.model.data, trainer.model.source, "another")
+    renamed = model_of(trainer.model.data, trainer.model.source, "another")
     other = mg.compile(renamed, calibration=x, rule="sr8", seed=99, rate=0.5)
     other.load_state(path)
     assert bytes_of(other) == bytes_of(trainer)
@@ -350,7 +350,7 @@ def gated() -> mg.Model:
     net.top = "both.out"
     net.op("MaxPool", kernel_shape=[2, 2], strides=[2, 2]).op("GlobalAveragePool").op("Flatten")
     net.op("Gemm", net.normal(12, 5), np.zeros(5, np.float32))
-    return load_bytes(net.model().SerializeToString(), "gated", "life")
+    return model_of(net.model().SerializeToString(), "gated", "life")
 
 
 def net_node(kind: str, inputs: list[str], name: str, **attributes: object) -> object:

@@ -120,7 +120,7 @@ def is_tflite(data: bytes) -> bool:
     return data[4:8] == IDENTIFIER
 
 
-def load_bytes(data: bytes, source: str, name: str) -> Model:
+def model_of(data: bytes, source: str, name: str) -> Model:
     """Load a network from the bytes of an ONNX or TFLite file.
 
     Args:

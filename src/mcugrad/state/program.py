@@ -16,7 +16,7 @@ import numpy as np
 from mcugrad.compiler import Build, Options, build, quantized
 from mcugrad.errors import DataError, UsageError
 from mcugrad.graph import ActivationScale
-from mcugrad.model import Model, is_tflite, load_bytes
+from mcugrad.model import Model, is_tflite, model_of
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.quantize import without_scale
 from mcugrad.state.about import plain_json
@@ -86,7 +86,7 @@ def unpack(content: bytes, where: str, name: str | None = None) -> Source:
         scales = {tensor: _to_scale(tensor, given) for tensor, given in facts["scales"].items()}
         options = _to_options(facts["options"])
         target = None if facts["target"] is None else load_target(facts["target"])
-        model = load_bytes(content[LENGTH + length :], str(facts["source"]), name or str(facts["name"]))
+        model = model_of(content[LENGTH + length :], str(facts["source"]), name or str(facts["name"]))
         graph = quantized(model, None, Calibration(), scales)
         return Source(model, build(model, graph, options), options, target)
     except (
