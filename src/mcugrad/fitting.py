@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from mcugrad.collapse import PROBED, Judge
 from mcugrad.errors import UsageError
-from mcugrad.progress import progress
+from mcugrad.progress import Pace, progress
 from mcugrad.run.runner import Runner, State, Steps
 from mcugrad.training.guard import Guarded
 from mcugrad.training.replay import Replay
 from mcugrad.training.schedules import Kind, Schedule, named, rates
 
 CHUNK = 2000
-"""Most training steps between two updates of the progress bar."""
+"""Most training steps at once; fewer where a bar shows them."""
 
 Samples = tuple[NDArray[np.int8], NDArray[Any]]
 """Samples and targets as the device takes them."""
@@ -134,14 +134,16 @@ def _epochs(
     every = 0 if course.guard is None else course.guard[1] or count
     history: list[Epoch] = []
     with progress("training", course.epochs * count) as advance:
+        pace = Pace(CHUNK, advance.shown)
         for epoch in range(course.epochs):
             order = (random.permutation(count) if course.shuffle else np.arange(count)).astype(np.uint32)
             done, info = 0, []
             found: Guarded | None = None
             while done < count:
                 first = epoch * count + done
-                size = min(CHUNK, count - done, every - first % every if every else CHUNK)
+                size = min(pace.size, count - done, every - first % every if every else CHUNK)
                 part = order[done : done + size]
+                pace.start()
                 steps = twin.train(
                     x, wanted, part, None if rate_of is None else rate_of[first : first + size]
                 )
@@ -150,6 +152,7 @@ def _epochs(
                 last = epoch * count + done == course.epochs * count
                 if every and ((first + size) % every == 0 or last):
                     found = _look(twin, course)
+                pace.done()
                 advance(size)
             taken = Steps(np.concatenate(info))
             loss = float(taken.loss.mean(dtype=np.float64))

@@ -6,7 +6,9 @@ import errno
 import json
 import logging
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import typer
 
+from mcugrad import progress
 from mcugrad.errors import McugradError, UsageError
 from mcugrad.files import write_file
 
@@ -27,14 +30,20 @@ class Output:
 
     def __init__(self, machine: bool) -> None:
         self.machine = machine
+        progress.show(not machine)
         self.pretty = not machine and sys.stdout.isatty()
         self.notes: list[str] = []
         self._noted: int | None = None
 
     def say(self, text: str = "", *, strong: bool = False) -> None:
         """One line for people."""
-        if not self.machine:
-            typer.echo(typer.style(text, bold=True) if strong and self.pretty else text)
+        if self.machine:
+            return
+        if self.pretty:
+            text = "\n".join(map(_folded, text.split("\n")))
+        styled = typer.style(text, bold=True) if strong and self.pretty else text
+        if not progress.above(styled):
+            typer.echo(styled)
 
     def note(self, text: str) -> None:
         """Something that the user should know although nothing failed; said once, after `show_notes` at once."""
@@ -104,13 +113,20 @@ class Output:
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """Show that something takes a while."""
-        if self.pretty and sys.stderr.isatty():
-            from rich.console import Console
-
-            with Console(stderr=True).status(what):
-                yield
-        else:
+        with progress.working(what, after=0.5):
             yield
+
+
+def _folded(line: str) -> str:
+    """A line for people, between words in rows that fit the terminal; further rows are indented."""
+    width, hang = shutil.get_terminal_size().columns, len(line) - len(line.lstrip()) + 2
+    if len(line) <= width:
+        return line
+    hang = 6 if line.startswith(("note  ", "data  ")) else hang
+    rows = textwrap.wrap(
+        line, max(width, 20), subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(rows)
 
 
 def as_json(facts: dict[str, Any]) -> str:

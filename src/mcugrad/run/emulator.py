@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mcugrad.errors import DataError, DeviceError, UsageError
 from mcugrad.measure import size
 from mcugrad.program.kernel import ELEMENT_TYPES
+from mcugrad.progress import working
 from mcugrad.run import device, toolchain
 from mcugrad.run.device import lint
 from mcugrad.run.device.cache import Defines
@@ -116,16 +117,17 @@ class DeviceModel:
             macros["MCG_TARGET_TYPE"] = target_type
         self.name = name
         self.training = training
-        self.firmware = toolchain.build_firmware(
-            [*sources, *map(device.source, device.HARNESS)],
-            target,
-            compiler=compiler,
-            opt=opt,
-            include_dirs=include_dirs,
-            defines=macros,
-            flags=flags,
-            stack_bytes=stack_bytes,
-        )
+        with working(f"building the firmware of {name} for {target.name}"):
+            self.firmware = toolchain.build_firmware(
+                [*sources, *map(device.source, device.HARNESS)],
+                target,
+                compiler=compiler,
+                opt=opt,
+                include_dirs=include_dirs,
+                defines=macros,
+                flags=flags,
+                stack_bytes=stack_bytes,
+            )
         self.emulator = Emulator(self.firmware.elf, target, hook=hook, check_alignment=check_alignment)
         lint.check(self.emulator.image, target.core)
         self._budget = budget

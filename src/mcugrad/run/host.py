@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
 from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES, SCHEDULE
+from mcugrad.progress import working
 from mcugrad.run import toolchain
 from mcugrad.run.runner import (
     GUARD,
@@ -59,13 +60,14 @@ class HostTwin:
         folder = compiled.folder()
         found = toolchain.host_compilers()
         name = compiled.program.name
-        library = toolchain.build_shared(
-            [folder / f"{name}.c", folder / "host.c"],
-            [folder],
-            compiler=compiler or (found[0] if found else "zig"),
-            opt=opt,
-            native=True,
-        )
+        with working(f"building the twin of {name} for this computer"):
+            library = toolchain.build_shared(
+                [folder / f"{name}.c", folder / "host.c"],
+                [folder],
+                compiler=compiler or (found[0] if found else "zig"),
+                opt=opt,
+                native=True,
+            )
         self._compiled = compiled
         self._ffi = cffi.FFI()
         self._ffi.cdef(_DECLARATIONS)
