@@ -156,7 +156,7 @@ def test_compile(cli: Cli, tmp_path: Path) -> None:
     for how in ("linked: zig", "emulated: counted one by one", "estimated: these cycles at 64 MHz"):
         assert how in result.out
     written = {path.name for path in (tmp_path / "firmware/digits_cnn").iterdir()}
-    assert written == {"digits_cnn.c", "digits_cnn.h", "main.c", "README.md", "mcugrad.sha256"}
+    assert written == {"LICENSE", "README.md", "digits_cnn.c", "digits_cnn.h", "examples", "mcugrad.sha256"}
 
 
 def test_rules_and_their_options(cli: Cli) -> None:
@@ -185,7 +185,7 @@ def test_compile_json(cli: Cli, tmp_path: Path) -> None:
     options = ("--target", "nrf52840", "--name", "reader", "--rule", "sr8", "--rate", "0.02", "--seed", "7")
     facts = cli("compile", "digits_cnn", "--data", "digits", *options, "--out", "fw", "--json").facts
     assert (facts["model"], facts["rule"], facts["rate"], facts["seed"]) == ("reader", "sr8", 0.02, 7)
-    assert facts["files"] == ["README.md", "main.c", "reader.c", "reader.h"]
+    assert facts["files"] == ["LICENSE", "README.md", "examples/main.c", "reader.c", "reader.h"]
     assert (tmp_path / "fw/reader.c").is_file()
     memory = {q["key"]: q for q in facts["cost"]["memory"]}
     assert memory["ram"]["value"] == sum(memory[k]["value"] for k in ("ram_model", "ram_sample", "ram_stack"))
@@ -218,8 +218,8 @@ def test_compile_for_inference_on_a_core_without_a_clock(cli: Cli) -> None:
 def test_compile_writes_the_same_bytes_twice(cli: Cli, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         cli("compile", "digits_cnn", "--data", "digits", "--no-measure", "--out", folder)
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    for path in (path for path in (tmp_path / "a").rglob("*") if path.is_file()):
+        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
 
 def test_train_learns_saves_and_resumes(cli: Cli, tmp_path: Path) -> None:

@@ -110,7 +110,10 @@ def test_verb(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     people = capfd.readouterr()
     names = sorted(str(p.relative_to(tmp_path / "a")) for p in (tmp_path / "a").rglob("*") if p.is_file())
     assert names == [
-        *(f"firmware/{name}" for name in ("README.md", "digits_cnn.c", "digits_cnn.h", "main.c")),
+        *(
+            f"firmware/{name}"
+            for name in ("LICENSE", "README.md", "digits_cnn.c", "digits_cnn.h", "examples/main.c")
+        ),
         "firmware/mcugrad.sha256",
         "report.html",
         "report.json",

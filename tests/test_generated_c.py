@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from elftools.elf.elffile import ELFFile
 
 import mcugrad as mg
 from mcugrad import targets
+from mcugrad.compiler import build, quantized
+from mcugrad.passes.calibrate import Calibration
 from mcugrad.run import toolchain
 from mcugrad.run.emulator import DeviceModel
 from mcugrad.trainer import Trainer
@@ -75,14 +78,14 @@ def need(compiler: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_warning_on_this_computer(name: str, compiler: str) -> None:
     need(compiler)
-    files = [folder(name) / file for file in (f"{name}.c", "host.c", "main.c")]
+    files = [folder(name) / file for file in (f"{name}.c", "host.c", "examples/main.c")]
     toolchain.check_warnings(files, [folder(name)], compiler=compiler)
 
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("name", ["all_sr8", "all_sr16", "middle", "mixed", "real_part", "frozen"])
 def test_no_warning_on_any_core(name: str, core: str) -> None:
-    files = [folder(name) / f"{name}.c", folder(name) / "main.c"]
+    files = [folder(name) / f"{name}.c", folder(name) / "examples/main.c"]
     toolchain.check_warnings(files, [folder(name)], target=targets.load(core))
 
 
@@ -112,7 +115,7 @@ def test_any_file_name_makes_a_model(name: str) -> None:
     net = model((4,), (Dense(3),), name=name)
     trainer = mg.compile(net, calibration=samples(net, 8)[0])
     place = trainer.build.compiled.folder()
-    toolchain.check_warnings([place / f"{net.name}.c", place / "main.c"], [place])
+    toolchain.check_warnings([place / f"{net.name}.c", place / "examples/main.c"], [place])
     assert trainer.twin.predict(trainer.quantize(samples(net, 1)[0])).shape == (1, 3)
 
 
@@ -139,6 +142,7 @@ def test_symbols(tmp_path: Path) -> None:
     missing = {s.name for s in found if s["st_shndx"] == "SHN_UNDEF"}
     functions = (
         *(
+            "info",
             "init",
             "predict",
             "check",
@@ -196,7 +200,7 @@ def test_same_bytes_in_every_process() -> None:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     first = run("1")
-    assert first.count("\n") == 15
+    assert first.count("\n") == 18
     assert run("2") == first
 
 
@@ -223,15 +227,73 @@ def test_golden(golden: Callable[[str, str], None], tmp_path: Path) -> None:
         for name, text in sorted(files.items()):
             if folder == "kept" and name not in ("tiny.c", "tiny.h"):
                 continue
-            text = text.replace(net.digest[:16], "<digest>").replace(
-                f"mcugrad {mg.__version__}", "mcugrad <version>"
+            text = (
+                text.split("\n---")[0] if name == "LICENSE" else text
+            )  # the licence itself is that of mcugrad
+            text = (
+                text.replace(net.digest, "<whole digest>")
+                .replace(net.digest[:16], "<digest>")
+                .replace(f"mcugrad {mg.__version__}", "mcugrad <version>")
             )
+            text = text.replace(f'"{mg.__version__}"', '"<version>"')
             golden(f"{folder}/{name}", without_runtime(text) if name == "tiny.c" else text)
 
 
 def without_runtime(text: str) -> str:
     head = '#include "tiny.h"\n\n'
     return text[: text.index(head) + len(head)] + "<runtime>\n" + text[text.index("/* ---- constants") :]
+
+
+# --- whose and which it is ------------------------------------------------------------------------------------
+
+
+def test_every_file_says_whose_it_is() -> None:
+    licence = (Path(__file__).parents[1] / "LICENSE").read_text()
+    for name in ("one_input", "frozen"):
+        files = dict(built(name).build.compiled.files)
+        said = files.pop("LICENSE")
+        for file, text in files.items():
+            yours = f"LicenseRef-{name.replace('_', '-')}"
+            both = f"Apache-2.0 AND {yours}" if file.startswith(name) else yours
+            assert f"SPDX-License-Identifier: {both} " in text.splitlines()[0] + " ", file
+        assert said.endswith(licence)
+        assert "is yours" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "source"), [("all_sr8", None), ("real", None), ("frozen", 'a "b" ??/ c\\d %s é.onnx')]
+)
+def test_a_program_can_ask_what_was_linked(name: str, source: str | None, tmp_path: Path) -> None:
+    """Scales, zero points, network and version, in C and as they are in Python."""
+    trainer = built(name)
+    files = dict(trainer.build.compiled.files)
+    if source is not None:
+        found = replace(trainer.model, source=source)
+        files = dict(
+            build(
+                found, quantized(found, samples(found, 32)[0], Calibration()), trainer.options
+            ).compiled.files
+        )
+    for file in (f"{name}.c", f"{name}.h"):
+        (tmp_path / file).write_text(files[file])
+    upper = name.upper()
+    values = [f"{upper}_INPUT_SCALE", f"{upper}_INPUT_ZERO"]
+    values += [f"{upper}_OUTPUT_SCALE", f"{upper}_OUTPUT_ZERO"] if name != "real" else []
+    (tmp_path / "ask.c").write_text(
+        f'#include "{name}.h"\nconst char *info(void) {{ return {name}_info(); }}\n'
+        f"float value(int i) {{ const float v[] = {{{', '.join(values)}}}; return v[i]; }}\n"
+    )
+    library = toolchain.build_shared([tmp_path / f"{name}.c", tmp_path / "ask.c"], [tmp_path], opt="-O1")
+    ffi = cffi.FFI()
+    ffi.cdef("const char *info(void); float value(int i);")
+    c = ffi.dlopen(str(library))
+    assert ffi.string(c.info()).decode() == (
+        f"{source or trainer.model.source} sha256 {trainer.model.digest} mcugrad {mg.__version__}"
+    )
+    graph = trainer.build.graph
+    quants = [graph[graph.input].quant, *([graph[graph.output].quant] if name != "real" else [])]
+    expected = [value for quant in quants for value in (np.float32(quant.scale), quant.zero)]
+    assert [c.value(i) for i in range(len(values))] == expected
 
 
 # --- it says no to bad calls ----------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ def test_generated_c_has_no_warnings(name: str, compiler: str) -> None:
         pytest.skip(f"{compiler} is not installed")
     folder = task(LOSSES[name])[0].build.compiled.folder()
     toolchain.check_warnings(
-        [folder / "net.c", folder / "main.c", folder / "host.c"], [folder], compiler=compiler
+        [folder / "net.c", folder / "examples/main.c", folder / "host.c"], [folder], compiler=compiler
     )
 
 

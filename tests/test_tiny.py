@@ -38,7 +38,7 @@ def test_whole_story(tmp_path: Path) -> None:
     assert 10_000 < proof.instructions["emulator"] < 1_000_000
 
     folder = trainer.export(tmp_path / "firmware")
-    files = ["README.md", "main.c", "mcugrad.sha256", "tiny.c", "tiny.h"]
+    files = ["LICENSE", "README.md", "examples", "mcugrad.sha256", "tiny.c", "tiny.h"]
     assert sorted(file.name for file in folder.iterdir()) == files
     assert "tiny_train_step" in (folder / "tiny.h").read_text()
 

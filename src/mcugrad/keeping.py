@@ -164,13 +164,13 @@ class Keeper:
         return self.__copy__()  # all but the state never changes
 
     def export(self, folder: str | Path, *, delivered: bool = False, inference: bool = False) -> Path:
-        """Write the firmware folder: `<name>.c`, `<name>.h`, `main.c`, `README.md`. Returns the folder.
+        """Write the firmware folder: `<name>.c`, `<name>.h`, an example, README and LICENSE. Returns the folder.
 
         The firmware begins with the model as trained: `<name>_init` gives a device the bytes of this trainer's state,
         step counter, schedule and running means included, so that training goes on there as it would here.
 
         Nothing that was changed since it was written is overwritten: what is meant to be edited stays, and the new text
-        is put beside it, as `main.example.c`; a warning is logged. The folder is written whole or not at all.
+        is put beside it, as `examples/main.example.c`; a warning is logged. The folder is written whole or not at all.
 
         Args:
             folder: where to.

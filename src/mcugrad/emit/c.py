@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,6 +27,9 @@ _ENVIRONMENT = Environment(
     keep_trailing_newline=True,
 )
 
+
+EXAMPLE = "examples/main.c"
+"""The program to start from: not beside the model, where Arduino and PlatformIO compile every file."""
 
 _INLINE = ("mcg_round", "mcg_clamp")
 _TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_stream")
@@ -80,7 +84,8 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
     """The firmware folder.
 
     Returns:
-        Text by file name: `<name>.h`, `<name>.c`, an example `main.c`, and a README for the firmware engineer.
+        Text by file name: `<name>.h`, `<name>.c`, an example `examples/main.c`, a README for the firmware engineer,
+        and a LICENSE.
     """
     place = layout(program, plan)
     names = _Names(program)
@@ -116,6 +121,9 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
             inline=_INLINE + (_TRAINING_INLINE if program.train else ()),
         ),
         "number": number,
+        "licence": f"Apache-2.0 AND {_own_licence(program.name)}",
+        "own_licence": _own_licence(program.name),
+        "apache": _apache(),
         "input_size": program.buffers[program.input].count,
         "output": names.argument(Argument(buffer=program.output), None),
         "watch_confidence": _watch_confidence(program, names),
@@ -131,9 +139,31 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
     return {
         f"{program.name}.h": _render("model.h.j2", context),
         f"{program.name}.c": _render("model.c.j2", context),
-        "main.c": _render("main.c.j2", context),
+        EXAMPLE: _render("main.c.j2", context),
         "README.md": _render("README.md.j2", context),
+        "LICENSE": _render("LICENSE.j2", context),
     }
+
+
+def _own_licence(name: str) -> str:
+    """What SPDX calls the licence of what is the user's; such names have no underscores."""
+    return f"LicenseRef-{name.replace('_', '-')}"
+
+
+def _apache() -> str:
+    return (files("mcugrad") / "emit/apache-2.0.txt").read_text(encoding="utf-8")
+
+
+def _c_string(text: str) -> str:
+    """A text inside of a C string literal: printable ASCII, the rest in UTF-8 as octal escapes."""
+    plain = {ord("\\"): "\\\\", ord('"'): '\\"', ord("?"): "\\?"}
+    return "".join(
+        plain.get(byte, chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}")
+        for byte in text.encode("utf-8", "replace")
+    )
+
+
+_ENVIRONMENT.filters["c_string"] = _c_string
 
 
 def host_source(program: Program) -> str:

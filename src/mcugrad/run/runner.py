@@ -52,6 +52,7 @@ class Compiled:
         def write(path: Path) -> None:
             path.mkdir()
             for name, text in files.items():
+                (path / name).parent.mkdir(exist_ok=True)
                 (path / name).write_text(text, encoding="utf-8")
 
         return cache.build(identity, "model", write)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 AND LicenseRef-tiny */
 /*
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
@@ -98,8 +99,15 @@ typedef struct {
 } mcg_augment_t;
 #endif /* MCG_LIFE_DEFINED */
 
-#define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = 0.007843138 * (q - (-1)) */
-#define TINY_OUTPUT_SIZE 3 /* int8 logits; at delivery real = 0.01761295 * (q - (0)) */
+#define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = scale * (q - zero) */
+#define TINY_INPUT_SCALE 7.843138e-03F
+#define TINY_INPUT_ZERO (-1)
+#define TINY_OUTPUT_SIZE 3 /* int8 logits; real = scale * (q - zero) */
+/* As the model begins; training lets the scale grow: it is params.fc1_y_scale. */
+#define TINY_OUTPUT_SCALE 1.7612955e-02F
+#define TINY_OUTPUT_ZERO (0)
+#define TINY_MODEL_SHA256 "<whole digest>" /* of tiny.onnx */
+#define TINY_MCUGRAD_VERSION "<version>"
 #define TINY_RAM_SIZE 268 /* bytes of tiny_t */
 #define TINY_PARAMS_SIZE 196 /* of them what was learned */
 #define TINY_FINGERPRINT 0x2f5d39f5U /* of the model: what is learned fits one with the same alone */
@@ -243,6 +251,9 @@ typedef struct {
     mcg_augment_t *augment; /* changes what is trained, NULL at first: set it as you like */
     int8_t *scratch; /* TINY_INPUT_SIZE bytes for that */
 } tiny_replay_t;
+
+/** What was linked: the network's file, its SHA-256, and the version of mcugrad, as one line of text. */
+const char *tiny_info(void);
 
 /** Put the model into the state that it begins with: as delivered, nothing trained yet. Call it first. */
 mcg_status_t tiny_init(tiny_t *m);

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 AND LicenseRef-tiny */
 /*
  * tiny.c - tiny.onnx with on-device training. Generated: do not edit.
- * Runtime: mcugrad <version>, SPDX-License-Identifier: Apache-2.0
+ * The runtime is that of mcugrad <version>, Apache-2.0; what is generated is yours: see LICENSE.
  */
 #include "tiny.h"
 
@@ -162,6 +163,11 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
 }
 
 /* ---- interface ------------------------------------------------------------------------------------------- */
+
+const char *tiny_info(void)
+{
+    return "tiny.onnx sha256 " TINY_MODEL_SHA256 " mcugrad " TINY_MCUGRAD_VERSION;
+}
 
 mcg_status_t tiny_init(tiny_t *m)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LicenseRef-tiny */
 /*
  * main.c - how to use tiny. Replace the two functions at the top by your own.
  */
