@@ -126,6 +126,28 @@ def test_the_same_program_gets_the_same_plan(any_program: Program, random: objec
     assert greedy_by_size(shuffled).offsets == greedy_by_size(any_program).offsets
 
 
+def test_a_gap_that_fits_exactly_is_used() -> None:
+    tight = program([8, 8, 8], [[0, 1], [1, 2]], 2, 2, [])
+    plan = greedy_by_size(tight)
+    assert (dict(plan.offsets), plan.size) == ({"b0": 0, "b1": 8, "b2": 0}, 16)
+
+
+def test_lifetimes_are_from_the_first_to_the_last_reader() -> None:
+    """The caller reads the logits where training begins, and results one past the end."""
+    found = lifetimes(program([4, 5, 6, 7], [[0], [1], [2], [3]], 2, 1, [2]))
+    assert found == (
+        Lifetime("b0", 4, 0, 0),
+        Lifetime("b1", 5, 1, 2),
+        Lifetime("b2", 6, 2, 4),
+        Lifetime("b3", 7, 3, 3),
+    )
+
+
+def test_nothing_needs_nothing() -> None:
+    plan = greedy_by_size(program([], [], 0, 0, []))
+    assert (dict(plan.offsets), plan.size, plan.live, plan.peak) == ({}, 0, (), 0)
+
+
 # --- the verifier -------------------------------------------------------------------------------------------
 
 
@@ -195,6 +217,14 @@ def test_results_survive_the_step() -> None:
     verify(step, greedy_by_size(step))
     with pytest.raises(PlanError, match=r"the caller, after the step, touches b0, but b1"):
         verify(step, Plan({"b0": 0, "b1": 0}, 4, ()))
+
+
+def test_steps_towards_distributions_are_played_too() -> None:
+    hard = program([4, 4, 4, 4], [[0], [1], [2, 3]], 1, 0, [])
+    both = replace(hard, train=hard.train[:1], soft=hard.train[1:], shared=1)
+    verify(both, Plan({"b0": 0, "b1": 4, "b2": 8, "b3": 12}, 16, ()))
+    with pytest.raises(PlanError, match=r"call 1, .* touches b2, but b3"):
+        verify(both, Plan({"b0": 0, "b1": 4, "b2": 8, "b3": 8}, 12, ()))
 
 
 # --- programs of real networks ------------------------------------------------------------------------------

@@ -152,11 +152,19 @@ def test_a_guard_lets_good_training_go_on() -> None:
 
 
 def test_guards_that_make_no_sense() -> None:
-    for margin in (-0.1, float("nan"), float("inf")):
+    for margin in (-0.1, float("nan"), float("inf"), 3.1e38):
         with pytest.raises(mg.UsageError, match=r"margin=.* is not usable"):
             mg.Guard(np.zeros(1), [0], margin=margin)
-    with pytest.raises(mg.UsageError, match="every=-1 is no number of samples"):
-        mg.Guard(np.zeros(1), [0], every=-1)
+    for every in (-1, 2**32):
+        with pytest.raises(mg.UsageError, match=f"every={every} is no number of samples"):
+            mg.Guard(np.zeros(1), [0], every=every)
+
+
+def test_guards_as_far_as_they_make_sense() -> None:
+    plain = mg.Guard(np.zeros(1), [0])
+    assert (plain.every, plain.margin) == (0, 0.02), "after each epoch, two points"
+    for every, margin in ((2**32 - 1, 0.0), (0, 3e38)):
+        assert mg.Guard(np.zeros(1), [0], every=every, margin=margin).margin == margin
 
 
 RUNNERS: dict[str, Callable[[mg.Trainer], Runner]] = {

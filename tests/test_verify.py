@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import mcugrad as mg
 from mcugrad.run.host import HostTwin
-from mcugrad.run.runner import Compiled, State, Steps, step_type
+from mcugrad.run.runner import Compiled, State, Steps, differences, step_type
 from mcugrad.training.losses import Target
 from networks import Conv, Dense, Pool, corners, write_onnx
 
@@ -74,6 +74,37 @@ def trainers(tmp_path_factory: pytest.TempPathFactory) -> dict[Target, mg.Traine
     model = mg.load(write_onnx(path, (1, 12, 12), (Conv(2), Pool(), Dense(4))))
     x, _ = corners(16)
     return {t: mg.compile(model, calibration=x, rule="sr8", **options) for t, options in OPTIONS.items()}
+
+
+class Witness(HostTwin):
+    """The host twin, which remembers the states that it was asked for, and the rates."""
+
+    states: ClassVar[list[State]] = []
+    rates: ClassVar[list[float]] = []
+
+    def train(self, *given: Any) -> Steps:
+        steps = super().train(*given)
+        self.rates.extend(steps.info["rate"].tolist())
+        return steps
+
+    def state(self) -> State:
+        self.states.append(super().state())
+        return self.states[-1]
+
+
+def test_steps_begin_where_the_trainer_is_at_the_rate_that_is_asked_for(
+    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainers[Target.CLASS]
+    trainer.fit(*corners(8), rate=0.05)
+    known = trainer.state
+    monkeypatch.setattr(trainer, "_runner", lambda name: Witness(trainer.build.compiled))
+    x, y = corners(STEPS)
+    trainer.verify(x, y, rate=0.03125)
+    assert len(Witness.states) == STEPS + 2
+    assert differences(known, Witness.states[0]) == []
+    assert Witness.rates == [0.03125] * STEPS
+    assert int(Witness.states[-1]["step"][0]) == int(known["step"][0]) + STEPS
 
 
 def verified(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) -> mg.Verification:
