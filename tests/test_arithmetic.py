@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from math import floor
 
@@ -195,6 +196,47 @@ def test_round_half_up(number: float) -> None:
         assert abs(got - inside) <= 0.5
 
 
+def test_roots_and_decay_in_c() -> None:
+    """To the last bit, at the least value that has a root, too."""
+    rng = np.random.default_rng(6)
+    values = np.exp(rng.uniform(-84, 88, 5000)).astype(np.float32)
+    values[:8] = [0, -1, 1e-37, np.nextafter(np.float32(1e-37), np.float32(1)), 1e-38, 3e38, np.inf, np.nan]
+    fill = rng.uniform(0, 1.01, values.size).astype(np.float32)
+    root, range_ = np.zeros_like(values), np.zeros_like(values)
+    roots = np.asarray([ar.sqrt(v) for v in values])
+    rate = float(ar.ERROR_DECAY)
+    decayed = np.asarray([ar.decay(v, f, ar.ERROR_DECAY) for v, f in zip(values[8:], fill[8:], strict=True)])
+    for build in BUILDS:
+        library.library(build).probe("sqrt", values.size, values, root)
+        assert np.array_equal(root, roots, equal_nan=True), build
+        library.library(build).probe("decay", decayed.size, values[8:].copy(), fill[8:].copy(), rate, range_)
+        assert np.array_equal(range_[: decayed.size], decayed), build
+    assert list(root[:3]) == [0, 0, 0]
+    assert root[3] > 0
+
+
+def test_a_range_decays_to_what_is_in_use() -> None:
+    for fill, expected in ((0.0, 99.21875), (0.5, 99.21875), (0.995, 99.5), (1.0, 100.0)):
+        assert ar.decay(100.0, fill, ar.ERROR_DECAY) == np.float32(expected)
+
+
+HEADERS = "".join(
+    (library.INCLUDE / f"mcugrad/{name}.h").read_text(encoding="utf-8") for name in ("mcg_math", "mcg_shared")
+)
+CONSTANTS = sorted(
+    name for name in vars(ar) if name.isupper() and name != "SCALE" and not name.startswith("F3")
+)
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_constants_are_those_of_the_headers(name: str) -> None:
+    (found,) = re.findall(rf"^#define MCG_{name} (.*)$", HEADERS, flags=re.MULTILINE)
+    text = re.sub(r"\(int32_t\)|(?<=[0-9A-F])[UF]$", "", found.strip())
+    low, _, shift = text.strip("()").partition(" << ")
+    value = int(low) << int(shift) if shift else float(text) if "." in text else int(text, 0)
+    assert value == getattr(ar, name)
+
+
 # -- random numbers --------------------------------------------------------------------------------------------
 
 
@@ -261,3 +303,15 @@ def test_random_numbers_depend_on_place_alone() -> None:
     whole = ar.random_u16(start, 200)
     parts = [ar.random_u16(start + first // 4 * ar.COUNTER_STEP, 20) for first in range(0, 200, 20)]
     assert np.array_equal(whole, np.concatenate(parts))
+
+
+def test_every_word_gives_four_numbers() -> None:
+    """Its low half, its high half, and those of the word turned by eight bits; the counter wraps."""
+    start = 2**32 - 1
+    for count in range(10):
+        expected = []
+        for i in range(3):
+            word = int(ar.hash32((start + i * 0x9E3779B9) % 2**32)[0])
+            turned = (word >> 8) | (word % 256 << 24)
+            expected += [word % 65536, word // 65536, turned % 65536, turned // 65536]
+        assert ar.random_u16(start, count).tolist() == expected[:count]

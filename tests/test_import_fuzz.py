@@ -163,11 +163,11 @@ def test_damaged_files_raise_nothing_but_our_errors(name: str, opset: int, chang
     rng = np.random.default_rng(opset)
     messages = []
     for _ in range(MUTATIONS):
-        begin = time.monotonic()
+        begin = time.process_time()
         try:
             check(fold(load_onnx(change(rng, data))))
         except McugradError as error:
             messages.append(str(error))
-        assert time.monotonic() - begin < 20
+        assert time.process_time() - begin < 20
     assert len(messages) > MUTATIONS / 4
     assert all(messages)

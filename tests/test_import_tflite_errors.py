@@ -220,10 +220,10 @@ def test_damaged_files_are_refused_or_read() -> None:
                 data[place] = int(rng.integers(256))
             else:
                 data[place : place + 4] = extremes[rng.integers(4)]
-        begin = time.perf_counter()
+        begin = time.process_time()
         with contextlib.suppress(ModelError):
             check(load_tflite(bytes(data)))
             read += 1
-        slowest = max(slowest, time.perf_counter() - begin)
+        slowest = max(slowest, time.process_time() - begin)
     assert read > 100
     assert slowest < 5
