@@ -3,13 +3,14 @@
 1. Headers are taken as they are, without include guards, includes of our own, and prototypes.
 2. A function is taken when something taken calls it; callees come before callers, so no prototype is needed.
 3. What has external linkage in the runtime becomes static: several models link into one firmware.
-4. Inline functions of the headers that nothing taken uses are left out: some compilers warn of them.
+4. Kernels of which there are many calls get MCG_APART, so that code does not grow with the depth of a network.
+5. Inline functions of the headers that nothing taken uses are left out: some compilers warn of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -44,19 +45,22 @@ def public_types() -> str:
     return "\n".join(match.group(0) for block in (_STATUS, _LIFE) for match in block.finditer(text))
 
 
-def amalgamate(kernels: Iterable[str], rules: Iterable[str], inline: Iterable[str] = ()) -> str:
+def amalgamate(
+    kernels: Iterable[str], rules: Iterable[str], inline: Iterable[str] = (), apart: Container[str] = ()
+) -> str:
     """One C text with everything that the named kernels and update rules need.
 
     Args:
         kernels: function names.
         rules: names of update rules, `sr8`.
         inline: inline functions that the caller needs itself.
+        apart: kernels that compilers must not inline.
     """
     ordered: list[str] = []
     for name in sorted({*kernels, *(RULE.format(r) for r in rules)}):
         _visit(name, ordered)
     declared = "\n".join(_header(name) for name in headers())
-    sources = "\n".join(_source(name) for name in ordered)
+    sources = "\n".join(_source(name, "MCG_APART static " if name in apart else "static ") for name in ordered)
     declared = _without_unused(declared, {*inline, *_names(sources)})
     return _BLANKS.sub("\n\n", f"{declared}\n{sources}").strip() + "\n"
 
@@ -102,6 +106,6 @@ def _header(name: str) -> str:
     return text
 
 
-def _source(name: str) -> str:
+def _source(name: str, prefix: str) -> str:
     text = _LICENCE.sub("", _OWN_INCLUDE.sub("", _text(name)))
-    return _DEFINITION.sub("static ", text)
+    return _DEFINITION.sub(prefix, text)

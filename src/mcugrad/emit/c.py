@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -30,6 +31,9 @@ _ENVIRONMENT = Environment(
 
 EXAMPLE = "examples/main.c"
 """The program to start from: not beside the model, where Arduino and PlatformIO compile every file."""
+
+INLINED_CALLS = 8
+"""A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
 
 _INLINE = ("mcg_round", "mcg_clamp")
 _TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_stream")
@@ -119,6 +123,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
             sorted({*_kernels(program), *(call.kernel.name for call in check)}),
             _rules(program),
             inline=_INLINE + (_TRAINING_INLINE if program.train else ()),
+            apart=_often_called(program),
         ),
         "number": number,
         "licence": f"Apache-2.0 AND {_own_licence(program.name)}",
@@ -191,6 +196,12 @@ def _kernels(program: Program) -> list[str]:
     soft = {_soften_kernel(program)} if program.soft else set()
     calls = program.calls + program.soft
     return sorted({call.kernel.name for call in calls} | watch | replay | soft)
+
+
+def _often_called(program: Program) -> set[str]:
+    """Kernels whose code would be there many times if compilers inlined them."""
+    counts = Counter(call.kernel.name for call in program.calls)
+    return {name for name, count in counts.items() if count > INLINED_CALLS}
 
 
 def _watch_kernel(program: Program) -> str:
