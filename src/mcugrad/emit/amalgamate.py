@@ -60,7 +60,9 @@ def amalgamate(
     for name in sorted({*kernels, *(RULE.format(r) for r in rules)}):
         _visit(name, ordered)
     declared = "\n".join(_header(name) for name in headers())
-    sources = "\n".join(_source(name, "MCG_APART static " if name in apart else "static ") for name in ordered)
+    sources = "\n".join(
+        _source(name, "MCG_APART static " if name in apart else "static ") for name in ordered
+    )
     declared = _without_unused(declared, {*inline, *_names(sources)})
     return _BLANKS.sub("\n\n", f"{declared}\n{sources}").strip() + "\n"
 

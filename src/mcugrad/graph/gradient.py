@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from mcugrad.graph.graph import Graph
@@ -26,7 +27,10 @@ class GradientBuilder:
         self.nodes: list[Node] = []
         self.updates_from: dict[str, str] = {}
         self._parts: dict[str, list[str]] = {}
-        self._uses = {t: sum(n.inputs.count(t) for n in graph.nodes) for t in graph.tensors}
+        self._uses = Counter(t for n in graph.nodes for t in n.inputs)
+        self._carriers: dict[str, str | None] = {}
+        for node in graph.nodes:
+            self._carriers.update(dict.fromkeys(node.outputs, self._carrier_behind(node)))
 
     def add(self, node: Node) -> None:
         """Append a backward node."""
@@ -91,17 +95,18 @@ class GradientBuilder:
         It is that of the first layer with weights on the way back, past operators that keep channels apart. FLAT
         where channels are mixed or counted differently on the way, None where there is no such layer.
         """
-        node = self.graph.producer(tensor)
-        if node is None:
-            return None
+        return self._carriers.get(tensor)
+
+    def _carrier_behind(self, node: Node) -> str | None:
+        """The carrier of what a node computes; those of its inputs are known."""
         weights = getattr(node, "w", None)
         if isinstance(weights, str):
             return weights
         assert isinstance(node, Operator)
-        found = next((c for t in node.inputs if (c := self.carrier(t)) is not None), None)
+        found = next((c for t in node.inputs if (c := self._carriers.get(t)) is not None), None)
         if not found:
             return found
-        shape, channels = self.graph[tensor].shape, self.graph[found].shape[0]
+        shape, channels = self.graph[node.y].shape, self.graph[found].shape[0]
         fits = shape[-1] == channels if len(shape) > 1 else shape[0] % channels == 0
         return found if node.keeps_channels and fits else FLAT
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from mcugrad.graph.node import Node
@@ -35,11 +36,23 @@ class Graph:
 
     def producer(self, tensor: str) -> Node | None:
         """The node that defines a tensor; None for the input and for constants."""
-        return next((n for n in self.nodes if tensor in n.outputs), None)
+        return self._index[0].get(tensor)
 
     def consumers(self, tensor: str) -> tuple[Node, ...]:
-        """The nodes that read a tensor, in order."""
-        return tuple(n for n in self.nodes if tensor in n.inputs)
+        """The nodes that read a tensor, in order, each once."""
+        return tuple(self._index[1].get(tensor, ()))
+
+    @cached_property
+    def _index(self) -> tuple[dict[str, Node], dict[str, list[Node]]]:
+        """By tensor: the node that defines it, and those that read it. Looking for them would make passes quadratic."""
+        producers: dict[str, Node] = {}
+        consumers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for tensor in node.outputs:
+                producers.setdefault(tensor, node)
+            for tensor in dict.fromkeys(node.inputs):
+                consumers.setdefault(tensor, []).append(node)
+        return producers, consumers
 
     def with_nodes(self, nodes: Iterable[Node]) -> Graph:
         """The same graph with other nodes."""
@@ -47,7 +60,10 @@ class Graph:
 
     def with_tensors(self, *tensors: Tensor) -> Graph:
         """The same graph with tensors added or replaced, by name."""
-        return replace(self, tensors={**self.tensors, **{t.name: t for t in tensors}})
+        changed = replace(self, tensors={**self.tensors, **{t.name: t for t in tensors}})
+        if "_index" in self.__dict__:  # the nodes are the same
+            changed.__dict__["_index"] = self._index
+        return changed
 
     def changed(self, tensor: str, **changes: Any) -> Graph:
         """The same graph with fields of one tensor changed."""

@@ -66,7 +66,7 @@ def _rescaled(graph: Graph, node: ForwardNode, given: ActivationScale) -> Graph:
     layer = Clip(name=name, source=node.source, x=node.y, y=f"{name}_y")
     nodes = []
     for n in graph.nodes:
-        nodes.append(n if n is node else n.renamed({node.y: layer.y}))
+        nodes.append(n if n is node or node.y not in n.inputs else n.renamed({node.y: layer.y}))
         if n is node:
             nodes.append(layer)
     quant = replace(given, owner=layer.y)

@@ -117,12 +117,19 @@ def _layer(node: Node) -> Weighted | None:
 
 def _output_layers(graph: Graph, tensor: str) -> list[str]:
     """Names of the layers with weights that no other stands behind on the way to the outputs."""
-    node = graph.producer(tensor)
-    if node is None:
-        return []
-    if _layer(node) is not None:
-        return [node.name]
-    return [name for x in node.inputs for name in _output_layers(graph, x)]
+    found: list[str] = []
+    seen, pending = {tensor}, [tensor]
+    while pending:
+        node = graph.producer(pending.pop())
+        if node is None:
+            continue
+        if _layer(node) is not None:
+            found.append(node.name)
+            continue
+        new = [x for x in dict.fromkeys(node.inputs) if x not in seen]
+        seen.update(new)
+        pending += reversed(new)
+    return found
 
 
 def _kept(to: GradientBuilder, layer: str, e: str, selection: _Selection) -> str:

@@ -18,6 +18,7 @@ Nothing is merged past a value that several nodes read. Where a file gives a val
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Graph, Node, Operator, Tensor
+from mcugrad.graph.draft import Draft
 from mcugrad.ops.activated import Activated
 from mcugrad.ops.add import Add
 from mcugrad.ops.avgpool2d import AvgPool2d
@@ -42,6 +44,9 @@ from mcugrad.ops.slice import Pad
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.agree import agree, settle
 
+MERGED = (BatchNorm, Clip, Pad)
+"""What goes into other nodes where it can."""
+
 
 def fold(graph: Graph) -> Graph:
     """Merge every BatchNorm of a float graph into a layer, and what else can be merged.
@@ -49,16 +54,15 @@ def fold(graph: Graph) -> Graph:
     Raises:
         ModelError: weights overflow, or activation functions one after the other leave a constant.
     """
-    graph = agree(graph)
-    norms = sum(isinstance(n, BatchNorm) for n in graph.nodes)
-    while (folded := _once(graph)) is not None:
-        graph = folded
-    left = [n for n in graph.nodes if isinstance(n, BatchNorm)]
-    reasons = [f"{n.source or n.name} ({_why_left(graph, n)})" for n in left]
-    for node in left:
-        graph = _as_layer(graph, node)
-    while (folded := _once(graph)) is not None:
-        graph = folded
+    draft = Draft(agree(graph))
+    norms = sum(isinstance(n, BatchNorm) for n in draft)
+    _merge(draft)
+    left = [n for n in draft if isinstance(n, BatchNorm)]
+    reasons = [f"{n.source or n.name} ({_why_left(draft, n)})" for n in left]
+    if left:
+        draft = Draft(_as_layers(draft.graph(), left))
+        _merge(draft)
+    graph = draft.graph()
     if norms > len(left):
         what = "1 normalization" if norms - len(left) == 1 else f"{norms - len(left)} normalizations"
         graph = graph.noted(f"{what} folded into the weights of the layers beside")
@@ -69,32 +73,72 @@ def fold(graph: Graph) -> Graph:
             else f"{len(left)} normalizations become layers"
         )
         graph = graph.noted(f"{what} of its own: {', '.join(reasons)}")
-    return settle(_bounded(graph)).without_unused()
+    return settle(_bounded(graph))
 
 
-def _once(graph: Graph) -> Graph | None:
-    """The graph with the first node merged that can be; None if none can."""
-    for node in graph.nodes:
-        if isinstance(node, BatchNorm):
-            norm = _norm(graph, node)
-            if isinstance(before := _before(graph, node, norm), _Target):
-                return _scale_output(graph, node, before)
-            if isinstance(after := _after(graph, node, norm), _Target):
-                return _scale_input(graph, node, after)
-        elif isinstance(node, Clip):
-            operator = _clipped(graph, node)
-            if operator is not None:
-                return _clip_output(graph, node, operator)
-        elif isinstance(node, Pad):
-            following = _next(graph, node)
-            if isinstance(following, Conv2d | DepthwiseConv2d | GroupedConv2d) and node.keeps_channels:
-                return _pad_input(graph, node, following)
+def _merge(draft: Draft) -> None:
+    """Merge the first node that can be, until none can. After a merge, only nodes that look at it are tried again."""
+    pending = [(draft.place(n), n.name) for n in draft if isinstance(n, MERGED)]
+    waiting = {name for _, name in pending}
+    while pending:
+        _, name = heappop(pending)
+        waiting.remove(name)
+        node = draft.node(name)
+        into = None if node is None else _merged(draft, node)
+        for other in _around(draft, into) if into else ():
+            if other.name not in waiting:
+                waiting.add(other.name)
+                heappush(pending, (draft.place(other), other.name))
+
+
+def _merged(draft: Draft, node: Node) -> str | None:
+    """Merge a node if possible; name of the node that it went into."""
+    if isinstance(node, BatchNorm):
+        norm = _norm(draft, node)
+        if isinstance(before := _before(draft, node, norm), _Target):
+            return _scale_output(draft, node, before)
+        if isinstance(after := _after(draft, node, norm), _Target):
+            return _scale_input(draft, node, after)
+    elif isinstance(node, Clip):
+        operator = _clipped(draft, node)
+        if operator is not None:
+            return _clip_output(draft, node, operator)
+    elif isinstance(node, Pad):
+        following = _next(draft, node)
+        if isinstance(following, Conv2d | DepthwiseConv2d | GroupedConv2d) and node.keeps_channels:
+            return _pad_input(draft, node, following)
     return None
 
 
-def _why_left(graph: Graph, node: BatchNorm) -> str:
-    norm = _norm(graph, node)
-    return f"{_before(graph, node, norm)}, and {_after(graph, node, norm)}"
+def _around(draft: Draft, name: str) -> list[Node]:
+    """Nodes to be merged that a node can be seen from: nothing but what they look past lies between."""
+    start = draft.node(name)
+    assert start is not None
+    found = {name: start}
+    for backwards in (True, False):
+        pending = [start]
+        while pending:
+            node = pending.pop()
+            if backwards:
+                makers = (draft.producer(t) for t in node.inputs)
+                near = [n for n in makers if n is not None]
+            else:
+                near = [n for t in node.outputs for n in draft.readers(t)]
+            for other in near:
+                if other.name not in found and (isinstance(other, MERGED) or _is_looked_past(other)):
+                    found[other.name] = other
+                    if _is_looked_past(other):
+                        pending.append(other)
+    return [n for n in found.values() if isinstance(n, MERGED)]
+
+
+def _is_looked_past(node: Node) -> bool:
+    return isinstance(node, AvgPool2d) or (isinstance(node, Operator) and node.passes_scale)
+
+
+def _why_left(draft: Draft, node: BatchNorm) -> str:
+    norm = _norm(draft, node)
+    return f"{_before(draft, node, norm)}, and {_after(draft, node, norm)}"
 
 
 # -- batch-norm ----------------------------------------------------------------------------------------------------
@@ -115,7 +159,7 @@ class _Target(_Norm):
     layer: Weighted
 
 
-def _norm(graph: Graph, node: BatchNorm) -> _Norm:
+def _norm(graph: Draft | Graph, node: BatchNorm) -> _Norm:
     gamma, beta, mean, variance = (
         _value(graph, t).astype(np.float64) for t in (node.gamma, node.beta, node.mean, node.variance)
     )
@@ -124,17 +168,17 @@ def _norm(graph: Graph, node: BatchNorm) -> _Norm:
         return _Norm(factor, beta - mean * factor)
 
 
-def _before(graph: Graph, node: BatchNorm, norm: _Norm) -> _Target | str:
+def _before(draft: Draft, node: BatchNorm, norm: _Norm) -> _Target | str:
     """The layer before, or why it cannot take the factors."""
     factor, shift = norm.factor, norm.shift
     tensor = node.x
-    while (previous := graph.producer(tensor)) is not None:
-        if not _alone(graph, tensor):
+    while (previous := draft.producer(tensor)) is not None:
+        if not _alone(draft, tensor):
             return f"several nodes read what {previous.name} computes"
         if isinstance(previous, MaxPool2d) and (factor < 0).any():
             return f"a negative factor after {previous.name}"
         if isinstance(previous, Flatten):
-            channels = graph[previous.x].channels
+            channels = draft[previous.x].channels
             factors, shifts = factor.reshape(-1, channels), shift.reshape(-1, channels)
             if (factors != factors[0]).any() or (shifts != shifts[0]).any():
                 return f"several factors per channel after {previous.name}"
@@ -146,25 +190,25 @@ def _before(graph: Graph, node: BatchNorm, norm: _Norm) -> _Target | str:
         return "no layer with weights before it"
     if previous.low is not None or previous.high is not None:
         return f"an activation function between {previous.name} and it"
-    if graph[previous.y].quant is not None and graph[node.y].quant is None:
+    if draft[previous.y].quant is not None and draft[node.y].quant is None:
         return f"{previous.name} is int8 in the file"
     return _Target(factor, shift, previous)
 
 
-def _after(graph: Graph, node: BatchNorm, norm: _Norm) -> _Target | str:
+def _after(draft: Draft, node: BatchNorm, norm: _Norm) -> _Target | str:
     """The layer after, or why it cannot take the factors."""
     factor, shift = norm.factor, norm.shift
-    if graph[node.y].quant is not None:
+    if draft[node.y].quant is not None:
         return "its output is int8 in the file"
-    following = _next(graph, node)
+    following = _next(draft, node)
     while isinstance(following, MaxPool2d | Flatten) or _averages(following):
         if isinstance(following, MaxPool2d) and (factor < 0).any():
             return f"a negative factor before {following.name}"
         if isinstance(following, Flatten):
-            pixels = graph[following.x].size // len(factor)
+            pixels = draft[following.x].size // len(factor)
             factor, shift = np.tile(factor, pixels), np.tile(shift, pixels)
         assert isinstance(following, ForwardNode)
-        following = _next(graph, following)
+        following = _next(draft, following)
     if not isinstance(following, Weighted):
         return "no layer with weights right after it"
     if isinstance(following, ConvTranspose2d) and shift.any():
@@ -180,17 +224,19 @@ def _averages(node: Node | None) -> bool:
     return plain and node.low is node.high is None  # type: ignore[union-attr]
 
 
-def _scale_output(graph: Graph, node: BatchNorm, to: _Target) -> Graph:
-    w, b = (_value(graph, t).astype(np.float64) for t in (to.layer.w, to.layer.b))
+def _scale_output(draft: Draft, node: BatchNorm, to: _Target) -> str:
+    w, b = (_value(draft, t).astype(np.float64) for t in (to.layer.w, to.layer.b))
     with np.errstate(all="ignore"):
         w = w * to.factor.reshape(-1, *[1] * (w.ndim - 1))
         b = b * to.factor + to.shift
-    graph = _with_scale(graph, to.layer.y, node.y)
-    return _without(_with_weights(graph, node, to.layer, w, b), node)
+    _move_scale(draft, to.layer.y, node.y)
+    _set_weights(draft, node, to.layer, w, b)
+    draft.bypass(node, node.x)
+    return to.layer.name
 
 
-def _scale_input(graph: Graph, node: BatchNorm, to: _Target) -> Graph:
-    w, b = (_value(graph, t).astype(np.float64) for t in (to.layer.w, to.layer.b))
+def _scale_input(draft: Draft, node: BatchNorm, to: _Target) -> str:
+    w, b = (_value(draft, t).astype(np.float64) for t in (to.layer.w, to.layer.b))
     read = np.arange(w.shape[-1])[None].repeat(
         len(w), axis=0
     )  # input channels that each output channel reads
@@ -200,67 +246,80 @@ def _scale_input(graph: Graph, node: BatchNorm, to: _Target) -> Graph:
     with np.errstate(all="ignore"):
         b = b + (w.reshape(len(w), -1, w.shape[-1]).sum(axis=1) * to.shift[read]).sum(axis=1)
         w = w * to.factor[read].reshape(len(w), *[1] * (w.ndim - 2), -1)
-    return _without(_with_weights(graph, node, to.layer, w, b), node)
+    _set_weights(draft, node, to.layer, w, b)
+    draft.bypass(node, node.x)
+    return to.layer.name
 
 
-def _with_weights(graph: Graph, node: Node, layer: Weighted, w: NDArray[Any], b: NDArray[Any]) -> Graph:
+def _set_weights(draft: Draft, node: Node, layer: Weighted, w: NDArray[Any], b: NDArray[Any]) -> None:
+    new, bias = _finite(node, layer, w, b)
+    draft.change(layer.b, value=bias)
+    if not np.array_equal(new, _value(draft, layer.w)):
+        draft.change(layer.w, value=new, quant=None)
+
+
+def _finite(
+    node: Node, layer: Weighted, w: NDArray[Any], b: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights and biases of a layer as float32. Raises ModelError where they are beyond it."""
     with np.errstate(over="ignore"):
-        new, b = w.astype(np.float32), b.astype(np.float32)
-    if not (np.isfinite(new).all() and np.isfinite(b).all()):
+        new, bias = w.astype(np.float32), b.astype(np.float32)
+    if not (np.isfinite(new).all() and np.isfinite(bias).all()):
         raise ModelError(
             f"folding into {layer.name} gives weights that are not finite",
             where=node.title,
             hint="check the batch-norm's statistics for huge values and tiny variances",
         )
-    graph = graph.changed(layer.b, value=b)
-    if np.array_equal(new, _value(graph, layer.w)):
-        return graph
-    return graph.changed(layer.w, value=new, quant=None)
+    return new, bias
 
 
-def _as_layer(graph: Graph, node: BatchNorm) -> Graph:
-    """A BatchNorm as a depthwise 1x1 convolution; a vector becomes a map of one pixel for it."""
+def _as_layers(graph: Graph, norms: list[BatchNorm]) -> Graph:
+    """BatchNorms as depthwise 1x1 convolutions; a vector becomes a map of one pixel for it."""
+    chains: dict[str, list[Operator]] = {}
+    tensors: list[Tensor] = []
+    for node in norms:
+        chain, new = _as_layer(graph, node)
+        chains[node.name] = chain
+        tensors += new
+    nodes = [m for n in graph.nodes for m in chains.get(n.name, [n])]
+    return graph.with_nodes(nodes).with_tensors(*tensors)
+
+
+def _as_layer(graph: Graph, node: BatchNorm) -> tuple[list[Operator], list[Tensor]]:
+    """Nodes that stand for a BatchNorm, and tensors that are new or changed."""
     norm = _norm(graph, node)
     channels, shape = len(norm.factor), graph[node.x].shape
-    w, b = (
-        Tensor(f"{node.name}_{kind}", value.shape, value=value)
-        for kind, value in (
-            ("w", np.ones((channels, 1, 1, 1), np.float32)),
-            ("b", np.zeros(channels, np.float32)),
-        )
+    layer = DepthwiseConv2d(
+        name=node.name, source=node.source, x=node.x, w=f"{node.name}_w", b=f"{node.name}_b", y=node.y
     )
-    layer = DepthwiseConv2d(name=node.name, source=node.source, x=node.x, w=w.name, b=b.name, y=node.y)
-    chain: list[Operator] = [layer]
-    graph = graph.with_tensors(w, b)
-    if len(shape) == 1:
-        into, out = f"{node.name}_map", f"{node.name}_pixel"
-        size = (1, 1, channels)
-        chain = [
-            Reshape(name=f"{node.name}_reshape", x=node.x, y=into, to=size),
-            replace(layer, x=into, y=out),
-            Flatten(name=f"{node.name}_flatten", x=out, y=node.y),
-        ]
-        given = graph[node.y].quant
-        moved = replace(given, owner=out) if isinstance(given, ActivationScale) else None
-        graph = graph.with_tensors(Tensor(into, size), Tensor(out, size, quant=moved))
-        graph = graph.changed(node.y, quant=None)
-    graph = _with_weights(graph, node, layer, norm.factor.reshape(-1, 1, 1, 1), norm.shift)
-    nodes = [m for n in graph.nodes for m in (chain if n is node else [n])]
-    return graph.with_nodes(nodes)
+    w, b = _finite(node, layer, norm.factor.reshape(-1, 1, 1, 1), norm.shift)
+    tensors = [Tensor(layer.w, w.shape, value=w), Tensor(layer.b, b.shape, value=b)]
+    if len(shape) > 1:
+        return [layer], tensors
+    into, out = f"{node.name}_map", f"{node.name}_pixel"
+    size = (1, 1, channels)
+    given = graph[node.y].quant
+    moved = replace(given, owner=out) if isinstance(given, ActivationScale) else None
+    tensors += [Tensor(into, size), Tensor(out, size, quant=moved), replace(graph[node.y], quant=None)]
+    return [
+        Reshape(name=f"{node.name}_reshape", x=node.x, y=into, to=size),
+        replace(layer, x=into, y=out),
+        Flatten(name=f"{node.name}_flatten", x=out, y=node.y),
+    ], tensors
 
 
 # -- activation functions ------------------------------------------------------------------------------------------
 
 
-def _clipped(graph: Graph, node: Clip) -> Activated | None:
+def _clipped(draft: Draft, node: Clip) -> Activated | None:
     """The operator that takes the bounds; None if none can, or none may."""
     tensor = node.x
     if node.kept:
         return None
-    while (previous := graph.producer(tensor)) is not None and _alone(graph, tensor):
+    while (previous := draft.producer(tensor)) is not None and _alone(draft, tensor):
         if isinstance(previous, Activated):
-            fits = node.low is not None or node.high is not None or graph[node.y].quant is None
-            return previous if fits and _covers(graph, previous, node) else None
+            fits = node.low is not None or node.high is not None or draft[node.y].quant is None
+            return previous if fits and _covers(draft, previous, node) else None
         if not isinstance(previous, Operator) or not previous.passes_scale or isinstance(previous, PRelu):
             return None
         if isinstance(previous, Pad) and not ((node.low or 0) <= 0 <= (node.high or 0)):
@@ -269,9 +328,9 @@ def _clipped(graph: Graph, node: Clip) -> Activated | None:
     return None
 
 
-def _covers(graph: Graph, first: Activated, then: Clip) -> bool:
+def _covers(draft: Draft, first: Activated, then: Clip) -> bool:
     """Whether the scale that a file gives to the first value holds all that the scale of the second one does."""
-    outer, inner = graph[first.y].quant, graph[then.y].quant
+    outer, inner = draft[first.y].quant, draft[then.y].quant
     if not isinstance(outer, ActivationScale) or not isinstance(inner, ActivationScale):
         return True
     (low, high), (inner_low, inner_high) = outer.span, inner.span
@@ -280,7 +339,7 @@ def _covers(graph: Graph, first: Activated, then: Clip) -> bool:
     return low <= inner_low + outer.scale and high >= inner_high - outer.scale
 
 
-def _clip_output(graph: Graph, node: Clip, operator: Activated) -> Graph:
+def _clip_output(draft: Draft, node: Clip, operator: Activated) -> str:
     low, high = _both(operator.low, operator.high, node)
     if low is not None and high is not None and low >= high:
         raise ModelError(
@@ -288,9 +347,10 @@ def _clip_output(graph: Graph, node: Clip, operator: Activated) -> Graph:
             where=node.title,
             hint="check their bounds",
         )
-    bounded = replace(operator, low=low, high=high)
-    graph = _with_scale(graph, operator.y, node.y)
-    return _without(graph.with_nodes(bounded if n is operator else n for n in graph.nodes), node)
+    draft.put(replace(operator, low=low, high=high))
+    _move_scale(draft, operator.y, node.y)
+    draft.bypass(node, node.x)
+    return operator.name
 
 
 def _both(low: float | None, high: float | None, then: Clip) -> tuple[float | None, float | None]:
@@ -302,20 +362,20 @@ def _both(low: float | None, high: float | None, then: Clip) -> tuple[float | No
 
 def _bounded(graph: Graph) -> Graph:
     """Layers and sums whose scale in the file has no code for a negative number end in a ReLU, and are told so."""
-    for node in graph.nodes:
+
+    def bounded(node: Node) -> Node:
         quant = graph[node.outputs[0]].quant
         if not isinstance(node, Weighted | Add) or not isinstance(quant, ActivationScale):
-            continue
-        if quant.zero == -128 and node.low is None:
-            bounded = replace(node, low=0.0)
-            graph = graph.with_nodes(bounded if n is node else n for n in graph.nodes)
-    return graph
+            return node
+        return replace(node, low=0.0) if quant.zero == -128 and node.low is None else node
+
+    return graph.with_nodes(map(bounded, graph.nodes))
 
 
 # -- padding -------------------------------------------------------------------------------------------------------
 
 
-def _pad_input(graph: Graph, node: Pad, layer: Conv2d | DepthwiseConv2d | GroupedConv2d) -> Graph:
+def _pad_input(draft: Draft, node: Pad, layer: Conv2d | DepthwiseConv2d | GroupedConv2d) -> str:
     top, left, bottom, right = layer.padding
     padding = (
         top + node.before[0],
@@ -323,49 +383,32 @@ def _pad_input(graph: Graph, node: Pad, layer: Conv2d | DepthwiseConv2d | Groupe
         bottom + node.after[0],
         right + node.after[1],
     )
-    padded = replace(layer, padding=padding)
-    return _without(graph.with_nodes(padded if n is layer else n for n in graph.nodes), node)
+    draft.put(replace(layer, padding=padding))
+    draft.bypass(node, node.x)
+    return layer.name
 
 
 # -- the graph -----------------------------------------------------------------------------------------------------
 
 
-def _value(graph: Graph, tensor: str) -> NDArray[Any]:
+def _value(graph: Draft | Graph, tensor: str) -> NDArray[Any]:
     value = graph[tensor].value
     assert value is not None, tensor
     return value
 
 
-def _alone(graph: Graph, tensor: str) -> bool:
+def _alone(draft: Draft, tensor: str) -> bool:
     """Whether one node reads a tensor, once, and it is not the output."""
-    return sum(n.inputs.count(tensor) for n in graph.nodes) == 1 and tensor != graph.output
+    return len(draft.readers(tensor)) == 1 and tensor != draft.output
 
 
-def _next(graph: Graph, node: ForwardNode) -> Node | None:
+def _next(draft: Draft, node: ForwardNode) -> Node | None:
     """The one node that reads what a node computes; None if several do or none."""
-    return graph.consumers(node.y)[0] if _alone(graph, node.y) else None
+    return draft.readers(node.y)[0] if _alone(draft, node.y) else None
 
 
-def _with_scale(graph: Graph, tensor: str, of: str) -> Graph:
-    """The graph with a tensor in the scale that the file gives to another, if it gives one."""
-    quant = graph[of].quant
-    return (
-        graph.changed(tensor, quant=replace(quant, owner=tensor))
-        if isinstance(quant, ActivationScale)
-        else graph
-    )
-
-
-def _without(graph: Graph, node: BatchNorm | Clip | Pad) -> Graph:
-    """The graph in which what read the node's output reads its input."""
-    kept = [n.renamed({node.y: node.x}) for n in graph.nodes if n is not node]
-    graph = replace(graph, nodes=tuple(kept), output=node.x if graph.output == node.y else graph.output)
-    return _reshaped(graph)
-
-
-def _reshaped(graph: Graph) -> Graph:
-    """The graph with the shapes that its nodes give, and without what nothing touches."""
-    for n in graph.nodes:
-        if isinstance(n, ForwardNode):
-            graph = graph.changed(n.y, shape=n.shape(*(graph[t].shape for t in n.inputs)))
-    return graph.without_unused()
+def _move_scale(draft: Draft, tensor: str, of: str) -> None:
+    """Give a tensor the scale that the file gives to another, if it gives one."""
+    quant = draft[of].quant
+    if isinstance(quant, ActivationScale):
+        draft.change(tensor, quant=replace(quant, owner=tensor))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.program import Program
@@ -43,19 +46,33 @@ def greedy_by_size(program: Program) -> Plan:
     Source: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020, greedy by size.
     """
     lives = lifetimes(program)
-    placed: list[tuple[Lifetime, int]] = []
-    for life in sorted(lives, key=lambda item: (-item.size, item.first, item.name)):
-        busy = sorted((at, at + aligned(other.size)) for other, at in placed if other.overlaps(life))
-        offset = 0
-        for start, end in busy:
-            if offset + life.size <= start:
-                break
-            offset = max(offset, end)
-        placed.append((life, offset))
-    offsets = {life.name: at for life, at in placed}
-    live = tuple(
-        sum(aligned(item.size) for item in lives if item.first <= i <= item.last)
-        for i in range(len(program.calls))
-    )
-    size = max((at + aligned(life.size) for life, at in placed), default=0)
-    return Plan({item.name: offsets[item.name] for item in lives}, size, live)
+    order = sorted(lives, key=lambda item: (-item.size, item.first, item.name))
+    first, last, start, end = (np.zeros(len(order), np.int64) for _ in range(4))  # of those placed, by offset
+    offsets: dict[str, int] = {}
+    for count, life in enumerate(order):
+        together = np.flatnonzero((first[:count] <= life.last) & (last[:count] >= life.first))
+        offset = _lowest(start[together], end[together], life.size)
+        offsets[life.name] = offset
+        place = int(np.searchsorted(start[:count], offset))
+        row = (life.first, life.last, offset, offset + aligned(life.size))
+        for column, value in zip((first, last, start, end), row, strict=True):
+            column[place + 1 : count + 1] = column[place:count].copy()
+            column[place] = value
+    size = int(end.max(initial=0))
+    return Plan({item.name: offsets[item.name] for item in lives}, size, _live(lives, len(program.calls)))
+
+
+def _lowest(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> int:
+    """The lowest offset at which so many bytes are free, between blocks in ascending order that may overlap."""
+    free = np.maximum.accumulate(np.concatenate([[0], end]))
+    gaps = np.flatnonzero(free[:-1] + size <= start)
+    return int(free[gaps[0]] if gaps.size else free[-1])
+
+
+def _live(lives: Sequence[Lifetime], calls: int) -> tuple[int, ...]:
+    """Bytes that each call needs."""
+    changes = np.zeros(calls + 2, np.int64)
+    for life in lives:
+        changes[life.first] += aligned(life.size)
+        changes[min(life.last, calls) + 1] -= aligned(life.size)
+    return tuple(int(size) for size in np.cumsum(changes)[:calls])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -69,10 +71,10 @@ class Buffer:
     note: str = ""
     within: tuple[float, float] | None = None
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(int(n) for n in self.shape)
 
     @property
     def itemsize(self) -> int:

@@ -68,6 +68,7 @@ class Lowering:
         self.update_rate = 1.0
         self._aliases: dict[str, str] = {}
         self._active: dict[str, str] = {}
+        self._numbers = {name: i for i, name in enumerate(graph.tensors)}
         self._seed = seed
         self._rate = rate
         self._learned = learned
@@ -226,7 +227,7 @@ class Lowering:
         return {
             "seed": self.seed(),
             "step": self.step(),
-            "tensor": list(self.graph.tensors).index(weights),
+            "tensor": self._numbers[weights],
         }
 
     def plane(self, weights: str) -> Plane:
