@@ -76,11 +76,33 @@ def test_within_a_class_every_sample_is_equally_likely_to_stay() -> None:
         ({"capacity": 4, "every": 0}, "every=0 never trains a stored sample"),
         ({"capacity": 4, "seed": -1}, "seed -1 does not fit into 32 bits"),
         ({"capacity": 4, "collect": False}, "without source that collects nothing stays empty"),
+        ({"capacity": 2**31}, "a replay buffer for 2147483648 samples"),
+        ({"capacity": 4, "every": 2**32}, "every=4294967296 never trains"),
+        ({"capacity": 4, "seed": 2**32}, "seed 4294967296 does not fit"),
+        ({"capacity": 4, "remember": 1}, "remember=1 is neither True nor False"),
+        ({"capacity": 4, "remember": True}, "there is nothing to remember"),
     ],
 )
 def test_replay_that_makes_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(mg.UsageError, match=message):
         mg.Replay(**options)
+
+
+def test_replay_as_far_as_it_makes_sense() -> None:
+    plain = mg.Replay(1)
+    assert (plain.every, plain.source, plain.collects, plain.seed, plain.remember) == (
+        1,
+        None,
+        True,
+        0,
+        False,
+    )
+    wide = mg.Replay(2**31 - 1, every=2**32 - 1, seed=2**32 - 1, source=(np.zeros(1), [0]), remember=True)
+    assert not wide.collects
+    assert mg.Replay(4, source=(np.zeros(1), [0]), collect=True).collects
+    assert [mg.Replay(4).draws(n) for n in (0, 1, 5)] == [0, 0, 4], "nothing is stored before the first"
+    assert [mg.Replay(4, every=2).draws(n) for n in (0, 1, 2, 5)] == [0, 0, 1, 2]
+    assert [mg.Replay(4, source=(np.zeros(1), [0])).draws(n) for n in (0, 1, 5)] == [0, 1, 5]
 
 
 def test_replay_keeps_what_was_known() -> None:

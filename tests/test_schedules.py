@@ -63,6 +63,11 @@ def test_after_the_end_the_last_rate_stays() -> None:
         ({"warmup": -1}, "warmup=-1 is no number of steps"),
         ({"last": 1.5}, r"last=1.5 is not in \[0, 1\]"),
         ({"last": float("nan")}, r"last=nan is not in \[0, 1\]"),
+        ({"last": -0.01}, r"last=-0.01 is not in \[0, 1\]"),
+        ({"warmup": 2**32}, "warmup=4294967296 is no number of steps"),
+        ({"kind": "steps", "every": 2**32, "factor": 0.5}, "decay by 0.5 every 4294967296 steps is no decay"),
+        ({"kind": "steps", "every": 9, "factor": 1.01}, "decay by 1.01 every 9 steps is no decay"),
+        ({"kind": "steps", "every": 0, "factor": 0.5}, "decay by 0.5 every 0 steps is no decay"),
         ({"kind": "steps"}, "decay by 1 every 0 steps is no decay"),
         ({"kind": "steps", "every": 9, "factor": 0.0}, "decay by 0 every 9 steps is no decay"),
         ({"kind": "steps", "every": 9, "factor": float("nan")}, "decay by nan every 9 steps is no decay"),
@@ -71,6 +76,43 @@ def test_after_the_end_the_last_rate_stays() -> None:
 def test_schedules_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(mg.UsageError, match=message):
         mg.Schedule(**options)
+
+
+def test_schedules_as_far_as_they_make_sense() -> None:
+    plain = mg.Schedule()
+    assert (plain.kind, plain.warmup, plain.last, plain.every, plain.factor) == ("constant", 0, 0.0, 0, 1.0)
+    mg.Schedule(warmup=2**32 - 1, last=1.0)
+    mg.Schedule("steps", every=1, factor=1.0)
+    mg.Schedule("steps", every=2**32 - 1, factor=1e-9)
+    assert rates(0.0, "constant", 2).tolist() == [0, 0]
+    assert rates(3e38, "constant", 1).tolist() == [F32(3e38)]
+    with pytest.raises(mg.UsageError, match="a learning rate of 3\\.1e\\+38 is not usable"):
+        rates(3.1e38, "constant", 1)
+    with pytest.raises(mg.UsageError, match="a learning rate of 'much' is not usable"):
+        rates("much", "constant", 1)  # type: ignore[arg-type]
+    assert rates(0.5, mg.Schedule("linear", warmup=1), 2).tolist() == [0.5, 0.5], (
+        "one step more than the warm-up"
+    )
+    for kind in ("constant", "steps"):  # never end, so that a warm-up may be all of them
+        assert rates(0.5, mg.Schedule(kind, warmup=4, every=9, factor=0.5), 2).tolist() == [0.125, 0.25]
+
+
+def test_the_record_is_what_the_schedule_says() -> None:
+    record = mg.Schedule("steps", warmup=3, last=0.25, every=7, factor=0.5).record(0.5, 100, start=9)[0]
+    assert record.tolist() == (3, 9, 3, 100, 7, 0.5, 0.125, 0.5)
+    assert mg.Schedule().record(1, 1)[0].tolist() == (0, 0, 0, 1, 1, 1.0, 0.0, 1.0), "every is at least 1"
+
+
+def test_rates_by_hand() -> None:
+    """Multiples of powers of two, exact: the first and last step of each part, and beyond."""
+    steps = np.arange(8, dtype=np.uint32)
+    linear = mg.Schedule("linear", warmup=2, last=0.5).record(1.0, 6)[0]
+    assert rates_of(linear, steps).tolist() == [0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.5]
+    decay = mg.Schedule("steps", every=2, factor=0.5, last=0.25).record(1.0, 8)[0]
+    assert rates_of(decay, steps).tolist() == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
+    assert rates(2.0, lambda t: t, 4).tolist() == [0, 0.5, 1, 1.5]
+    assert rates(2.0, lambda t: 1 - t, 1).tolist() == [2.0]
+    assert rates(2.0, lambda t: 0, 0).tolist() == []
 
 
 def test_schedules_and_rates_that_do_not_go_together() -> None:

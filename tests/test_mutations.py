@@ -1,0 +1,91 @@
+"""The changes that benchmarks/mutants.py makes: always the same, each named by what it does, and one at a time."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PYTHON = '''
+"""Nothing here changes."""
+import math
+LIMIT: int = 3
+
+def bounded(a: int, b: float = 0.5) -> int:
+    """Not this."""
+    assert a != 7
+    if not a and b < 2 <= a:
+        raise ValueError("1 + 1")
+    a += 1
+    total[a] = a
+    return f"{a + 1}" if a else a << True
+'''
+CHANGES = """
+module: LIMIT: int = 3 -> LIMIT: int = 4
+module: LIMIT: int = 3 -> LIMIT: int = 2
+bounded: def bounded(a: int, b: float=0.5) -> int: -> def bounded(a: int, b: float=1.5) -> int:
+bounded: def bounded(a: int, b: float=0.5) -> int: -> def bounded(a: int, b: float=0.53125) -> int:
+bounded: if not a and b < 2 <= a: -> if not a or b < 2 <= a:
+bounded: if not a and b < 2 <= a: -> if not not a and b < 2 <= a:
+bounded: if not a and b < 2 <= a: -> if not a and b <= 2 <= a:
+bounded: if not a and b < 2 <= a: -> if not a and b >= 2 <= a:
+bounded: if not a and b < 2 <= a: -> if not a and b < 2 < a:
+bounded: if not a and b < 2 <= a: -> if not a and b < 2 > a:
+bounded: if not a and b < 2 <= a: -> if not a and b < 3 <= a:
+bounded: if not a and b < 2 <= a: -> if not a and b < 1 <= a:
+bounded: raise ValueError('1 + 1') -> pass
+bounded: a += 1 -> pass
+bounded: a += 1 -> a -= 1
+bounded: a += 1 -> a += 2
+bounded: a += 1 -> a += 0
+bounded: total[a] = a -> pass
+bounded: return f'{a + 1}' if a else a << True -> return f'{a + 1}' if not a else a << True
+bounded: return f'{a + 1}' if a else a << True -> return f'{a + 1}' if a else a >> True
+bounded: return f'{a + 1}' if a else a << True -> return f'{a + 1}' if a else a << False
+"""
+C = """
+int32_t low(int32_t a)
+{
+    return a < 3 ? a : 3; /* a > b */
+}
+
+static bool {{ name }}_near(const float *x, float y)
+{
+    return p->x - y >= 1.0F && {{ "a < b" }};
+}
+"""
+
+
+@pytest.fixture
+def mutations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """benchmarks/mutations.py."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    yield importlib.import_module("mutations")
+    sys.modules.pop("mutations", None)
+
+
+def test_changes_of_python(mutations: Any) -> None:
+    found = list(mutations.of_python(PYTHON))
+    assert [m.name for m in found] == CHANGES.strip().splitlines()
+    texts = {m.text for m in found}
+    assert len(texts) == len(found)
+    assert found == list(mutations.of_python(PYTHON))
+    for m in found:
+        compile(m.text, "mutant", "exec")
+
+
+def test_changes_of_c(mutations: Any) -> None:
+    found = [m.name for m in mutations.of_c(C, "low|near")]
+    assert found == [
+        "low: return a < 3 ? a : 3; /* a > b */ -> return a <= 3 ? a : 3; /* a > b */",
+        "low: return a < 3 ? a : 3; /* a > b */ -> return a >= 3 ? a : 3; /* a > b */",
+        '{{ name }}_near: return p->x - y >= 1.0F && {{ "a < b" }}; -> return p->x - y > 1.0F && {{ "a < b" }};',
+        '{{ name }}_near: return p->x - y >= 1.0F && {{ "a < b" }}; -> return p->x - y < 1.0F && {{ "a < b" }};',
+        '{{ name }}_near: return p->x - y >= 1.0F && {{ "a < b" }}; -> return p->x - y >= 1.0F || {{ "a < b" }};',
+        '{{ name }}_near: return p->x - y >= 1.0F && {{ "a < b" }}; -> return p->x + y >= 1.0F && {{ "a < b" }};',
+    ]
+    assert [m.name for m in mutations.of_c(C, "low")] == found[:2]
