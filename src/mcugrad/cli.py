@@ -17,7 +17,7 @@ from mcugrad.commands.compile import compile_
 from mcugrad.commands.demo import demo
 from mcugrad.commands.doctor import doctor
 from mcugrad.commands.inspect import inspect
-from mcugrad.commands.output import noted, report_error
+from mcugrad.commands.output import forgive_locale, noted, report_error
 from mcugrad.commands.report import report
 from mcugrad.commands.run import run
 from mcugrad.commands.state import state
@@ -87,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     machine = "--json" in given
+    forgive_locale()
     try:
         with noted():
             result = app(given, prog_name="mcugrad", standalone_mode=False)

@@ -26,7 +26,15 @@ def shown(path: str | Path) -> str:
     try:
         return os.fsencode(path).decode("utf-8", "replace")
     except UnicodeEncodeError:  # a name that this locale has no bytes for
-        return str(path).encode("utf-8", "replace").decode("utf-8")
+        return readable(str(path))
+
+
+def readable(text: str) -> str:
+    """Text with what Python has put in the place of bytes that the locale does not know turned back: valid Unicode."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def kind_of(path: Path) -> str:

@@ -20,6 +20,7 @@ from mcugrad import layouts
 from mcugrad.commands.options import DEFAULT_POLICY
 from mcugrad.encoding import begins_at_one
 from mcugrad.errors import DataError, UsageError
+from mcugrad.files import kind_of
 from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.report.scores import Score, number
@@ -43,9 +44,10 @@ MEASURED_SAMPLES = 8
 
 def network(text: str, name: str | None = None) -> Model:
     """The network in a file, or one that comes along. Raises UsageError, ModelError."""
-    if text in model_names() and not Path(text).is_file():
+    kind = kind_of(Path(text))
+    if text in model_names() and kind != "a file":
         return load(model_path(text), name=name)
-    if not Path(text).exists() and "/" not in text and not text.endswith((".onnx", ".tflite")):
+    if not kind and "/" not in text and not text.endswith((".onnx", ".tflite")):
         raise UsageError(
             f"there is neither a file nor a network named {text!r}",
             where="MODEL",

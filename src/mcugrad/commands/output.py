@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ import typer
 
 from mcugrad import progress
 from mcugrad.errors import McugradError, UsageError
-from mcugrad.files import write_file
+from mcugrad.files import readable, write_file
 
 
 class Output:
@@ -39,6 +40,7 @@ class Output:
         """One line for people."""
         if self.machine:
             return
+        text = readable(text)
         if self.pretty:
             text = "\n".join(map(_folded, text.split("\n")))
         styled = typer.style(text, bold=True) if strong and self.pretty else text
@@ -131,7 +133,7 @@ def _folded(line: str) -> str:
 
 def as_json(facts: dict[str, Any]) -> str:
     """JSON as this project writes it; NaN is refused."""
-    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return readable(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -185,6 +187,13 @@ def demand_unchanged(folder: Path, name: str) -> None:
     folders.demand_unchanged(folder, [f"{name}.c", f"{name}.h"])
 
 
+def forgive_locale() -> None:
+    """Let a terminal that has no µ or ± show something else instead: what is not text for it is no failure."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 class Notes(logging.Handler):
     """Says what the library warns of on stderr, as the command line says things."""
 
@@ -193,7 +202,7 @@ class Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line."""
-        typer.echo(f"note: {record.getMessage()}", err=True)
+        typer.echo(f"note: {readable(record.getMessage())}", err=True)
 
 
 @contextmanager
@@ -213,6 +222,6 @@ def report_error(error: McugradError, machine: bool) -> None:
         facts = {"error": error.what, "kind": type(error).__name__, "where": error.where, "hint": error.hint}
         typer.echo(as_json({**facts, "exit_code": error.exit_code}), nl=False)
         return
-    head, _, rest = str(error).partition("\n")
+    head, _, rest = readable(str(error)).partition("\n")
     label = typer.style("error:", fg="red", bold=True) if sys.stderr.isatty() else "error:"
     typer.echo(f"{label} {head}" + (f"\n{rest}" if rest else ""), err=True)

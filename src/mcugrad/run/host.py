@@ -8,7 +8,7 @@ import cffi
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.errors import UsageError
+from mcugrad.errors import ToolError, UsageError
 from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES, SCHEDULE
 from mcugrad.progress import working
 from mcugrad.run import toolchain
@@ -71,7 +71,14 @@ class HostTwin:
         self._compiled = compiled
         self._ffi = cffi.FFI()
         self._ffi.cdef(_DECLARATIONS)
-        self._library: Any = self._ffi.dlopen(str(library))
+        try:
+            self._library: Any = self._ffi.dlopen(str(library))
+        except OSError as error:
+            raise ToolError(
+                f"the twin cannot be loaded: {error}",
+                where=str(library),
+                hint="MCUGRAD_CACHE=..., a folder that files may be executed in",
+            ) from None
         # uint64 for its alignment: the struct holds nothing wider.
         self._words = np.zeros(-(-compiled.layout.size // 8), np.uint64)
         self._memory = self._words.view(np.uint8)[: compiled.layout.size]

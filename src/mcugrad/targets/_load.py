@@ -12,8 +12,10 @@ from mcugrad.errors import UsageError
 from mcugrad.files import read_file, shown
 from mcugrad.targets._model import Core, EnergyPerCycle, Region, Target
 
-_FILE_LIMIT = 1 << 18
+_FILE_LIMIT = 1 << 16
 """Bytes that a board file may have."""
+_MOST_DOTS = 256
+"""Dots in a line of it: what tomllib takes for a key grows with the square of its depth."""
 _LONGEST = 400
 """Characters of a text in it."""
 _LARGEST = 1 << 40
@@ -169,6 +171,8 @@ def load(name: str) -> Target:
         path = Path(name)
         text = read_file(path, _FILE_LIMIT, what="the board file", error=UsageError)
         try:
+            if max(line.count(b".") for line in text.split(b"\n")) > _MOST_DOTS:
+                raise RecursionError
             data = tomllib.loads(text.decode("utf-8"))
         except (ValueError, RecursionError) as error:
             reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
