@@ -25,7 +25,7 @@ from mcugrad.ops.maxpool2d import Pool2dStruct, windows
 from mcugrad.ops.mul import lower_product, spread
 from mcugrad.ops.ranges import TRACK_ERROR, clip_of, error_range
 from mcugrad.ops.weighted import write_error, write_output
-from mcugrad.ops.window import Pair, window_index, window_shape
+from mcugrad.ops.window import Pair, strided, window_index, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
@@ -98,7 +98,7 @@ class AvgPool2d(Activated):
 
     def describe(self, graph: Graph) -> str:
         maps = " -> ".join("x".join(map(str, graph[t].shape)) for t in (self.x, self.y))
-        return f"avgpool {self.kernel[0]}x{self.kernel[1]}/{self.stride[0]}{self.activation_text()}  {maps}"
+        return f"avgpool {strided(self.kernel, self.stride)}{self.activation_text()}  {maps}"
 
     def lower(self, to: Lowering) -> None:
         g = self.geometry(to.graph[self.x].shape, to.graph[self.y].shape)

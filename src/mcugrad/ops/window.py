@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,12 @@ class Conv2dStruct(Struct):
     def taps(self) -> int:
         """Weights per output channel."""
         return self.k_h * self.k_w * self.in_c
+
+
+def strided(kernel: Sequence[int], stride: Pair) -> str:
+    """`3x3/2`, or `1x2/1x2` where the strides differ."""
+    down, across = stride
+    return f"{kernel[0]}x{kernel[1]}/{down}" + (f"x{across}" if across != down else "")
 
 
 def window_shape(
