@@ -6,7 +6,6 @@ stopped by the user, 141 nobody reads on. With --json every verb writes exactly 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -28,15 +27,12 @@ from mcugrad.errors import McugradError, ToolError, UsageError
 STOPPED, UNREAD = 130, 141
 """Exit codes after Ctrl-C and of a broken pipe, as shells have them."""
 
-COMPLETING = "_MCUGRAD_COMPLETE"
-"""How a shell asks for completions, in the environment."""
-
 app = typer.Typer(
     name="mcugrad",
     help="Turns a neural network into Cortex-M firmware that keeps learning, in 8-bit arithmetic.",
     epilog="Exit codes: 0 fine, 1 the answer is no (does not fit, differs), 2 wrong use.",
     rich_markup_mode=None,
-    add_completion=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -105,10 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         short = ToolError(_no_memory(error), hint="fewer samples or steps, or a machine with more memory")
         report_error(short, machine)
         return short.exit_code
-    except SystemExit as end:
-        if not end.code or COMPLETING in os.environ:
-            return int(end.code or 0)  # a shell has been told how to complete
-        return UNREAD  # typer makes 1 of a broken pipe, which would be an answer
+    except SystemExit:  # what typer makes of a broken pipe, with 1, which would be an answer
+        return UNREAD
     except (KeyboardInterrupt, typer.Abort):
         if not machine:
             typer.echo("stopped", err=True)

@@ -62,7 +62,7 @@ class Trainer(Keeper):
     def __repr__(self) -> str:
         layers = f"{len(self.trained_layers)} of {len(self.model.layers)} layers"
         ram, flash = kib(self.ram), kib(self.build.constants)
-        if self.target is not None and not self.target.is_bare:
+        if self.target is not None:
             ram = f"{ram} of {kib(self.target.ram.bytes)}"
             flash = f"{flash} of {kib(self.target.flash.bytes)}"
         return f"<Trainer {self.model.name}: {layers} train by {self.options.method}, RAM {ram}, constants {flash}>"

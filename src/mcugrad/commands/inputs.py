@@ -22,7 +22,7 @@ from mcugrad.encoding import begins_at_one
 from mcugrad.errors import DataError, UsageError
 from mcugrad.files import kind_of
 from mcugrad.model import Model, load
-from mcugrad.report.quantities import CostTable, built_for_size, built_with, cost_table
+from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.report.scores import Score, number
 from mcugrad.training.augment import Augment
 from mcugrad.training.losses import Target
@@ -317,5 +317,4 @@ def measured(made: Trainer, found: Samples) -> CostTable:
     few = found.spaced(MEASURED_SAMPLES)
     cost = made.measure(found.x[few], found.y[few])
     runs = f"{len(few)} predictions" + (f" and {len(few)} training steps" if cost.step else "")
-    small = built_for_size(made.build.compiled, cost.target)
-    return cost_table(cost, name=made.model.name, built_with=built_with(), runs=runs, small=small)
+    return cost_table(cost, name=made.model.name, built_with=built_with(), runs=runs)

@@ -145,9 +145,7 @@ def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target 
     if target is not None:
         columns = (*columns, "fits")
         title += (
-            f"\n{target.name} is a core, whose memories have no limit: name a board"
-            if target.is_bare
-            else f"\n{target.name} has {kib(target.ram.bytes)} of RAM, of which {kib(STACK_RESERVE)} are kept for "
+            f"\n{target.name} has {kib(target.ram.bytes)} of RAM, of which {kib(STACK_RESERVE)} are kept for "
             f"the stack, and {kib(target.flash.bytes)} of flash"
         )
     output.table(title, columns, rows, "llrrl")

@@ -60,8 +60,6 @@ Clip = Annotated[
     float | None,
     typer.Option("--clip", help="Largest change of a row per unit of rate, in norms of the row."),
 ]
-EPOCHS = 5
-"""Passes over the training samples, of train and report alike."""
 DEFAULT_POLICY = "sampled"
 """What no --sparse-policy means."""
 Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", help=_SPARSE)]

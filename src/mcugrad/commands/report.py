@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import EPOCHS, Json
+from mcugrad.commands.options import Json
 from mcugrad.commands.output import as_json, demand_places, demand_unchanged, write
 from mcugrad.commands.recipe import Recipe, spelled_out
 
@@ -27,9 +27,7 @@ TARGET = "nrf52840"
 @spelled_out(target=TARGET)
 def report(
     recipe: Recipe,
-    epochs: Annotated[
-        int, typer.Option("--epochs", min=1, help="Passes over the training samples.")
-    ] = EPOCHS,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training samples.")] = 3,
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Training steps to compare with the emulated core.")
     ] = 32,
@@ -109,8 +107,8 @@ def device_facts(board: Target) -> dict[str, Any]:
         "title": board.title,
         "core": board.core.title,
         "clock_hz": board.clock_hz,
-        "ram_bytes": None if board.is_bare else board.ram.bytes,
-        "flash_bytes": None if board.is_bare else board.flash.bytes,
+        "ram_bytes": board.ram.bytes,
+        "flash_bytes": board.flash.bytes,
         "emulated": True,
     }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mcugrad.commands.options import EPOCHS, Json, Out
+from mcugrad.commands.options import Json, Out
 from mcugrad.commands.output import demand_places, demand_unchanged
 from mcugrad.commands.recipe import Recipe, spelled_out
 
@@ -23,9 +23,7 @@ SCHEDULES = ("cosine", "linear", "constant")
 @spelled_out()
 def train(
     recipe: Recipe,
-    epochs: Annotated[
-        int, typer.Option("--epochs", min=1, help="Passes over the training samples.")
-    ] = EPOCHS,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training samples.")] = 5,
     schedule: Annotated[
         str,
         typer.Option("--schedule", help="Of the learning rate: cosine or linear (down to 0), or constant."),

@@ -7,13 +7,13 @@ number. It is tabulated and compared with the functions that mcugrad has; the or
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import erf
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from mcugrad import numerics
 from mcugrad.importers._builder import computed, floats, label, numbers
 from mcugrad.importers._pointwise import bounds
 from mcugrad.ops.curves import Function, real_curve
@@ -38,8 +38,8 @@ def _hard_sigmoid(node: ir.Node, x: Values) -> Values:
 
 ONE: dict[str, Callable[[ir.Node, Values], Values]] = {
     "Clip": _clip,
-    "Erf": lambda node, x: np.vectorize(erf, otypes=[np.float64])(x),
-    "Exp": lambda node, x: np.exp(x),
+    "Erf": lambda node, x: numerics.erf(x),
+    "Exp": lambda node, x: numerics.exp(x),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": lambda node, x: real_curve(Function.HARD_SWISH, x),
     "Neg": lambda node, x: -x,
@@ -47,7 +47,7 @@ ONE: dict[str, Callable[[ir.Node, Values], Values]] = {
     "Relu": _clip,
     "Sigmoid": lambda node, x: real_curve(Function.SIGMOID, x),
     "Softplus": lambda node, x: real_curve(Function.SOFTPLUS, x),
-    "Tanh": lambda node, x: np.tanh(x),
+    "Tanh": lambda node, x: numerics.tanh(x),
 }
 TWO: dict[str, Callable[[Values, Values], Values]] = {
     "Add": np.add,
@@ -55,7 +55,7 @@ TWO: dict[str, Callable[[Values, Values], Values]] = {
     "Max": np.maximum,
     "Min": np.minimum,
     "Mul": np.multiply,
-    "Pow": np.power,
+    "Pow": numerics.power,
     "Sub": np.subtract,
 }
 ENDS = ("Add", "Div", "Max", "Mul", "Sub")

@@ -14,16 +14,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import TensorProto, numpy_helper, version_converter
 from onnx_ir.passes import common
 from onnxscript import rewriter
-from onnxscript.optimizer._constant_folding import FoldConstantsPass
+from onnxscript.optimizer._constant_folding import FoldConstantsPass, Replacement
 from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule, normalize_pad_format_conv_rule
 
+from mcugrad import numerics
 from mcugrad.errors import McugradError, ModelError
 from mcugrad.importers._external import load_external
 from mcugrad.importers._file import load_bytes
@@ -48,6 +50,8 @@ _FOLDABLE = """
 """
 FOLDABLE = frozenset(_FOLDABLE.split())
 """Operators on constants that are computed now."""
+COMPUTED_HERE = {"MatMul": (numerics.matmul, np.matmul), "Pow": (numerics.power, np.power)}
+"""Those whose last bits depend on the processor in NumPy: for floats, for integers."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -292,12 +296,37 @@ def _fold_constants(model: ir.Model) -> None:
         shape_inference=True,
         input_size_limit=ELEMENT_LIMIT,
         output_size_limit=ELEMENT_LIMIT,
-        should_fold=_is_small,
+        should_fold=lambda node: node.op_type not in COMPUTED_HERE and _is_small(node),
     )(model)
 
 
 class _Folding(FoldConstantsPass):
-    """Folds constants; does not infer what follows from impossible shapes, as onnx may end the process then."""
+    """Folds constants; does not infer what follows from impossible shapes, as onnx may end the process then.
+
+    Products of matrices and powers are computed here: NumPy's depend on the processor.
+    """
+
+    def process_node(self, node: ir.Node, is_function: bool) -> Any:
+        made = super().process_node(node, is_function)
+        if made is not None or is_function or node.op_type not in COMPUTED_HERE or not _is_small(node):
+            return made
+        factors = [v.const_value for v in node.inputs if v is not None and not v.is_graph_input()]
+        if len(factors) != 2 or factors[0] is None or factors[1] is None:
+            return None
+        a, b = factors[0].numpy(), factors[1].numpy()
+        is_whole = a.dtype.kind in "iu" and b.dtype.kind in "iu"
+        try:
+            with np.errstate(all="ignore"):
+                y = np.asarray(COMPUTED_HERE[node.op_type][is_whole](a, b)).astype(a.dtype)
+        except (
+            ValueError
+        ):  # shapes that do not go together, negative powers of integers: the node stays, and is refused
+            return None
+        value = self.new_initializer(node, y)
+        if value is None or node.graph is None:
+            return None
+        node.graph.register_initializer(value)
+        return Replacement([value], [])
 
     def _do_inference(self, node: ir.Node) -> None:
         if not any(value is not None and _is_impossible(value) for value in node.inputs):

@@ -11,17 +11,11 @@ from numpy.typing import NDArray
 from mcugrad.measure import cycles, energy
 from mcugrad.measure.cycles import CycleEstimate
 from mcugrad.measure.energy import EnergyEstimate
-from mcugrad.program import Program
 from mcugrad.run.emulated import EmulatedDevice
-from mcugrad.run.runner import replay_type
 from mcugrad.targets import Target
 
 if TYPE_CHECKING:
     from mcugrad.compiler import Build
-
-
-REPLAYED = 16
-"""Old samples that the generated main.c keeps."""
 
 
 def _short(value: float) -> str:
@@ -71,7 +65,6 @@ class Cost:
         flash: bytes of code and constants in the linked image, start-up code and test harness left out.
         predict: one prediction.
         step: one training step; None for a model that only infers.
-        replay: bytes of the replay buffer that the generated main.c has, counted; 0 for a model that only infers.
     """
 
     target: Target
@@ -81,7 +74,6 @@ class Cost:
     flash: int
     predict: Activity
     step: Activity | None
-    replay: int = 0
 
     def __str__(self) -> str:
         """Memory, a prediction and a training step, a line each."""
@@ -137,17 +129,7 @@ def measure(
         flash=device.firmware.sizes.flash,
         predict=predict,
         step=step,
-        replay=replay_bytes(build.compiled.program),
     )
-
-
-def replay_bytes(program: Program) -> int:
-    """RAM of `<name>_replay_t` and of its memory, as the generated main.c has them; 0 for a model that only infers."""
-    if not program.train:
-        return 0
-    word = 4  # of a pointer, too, on these cores
-    struct = -(-replay_type(program).itemsize // word) * word + 3 * word
-    return struct + REPLAYED * word * program.slot_words
 
 
 def activity(runner: EmulatedDevice, target: Target, counts: list[int]) -> Activity:

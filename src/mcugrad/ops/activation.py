@@ -16,7 +16,7 @@ from mcugrad.arithmetic import F32
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator, Shape
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.curves import Function, curve, real_curve
+from mcugrad.ops.curves import Function, curve
 from mcugrad.ops.ranges import bounds_of, lower_track_error, prepare_one_error
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.buffer import POSITIVE
@@ -85,7 +85,7 @@ class Activation(Operator):
         return inputs[0]
 
     def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
-        return real_curve(self.function, inputs[0], self.alpha, self.beta).astype(np.float32)
+        return curve(self.function, inputs[0].astype(F32), F32(self.alpha), F32(self.beta))[0]
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         error = to.error_of(self.x)

@@ -25,7 +25,7 @@ from mcugrad.ops.maxpool2d import Pool2dStruct, windows
 from mcugrad.ops.mul import lower_product, spread
 from mcugrad.ops.ranges import TRACK_ERROR, clip_of, error_range
 from mcugrad.ops.weighted import write_error, write_output
-from mcugrad.ops.window import Pair, strided, window_index, window_shape
+from mcugrad.ops.window import Pair, padded, reach, window_index, window_shape
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
@@ -85,8 +85,7 @@ class AvgPool2d(Activated):
         g = self.geometry(x.shape[1:], self.shape(x.shape[1:]))
         down, across = self.weights(g)
         factor = np.outer(down.values, across.values)[..., None] / (down.whole * across.whole)
-        sums = [windows(g, sample, 0).sum(axis=2, dtype=np.float64) for sample in x]
-        return self.activate((np.stack(sums) * factor).astype(np.float32))
+        return self.activate((window_sums(g, x.astype(np.float64)) * factor).astype(np.float32))
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         error = to.error_of(self.x)
@@ -98,7 +97,7 @@ class AvgPool2d(Activated):
 
     def describe(self, graph: Graph) -> str:
         maps = " -> ".join("x".join(map(str, graph[t].shape)) for t in (self.x, self.y))
-        return f"avgpool {strided(self.kernel, self.stride)}{self.activation_text()}  {maps}"
+        return f"avgpool {self.kernel[0]}x{self.kernel[1]}/{self.stride[0]}{self.activation_text()}  {maps}"
 
     def lower(self, to: Lowering) -> None:
         g = self.geometry(to.graph[self.x].shape, to.graph[self.y].shape)
@@ -254,6 +253,18 @@ class Weights:
     def least(self) -> int:
         """Smallest weight of a window that covers anything."""
         return int(min((v for v in self.values if v), default=1))
+
+
+def window_sums(g: Pool2dStruct, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums (n, out_h, out_w, channels) of the windows of maps, over rows, then over columns, the first one first."""
+    wide = padded(g, x)
+    rows = np.zeros((len(x), g.out_h, *wide.shape[2:]))
+    for tap in range(g.k_h):
+        rows += wide[:, reach(g, 0, tap)]
+    result = np.zeros((*rows.shape[:2], g.out_w, g.channels))
+    for tap in range(g.k_w):
+        result += rows[:, :, reach(g, 1, tap)]
+    return result
 
 
 def inside(g: Pool2dStruct, axis: int) -> NDArray[np.bool_]:

@@ -10,12 +10,21 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
+from mcugrad.numerics import grid_bits, on_grid, whole_products
 from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.pointwise import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
-from mcugrad.ops.window import Conv2dStruct, centred, each_tap, patches, window_shape
+from mcugrad.ops.window import (
+    Conv2dStruct,
+    batches,
+    centred,
+    each_tap,
+    patches,
+    patches_of_all,
+    window_shape,
+)
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
@@ -43,10 +52,14 @@ class Conv2d(Convolution):
         x, w, b = inputs
         y = self.shape(x.shape[1:], w.shape, b.shape)
         g = self.constants(x.shape[1:], y, w.shape)
+        x_bits, w_bits = grid_bits(g.taps)
+        values, unit = on_grid(x, x_bits, shared=(1, 2, 3))
+        matrix, row_unit = on_grid(w.reshape(g.out_c, -1).T, w_bits, shared=(0,))
         result = np.empty((len(x), *y), np.float32)
-        matrix = w.reshape(g.out_c, -1).T
-        for i, sample in enumerate(x):
-            result[i] = (patches(g, sample) @ matrix + b).reshape(y)
+        for part in batches(len(x), g.out_h * g.out_w * g.taps):
+            sums = whole_products(patches_of_all(g, values[part]), matrix).reshape(-1, *y)
+            sums *= unit[part] * row_unit
+            result[part] = np.add(sums, b, out=sums)
         return self.activate(result)
 
     def forward_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:

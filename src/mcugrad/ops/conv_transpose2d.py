@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
+from mcugrad.numerics import grid_bits, on_grid, whole_products
 from mcugrad.ops.convolution import UPDATE_ROWS, Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
@@ -67,9 +68,12 @@ class ConvTranspose2d(Convolution):
         x, w, b = inputs
         height, width, channels = self.shape(x.shape[1:], w.shape, b.shape)
         g = self.constants(x.shape[1:], (height, width, channels), w.shape)
+        x_bits, w_bits = grid_bits(g.taps)
+        values, unit = on_grid(x, x_bits, shared=(1, 2, 3))
+        kernels, row_unit = on_grid(w, w_bits, shared=(1, 2, 3))
         result = np.empty((len(x), height, width, channels), np.float32)
-        for i, sample in enumerate(x):
-            result[i] = spread(g, sample.reshape(g.in_h, g.in_w, g.in_c), w, np.float64) + b
+        for i, sample in enumerate(values):
+            result[i] = spread(g, sample, kernels) * (unit[i] * row_unit.reshape(-1)) + b
         return self.activate(result)
 
     def macs(self, graph: Graph) -> int:
@@ -100,11 +104,15 @@ def each_reach(g: Conv2dStruct) -> Iterator[tuple[int, int, Any, Any]]:
     return each_tap(g, (g.in_h, g.in_w), (g.out_h, g.out_w))
 
 
-def spread(g: Conv2dStruct, x: NDArray[Any], w: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """(out_h, out_w, out_c) sums of products of (in_h, in_w, in) inputs and (out, k_h, k_w, in) weights."""
-    acc = np.zeros((g.out_h, g.out_w, g.out_c), dtype)
+def spread(g: Conv2dStruct, x: NDArray[Any], w: NDArray[Any]) -> NDArray[np.float64]:
+    """(out_h, out_w, out_c) sums of products of (in_h, in_w, in) inputs and (out, k_h, k_w, in) weights.
+
+    Both are whole numbers, so small that sums are exact.
+    """
+    values, kernels = x.astype(np.float64), w.astype(np.float64)
+    acc = np.zeros((g.out_h, g.out_w, g.out_c))
     for ky, kx, pixels, there in each_reach(g):
-        acc[there] += (x[pixels].astype(np.float64) @ w[:, ky, kx].T.astype(np.float64)).astype(dtype)
+        acc[there] += whole_products(values[pixels], kernels[:, ky, kx].T)
     return acc
 
 
@@ -122,7 +130,7 @@ def conv_transpose2d_s8(
 ) -> None:
     """y = clip(rescale(sum of w (x - zero) + bias)), per output channel."""
     weights = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.k_h, g.k_w, g.in_c)
-    acc = spread(g, centred(g, x), weights, np.int64)
+    acc = spread(g, centred(g, x), weights).astype(np.int64)
     write_output(acc + bias[: g.out_c].astype(np.int64), scale, clip, g.y_zero, y, peak)
 
 

@@ -19,7 +19,16 @@ from mcugrad.ops.convolution import Convolution
 from mcugrad.ops.layer import Pass
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import from_zero, write_error, write_output
-from mcugrad.ops.window import Conv2dStruct, centred, each_tap, patches, window_shape
+from mcugrad.ops.window import (
+    Conv2dStruct,
+    batches,
+    centred,
+    each_tap,
+    padded,
+    patches,
+    reach,
+    window_shape,
+)
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
@@ -53,9 +62,14 @@ class DepthwiseConv2d(Convolution):
         height, width, channels = self.shape(x.shape[1:], w.shape, b.shape)
         g = self.constants(x.shape[1:], (height, width, channels), w.shape)
         result = np.empty((len(x), height, width, channels), np.float32)
-        for i, sample in enumerate(x):
-            read = channel_patches(g, sample)
-            result[i] = (np.einsum("pko,ok->po", read, w.reshape(channels, -1)) + b).reshape(result[i].shape)
+        taps = w.astype(np.float64)[..., 0].transpose(1, 2, 0)
+        for part in batches(len(x), g.in_h * g.in_w * channels):
+            wide = padded(g, np.repeat(x[part].astype(np.float64), channels // g.in_c, axis=3))
+            sums = np.zeros((len(wide), height, width, channels))
+            product = np.empty_like(sums)
+            for ky, kx in np.ndindex(g.k_h, g.k_w):
+                sums += np.multiply(wide[:, reach(g, 0, ky), reach(g, 1, kx)], taps[ky, kx], out=product)
+            result[part] = np.add(sums, b, out=sums)
         return self.activate(result)
 
     def forward_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:

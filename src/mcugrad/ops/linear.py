@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
+from mcugrad.numerics import matmul
 from mcugrad.ops.layer import Layer, Pass
 from mcugrad.ops.update import update_rows, whole_error
 from mcugrad.ops.weighted import exact_matmul, from_zero, write_error, write_output
@@ -34,7 +35,7 @@ class Linear(Layer):
 
     def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
         x, w, b = inputs
-        return self.activate((x @ w.T + b).astype(np.float32))
+        return self.activate((matmul(x, w.T) + b).astype(np.float32))
 
     def macs(self, graph: Graph) -> int:
         return graph[self.w].size

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.window import Pair, strided, window_index, window_shape
+from mcugrad.ops.window import Pair, window_index, window_shape
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.lowering import Lowering
 
@@ -62,7 +62,7 @@ class MaxPool2d(Operator):
 
     def describe(self, graph: Graph) -> str:
         maps = " -> ".join("x".join(map(str, graph[t].shape)) for t in (self.x, self.y))
-        return f"maxpool {strided(self.kernel, self.stride)}  {maps}"
+        return f"maxpool {self.kernel[0]}x{self.kernel[1]}/{self.stride[0]}  {maps}"
 
     def lower(self, to: Lowering) -> None:
         g = self.geometry(to.graph[self.x].shape, to.graph[self.y].shape)

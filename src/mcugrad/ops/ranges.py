@@ -197,7 +197,7 @@ def prepare_one_error(to: Lowering, e_x: str, unit: float) -> tuple[str, str]:
     Returns:
         Names of the buffers of its peak and of its one factor.
     """
-    exponent = int(np.log2(unit))
+    exponent = int(np.frexp(unit)[1]) - 1
     one = to.constant(
         f"unit{-exponent}", "float", np.asarray([unit], np.float32), "unit of a product of errors"
     )

@@ -83,16 +83,18 @@ def exp2(t: NDArray[Any]) -> NDArray[Any]:
     return np.where(positive, value * power, F32(0)).astype(F32)
 
 
-def log(v: Any) -> np.float32:
-    """ln v for v >= 1 in float32, from the exponent and the series of atanh on the mantissa."""
-    bits = int(np.asarray(v, F32).reshape(1).view(np.uint32)[0])
-    m = np.asarray([(bits & 0x7FFFFF) | 0x3F800000], np.uint32).view(F32)[0]
+def log(v: Any) -> Any:
+    """ln v for v >= 1 in float32, from the exponent and the series of atanh on the mantissa; one number or an array."""
+    bits = np.asarray(v, F32).view(np.uint32)
+    m = ((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(F32)
     s = (m - F32(1)) / (m + F32(1))
     q = s * s
-    series = F32(0.090909094)
+    series: Any = F32(0.090909094)
     for term in (0.11111111, 0.14285715, 0.2, 0.33333334, 1.0):
         series = F32(term) + q * series
-    return F32(F32((bits >> 23) - 127) * F32(0.69314718) + F32(2) * s * series)
+    return ((bits >> np.uint32(23)).astype(np.int64) - 127).astype(F32) * F32(0.69314718) + F32(
+        2
+    ) * s * series
 
 
 def softmax_cross_entropy_s8(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from mcugrad.graph import Shape
 from mcugrad.program import Struct
 
 Pair = tuple[int, int]
+BATCH_VALUES = 1 << 18
+"""That are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,6 @@ class Conv2dStruct(Struct):
     def taps(self) -> int:
         """Weights per output channel."""
         return self.k_h * self.k_w * self.in_c
-
-
-def strided(kernel: Sequence[int], stride: Pair) -> str:
-    """`3x3/2`, or `1x2/1x2` where the strides differ."""
-    down, across = stride
-    return f"{kernel[0]}x{kernel[1]}/{down}" + (f"x{across}" if across != down else "")
 
 
 def window_shape(
@@ -92,6 +88,39 @@ def patches(g: Any, x: NDArray[Any]) -> NDArray[Any]:
         np.clip(rows, 0, g.in_h - 1)[:, None, :, None], np.clip(columns, 0, g.in_w - 1)[None, :, None, :]
     ]
     return np.where(inside[..., None], picked, 0).astype(x.dtype).reshape(g.out_h * g.out_w, -1)
+
+
+def reach(g: Any, axis: int, tap: int) -> slice:
+    """The rows (axis 0) or columns (axis 1) of padded maps which a tap covers as its window moves."""
+    out, stride, dilation = (
+        (g.out_h, g.stride_h, g.dilation_h) if axis == 0 else (g.out_w, g.stride_w, g.dilation_w)
+    )
+    return slice(tap * dilation, tap * dilation + (out - 1) * stride + 1, stride)
+
+
+def padded(g: Any, x: NDArray[Any]) -> NDArray[Any]:
+    """Maps (n, height, width, channels) with zeros around them, as far as windows reach."""
+    below, right = (
+        max(reach(g, axis, k - 1).stop - before - size, 0)
+        for axis, k, before, size in ((0, g.k_h, g.pad_top, g.in_h), (1, g.k_w, g.pad_left, g.in_w))
+    )
+    around = ((0, 0), (g.pad_top, below), (g.pad_left, right), (0, 0))
+    return np.pad(x, around) if any(map(any, around)) else x
+
+
+def patches_of_all(g: Any, x: NDArray[Any]) -> NDArray[Any]:
+    """`patches` of maps (n, height, width, channels), one after the other."""
+    wide, channels = padded(g, x), x.shape[3]
+    result = np.empty((len(x), g.out_h, g.out_w, g.k_h, g.k_w, channels), x.dtype)
+    for ky, kx in np.ndindex(g.k_h, g.k_w):
+        result[:, :, :, ky, kx] = wide[:, reach(g, 0, ky), reach(g, 1, kx)]
+    return result.reshape(-1, g.k_h * g.k_w * channels)
+
+
+def batches(samples: int, values: int) -> Iterator[slice]:
+    """Parts of a batch in which so many values of each sample take 2 MB at most, as float64, which caches hold."""
+    step = max(BATCH_VALUES // values, 1)
+    yield from (slice(start, start + step) for start in range(0, samples, step))
 
 
 def each_tap(g: Any, positions: Pair, room: Pair) -> Iterator[tuple[int, int, Any, Any]]:

@@ -126,7 +126,7 @@ class Values:
         low, high = float(values.min()), float(values.max())
         if self._calibration.method == "percentile":
             keep = self._calibration.percentile
-            low, high = (float(v) for v in np.percentile(values, [100 - keep, keep]))
+            low, high = percentile(values, 100 - keep), percentile(values, keep)
         self._low, self._high = min(self._low, low), max(self._high, high)
         if self._calibration.method == "mse":
             self._count(values[values != 0])
@@ -144,7 +144,7 @@ class Values:
         largest = max(-self._low, self._high)
         if not (values.size and largest > 0):
             return
-        exponent = max(int(np.frexp(largest)[1]) - int(np.log2(BINS)) - 1, self._exponent)
+        exponent = max(int(np.frexp(largest)[1]) - BINS.bit_length(), self._exponent)
         while self._exponent < exponent and self._counts.any():
             self._halve()
         self._exponent = exponent
@@ -163,6 +163,16 @@ class Values:
         self._exponent += 1
 
 
+def percentile(values: NDArray[Any], share: float) -> float:
+    """The value that `share` percent of all values are not above, interpolated between two of them."""
+    place = (values.size - 1) * (share / 100)
+    first = min(int(place), values.size - 1)
+    last = min(first + 1, values.size - 1)
+    ordered = np.partition(values, (first, last), axis=None)
+    low, high = float(ordered[first]), float(ordered[last])
+    return low + (high - low) * (place - first)
+
+
 def best_range(centres: NDArray[Any], counts: NDArray[Any], low: float, high: float) -> tuple[float, float]:
     """The range within [low, high] of the least squared error, zero included.
 
@@ -172,7 +182,7 @@ def best_range(centres: NDArray[Any], counts: NDArray[Any], low: float, high: fl
         low: smallest value, not above zero.
         high: largest value, not below zero.
     """
-    factors = SHRINK ** np.arange(CANDIDATES)
+    factors = np.cumprod([1.0] + [SHRINK] * (CANDIDATES - 1))
     lows, highs = (np.unique(end * factors) for end in (low, high))
     below, under = _outside(centres, counts, lows)
     above, over = _outside(-centres[::-1], counts[::-1], -highs)
@@ -187,7 +197,8 @@ def _outside(
     centres: NDArray[Any], counts: NDArray[Any], ends: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """By lower end: the squared error of values clipped to it, and their number."""
-    moments = [np.concatenate([[0], np.cumsum(counts * centres**k)]) for k in range(3)]
+    terms = counts, counts * centres, counts * centres * centres
+    moments = [np.concatenate([[0], np.cumsum(t)]) for t in terms]
     place = np.searchsorted(centres, ends)
     zeroth, first, second = (m[place] for m in moments)
     return second - 2 * ends * first + ends * ends * zeroth, zeroth.astype(np.int64)

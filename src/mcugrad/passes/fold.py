@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Graph, Node, Operator, Tensor
 from mcugrad.graph.draft import Draft
+from mcugrad.numerics import ordered_sum
 from mcugrad.ops.activated import Activated
 from mcugrad.ops.add import Add
 from mcugrad.ops.avgpool2d import AvgPool2d
@@ -244,7 +245,8 @@ def _scale_input(draft: Draft, node: BatchNorm, to: _Target) -> str:
     if groups > 1:
         read += (np.arange(len(w)) * groups // len(w) * w.shape[-1])[:, None]
     with np.errstate(all="ignore"):
-        b = b + (w.reshape(len(w), -1, w.shape[-1]).sum(axis=1) * to.shift[read]).sum(axis=1)
+        sums = ordered_sum(w.reshape(len(w), -1, w.shape[-1]), axis=1)
+        b = b + ordered_sum(sums * to.shift[read], axis=1)
         w = w * to.factor[read].reshape(len(w), *[1] * (w.ndim - 2), -1)
     _set_weights(draft, node, to.layer, w, b)
     draft.bypass(node, node.x)

@@ -43,9 +43,8 @@ CODE = (-128.0, 127.0)
 
 def reals(value: NDArray[Any]) -> tuple[float, float]:
     """The range of real numbers that begin with these: a network may come with larger ones than others have."""
-    most = max(
-        REAL[1], 2.0 ** min(10 + int(np.ceil(np.log2(max(float(np.abs(value).max(initial=0)), 1.0)))), 127)
-    )
+    mantissa, exponent = np.frexp(max(float(np.abs(value).max(initial=0)), 1.0))
+    most = max(REAL[1], 2.0 ** min(10 + int(exponent) - int(mantissa == 0.5), 127))
     return -most, most
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mcugrad.measure.cost import REPLAYED, Activity, Cost
+from mcugrad.measure.cost import Activity, Cost
 from mcugrad.measure.cycles import CycleEstimate, CycleModel
 from mcugrad.run.emulated import EmulatedDevice
-from mcugrad.run.runner import Compiled
-from mcugrad.run.toolchain import find_compiler, firmware_compilers
+from mcugrad.run.toolchain import find_compiler
 from mcugrad.targets import Target
-
-GCC = "arm-none-eabi-gcc"
 
 
 @dataclass(frozen=True)
@@ -80,58 +76,40 @@ class CostTable:
         return [f"{q.label}: {q.source}" for q in self.predict if q.source]
 
 
-@dataclass(frozen=True)
-class Linked:
-    """Flash of a model as another compiler links it.
-
-    Attributes:
-        flash: bytes of code and constants; functions that nothing calls are left out.
-        how: compiler, version and options.
-    """
-
-    flash: int
-    how: str
-
-
-def cost_table(
-    cost: Cost, *, name: str, built_with: str, runs: str, small: Linked | None = None
-) -> CostTable:
+def cost_table(cost: Cost, *, name: str, built_with: str, runs: str) -> CostTable:
     """The quantities of a cost.
 
     Args:
-        small: the model as those link it who build for size; None where their compiler is not found.
         cost: from `measure`.
         name: of the model in C.
         built_with: compiler, version and optimisation level.
         runs: what was emulated, `8 predictions and 8 training steps`.
     """
     return CostTable(
-        memory=tuple(_memory(cost, name, built_with, runs, small)),
+        memory=tuple(_memory(cost, name, built_with, runs)),
         predict=tuple(_activity(cost.predict, cost.target)),
         step=() if cost.step is None else tuple(_activity(cost.step, cost.target)),
     )
 
 
-def _memory(cost: Cost, name: str, built_with: str, runs: str, small: Linked | None) -> list[Quantity]:
-    ram, target = cost.ram + cost.sample + cost.stack, cost.target
-    ram_limit, flash_limit = (None, None) if target.is_bare else (target.ram.bytes, target.flash.bytes)
-    rows = [
+def _memory(cost: Cost, name: str, built_with: str, runs: str) -> list[Quantity]:
+    ram = cost.ram + cost.sample + cost.stack
+    target = cost.target
+    return [
         _bytes(
             "ram_model", "RAM, the model", cost.ram, f"counted: sizeof({name}_t), asserted by the compiler"
         ),
         _bytes("ram_sample", "RAM, one sample", cost.sample, "counted: one int8 per input value"),
         _bytes("ram_stack", "RAM, stack", cost.stack, f"emulated: the deepest of {runs}"),
-        _bytes("ram", "RAM, together", ram, "sum of the three lines above", ram_limit),
+        _bytes("ram", "RAM, together", ram, "sum of the three lines above", target.ram.bytes),
+        _bytes(
+            "flash",
+            "flash, code and constants",
+            cost.flash,
+            f"linked: {built_with}, without start-up code",
+            target.flash.bytes,
+        ),
     ]
-    if cost.replay:
-        how = f"counted: and {REPLAYED} old samples, {cost.replay:,} B, as main.c keeps them"
-        rows.append(_bytes("ram_replay", "RAM, with replay", ram + cost.replay, how, ram_limit))
-    how = f"linked: {built_with}, without start-up code"
-    rows.append(_bytes("flash", "flash, code and constants", cost.flash, how, flash_limit))
-    if small is not None:
-        how = f"linked: {small.how}, likewise"
-        rows.append(_bytes("flash_small", "flash, built for size", small.flash, how, flash_limit))
-    return rows
 
 
 def _bytes(key: str, label: str, value: int, how: str, limit: int | None = None) -> Quantity:
@@ -249,15 +227,6 @@ def profile(device: EmulatedDevice, target: Target, calls: int) -> tuple[Functio
 def built_with(compiler: str = "zig", opt: str = "-O3") -> str:
     """Compiler, version and optimisation level of a firmware; those of measured firmware if not given."""
     return f"{compiler} {find_compiler(compiler).version}, {opt}"
-
-
-def built_for_size(compiled: Compiled, target: Target) -> Linked | None:
-    """Flash as most toolchains of vendors link it: gcc, -Os, unused sections left out; None where gcc is not found."""
-    if GCC not in firmware_compilers():
-        return None
-    device = EmulatedDevice(compiled, target, compiler=GCC, opt="-Os").device
-    version = re.findall(r"\d+\.\d+(?:\.\d+)?", find_compiler(GCC).version)
-    return Linked(device.firmware.sizes.flash, f"{GCC} {version[-1] if version else ''}".strip() + ", -Os")
 
 
 def significant(value: float) -> str:

@@ -154,9 +154,7 @@ def _short(text: str) -> str:
 def _known(name: str) -> Target:
     if name in cores():
         core = _core(name)
-        return Target(
-            name=name, title=core.title, core=core, flash=_PLAIN_FLASH, ram=_PLAIN_RAM, is_bare=True
-        )
+        return Target(name=name, title=core.title, core=core, flash=_PLAIN_FLASH, ram=_PLAIN_RAM)
     return _board(name, _packaged("boards", name), f"targets/boards/{name}.toml")
 
 

@@ -102,7 +102,6 @@ class Target:
 
     Attributes:
         flash, ram: the memories the linker may use.
-        is_bare: a core without a product around it: the memories are those of the emulator, and limit nothing.
         clock_hz: highest core clock in Hz; None for a plain core.
         energy: None = not known: no public figure, the user may supply one.
         sources: where sizes and addresses come from.
@@ -116,7 +115,6 @@ class Target:
     clock_hz: int | None = None
     energy: EnergyPerCycle | None = None
     sources: tuple[str, ...] = ()
-    is_bare: bool = False
 
     def __post_init__(self) -> None:
         for kind, region in (("flash", self.flash), ("RAM", self.ram)):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
+from mcugrad.numerics import ordered_sum
 
 Policy = Literal["sampled", "rooted", "topk"]
 """How the channels of a sample are chosen."""
@@ -186,7 +187,7 @@ def fixed(name: str, wanted: Channels, weights: NDArray[Any]) -> tuple[int, ...]
                 where="sparse",
                 hint=f"above 0 and at most 1, or channels as a tuple: ({channels - 1},)",
             )
-        size = np.abs(weights.astype(np.float64)).reshape(channels, -1).sum(axis=1)
+        size = ordered_sum(np.abs(weights.astype(np.float64)).reshape(channels, -1), axis=1)
         count = max(int(wanted * channels), 1)
         return tuple(sorted(np.argsort(-size, kind="stable")[:count].tolist()))
     numbers: list[Any] = list(wanted)

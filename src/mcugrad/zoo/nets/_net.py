@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from mcugrad.errors import UsageError
+from mcugrad.numerics import grid_bits, matmul, on_grid, ordered_sum, whole_products
 
 Array = NDArray[np.float32]
 EPSILON = 1e-3
@@ -83,14 +84,19 @@ class Net:
         before = [(n - 1) // 2 if same else 0 for n in k]
         after = [n // 2 if same else 0 for n in k]
         w = self._draw(out, 1 if depthwise else self.channels, *k)
-        windows = self._windows(x, k, s, before, after)
         if depthwise:
-            y = np.zeros(windows.shape[: axes + 2], np.float32)
+            windows = self._windows(x, k, s, before, after)
+            y: Array = np.zeros(windows.shape[: axes + 2], np.float32)
             for tap in np.ndindex(*k):
                 y += windows[(..., *tap)] * w[(slice(None), 0, *tap)].reshape(-1, *[1] * axes)
         else:
-            rows = np.moveaxis(windows, 1, axes + 1)
-            y = np.moveaxis(rows.reshape(*rows.shape[: axes + 1], -1) @ w.reshape(out, -1).T, -1, 1)
+            x_bits, w_bits = grid_bits(w[0].size)
+            values, unit = on_grid(x, x_bits, shared=tuple(range(1, x.ndim)))
+            matrix, column_unit = on_grid(w.reshape(out, -1).T, w_bits, shared=(0,))
+            windows = np.moveaxis(self._windows(values, k, s, before, after), 1, axes + 1)
+            sums = whole_products(windows.reshape(*windows.shape[: axes + 1], -1), matrix)
+            sums *= unit * column_unit.reshape(-1)
+            y = np.moveaxis(sums.astype(np.float32), -1, 1)
         weights_of_layer = [w] + ([np.zeros(out, np.float32)] if bias else [])
         groups = self.channels if depthwise else 1
         return self._add(
@@ -100,15 +106,18 @@ class Net:
     def fc(self, out: int) -> Self:
         """Fully connected layer."""
         w = self._draw(out, self.channels)
-        return self._add("Gemm", self._values[self.top] @ w.T, [w, np.zeros(out, np.float32)], transB=1)
+        return self._add(
+            "Gemm", matmul(self._values[self.top], w.T), [w, np.zeros(out, np.float32)], transB=1
+        )
 
     def norm(self) -> Self:
         """Batch normalization with the statistics of the samples, to three digits."""
         x = self._values[self.top]
-        axes = (0, *range(2, x.ndim))
-        mean, variance = x.mean(axis=axes, dtype=np.float64), x.var(axis=axes, dtype=np.float64)
-        variance = np.maximum(variance, 0.01 * variance.mean() + 1e-6)
-        mean, variance = _three_digits(mean), _three_digits(variance)
+        rows = np.moveaxis(x, 1, 0).reshape(self.channels, -1).astype(np.float64)
+        centre = _mean(rows)
+        spread = _mean((rows - centre[:, None]) ** 2)
+        spread = np.maximum(spread, 0.01 * _mean(spread) + 1e-6)
+        mean, variance = _three_digits(centre), _three_digits(spread)
         around = (-1, *[1] * (x.ndim - 2))
         y = (x - mean.reshape(around)) / np.sqrt(variance + np.float32(EPSILON)).reshape(around)
         one, zero = np.ones_like(mean), np.zeros_like(mean)
@@ -148,7 +157,8 @@ class Net:
     def global_pool(self) -> Self:
         """Mean of every channel, as a map of one pixel."""
         x = self._values[self.top]
-        return self._add("GlobalAveragePool", x.mean(axis=tuple(range(2, x.ndim)), keepdims=True))
+        mean = _mean(x.reshape(*x.shape[:2], -1).astype(np.float64))
+        return self._add("GlobalAveragePool", mean.reshape(*mean.shape, *[1] * (x.ndim - 2)))
 
     def flatten(self) -> Self:
         """A map as a vector."""
@@ -192,8 +202,8 @@ class Net:
         return weights
 
     def _windows(
-        self, x: Array, kernel: list[int], stride: list[int], before: list[int], after: list[int]
-    ) -> Array:
+        self, x: NDArray[Any], kernel: list[int], stride: list[int], before: list[int], after: list[int]
+    ) -> NDArray[Any]:
         """(n, channels, *positions, *kernel) values under each window."""
         room = [n + b + a - k for n, b, a, k in zip(x.shape[2:], before, after, kernel, strict=True)]
         if min(room) < 0:
@@ -206,7 +216,7 @@ class Net:
         padded = np.pad(x, [(0, 0), (0, 0), *zip(before, after, strict=True)])
         axes = tuple(range(2, x.ndim))
         every = (slice(None), slice(None), *(slice(None, None, s) for s in stride))
-        windows: Array = sliding_window_view(padded, kernel, axis=axes)[every]
+        windows: NDArray[Any] = sliding_window_view(padded, kernel, axis=axes)[every]
         return windows
 
     def _join(self, kind: str, other: str, y: Array) -> Self:
@@ -214,7 +224,7 @@ class Net:
         self._nodes[-1].input.append(other)
         return self
 
-    def _add(self, kind: str, y: Array, constants: Sequence[Any] = (), **attributes: Any) -> Self:
+    def _add(self, kind: str, y: NDArray[Any], constants: Sequence[Any] = (), **attributes: Any) -> Self:
         name = f"{kind.lower()}_{len(self._nodes) + 1}"
         inputs = [self.top]
         for i, value in enumerate(constants):
@@ -245,6 +255,12 @@ def _each(value: int | Sequence[int], axes: int) -> list[int]:
     return [value] * axes if isinstance(value, int) else list(value)
 
 
+def _mean(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Along the last axis."""
+    result: NDArray[np.float64] = ordered_sum(x, axis=-1) / x.shape[-1]
+    return result
+
+
 def _three_digits(values: NDArray[np.float64]) -> Array:
-    """Rounded, so that the last bits, in which computers differ, do not reach the file."""
+    """Rounded: more would say nothing about what arrives in training."""
     return np.asarray([float(f"{v:.2e}") for v in values], np.float32)
