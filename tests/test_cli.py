@@ -183,10 +183,13 @@ def test_rules_and_their_options(cli: Cli) -> None:
 @pytest.mark.mcu
 def test_compile_json(cli: Cli, tmp_path: Path) -> None:
     options = ("--target", "nrf52840", "--name", "reader", "--rule", "sr8", "--rate", "0.02", "--seed", "7")
-    facts = cli("compile", "digits_cnn", "--data", "digits", *options, "--out", "fw", "--json").facts
+    facts = cli(
+        "compile", "digits_cnn", "--data", "digits", *options, "--out", "fw", "--selftest", "--json"
+    ).facts
     assert (facts["model"], facts["rule"], facts["rate"], facts["seed"]) == ("reader", "sr8", 0.02, 7)
-    assert facts["files"] == ["LICENSE", "README.md", "examples/main.c", "reader.c", "reader.h"]
-    assert (tmp_path / "fw/reader.c").is_file()
+    both = [f"reader{part}.{kind}" for part in ("", "_selftest") for kind in ("c", "h")]
+    assert facts["files"] == ["LICENSE", "README.md", "examples/main.c", *both]
+    assert all((tmp_path / "fw" / file).is_file() for file in facts["files"])
     memory = {q["key"]: q for q in facts["cost"]["memory"]}
     assert memory["ram"]["value"] == sum(memory[k]["value"] for k in ("ram_model", "ram_sample", "ram_stack"))
     assert memory["ram_model"]["value"] + memory["ram_sample"]["value"] == facts["ram_bytes"]

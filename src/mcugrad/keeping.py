@@ -12,6 +12,7 @@ from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import State
+from mcugrad.run.selftest import selftest_files
 from mcugrad.state.check import damages
 from mcugrad.state.file import StateFile
 from mcugrad.state.images import fitting, read_state, usable
@@ -163,7 +164,14 @@ class Keeper:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self.__copy__()  # all but the state never changes
 
-    def export(self, folder: str | Path, *, delivered: bool = False, inference: bool = False) -> Path:
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        delivered: bool = False,
+        inference: bool = False,
+        selftest: bool = False,
+    ) -> Path:
         """Write the firmware folder: `<name>.c`, `<name>.h`, an example, README and LICENSE. Returns the folder.
 
         The firmware begins with the model as trained: `<name>_init` gives a device the bytes of this trainer's state,
@@ -176,26 +184,32 @@ class Keeper:
             folder: where to.
             delivered: begin with the model as it was compiled, before any training.
             inference: leave training out, as `inference()` does: less memory, the same outputs.
+            selftest: write `<name>_selftest.c` and `.h`, too: a function that tells on the device whether compiler and
+                flags are right, by the hash of some predictions and training steps.
 
         Raises:
+            ToolError: a self-test is wanted, and there is no compiler to compute it.
             UsageError: generated code in the folder was changed, something there is a symbolic link, or it cannot be
                 written.
         """
         if inference:
             source = type(self)(*self._parts) if delivered else self
-            return write_folder(source.inference().build.compiled.files, folder)
-        return write_folder(self.files(delivered=delivered), folder)
+            return write_folder(source.inference().files(selftest=selftest), folder)
+        return write_folder(self.files(delivered=delivered, selftest=selftest), folder)
 
-    def files(self, *, delivered: bool = False) -> dict[str, str]:
+    def files(self, *, delivered: bool = False, selftest: bool = False) -> dict[str, str]:
         """What `export` writes: text by file name.
 
         Args:
             delivered: begin with the model as it was compiled, before any training.
+            selftest: with those of the self-test.
         """
-        state = self.state
+        compiled, state = self.build.compiled, self.state
         if delivered or self._is_delivered(state):
-            return dict(self.build.compiled.files)
-        return as_trained(self.build, state, self._note(state), float(self.options.rate))
+            test = selftest_files(compiled) if selftest else {}
+            return {**compiled.files, **test}
+        test = selftest_files(compiled, state) if selftest else {}
+        return {**as_trained(self.build, state, self._note(state), float(self.options.rate)), **test}
 
     @property
     def begins(self) -> str:

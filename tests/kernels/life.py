@@ -244,6 +244,19 @@ def check_watch(draw: Draw) -> Arguments:
     return {"watch": watch, "wrong": one(np.uint32, rng)}
 
 
+@st.composite
+def noise_s8(draw: Draw) -> Arguments:
+    count, counter = draw(st.integers(1, 70)), draw(COUNTERS)
+    return {"count": count, "counter": counter, "x": old_int8(rngs(draw), count)}
+
+
+@st.composite
+def crc32(draw: Draw) -> Arguments:
+    rng, count = rngs(draw), draw(st.integers(1, 70))
+    data = rng.integers(0, 256, count).astype(np.uint8)
+    return {"count": count, "data": data, "crc": np.asarray([draw(COUNTERS)], np.uint32)}
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -261,6 +274,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         check_s32,
         check_schedule,
         check_watch,
+        noise_s8,
+        crc32,
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""

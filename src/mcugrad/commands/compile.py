@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import Json
+from mcugrad.commands.options import Json, Selftest
 from mcugrad.commands.output import Output, demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
@@ -25,6 +25,7 @@ def compile_(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Run the firmware on an emulated core and count.")
     ] = True,
+    selftest: Selftest = False,
     json: Json = False,
 ) -> None:
     """Write the firmware folder, and say what the firmware needs: memory, instructions, cycles, energy."""
@@ -40,7 +41,7 @@ def compile_(
     if measure:
         with output.busy("building the firmware and running it on the emulated core"):
             table = measured(made, given)
-    folder = made.export(out or Path("firmware") / found.name)
+    folder = made.export(out or Path("firmware") / found.name, selftest=selftest)
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
     for note in made.build.graph.notes:
@@ -48,12 +49,12 @@ def compile_(
     output.show_notes()
     if table is not None:
         show_cost(output, made, table)
-    show_files(output, made, folder)
+    show_files(output, made, folder, selftest=selftest)
     output.say(f"      (the firmware begins {made.begins})")
     recipe.keep(made)
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
     facts["training_notes"] = output.notes
-    files = sorted(made.build.compiled.files)
+    files = written_names(made, selftest=selftest)
     output.finish({**facts, "folder": str(folder), "files": files, "kept": list(kept(folder))})
 
 
@@ -95,7 +96,13 @@ def show_cost(output: Output, made: Trainer, table: CostTable) -> None:
         output.say(f"  source of {source}")
 
 
-def show_files(output: Output, made: Trainer, folder: Path) -> None:
+def written_names(made: Trainer, *, selftest: bool) -> list[str]:
+    """Names of the files in a firmware folder."""
+    name = made.model.name
+    tests = [f"{name}_selftest.c", f"{name}_selftest.h"] if selftest else []
+    return sorted([*made.build.compiled.files, *tests])
+
+
+def show_files(output: Output, made: Trainer, folder: Path, *, selftest: bool = False) -> None:
     """What was written, for people."""
-    files = ", ".join(sorted(made.build.compiled.files))
-    output.say(f"\nwrote {folder}: {files}")
+    output.say(f"\nwrote {folder}: {', '.join(written_names(made, selftest=selftest))}")

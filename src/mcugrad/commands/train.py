@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mcugrad.commands.options import Json, Out
+from mcugrad.commands.options import Json, Out, Selftest
 from mcugrad.commands.output import demand_places, demand_unchanged
 from mcugrad.commands.recipe import Recipe, spelled_out
 
@@ -62,6 +62,7 @@ def train(
     inference: Annotated[
         bool, typer.Option("--inference", help="Leave training out of the firmware: less memory.")
     ] = False,
+    selftest: Selftest = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -125,7 +126,8 @@ def train(
         output.note(note)
     recipe.keep(made)
     if out is not None:
-        show_files(output, made, made.export(out, delivered=as_delivered, inference=inference))
+        folder = made.export(out, delivered=as_delivered, inference=inference, selftest=selftest)
+        show_files(output, made, folder, selftest=selftest)
         output.say(f"      (the firmware begins {'as delivered' if as_delivered else made.begins})")
         if made.rate_ahead == 0 and not (as_delivered or inference):
             output.say(f"      (its learning rate has ended at 0: {found.name}_set_rate before it learns on)")

@@ -126,8 +126,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
             apart=_often_called(program),
         ),
         "number": number,
-        "licence": f"Apache-2.0 AND {_own_licence(program.name)}",
-        "own_licence": _own_licence(program.name),
+        **whose(program.name),
         "apache": _apache(),
         "input_size": program.buffers[program.input].count,
         "output": names.argument(Argument(buffer=program.output), None),
@@ -142,17 +141,18 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "guard_error": _GUARD_ERRORS[program.target],
     }
     return {
-        f"{program.name}.h": _render("model.h.j2", context),
-        f"{program.name}.c": _render("model.c.j2", context),
-        EXAMPLE: _render("main.c.j2", context),
-        "README.md": _render("README.md.j2", context),
-        "LICENSE": _render("LICENSE.j2", context),
+        f"{program.name}.h": render("model.h.j2", context),
+        f"{program.name}.c": render("model.c.j2", context),
+        EXAMPLE: render("main.c.j2", context),
+        "README.md": render("README.md.j2", context),
+        "LICENSE": render("LICENSE.j2", context),
     }
 
 
-def _own_licence(name: str) -> str:
-    """What SPDX calls the licence of what is the user's; such names have no underscores."""
-    return f"LicenseRef-{name.replace('_', '-')}"
+def whose(name: str) -> dict[str, str]:
+    """What SPDX calls the licence of generated code with the runtime, and of what is the user's alone."""
+    own = f"LicenseRef-{name.replace('_', '-')}"  # such names have no underscores
+    return {"licence": f"Apache-2.0 AND {own}", "own_licence": own}
 
 
 def _apache() -> str:
@@ -182,10 +182,11 @@ def host_source(program: Program) -> str:
         "target": program.target,
         "classes": program.target is Target.CLASS,
     }
-    return _render("host.c.j2", context)
+    return render("host.c.j2", context)
 
 
-def _render(template: str, context: Mapping[str, Any]) -> str:
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """A template of this package, filled in."""
     return _ENVIRONMENT.get_template(template).render(context)
 
 

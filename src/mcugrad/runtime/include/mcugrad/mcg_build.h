@@ -13,7 +13,7 @@
 /*
  * a * b + c is two roundings here, and never one: this file says so itself, because compilers contract by
  * default (gcc in its GNU dialects and in C++, clang since 14). Clang disregards it where a flag asks for
- * more than the default, as -ffp-contract=fast does.
+ * more than the default, as -ffp-contract=fast does: the self-test tells.
  */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF

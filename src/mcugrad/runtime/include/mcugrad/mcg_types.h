@@ -12,15 +12,17 @@
 #ifndef MCG_STATUS_DEFINED
 #define MCG_STATUS_DEFINED
 /** Every status, once: name, value, text. The enum and the texts cannot drift apart. */
-#define MCG_STATUS_LIST(X)                                               \
-    X(MCG_OK, 0, "ok")                                                   \
-    X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")       \
-    X(MCG_ERR_LABEL, -2, "the label is not below the number of classes") \
-    X(MCG_ERR_STATE, -3, "not initialised, or of another model")         \
-    X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")   \
-    X(MCG_ERR_ARG, -5, "an argument is outside its documented range")    \
-    X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")            \
-    X(MCG_ERR_DAMAGED, -7, "a learned number is not finite or outside its range")
+#define MCG_STATUS_LIST(X)                                                        \
+    X(MCG_OK, 0, "ok")                                                            \
+    X(MCG_ERR_NULL, -1, "a pointer that must not be null is null")                \
+    X(MCG_ERR_LABEL, -2, "the label is not below the number of classes")          \
+    X(MCG_ERR_STATE, -3, "not initialised, or of another model")                  \
+    X(MCG_ERR_RATE, -4, "the learning rate is negative or not finite")            \
+    X(MCG_ERR_ARG, -5, "an argument is outside its documented range")             \
+    X(MCG_ERR_EMPTY, -6, "there is nothing to draw from yet")                     \
+    X(MCG_ERR_DAMAGED, -7, "a learned number is not finite or outside its range") \
+    X(MCG_ERR_SELFTEST, -8,                                                       \
+      "the self-test gave another hash: compiler or flags are not right, or flash is damaged")
 #define MCG_STATUS_ENUM(name, value, text) name = (value),
 typedef enum { MCG_STATUS_LIST(MCG_STATUS_ENUM) } mcg_status_t;
 #undef MCG_STATUS_ENUM

@@ -1,0 +1,83 @@
+"""The self-test's files for a model: the host twin says what a device has to find."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.emit.selftest import PREDICTIONS, STEPS, TARGET_COUNTER, emit_selftest
+from mcugrad.errors import UsageError
+from mcugrad.ops.selftest import noise_s8
+from mcugrad.program import Program
+from mcugrad.run.host import HostTwin
+from mcugrad.run.runner import Compiled, Runner, State
+from mcugrad.training.losses import Target
+
+RATES = (0.01, 1e-3, 1e-4, 0.0)
+"""Learning rates; the first that leaves all numbers finite is taken: the bits of a NaN differ between cores."""
+
+
+def selftest_files(
+    compiled: Compiled, state: State | None = None, runner: Callable[[Compiled], Runner] = HostTwin
+) -> dict[str, str]:
+    """`<name>_selftest.h` and `<name>_selftest.c` for a model that begins with this state, or as it was compiled.
+
+    Raises:
+        ToolError: no compiler is installed, or the build failed.
+        UsageError: outputs for random samples are not finite.
+    """
+    model = runner(compiled)
+    for rate in RATES:
+        model.init()
+        if state:
+            model.restore(state)
+        found = _hash(compiled, model, rate)
+        if found is not None:
+            return emit_selftest(compiled.program, compiled.layout, rate, found)
+    raise UsageError(
+        "the network gives numbers that are not finite for random samples: there is nothing to compare",
+        where="selftest",
+        hint="export it without a self-test",
+    )
+
+
+def _hash(compiled: Compiled, model: Runner, rate: float) -> int | None:
+    """What a device finds at this learning rate; None where numbers are not finite."""
+    program = compiled.program
+    size = program.buffers[program.input].count
+    x = _noise(PREDICTIONS * size, 0).reshape(PREDICTIONS, size)
+    parts: list[NDArray[Any]] = [model.predict(x)]
+    if program.train:
+        order = (np.arange(STEPS) % PREDICTIONS).astype(np.uint32)
+        steps = model.train(
+            x[order], _targets(program), np.arange(STEPS, dtype=np.uint32), np.full(STEPS, rate, "<f4")
+        )
+        state = model.state()
+        parts += [steps.info, *(state[b.name] for b in compiled.layout.params), model.predict(x[:1])]
+    if not all(np.isfinite(v).all() for part in parts for v in _numbers(part)):
+        return None
+    return zlib.crc32(b"".join(part.tobytes() for part in parts))
+
+
+def _numbers(part: NDArray[Any]) -> list[NDArray[Any]]:
+    return [part] if part.dtype.names is None else [np.asarray(part[name]) for name in part.dtype.names]
+
+
+def _noise(count: int, counter: int) -> NDArray[np.int8]:
+    x = np.empty(count, np.int8)
+    noise_s8(count, counter, x)
+    return x
+
+
+def _targets(program: Program) -> NDArray[Any]:
+    """Of each step."""
+    steps, outputs = np.arange(STEPS), program.classes
+    if program.target is Target.CLASS:
+        return (steps % outputs).astype(np.uint32)
+    if program.target is Target.BITS:
+        return ((steps[:, None] + np.arange(outputs)) & 1).astype(np.uint8)
+    return _noise(STEPS * outputs, TARGET_COUNTER).reshape(STEPS, outputs)
