@@ -112,7 +112,7 @@ def load(source: Any, *, example: Any = None, name: str | None = None) -> Model:
         )
     data = export(source, example)
     kind = type(source).__name__
-    return _model(load_onnx(data, name=name or kind), kind, data)
+    return _model(load_onnx(data, name=name or kind, label=kind), kind, data)
 
 
 def is_tflite(data: bytes) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from mcugrad.importers._builder import Builder, Flow, floats, label, numbers, per_channel, required
+from mcugrad.importers._builder import Builder, floats, label, numbers, place, required
+from mcugrad.importers._flow import Flow, per_channel
+from mcugrad.importers._pointwise import multiplied
 from mcugrad.ops.activation import STEEPEST, Activation
 from mcugrad.ops.curves import Function
 from mcugrad.ops.prelu import PRelu
@@ -22,7 +24,8 @@ CURVES = {
     "Tanh": Function.TANH,
 }
 """Tabulated functions by operator; Silu is what patterns are replaced by."""
-DEFAULTS = {"Elu": 1.0, "HardSigmoid": 0.2, "Swish": 1.0}
+DEFAULTS = {"Celu": 1.0, "Elu": 1.0, "HardSigmoid": 0.2, "Selu": 1.6732632, "Swish": 1.0}
+SELU_GAMMA = 1.050701
 
 
 def curve_problem(node: ir.Node) -> str:
@@ -56,6 +59,38 @@ def curve(to: Builder, node: ir.Node, x: Flow) -> Flow:
     return to.add(layer, x)
 
 
+def composed_problem(node: ir.Node) -> str:
+    """Why not: Selu, Celu, LogSigmoid."""
+    alpha = node.attributes.get_float("alpha", DEFAULTS.get(node.op_type, 1.0))
+    if node.op_type == "Selu" and not abs(alpha) <= STEEPEST:
+        return f"alpha is {alpha:g}; at most {STEEPEST:g} is supported"
+    return "" if np.isfinite(alpha) and alpha != 0 else f"alpha is {alpha:g}"
+
+
+def composed(to: Builder, node: ir.Node, x: Flow) -> Flow:
+    """A table between two factors, which go into the layers beside.
+
+    Selu(x) = gamma ELU(x), Celu(x) = alpha ELU(x / alpha), LogSigmoid(x) = -Softplus(-x).
+    """
+    alpha = float(node.attributes.get_float("alpha", DEFAULTS.get(node.op_type, 1.0)))
+    function, before, inner, after = {
+        "Celu": (Function.ELU, 1 / alpha, 1.0, alpha),
+        "LogSigmoid": (Function.SOFTPLUS, -1.0, 1.0, -1.0),
+        "Selu": (Function.ELU, 1.0, alpha, float(node.attributes.get_float("gamma", SELU_GAMMA))),
+    }[node.op_type]
+    x = multiplied(to, node, x, before)
+    name = to.name(node.op_type.lower())
+    layer = Activation(
+        name=name, source=label(node), x=x.tensor, y=f"{name}_y", function=function, alpha=inner
+    )
+    return multiplied(to, node, to.add(layer, x), after)
+
+
+def magnitude(to: Builder, node: ir.Node, x: Flow) -> Flow:
+    """Abs: a slope of -1 for negative values."""
+    return rectified(to, node, x, (-1.0,))
+
+
 def leaky_problem(node: ir.Node) -> str:
     """Why not."""
     alpha = node.attributes.get_float("alpha", 0.01)
@@ -77,9 +112,7 @@ def prelu(to: Builder, node: ir.Node, x: Flow) -> Flow:
     slope = floats(required(node, 1))
     if slope.size == 1:
         return rectified(to, node, x, (float(slope.reshape(())),))
-    slopes = per_channel(to, node, slope, x)
-    if x.order is not None:
-        slopes = slopes[x.order]
+    slopes = per_channel(to, place(node), slope, x)
     return rectified(to, node, x, tuple(float(s) for s in slopes))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,30 +12,21 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
-from mcugrad.importers._read import ELEMENT_LIMIT
+from mcugrad.importers._flow import VECTOR, Flow, GraphBuilder, Origin
 from mcugrad.ops.weighted import Weighted
 
-VECTOR = (0,)
 
+@dataclass(frozen=True)
+class Place:
+    """What ONNX calls a node."""
 
-@dataclass(frozen=True, eq=False)
-class Flow:
-    """A computed value. A map is (height, width, channels) here whatever ONNX makes of it.
+    kind: str
+    label: str
 
-    Attributes:
-        tensor: its name in the graph.
-        axes: for each axis that ONNX has after the batch, which of ours it is: (2, 0, 1) for channels first. Axes of
-            ours that ONNX does not have are 1 long.
-        order: of a vector, where ONNX has each element, if it is elsewhere: (out,) indices, else None.
-        raw: whether ONNX has integers here, between QuantizeLinear and DequantizeLinear.
-        shares: whether a softmax was left out, so that ONNX has probabilities here.
-    """
-
-    tensor: str
-    axes: tuple[int, ...]
-    order: NDArray[np.int64] | None = None
-    raw: bool = False
-    shares: bool = False
+    @property
+    def title(self) -> str:
+        """As messages show it."""
+        return f"{self.label}  {self.kind}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,41 +44,31 @@ class Grid:
     axis: int
 
 
-class Builder:
-    """Collects nodes and tensors.
+class Builder(GraphBuilder):
+    """Collects what nodes become.
 
     Attributes:
-        tensors: by name.
-        nodes: in order.
-        notes: what the user should know, one sentence each.
-        batch: batch size that the file was exported with; 1 if it was free.
         grids: of constants that are quantized in the file.
-        flows: of the values computed so far.
+        anew: weights that are quantized in the file, but not as the device does it: symmetric, per output channel.
     """
 
+    first = True
+
     def __init__(self, name: str, shape: Shape, batch: int, grids: Mapping[ir.Value, Grid]) -> None:
-        self.tensors = {name: Tensor(name, shape)}
-        self.nodes: list[ForwardNode] = []
-        self.notes: list[str] = []
-        self.batch = batch
+        super().__init__(batch)
+        self.tensors[name] = Tensor(name, shape)
         self.grids = grids
-        self.flows: dict[ir.Value, Flow] = {}
-        self._counts: dict[str, int] = {}
+        self.anew: list[str] = []
         self._weights: dict[str, str] = {}
 
-    def shape(self, x: Flow) -> Shape:
-        """Shape of a value, without the batch."""
-        return self.tensors[x.tensor].shape
+    def put(self, at: Origin, node: ForwardNode) -> str:
+        """Add a node and its output; its name."""
+        self._append(node, node.title)
+        return node.y
 
-    def onnx_shape(self, x: Flow) -> Shape:
-        """Shape of a value as ONNX has it, batch first."""
-        shape = self.shape(x)
-        return (1, *(shape[a] for a in x.axes))
-
-    def name(self, kind: str) -> str:
-        """A new node name: conv1, conv2, ..."""
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        return f"{kind}{self._counts[kind]}"
+    def readers(self, value: ir.Value) -> int:
+        """How many nodes read a value; one more if it is the output."""
+        return len(value.uses()) + value.is_graph_output()
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """Add a constant; its name. Raises ModelError where arithmetic on the file's numbers overflowed."""
@@ -103,13 +83,10 @@ class Builder:
         self.tensors[name] = Tensor(name, value.shape, value=value)
         return name
 
-    def weights(
-        self, node: ir.Node, source: ir.Value, name: str, value: NDArray[Any], out: int, factor: float = 1.0
-    ) -> str:
+    def weights(self, source: ir.Value, name: str, value: NDArray[Any], out: int, factor: float = 1.0) -> str:
         """Add the weights of a layer, output channel first, in the scales that the file gives; their name.
 
         Args:
-            node: for messages.
             source: the constant they came from.
             name: of the new constant.
             value: the weights, in real units.
@@ -120,18 +97,9 @@ class Builder:
         grid = self.grids.get(source)
         if grid is None:
             return name
-        if not grid.zero:
-            raise ModelError(
-                f"weights {source.name} have a zero point; only symmetric weights, with zero point 0, are supported",
-                where=at(node),
-                hint="quantize_static(..., weight_type=QuantType.QInt8)",
-            )
-        if grid.scales.size > 1 and grid.axis != out:
-            raise ModelError(
-                f"weights {source.name} have scales along axis {grid.axis}; output channels are axis {out}",
-                where=at(node),
-                hint="one scale per output channel, or one for all",
-            )
+        if not grid.zero or (grid.scales.size > 1 and grid.axis != out):
+            self.anew.append(name)
+            return name
         scales = np.broadcast_to(grid.scales * np.float32(abs(factor)), value.shape[:1]).astype(np.float32)
         codes = np.abs(value) / scales.reshape(-1, *[1] * (value.ndim - 1))
         beyond = int((codes > 127.5).sum())
@@ -148,18 +116,10 @@ class Builder:
         Raises:
             ModelError: shapes do not fit or are too large.
         """
-        shape = node.shape(*(self.tensors[t].shape for t in node.inputs))
-        if prod(shape) > ELEMENT_LIMIT:
-            raise ModelError(
-                f"an output of {prod(shape)} values; at most {ELEMENT_LIMIT} are supported",
-                where=node.title,
-                hint="a smaller input, or a stride before this layer",
-            )
-        self.nodes.append(node)
-        self.tensors[node.y] = Tensor(node.y, shape)
+        self._append(node, node.title)
         if like is None:
             return Flow(node.y, VECTOR)
-        return Flow(node.y, like.axes, like.order)
+        return Flow(node.y, like.axes, like.order, bare=like.bare)
 
     def scaled(self, x: Flow, quant: ActivationScale) -> None:
         """Give a value the scale that the file has for it."""
@@ -248,19 +208,6 @@ def computed(node: ir.Node) -> list[int]:
     return [i for i, v in enumerate(node.inputs) if v is not None and v.const_value is None]
 
 
-def per_channel(to: Builder, node: ir.Node, value: NDArray[Any], x: Flow) -> NDArray[Any]:
-    """A constant that broadcasts against a value, as one number per channel in ONNX order."""
-    shape = to.onnx_shape(x)
-    channels = to.shape(x)[-1]
-    last = len(to.shape(x)) - 1
-    place = len(x.axes) - x.axes.index(last) if last in x.axes else 0
-    fits = value.ndim <= len(shape) and all(
-        n == 1 or (i == place and n == channels) for i, n in enumerate(reversed(value.shape), 1)
-    )
-    if not fits:
-        raise ModelError(
-            f"a constant of shape {value.shape} against {channels} channels; one number for each is supported",
-            where=at(node),
-            hint=f"a constant of {channels} values, or of 1",
-        )
-    return np.broadcast_to(value.reshape(-1), (channels,))
+def place(node: ir.Node) -> Place:
+    """What the user calls a node, for what importers share."""
+    return Place(node.op_type, label(node))

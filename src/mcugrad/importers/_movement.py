@@ -1,25 +1,32 @@
-"""Operators that move values: padding, slices, splitting, enlarging."""
+"""Operators that move values: other shapes, padding, slices, splitting, enlarging."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
+from mcugrad.graph import Shape
 from mcugrad.importers._builder import (
     Builder,
-    Flow,
     at,
+    computed,
     floats,
     integers,
     label,
     numbers,
     optional,
+    place,
     required,
 )
-from mcugrad.importers._layout import as_map
-from mcugrad.ops.slice import Pad, Slice
+from mcugrad.importers._flow import Flow
+from mcugrad.importers._layout import as_map, transposed, with_dims
+from mcugrad.importers._parts import demand, dropped, padded, part, places, take
+from mcugrad.importers._parts import split as parts
 from mcugrad.ops.upsample2d import Upsample2d
 
 NEAREST = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
@@ -37,28 +44,11 @@ def pad_problem(node: ir.Node) -> str:
 def pad(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Zeros in front and behind; negative padding cuts off."""
     pads, given = integers(required(node, 1)), optional(node, 3)
-    rank = len(x.axes) + 1
-    axes = _axes(to, node, x, integers(given) if given is not None else list(range(rank)))
-    _demand(to, node, x, len(pads) == 2 * len(axes) and len(set(axes)) == len(axes))
-    before, after = ([0] * len(to.shape(x)) for _ in range(2))
-    for i, axis in enumerate(axes):
-        first, last = pads[i], pads[i + len(axes)]
-        _demand(to, node, x, axis > 0 or first == last == 0)
-        if axis:
-            before[x.axes[axis - 1]], after[x.axes[axis - 1]] = first, last
-    shape = to.shape(x)
-    start = [max(-b, 0) for b in before]
-    stop = [n - max(-a, 0) for n, a in zip(shape, after, strict=True)]
-    y = part(to, node, x, start, stop, [1] * len(shape))
-    before, after = ([max(n, 0) for n in ns] for ns in (before, after))
-    if not any(before + after):
-        return y
-    _demand(to, node, x, x.order is None)
-    name = to.name("pad")
-    layer = Pad(
-        name=name, source=label(node), x=y.tensor, y=f"{name}_y", before=tuple(before), after=tuple(after)
-    )
-    return _raw(to.add(layer, x), x)
+    at = place(node)
+    axes = places(to, at, x, integers(given) if given is not None else list(range(len(to.dims(x)))))
+    demand(to, at, x, len(pads) == 2 * len(axes))
+    before, after = (dict(zip(axes, half, strict=True)) for half in (pads[: len(axes)], pads[len(axes) :]))
+    return padded(to, at, x, before, after)
 
 
 def slice_problem(node: ir.Node) -> str:
@@ -70,79 +60,94 @@ def slice_problem(node: ir.Node) -> str:
 def slice_(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Every step-th element from start to end along some axes."""
     starts, ends = integers(required(node, 1)), integers(required(node, 2))
-    given = optional(node, 3)
-    axes = _axes(to, node, x, integers(given) if given is not None else list(range(len(starts))))
+    given, at = optional(node, 3), place(node)
+    axes = places(to, at, x, integers(given) if given is not None else list(range(len(starts))))
     steps = integers(optional(node, 4)) or [1] * len(axes)
-    _demand(to, node, x, len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes)))
-    shape = to.shape(x)
-    start, stop, step = [0] * len(shape), list(shape), [1] * len(shape)
-    for a, first, last, by in zip(axes, starts, ends, steps, strict=True):
-        if a == 0:
-            _demand(to, node, x, range(to.batch)[first:last] == range(to.batch))
-            continue
-        ours = x.axes[a - 1]
-        chosen = range(shape[ours])[first:last]
-        start[ours], stop[ours], step[ours] = chosen.start, chosen.stop, by
-    return part(to, node, x, start, stop, step)
+    demand(to, at, x, len(starts) == len(ends) == len(axes) == len(steps))
+    dims = list(to.dims(x))
+    if not x.bare:
+        dims[0] = to.batch
+    bounds = zip(axes, starts, ends, steps, strict=True)
+    return part(to, at, x, {axis: range(dims[axis])[first:last:by] for axis, first, last, by in bounds})
+
+
+def gather_problem(node: ir.Node) -> str:
+    """Why not."""
+    indices = required(node, 1)
+    shape = numbers(indices).shape
+    if computed(node) != [0]:
+        return f"{indices.name} is computed; indices must be constant"
+    if len(shape) > 1 or numbers(indices).dtype.kind not in "iu" or 0 in shape:
+        return f"indices of shape {shape}; one number or a list of numbers is supported"
+    return ""
+
+
+def gather(to: Builder, node: ir.Node, x: Flow) -> Flow:
+    """Elements at constant indices: slices, joined."""
+    indices = required(node, 1)
+    axis = node.attributes.get_int("axis", 0)
+    return take(to, place(node), x, axis, integers(indices), numbers(indices).ndim == 0)
 
 
 def split(to: Builder, node: ir.Node, x: Flow) -> tuple[Flow, ...]:
     """One slice for each output."""
-    axis = node.attributes.get_int("axis", 0)
-    axis += len(x.axes) + 1 if axis < 0 else 0
-    _demand(to, node, x, 1 <= axis <= len(x.axes))
-    ours, shape, count = x.axes[axis - 1], to.shape(x), len(node.outputs)
-    size = -(-shape[ours] // count)
-    sizes = integers(optional(node, 1)) or [min(size, shape[ours] - i * size) for i in range(count)]
-    _demand(to, node, x, len(sizes) == count and sum(sizes) == shape[ours] and min(sizes) > 0)
-    ends = np.cumsum([0, *sizes]).tolist()
-    result = []
-    for first, last, output in zip(ends, ends[1:], node.outputs, strict=False):
-        start, stop = [0] * len(shape), list(shape)
-        start[ours], stop[ours] = first, last
-        used = bool(output.uses()) or output.is_graph_output()
-        result.append(part(to, node, x, start, stop, [1] * len(shape)) if used else x)
-    return tuple(result)
+    at, count = place(node), len(node.outputs)
+    (axis,) = places(to, at, x, [node.attributes.get_int("axis", 0)])
+    length = to.dims(x)[axis]
+    size = -(-length // count)
+    sizes = integers(optional(node, 1)) or [min(size, length - i * size) for i in range(count)]
+    demand(to, at, x, len(sizes) == count)
+    used = [bool(to.readers(v)) for v in node.outputs]
+    return tuple(parts(to, at, x, axis, sizes, used))
 
 
-def part(to: Builder, node: ir.Node, x: Flow, start: list[int], stop: list[int], step: list[int]) -> Flow:
-    """A regular part of a value; the value itself where it is all of it."""
-    shape = to.shape(x)
-    if start == [0] * len(shape) and stop == list(shape) and step == [1] * len(shape):
-        return x
-    _demand(to, node, x, x.order is None)
-    name = to.name("slice")
-    layer = Slice(
-        name=name,
-        source=label(node),
-        x=x.tensor,
-        y=f"{name}_y",
-        start=tuple(start),
-        stop=tuple(stop),
-        step=tuple(step),
-        whole_channels=len(range(start[-1], stop[-1], step[-1])) == shape[-1],
-    )
-    return _raw(to.add(layer, x), x)
+def reshape(to: Builder, node: ir.Node, x: Flow) -> Flow:
+    """Flatten, Reshape, Squeeze and Unsqueeze: all that leave every element where it is."""
+    if node.op_type == "Squeeze" and 0 in integers(optional(node, 1)) and to.batch == 1:
+        return dropped(to, place(node), x, places(to, place(node), x, integers(optional(node, 1))))
+    return with_dims(to, place(node), x, target_shape(node, to.dims(x), to.batch))
 
 
-def _axes(to: Builder, node: ir.Node, x: Flow, axes: list[int]) -> list[int]:
-    """Axes of ONNX, counted from the batch on."""
-    rank = len(x.axes) + 1
-    _demand(to, node, x, all(-rank <= a < rank for a in axes))
-    return [a % rank for a in axes]
-
-
-def _demand(to: Builder, node: ir.Node, x: Flow, fits: bool) -> None:
-    if not fits:
-        raise ModelError(
-            f"{node.op_type} of {to.onnx_shape(x)} values reaches outside, moves samples, or cuts a flattened map",
-            where=at(node),
-            hint="a part along the axes of one sample, before it is flattened",
+def target_shape(node: ir.Node, old: Shape, batch: int) -> Shape:
+    """Shape that Flatten, Reshape, Squeeze or Unsqueeze gives to `old`, batch first."""
+    if node.op_type == "Flatten":
+        axis = node.attributes.get_int("axis", 1)
+        axis += len(old) if axis < 0 else 0
+        return (prod(old[:axis]), prod(old[axis:])) if axis or batch == 1 else ()
+    values = integers(optional(node, 1))
+    if node.op_type == "Squeeze":
+        axes = {v % len(old) for v in values} or {i for i, n in enumerate(old) if n == 1}
+        return tuple(n for i, n in enumerate(old) if i not in axes)
+    if node.op_type == "Unsqueeze":
+        rank = len(old) + len(values)
+        rest = iter(old)
+        added = {v % rank for v in values}
+        if 0 in added and batch != 1:
+            return ()
+        return (
+            tuple(1 if i in added else next(rest) for i in range(rank)) if len(added) == len(values) else ()
         )
+    if not node.attributes.get_int("allowzero", 0):
+        values = [old[i] if v == 0 and i < len(old) else v for i, v in enumerate(values)]
+    if values and values[0] == batch:
+        values[0] = 1  # the exported batch size, written into the target
+    if values.count(-1) == 1:
+        rest_size = prod(v for v in values if v != -1)
+        values[values.index(-1)] = prod(old) // rest_size if rest_size > 0 else -1
+    return tuple(values)
 
 
-def _raw(y: Flow, x: Flow) -> Flow:
-    return Flow(y.tensor, y.axes, y.order, x.raw)
+def transpose_problem(node: ir.Node) -> str:
+    """Why not."""
+    order = tuple(node.attributes.get_ints("perm", ()))
+    if not order:
+        return "perm is missing: the batch would come last"
+    return "" if sorted(order) == list(range(len(order))) else f"perm {list(order)} is no order of axes"
+
+
+def transpose(to: Builder, node: ir.Node, x: Flow) -> Flow:
+    """Nothing moves: only what ONNX calls the axes changes."""
+    return transposed(to, place(node), x, list(node.attributes.get_ints("perm", ())))
 
 
 # -- enlarging -----------------------------------------------------------------------------------------------------
@@ -162,12 +167,12 @@ def resize_problem(node: ir.Node) -> str:
 
 def resize(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Pixels repeated. Every rule of rounding is accepted that comes to this."""
-    x = as_map(to, node, x)
-    dims = to.onnx_shape(x)
+    x = as_map(to, place(node), x)
+    dims = to.dims(x)
     scales, sizes = optional(node, 2), optional(node, 3)
     wanted = integers(sizes)
     factors = [float(v) for v in floats(scales).reshape(-1)] if scales is not None else []
-    chosen = _axes(to, node, x, list(node.attributes.get_ints("axes", range(len(dims)))))
+    chosen = places(to, place(node), x, list(node.attributes.get_ints("axes", range(len(dims)))))
     given = wanted or factors
     ours = [1, 1, 1]
     fits = len(given) == len(chosen)
@@ -189,7 +194,7 @@ def resize(to: Builder, node: ir.Node, x: Flow) -> Flow:
         return x
     name = to.name("upsample")
     layer = Upsample2d(name=name, source=label(node), x=x.tensor, y=f"{name}_y", factor=(ours[0], ours[1]))
-    return _raw(to.add(layer, x), x)
+    return replace(to.add(layer, x), raw=x.raw)
 
 
 def _repeats(node: ir.Node, size: int, factor: int) -> bool:

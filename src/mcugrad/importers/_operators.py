@@ -9,15 +9,15 @@ from typing import Literal
 import onnx_ir as ir
 
 from mcugrad.importers import _activations as activations
+from mcugrad.importers import _hints as hints
 from mcugrad.importers import _joins as joins
-from mcugrad.importers import _layout as layout
 from mcugrad.importers import _movement as movement
 from mcugrad.importers import _pointwise as pointwise
 from mcugrad.importers import _pooling as pooling
 from mcugrad.importers import _quantized as quantized
 from mcugrad.importers import _vectors as vectors
 from mcugrad.importers import _windows as windows
-from mcugrad.importers._builder import Flow
+from mcugrad.importers._flow import Flow
 
 
 def fine(node: ir.Node) -> str:
@@ -47,17 +47,21 @@ class Rule:
     raw: bool = False
 
 
-_RESHAPE = Rule(fine, layout.reshape, raw=True)
+_RESHAPE = Rule(fine, movement.reshape, raw=True)
 _SOFTMAX = Rule(fine, vectors.softmax, last=True)
 _ARITHMETIC = Rule(joins.arithmetic_problem, joins.arithmetic, data=True, reads="any")
 _EXTREMUM = Rule(joins.extremum_problem, joins.extremum, reads="any")
 _CURVE = Rule(activations.curve_problem, activations.curve)
 
+_COMPOSED = Rule(activations.composed_problem, activations.composed)
+
 RULES = {
+    "Abs": Rule(fine, activations.magnitude),
     "Add": _ARITHMETIC,
     "AveragePool": Rule(pooling.pool_problem, pooling.average_pool),
     "BatchNormalization": Rule(pointwise.batch_norm_problem, pointwise.batch_norm, data=True),
     "Cast": Rule(pointwise.cast_problem, pointwise.skip),
+    "Celu": _COMPOSED,
     "Clip": Rule(pointwise.clip_problem, pointwise.clip),
     "Concat": Rule(joins.concat_problem, joins.concat, reads="any", raw=True),
     "Conv": Rule(windows.conv_problem, windows.conv, data=True),
@@ -67,11 +71,13 @@ RULES = {
     "Dropout": Rule(pointwise.dropout_problem, pointwise.skip),
     **dict.fromkeys(activations.CURVES, _CURVE),
     "Flatten": _RESHAPE,
+    "Gather": Rule(movement.gather_problem, movement.gather, raw=True),
     "Gemm": Rule(vectors.gemm_problem, vectors.gemm, data=True),
     "GlobalAveragePool": Rule(fine, pooling.global_pool),
     "GlobalMaxPool": Rule(fine, pooling.global_pool, raw=True),
     "Identity": Rule(fine, pointwise.skip, raw=True),
     "LeakyRelu": Rule(activations.leaky_problem, activations.leaky),
+    "LogSigmoid": _COMPOSED,
     "LogSoftmax": _SOFTMAX,
     "MatMul": Rule(vectors.matmul_problem, vectors.matmul, data=True, reads="one"),
     "Max": _EXTREMUM,
@@ -84,16 +90,18 @@ RULES = {
     "QuantizeLinear": Rule(quantized.linear_problem, quantized.quantize),
     "ReduceMax": Rule(pooling.reduce_problem, pooling.reduce, raw=True),
     "ReduceMean": Rule(pooling.reduce_problem, pooling.reduce),
+    "ReduceSum": Rule(pooling.reduce_problem, pooling.reduce),
     "Relu": Rule(fine, pointwise.clip),
     "Reshape": _RESHAPE,
     "Resize": Rule(movement.resize_problem, movement.resize, raw=True),
+    "Selu": _COMPOSED,
     "Slice": Rule(movement.slice_problem, movement.slice_, raw=True),
     "Softmax": _SOFTMAX,
     "Split": Rule(fine, movement.split, raw=True),
     "Squeeze": _RESHAPE,
     "Sub": _ARITHMETIC,
     "Sum": _ARITHMETIC,
-    "Transpose": Rule(layout.transpose_problem, layout.transpose, raw=True),
+    "Transpose": Rule(movement.transpose_problem, movement.transpose, raw=True),
     "Unsqueeze": _RESHAPE,
 }
 KEEPS_VALUES = (
@@ -101,26 +109,32 @@ KEEPS_VALUES = (
     *("QuantizeLinear", "DequantizeLinear"),
 )
 """May follow a softmax that is left out."""
-HIDDEN = ("Silu",)
+HIDDEN = ("LogSigmoid", "Silu")
 """Not ONNX's operators: what patterns are replaced by."""
 
-_STATIC = "static quantization: quantize_static, with scales that are constants"
 HINTS = {
-    "ArgMax": "export without the final ArgMax: the outputs are class scores",
-    "Attention": "convolutions and fully connected layers",
-    "ConvInteger": _STATIC,
-    "DynamicQuantizeLinear": _STATIC,
-    "GRU": "a network without recurrent layers",
-    "InstanceNormalization": "BatchNorm, whose statistics are constants",
-    "LSTM": "a network without recurrent layers",
-    "LayerNormalization": "BatchNorm, whose statistics are constants",
-    "MatMulInteger": _STATIC,
-    "Pad": "zero padding",
-    "RNN": "a network without recurrent layers",
-    "Resize": "nearest-neighbour upsampling by whole factors",
+    "ArgMax": hints.SCORES,
+    "Attention": hints.ATTENTION,
+    "DepthToSpace": hints.SUBPIXEL,
+    "Gather": hints.INTEGERS,
+    "GatherND": hints.ADAPTIVE,
+    "MatMul": hints.MATRIX,
+    "Pad": hints.ZEROS,
+    "Resize": hints.BILINEAR,
+    "Softmax": hints.SOFTMAX,
+    "TopK": hints.SCORES,
+    "Upsample": hints.BILINEAR,
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), hints.RECURRENT),
+    **dict.fromkeys(("If", "Loop", "Scan"), hints.CONTROL),
     **dict.fromkeys(
-        ("Celu", "Mish", "Selu", "Softsign", "ThresholdedRelu"), "ReLU, HardSwish, SiLU, GELU or ELU"
+        ("GroupNormalization", "InstanceNormalization", "LayerNormalization", "RMSNormalization"), hints.NORMS
     ),
+    **dict.fromkeys(("LpNormalization", "ReduceL1", "ReduceL2", "ReduceSumSquare"), hints.UNIT_LENGTH),
+    **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"), hints.STATIC),
+    **dict.fromkeys(("Mish", "Softsign", "ThresholdedRelu"), hints.TABLES),
+    **dict.fromkeys(("DFT", "Exp", "Log", "MelWeightMatrix", "Pow", "STFT", "Sqrt"), hints.IN_FRONT),
     **dict.fromkeys(quantized.FUSED, "scales and zero points that are constants"),
 }
 """What to use instead."""
+DOMAINS = {"ai.onnx.ml": hints.TREES, "com.microsoft": hints.FUSED}
+"""The same for operators that are not ONNX's own."""

@@ -37,11 +37,13 @@ def _hard_sigmoid(node: ir.Node, x: Values) -> Values:
 
 
 ONE: dict[str, Callable[[ir.Node, Values], Values]] = {
+    "Abs": lambda node, x: np.abs(x),
     "Clip": _clip,
     "Erf": lambda node, x: numerics.erf(x),
     "Exp": lambda node, x: numerics.exp(x),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": lambda node, x: real_curve(Function.HARD_SWISH, x),
+    "Log": lambda node, x: np.log(x),
     "Neg": lambda node, x: -x,
     "Reciprocal": lambda node, x: 1 / x,
     "Relu": _clip,
@@ -58,7 +60,7 @@ TWO: dict[str, Callable[[Values, Values], Values]] = {
     "Pow": numerics.power,
     "Sub": np.subtract,
 }
-ENDS = ("Add", "Div", "Max", "Mul", "Sub")
+ENDS = ("Add", "Div", "Log", "Max", "Mul", "Sub")
 """What a pattern may end with."""
 
 
@@ -153,6 +155,10 @@ def _known(y: Values) -> tuple[str, list[ir.Attr]] | None:
             return kind, []
     if _near(y, real_curve(Function.GELU_TANH, GRID)):
         return "Gelu", [ir.AttrString("approximate", "tanh")]
+    if _near(y, -real_curve(Function.SOFTPLUS, -GRID)):
+        return "LogSigmoid", []
+    if _near(y, GRID / (1 + np.abs(GRID))):
+        return "Softsign", []  # is refused, by its own name
     beta, slope = float(y[GRID == 0][0]), float(y[GRID == -12][0]) / -12
     alpha = (float(y[-2]) - beta) / 0.001
     if 0 < beta < 1 and 0 < alpha < 1.9 and _near(y, np.clip(alpha * GRID + beta, 0, 1)):

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.importers._builder import (
     Builder,
-    Flow,
     at,
     computed,
     floats,
     label,
     numbers,
     optional,
-    per_channel,
+    place,
     required,
 )
+from mcugrad.importers._flow import Flow, per_channel
 from mcugrad.importers._layout import as_map
 from mcugrad.ops.batch_norm import BatchNorm
 from mcugrad.ops.clip import Clip
@@ -91,14 +91,16 @@ def batch_norm_problem(node: ir.Node) -> str:
 def batch_norm(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Statistics, one per channel."""
     if len(x.axes) in (2, 3) and x.axes[0] != 2:
-        x = as_map(to, node, x)
+        x = as_map(to, place(node), x)
     if x.axes[0] != len(to.shape(x)) - 1:
         raise ModelError(
-            f"{node.op_type} on {to.onnx_shape(x)}: its channels are not axis 1",
+            f"{node.op_type} on {to.dims(x)}: its channels are not axis 1",
             where=at(node),
             hint="(batch, channels, height, width), or (batch, features)",
         )
     values = [floats(required(node, i)) for i in (1, 2, 3, 4)]
+    if x.order is not None:
+        values = [v[x.order] if v.shape == x.order.shape else v for v in values]
     return normalize(to, node, x, values, node.attributes.get_float("epsilon", 1e-5))
 
 
@@ -115,7 +117,7 @@ def affine(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """x + c, x - c, c - x, x * c, x / c, -x: into the bias just before, else a batch-norm without statistics."""
     (side,) = computed(node)
     constant = np.ones(1, np.float32) if node.op_type == "Neg" else floats(required(node, 1 - side))
-    c = per_channel(to, node, constant, x)
+    c = per_channel(to, place(node), constant, x)
     one, zero = np.ones_like(c), np.zeros_like(c)
     with np.errstate(all="ignore"):
         factor, offset = {
@@ -135,11 +137,18 @@ def affine(to: Builder, node: ir.Node, x: Flow) -> Flow:
     return normalize(to, node, x, [factor, offset, zero, one], 0.0)
 
 
+def multiplied(to: Builder, node: ir.Node, x: Flow, factor: float) -> Flow:
+    """x times one number."""
+    if factor == 1:
+        return x
+    channels = to.shape(x)[-1]
+    one, zero = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+    return normalize(to, node, x, [one * np.float32(factor), zero, zero, one], 0.0)
+
+
 def normalize(to: Builder, node: ir.Node, x: Flow, values: list[NDArray[Any]], epsilon: float) -> Flow:
-    """A batch-norm with the given gamma, beta, mean and variance, in ONNX order."""
+    """A batch-norm with the given gamma, beta, mean and variance, in our order."""
     name = to.name("bn")
-    if x.order is not None:
-        values = [v[x.order] if v.shape == x.order.shape else v for v in values]
     gamma, beta, mean, variance = (
         to.constant(f"{name}_{kind}", value)
         for kind, value in zip(("gamma", "beta", "mean", "variance"), values, strict=True)

@@ -9,8 +9,11 @@ import onnx_ir as ir
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._builder import Builder, Flow, at, integers, label, optional
-from mcugrad.importers._layout import as_map, with_dims
+from mcugrad.importers._builder import Builder, at, integers, label, optional, place
+from mcugrad.importers._flow import Flow
+from mcugrad.importers._layout import as_map
+from mcugrad.importers._parts import reduced
+from mcugrad.importers._pointwise import multiplied
 from mcugrad.importers._windows import (
     Padding,
     checked_map,
@@ -127,50 +130,43 @@ def rounded_up(x: Shape, kernel: Pair, *, stride: Pair, padding: Padding, dilati
 
 def global_pool(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """The whole map is one window."""
-    x = as_map(to, node, x)
+    x = as_map(to, place(node), x)
     height, width, _ = to.shape(x)
-    return pooled(to, node, x, (height, width))
-
-
-def pooled(to: Builder, node: ir.Node, x: Flow, kernel: Pair) -> Flow:
-    """One window after the other, without padding."""
+    kernel = height, width
     name = to.name("pool")
     fields: dict[str, Any] = {"name": name, "source": label(node), "x": x.tensor, "y": f"{name}_y"}
     fields |= {"kernel": kernel, "stride": kernel}
-    largest = node.op_type in ("GlobalMaxPool", "ReduceMax")
+    largest = node.op_type == "GlobalMaxPool"
     y = to.add(MaxPool2d(**fields) if largest else AvgPool2d(**fields), x)
     return Flow(y.tensor, y.axes, raw=x.raw)
 
 
 def reduce_problem(node: ir.Node) -> str:
     """Why not."""
-    if not reduced(node):
+    if not reduced_axes(node):
         return "" if node.attributes.get_int("noop_with_empty_axes", 0) else "reduces the batch, too"
-    return "reduces the batch, too" if 0 in reduced(node) else ""
+    return "reduces the batch, too" if 0 in reduced_axes(node) else ""
 
 
-def reduced(node: ir.Node) -> list[int]:
+def reduced_axes(node: ir.Node) -> list[int]:
     """Axes that are reduced: an input since operator set 18, an attribute before."""
     given = optional(node, 1)
     return [int(v) for v in node.attributes.get_ints("axes", ())] if given is None else integers(given)
 
 
 def reduce(to: Builder, node: ir.Node, x: Flow) -> Flow:
-    """Largest value or mean over height, width, or both: PyTorch writes AdaptiveMaxPool2d(1) so."""
-    axes = reduced(node)
+    """Largest value, mean or sum over some axes: PyTorch writes AdaptiveMaxPool2d(1) so."""
+    axes = reduced_axes(node)
     if not axes:
         return x
-    dims = to.onnx_shape(x)
-    ours = {x.axes[a % len(dims) - 1] for a in axes if -len(dims) <= a < len(dims) and a % len(dims)}
-    shape = to.shape(x)
-    if len(ours) != len(axes) or len(shape) != 3 or 2 in ours:
-        raise ModelError(
-            f"{node.op_type} over axes {axes} of {dims}; only height and width of a map can be reduced",
-            where=at(node),
-            hint="a pooling layer, or a convolution",
-        )
-    y = pooled(to, node, x, (shape[0] if 0 in ours else 1, shape[1] if 1 in ours else 1))
-    if node.attributes.get_int("keepdims", 1) != 0:
-        return y
-    gone = {a % len(dims) for a in axes}
-    return with_dims(to, node, y, tuple(n for i, n in enumerate(to.onnx_shape(y)) if i not in gone))
+    keep = node.attributes.get_int("keepdims", 1) != 0
+    largest = node.op_type == "ReduceMax"
+
+    def pool(name: str, read: str, kernel: Pair) -> MaxPool2d | AvgPool2d:
+        fields: dict[str, Any] = {"name": name, "source": label(node), "x": read, "y": f"{name}_y"}
+        fields |= {"kernel": kernel, "stride": kernel}
+        return MaxPool2d(**fields) if largest else AvgPool2d(**fields)
+
+    y = reduced(to, place(node), x, axes, keep, pool)
+    count = to.tensors[x.tensor].size // to.tensors[y.tensor].size
+    return multiplied(to, node, y, count if node.op_type == "ReduceSum" else 1)

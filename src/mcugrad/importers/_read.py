@@ -29,6 +29,7 @@ from mcugrad import numerics
 from mcugrad.errors import McugradError, ModelError
 from mcugrad.importers._external import load_external
 from mcugrad.importers._file import load_bytes
+from mcugrad.importers._hints import INTEGERS, SEVERAL
 
 OLDEST = 13
 """Operator sets before this one are converted to it."""
@@ -77,13 +78,13 @@ class Source:
     notes: list[str] = field(default_factory=list)
 
 
-def read(source: str | Path | bytes) -> Source:
-    """Read, check and simplify a model.
+def read(source: str | Path | bytes, label: str = "") -> Source:
+    """Read, check and simplify a model; `label` is what messages call bytes.
 
     Raises:
         ModelError: the file is missing, damaged, too new, or not one input with a fixed shape.
     """
-    label, data, path = load_bytes(source)
+    label, data, path = (label, source, None) if label and isinstance(source, bytes) else load_bytes(source)
     proto = _parse(data, label)
     notes: list[str] = []
     load_external(proto, label, path)
@@ -221,7 +222,7 @@ def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tu
             raise ModelError(
                 f"the model has {len(values)} {kind}s: {names}; exactly 1 is supported",
                 where=label,
-                hint="export the part from samples to class scores alone, for example with onnx.utils.extract_model",
+                hint=SEVERAL,
             )
     value = graph.input[0]
     tensor = value.type.tensor_type
@@ -239,7 +240,9 @@ def _fix_input(proto: onnx.ModelProto, label: str, notes: list[str]) -> tuple[tu
         raise ModelError(
             f"input {value.name} is {kind.lower()}; float is needed, or int8 with a scale",
             where=label,
-            hint="float inputs, or DequantizeLinear right behind the input",
+            hint="float inputs, or DequantizeLinear right behind the input"
+            if tensor.elem_type in BYTES
+            else INTEGERS,
         )
     dims = list(tensor.shape.dim)
     shape = (1, *(_dimension(value.name, i, d, label) for i, d in enumerate(dims[1:], 1)))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.graph import ForwardNode, Shape, WeightScale
-from mcugrad.importers._builder import Builder, Flow
+from mcugrad.importers._flow import Flow, GraphBuilder
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.batch_norm import BatchNorm
 from mcugrad.ops.clip import Clip
@@ -17,15 +17,17 @@ from mcugrad.ops.prelu import PRelu
 from mcugrad.ops.reshape import Reshape
 
 
-def reordered(to: Builder, x: Flow, old: NDArray[np.int64], shape: Shape, new: NDArray[np.int64]) -> bool:
+def reordered(
+    to: GraphBuilder, x: Flow, old: NDArray[np.int64], shape: Shape, new: NDArray[np.int64]
+) -> bool:
     """Change the order in which a map lies in memory, where nothing else can notice.
 
     Args:
         to: holds the layers.
         x: the map.
-        old: where ONNX has each of its elements.
+        old: where the file has each of its elements.
         shape: that it is to have.
-        new: where ONNX is then to have each element.
+        new: where the file is then to have each element.
 
     Returns:
         Whether it was possible: a fully connected layer computes it, and only what acts on each element, and a
@@ -37,7 +39,7 @@ def reordered(to: Builder, x: Flow, old: NDArray[np.int64], shape: Shape, new: N
     tensor = x.tensor
     while True:
         node = next((n for n in to.nodes if n.y == tensor), None)
-        if node is None or not _read_once(to, tensor):
+        if node is None or not to.read_once(tensor):
             return False
         is_map = len(to.tensors[tensor].shape) == 3
         if is_map and not reshapes:
@@ -63,13 +65,7 @@ def _keeps_places(node: ForwardNode) -> bool:
     return isinstance(node, Activation | Clip | Reshape) or (isinstance(node, PRelu) and len(node.slope) == 1)
 
 
-def _read_once(to: Builder, tensor: str) -> bool:
-    """Whether every value that lies in a tensor has one reader."""
-    values = [v for v, flow in to.flows.items() if flow.tensor == tensor]
-    return all(len(v.uses()) == 1 and not v.is_graph_output() for v in values)
-
-
-def _permute(to: Builder, constants: list[str], rows: NDArray[np.int64]) -> None:
+def _permute(to: GraphBuilder, constants: list[str], rows: NDArray[np.int64]) -> None:
     for name in constants:
         t = to.tensors[name]
         assert t.value is not None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
-from mcugrad.importers._read import ELEMENT_LIMIT
+from mcugrad.importers._flow import LAST, VECTOR, Flow, GraphBuilder, Layout, Origin
+from mcugrad.importers._layout import with_dims
 from mcugrad.importers._tflite_read import MINUS_ONE, Source, Step, Stored
 from mcugrad.ops.activated import Activated
 from mcugrad.ops.clip import Clip
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.reshape import Reshape
 
 Bounds = tuple[float | None, float | None]
 INPUT = "input"
@@ -26,40 +24,26 @@ FUSED: dict[int, Bounds] = {0: (None, None), 1: (0.0, None), 2: (-1.0, 1.0), 3: 
 """Bounds of the activation functions that layers of a file can end in, by the schema's numbers."""
 
 
-@dataclass(frozen=True)
-class Flow:
-    """A computed value.
-
-    Attributes:
-        tensor: its name in the graph.
-        shape: as the file has it, batch first: the graph has maps of three axes and vectors only.
-    """
-
-    tensor: str
-    shape: Shape
-
-
-class Builder:
-    """Collects nodes and tensors.
+class Builder(GraphBuilder):
+    """Collects what operators become.
 
     Attributes:
         source: the file.
         quantized: whether the file's scales are kept; else everything becomes float32.
-        tensors: by name.
-        nodes: in order.
-        notes: what the user should know, one sentence each.
-        flows: computed values, by index in the file.
+        constants: what the file computes from constants and shapes alone, by index in the file.
+        anew: weights that are quantized in the file, but not as the device does it: symmetric, per output channel.
     """
 
+    first = False
+
     def __init__(self, source: Source, *, quantized: bool) -> None:
+        super().__init__(source.batch)
         self.source = source
         self.quantized = quantized
-        self.tensors: dict[str, Tensor] = {}
-        self.nodes: list[ForwardNode] = []
-        self.notes: list[str] = []
-        self.flows: dict[int, Flow] = {}
-        self._counts: Counter[str] = Counter()
+        self.constants: dict[int, Stored] = {}
+        self.anew: list[str] = []
         self._weights: dict[int, str] = {}
+        self._readers = Counter(i for step in source.steps for i in step.inputs) + Counter([source.output])
 
     # -- the file --------------------------------------------------------------------------------------------
 
@@ -69,7 +53,8 @@ class Builder:
             raise ModelError(
                 f"input {index} of {step.kind} is missing", where=step.title, hint="convert the network again"
             )
-        return self.source.tensors[step.inputs[index]]
+        place = step.inputs[index]
+        return self.constants.get(place) or self.source.tensors[place]
 
     def has(self, step: Step, index: int) -> bool:
         """Whether an optional input is there."""
@@ -121,21 +106,29 @@ class Builder:
 
     # -- the graph -------------------------------------------------------------------------------------------
 
-    def shape(self, x: Flow) -> Shape:
-        """Shape of a value in the graph."""
-        return self.tensors[x.tensor].shape
+    def readers(self, value: int) -> int:
+        """How many operators read a tensor of the file; one more if it is the output."""
+        return self._readers[value]
 
-    def name(self, kind: str) -> str:
-        """A new node name: conv1, conv2, ..."""
-        self._counts[kind] += 1
-        return f"{kind}{self._counts[kind]}"
-
-    def enter(self) -> Flow:
+    def enter(self, layout: Layout) -> Flow:
         """Define the input."""
-        stored = self.source.tensors[self.source.input]
-        shape = (1, *stored.shape[1:])
-        self.tensors[INPUT] = Tensor(INPUT, inner(shape, stored.name))
-        return Flow(INPUT, shape)
+        self.tensors[INPUT] = Tensor(INPUT, layout[0])
+        return Flow(INPUT, layout[1])
+
+    def put(self, at: Origin, node: ForwardNode) -> str:
+        """Add a node and its output, with the scale that the file gives the operator's; its name."""
+        assert isinstance(at, Step)
+        self._append(node, at.title)
+        if self.quantized:
+            self._quantize(at, node)
+        return node.y
+
+    def add(self, step: Step, node: ForwardNode, like: Flow | None = None) -> Flow:
+        """Add a node and its output: with the axes of `like`, or a map or vector as the file usually has it."""
+        y = self.put(step, node)
+        if like is not None:
+            return replace(like, tensor=y)
+        return Flow(y, LAST if len(self.tensors[y].shape) == 3 else VECTOR)
 
     def constant(self, name: str, value: NDArray[Any], scales: NDArray[np.float32] | None = None) -> str:
         """Add a constant, and the scales of its rows where the file has them; its name."""
@@ -150,27 +143,6 @@ class Builder:
         self.tensors[name] = Tensor(name, value.shape, quant=quant, value=value)
         return name
 
-    def add(self, step: Step, node: ForwardNode, shape: Shape | None = None) -> Flow:
-        """Add a node and its output.
-
-        Args:
-            step: what it comes from; its output has the scale, unless that follows from the node's inputs.
-            node: the node.
-            shape: of the output as the file has it; a map or vector with a batch if not given.
-        """
-        result = node.shape(*(self.tensors[t].shape for t in node.inputs))
-        if prod(result) > ELEMENT_LIMIT:
-            raise ModelError(
-                f"an output of {prod(result)} values; at most {ELEMENT_LIMIT} are supported",
-                where=step.title,
-                hint="a smaller input, or a stride before this layer",
-            )
-        self.nodes.append(node)
-        self.tensors[node.y] = Tensor(node.y, result)
-        if self.quantized:
-            self._quantize(step, node)
-        return Flow(node.y, shape or (1, *result))
-
     def _quantize(self, step: Step, node: ForwardNode) -> None:
         assert isinstance(node, Operator), node.title
         if node.passes_scale:
@@ -183,9 +155,9 @@ class Builder:
 
     def clipped(self, step: Step, x: Flow, bounds: Bounds) -> Flow:
         """An activation function with bounds, in the scale of the operator's output; folding merges it."""
-        return (
-            x if bounds == (None, None) else self._clip(step, x, "relu" if bounds[0] == 0 else "clip", bounds)
-        )
+        if bounds == (None, None):
+            return x
+        return self._clip(step, x, "relu" if bounds[0] == 0 else "clip", bounds)
 
     def rescaled(self, step: Step, x: Flow) -> Flow:
         """The same values in the scale of the operator's output."""
@@ -196,12 +168,12 @@ class Builder:
         low, high = bounds
         kept = self.quantized and not self.one_scale(step)
         node = Clip(name=name, source=step.label, x=x.tensor, y=f"{name}_y", low=low, high=high, kept=kept)
-        return self.add(step, node, x.shape)
+        return self.add(step, node, x)
 
-    def moved(self, step: Step, node: ForwardNode, shape: Shape | None = None) -> Flow:
+    def moved(self, step: Step, node: ForwardNode, like: Flow | None = None) -> Flow:
         """Add a node whose values only move, so that input and output have one scale."""
         self.need_one_scale(step)
-        return self.add(step, node, shape)
+        return self.add(step, node, like)
 
     def need_one_scale(self, step: Step) -> None:
         """Refuse an operator that moves int8 codes from one scale to another: it would change the numbers."""
@@ -228,57 +200,11 @@ class Builder:
 
     def reshaped(self, step: Step, x: Flow, shape: Shape) -> Flow:
         """The same values under another shape of the file, in the same order."""
-        shape = self.single(step, shape)
-        old, new = self.shape(x), inner(shape, step.title)
-        if prod(new) != prod(old):
-            raise ModelError(
-                f"{x.shape} cannot take the shape {shape}", where=step.title, hint="convert the network again"
-            )
-        if new == old:
-            return Flow(x.tensor, shape)
-        if len(new) == 1:
-            name = self.name("flatten")
-            node: ForwardNode = Flatten(name=name, source=step.label, x=x.tensor, y=f"{name}_y")
-        else:
-            name = self.name("reshape")
-            node = Reshape(name=name, source=step.label, x=x.tensor, y=f"{name}_y", to=new)
-        return self.add(step, node, shape)
+        return with_dims(self, step, x, self.single(shape))
 
-    def single(self, step: Step, shape: Sequence[int]) -> Shape:
+    def single(self, shape: Sequence[int]) -> Shape:
         """A shape of the file for one sample."""
-        if len(shape) > 1 and shape[0] not in (1, self.source.batch):
-            raise ModelError(
-                f"{step.kind} to {tuple(shape)}: the first dimension is not the batch",
-                where=step.title,
-                hint="keep the batch as the first dimension",
-            )
-        return (1, *shape[1:]) if len(shape) > 1 else tuple(shape)
-
-
-def inner(shape: Shape, where: str) -> Shape:
-    """A shape of the file as the graph has it: three axes or one, no batch; a sequence is a map of height 1."""
-    rest = shape[1:] if len(shape) > 1 else shape
-    if len(rest) not in (1, 2, 3) or min(rest) < 1:
-        raise ModelError(
-            f"a value of shape {shape}; 2 to 4 dimensions, batch first and none empty, are supported",
-            where=where,
-            hint="a network of vectors, sequences and maps",
-        )
-    return (1, *rest) if len(rest) == 2 else tuple(rest)
-
-
-def axis_of(step: Step, axis: int, rank: int) -> int:
-    """An axis of the file, batch first, as the graph counts it. Raises ModelError for the batch."""
-    place = axis + rank if axis < 0 else axis
-    if rank == 1 and place == 0:
-        return 0
-    if not 1 <= place < rank:
-        raise ModelError(
-            f"{step.kind} along axis {axis} of {rank}, the batch or none",
-            where=step.title,
-            hint="an axis of one sample",
-        )
-    return place if rank == 3 else place - 1
+        return (1, *shape[1:]) if len(shape) > 1 and shape[0] == self.source.batch else tuple(shape)
 
 
 def activation_scale(stored: Stored, owner: str) -> ActivationScale:

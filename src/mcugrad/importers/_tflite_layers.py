@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._tflite_builder import Builder, Flow, activation_scale, axis_of, fused
-from mcugrad.importers._tflite_read import Step
+from mcugrad.importers._flow import Flow
+from mcugrad.importers._layout import as_map, flattened
+from mcugrad.importers._parts import reduced
+from mcugrad.importers._tflite_builder import Builder, activation_scale, fused
+from mcugrad.importers._tflite_pointwise import affine
+from mcugrad.importers._tflite_read import Step, Stored
 from mcugrad.ops.avgpool2d import AvgPool2d, Rounding
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d
@@ -26,6 +31,8 @@ LIMIT = 1 << 15
 """Kernel sizes, strides, paddings and dilations stay below this."""
 LOWEST = -128
 """Codes of weights are symmetric and do not reach it."""
+CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+"""Layers with weights, and where the weights have their output channels."""
 SAME, VALID = 0, 1
 """Values of the schema's `Padding`."""
 
@@ -56,14 +63,15 @@ def window(step: Step, x: Shape, kernel: Pair) -> dict[str, Any]:
     return {"stride": stride, "padding": (top, left, bottom, right), "dilation": dilation}
 
 
-def need_map(step: Step, x: Flow) -> None:
-    """Refuse anything but a map."""
-    if len(x.shape) != 4:
+def needed_map(to: Builder, step: Step, x: Flow) -> Flow:
+    """A map, channels last. Raises ModelError for anything else."""
+    if len(to.dims(x)) != 4:
         raise ModelError(
-            f"{step.kind} needs a (batch, height, width, channels) map; its input is {x.shape}",
+            f"{step.kind} needs a (batch, height, width, channels) map; its input is {to.dims(x)}",
             where=step.title,
             hint="convert the network again",
         )
+    return as_map(to, step, x)
 
 
 # -- layers with weights -------------------------------------------------------------------------------------------
@@ -112,10 +120,12 @@ def parameters(
     stored = to.stored(step, 1)
     to.shared(step.inputs[1], name)
     w = arrange(to.real(stored))
-    if to.quantized and stored.data is not None and (stored.data == LOWEST).any():
-        count = int((stored.data == LOWEST).sum())
-        to.notes.append(f"{count} of {stored.data.size} weights of {name} are -128, which becomes -127")
-    scales = np.broadcast_to(stored.scales, (len(w),)) if stored.scales.size in (1, len(w)) else None
+    lowest = 0 if stored.data is None or stored.dtype != "int8" else int((stored.data == LOWEST).sum())
+    if to.quantized and lowest and as_on_device(step, stored):
+        to.notes.append(f"{lowest} of {w.size} weights of {name} are -128, which becomes -127")
+    scales = np.broadcast_to(stored.scales, (len(w),)) if as_on_device(step, stored) else None
+    if to.quantized and scales is None:
+        to.anew.append(name)
     place = bias_place(to, step)
     bias = np.zeros(len(w), np.float32) if place is None else real_bias(to, step, place, scales)
     if bias.shape != (len(w),):
@@ -125,6 +135,12 @@ def parameters(
             hint="convert the network again",
         )
     return to.constant(f"{name}_w", w, scales), to.constant(f"{name}_b", bias), w.shape
+
+
+def as_on_device(step: Step, w: Stored) -> bool:
+    """Whether a layer's weights are what the device computes with: int8, symmetric, scales per output channel."""
+    whole = w.scales.size == 1 or w.axis == CHANNEL_AXIS.get(step.kind)
+    return w.dtype == "int8" and w.scales.size > 0 and not w.zeros.any() and whole
 
 
 def real_bias(to: Builder, step: Step, place: int, scales: Array | None) -> NDArray[np.float32]:
@@ -140,7 +156,7 @@ def real_bias(to: Builder, step: Step, place: int, scales: Array | None) -> NDAr
 
 def conv(to: Builder, step: Step, x: Flow) -> Flow:
     """CONV_2D; fewer inputs in the weights than in the map make groups."""
-    need_map(step, x)
+    x = needed_map(to, step, x)
     name = to.name("conv")
     w, b, shape = parameters(to, step, name)
     channels = to.shape(x)[2]
@@ -165,7 +181,7 @@ def conv(to: Builder, step: Step, x: Flow) -> Flow:
 
 def depthwise(to: Builder, step: Step, x: Flow) -> Flow:
     """DEPTHWISE_CONV_2D: weights from (1, k_h, k_w, out) to (out, k_h, k_w, 1)."""
-    need_map(step, x)
+    x = needed_map(to, step, x)
     name = to.name("conv")
     w, b, shape = parameters(to, step, name, lambda w: w.transpose(3, 1, 2, 0))
     low, high = fused(step)
@@ -185,7 +201,7 @@ def depthwise(to: Builder, step: Step, x: Flow) -> Flow:
 
 def transpose_conv(to: Builder, step: Step, x: Flow) -> Flow:
     """TRANSPOSE_CONV: padding is that of the convolution whose gradient it is."""
-    need_map(step, x)
+    x = needed_map(to, step, x)
     target = to.integers(step, 0)
     name = to.name("conv")
     w, b, kernel = parameters(to, step, name)
@@ -225,17 +241,65 @@ def fully_connected(to: Builder, step: Step, x: Flow) -> Flow:
     """FULLY_CONNECTED; on every step of a sequence or pixel of a map it is a convolution with a 1 x 1 kernel."""
     inputs = to.stored(step, 1).shape[1]
     low, high = fused(step)
-    kept = bool(step.option("KeepNumDims", False))
-    if kept and len(x.shape) > 2 and x.shape[-1] == inputs:
+    dims = to.dims(x)
+    kept = bool(step.option("KeepNumDims", False)) and len(dims) > 2
+    if (kept or (x.bare and len(dims) == 2)) and dims[-1] == inputs:
+        if x.axes[-1] != 2:
+            raise ModelError(
+                f"{step.kind} on {dims} mixes height or width; only features or channels can be mixed",
+                where=step.title,
+                hint="flatten before it, or transpose the channels to the end",
+            )
         name = to.name("conv")
-        w, b, shape = parameters(to, step, name, lambda w: w[:, None, None, :])
+        w, b, _ = parameters(to, step, name, lambda w: w[:, None, None, :])
         spread = Conv2d(name=name, source=step.label, x=x.tensor, w=w, b=b, y=f"{name}_y", low=low, high=high)
-        return to.add(step, spread, (*x.shape[:-1], shape[0]))
-    flat = to.reshaped(step, x, (1, to.tensors[x.tensor].size))
+        return to.add(step, spread, x)
+    flat = flattened(to, step, x)
     name = to.name("fc")
-    w, b, _ = parameters(to, step, name)
+    order = flat.order if flat.order is not None and len(flat.order) == inputs else slice(None)
+    w, b, _ = parameters(to, step, name, lambda w: w[:, order])
     node = Linear(name=name, source=step.label, x=flat.tensor, w=w, b=b, y=f"{name}_y", low=low, high=high)
     return to.add(step, node)
+
+
+def matrix_problem(to: Builder, step: Step) -> str:
+    """Why a BATCH_MATMUL is no layer."""
+    w = to.stored(step, 1)
+    if w.data is None:
+        return "multiplies two computed values; the second must be constant"
+    if w.data.ndim < 2 or prod(w.shape[:-2]) != 1 or 0 in w.shape:
+        return f"weights of shape {w.shape}; one matrix is supported"
+    return "the values' axes are swapped" if step.option("AdjX", False) else ""
+
+
+def matrix(to: Builder, step: Step, x: Flow) -> Flow:
+    """BATCH_MATMUL by constant weights, over the channels of every pixel."""
+    swapped = step.option("AdjY", False)
+    dims, inputs = to.dims(x), to.stored(step, 1).shape[-1 if swapped else -2]
+    if dims[-1] != inputs or (len(x.axes) > 1 and x.axes[-1] != 2) or to.quantized:
+        raise ModelError(
+            f"BATCH_MATMUL of {dims} by {to.stored(step, 1).shape}" + (" in int8" if to.quantized else ""),
+            where=step.title,
+            hint="a fully connected layer over the channels",
+        )
+    pixels = len(x.axes) > 1
+    name = to.name("conv" if pixels else "fc")
+    order = slice(None) if x.order is None else x.order
+
+    def arrange(w: Array) -> Array:
+        flat = w.reshape(w.shape[-2:])[order] if not swapped else w.reshape(w.shape[-2:]).T[order]
+        return flat.T[:, None, None, :] if pixels else flat.T
+
+    w, b, _ = parameters(to, step, name, arrange)
+    fields: dict[str, Any] = {
+        "name": name,
+        "source": step.label,
+        "x": x.tensor,
+        "w": w,
+        "b": b,
+        "y": f"{name}_y",
+    }
+    return to.add(step, Conv2d(**fields), x) if pixels else to.add(step, Linear(**fields))
 
 
 # -- pooling -------------------------------------------------------------------------------------------------------
@@ -243,7 +307,7 @@ def fully_connected(to: Builder, step: Step, x: Flow) -> Flow:
 
 def pool(to: Builder, step: Step, x: Flow) -> Flow:
     """MAX_POOL_2D and AVERAGE_POOL_2D, whose means are over what lies inside the map."""
-    need_map(step, x)
+    x = needed_map(to, step, x)
     kernel = step.option("FilterHeight", 1), step.option("FilterWidth", 1)
     name = to.name("pool")
     fields: dict[str, Any] = {
@@ -267,32 +331,28 @@ def reduce_problem(to: Builder, step: Step) -> str:
 
 
 def reduce(to: Builder, step: Step, x: Flow) -> Flow:
-    """MEAN and REDUCE_MAX over height, width or both: a window as large as the map along these axes."""
-    axes = sorted({axis_of(step, a, len(x.shape)) for a in to.integers(step, 1)})
-    height, width, *_ = shape = to.shape(x)
-    if len(shape) != 3 or 2 in axes:
+    """MEAN, SUM and REDUCE_MAX over some axes."""
+    keep = bool(step.option("KeepDims", False))
+    if step.kind == "REDUCE_MAX":
+        to.need_one_scale(step)
+
+    def pool(name: str, read: str, kernel: Pair) -> MaxPool2d | AvgPool2d:
+        fields: dict[str, Any] = {"name": name, "source": step.label, "x": read, "y": f"{name}_y"}
+        fields |= {"kernel": kernel, "stride": kernel}
+        if step.kind == "REDUCE_MAX":
+            return MaxPool2d(**fields)
+        return AvgPool2d(rounding=Rounding.APART if to.quantized else Rounding.ONCE, **fields)
+
+    y = reduced(to, step, x, to.integers(step, 1), keep, pool)
+    if step.kind != "SUM":
+        return y
+    if to.quantized:
         raise ModelError(
-            f"{step.kind} of {x.shape} over axes {to.integers(step, 1)}; height and width are supported",
+            "SUM of int8 values would lose what their mean rounds off",
             where=step.title,
-            hint="pooling over height and width",
+            hint="MEAN, or a float network",
         )
-    name = to.name("pool")
-    kernel = (height if 0 in axes else 1, width if 1 in axes else 1)
-    fields: dict[str, Any] = {
-        "name": name,
-        "source": step.label,
-        "x": x.tensor,
-        "y": f"{name}_y",
-        "kernel": kernel,
-        "stride": kernel,
-    }
-    if step.kind == "MEAN":
-        rounding = Rounding.APART if to.quantized else Rounding.ONCE
-        y = to.add(step, AvgPool2d(rounding=rounding, **fields))
-    else:
-        y = to.moved(step, MaxPool2d(**fields))
-    removed = {a % len(x.shape) for a in to.integers(step, 1)}
-    rest = [1 if i in removed else n for i, n in enumerate(x.shape)]
-    if not step.option("KeepDims", False):
-        rest = [n for i, n in enumerate(x.shape) if i not in removed]
-    return to.reshaped(step, y, tuple(rest))
+    channels = np.ones(to.shape(y)[-1], np.float32)
+    return affine(
+        to, step, y, channels * (to.tensors[x.tensor].size // to.tensors[y.tensor].size), 0 * channels
+    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mcugrad.importers import _hints as hints
 from mcugrad.importers import _tflite_layers as layers
 from mcugrad.importers import _tflite_pointwise as pointwise
 from mcugrad.importers import _tflite_shapes as shapes
-from mcugrad.importers._tflite_builder import Builder, Flow
+from mcugrad.importers._flow import Flow
+from mcugrad.importers._tflite_builder import Builder
 from mcugrad.importers._tflite_read import Step
 
 
@@ -22,13 +24,13 @@ class Rule:
     """How an operator is read.
 
     Attributes:
-        translate: adds its nodes; the value that it computes.
+        translate: adds its nodes; the value that it computes, or one for each output.
         problem: why it cannot be translated, by its attributes and constants alone; empty if it can.
         input: position of the first computed input.
         joins: whether other inputs may be computed, too.
     """
 
-    translate: Callable[[Builder, Step, Flow], Flow]
+    translate: Callable[[Builder, Step, Flow], Flow | tuple[Flow, ...]]
     problem: Callable[[Builder, Step], str] = fine
     input: int = 0
     joins: bool = False
@@ -39,11 +41,17 @@ _CLIP = Rule(pointwise.clip)
 _CURVE = Rule(pointwise.curve)
 _POOL = Rule(layers.pool)
 _REDUCE = Rule(layers.reduce, layers.reduce_problem)
+_SPLIT = Rule(shapes.split)
 _PAD = Rule(shapes.pad, shapes.pad_problem)
 
+_EXTREMUM = Rule(pointwise.extremum, pointwise.extremum_problem, joins=True)
+
 RULES = {
+    "ABS": Rule(pointwise.magnitude),
     "ADD": _ARITHMETIC,
+    "ADD_N": Rule(pointwise.total, shapes.concat_problem, joins=True),
     "AVERAGE_POOL_2D": _POOL,
+    "BATCH_MATMUL": Rule(layers.matrix, layers.matrix_problem),
     "CONCATENATION": Rule(shapes.concat, shapes.concat_problem, joins=True),
     "CONV_2D": Rule(layers.conv, layers.weights_problem),
     "DEPTHWISE_CONV_2D": Rule(layers.depthwise, layers.weights_problem),
@@ -52,13 +60,18 @@ RULES = {
     "ELU": _CURVE,
     "EXPAND_DIMS": Rule(shapes.expand_dims),
     "FULLY_CONNECTED": Rule(layers.fully_connected, layers.weights_problem),
+    "GATHER": Rule(shapes.gather, shapes.gather_problem),
     "GELU": _CURVE,
     "HARD_SWISH": _CURVE,
     "LEAKY_RELU": Rule(pointwise.leaky_relu),
     "LOGISTIC": _CURVE,
+    "MAXIMUM": _EXTREMUM,
     "MAX_POOL_2D": _POOL,
     "MEAN": _REDUCE,
+    "MINIMUM": _EXTREMUM,
     "MUL": _ARITHMETIC,
+    "NEG": Rule(pointwise.negative),
+    "PACK": Rule(shapes.pack, shapes.concat_problem, joins=True),
     "PAD": _PAD,
     "PADV2": _PAD,
     "PRELU": Rule(pointwise.prelu, pointwise.prelu_problem),
@@ -71,27 +84,58 @@ RULES = {
     "RESHAPE": Rule(shapes.reshape),
     "RESIZE_NEAREST_NEIGHBOR": Rule(shapes.upsample, shapes.upsample_problem),
     "SLICE": Rule(shapes.slice_part),
+    "SPLIT": Rule(shapes.split, input=1),
+    "SPLIT_V": _SPLIT,
     "SQUEEZE": Rule(shapes.squeeze),
     "STRIDED_SLICE": Rule(shapes.strided_slice, shapes.strided_problem),
     "SUB": _ARITHMETIC,
+    "SUM": _REDUCE,
     "TANH": _CURVE,
     "TRANSPOSE": Rule(shapes.transpose),
     "TRANSPOSE_CONV": Rule(layers.transpose_conv, layers.weights_problem, input=2),
+    "UNPACK": _SPLIT,
 }
+SEVERAL_OUTPUTS = ("SPLIT", "SPLIT_V", "UNPACK")
 AT_THE_END = ("LOGISTIC", "SOFTMAX", "LOG_SOFTMAX")
 """Left out where nothing but `KEEPS_VALUES` follows."""
 KEEPS_VALUES = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE")
 """May follow what is left out at the end."""
 
-_STATE = "a network without state: one sample in, one output out"
 HINTS = {
-    "ARG_MAX": "convert without the final ARG_MAX: the outputs are class scores",
-    "BATCH_MATMUL": "a fully connected layer with constant weights",
-    "L2_NORMALIZATION": "batch-norm, which converters fold away",
-    "RESIZE_BILINEAR": "RESIZE_NEAREST_NEIGHBOR by whole factors",
-    "SOFTMAX": "SOFTMAX as the last layer alone",
-    "SPLIT": "STRIDED_SLICE for each part",
-    **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"), _STATE),
-    **dict.fromkeys(("LSTM", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "WHILE"), "convolutions over time"),
+    "ARG_MAX": hints.SCORES,
+    "BATCH_MATMUL": hints.MATRIX,
+    "DEPTH_TO_SPACE": hints.SUBPIXEL,
+    "EMBEDDING_LOOKUP": hints.INTEGERS,
+    "GATHER": hints.INTEGERS,
+    "L2_NORMALIZATION": hints.UNIT_LENGTH,
+    "MIRROR_PAD": hints.ZEROS,
+    "RESIZE_BILINEAR": hints.BILINEAR,
+    "SOFTMAX": hints.SOFTMAX,
+    "TFLite_Detection_PostProcess": hints.DETECTION,
+    "TOPK_V2": hints.SCORES,
+    **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"), hints.STATE),
+    **dict.fromkeys(("IF", "STABLEHLO_CASE", "STABLEHLO_WHILE", "WHILE"), hints.CONTROL),
+    **dict.fromkeys(
+        (
+            *("LSTM", "RNN", "SVDF", "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN"),
+            *("UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN"),
+        ),
+        hints.RECURRENT,
+    ),
+    **dict.fromkeys(("EXP", "LOG", "POW", "RFFT2D", "SQRT", "SQUARE", "SQUARED_DIFFERENCE"), hints.IN_FRONT),
+    "RSQRT": hints.NORMS,
 }
 """What to use instead."""
+CUSTOM = {
+    "ethos-u": hints.VELA,
+    "edgetpu-custom-op": hints.VELA,
+    "Flex": hints.TF_OPERATORS,
+    "Signal": hints.IN_FRONT,
+}
+"""The same for custom operators, by how their names begin."""
+
+
+def hint(kind: str) -> str:
+    """What to use instead of an operator; empty where there is no better advice than the list of what is supported."""
+    known = HINTS.get(kind) or next((text for start, text in CUSTOM.items() if kind.startswith(start)), "")
+    return known or ("" if kind.isupper() else hints.CUSTOM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale
-from mcugrad.importers._tflite_builder import Bounds, Builder, Flow, fused
+from mcugrad.importers._flow import LAST, VECTOR, Flow, per_channel
+from mcugrad.importers._layout import shaped
+from mcugrad.importers._parts import demand_same_axes, same_rank, spread
+from mcugrad.importers._tflite_builder import Bounds, Builder, fused
 from mcugrad.importers._tflite_read import Step
 from mcugrad.importers._tflite_tables import table
 from mcugrad.ops.activation import Activation
@@ -65,24 +69,34 @@ def arithmetic(to: Builder, step: Step, x: Flow) -> Flow:
     computed = operands(to, step)
     if len(computed) == 1:
         return with_constant(to, step, x, computed[0])
-    a, b = (to.flows[step.inputs[i]] for i in (0, 1))
+    return combined(to, step, *(to.flows[step.inputs[i]] for i in (0, 1)))
+
+
+def total(to: Builder, step: Step, x: Flow) -> Flow:
+    """ADD_N: one sum after the other."""
+    y, *others = (to.flows[i] for i in step.inputs)
+    for other in others:
+        y = combined(to, step, y, other)
+    return y
+
+
+def combined(to: Builder, step: Step, a: Flow, b: Flow) -> Flow:
+    """Sum, difference or product of two computed values."""
+    a, b = same_rank(to, step, a, b)
+    demand_same_axes(to, step, a, b)
     low, high = fused(step)
     if step.kind == "MUL":
-        if prod(a.shape) < prod(b.shape):
+        if prod(to.shape(a)) < prod(to.shape(b)):
             a, b = b, a
         name = to.name("mul")
         return to.add(
             step,
             Mul(name=name, source=step.label, a=a.tensor, b=b.tensor, y=f"{name}_y", low=low, high=high),
-            a.shape,
+            a,
         )
-    if to.shape(a) != to.shape(b):
-        raise ModelError(
-            f"{step.kind} of {a.shape} and {b.shape}; two computed values of one shape are supported",
-            where=step.title,
-            hint="two activations of the same shape",
-        )
-    name = to.name("add" if step.kind == "ADD" else "sub")
+    whole = tuple(max(n, m) for n, m in zip(to.shape(a), to.shape(b), strict=True))
+    a, b = (spread(to, step, x, whole) for x in (a, b))
+    name = to.name("sub" if step.kind == "SUB" else "add")
     node = Add(
         name=name,
         source=step.label,
@@ -91,9 +105,9 @@ def arithmetic(to: Builder, step: Step, x: Flow) -> Flow:
         y=f"{name}_y",
         low=low,
         high=high,
-        sign=1 if step.kind == "ADD" else -1,
+        sign=-1 if step.kind == "SUB" else 1,
     )
-    return to.add(step, node, a.shape if len(a.shape) >= len(b.shape) else b.shape)
+    return to.add(step, node, a)
 
 
 def with_constant(to: Builder, step: Step, x: Flow, side: int) -> Flow:
@@ -102,7 +116,7 @@ def with_constant(to: Builder, step: Step, x: Flow, side: int) -> Flow:
     In a float network it is a batch-norm, for folding; in an int8 network a depthwise layer with a kernel of one tap,
     so that the layers beside keep the file's scales.
     """
-    c = per_channel(step, to.real(to.stored(step, 1 - side)), to.shape(x)[-1])
+    c = per_channel(to, step, to.real(to.stored(step, 1 - side)), x).astype(np.float32)
     one, zero = np.ones_like(c), np.zeros_like(c)
     with np.errstate(all="ignore"):
         factor, shift = {
@@ -111,9 +125,21 @@ def with_constant(to: Builder, step: Step, x: Flow, side: int) -> Flow:
             "MUL": (c, zero),
             "DIV": (one / c, zero),
         }[step.kind]
+    return affine(to, step, x, factor, shift)
+
+
+def negative(to: Builder, step: Step, x: Flow) -> Flow:
+    """NEG."""
+    one = np.ones(to.shape(x)[-1], np.float32)
+    return affine(to, step, x, -one, 0 * one)
+
+
+def affine(to: Builder, step: Step, x: Flow, factor: NDArray[Any], shift: NDArray[Any]) -> Flow:
+    """y = factor * x + shift, one of each per channel."""
     if to.quantized:
         return one_tap(to, step, x, factor, shift)
     name = to.name("bn")
+    one, zero = np.ones_like(factor), np.zeros_like(factor)
     node = BatchNorm(
         name=name,
         source=step.label,
@@ -125,12 +151,12 @@ def with_constant(to: Builder, step: Step, x: Flow, side: int) -> Flow:
         variance=to.constant(f"{name}_variance", one),
         epsilon=0.0,
     )
-    return to.clipped(step, to.add(step, node, x.shape), fused(step))
+    return to.clipped(step, to.add(step, node, x), fused(step))
 
 
 def one_tap(to: Builder, step: Step, x: Flow, factor: NDArray[Any], shift: NDArray[Any]) -> Flow:
     """A depthwise layer y = factor * x + shift; every factor is a number of steps of its own scale, so it is exact."""
-    pixels = to.reshaped(step, x, (1, 1, 1, to.shape(x)[0])) if len(to.shape(x)) == 1 else x
+    pixels = shaped(to, step, x, (1, 1, to.shape(x)[0]), LAST) if len(to.shape(x)) == 1 else x
     name = to.name("conv")
     x_quant = to.tensors[x.tensor].quant
     assert isinstance(x_quant, ActivationScale)
@@ -147,7 +173,8 @@ def one_tap(to: Builder, step: Step, x: Flow, factor: NDArray[Any], shift: NDArr
         low=low,
         high=high,
     )
-    return to.reshaped(step, to.add(step, node), x.shape)
+    y = to.add(step, node, pixels)
+    return y if pixels is x else replace(x, tensor=shaped(to, step, y, to.shape(x), VECTOR).tensor)
 
 
 def finest(
@@ -167,23 +194,33 @@ def finest(
     return np.where(shift == 0, 127, n[best[:, 0]]), np.where(shift == 0, 0.0, moved)
 
 
-def per_channel(step: Step, value: NDArray[Any], channels: int) -> NDArray[np.float32]:
-    """A constant that broadcasts against a value, as one number per channel."""
-    if value.size not in (1, channels) or (value.size > 1 and value.shape[-1] != channels):
-        raise ModelError(
-            f"a constant of shape {value.shape} against {channels} channels; one number for each is supported",
-            where=step.title,
-            hint=f"a constant of {channels} values, or of 1",
-        )
-    return np.broadcast_to(value.reshape(-1), (channels,)).astype(np.float32)
-
-
 # -- activation functions ------------------------------------------------------------------------------------------
 
 
 def clip(to: Builder, step: Step, x: Flow) -> Flow:
     """RELU and its relatives."""
     return to.clipped(step, x, CLIPS[step.kind])
+
+
+def extremum_problem(to: Builder, step: Step) -> str:
+    """Why not: MAXIMUM, MINIMUM."""
+    constants = [s for i in (0, 1) if (s := to.stored(step, i)).data is not None]
+    if len(constants) != 1:
+        return f"{step.kind} of several computed values" if not constants else "both operands are constant"
+    return "" if to.real(constants[0]).size == 1 else "a bound is not one number"
+
+
+def extremum(to: Builder, step: Step, x: Flow) -> Flow:
+    """MAXIMUM and MINIMUM with a constant: a bound."""
+    (side,) = operands(to, step)
+    bound = float(to.real(to.stored(step, 1 - side)).reshape(()))
+    to.need_one_scale(step)
+    return to.clipped(step, x, (bound, None) if step.kind == "MAXIMUM" else (None, bound))
+
+
+def magnitude(to: Builder, step: Step, x: Flow) -> Flow:
+    """ABS: a slope of -1 for negative values."""
+    return rectifier(to, step, x, (-1.0,))
 
 
 def curve(to: Builder, step: Step, x: Flow) -> Flow:
@@ -194,7 +231,7 @@ def curve(to: Builder, step: Step, x: Flow) -> Flow:
     name = to.name(function.name.lower().replace("_", ""))
     codes = table(function, *to.scales(step)) if to.quantized else ()
     node = Activation(name=name, source=step.label, x=x.tensor, y=f"{name}_y", function=function, codes=codes)
-    return to.add(step, node, x.shape)
+    return to.add(step, node, x)
 
 
 def leaky_relu(to: Builder, step: Step, x: Flow) -> Flow:
@@ -209,7 +246,7 @@ def prelu_problem(to: Builder, step: Step) -> str:
 
 def prelu(to: Builder, step: Step, x: Flow) -> Flow:
     """A slope per channel."""
-    slopes = per_channel(step, to.real(to.stored(step, 1)), to.shape(x)[-1])
+    slopes = per_channel(to, step, to.real(to.stored(step, 1)), x)
     return rectifier(to, step, x, tuple(float(s) for s in slopes))
 
 
@@ -220,7 +257,7 @@ def rectifier(to: Builder, step: Step, x: Flow, slopes: tuple[float, ...]) -> Fl
     name = to.name("prelu")
     own = to.quantized and not to.one_scale(step)
     node = PRelu(name=name, source=step.label, x=x.tensor, y=f"{name}_y", slope=slopes, own_scale=own)
-    return to.add(step, node, x.shape)
+    return to.add(step, node, x)
 
 
 # -- scales --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import McugradError, ModelError, ToolError
 from mcugrad.importers._file import load_bytes
+from mcugrad.importers._hints import SEVERAL, STATE
 from mcugrad.importers._read import ELEMENT_LIMIT
 
 IDENTIFIER = b"TFL3"
@@ -32,24 +33,33 @@ _HINT = "convert the network again"
 _OPTIONS = {
     "ADD": "AddOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "DIV": "DivOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
+    "CAST": "CastOptions",
+    "GATHER": "GatherOptions",
     "GELU": "GeluOptions",
     "LEAKY_RELU": "LeakyReluOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
+    "PACK": "PackOptions",
+    "REDUCE_MIN": "ReducerOptions",
+    "REDUCE_PROD": "ReducerOptions",
     "REDUCE_MAX": "ReducerOptions",
     "RESHAPE": "ReshapeOptions",
     "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
     "SPLIT": "SplitOptions",
     "SQUEEZE": "SqueezeOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
+    "SPLIT_V": "SplitVOptions",
     "SUB": "SubOptions",
+    "SUM": "ReducerOptions",
     "TRANSPOSE_CONV": "TransposeConvOptions",
+    "UNPACK": "UnpackOptions",
 }
 """Where an operator keeps its attributes."""
 T = TypeVar("T")
@@ -124,6 +134,7 @@ class Source:
         output: index of the one output.
         batch: batch size that the file was made for.
         notes: what was changed on the way, one sentence each.
+        unread: tensors that are read but neither constant nor computed before, as the state of recurrent layers.
     """
 
     label: str
@@ -134,6 +145,7 @@ class Source:
     output: int
     batch: int
     notes: list[str] = field(default_factory=list)
+    unread: set[int] = field(default_factory=set)
 
 
 def read(source: str | Path | bytes) -> Source:
@@ -193,6 +205,7 @@ class _File:
         self.label = label
         self.model = schema.Model.GetRootAs(data, 0)
         self.tensors: dict[int, Stored] = {}
+        self.unread: set[int] = set()
 
     def source(self) -> Source:
         """Everything."""
@@ -211,7 +224,7 @@ class _File:
             notes.append(f"batch size {shape[0]} set to 1: the device takes one sample at a time")
         self.check_input(self.graph.Tensors(first), self.tensors[first])
         name = (self.graph.Name() or b"").decode("utf-8", "replace")
-        return Source(self.label, name, live, self.tensors, first, last, shape[0], notes)
+        return Source(self.label, name, live, self.tensors, first, last, shape[0], notes, self.unread)
 
     def damaged(self, what: str) -> ModelError:
         """An error about the file as a whole."""
@@ -230,7 +243,7 @@ class _File:
             raise ModelError(
                 f"the model has {count} {kind.lower()}s; exactly 1 is supported",
                 where=self.label,
-                hint="convert the part from samples to class scores alone",
+                hint=SEVERAL,
             )
         index = int(getattr(self.graph, f"{kind}s")(0))
         self.tensor(index)
@@ -289,16 +302,10 @@ class _File:
         return result
 
     def live(self, steps: list[Step], first: int, last: int) -> tuple[Step, ...]:
-        """Operators that the output depends on. Refuses tensors that are read before they are computed."""
+        """Operators that the output depends on; notes tensors that are read before they are computed."""
         known = {first, *(i for i, t in self.tensors.items() if t.data is not None)}
         for step in steps:
-            unknown = next((i for i in step.inputs if i != MINUS_ONE and i not in known), None)
-            if unknown is not None:
-                raise ModelError(
-                    f"{self.tensors[unknown].name} is read but neither computed before nor constant",
-                    where=step.title,
-                    hint="a network without state that is kept between samples",
-                )
+            self.unread.update(i for i in step.inputs if i != MINUS_ONE and i not in known)
             if known.intersection(step.outputs) or len(set(step.outputs)) < len(step.outputs):
                 raise self.damaged(f"{step.label} is computed twice")
             known.update(step.outputs)
@@ -308,6 +315,14 @@ class _File:
                 needed.update(i for i in step.inputs if i != MINUS_ONE)
                 kept.append(step)
         if first not in needed or not kept:
+            early = [(s, i) for s in kept for i in s.inputs if i in self.unread]
+            if early:
+                step, index = early[-1]
+                raise ModelError(
+                    f"{self.tensors[index].name} is read but neither computed before nor constant",
+                    where=step.title,
+                    hint=STATE,
+                )
             raise ModelError(
                 "the output does not depend on the input", where=self.label, hint="convert the whole network"
             )
@@ -374,7 +389,9 @@ class _File:
         zeros = (
             table.ZeroPointAsNumpy().astype(np.int64) if table.ZeroPointLength() else np.zeros(1, np.int64)
         )
-        axis = table.QuantizedDimension()
+        axis = (
+            0 if len(shape) == 1 else table.QuantizedDimension()
+        )  # a vector has no other, whatever a file says
         if scales.size > 1 and not (0 <= axis < len(shape) and shape[axis] == scales.size):
             raise self.damaged(f"{name} has {scales.size} scales along axis {axis} of {shape}")
         if zeros.size not in (1, scales.size):

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.importers._builder import (
-    VECTOR,
     Builder,
-    Flow,
     at,
     computed,
     floats,
@@ -22,6 +20,7 @@ from mcugrad.importers._builder import (
     optional,
     required,
 )
+from mcugrad.importers._flow import VECTOR, Flow
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.linear import Linear
 
@@ -54,7 +53,7 @@ def gemm(to: Builder, node: ir.Node, x: Flow) -> Flow:
         )
     if x.axes != VECTOR:
         raise ModelError(
-            f"Gemm on {to.onnx_shape(x)} values; (batch, features) are needed",
+            f"Gemm on {to.dims(x)} values; (batch, features) are needed",
             where=at(node),
             hint="Flatten before it",
         )
@@ -104,7 +103,7 @@ def linear(
     axis = x.axes[-1] if computed(node)[0] == 0 else x.axes[-2]
     if pixels and axis != 2:
         raise ModelError(
-            f"{node.op_type} on {to.onnx_shape(x)} mixes height or width; only features or channels can be mixed",
+            f"{node.op_type} on {to.dims(x)} mixes height or width; only features or channels can be mixed",
             where=at(node),
             hint="torch.flatten(x, 1) before it, or transpose the channels to the end",
         )
@@ -114,14 +113,14 @@ def linear(
         w = w[:, x.order]
     fields: dict[str, Any] = {"name": name, "source": label(node), "x": x.tensor, "y": f"{name}_y"}
     shape = (len(w), 1, 1, w.shape[1]) if pixels else w.shape
-    fields["w"] = to.weights(node, source, f"{name}_w", w.reshape(shape), out, factor)
+    fields["w"] = to.weights(source, f"{name}_w", w.reshape(shape), out, factor)
     fields["b"] = to.constant(f"{name}_b", bias)
     return to.add(Conv2d(**fields), x) if pixels else to.add(Linear(**fields))
 
 
 def softmax(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Left out: the largest logit is the most probable class, and the loss has its own."""
-    shape = to.onnx_shape(x)
+    shape = to.dims(x)
     axis = node.attributes.get_int("axis", -1)
     if len(shape) != 2 or axis not in (1, -1):
         raise ModelError(

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._builder import Builder, Flow, at, floats, label, numbers, optional, required
+from mcugrad.importers._builder import Builder, at, floats, label, numbers, optional, place, required
+from mcugrad.importers._flow import Flow
 from mcugrad.importers._layout import as_map
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d
@@ -94,10 +95,10 @@ def pair(values: Sequence[int]) -> Pair:
 
 def checked_map(to: Builder, node: ir.Node, x: Flow, axes: int) -> tuple[Flow, Shape]:
     """A map for 2-D windows, a sequence for 1-D ones. Raises ModelError for anything else."""
-    x = as_map(to, node, x)
+    x = as_map(to, place(node), x)
     if len(x.axes) != axes + 1:
         raise ModelError(
-            f"{axes}-D {node.op_type} on {to.onnx_shape(x)}: the number of axes differs",
+            f"{axes}-D {node.op_type} on {to.dims(x)}: the number of axes differs",
             where=at(node),
             hint="check the file",
         )
@@ -155,7 +156,7 @@ def layer_fields(to: Builder, node: ir.Node, x: Flow, name: str, w: NDArray[Any]
         "source": label(node),
         "x": x.tensor,
         "y": f"{name}_y",
-        "w": to.weights(node, required(node, 1), f"{name}_w", w, out),
+        "w": to.weights(required(node, 1), f"{name}_w", w, out),
         "b": to.constant(f"{name}_b", np.zeros(len(w), np.float32) if bias is None else floats(bias)),
     }
 

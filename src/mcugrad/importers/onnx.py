@@ -16,10 +16,12 @@ import onnx_ir as ir
 from mcugrad.errors import ModelError
 from mcugrad.files import shown
 from mcugrad.graph import Graph
-from mcugrad.importers._builder import Builder, Flow, Grid, at, computed, floats, label
-from mcugrad.importers._layout import LAST, Layout, flattened, layouts
+from mcugrad.importers._builder import Builder, Grid, at, computed, floats, label, place
+from mcugrad.importers._flow import Flow, Layout, layouts
+from mcugrad.importers._hints import anew
+from mcugrad.importers._layout import first_fit, input_notes, output
 from mcugrad.importers._names import identifier
-from mcugrad.importers._operators import HIDDEN, HINTS, KEEPS_VALUES, RULES
+from mcugrad.importers._operators import DOMAINS, HIDDEN, HINTS, KEEPS_VALUES, RULES
 from mcugrad.importers._patterns import recognise
 from mcugrad.importers._quantized import prepare
 from mcugrad.importers._read import Source, guarded, read
@@ -27,12 +29,13 @@ from mcugrad.importers._read import Source, guarded, read
 INPUT = "input"
 
 
-def load_onnx(source: str | Path | bytes, *, name: str | None = None) -> Graph:
+def load_onnx(source: str | Path | bytes, *, name: str | None = None, label: str = "") -> Graph:
     """Read an ONNX model as a float graph.
 
     Args:
         source: path, or the file's contents.
         name: model name; by default the file's name, or for bytes the graph's.
+        label: what messages call bytes.
 
     Returns:
         A graph from one input of shape (height, width, channels) or (features,) to one vector. Tensors that are int8
@@ -42,7 +45,7 @@ def load_onnx(source: str | Path | bytes, *, name: str | None = None) -> Graph:
         ModelError: the file is missing or damaged, operators are not supported (all are listed), weights are not
             finite or not constant, shapes do not match.
     """
-    found = read(source)
+    found = read(source, label)
     stem = name or (found.model.graph.name if isinstance(source, bytes) else Path(shown(source)).stem)
     return guarded(found.label, "cannot be translated", lambda: _translate(found, identifier(stem or "")))
 
@@ -67,32 +70,25 @@ def _translate(source: Source, name: str) -> Graph:
             where=source.label,
             hint="export the whole network",
         )
-    notes = [*source.notes, *recognised, *to.notes, *_input_notes(to, to.flows[graph.inputs[0]])]
+    notes = [*source.notes, *recognised, *to.notes, *input_notes(to, to.flows[graph.inputs[0]])]
     if kinds:
         notes.append(f"weights converted from {' and '.join(kinds)} to float32")
+    if to.anew:
+        notes.append(anew(to.anew))
     result = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=output)
     return result.noted(*notes)
 
 
 def _build(source: Source, nodes: list[ir.Node], grids: dict[ir.Value, Grid]) -> tuple[Builder, str]:
-    """Translate, with the first layout of the input that leads to the end; the output's name.
-
-    Raises:
-        ModelError: no layout does. The error is that of the one that came farthest.
-    """
-    farthest: tuple[int, ModelError] | None = None
-    options = list(layouts(source.shape[1:]))
+    """Translate; what was made, and the output's name."""
+    options = layouts(source.shape[1:], first=True)
     if len(options) == 3:
         options[1:] = options[2], options[1]  # an image without channels rather than a sequence
-    for layout in options:
-        to = Builder(INPUT, layout[0], source.batch or 1, grids)
-        try:
-            return to, _run(to, source, nodes, layout)
-        except ModelError as error:
-            if farthest is None or len(to.flows) > farthest[0]:
-                farthest = len(to.flows), error
-    assert farthest is not None
-    raise farthest[1]
+    return first_fit(
+        options,
+        lambda layout: Builder(INPUT, layout[0], source.batch or 1, grids),
+        lambda to, layout: _run(to, source, nodes, layout),
+    )
 
 
 def _run(to: Builder, source: Source, nodes: list[ir.Node], layout: Layout) -> str:
@@ -122,25 +118,7 @@ def _output(to: Builder, value: ir.Value, last: ir.Node) -> str:
             hint="export the whole network",
         )
     x = to.flows[value]
-    shape = to.shape(x)
-    if not to.nodes:
-        return x.tensor
-    y = flattened(to, last, x)
-    if y.order is not None:
-        text = ", ".join(map(str, shape)) if len(shape) == 3 else "height, width, channels"
-        to.notes.append(f"the device gives its outputs channels last, ({text}), one after the other")
-    return y.tensor
-
-
-def _input_notes(to: Builder, x: Flow) -> list[str]:
-    """How the device takes its input, where that is not as in the file."""
-    shape = to.shape(x)
-    size = ", ".join(map(str, shape))
-    if len(x.axes) == 3 and shape[2] > 1 and x.axes != LAST:
-        return [f"the device takes its input channels last, ({size}): x.transpose(0, 2, 3, 1)"]
-    if len(x.axes) == 2 and x.axes[0] == 2 and 1 not in shape[1:]:
-        return [f"the device takes its input channels last, ({size}): x.transpose(0, 2, 1)"]
-    return []
+    return output(to, place(last), x) if to.nodes else x.tensor
 
 
 # -- checks --------------------------------------------------------------------------------------------------------
@@ -154,7 +132,7 @@ def _check_operators(nodes: list[ir.Node], refused: dict[ir.Node, str]) -> None:
         reason = refused.get(node) or _problem(node)
         if reason:
             problems.append(f"{at(node)}: {reason}")
-            hints.append(HINTS.get(node.op_type, ""))
+            hints.append(HINTS.get(node.op_type) or DOMAINS.get(node.domain, ""))
     if problems:
         what = "1 node" if len(problems) == 1 else f"{len(problems)} of {len(nodes)} nodes"
         known = ", ".join(kind for kind in RULES if kind not in HIDDEN)

@@ -20,15 +20,19 @@ from pathlib import Path
 from mcugrad.errors import ModelError
 from mcugrad.files import shown
 from mcugrad.graph import Graph
+from mcugrad.importers._flow import Flow, Layout, layouts
+from mcugrad.importers._hints import anew
+from mcugrad.importers._layout import first_fit, input_notes
+from mcugrad.importers._layout import output as final
 from mcugrad.importers._names import identifier
 from mcugrad.importers._tflite_builder import INPUT, Builder, activation_scale
-from mcugrad.importers._tflite_operators import AT_THE_END, HINTS, KEEPS_VALUES, RULES
+from mcugrad.importers._tflite_constants import computed, static, with_real_constants
+from mcugrad.importers._tflite_layers import CHANNEL_AXIS
+from mcugrad.importers._tflite_operators import AT_THE_END, KEEPS_VALUES, RULES, SEVERAL_OUTPUTS, Rule, hint
 from mcugrad.importers._tflite_read import Source, Step, Stored, guarded, read
-from mcugrad.importers._tflite_shapes import left_out, vector
+from mcugrad.importers._tflite_shapes import left_out
 
 FLOATS = ("float32", "float16")
-CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
-"""Layers with weights, and where the weights have their output channels."""
 
 
 def load_tflite(source: str | Path | bytes, *, name: str | None = None) -> Graph:
@@ -53,56 +57,66 @@ def load_tflite(source: str | Path | bytes, *, name: str | None = None) -> Graph
 
 
 def _translate(source: Source, name: str) -> Graph:
-    source = _with_constants(source)
-    end = _left_out_from(source.steps)
-    _check_operators(Builder(source, quantized=False), end)
-    quantized, notes = _mode(source, end)
-    to = Builder(source, quantized=quantized)
-    x = to.flows[source.input] = to.enter()
-    if quantized:
-        scale = activation_scale(_entry(source), INPUT)
-        to.tensors[INPUT] = replace(to.tensors[INPUT], quant=scale)
-    for i, step in enumerate(source.steps):
-        if i >= end and step.kind in (*AT_THE_END, "QUANTIZE"):
-            x = to.flows[step.inputs[0]]
-            x = left_out(to, step, x) if i == end else x
-        else:
-            rule = RULES[step.kind]
-            places = [rule.input, *(range(len(step.inputs)) if rule.joins else ())]
-            x = rule.translate(
-                to, step, next(to.flows[j] for p in places if (j := step.inputs[p]) in to.flows)
-            )
-        to.flows[step.outputs[0]] = x
-    x = vector(to, to.flows[source.output])
+    source = with_real_constants(source)
+    fixed = static(source)
+    end = _left_out_from(source.steps, fixed)
+    _check_operators(Builder(source, quantized=False), end, fixed)
+    quantized, notes = _mode(source, end, fixed)
+    to, output = first_fit(
+        layouts(source.tensors[source.input].shape[1:], first=False),
+        lambda layout: Builder(source, quantized=quantized),
+        lambda to, layout: _run(to, layout, end, fixed),
+    )
     if not to.nodes:
         raise ModelError(
             "the graph is empty: no operator computes anything",
             where=source.label,
             hint="convert the whole network",
         )
-    graph = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=x.tensor)
-    return graph.noted(*source.notes, *notes, *to.notes)
+    if to.anew:
+        notes.append(anew(to.anew))
+    graph = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=output)
+    return graph.noted(*source.notes, *notes, *to.notes, *input_notes(to, to.flows[source.input]))
 
 
-def _with_constants(source: Source) -> Source:
-    """The model with weights that the file keeps in 16 bits, or in 8, as constants of float32."""
-    reader = Builder(source, quantized=False)
-    tensors, steps = source.tensors, []
-    for step in source.steps:
-        stored = tensors[step.inputs[0]] if step.kind == "DEQUANTIZE" and step.inputs[:1] > (-1,) else None
-        if stored is None or stored.data is None:
-            steps.append(step)
+def _run(to: Builder, layout: Layout, end: int, fixed: set[int]) -> str:
+    """Translate every operator; the output's name."""
+    source = to.source
+    x = to.flows[source.input] = to.enter(layout)
+    if to.quantized:
+        scale = activation_scale(_entry(source), INPUT)
+        to.tensors[INPUT] = replace(to.tensors[INPUT], quant=scale)
+    for i, step in enumerate(source.steps):
+        if step.outputs[0] in fixed:
+            to.constants[step.outputs[0]] = computed(to, step)
             continue
-        value = reader.real(stored)
-        none = stored.scales[:0], stored.zeros[:0]
-        tensors[step.outputs[0]] = Stored(stored.name, value.shape, "float32", value, *none, 0)
-    return replace(source, steps=tuple(steps))
+        if i >= end and step.kind in (*AT_THE_END, "QUANTIZE"):
+            x = to.flows[step.inputs[0]]
+            made: Flow | tuple[Flow, ...] = left_out(to, step, x) if i == end else x
+        else:
+            made = _translated(to, step, fixed)
+        values = made if isinstance(made, tuple) else (made,)
+        to.flows.update(zip(step.outputs, values, strict=False))
+    return final(to, source.steps[-1], to.flows[source.output])
 
 
-def _left_out_from(steps: tuple[Step, ...]) -> int:
+def _translated(to: Builder, step: Step, fixed: set[int]) -> Flow | tuple[Flow, ...]:
+    """What an operator becomes. What is wrong with constants that were computed only now is found here."""
+    rule = RULES[step.kind]
+    if fixed.intersection(step.inputs) and (reason := rule.problem(to, step)):
+        raise ModelError(
+            "1 operator cannot be translated",
+            where=f"{step.title}: {reason}",
+            hint=hint(step.kind) or "convert the network again",
+        )
+    places = [rule.input, *(range(len(step.inputs)) if rule.joins else ())]
+    return rule.translate(to, step, next(to.flows[j] for p in places if (j := step.inputs[p]) in to.flows))
+
+
+def _left_out_from(steps: tuple[Step, ...], fixed: set[int]) -> int:
     """Index of the softmax or sigmoid that ends the network; the number of steps where there is none."""
     last = len(steps) - 1
-    while last >= 0 and steps[last].kind in KEEPS_VALUES:
+    while last >= 0 and (steps[last].kind in KEEPS_VALUES or steps[last].outputs[0] in fixed):
         last -= 1
     return last if last >= 0 and steps[last].kind in AT_THE_END else len(steps)
 
@@ -110,13 +124,13 @@ def _left_out_from(steps: tuple[Step, ...]) -> int:
 # -- int8 or float -------------------------------------------------------------------------------------------------
 
 
-def _mode(source: Source, end: int) -> tuple[bool, list[str]]:
+def _mode(source: Source, end: int, fixed: set[int]) -> tuple[bool, list[str]]:
     """Whether the network is full-integer, and what to tell about it.
 
     Raises:
         ModelError: activations are of another type than float32, int8 and uint8.
     """
-    kinds = Counter(source.tensors[i].dtype for i in _inner(source, end))
+    kinds = Counter(source.tensors[i].dtype for i in _inner(source, end, fixed) - fixed)
     other = {kind: count for kind, count in kinds.items() if kind not in (*FLOATS, "int8", "uint8")}
     if other:
         raise ModelError(
@@ -137,13 +151,13 @@ def _mode(source: Source, end: int) -> tuple[bool, list[str]]:
     unsuited = [s for s in layers if not _suits(source, s)]
     if unsuited:
         return False, [
-            f"weights of {len(unsuited)} of {len(layers)} layers are not symmetric int8 per output channel: "
-            "the file's scales are left out, calibration finds new ones"
+            f"{len(unsuited)} of {len(layers)} layers have no weights of 8 bits, or a bias that is not integer: the "
+            "file's scales are left out, calibration finds new ones"
         ]
     return True, []
 
 
-def _inner(source: Source, end: int) -> set[int]:
+def _inner(source: Source, end: int, fixed: set[int]) -> set[int]:
     """Computed tensors, without those at the borders that only wrap the network in another type."""
     steps = source.steps
     inner = {i for s in steps for i in (*s.inputs, *s.outputs) if i >= 0 and source.tensors[i].data is None}
@@ -152,7 +166,9 @@ def _inner(source: Source, end: int) -> set[int]:
     if set(readers) == {"QUANTIZE"} and len(entries) == 1:
         inner.discard(source.input)
     last = len(steps)
-    while last > 0 and (steps[last - 1].kind in KEEPS_VALUES or last - 1 == end):
+    while last > 0 and (
+        steps[last - 1].kind in KEEPS_VALUES or last - 1 == end or steps[last - 1].outputs[0] in fixed
+    ):
         last -= 1
         inner.difference_update(
             i for i in steps[last].outputs if source.tensors[i].dtype in FLOATS or last >= end
@@ -169,13 +185,11 @@ def _codes(source: Source, index: int) -> tuple[float, int] | None:
 
 
 def _suits(source: Source, step: Step) -> bool:
-    """Whether a layer's weights are what the device computes with: int8, symmetric, scales per output channel."""
+    """Whether a layer is quantized in the file, with weights of 8 bits and a bias in units of the accumulator."""
     w = source.tensors[step.inputs[1]]
-    symmetric = w.dtype == "int8" and w.scales.size > 0 and not w.zeros.any()
     place = 3 if step.kind == "TRANSPOSE_CONV" else 2
     bias = source.tensors.get(step.inputs[place]) if len(step.inputs) > place else None
-    whole = bias is None or bias.dtype in ("int32", "int64")
-    return symmetric and whole and (w.scales.size == 1 or w.axis == CHANNEL_AXIS[step.kind])
+    return w.is_int8 and (bias is None or bias.dtype in ("int32", "int64"))
 
 
 def _entry(source: Source) -> Stored:
@@ -189,16 +203,16 @@ def _entry(source: Source) -> Stored:
 # -- what is not supported -----------------------------------------------------------------------------------------
 
 
-def _check_operators(to: Builder, end: int) -> None:
+def _check_operators(to: Builder, end: int, fixed: set[int]) -> None:
     """Refuse what cannot be translated, all at once."""
     steps = to.source.steps
     problems = []
     hints = []
     for i, step in enumerate(steps):
-        reason = "" if i == end else _problem(to, step)
+        reason = "" if i == end or step.outputs[0] in fixed else _problem(to, step, fixed)
         if reason:
             problems.append(f"{step.title}: {reason}")
-            hints.append(HINTS.get(step.kind, ""))
+            hints.append(hint(step.kind))
     if problems:
         what = "1 operator" if len(problems) == 1 else f"{len(problems)} of {len(steps)} operators"
         raise ModelError(
@@ -208,20 +222,30 @@ def _check_operators(to: Builder, end: int) -> None:
         )
 
 
-def _problem(to: Builder, step: Step) -> str:
+def _problem(to: Builder, step: Step, fixed: set[int]) -> str:
     rule = RULES.get(step.kind)
     if step.kind in AT_THE_END and rule is None:
         return "only supported at the end"
     if rule is None:
         return "operator is not supported"
-    if len(step.outputs) > 1:
+    unread = [to.source.tensors[i].name for i in step.inputs if i in to.source.unread]
+    if unread:
+        return f"{unread[0]} is read but neither computed before nor constant"
+    if len(step.outputs) > 1 and step.kind not in SEVERAL_OUTPUTS:
         return f"{len(step.outputs)} outputs; 1 is supported"
     try:
-        if to.stored(step, rule.input).data is not None and not rule.joins:
-            return "does not depend on the input"
-        for i in range(len(step.inputs)):
-            if not rule.joins and i != rule.input and to.has(step, i) and to.stored(step, i).data is None:
-                return f"{to.stored(step, i).name} is computed; weights and options must be constant"
-        return rule.problem(to, step)
+        return _constants_problem(to, step, rule, fixed)
     except ModelError as error:
         return error.what
+
+
+def _constants_problem(to: Builder, step: Step, rule: Rule, fixed: set[int]) -> str:
+    """What is wrong with the constants of an operator, as far as they are known yet."""
+    known = [to.has(step, i) and to.stored(step, i).data is not None for i in range(len(step.inputs))]
+    if not rule.joins:
+        if to.stored(step, rule.input).data is not None or step.inputs[rule.input] in fixed:
+            return "does not depend on the input"
+        for i, index in enumerate(step.inputs):
+            if i != rule.input and to.has(step, i) and not known[i] and index not in fixed:
+                return f"{to.stored(step, i).name} is computed; weights and options must be constant"
+    return "" if fixed.intersection(step.inputs) else rule.problem(to, step)

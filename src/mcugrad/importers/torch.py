@@ -5,6 +5,7 @@ The module is left as it was: exporting happens in evaluation mode, and every su
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import re
@@ -18,11 +19,14 @@ import onnx
 
 from mcugrad.errors import ModelError, ToolError, UsageError
 from mcugrad.graph import Graph
+from mcugrad.importers._hints import SEVERAL
 from mcugrad.importers.onnx import load_onnx
 
 REASON = 300
 """Characters of PyTorch's message that are repeated."""
 _SKIP = re.compile(r"^(##|- |Failed to export|The above|\(Refer|Traceback|Caused by|For |If you|consider )")
+_INTEGERS = re.compile(r"'indices'|used as ind|types?: Long|only.*int64|got .*(Long|Int)|to have .*Long")
+"""What PyTorch says where it needs integers, but all inputs are real numbers."""
 _CODES = re.compile(r"\x1b\[[0-9;]*m|<class '[\w.]*?(\w+)'>: ")
 
 
@@ -46,7 +50,8 @@ def load_torch(module: Any, example: Any, *, name: str | None = None) -> Graph:
         ToolError: PyTorch is not installed.
         UsageError: the example is no such array.
     """
-    return load_onnx(export(module, example), name=name or type(module).__name__)
+    kind = type(module).__name__
+    return load_onnx(export(module, example), name=name or kind, label=kind)
 
 
 def export(module: Any, example: Any) -> bytes:
@@ -59,15 +64,23 @@ def export(module: Any, example: Any) -> bytes:
             where="importers/torch",
             hint="pip install 'mcugrad[torch]', or export to ONNX where PyTorch is installed",
         ) from None
+    _check_inputs(module)
     sample = _sample(torch, module, example)
     try:
         with ExitStack() as stack:
             stack.enter_context(_evaluating(module))
+            stack.enter_context(_in_order(torch, module))
             stack.enter_context(_quietly())
             stack.enter_context(torch.no_grad())
             program = torch.onnx.export(module, (sample,), dynamo=True, verbose=False)
             proto = program.model_proto
     except Exception as error:
+        if _INTEGERS.search(str(error)):
+            raise ModelError(
+                "the module takes integers, as nn.Embedding does; only real numbers are supported as input",
+                where=type(module).__name__,
+                hint="the part of the network behind the embedding, with its vectors as input",
+            ) from error
         raise ModelError(
             f"PyTorch cannot export the module: {_shortened(error)}",
             where=type(module).__name__,
@@ -108,8 +121,42 @@ def _sample(torch: Any, module: Any, example: Any) -> Any:
             where="example",
             hint="x[:1], one sample with its batch dimension",
         )
-    weights = next(iter(module.parameters()), None)
-    return tensor[:1] if weights is None else tensor[:1].to(device=weights.device, dtype=weights.dtype)
+    weights = next((p for p in module.parameters() if p.is_floating_point()), None)
+    kind = {} if weights is None else {"device": weights.device, "dtype": weights.dtype}
+    return torch.empty(tensor[:1].shape, **kind).copy_(tensor[:1])
+
+
+def _check_inputs(module: Any) -> None:
+    """Refuse a module that cannot be called with one tensor."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p.name for p in parameters if p.kind in plain and p.default is inspect.Parameter.empty]
+    if len(needed) > 1:
+        raise ModelError(
+            f"the module takes {len(needed)} inputs: {', '.join(needed)}; exactly 1 is supported",
+            where=type(module).__name__,
+            hint=SEVERAL,
+        )
+
+
+@contextmanager
+def _in_order(torch: Any, module: Any) -> Iterator[None]:
+    """Weights one after the other in memory for a while: PyTorch exports other operators for other strides."""
+    kept = []
+    for tensor in (*module.parameters(), *module.buffers()):
+        data = tensor.data
+        if data.layout == torch.strided and data.stride() != torch.empty(data.shape, device="meta").stride():
+            kept.append((tensor, data))
+    try:
+        for tensor, data in kept:
+            tensor.data = torch.empty(data.shape, dtype=data.dtype, device=data.device).copy_(data)
+        yield
+    finally:
+        for tensor, data in kept:
+            tensor.data = data
 
 
 @contextmanager
