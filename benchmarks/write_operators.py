@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from bars import ROOT, markdown
 
+from mcugrad.importers._operators import HIDDEN
 from mcugrad.ops.curves import Function
 from mcugrad.ops.registry import GROUPS, LEFT_OUT, Entry
 from mcugrad.training.losses import TARGETS, Target
@@ -28,6 +29,35 @@ PyTorch modules come through ONNX. What is not listed here is refused when a fil
 what to use instead.
 """
 
+LATER = """\
+## What comes later
+
+Refused today, by a message that names it and says what to use until then. `train="last:N"` does not help: layers that
+do not train have to compute, too.
+"""
+
+COMES_LATER = (
+    ("recurrent layers", ("LSTM", "GRU", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"), "convolutions over time"),
+    ("several inputs or outputs", (), "the part from one input to one output"),
+    ("state that is kept between samples", ("VAR_HANDLE", "READ_VARIABLE"), "a network without"),
+    ("integer inputs, as of an embedding", ("EMBEDDING_LOOKUP",), "the part behind the embedding"),
+    ("attention: products of computed values, softmax in between", ("Attention",), "convolutions"),
+    (
+        "layer, group and instance norm: statistics of the sample itself",
+        ("LayerNormalization", "GroupNormalization", "InstanceNormalization"),
+        "batch-norm, trained on the PC and folded into the layers beside it",
+    ),
+    (
+        "vectors scaled to length 1",
+        ("ReduceL2", "LpNormalization", "L2_NORMALIZATION"),
+        "the vector as it is; whoever compares vectors divides",
+    ),
+    ("bilinear upsampling", ("Resize", "RESIZE_BILINEAR"), "nearest neighbour by whole factors"),
+    ("pixel shuffle", ("DepthToSpace", "DEPTH_TO_SPACE"), "transposed convolutions"),
+    ("padding by reflection or repetition", ("Pad", "MIRROR_PAD"), "zeros"),
+)
+"""What, its operators in files, what to use until then."""
+
 TARGET_TEXTS = {
     Target.CLASS: "the index of one class",
     Target.BITS: "0 or 1 for every output",
@@ -44,7 +74,7 @@ def overview(entries: Iterable[Entry]) -> str:
     rows = [
         (
             f"[{e.operator.__name__}](#{e.operator.__name__.lower()})",
-            code(name for name in e.onnx if name != "Silu"),
+            code(name for name in e.onnx if name not in HIDDEN),
             code(e.tflite),
             code(RULES) if e.learns else "nothing",
             "yes" if e.carries_errors else "folded",
@@ -87,7 +117,9 @@ def document() -> str:
                 parts += [f"Functions: {function_texts()}.", ""]
     parts += ["## What leaves no node behind\n"]
     rows = [(why, code(onnx), code(tflite)) for why, (onnx, tflite) in LEFT_OUT.items()]
-    parts += [markdown(("why", "ONNX", "TFLite"), rows), "", "## Update rules\n"]
+    parts += [markdown(("why", "ONNX", "TFLite"), rows), "", LATER]
+    later = [(what, code(operators), instead) for what, operators, instead in COMES_LATER]
+    parts += [markdown(("what", "in files", "until then"), later), "", "## Update rules\n"]
     rules = [(f"`{r.name}`", f"{r.bytes_per_weight:g}", r.summary) for r in RULES.values()]
     parts += [markdown(("rule", "bytes per weight", "what"), rules), "", "## Losses\n"]
     losses = [(f"`{name}`", TARGET_TEXTS[target], f"`{target.value}`") for name, target in TARGETS.items()]

@@ -352,16 +352,6 @@ def test_weights_in_8_bits_of_a_float_network() -> None:
     assert np.array_equal(graph["fc1_w"].value, item.data * np.float32(0.02))  # type: ignore[arg-type]
 
 
-def test_weights_with_zero_points_are_calibrated_again() -> None:
-    net = Net(1, 8).fc(8, 3)
-    whole = net.int8(_samples(net))
-    whole.items[1].zero = np.asarray([5])
-    graph = check(load_tflite(whole.bytes()))
-    assert all(t.quant is None for t in graph.tensors.values())
-    (note,) = graph.notes
-    assert note.startswith("weights of 1 of 1 layers are not symmetric int8")
-
-
 def test_names_and_batch() -> None:
     net = Net(4, 6, 6, 1).conv(1, 2, act=RELU).op("RESHAPE")
     net.operators[-1].inputs.append(net.ints(4, 72))

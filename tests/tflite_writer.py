@@ -47,6 +47,7 @@ ONE_SCALE = (
     "AVERAGE_POOL_2D",
     "CONCATENATION",
     "EXPAND_DIMS",
+    "GATHER",
     "MAX_POOL_2D",
     "PAD",
     "REDUCE_MAX",
@@ -61,15 +62,21 @@ ONE_SCALE = (
 FIXED = {"LOGISTIC": (0.0, 255 / 256), "TANH": (-1.0, 127 / 128), "SOFTMAX": (0.0, 255 / 256)}
 """Ranges that int8 kernels insist on."""
 OPTIONS = {
+    "ADD_N": "AddNOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "LEAKY_RELU": "LeakyReluOptions",
     "MAX_POOL_2D": "Pool2DOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
     "MEAN": "ReducerOptions",
+    "MINIMUM": "MaximumMinimumOptions",
     "PADV2": "PadV2Options",
     "PRELU": "",
     "REDUCE_MAX": "ReducerOptions",
+    "SPLIT_V": "SplitVOptions",
+    "SUM": "ReducerOptions",
     **dict.fromkeys(
         ("CUSTOM", "ELU", "LOGISTIC", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "TANH"), ""
     ),
@@ -100,6 +107,7 @@ class Call:
     output: int
     fields: dict[str, Any] = field(default_factory=dict)
     options: str | None = None
+    more: list[int] = field(default_factory=list)
 
 
 class Net:
@@ -231,7 +239,7 @@ class Net:
         return schema.OperatorT(
             opcodeIndex=codes[operator.kind],
             inputs=operator.inputs,
-            outputs=[operator.output],
+            outputs=[operator.output, *operator.more],
             builtinOptionsType=number,
             builtinOptions=options,
         )
@@ -249,7 +257,9 @@ class Net:
         ranges, shapes = self._ranges(samples)
         net = Net(*self.items[0].shape)
         net.items = [Item(i.name, shapes.get(k, i.shape), i.dtype, i.data) for k, i in enumerate(self.items)]
-        net.operators = [Call(o.kind, list(o.inputs), o.output, o.fields, o.options) for o in self.operators]
+        net.operators = [
+            Call(o.kind, list(o.inputs), o.output, o.fields, o.options, o.more) for o in self.operators
+        ]
         net.top = self.top
         for index, item in enumerate(net.items):
             if item.data is None:

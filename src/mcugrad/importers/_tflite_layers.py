@@ -264,9 +264,11 @@ def fully_connected(to: Builder, step: Step, x: Flow) -> Flow:
 
 def matrix_problem(to: Builder, step: Step) -> str:
     """Why a BATCH_MATMUL is no layer."""
-    w = to.stored(step, 1)
+    x, w = (to.stored(step, i) for i in (0, 1))
     if w.data is None:
         return "multiplies two computed values; the second must be constant"
+    if x.data is not None:
+        return "does not depend on the input"
     if w.data.ndim < 2 or prod(w.shape[:-2]) != 1 or 0 in w.shape:
         return f"weights of shape {w.shape}; one matrix is supported"
     return "the values' axes are swapped" if step.option("AdjX", False) else ""

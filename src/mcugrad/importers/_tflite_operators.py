@@ -51,7 +51,7 @@ RULES = {
     "ADD": _ARITHMETIC,
     "ADD_N": Rule(pointwise.total, shapes.concat_problem, joins=True),
     "AVERAGE_POOL_2D": _POOL,
-    "BATCH_MATMUL": Rule(layers.matrix, layers.matrix_problem),
+    "BATCH_MATMUL": Rule(layers.matrix, layers.matrix_problem, joins=True),
     "CONCATENATION": Rule(shapes.concat, shapes.concat_problem, joins=True),
     "CONV_2D": Rule(layers.conv, layers.weights_problem),
     "DEPTHWISE_CONV_2D": Rule(layers.depthwise, layers.weights_problem),

@@ -117,8 +117,9 @@ class Step:
         return f"{self.label}  {self.kind}"
 
     def option(self, name: str, default: Any) -> Any:
-        """An attribute by the schema's name."""
-        return default if self.options is None else getattr(self.options, name)()
+        """An attribute by the schema's name; the default where the operator has none of that name."""
+        found = getattr(self.options, name, None)
+        return default if found is None else found()
 
 
 @dataclass(frozen=True)

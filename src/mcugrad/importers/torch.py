@@ -19,7 +19,7 @@ import onnx
 
 from mcugrad.errors import ModelError, ToolError, UsageError
 from mcugrad.graph import Graph
-from mcugrad.importers._hints import SEVERAL
+from mcugrad.importers._hints import INTEGERS, SEVERAL
 from mcugrad.importers.onnx import load_onnx
 
 REASON = 300
@@ -79,7 +79,7 @@ def export(module: Any, example: Any) -> bytes:
             raise ModelError(
                 "the module takes integers, as nn.Embedding does; only real numbers are supported as input",
                 where=type(module).__name__,
-                hint="the part of the network behind the embedding, with its vectors as input",
+                hint=INTEGERS,
             ) from error
         raise ModelError(
             f"PyTorch cannot export the module: {_shortened(error)}",

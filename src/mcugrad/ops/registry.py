@@ -108,11 +108,11 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry(DepthwiseConv2d, ("Conv",), ("DEPTHWISE_CONV_2D",), "Any number of outputs per channel."),
         Entry(GroupedConv2d, ("Conv",), (), _2D),
         Entry(ConvTranspose2d, ("ConvTranspose",), ("TRANSPOSE_CONV",), "One group."),
-        Entry(Linear, ("Gemm", "MatMul"), ("FULLY_CONNECTED",), "Weights must be constants."),
+        Entry(Linear, ("Gemm", "MatMul"), ("FULLY_CONNECTED", "BATCH_MATMUL"), "Weights must be constants."),
         Entry(
             BatchNorm,
-            ("BatchNormalization", "Add", "Sub", "Mul", "Div", "Neg", "Sum"),
-            ("ADD", "SUB", "MUL", "DIV"),
+            ("BatchNormalization", "Add", "Sub", "Mul", "Div", "Neg", "Sum", "ReduceSum"),
+            ("ADD", "SUB", "MUL", "DIV", "NEG", "SUM"),
             "Folded into a layer beside it, so that the device never sees it. Arithmetic with constants is one, too.",
         ),
     ),
@@ -121,40 +121,57 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
             MaxPool2d,
             ("MaxPool", "GlobalMaxPool", "ReduceMax"),
             ("MAX_POOL_2D", "REDUCE_MAX"),
-            "Not over channels.",
+            "Over channels as a map with one channel.",
         ),
         Entry(
             AvgPool2d,
-            ("AveragePool", "GlobalAveragePool", "ReduceMean"),
-            ("AVERAGE_POOL_2D", "MEAN"),
-            "Not over channels.",
+            ("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum"),
+            ("AVERAGE_POOL_2D", "MEAN", "SUM"),
+            "Over channels as a map with one channel; a sum is a mean times a number.",
         ),
     ),
     "Joining": (
         Entry(
-            Add, ("Add", "Sub", "Sum"), ("ADD", "SUB"), "Equal shapes, or one of them one number per channel."
+            Add,
+            ("Add", "Sub", "Sum"),
+            ("ADD", "ADD_N", "SUB"),
+            "Equal shapes, or one of them one number per channel.",
         ),
         Entry(Mul, ("Mul",), ("MUL",), "Equal shapes, or one of them one number per channel."),
-        Entry(Concat, ("Concat",), ("CONCATENATION",), "Computed values only, along any axis of a sample."),
+        Entry(
+            Concat,
+            ("Concat", "Gather"),
+            ("CONCATENATION", "PACK", "GATHER"),
+            "Computed values only, along any axis of a sample.",
+        ),
     ),
     "Functions": (
         Entry(
             Clip,
             ("Clip", "Relu", "Max", "Min"),
-            ("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"),
+            ("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "MAXIMUM", "MINIMUM"),
             "Max and Min with constants.",
         ),
         Entry(
             Activation,
-            ("Elu", "Gelu", "HardSigmoid", "HardSwish", "Sigmoid", "Silu", "Softplus", "Swish", "Tanh"),
+            (
+                *("Celu", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LogSigmoid", "Selu", "Sigmoid", "Silu"),
+                *("Softplus", "Swish", "Tanh"),
+            ),
             ("ELU", "GELU", "HARD_SWISH", "LOGISTIC", "TANH"),
-            "Also where exporters write these functions as arithmetic, such as SiLU, x times its sigmoid.",
+            "Also where exporters write these functions as arithmetic, such as SiLU, x times its sigmoid. Celu, "
+            "LogSigmoid and Selu are ELU and Softplus between two factors.",
         ),
-        Entry(PRelu, ("LeakyRelu", "PRelu"), ("LEAKY_RELU", "PRELU"), "Slopes do not learn."),
+        Entry(PRelu, ("LeakyRelu", "PRelu", "Abs"), ("LEAKY_RELU", "PRELU", "ABS"), "Slopes do not learn."),
     ),
     "Moving": (
         Entry(Pad, ("Pad",), ("PAD", "PADV2"), _ZEROS),
-        Entry(Slice, ("Slice", "Split", "Pad"), ("SLICE", "STRIDED_SLICE"), "Forwards, not along the batch."),
+        Entry(
+            Slice,
+            ("Slice", "Split", "Pad", "Gather"),
+            ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK", "GATHER"),
+            "Forwards, not along the batch; constant indices are slices, joined.",
+        ),
         Entry(
             Upsample2d,
             ("Resize", "Add", "Sub", "Sum"),
