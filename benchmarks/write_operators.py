@@ -37,7 +37,11 @@ do not train have to compute, too.
 """
 
 COMES_LATER = (
-    ("recurrent layers", ("LSTM", "GRU", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"), "convolutions over time"),
+    (
+        "recurrent layers",
+        ("LSTM", "GRU", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"),
+        "convolutions over time",
+    ),
     ("several inputs or outputs", (), "the part from one input to one output"),
     ("state that is kept between samples", ("VAR_HANDLE", "READ_VARIABLE"), "a network without"),
     ("integer inputs, as of an embedding", ("EMBEDDING_LOOKUP",), "the part behind the embedding"),
