@@ -54,7 +54,7 @@ def device_outputs(graph: Graph, x: Array) -> Array:
     assert isinstance(out, ActivationScale)
     x = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x.transpose(0, 2, 1)[:, None] if x.ndim == 3 else x
     codes = np.clip(np.rint(x / np.float32(given.scale)) + given.zero, -128, 127).astype(np.int8)
-    runner = ReferenceRunner(SimpleNamespace(program=lower(graph, seed=0, rate=0.01), fingerprint=1))  # type: ignore[arg-type]
+    runner = ReferenceRunner(SimpleNamespace(program=lower(graph, seed=0, rate=0.01), fingerprint=bytes(32)))  # type: ignore[arg-type]
     found = runner.predict(codes.reshape(len(x), -1)).astype(np.float64)
     return (found - out.zero) * out.scale
 

@@ -461,7 +461,7 @@ def device(graph: Graph, x: Array) -> Array:
         if isinstance(node, Operator) and node.passes_scale:
             graph = graph.changed(node.y, quant=graph[node.inputs[0]].quant)
     program = lower(check(graph), seed=0, rate=0.01)
-    runner = ReferenceRunner(SimpleNamespace(program=program, fingerprint=1))  # type: ignore[arg-type]
+    runner = ReferenceRunner(SimpleNamespace(program=program, fingerprint=bytes(32)))  # type: ignore[arg-type]
     return runner.predict(x.reshape(len(x), -1))
 
 

@@ -18,7 +18,8 @@ from mcugrad.ops.clip import Clip
 
 def agree(graph: Graph) -> Graph:
     """Move the scales that a file gives to where values are computed."""
-    for node in graph.nodes:
+    for tensor in [t for n in graph.nodes for t in n.outputs]:
+        node = graph.producer(tensor)  # as it is by now: it may read what rescales its input
         if not isinstance(node, Operator) or not node.passes_scale:
             continue
         given = graph[node.y].quant
