@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import cffi
 import numpy as np
 import pytest
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 import mcugrad as mg
@@ -410,6 +412,75 @@ def test_quantizing_on_the_device_is_quantizing_here() -> None:
         np.testing.assert_array_equal(
             np.frombuffer(api.ffi.buffer(api.x), np.int8), api.trainer.quantize(row[None])[0]
         )
+
+
+# --- interrupts and tasks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_generated_code_has_no_variables(name: str) -> None:
+    """All that changes is what the caller passes, so that calls on different models can overlap."""
+    assert writable(folder(name) / f"{name}.c", folder(name)) == []
+
+
+def writable(source: Path, include: Path) -> list[str]:
+    """Names of the variables of a C file."""
+    library = toolchain.build_shared([source], [include], opt="-O1")
+    with library.open("rb") as file:
+        elf = ELFFile(file)
+        table = elf.get_section_by_name(".symtab")
+        if table is None:
+            pytest.skip("this computer's libraries have no symbols in ELF")
+        objects = [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_OBJECT" and s["st_size"]]
+        assert objects
+        return [
+            s.name
+            for s in objects
+            if isinstance(s["st_shndx"], int)
+            and elf.get_section(s["st_shndx"])["sh_flags"] & SH_FLAGS.SHF_WRITE
+            and not s.name.startswith("_")
+        ]
+
+
+def test_a_variable_would_be_seen(tmp_path: Path) -> None:
+    text = (folder("linear") / "linear.c").read_text()
+    here = "mcg_status_t linear_init(linear_t *m)\n{\n"
+    assert here in text
+    source = tmp_path / "linear.c"
+    source.write_text(text.replace(here, f"{here}    static volatile int32_t calls;\n    calls += 1;\n"))
+    assert [name.split(".")[-1] for name in writable(source, folder("linear"))] == ["calls"]
+
+
+def test_two_models_learn_at_the_same_time() -> None:
+    """Two threads, each with a model of the same network: the bytes of one after the other."""
+
+    def learn(seed: int) -> bytes:
+        api = Api("all_sr16")
+        assert api.init(api.memory) == OK
+        for step in range(150):
+            api.sample(1000 * seed + step)
+            assert api.step(api.memory, api.x, step % 3, api.null) == OK
+        return api.params()
+
+    alone = [learn(seed) for seed in (1, 2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(learn, (1, 2))) == alone
+    assert alone[0] != alone[1]
+
+
+def test_a_snapshot_beside_a_prediction_is_whole() -> None:
+    """What is said to only read, reads only; what a prediction changes is the arena alone."""
+    header = built("all_sr8").build.compiled.files["all_sr8.h"]
+    assert "all_sr8_snapshot(const all_sr8_t *m" in header
+    assert "all_sr8_check(const all_sr8_t *m" in header
+    api = Api("all_sr8")
+    assert [api.init(api.memory), api.step(api.memory, api.x, 1, api.null)] == [OK, OK]
+    before = api.all()
+    api.sample(3)
+    assert api.predict(api.memory, api.x, api.y) == OK
+    place = api.layout.arena_offset
+    assert api.all()[:place] == before[:place]
+    assert api.all()[place:] != before[place:]
 
 
 # --- undefined behaviour ----------------------------------------------------------------------------------------

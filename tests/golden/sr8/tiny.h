@@ -7,6 +7,11 @@
  *   trains  conv1, fc1 (sr8, in place)
  *   begins  as delivered, nothing trained yet
  */
+/*
+ * Calls on different models may overlap in any way: tasks, interrupts, cores. Calls on one model must not: they share its arena
+ * and take no lock; a prediction in the middle of a training step makes that step learn what is wrong. Only snapshot and check
+ * may run beside a prediction. README.md says more.
+ */
 #ifndef TINY_H
 #define TINY_H
 
