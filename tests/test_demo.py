@@ -115,6 +115,7 @@ def test_verb(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
             for name in ("LICENSE", "README.md", "digits_cnn.c", "digits_cnn.h", "examples/main.c")
         ),
         "firmware/mcugrad.sha256",
+        "mcugrad.sha256",
         "report.html",
         "report.json",
     ]

@@ -8,6 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from command_line import Cli
@@ -231,3 +232,15 @@ def test_the_command_line_says_what_stays(cli: Cli, tmp_path: Path) -> None:
             "error: digits_cnn.c is not as mcugrad has written it; nothing is overwritten"
         )
     assert code.read_text() == "mine"
+
+
+def test_a_report_that_was_changed_stays(cli: Cli, tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x_train=np.arange(256).reshape(4, 8, 8) % 17, y_train=np.arange(4))
+    arguments = ("report", "digits_cnn", "--data", "d.npz", "--scale", "16", "--epochs", "1", "--steps", "1")
+    assert cli(*arguments).code == 0
+    (tmp_path / "report/report.html").write_text("mine")
+    result = cli(*arguments)
+    assert result.code == 0
+    assert "report/report.html was changed since it was written" in result.err
+    assert (tmp_path / "report/report.html").read_text() == "mine"
+    assert (tmp_path / "report/report.example.html").read_text().startswith("<!DOCTYPE html>")

@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,6 +111,15 @@ def test_failed_build_shows_the_compilers_words(tmp_path: Path) -> None:
         ToolError, match=r"compiling bad.c with zig failed:\n.*undeclared identifier 'nothing'"
     ):
         toolchain.build_shared([tmp_path / "bad.c"])
+
+
+def test_a_build_that_fails_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad.c").write_text("int f(void) { return nothing; }\n")
+    for free, hint in ((1 << 30, ""), (5 << 10, f"free some space: {cache.root()} has 5 KiB left")):
+        monkeypatch.setattr(toolchain.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        with pytest.raises(ToolError) as caught:
+            toolchain.build_shared([tmp_path / "bad.c"])
+        assert caught.value.hint.partition(";")[0] == hint
 
 
 def test_failed_link_names_the_symbol(tmp_path: Path) -> None:

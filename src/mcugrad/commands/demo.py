@@ -30,6 +30,7 @@ def demo(
     from mcugrad import targets
     from mcugrad.commands.compile import show_cost
     from mcugrad.demo import WORLD, Settings, run
+    from mcugrad.emit.folder import write_folder
     from mcugrad.report.page import demo_page
 
     output = Output(json)
@@ -44,16 +45,19 @@ def demo(
     shown = _Lines(output, steps)
     done = run(settings, shown.point)
     folder = done.trainer.export(out / "firmware")
-    page = write(out / "report.html", demo_page(done, done.trainer.build.compiled.files))
     facts = done.facts()
-    write(out / "report.json", as_json(facts))
+    pages = {
+        "report.html": demo_page(done, done.trainer.build.compiled.files),
+        "report.json": as_json(facts),
+    }
+    write_folder(pages, out, what="the report")
     if picture is not None:
         from mcugrad.report.picture import demo_picture
 
         write(picture, demo_picture(done))
     _conclude(output, done)
     show_cost(output, done.trainer, done.cost)
-    output.say(f"\nwrote {page}, {out / 'report.json'}, {folder}")
+    output.say(f"\nwrote {out / 'report.html'}, {out / 'report.json'}, {folder}")
     output.finish(facts)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import as_json, demand_places, demand_unchanged, write
+from mcugrad.commands.output import as_json, demand_places, demand_unchanged
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def report(
     from mcugrad.commands.inputs import measured
     from mcugrad.commands.inspect import choice_facts, layer_facts
     from mcugrad.commands.notes import beyond_range
+    from mcugrad.emit.folder import write_folder
     from mcugrad.report.page import model_page
     from mcugrad.report.scores import Score
     from mcugrad.training.losses import Target
@@ -83,8 +84,8 @@ def report(
         "sources": table.sources(),
     }
     folder = made.export(out / "firmware")
-    page = write(out / "report.html", model_page(facts, table.work_rows(), made.files()))
-    write(out / "report.json", as_json(facts))
+    pages = {"report.html": model_page(facts, table.work_rows(), made.files()), "report.json": as_json(facts)}
+    write_folder(pages, out, what="the report")
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
     output.show_notes()
@@ -94,7 +95,7 @@ def report(
             f"{score.what('held-out')}: {score.text(start)} before, {score.text(end)} after {epochs} epochs"
         )
     output.say(f"equal: {proof}")
-    output.say(f"\nwrote {page}, {out / 'report.json'}, {folder}")
+    output.say(f"\nwrote {out / 'report.html'}, {out / 'report.json'}, {folder}")
     output.say(f"      (the firmware begins {made.begins})")
     recipe.keep(made)
     output.finish(facts)

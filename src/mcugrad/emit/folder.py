@@ -34,12 +34,13 @@ _BESIDE = re.compile(r"\.example(\.[^./]*)?$")
 _log = logging.getLogger(__name__)
 
 
-def write_folder(files: Mapping[str, str | bytes], folder: str | Path) -> Path:
+def write_folder(files: Mapping[str, str | bytes], folder: str | Path, *, what: str = "the firmware") -> Path:
     """Write generated files; logs a warning for each one that was changed by hand and therefore stays.
 
     Args:
         files: content by name, `/` between the parts of a name; text is written as UTF-8.
         folder: where to; made if it is not there.
+        what: they are, for messages.
 
     Returns:
         The folder.
@@ -57,7 +58,7 @@ def write_folder(files: Mapping[str, str | bytes], folder: str | Path) -> Path:
         _replace(path, {**written, RECORD: _text(record)}, _outdated(path, new, written, record))
     except OSError as error:
         raise UsageError(
-            f"cannot write the firmware: {error.strerror or error}", where=str(path), hint="another folder"
+            f"cannot write {what}: {error.strerror or error}", where=str(path), hint="another folder"
         ) from None
     for name in kept(path):
         _log.warning(

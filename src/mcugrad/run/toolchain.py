@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,7 @@ _FIRMWARE_FLAGS = (
 )
 _OVERFLOW = re.compile(r"region [`'](FLASH|RAM)'[^\n]*?overflowed by (\d+) bytes")
 
+_LITTLE_ROOM = 16 << 20
 DEFAULT_STACK = 8192
 """Bytes reserved for the stack when nothing else is said."""
 
@@ -94,6 +96,15 @@ def _environment() -> dict[str, str]:
     return environment
 
 
+def _room() -> str:
+    """What to try where the disk is full, which compilers do not always say; else nothing."""
+    place = builds.root()
+    free = shutil.disk_usage(place).free
+    if free >= _LITTLE_ROOM:
+        return ""
+    return f"free some space: {place} has {free // 1024} KiB left;  or set MCUGRAD_CACHE to another folder"
+
+
 def _run(command: Sequence[str], *, doing: str) -> str:
     """Starts a compiler and returns what it wrote to stderr. Raises ToolError with its first error lines."""
     try:
@@ -108,7 +119,9 @@ def _run(command: Sequence[str], *, doing: str) -> str:
         if sys.platform == "linux" and done.returncode < 0:
             errors.append(f"ended by signal {-done.returncode}")
         raise ToolError(
-            f"{doing} failed:\n    " + "\n    ".join(errors[:8]), where=" ".join(command[:4]) + " ..."
+            f"{doing} failed:\n    " + "\n    ".join(errors[:8]),
+            where=" ".join(command[:4]) + " ...",
+            hint=_room(),
         )
     return done.stderr
 
