@@ -26,8 +26,8 @@ from mcugrad.passes.fold import fold
 MODULES = """
     abs add averagepool batch_normalization cast celu clip concat conv convtranspose div dropout elu flatten gather
     gelu gemm globalaveragepool globalmaxpool hardsigmoid hardswish identity leakyrelu logsoftmax matmul max maxpool min
-    mul neg pad prelu reducemax reducemean reducesum relu reshape resize selu sigmoid slice softmax softplus split squeeze
-    sub sum swish tanh transpose unsqueeze quantizelinear dequantizelinear
+    mul neg pad prelu reducemax reducemean reducesum relu reshape resize selu sigmoid slice softmax softplus
+    split squeeze sub sum swish tanh transpose unsqueeze quantizelinear dequantizelinear
 """
 Array = np.ndarray[Any, Any]
 

@@ -48,15 +48,21 @@ ONE_SCALE = (
     "CONCATENATION",
     "EXPAND_DIMS",
     "GATHER",
+    "MAXIMUM",
     "MAX_POOL_2D",
+    "MINIMUM",
+    "PACK",
     "PAD",
     "REDUCE_MAX",
     "RESHAPE",
     "RESIZE_NEAREST_NEIGHBOR",
     "SLICE",
+    "SPLIT",
+    "SPLIT_V",
     "SQUEEZE",
     "STRIDED_SLICE",
     "TRANSPOSE",
+    "UNPACK",
 )
 """Operators whose int8 kernels do not rescale."""
 FIXED = {"LOGISTIC": (0.0, 255 / 256), "TANH": (-1.0, 127 / 128), "SOFTMAX": (0.0, 255 / 256)}
@@ -293,7 +299,7 @@ class Net:
             changed = False
             for o in self.operators:
                 if o.kind in ONE_SCALE:
-                    group = [i for i in (*o.inputs, o.output) if i in found]
+                    group = [i for i in (*o.inputs, o.output, *o.more) if i in found]
                     merged = [v for i in group for v in found[i]]
                     ends = [min(merged), max(merged)]
                     for i in group:

@@ -190,7 +190,8 @@ class Builder(GraphBuilder):
 
     def scales(self, step: Step) -> tuple[ActivationScale, ActivationScale]:
         """Scales that the file gives to an operator's input and output."""
-        before, after = self.source.tensors[step.inputs[0]], self.source.tensors[step.outputs[0]]
+        read = next(i for i in step.inputs if i in self.flows)  # SPLIT has its axis first
+        before, after = self.source.tensors[read], self.source.tensors[step.outputs[0]]
         return activation_scale(before, ""), activation_scale(after, "")
 
     def one_scale(self, step: Step) -> bool:

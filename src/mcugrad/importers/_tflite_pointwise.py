@@ -14,7 +14,7 @@ from mcugrad.graph import ActivationScale
 from mcugrad.importers._flow import LAST, VECTOR, Flow, per_channel
 from mcugrad.importers._layout import shaped
 from mcugrad.importers._parts import demand_same_axes, same_rank, spread
-from mcugrad.importers._tflite_builder import Bounds, Builder, fused
+from mcugrad.importers._tflite_builder import Bounds, Builder, activation_scale, fused
 from mcugrad.importers._tflite_read import Step
 from mcugrad.importers._tflite_tables import table
 from mcugrad.ops.activation import Activation
@@ -129,7 +129,9 @@ def with_constant(to: Builder, step: Step, x: Flow, side: int) -> Flow:
 
 
 def negative(to: Builder, step: Step, x: Flow) -> Flow:
-    """NEG."""
+    """NEG. Of int8 codes LiteRT makes something else."""
+    if to.quantized:
+        raise ModelError("NEG of int8 values", where=step.title, hint="MUL by -1, or a float network")
     one = np.ones(to.shape(x)[-1], np.float32)
     return affine(to, step, x, -one, 0 * one)
 
@@ -213,8 +215,17 @@ def extremum_problem(to: Builder, step: Step) -> str:
 def extremum(to: Builder, step: Step, x: Flow) -> Flow:
     """MAXIMUM and MINIMUM with a constant: a bound."""
     (side,) = operands(to, step)
-    bound = float(to.real(to.stored(step, 1 - side)).reshape(()))
+    constant = to.stored(step, 1 - side)
     to.need_one_scale(step)
+    if to.quantized:  # LiteRT compares codes
+        own, shared = activation_scale(constant, ""), to.scales(step)[0]
+        if (own.scale, own.zero) != (shared.scale, shared.zero):
+            raise ModelError(
+                f"{step.kind} of int8 values with scale {shared.scale:g} and a constant with scale {own.scale:g}",
+                where=step.title,
+                hint="RELU6 or another clip, or a float network",
+            )
+    bound = float(to.real(constant).reshape(()))
     return to.clipped(step, x, (bound, None) if step.kind == "MAXIMUM" else (None, bound))
 
 
