@@ -372,6 +372,21 @@ def test_what_int8_would_change_is_refused(feature: str) -> None:
         load_tflite(finished_tflite(feature).int8(x).bytes())
 
 
+def test_int8_bounds_in_the_scale_of_the_values() -> None:
+    x = np.random.default_rng(0).normal(size=(24, 4, 6, 2)).astype(np.float32)
+    net = finished_tflite("bounds")
+    whole = net.int8(x)
+    for call in whole.operators:
+        if call.kind in ("MAXIMUM", "MINIMUM"):
+            values, bound = whole.items[call.inputs[0]], whole.items[call.inputs[1]]
+            real = net.items[call.inputs[1]].data
+            assert real is not None
+            bound.scale, bound.zero = values.scale, values.zero
+            bound.data = tflite_writer.codes(real, values.scale, values.zero)
+    found = tflite_writer.agreement(whole, x)
+    assert found.worst == 0
+
+
 def test_the_table_names_every_operator() -> None:
     """A rule of one importer needs a row here, and with it a counterpart in the other."""
     used = {node.op_type for feature in FEATURES for node in finished_onnx(feature).nodes}
