@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +263,58 @@ def test_a_description_that_lies_is_refused(tmp_path: Path) -> None:
         struct.pack_into("<I", data, 56, len(text))
         with pytest.raises(DataError, match=r"cannot be read|contradicts itself"):
             StateFile.from_bytes(with_check(data))
+
+
+def test_an_embedded_model_is_data_and_refused_where_it_makes_no_sense(tmp_path: Path) -> None:
+    trainer, _, _ = trained("planes")
+    found = StateFile.read(trainer.save(tmp_path / "a.mcgstate"))
+    length = int.from_bytes(found.program[:4], "little")
+    facts, network = json.loads(found.program[4 : 4 + length]), found.program[4 + length :]
+    path = tmp_path / "b.mcgstate"
+
+    def written(changed: object, data: bytes = network) -> Path:
+        text = json.dumps(changed).encode()
+        return replace(found, program=len(text).to_bytes(4, "little") + text + data).write(path)
+
+    assert bytes_of(Trainer.load(written(facts))) == bytes_of(trainer)
+    options, scales = facts["options"], facts["scales"]
+    for changed in (
+        [],
+        {**facts, "scales": {}},
+        {**facts, "scales": {**scales, "input": {"scale": 0.1, "zero": 0, "whole": []}}},
+        {**facts, "scales": {**scales, "input": {"scale": "a", "zero": 0, "whole": None}}},
+        {**facts, "target": "/etc/passwd.toml"},
+        {**facts, "target": ["x"]},
+        *({**facts, "options": {**options, "updates": wrong}} for wrong in ([], [["", {"rule": "sr9"}]], 5)),
+        *({**facts, "options": {**options, "train": wrong}} for wrong in ("last:99", 5, ["x"], None)),
+        *({**facts, "options": {**options, "seed": wrong}} for wrong in (-1, 2**40, "x")),
+        {**facts, "options": {**options, "sparse": {"low": 7}}},
+        {**facts, "options": {**options, "loss": {}}},
+        {**facts, "options": {**options, "precision": "float32"}},
+    ):
+        with pytest.raises(DataError) as caught:
+            Trainer.load(written(changed))
+        assert "cannot be compiled" in str(caught.value) or "of another model" in str(caught.value), changed
+    for data in (b"", network[:-9], b"TFL3" * 9, pickle.dumps(print)):
+        with pytest.raises(DataError, match="cannot be compiled"):
+            Trainer.load(written(facts, data))
+    loaded = Trainer.load(written({**facts, "source": "a */ \n#error", "name": "b(); "}))
+    assert loaded.model.name == "b"
+    assert "#" not in loaded.model.source
+    assert "*" not in loaded.model.source
+
+
+def test_what_a_device_would_refuse_is_neither_saved_nor_exported(tmp_path: Path) -> None:
+    trainer, _, _ = fresh("sr8")
+    state = trainer.state
+    state["fc1_b"][1] = np.nan
+    with pytest.raises(DataError, match="the learned state is damaged: fc1_b: 1 of 4 not in"):
+        trainer.state = state
+    trainer.twin.restore(state)
+    for call in (trainer.save, trainer.export):
+        with pytest.raises(DataError, match="with a third of the rate"):
+            call(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize("kind", ["sr8", "planes"])

@@ -28,7 +28,7 @@ from mcugrad.run.runner import Compiled, State
 from mcugrad.targets import Target
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Updates, updates
-from mcugrad.training.schedules import rate_ahead
+from mcugrad.training.schedules import has_ended, rate_ahead
 from mcugrad.training.sparse import Choice, choice_text
 
 Precision = Literal["int8", "mixed", "float32"]
@@ -157,8 +157,10 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, s
         rate: learning rate that the files suggest where a schedule has ended at 0.
     """
     program, quant = made.compiled.program, made.graph[made.graph.output].quant
-    stopped = bool(program.train) and rate_ahead(state["schedule"], state["step"]) == 0
-    origin = replace(made.origin, state=note, restart=rate if stopped else 0.0)
+    origin = replace(made.origin, state=note)
+    ahead = rate_ahead(state["schedule"], state["step"]) if program.train else rate
+    if has_ended(ahead, rate):
+        origin = replace(origin, rate=ahead, restart=rate)
     if isinstance(quant, ActivationScale) and (scale := state.get(f"{quant.owner}_scale")) is not None:
         origin = replace(origin, output_scale=float(scale[0]))
     buffers = {

@@ -233,6 +233,7 @@ def run(settings: Settings, on_point: Callable[[Point], None] | None = None) -> 
             advance(len(order[part]))
             if on_point is not None:
                 on_point(curve[-1])
+    trainer.record_data(digits.new, digits.y)
     step = activity(device, target, device.step_instructions)
     functions = profile(device, target, len(order))
     old_after = check.predict(digits.old_test)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from numpy.typing import NDArray
+
 from mcugrad.compiler import Build, Options, as_trained, inference
 from mcugrad.emit.folder import write_folder
 from mcugrad.errors import DataError, UsageError
@@ -13,11 +15,11 @@ from mcugrad.model import Model
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import State
 from mcugrad.run.selftest import selftest_files
-from mcugrad.state.check import damages
+from mcugrad.state.check import damages, summed_up
 from mcugrad.state.file import StateFile
 from mcugrad.state.images import fitting, read_state, usable
 from mcugrad.state.program import unpack
-from mcugrad.state.trained import copied, initial, state_file, step_of, trained_note
+from mcugrad.state.trained import copied, data_hash, initial, state_file, step_of, trained_note
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.schedules import rate_ahead
@@ -90,13 +92,7 @@ class Keeper:
                 where="state",
                 hint="what trainer.state of a model compiled with the same train= and rule= has been",
             )
-        damaged = damages(self.build.compiled.layout.params, state)
-        if damaged:
-            raise DataError(
-                f"the learned state is damaged: {'; '.join(damaged[:3])}",
-                where="state",
-                hint="another copy of it",
-            )
+        self._demand_sound(state, "another copy of it")
         self._put(state, None)
 
     @property
@@ -108,6 +104,11 @@ class Keeper:
         """
         known, steps = self._trained_on
         return known if steps == step_of(self.state) else None
+
+    def record_data(self, *arrays: NDArray[Any]) -> None:
+        """Count samples and targets, as the device takes them, that the twin was trained on without `fit`."""
+        known, _ = self._trained_on
+        self._trained_on = (None if known is None else data_hash(known, *arrays), step_of(self.state))
 
     def save(self, path: str | Path, *, program: bool | None = None) -> Path:
         """Write what was learned to a state file, `<name>.mcgstate`, whole or not at all. Returns the path.
@@ -125,7 +126,9 @@ class Keeper:
                 other files.
         """
         self._demand_training()
-        return self._state_file(self.state, program).write(path)
+        state = self.state
+        self._demand_sound(state)
+        return self._state_file(state, program).write(path)
 
     def load_state(self, path: str | Path) -> None:
         """Go on from what was learned before, here or on a device.
@@ -148,6 +151,7 @@ class Keeper:
         Its outputs are those of this one, bit for bit; its memory is that of a model compiled with train='none'.
         """
         state = self.state
+        self._demand_sound(state)
         made = inference(self.model, self.build, self.options, state, self._note(state))
         options = replace(self.options, train="none", sparse=None)
         return type(self)(self.model, made, self.target, options)
@@ -208,6 +212,7 @@ class Keeper:
         if delivered or self._is_delivered(state):
             test = selftest_files(compiled) if selftest else {}
             return {**compiled.files, **test}
+        self._demand_sound(state)
         test = selftest_files(compiled, state) if selftest else {}
         return {**as_trained(self.build, state, self._note(state), float(self.options.rate)), **test}
 
@@ -242,6 +247,12 @@ class Keeper:
             target=self.target,
             program=program,
         )
+
+    def _demand_sound(self, state: State, hint: str = "training anew, with a third of the rate") -> None:
+        """Raises DataError for numbers that training which goes well cannot leave, and that a device would refuse."""
+        damaged = damages(self.build.compiled.layout.params, state)
+        if damaged:
+            raise DataError(f"the learned state is damaged: {summed_up(damaged)}", where="state", hint=hint)
 
     def _take(self, found: StateFile) -> None:
         self._put(copied(found.arrays), None if found.about is None else found.about.data)

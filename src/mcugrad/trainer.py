@@ -24,7 +24,7 @@ from mcugrad.program.kernel import DRIFT
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner
-from mcugrad.state.trained import data_hash, step_of
+from mcugrad.state.trained import step_of
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
@@ -178,7 +178,8 @@ class Trainer(Keeper):
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
             judge=self._judge(self.options.rate if rate is None else rate, shuffle),
         )
-        known, before = self.data_hash, step_of(self.state)
+        before = step_of(self.state)
+        self._trained_on = (self.data_hash, before)
         try:
             history = run(
                 self.twin,
@@ -188,10 +189,8 @@ class Trainer(Keeper):
                 on_epoch,
             )
         finally:
-            after = step_of(self.state)
-            if after != before:
-                now = None if known is None else data_hash(known, samples, wanted, *(replayed or ()))
-                self._trained_on = (now, after)
+            if step_of(self.state) != before:
+                self.record_data(samples, wanted, *(replayed or ()))
         concerns.warn(history[-1].notes)
         return history
 

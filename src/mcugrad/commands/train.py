@@ -73,7 +73,7 @@ def train(
     from mcugrad.emit.folder import kept
     from mcugrad.errors import UsageError
     from mcugrad.report.scores import Score
-    from mcugrad.training.schedules import rates
+    from mcugrad.training.schedules import has_ended, rates
 
     output = recipe.output
     demand_places(files=[recipe.save], folders=[out])
@@ -129,8 +129,11 @@ def train(
         folder = made.export(out, delivered=as_delivered, inference=inference, selftest=selftest)
         show_files(output, made, folder, selftest=selftest)
         output.say(f"      (the firmware begins {'as delivered' if as_delivered else made.begins})")
-        if made.rate_ahead == 0 and not (as_delivered or inference):
-            output.say(f"      (its learning rate has ended at 0: {found.name}_set_rate before it learns on)")
+        ahead = made.rate_ahead
+        if ahead is not None and has_ended(ahead, recipe.rate) and not (as_delivered or inference):
+            output.say(
+                f"      (its learning rate has ended at {ahead:.2g}: {found.name}_set_rate before it learns on)"
+            )
     output.finish(
         {
             **compiled_facts(made, given.text),

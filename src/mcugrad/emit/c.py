@@ -65,7 +65,8 @@ class Origin:
         target_scale: real units per step of a quantized target.
         target_zero: its zero point.
         state: what the model begins with: `as delivered`, or how it was trained.
-        restart: learning rate to begin anew with, where a schedule has ended at 0; else 0.
+        rate: learning rate of the next step, where a schedule has all but ended; else None.
+        restart: learning rate to begin anew with.
     """
 
     source: str
@@ -81,6 +82,7 @@ class Origin:
     target_scale: float = 1.0
     target_zero: int = 0
     state: str = ""
+    rate: float | None = None
     restart: float = 0.0
 
 

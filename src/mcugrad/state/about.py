@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -105,9 +106,14 @@ class About:
                 raise ValueError
             texts = [facts[name] for name in _TEXTS] + ([] if facts["data"] is None else [facts["data"]])
             numbers = (facts["ram"], facts["size"])
-            right = all(isinstance(t, str) for t in texts) and all(_is_size(n) for n in numbers)
+            right = all(isinstance(t, str) and t.isprintable() for t in texts) and all(
+                _is_size(n) for n in numbers
+            )
             content = sum(array.size for array in arrays)
             if not right or not content <= facts["size"] < content + 4:
+                raise ValueError
+            names = (facts["name"], *(array.name for array in arrays))
+            if not all(re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) for name in names):
                 raise ValueError
             if len({array.name for array in arrays}) < len(arrays):
                 raise ValueError

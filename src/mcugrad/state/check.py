@@ -12,6 +12,9 @@ from mcugrad.ops.check import WRONG, checks
 from mcugrad.program import Buffer
 from mcugrad.program.execute import execute
 
+NAMED = 3
+"""Arrays that a message names at most."""
+
 
 def damages(params: Iterable[Buffer], state: Mapping[str, NDArray[Any]]) -> list[str]:
     """What in a state cannot have been learned, one text for each array with such numbers, in the order of `params`."""
@@ -23,6 +26,12 @@ def damages(params: Iterable[Buffer], state: Mapping[str, NDArray[Any]]) -> list
         if wrong[0]:
             found.append(_text(buffer, int(wrong[0])))
     return found
+
+
+def summed_up(found: list[str]) -> str:
+    """The first of what `damages` found, and how much more there is."""
+    more = f"; and in {len(found) - NAMED} more arrays" if len(found) > NAMED else ""
+    return "; ".join(found[:NAMED]) + more
 
 
 def _text(buffer: Buffer, wrong: int) -> str:

@@ -16,7 +16,7 @@ from mcugrad.errors import DataError
 from mcugrad.files import read_file, shown
 from mcugrad.npz import Archive, Header
 from mcugrad.state.about import About
-from mcugrad.state.check import damages
+from mcugrad.state.check import damages, summed_up
 from mcugrad.state.file import LIMIT, MAGIC, StateFile
 
 C_SUFFIXES = (".c", ".h", ".inc", ".txt")
@@ -87,10 +87,7 @@ def usable(found: StateFile, where: str) -> StateFile:
     """The state itself. Raises DataError for numbers that cannot have been learned."""
     wrong = damages([array.buffer for array in _about(found).arrays], found.arrays)
     if wrong:
-        more = f"; and in {len(wrong) - 3} more arrays" if len(wrong) > 3 else ""
-        raise DataError(
-            f"the state is damaged: {'; '.join(wrong[:3])}{more}", where=where, hint="another copy of it"
-        )
+        raise DataError(f"the state is damaged: {summed_up(wrong)}", where=where, hint="another copy of it")
     return found
 
 

@@ -7,6 +7,7 @@ could run. Compiling is deterministic, so that this gives the same program; its 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mcugrad.compiler import Build, Options, build, quantized
-from mcugrad.errors import DataError, UsageError
+from mcugrad.errors import DataError, McugradError, UsageError
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model, is_tflite, model_of
 from mcugrad.passes.calibrate import Calibration
@@ -22,6 +23,7 @@ from mcugrad.passes.quantize import without_scale
 from mcugrad.state.about import plain_json
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
+from mcugrad.targets import names as target_names
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Update, Updates
 from mcugrad.training.sparse import Choice, Sparse, Static
@@ -85,27 +87,32 @@ def unpack(content: bytes, where: str, name: str | None = None) -> Source:
         facts = json.loads(content[LENGTH : LENGTH + length])
         scales = {tensor: _to_scale(tensor, given) for tensor, given in facts["scales"].items()}
         options = _to_options(facts["options"])
-        target = None if facts["target"] is None else load_target(facts["target"])
-        model = model_of(content[LENGTH + length :], str(facts["source"]), name or str(facts["name"]))
+        target = None if facts["target"] is None else load_target(_known_target(facts["target"]))
+        model = model_of(content[LENGTH + length :], _shown(str(facts["source"])), name or str(facts["name"]))
         graph = quantized(model, None, Calibration(), scales)
         return Source(model, build(model, graph, options), options, target)
+    except McugradError as error:
+        reason = error.what
     except (
         ValueError,
         TypeError,
-        KeyError,
+        LookupError,
+        ArithmeticError,
         AttributeError,
         RecursionError,
-        OverflowError,
         AssertionError,
     ) as error:
         reason = f"{type(error).__name__}: {error}"
-    except (UsageError, DataError) as error:
-        reason = error.what
     raise DataError(
         f"the program in the state file cannot be compiled: {reason}",
         where=where,
         hint="mg.compile of the original network, then load_state(path)",
     )
+
+
+def _shown(source: str) -> str:
+    """The name of a file, as generated files may show it: nothing that could end a comment or begin another line."""
+    return re.sub(r"[^\w.() -]", "_", source)[:255]
 
 
 def _target_name(target: Target | None) -> str | None:
@@ -116,6 +123,13 @@ def _target_name(target: Target | None) -> str | None:
         return target.name if load_target(target.name) == target else None
     except UsageError:
         return None
+
+
+def _known_target(name: str) -> str:
+    """The name itself, if it is one that comes along and no path. Raises ValueError."""
+    if name not in target_names():
+        raise ValueError(f"unknown target {name!r}")
+    return name
 
 
 def _scale(quant: Any) -> dict[str, Any]:

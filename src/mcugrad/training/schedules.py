@@ -151,6 +151,11 @@ def rate_ahead(schedule: NDArray[Any], step: NDArray[np.uint32]) -> float:
     return float(rates_of(schedule.reshape(-1)[0], step.reshape(-1)[:1])[0])
 
 
+def has_ended(ahead: float, rate: float) -> bool:
+    """Whether a schedule from this rate has come to where nothing is learned any more."""
+    return ahead < rate / 1000
+
+
 def rates(
     rate: float, schedule: Kind | Schedule | Callable[[float], float], steps: int
 ) -> NDArray[np.float32]:
