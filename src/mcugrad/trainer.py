@@ -14,16 +14,19 @@ from mcugrad.collapse import Judge
 from mcugrad.compiler import Build, Options, kib
 from mcugrad.encoding import encode_samples, encode_targets, score, sigmoid, softmax
 from mcugrad.errors import UsageError
+from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.graph import ActivationScale, Float32
 from mcugrad.keeping import Keeper
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.model import Model
 from mcugrad.ops.life import watch_confidence_f32, watch_confidence_s8
+from mcugrad.passes.quantize import check_samples
 from mcugrad.program.kernel import DRIFT
 from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.runner import Runner
+from mcugrad.run.runner import Runner, State
 from mcugrad.state.trained import step_of
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
@@ -268,6 +271,22 @@ class Trainer(Keeper):
         samples = self.quantize(x)
         return self._score(samples, self.targets(y, len(samples)))
 
+    def fidelity(self, x: NDArray[Any]) -> Fidelity:
+        """What 8 bits cost: outputs of the network as delivered against those that its file gives in float32.
+
+        Args:
+            x: samples in real units, (n, *input shape), such as those of the calibration.
+
+        Raises:
+            DataError: wrong shape, empty, or not finite.
+            ToolError: there is no compiler.
+        """
+        fresh = HostTwin(self.build.compiled)
+        real = self._real(fresh.predict(self.quantize(x)), fresh.state())
+        return compared(
+            self._kind, real, float_outputs(self.model.graph, check_samples(self.build.graph, x, "x"))
+        )
+
     def verify(
         self,
         x: NDArray[Any],
@@ -327,9 +346,9 @@ class Trainer(Keeper):
     def _kind(self) -> Goal:
         return self.options.loss.target
 
-    def _real(self, outputs: NDArray[Any]) -> NDArray[np.float32]:
-        """Outputs in real units, by the scale that they have now."""
-        unit = self._unit()
+    def _real(self, outputs: NDArray[Any], state: State | None = None) -> NDArray[np.float32]:
+        """Outputs in real units, by the scale that they have now, or had in another state."""
+        unit = self._unit(state)
         if unit is None:
             return outputs
         quant = self.build.graph[self.build.graph.output].quant
@@ -337,13 +356,13 @@ class Trainer(Keeper):
         real: NDArray[np.float32] = (outputs.astype(np.float32) - quant.zero) * unit
         return real
 
-    def _unit(self) -> np.float32 | None:
+    def _unit(self, state: State | None = None) -> np.float32 | None:
         """Real units per step of the outputs as they are now; None where they are floats."""
         quant = self.build.graph[self.build.graph.output].quant
         if isinstance(quant, Float32):
             return None
         assert isinstance(quant, ActivationScale)
-        learned = self.state.get(f"{quant.owner}_scale")
+        learned = (self.state if state is None else state).get(f"{quant.owner}_scale")
         return np.float32(quant.scale) if learned is None else np.float32(learned[0])
 
     def _judge(self, rate: float, shuffle: bool) -> Judge:

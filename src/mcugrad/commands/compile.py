@@ -37,13 +37,16 @@ def compile_(
     found = recipe.network()
     given = recipe.samples(found)
     made = recipe.trainer(found, given)
-    table = None
+    table = loss = None
     if measure:
         with output.busy("building the firmware and running it on the emulated core"):
             table = measured(made, given)
+            loss = recipe.fidelity(made, given)
     folder = made.export(out or Path("firmware") / found.name, selftest=selftest)
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
+    if loss is not None:
+        output.say(f"{made.options.precision}  {loss}")
     for note in made.build.graph.notes:
         output.say(f"note  {note}")
     output.show_notes()
@@ -53,7 +56,7 @@ def compile_(
     output.say(f"      (the firmware begins {made.begins})")
     recipe.keep(made)
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
-    facts["training_notes"] = output.notes
+    facts |= {"fidelity": None if loss is None else loss.facts(), "training_notes": output.notes}
     files = written_names(made, selftest=selftest)
     output.finish({**facts, "folder": str(folder), "files": files, "kept": list(kept(folder))})
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mcugrad.commands.inputs import Samples
     from mcugrad.commands.output import Output
     from mcugrad.compiler import Precision as Compiled
+    from mcugrad.fidelity import Fidelity
     from mcugrad.model import Model
     from mcugrad.trainer import Trainer
 
@@ -162,6 +163,15 @@ class Recipe:
             rate=self.rate,
             seed=self.seed,
         )
+
+    def fidelity(self, made: Trainer, samples: Samples) -> Fidelity | None:
+        """What 8 bits cost the network as delivered, on samples as those of the calibration; None without 8 bits."""
+        from mcugrad.fidelity import sample_count
+
+        if made.options.precision == "float32":
+            return None
+        count = sample_count(made.model.macs, min(self.calibration, len(samples.x)))
+        return made.fidelity(samples.x[samples.spaced(count)])
 
     def learner(self, model: Model, samples: Samples) -> Trainer:
         """Likewise; raises UsageError where nothing trains."""

@@ -96,6 +96,9 @@ def train(
     score = Score(made.options.loss.target, found.classes)
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
+    loss = recipe.fidelity(made, given)
+    if loss is not None:
+        output.say(f"{made.options.precision}  {loss}")
     if known is not None and known.x_test is not None:
         made.quantize(known.x_test, "held-out old samples")  # fit looks at the others
     for part, words in ((given, "held-out"), (known, "held-out old")):
@@ -143,6 +146,7 @@ def train(
             "epochs": [_facts(epoch, score) for epoch in history],
             f"held_out_{score.key}": history[-1].validation_accuracy,
             f"old_held_out_{score.key}": old_after,
+            "fidelity": None if loss is None else loss.facts(),
             "training_notes": output.notes,
             "state": None if recipe.save is None else str(recipe.save),
             "begins": "as delivered" if as_delivered else made.begins,
