@@ -24,6 +24,7 @@ import mcugrad as mg
 from mcugrad import targets
 from mcugrad.compiler import build, quantized
 from mcugrad.passes.calibrate import Calibration
+from mcugrad.program.kernel import SCALE
 from mcugrad.run import toolchain
 from mcugrad.run.emulator import DeviceModel
 from mcugrad.trainer import Trainer
@@ -149,6 +150,9 @@ def test_symbols(tmp_path: Path) -> None:
             "predict",
             "check",
             "quantize",
+            "quantize_s16",
+            "quantize_u16",
+            "adc_init",
             "set_rate",
             "set_schedule",
             "train_step",
@@ -342,7 +346,7 @@ class Api:
         self.ffi.buffer(self.x)[:] = random.tobytes()
 
 
-OK, NULL, LABEL, STATE, RATE = 0, -1, -2, -3, -4
+OK, NULL, LABEL, STATE, RATE, ARG = 0, -1, -2, -3, -4, -5
 
 
 def test_bad_calls_change_nothing() -> None:
@@ -412,6 +416,77 @@ def test_quantizing_on_the_device_is_quantizing_here() -> None:
         np.testing.assert_array_equal(
             np.frombuffer(api.ffi.buffer(api.x), np.int8), api.trainer.quantize(row[None])[0]
         )
+
+
+ADC = np.dtype([("scale", SCALE), ("middle", "<i4")])
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint16])
+@pytest.mark.parametrize("unit", [1 / 32768, 0.0003, 3.3 / 4096, 0.02, 1.0, 30.0])
+def test_raw_samples_are_quantized_as_real_ones(kind: type[Any], unit: float) -> None:
+    """Equal to the float quantizer, but within 1/100 step of a tie, where it is one of the two neighbours."""
+    name, bits = "linear", "s16" if kind is np.int16 else "u16"
+    api = Api(name)
+    ffi = cffi.FFI()
+    ffi.cdef(
+        f"int {name}_adc_init(void *how, float unit, int32_t middle);"
+        f"int {name}_quantize_{bits}(const void *how, const void *raw, int8_t *x);"
+    )
+    library = toolchain.build_shared([folder(name) / f"{name}.c"], [folder(name)], opt="-O1")
+    c = ffi.dlopen(str(library))
+    quantize = getattr(c, f"{name}_quantize_{bits}")
+    how = np.zeros(1, ADC)
+    place = ffi.from_buffer(how)
+    x = np.zeros(5, np.int8)
+    graph = api.trainer.build.graph
+    quant = graph[graph.input].quant
+    limits = np.iinfo(kind)
+    for middle in (0, 2048, 32768 if kind is np.uint16 else -300):
+        assert c.linear_adc_init(place, unit, middle) == OK
+        spread = min(40_000, int(300 * quant.scale / unit) + 5)
+        near = np.arange(middle - spread, middle + spread, max(1, spread // 1500))
+        values = np.unique(np.clip(np.concatenate([near, [limits.min, limits.max]]), limits.min, limits.max))
+        raw = np.resize(values, (-(-len(values) // 5), 5)).astype(kind)
+        found = np.empty(raw.shape, np.int8)
+        for row, out in zip(raw, found, strict=True):
+            assert quantize(place, ffi.from_buffer(row), ffi.from_buffer(x)) == OK
+            out[:] = x
+        real = (raw.astype(np.float32) - np.float32(middle)) * np.float32(unit)
+        wanted = np.empty(raw.shape, np.int8)
+        for row, out in zip(real, wanted, strict=True):
+            assert api.quantize(api.ffi.from_buffer("float[]", row), api.x) == OK
+            out[:] = np.frombuffer(api.ffi.buffer(api.x), np.int8)
+        exact = (raw.astype(float) - middle) * float(np.float32(unit)) / float(np.float32(quant.scale))
+        tie = np.abs(exact - np.floor(exact) - 0.5) < 0.01
+        assert (found == wanted)[~tie].all()
+        assert np.abs(found.astype(int) - wanted).max() <= 1
+        assert np.unique(found).size > 1
+
+
+def test_what_no_converter_is_like_is_refused() -> None:
+    name = "linear"
+    ffi = cffi.FFI()
+    ffi.cdef(
+        "int linear_adc_init(void *how, float unit, int32_t middle);"
+        "int linear_quantize_s16(const void *how, const void *raw, int8_t *x);"
+    )
+    library = toolchain.build_shared([folder(name) / f"{name}.c"], [folder(name)], opt="-O1")
+    c, how, raw, x = (
+        ffi.dlopen(str(library)),
+        ffi.new("uint32_t[2]"),
+        ffi.new("int16_t[5]"),
+        ffi.new("int8_t[5]"),
+    )
+    inf, nan = float("inf"), float("nan")
+    wrong = [(0.0, 0), (-1.0, 0), (nan, 0), (inf, 0), (1e9, 0), (0.1, 65537), (0.1, -65537)]
+    assert [c.linear_adc_init(how, *each) for each in wrong] == [ARG] * len(wrong)
+    assert list(how) == [0, 0]
+    assert c.linear_quantize_s16(how, raw, x) == ARG
+    assert [c.linear_adc_init(ffi.NULL, 0.1, 0), c.linear_adc_init(how, 0.1, 0)] == [NULL, OK]
+    calls = (ffi.NULL, raw, x), (how, ffi.NULL, x), (how, raw, ffi.NULL), (how, raw, x)
+    assert [c.linear_quantize_s16(*each) for each in calls] == [NULL] * 3 + [OK]
+    how[0] = 0xFFFFFFFF
+    assert c.linear_quantize_s16(how, raw, x) == ARG
 
 
 # --- interrupts and tasks -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernels.cases import ZEROS, Arguments, Draw, Rng, clips, floats, int8, old_int8, one, rngs
+from mcugrad.arithmetic import scale_from_float
 from mcugrad.program.kernel import AUGMENT, DRIFT, SCHEDULE, WATCH
 
 COUNTERS = st.one_of(
@@ -257,6 +258,23 @@ def crc32(draw: Draw) -> Arguments:
     return {"count": count, "data": data, "crc": np.asarray([draw(COUNTERS)], np.uint32)}
 
 
+@st.composite
+def quantize_raw(draw: Draw, kind: type[Any]) -> Arguments:
+    """Factors that the interface lets pass, middles within it and values of all sizes."""
+    rng, count, limits = rngs(draw), draw(st.integers(1, 40)), np.iinfo(kind)
+    factor = draw(st.sampled_from([1e-9, 2.0**-17, 1 / 256, 0.004, 0.49999, 0.5, 1.0, 3.7, 4096.0]))
+    raw = rng.integers(limits.min, limits.max + 1, count).astype(kind)
+    raw[rng.random(count) < 0.3] = draw(st.sampled_from([limits.min, 0, 2048, limits.max]))
+    return {
+        "count": count,
+        "zero": draw(ZEROS),
+        "middle": draw(st.sampled_from([-65536, -1, 0, 2048, 32768, 65536])),
+        "scale": scale_from_float(np.full(1, factor, np.float32)),
+        "raw": raw,
+        "x": old_int8(rng, count),
+    }
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -277,5 +295,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         noise_s8,
         crc32,
     )
+} | {
+    "mcg_quantize_s16": quantize_raw(np.int16),
+    "mcg_quantize_u16": quantize_raw(np.uint16),
 }
 """Strategy of the arguments of every kernel here, by its C name."""

@@ -15,6 +15,7 @@ from mcugrad.emit.fingerprint import fingerprint, word
 from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import WIDTH, initializer, number
 from mcugrad.ops.check import WRONG, checks
+from mcugrad.ops.raw import QUANTIZE_S16, QUANTIZE_U16
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
 from mcugrad.training.augment import map_of
@@ -35,7 +36,7 @@ EXAMPLE = "examples/main.c"
 INLINED_CALLS = 8
 """A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
 
-_INLINE = ("mcg_round", "mcg_clamp")
+_INLINE = ("mcg_round", "mcg_clamp", "mcg_scale_from_float")
 _TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_stream")
 """Inline functions of the runtime that the interface calls."""
 
@@ -197,8 +198,9 @@ def _kernels(program: Program) -> list[str]:
     watch = {_watch_kernel(program)} if program.watched else set()
     replay = {"mcg_replay_slot", "mcg_augment_s8"} if program.train else set()
     soft = {_soften_kernel(program)} if program.soft else set()
+    raw = {QUANTIZE_S16.name, QUANTIZE_U16.name}
     calls = program.calls + program.soft
-    return sorted({call.kernel.name for call in calls} | watch | replay | soft)
+    return sorted({call.kernel.name for call in calls} | watch | replay | soft | raw)
 
 
 def _often_called(program: Program) -> set[str]:

@@ -259,6 +259,51 @@ mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPU
     return MCG_OK;
 }
 
+mcg_status_t tiny_adc_init(mcg_adc_t *how, float unit, int32_t middle)
+{
+    const float steps = unit / TINY_INPUT_SCALE;
+    if (how == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (!(unit > 0.0F && steps <= 4096.0F) || middle < -65536 || middle > 65536) {
+        return MCG_ERR_ARG;
+    }
+    how->scale = mcg_scale_from_float(steps);
+    how->middle = middle;
+    return MCG_OK;
+}
+
+/* Whether tiny_adc_init has been here. */
+static bool tiny_is_adc(const mcg_adc_t *how)
+{
+    return how->scale.shift >= 17U && how->scale.shift <= 32U && how->scale.pre <= 13U && how->middle >= -65536 &&
+           how->middle <= 65536;
+}
+
+mcg_status_t tiny_quantize_s16(const mcg_adc_t *how, const int16_t raw[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
+{
+    if (how == NULL || raw == NULL || x == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (!tiny_is_adc(how)) {
+        return MCG_ERR_ARG;
+    }
+    mcg_quantize_s16(TINY_INPUT_SIZE, TINY_INPUT_ZERO, how->middle, &how->scale, raw, x);
+    return MCG_OK;
+}
+
+mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
+{
+    if (how == NULL || raw == NULL || x == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (!tiny_is_adc(how)) {
+        return MCG_ERR_ARG;
+    }
+    mcg_quantize_u16(TINY_INPUT_SIZE, TINY_INPUT_ZERO, how->middle, &how->scale, raw, x);
+    return MCG_OK;
+}
+
 mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                           int8_t y[TINY_OUTPUT_SIZE])
 {

@@ -142,6 +142,15 @@ typedef struct {
 } mcg_scale_t;
 #endif
 
+#ifndef MCG_ADC_DEFINED
+#define MCG_ADC_DEFINED
+/** What raw values of a converter mean. */
+typedef struct {
+    mcg_scale_t scale; /* steps of the input per raw step */
+    int32_t middle;    /* the raw value that is 0 in real units */
+} mcg_adc_t;
+#endif
+
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
     uint32_t words[17];
@@ -275,6 +284,21 @@ mcg_status_t tiny_check(const tiny_t *m);
 
 /** Quantize a sample from real units. */
 mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
+
+/**
+ * Say what raw values of a converter mean: real = unit * (raw - middle). unit > 0, at most 4096 steps of the input;
+ * middle from -65536 to 65536. On error nothing changes.
+ */
+mcg_status_t tiny_adc_init(mcg_adc_t *how, float unit, int32_t middle);
+
+/**
+ * Quantize a sample of raw values, in integers alone. The result is that of tiny_quantize for the same real values, but where
+ * one of them is within 1/100 step of half a step between two results: there it may be the other one.
+ */
+mcg_status_t tiny_quantize_s16(const mcg_adc_t *how, const int16_t raw[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
+
+/** The same for values without a sign. */
+mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
 
 /** Compute the logits of a sample; the class is the index of the largest. Changes nothing that was learned. */
 mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],

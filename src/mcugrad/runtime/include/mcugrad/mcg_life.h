@@ -118,4 +118,13 @@ void mcg_noise_s8(int32_t count, uint32_t counter, int8_t *x);
 /** Let the CRC-32 of IEEE 802.3 (that of zlib, 0 at the beginning) go on over more bytes. */
 void mcg_crc32(int32_t count, const uint8_t *data, uint32_t *crc);
 
+/** x = (raw - middle) * scale + zero, rounded once, half up, and saturated: samples as converters give them.
+ */
+void mcg_quantize_s16(int32_t count, int32_t zero, int32_t middle, const mcg_scale_t *scale,
+                      const int16_t *raw, int8_t *x);
+
+/** The same of values without a sign. */
+void mcg_quantize_u16(int32_t count, int32_t zero, int32_t middle, const mcg_scale_t *scale,
+                      const uint16_t *raw, int8_t *x);
+
 #endif /* MCG_LIFE_H */
