@@ -112,7 +112,7 @@ def unpack(content: bytes, where: str, name: str | None = None) -> Source:
 
 def _shown(source: str) -> str:
     """The name of a file, as generated files may show it: nothing that could end a comment or begin another line."""
-    return re.sub(r"[^\w.() -]", "_", source)[:255]
+    return re.sub(r'[*/\\"?`]|[^ -~\w]', "_", source)[:255]
 
 
 def _target_name(target: Target | None) -> str | None:
