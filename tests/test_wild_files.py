@@ -296,6 +296,9 @@ NAMED: dict[str, tuple[Callable[[], Onnx | Lite], str, str]] = {
         lambda: (n := Lite(1, 4, 4, 2)).op("MIRROR_PAD", n.constant(np.ones((4, 2)), "int32"), mode=0),
         "MIRROR_PAD", _hints.ZEROS,
     ),
+    "groups": (
+        lambda: Onnx(1, 4, 4, 4).op("ConvTranspose", normal(4, 2, 2, 2), group=2), "group is 2", _hints.GROUPS,
+    ),
     "root": (lambda: Onnx(1, 8).op("Sqrt"), "Sqrt: operator is not supported", _hints.IN_FRONT),
     "trees": (
         lambda: Onnx(1, 8).op("Normalizer", domain="ai.onnx.ml"), "operator of ai.onnx.ml is not", _hints.TREES,
@@ -331,6 +334,7 @@ def test_several_inputs_or_outputs_and_integers_come_later() -> None:
     net.inputs.append(helper.make_tensor_value_info("other", net.kind, (1, 8)))
     assert refused(net).what.startswith("the model has 2 inputs: x, other; exactly 1 is supported")
     assert refused(net).hint == _hints.SEVERAL
+    assert refused(Lite(1, 8, dtype="int32").op("RELU")).hint == _hints.INTEGERS
     words = Onnx(1, 8, kind=7)
     assert refused(words.op("Identity")).what.startswith("input x is int64; float is needed")
     assert refused(words).hint == _hints.INTEGERS

@@ -36,6 +36,7 @@ SUBPIXEL = "a transposed convolution, or nearest-neighbour upsampling and a conv
 ZEROS = "zero padding"
 TABLES = "ReLU, HardSwish, SiLU, GELU, ELU or SELU"
 IN_FRONT = "computed in front of the network, which takes the result as input: magnitudes, powers, logarithms, spectra"
+GROUPS = "one group, or upsampling and a grouped convolution"
 ADAPTIVE = "adaptive pooling into a size that divides the map's, or pooling with a kernel and a stride"
 MATRIX = "a fully connected layer with constant weights; products of computed values come in a later version"
 VELA = "compiled for an accelerator (Ethos-U, Edge TPU): give the file as it was before that"

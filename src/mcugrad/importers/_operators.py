@@ -116,7 +116,7 @@ HINTS = {
     "ArgMax": hints.SCORES,
     "Attention": hints.ATTENTION,
     "DepthToSpace": hints.SUBPIXEL,
-    "Gather": hints.INTEGERS,
+    "ConvTranspose": hints.GROUPS,
     "GatherND": hints.ADAPTIVE,
     "MatMul": hints.MATRIX,
     "Pad": hints.ZEROS,

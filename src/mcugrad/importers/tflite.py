@@ -21,7 +21,7 @@ from mcugrad.errors import ModelError
 from mcugrad.files import shown
 from mcugrad.graph import Graph
 from mcugrad.importers._flow import Flow, Layout, layouts
-from mcugrad.importers._hints import anew
+from mcugrad.importers._hints import INTEGERS, anew
 from mcugrad.importers._layout import first_fit, input_notes
 from mcugrad.importers._layout import output as final
 from mcugrad.importers._names import identifier
@@ -133,11 +133,12 @@ def _mode(source: Source, end: int, fixed: set[int]) -> tuple[bool, list[str]]:
     kinds = Counter(source.tensors[i].dtype for i in _inner(source, end, fixed) - fixed)
     other = {kind: count for kind, count in kinds.items() if kind not in (*FLOATS, "int8", "uint8")}
     if other:
+        words = source.tensors[source.input].dtype in ("int32", "int64")
         raise ModelError(
             f"{sum(other.values())} of {sum(kinds.values())} activations are {' and '.join(other)}; "
             "float32, int8 and uint8 are supported",
             where=source.label,
-            hint="full-integer quantization with int8 activations, or a float network",
+            hint=INTEGERS if words else "full-integer quantization with int8 activations, or a float network",
         )
     layers = [s for s in source.steps if s.kind in CHANNEL_AXIS and len(s.inputs) > 1]
     weights = Counter(source.tensors[s.inputs[1]].dtype for s in layers if s.inputs[1] >= 0)
