@@ -74,7 +74,7 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> Floats:
     """a @ b.
 
     Rows of `a` and columns of `b` are rounded to grids first. With n terms an element errs by at most n 2^-19 times the
-    largest magnitude in its row times that in its column; by n 2^-25 with up to 16 terms.
+    largest magnitude in its row times that in its column; by n 2^-23 with up to 16 terms.
 
     Args:
         a: float32, or float64 of that range; (..., rows, terms) or (terms,).
