@@ -330,6 +330,56 @@ def test_the_group_that_is_the_users_own_may_write(tmp_path: Path) -> None:
     assert "mode 772" in private.objection(tmp_path / "a")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="users are mapped on Linux alone")
+@pytest.mark.parametrize(
+    ("users", "outside"),
+    [
+        ("0 0 4294967295", ()),
+        ("0 1000 1\n", (65534,)),
+        ("1000 0 1", (65534,)),
+        ("0 0 65536", (65534,)),
+        ("", ()),
+    ],
+)
+def test_a_container_shows_the_computers_root_as_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, users: str, outside: tuple[int, ...]
+) -> None:
+    (tmp_path / "a").mkdir(mode=0o700)
+    texts = {"/proc/self/uid_map": users, "/proc/sys/fs/overflowuid": "65534\n"}
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: texts[str(path)])
+    real = Path.lstat
+
+    def above(path: Path) -> os.stat_result:
+        found = list(real(path))
+        if path == Path("/"):
+            found[stat.ST_UID] = 65534
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "lstat", above)
+    private._outside.cache_clear()
+    try:
+        assert private._outside() == outside
+        assert bool(private.objection(tmp_path / "a")) is not bool(outside)
+    finally:
+        private._outside.cache_clear()
+
+
+def test_no_place_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "file").write_text("")
+    for variable in ("MCUGRAD_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "file"))
+    monkeypatch.setattr(cache, "_platform_folder", lambda: tmp_path / "file")
+    monkeypatch.setattr(cache.tempfile, "mkdtemp", full)
+    for ask in (cache.root, lambda: cache.build(IDENTITY, "x", Make())):
+        with pytest.raises(
+            ToolError, match="there is no place for builds, not even a temporary one: No space"
+        ):
+            ask()
+
+
 @posix
 def test_entries_that_others_can_write_are_built_again(folder: Path) -> None:
     path = cache.build(IDENTITY, "x", make := Make())

@@ -75,8 +75,15 @@ def _warn(problem: str, instead: Path) -> None:
 
 @cache
 def _own_folder() -> Path:
-    """A folder for this process, which is removed when it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="mcugrad-"))
+    """A folder for this process, which is removed when it ends. Raises ToolError."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="mcugrad-"))
+    except OSError as error:
+        raise ToolError(
+            f"there is no place for builds, not even a temporary one: {error.strerror or error}",
+            where=tempfile.gettempdir() if tempfile.tempdir else "",
+            hint="free some space, or set MCUGRAD_CACHE to a folder that only you can write",
+        ) from None
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
@@ -85,6 +92,9 @@ def root() -> Path:
     """Folder of the cache: `$MCUGRAD_CACHE`, the platform's cache folder, or one for this process alone.
 
     The first one that can be written by this user and by nobody else is taken; a warning says why another was not.
+
+    Raises:
+        ToolError: not even a temporary folder can be made.
     """
     chosen = os.environ.get("MCUGRAD_CACHE")
     candidates = []

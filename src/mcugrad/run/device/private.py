@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from functools import cache
 from pathlib import Path
 
 _POSIX = (
     sys.platform != "win32"
 )  # elsewhere a user's folders have access lists, which are right from the start
+_ALL = (1 << 32) - 1
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -38,12 +40,24 @@ def objection(folder: Path) -> str:
 
 def _parent(folder: Path) -> str:
     found = folder.lstat()
-    if found.st_uid not in (0, os.getuid()):
+    if found.st_uid not in {0, os.getuid(), *_outside()}:
         return f"{folder} belongs to another user ({_user(found.st_uid)})"
     is_link = stat.S_ISLNK(found.st_mode)  # its mode means nothing
     if not is_link and _writable(found) and not found.st_mode & stat.S_ISVTX:
         return f"{folder} can be written by other users (mode {found.st_mode & 0o7777:o})"
     return ""
+
+
+@cache
+def _outside() -> tuple[int, ...]:
+    """In a container that maps only some users: whom all others show as, the computer's root among them."""
+    try:
+        inside, outside, count = map(int, Path("/proc/self/uid_map").read_text(encoding="ascii").split()[:3])
+        shown = Path("/proc/sys/fs/overflowuid").read_text(encoding="ascii")
+        everybody = inside == outside == 0 and count >= _ALL
+        return () if everybody else (int(shown),)
+    except (OSError, ValueError):
+        return ()
 
 
 def _writable(found: os.stat_result) -> bool:
