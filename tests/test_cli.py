@@ -183,13 +183,15 @@ def test_rules_and_their_options(cli: Cli) -> None:
 @pytest.mark.mcu
 def test_compile_json(cli: Cli, tmp_path: Path) -> None:
     options = ("--target", "nrf52840", "--name", "reader", "--rule", "sr8", "--rate", "0.02", "--seed", "7")
+    classes = ("--class-names", "zero,1,2,3,4,5,6,7,8,nine")
     facts = cli(
-        "compile", "digits_cnn", "--data", "digits", *options, "--out", "fw", "--selftest", "--json"
+        "compile", "digits_cnn", "--data", "digits", *options, "--out", "fw", "--selftest", *classes, "--json"
     ).facts
     assert (facts["model"], facts["rule"], facts["rate"], facts["seed"]) == ("reader", "sr8", 0.02, 7)
     both = [f"reader{part}.{kind}" for part in ("", "_selftest") for kind in ("c", "h")]
     assert facts["files"] == ["LICENSE", "README.md", "examples/main.c", *both]
     assert all((tmp_path / "fw" / file).is_file() for file in facts["files"])
+    assert '"nine"' in (tmp_path / "fw/reader.c").read_text()
     memory = {q["key"]: q for q in facts["cost"]["memory"]}
     assert memory["ram"]["value"] == sum(memory[k]["value"] for k in ("ram_model", "ram_sample", "ram_stack"))
     assert memory["ram_model"]["value"] + memory["ram_sample"]["value"] == facts["ram_bytes"]

@@ -302,6 +302,35 @@ def test_a_program_can_ask_what_was_linked(name: str, source: str | None, tmp_pa
     assert [c.value(i) for i in range(len(values))] == expected
 
 
+NAMES = ("yes", 'a "b" ??/\\\\', "größer\n7")
+
+
+def test_class_names(tmp_path: Path) -> None:
+    """What was given, in any letters; they stay with an export for inference and with a state file."""
+    net = model((4,), (Dense(3),), name="named")
+    x, _ = samples(net, 16)
+    assert "class_names" not in mg.compile(net, calibration=x).build.compiled.files["named.h"]
+    trainer = mg.compile(net, calibration=x, class_names=NAMES)
+    toolchain.check_warnings([trainer.build.compiled.folder() / "named.c"], [trainer.build.compiled.folder()])
+    trainer.save(tmp_path / "named.mcgstate", program=True)
+    for each in (trainer, trainer.inference(), mg.Trainer.load(tmp_path / "named.mcgstate")):
+        place = each.build.compiled.folder()
+        ffi = cffi.FFI()
+        ffi.cdef("extern const char *const named_class_names[3];")
+        c = ffi.dlopen(str(toolchain.build_shared([place / "named.c"], [place], opt="-O1")))
+        assert tuple(ffi.string(name).decode() for name in c.named_class_names) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(("a", "b"), "2 class names for 3 outputs"), ("abc", "1 class names"), ((1, 2, 3), "are no texts")],
+)
+def test_class_names_that_are_not_the_outputs(names: Any, said: str) -> None:
+    net = model((4,), (Dense(3),))
+    with pytest.raises(mg.UsageError, match=said):
+        mg.compile(net, calibration=samples(net, 8)[0], class_names=names)
+
+
 # --- it says no to bad calls ----------------------------------------------------------------------------------
 
 

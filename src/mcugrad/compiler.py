@@ -50,6 +50,7 @@ class Options:
         target: quantization of the target, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
         sparse: which channels a sample updates; None for all.
+        class_names: what the outputs are called in generated code; empty if nobody said.
     """
 
     train: Train
@@ -60,6 +61,7 @@ class Options:
     target: ActivationScale | None = None
     precision: Precision = "int8"
     sparse: Choice | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def method(self) -> str:
@@ -293,4 +295,5 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
         output_zero=output_zero,
         target_scale=options.target.scale if options.target else 1.0,
         target_zero=options.target.zero if options.target else 0,
+        class_names=options.class_names,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -44,6 +45,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     calibration_method: Method = "mse",
     percentile: float = 99.99,
     precision: Precision = "int8",
+    class_names: Sequence[str] | None = None,
 ) -> Trainer:
     """Turn a model into firmware that learns.
 
@@ -67,6 +69,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         percentile: kept on each side, for `percentile`.
         precision: `int8`; `mixed`, in which layers that train, and what follows them, are float32 and learn by plain
             SGD; or `float32` for the whole network. `rule` is for int8 layers.
+        class_names: what the outputs are called, one name each, for generated code.
 
     Raises:
         DataError: the samples cannot be used.
@@ -100,9 +103,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             where="rule",
             hint="precision='int8', or no momentum, batch, weight_decay and clip",
         )
-    options = Options(
-        train, updates(rule), seed, rate, wanted, _target_scale(wanted, targets), precision, sparse
-    )
+    names, values = _names(class_names, model.classes), _target_scale(wanted, targets)
+    options = Options(train, updates(rule), seed, rate, wanted, values, precision, sparse, class_names=names)
     graph = quantized(model, calibration, Calibration(calibration_method, percentile))
     result = build(model, graph, options)
     if goal is not None:
@@ -119,6 +121,19 @@ def _outputs(model: Model) -> tuple[int, ...]:
     while isinstance(node := model.graph.producer(name), Flatten):
         name = node.x
     return model.graph[name].shape
+
+
+def _names(names: Sequence[str] | None, outputs: int) -> tuple[str, ...]:
+    found = () if names is None else (names,) if isinstance(names, str) else tuple(names)
+    if not all(isinstance(name, str) for name in found):
+        raise UsageError(f"class_names={names!r} are no texts", where="class_names", hint="['yes', 'no']")
+    if names is not None and len(found) != outputs:
+        raise UsageError(
+            f"{len(found)} class names for {outputs} outputs",
+            where="class_names",
+            hint="one for each, in order",
+        )
+    return tuple(str(name) for name in found)
 
 
 def _loss(loss: str | Loss, outputs: int) -> Loss:

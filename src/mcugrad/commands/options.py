@@ -36,6 +36,7 @@ _RESUME = (
     "Begin with what was learned before: a .mcgstate or .npz file that --save wrote, a dump of the device's memory, or "
     "an array in C. With --train none the model in the file infers."
 )
+_CLASSES = "What the outputs are called, in their order, for the generated code: yes,no,silence."
 _SELFTEST = "Write NAME_selftest.c, too: it tells on the device whether compiler and flags are right."
 _SAVE = "Write what was learned to this .mcgstate file (or .npz, arrays alone)."
 
@@ -72,6 +73,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Of the random numbers, the de
 Calibration = Annotated[int, typer.Option("--calibration", min=1, help=_CALIBRATION)]
 Resume = Annotated[Path | None, typer.Option("--resume", metavar="STATE", help=_RESUME)]
 Save = Annotated[Path | None, typer.Option("--save", metavar="STATE", help=_SAVE)]
+ClassNames = Annotated[str | None, typer.Option("--class-names", metavar="NAME,...", help=_CLASSES)]
 Selftest = Annotated[bool, typer.Option("--selftest", help=_SELFTEST)]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout and nothing else.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the firmware; else it is not written.")]

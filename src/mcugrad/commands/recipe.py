@@ -15,6 +15,7 @@ from mcugrad.commands.options import (
     Batch,
     Board,
     Calibration,
+    ClassNames,
     Clip,
     Data,
     Loss,
@@ -69,6 +70,7 @@ class Recipe:
     seed: Seed = 0
     calibration: Calibration = 256
     scale: Scale = None
+    class_names: ClassNames = None
     resume: Resume = None
     save: Save = None
 
@@ -162,6 +164,7 @@ class Recipe:
             target=self.target,
             rate=self.rate,
             seed=self.seed,
+            class_names=None if self.class_names is None else self.class_names.split(","),
         )
 
     def fidelity(self, made: Trainer, samples: Samples) -> Fidelity | None:

@@ -65,6 +65,7 @@ class Origin:
         output_zero: zero point of the logits; scale and zero point of float logits are 1 and 0.
         target_scale: real units per step of a quantized target.
         target_zero: its zero point.
+        class_names: of the outputs, in order; empty if they are not known.
         state: what the model begins with: `as delivered`, or how it was trained.
         rate: learning rate of the next step, where a schedule has all but ended; else None.
         restart: learning rate to begin anew with.
@@ -82,6 +83,7 @@ class Origin:
     output_zero: int
     target_scale: float = 1.0
     target_zero: int = 0
+    class_names: tuple[str, ...] = ()
     state: str = ""
     rate: float | None = None
     restart: float = 0.0

@@ -155,6 +155,7 @@ def _options(options: Options) -> dict[str, Any]:
         "target": None if options.target is None else _scale(options.target),
         "precision": options.precision,
         "sparse": _sparse(options.sparse),
+        "class_names": list(options.class_names),
     }
 
 
@@ -170,6 +171,7 @@ def _to_options(facts: Mapping[str, Any]) -> Options:
         target=None if facts["target"] is None else _to_scale("target", facts["target"]),
         precision=facts["precision"],
         sparse=_to_sparse(facts["sparse"]),
+        class_names=tuple(str(name) for name in facts.get("class_names", ())),
     )
 
 

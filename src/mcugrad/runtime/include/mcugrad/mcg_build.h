@@ -72,8 +72,8 @@
 #define MCG_ROLLED
 #endif
 
-/** Before a function that must not be inlined: because of its many callers, or because compilers vectorise it as long
- * as they know that its arrays do not overlap; inlined, `restrict` would be forgotten. */
+/** Before a function that must not be inlined: because of its many callers, or because compilers vectorise it
+ * as long as they know that its arrays do not overlap; inlined, `restrict` would be forgotten. */
 #if defined(__GNUC__)
 #define MCG_APART __attribute__((noinline))
 #else
