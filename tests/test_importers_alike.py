@@ -19,6 +19,7 @@ import tflite_writer
 from mcugrad.errors import ModelError
 from mcugrad.graph.spec import check
 from mcugrad.importers import _operators, _tflite_operators
+from mcugrad.importers._parts import runs
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.importers.tflite import load_tflite
 from mcugrad.passes.fold import fold
@@ -370,6 +371,17 @@ def test_what_int8_would_change_is_refused(feature: str) -> None:
     x = np.random.default_rng(0).normal(size=(4, 4, 6, 2)).astype(np.float32)
     with pytest.raises(ModelError, match="int8"):
         load_tflite(finished_tflite(feature).int8(x).bytes())
+
+
+@pytest.mark.parametrize(
+    ("indices", "count"),
+    [([3], 1), ([0, 1, 2, 3], 1), ([1, 3, 5], 1), ([5, 4, 3], 3), ([5, 0, 2, 4, 0], 3), ([0, 5, 6, 7], 2),
+     ([2, 2, 2], 3), ([0, 1, 4, 5], 2), ([0, 3, 4, 5, 9, 11], 3)],
+)  # fmt: skip
+def test_indices_fall_into_regular_parts(indices: list[int], count: int) -> None:
+    found = runs(indices)
+    assert [i for run in found for i in run] == indices
+    assert len(found) == count
 
 
 def test_int8_bounds_in_the_scale_of_the_values() -> None:

@@ -139,7 +139,7 @@ def take(to: GraphBuilder, at: Origin, x: Flow, axis: int, indices: Sequence[int
 
 
 def runs(indices: Sequence[int]) -> list[range]:
-    """The fewest ranges that count up and together are a list of indices, longest first come."""
+    """Ranges that count up evenly and together are a list of indices."""
     found: list[range] = []
     i = 0
     while i < len(indices):
@@ -147,8 +147,6 @@ def runs(indices: Sequence[int]) -> list[range]:
         end = i + 1
         while step > 0 and end < len(indices) and indices[end] - indices[end - 1] == step:
             end += 1
-        if end == i + 2 and end < len(indices) and step != 1:
-            end = i + 1  # a pair by chance; the second may begin a longer run
         found.append(range(indices[i], indices[end - 1] + 1, max(step, 1)))
         i = end
     return found
