@@ -296,6 +296,10 @@ NAMED: dict[str, tuple[Callable[[], Onnx | Lite], str, str]] = {
         lambda: (n := Lite(1, 4, 4, 2)).op("MIRROR_PAD", n.constant(np.ones((4, 2)), "int32"), mode=0),
         "MIRROR_PAD", _hints.ZEROS,
     ),
+    "dilated": (
+        lambda: (n := Lite(1, 4, 4, 2)).op("SPACE_TO_BATCH_ND", n.ints(2, 2), n.constant(np.zeros((2, 2)), "int32")),
+        "SPACE_TO_BATCH_ND", _hints.DILATED,
+    ),
     "groups": (
         lambda: Onnx(1, 4, 4, 4).op("ConvTranspose", normal(4, 2, 2, 2), group=2), "group is 2", _hints.GROUPS,
     ),
@@ -345,3 +349,18 @@ def test_a_tensor_that_nothing_computes_is_named_where_its_operator_is_supported
     net.items.append(tflite_writer.Item("missing", [1, 3]))
     error = refused(net.op("ADD", len(net.items) - 1))
     assert error.where == "add_1  ADD: missing is read but neither computed before nor constant"
+
+
+# -- all the way ---------------------------------------------------------------------------------------------------
+
+
+def test_a_network_born_in_pytorch_trains(tmp_path: Path) -> None:
+    net = first_input(Lite(1, 2, 8, 8)).conv(2, 4, act=RELU).pool("MAX")
+    net.op("TRANSPOSE", net.ints(0, 3, 1, 2)).op("GATHER", net.ints(3, 0, 1), axis=1).flatten(48).fc(48, 2)
+    path = tmp_path / "born.tflite"
+    path.write_bytes(net.bytes())
+    x = normal(64, 8, 8, 2)
+    y = (x[..., 0].mean(axis=(1, 2)) > 0).astype(np.int64)
+    trainer = mg.compile(mg.load(path), calibration=x, train="all")
+    losses = [epoch.loss for epoch in trainer.fit(x, y, epochs=3)]
+    assert losses[-1] < losses[0]

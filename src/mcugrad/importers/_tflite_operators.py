@@ -109,6 +109,7 @@ HINTS = {
     "GATHER": hints.INTEGERS,
     "L2_NORMALIZATION": hints.UNIT_LENGTH,
     "MIRROR_PAD": hints.ZEROS,
+    **dict.fromkeys(("BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND"), hints.DILATED),
     "RESIZE_BILINEAR": hints.BILINEAR,
     "SOFTMAX": hints.SOFTMAX,
     "TFLite_Detection_PostProcess": hints.DETECTION,
