@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import os
@@ -191,6 +192,18 @@ def test_functions_are_those_of_mathematics(
     np.testing.assert_allclose(ours(x), [theirs(float(v)) for v in x], rtol=1e-14, atol=1e-320)
 
 
+def test_reductions_are_those_of_numpy() -> None:
+    x = np.random.default_rng(3).integers(1, 5, (2, 3, 4))
+    for axis in ((0,), (1, 2), (-1,), (0, 1, 2)):
+        for keep in (False, True):
+            assert np.array_equal(numerics.in_order(np.add, x, axis, keep), x.sum(axis=axis, keepdims=keep))
+            assert np.array_equal(
+                numerics.in_order(np.multiply, x, axis, keep), x.prod(axis=axis, keepdims=keep)
+            )
+    x = np.asarray([1e16, 1, 1, -1e16])
+    assert numerics.in_order(np.add, x, (0,)) == 0
+
+
 def test_functions_at_their_ends() -> None:
     ends = np.asarray([-np.inf, -1e9, 1e9, np.inf, np.nan])
     with np.errstate(all="raise", under="ignore"):
@@ -233,6 +246,45 @@ def test_curves_are_their_definitions(function: Function) -> None:
         Function.SOFTPLUS: lambda v: math.log1p(math.exp(v)),
     }[function]
     np.testing.assert_allclose(real_curve(function, x), [definition(v) for v in x], rtol=1e-12, atol=1e-13)
+
+
+# -- the sources ------------------------------------------------------------------------------------------------------
+
+_ELSEWHERE = """
+    arccos arcsin arctan arctan2 arctanh average cbrt convolve correlate cos cosh dot erf exp exp2 expm1 fft
+    float_power hypot inner interp linalg log log10 log1p log2 logaddexp matmul polyfit pow power sin sinh tan tanh
+    tensordot vdot
+"""
+ELSEWHERE = frozenset(_ELSEWHERE.split())
+"""What NumPy, BLAS and libm compute otherwise on another processor."""
+HARMLESS = {
+    "fidelity.py log10": "shown, with one digit",
+    "importers/_read.py matmul": "of integers",
+    "numerics.py @": "of whole numbers below 2^53",
+    "numerics.py power": "of integers",
+    "ops/weighted.py @": "of whole numbers below 2^53",
+    "report/chart.py log10": "how far apart the lines of a chart are",
+    "training/losses.py log": "told to the user, who compares it with a loss",
+    "training/rules/rule.py @": "of integers",
+}
+"""Where they are used all the same, and why it matters to no generated file."""
+
+
+def test_nothing_else_computes_what_depends_on_the_processor() -> None:
+    """Whoever needs exp or a matrix product takes it from mcugrad.numerics, or says here why it does not matter."""
+    root = Path(numerics.__file__).parent
+    found = set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            used: list[str] = []
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                used = [node.attr] if node.value.id in ("np", "math") else []
+            elif isinstance(node, ast.ImportFrom) and node.module == "math":
+                used = [alias.name for alias in node.names]
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+                found.add(f"{path.relative_to(root).as_posix()} @")
+            found |= {f"{path.relative_to(root).as_posix()} {name}" for name in used if name in ELSEWHERE}
+    assert found == set(HARMLESS)
 
 
 # -- in use ----------------------------------------------------------------------------------------------------------

@@ -36,6 +36,15 @@ def ordered_sum(x: NDArray[Any], axis: int) -> NDArray[Any]:
     return result
 
 
+def in_order(
+    function: np.ufunc, x: NDArray[Any], axis: tuple[int, ...], keepdims: bool = False
+) -> NDArray[Any]:
+    """Sum (`np.add`) or product (`np.multiply`) along axes that are not empty, first term first, in the type of `x`."""
+    for i in axis:
+        x = function.accumulate(x, axis=i, dtype=x.dtype).take([-1], axis=i)
+    return x if keepdims else x.squeeze(axis)
+
+
 def grid_bits(terms: int) -> tuple[int, int]:
     """Bits of the two factors with which a sum of so many products is exact: 20 to 27 each.
 
@@ -157,10 +166,16 @@ def erf(x: NDArray[Any]) -> Floats:
     return result
 
 
-def power(base: Any, exponent: Any) -> Floats:
-    """base^exponent, of numbers or arrays: by squaring where all exponents are whole and small, else by logarithms."""
+def power(base: Any, exponent: Any) -> NDArray[Any]:
+    """base^exponent, of numbers or arrays: by squaring where all exponents are whole and small, else by logarithms.
+
+    Integers give integers. Raises ValueError for negative powers of them.
+    """
+    found: NDArray[Any]
+    if np.asarray(base).dtype.kind in "iu" and np.asarray(exponent).dtype.kind in "iu":
+        found = np.power(base, exponent)
+        return found
     base, exponent = np.broadcast_arrays(np.asarray(base, np.float64), np.asarray(exponent, np.float64))
-    found: Floats
     with np.errstate(all="ignore"):
         if (np.abs(exponent) <= 64).all() and (exponent == np.rint(exponent)).all():
             left, factor, result = np.abs(exponent).astype(np.int64), base, np.ones_like(base)

@@ -43,7 +43,7 @@ ONE: dict[str, Callable[[ir.Node, Values], Values]] = {
     "Exp": lambda node, x: numerics.exp(x),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": lambda node, x: real_curve(Function.HARD_SWISH, x),
-    "Log": lambda node, x: np.log(x),
+    "Log": lambda node, x: numerics.log(x),
     "Neg": lambda node, x: -x,
     "Reciprocal": lambda node, x: 1 / x,
     "Relu": _clip,

@@ -51,7 +51,10 @@ _FOLDABLE = """
 """
 FOLDABLE = frozenset(_FOLDABLE.split())
 """Operators on constants that are computed now."""
-COMPUTED_HERE = {"MatMul": (numerics.matmul, np.matmul), "Pow": (numerics.power, np.power)}
+COMPUTED_HERE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "MatMul": (numerics.matmul, np.matmul),
+    "Pow": (numerics.power, numerics.power),
+}
 """Those whose last bits depend on the processor in NumPy: for floats, for integers."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import numerics
 from mcugrad.errors import ModelError
 from mcugrad.importers._tflite_builder import Builder
 from mcugrad.importers._tflite_read import Source, Step, Stored
@@ -37,15 +39,15 @@ TWO: dict[str, Callable[[Array, Array], Array]] = {
     "MINIMUM": np.minimum,
     "MUL": np.multiply,
     "NOT_EQUAL": np.not_equal,
-    "POW": np.power,
+    "POW": numerics.power,
     "SUB": np.subtract,
 }
 ONE: dict[str, Callable[[Array], Array]] = {
     "ABS": np.abs,
     "CEIL": np.ceil,
-    "EXP": np.exp,
+    "EXP": numerics.exp,
     "FLOOR": np.floor,
-    "LOG": np.log,
+    "LOG": numerics.log,
     "LOGICAL_NOT": np.logical_not,
     "NEG": np.negative,
     "RSQRT": lambda a: 1 / np.sqrt(a),
@@ -56,8 +58,8 @@ ONE: dict[str, Callable[[Array], Array]] = {
 REDUCTIONS: dict[str, Callable[..., Array]] = {
     "REDUCE_MAX": np.max,
     "REDUCE_MIN": np.min,
-    "REDUCE_PROD": np.prod,
-    "SUM": np.sum,
+    "REDUCE_PROD": partial(numerics.in_order, np.multiply),
+    "SUM": partial(numerics.in_order, np.add),
 }
 OTHERS = """
     BROADCAST_TO CAST CONCATENATION EXPAND_DIMS FILL GATHER PACK RANGE RESHAPE SELECT SELECT_V2 SLICE SQUEEZE
