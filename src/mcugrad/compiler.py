@@ -9,25 +9,23 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from mcugrad._version import __version__
-from mcugrad.emit import Origin, emit, host_source, layout
-from mcugrad.errors import FitError, UsageError
+from mcugrad.emit import Layout, Origin, emit, host_source, layout
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
-from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.backward import backward
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import to_float
-from mcugrad.passes.freeze import Train, freeze, select
+from mcugrad.passes.freeze import Train, freeze
 from mcugrad.passes.learned import learned
 from mcugrad.passes.lower import lower
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import quantize
 from mcugrad.plan import Plan, greedy_by_size, verify
-from mcugrad.program import Space
+from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
 from mcugrad.targets import Target
 from mcugrad.training.losses import Loss
-from mcugrad.training.rules import Updates, updates
+from mcugrad.training.rules import Updates
 from mcugrad.training.schedules import has_ended, rate_ahead
 from mcugrad.training.sparse import Choice, choice_text
 
@@ -77,6 +75,29 @@ class Options:
         return f"{', '.join(layers)} ({self.method}, in place)"
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """Memory that a program takes.
+
+    Attributes:
+        ram: bytes of RAM that the firmware must have: model and sample; stack aside.
+        constants: bytes of flash for constants, initial state included; code comes on top.
+    """
+
+    ram: int
+    constants: int
+
+    @classmethod
+    def of(cls, program: Program, place: Layout) -> Footprint:
+        """That of a program which lies in memory like this."""
+        fixed = (b.size for s in (Space.CONST, Space.STATE) for b in program.in_space(s))
+        return cls(place.size + program.buffers[program.input].count, sum(fixed))
+
+    def fits(self, target: Target) -> bool:
+        """Whether a target has so much, and RAM for the stack."""
+        return self.ram + STACK_RESERVE <= target.ram.bytes and self.constants <= target.flash.bytes
+
+
 @dataclass(frozen=True, eq=False)
 class Build:
     """The result: a graph with its backward pass, its program, plan, and C.
@@ -98,14 +119,12 @@ class Build:
     @property
     def ram(self) -> int:
         """Bytes of RAM that the firmware must have: model and sample; stack aside."""
-        program = self.compiled.program
-        return self.compiled.layout.size + program.buffers[program.input].count
+        return Footprint.of(self.compiled.program, self.compiled.layout).ram
 
     @property
     def constants(self) -> int:
         """Bytes of flash for constants, initial state included; code comes on top."""
-        program = self.compiled.program
-        return sum(b.size for s in (Space.CONST, Space.STATE) for b in program.in_space(s))
+        return Footprint.of(self.compiled.program, self.compiled.layout).constants
 
 
 def quantized(
@@ -130,9 +149,28 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
         UsageError: `train` names nothing, `sparse` does not fit what trains.
         ModelError: an accumulator could overflow.
     """
+    return _built(model, graph, complete(model, graph, options), options)
+
+
+def complete(model: Model, graph: Graph, options: Options) -> Graph:
+    """A quantized graph with its backward pass, pruned. Raises UsageError where `build` does."""
     trainable = _trainable(model, graph, options)
-    complete = prune(backward(trainable, options.loss, options.target, options.sparse))
-    return _built(model, graph, complete, options)
+    return prune(backward(trainable, options.loss, options.target, options.sparse))
+
+
+def lowered(
+    graph: Graph, options: Options, state: State | None = None, *, sizes_only: bool = False
+) -> Program:
+    """The program of a complete graph, or one of the same size. Raises ModelError where `build` does."""
+    return lower(
+        graph,
+        seed=options.seed,
+        rate=options.rate,
+        target=options.loss.target,
+        values=options.target,
+        learned=state,
+        sizes_only=sizes_only,
+    )
 
 
 def inference(model: Model, made: Build, options: Options, state: State, note: str) -> Build:
@@ -187,14 +225,7 @@ def _built(
     state: State | None = None,
     note: str = "as delivered, nothing trained yet",
 ) -> Build:
-    program = lower(
-        graph,
-        seed=options.seed,
-        rate=options.rate,
-        target=options.loss.target,
-        values=options.target,
-        learned=state,
-    )
+    program = lowered(graph, options, state)
     if state is not None:
         graph = learned(graph, state)
     plan = greedy_by_size(program)
@@ -206,69 +237,9 @@ def _built(
     )
 
 
-def check_fit(model: Model, graph: Graph, options: Options, result: Build, target: Target) -> None:
-    """Refuse what does not fit into the target's memories; a linked firmware is checked again, code included.
-
-    Raises:
-        FitError: what is needed, what there is, where the peak is, and which `train=` would fit.
-    """
-    need, have = result.ram + STACK_RESERVE, target.ram.bytes
-    if need > have:
-        raise FitError(
-            f"training needs {kib(need)} of RAM; {target.name} has {kib(have)} ({kib(need - have)} short)"
-            if result.compiled.program.train
-            else f"inference needs {kib(need)} of RAM; {target.name} has {kib(have)} ({kib(need - have)} short)",
-            where=_peak(result),
-            hint=_what_fits(model, graph, options, target),
-        )
-    if result.constants > target.flash.bytes:
-        raise FitError(
-            f"the constants alone need {kib(result.constants)} of flash; {target.name} has "
-            f"{kib(target.flash.bytes)} ({kib(result.constants - target.flash.bytes)} short)",
-            where=f"weights and tables of {model.name}",
-            hint="a smaller network or a target with more flash",
-        )
-
-
 def kib(size: int) -> str:
     """`24.7 KiB`."""
     return f"{size / 1024:.1f} KiB"
-
-
-def _peak(result: Build) -> str:
-    program, place = result.compiled.program, result.compiled.layout
-    index = result.plan.peak
-    call = program.calls[index]
-    sizes = sorted(
-        ((b.size, b.name) for name in call.buffers if (b := program.buffers[name]).space is Space.ARENA),
-        reverse=True,
-    )
-    parts = " + ".join(f"{name} {size}" for size, name in sizes[:4])
-    return (
-        f"learned state {place.params_size} B, working memory {result.plan.size} B with its peak in call "
-        f"{index + 1} of {len(program.calls)}, {call.kernel.name} of {call.node} ({parts} B)"
-    )
-
-
-def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> str:
-    """The most that can be trained on the target, found by trying."""
-    layers: Sequence[Weighted] = select(model.layers, "all")
-    tries: list[Train] = ["all", *(f"last:{n}" for n in range(len(layers) - 1, 0, -1)), "bias", "none"]
-    for train in tries:
-        smallest = updates("sr8") if options.precision == "int8" else options.updates
-        for choice in dict.fromkeys((options.updates, smallest)):
-            option = replace(options, train=train, updates=choice)
-            try:
-                result = build(model, graph, option)
-            except UsageError:  # sparse= asks for layers that then do not train
-                result = build(model, graph, replace(option, sparse=None))
-            if result.ram + STACK_RESERVE <= target.ram.bytes and result.constants <= target.flash.bytes:
-                rule_text = "" if choice == options.updates else f" with rule={choice.text}"
-                return f"train={train}{rule_text}   ({kib(result.ram + STACK_RESERVE)})"
-    if options.precision != "int8":
-        rest = _what_fits(model, graph, replace(options, precision="int8"), target)
-        return f"precision=int8 with {rest}" if rest.startswith("train=") else rest
-    return "a smaller input or network: not even inference fits"
 
 
 def _origin(model: Model, graph: Graph, options: Options) -> Origin:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
-from mcugrad.compiler import STACK_RESERVE, Options, Precision, build, check_fit, kib, quantized
+from mcugrad.compiler import STACK_RESERVE, Options, Precision, build, kib, quantized
 from mcugrad.errors import DataError, UsageError
+from mcugrad.fit_check import check_fit
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.flatten import Flatten

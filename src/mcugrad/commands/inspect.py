@@ -9,9 +9,12 @@ from mcugrad.commands.output import Output
 
 if TYPE_CHECKING:
     from mcugrad.compiler import Options
-    from mcugrad.graph import Graph
+    from mcugrad.fit_check import Footprints
     from mcugrad.model import Model
     from mcugrad.targets import Target
+
+FEW = 5
+"""Layers of a network up to which every way to train is shown."""
 
 
 def inspect(model: Network, target: Board = None, name: Name = None, json: Json = False) -> None:
@@ -77,7 +80,10 @@ def layer_facts(model: Model) -> list[dict[str, Any]]:
 
 
 def choice_facts(model: Model, target: Target | None, like: Options | None = None) -> list[dict[str, Any]]:
-    """Memory of every choice of `train` and `rule`. Sizes do not depend on ranges, so these are made up.
+    """Memory of the ways to train that one would choose from. Sizes do not depend on ranges, so these are made up.
+
+    By the rules that take most and least, all layers and half as many each time; by those between, all layers; by each
+    the most that fits; biases alone; nothing. Every number of layers by every rule where there are at most `FEW`.
 
     Args:
         model: the network.
@@ -87,47 +93,42 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
     import numpy as np
 
     from mcugrad.compiler import Options, quantized
+    from mcugrad.fit_check import Footprints
     from mcugrad.passes.calibrate import Calibration
     from mcugrad.training.rules import updates
     from mcugrad.training.rules.family import FAMILY
 
-    made_up = np.random.default_rng(0).standard_normal((4, *model.input_shape), np.float32)
+    made_up = np.random.default_rng(0).standard_normal((2, *model.input_shape), np.float32)
     graph = quantized(model, made_up, Calibration("minmax"))
-    ways = ["all", *(f"last:{n}" for n in range(len(model.layers) - 1, 0, -1))]
-    pairs = [(way, rule) for rule in reversed([r.name for r in FAMILY]) for way in ways] + [
-        ("bias", ""),
-        ("none", ""),
-    ]
     like = like or Options("all", updates("sr16"), seed=0, rate=0.01)
-    return [
-        _choice(
-            model,
-            graph,
-            rule,
-            Options(way, updates(rule or "sr16"), 0, 0.01, like.loss, like.target),
-            target,
-        )
-        for way, rule in pairs
-    ]
+    sizes = Footprints(model, graph, Options("all", updates("sr16"), 0, 0.01, like.loss, like.target))
+    rules = [rule.name for rule in reversed(FAMILY)]
+    count = len(model.layers)
+    every = ["all", *(f"last:{n}" for n in range(count - 1, 0, -1))] if count else []
+    pairs: list[tuple[str, str]] = []
+    for rule in rules:
+        ways = set(every if count <= FEW else sizes.halvings() if rule in (rules[0], rules[-1]) else ["all"])
+        if target is not None and (most := sizes.most(updates(rule), target)):
+            ways.add(most)
+        pairs += [(way, rule) for way in every if way in ways]
+    pairs += [("bias", ""), ("none", "")]
+    return [_choice(sizes, way, rule, target) for way, rule in pairs]
 
 
-def _choice(model: Model, graph: Graph, rule: str, options: Options, target: Target | None) -> dict[str, Any]:
-    from mcugrad.compiler import STACK_RESERVE, build
+def _choice(sizes: Footprints, train: str, rule: str, target: Target | None) -> dict[str, Any]:
     from mcugrad.errors import ModelError
+    from mcugrad.training.rules import updates
 
-    facts: dict[str, Any] = {"train": options.train, "rule": rule or None}
+    facts: dict[str, Any] = {"train": train, "rule": rule or None}
     try:
-        made = build(model, graph, options)
+        found = sizes.of(train, updates(rule or "sr16"))
     except ModelError as error:
         return {**facts, "ram_bytes": None, "constants_bytes": None, "fits": False, "problem": error.what}
-    fits = target is None or (
-        made.ram + STACK_RESERVE <= target.ram.bytes and made.constants <= target.flash.bytes
-    )
     return {
         **facts,
-        "ram_bytes": made.ram,
-        "constants_bytes": made.constants,
-        "fits": fits if target else None,
+        "ram_bytes": found.ram,
+        "constants_bytes": found.constants,
+        "fits": found.fits(target) if target else None,
     }
 
 

@@ -123,8 +123,8 @@ class Recipe:
 
     def _inferring(self, model: Model, path: Path) -> Trainer:
         """The model in a state file, for inference only."""
-        from mcugrad.compiler import check_fit
         from mcugrad.errors import DataError
+        from mcugrad.fit_check import check_fit
         from mcugrad.trainer import Trainer
 
         trained = Trainer.load(path, target=self.target, name=model.name)

@@ -34,6 +34,7 @@ def lower(
     target: Target = Target.CLASS,
     values: ActivationScale | None = None,
     learned: Mapping[str, NDArray[Any]] | None = None,
+    sizes_only: bool = False,
 ) -> Program:
     """The program of a graph.
 
@@ -44,11 +45,12 @@ def lower(
         target: what samples are labelled with.
         values: its quantization, where that is values.
         learned: what buffers that training keeps hold for good, by name; None for a program that trains.
+        sizes_only: leave out what takes long and changes no size: contents of weights, and of what depends on them.
 
     Raises:
         ModelError: an accumulator could overflow.
     """
-    to = Lowering(graph, seed, rate, learned)
+    to = Lowering(graph, seed, rate, learned, sizes_only=sizes_only)
     split = 0
     for node in graph.nodes:
         assert isinstance(node, Operator | BackwardNode)
@@ -62,8 +64,8 @@ def lower(
     quant = graph[graph.output].quant
     scaled = watched or (target is Target.VALUES and split < len(to.calls))
     scale = to.scale(graph.output) if scaled and isinstance(quant, ActivationScale) else ""
-    forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers)
-    train, buffers = _fold_constants(tuple(to.calls[split:]), buffers)
+    forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers, sizes_only)
+    train, buffers = _fold_constants(tuple(to.calls[split:]), buffers, sizes_only)
     shared = max(to.shared - split, 0)
     soft = (train[0], *to.soft) if to.soft else ()  # both begin with the learning rate
     used = used_buffers(forward + train + soft) | {output, x, *([scale] if scale else [])}
@@ -88,7 +90,7 @@ def lower(
 
 
 def _fold_constants(
-    calls: tuple[Call, ...], buffers: dict[str, Buffer]
+    calls: tuple[Call, ...], buffers: dict[str, Buffer], sizes_only: bool
 ) -> tuple[tuple[Call, ...], dict[str, Buffer]]:
     """Execute calls that depend on constants alone; calls and buffers that remain."""
     buffers = dict(buffers)
@@ -106,7 +108,8 @@ def _fold_constants(
             continue
         values = {b: buffers[b].value for b in read}
         results = {b: np.zeros(buffers[b].count, buffers[b].dtype) for b in written}
-        execute(call, {**values, **results})
+        if not sizes_only:
+            execute(call, {**values, **results})
         for name, value in results.items():
             buffers[name] = replace(
                 buffers[name], space=Space.CONST, value=value.reshape(buffers[name].shape)

@@ -54,10 +54,17 @@ class Lowering:
         seed: of the random numbers.
         rate: initial learning rate.
         learned: what the buffers that training keeps hold for good, by name: they become constants. None to train.
+        sizes_only: leave the contents of weights out.
     """
 
     def __init__(
-        self, graph: Graph, seed: int, rate: float, learned: Mapping[str, NDArray[Any]] | None = None
+        self,
+        graph: Graph,
+        seed: int,
+        rate: float,
+        learned: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        sizes_only: bool = False,
     ) -> None:
         self.graph = graph
         self.node: Node = graph.nodes[0]
@@ -72,6 +79,8 @@ class Lowering:
         self._seed = seed
         self._rate = rate
         self._learned = learned
+        self._sizes_only = sizes_only
+        self._encoded: dict[str, tuple[NDArray[np.int8], NDArray[np.uint8]]] = {}
 
     # -- tensors ---------------------------------------------------------------------------------------------
 
@@ -337,7 +346,14 @@ class Lowering:
     def _planes(self, t: Tensor) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
         assert t.value is not None
         assert isinstance(t.quant, WeightScale)
-        return RULES[t.rule or "sr8"].encode(t.value, t.quant.scales, t.quant.zero or 0)
+        if t.name not in self._encoded:
+            rule = RULES[t.rule or "sr8"]
+            if self._sizes_only:
+                residual = np.empty((t.shape[0], rule.residual_row(t.size // t.shape[0])), np.uint8)
+                self._encoded[t.name] = np.empty(t.shape, np.int8), residual
+            else:
+                self._encoded[t.name] = rule.encode(t.value, t.quant.scales, t.quant.zero or 0)
+        return self._encoded[t.name]
 
     # -- calls -------------------------------------------------------------------------------------------------
 
