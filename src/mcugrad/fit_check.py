@@ -6,50 +6,76 @@ ways are tried: the more layers train, the more RAM it takes, so the most that f
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mcugrad.compiler import STACK_RESERVE, Build, Footprint, Options, complete, kib, lowered
 from mcugrad.emit import layout
 from mcugrad.errors import FitError, ModelError, UsageError
-from mcugrad.graph import Graph
+from mcugrad.graph import Graph, WeightScale
 from mcugrad.model import Model
 from mcugrad.passes.freeze import Train
-from mcugrad.plan import greedy_by_size
+from mcugrad.plan import aligned, greedy_by_size
 from mcugrad.program import Space
 from mcugrad.targets import Target
-from mcugrad.training.rules import Updates, updates
+from mcugrad.training.rules import FAMILY, Rule, Updates, updates
+
+
+@dataclass(frozen=True)
+class _Size:
+    """A footprint without residual planes, the one thing that the rules of the family differ in.
+
+    Attributes:
+        state: bytes of what training keeps.
+        rest: bytes of RAM beside it.
+        constants: bytes of flash beside it.
+        rows: channels of each weight tensor that trains, and weights per channel.
+    """
+
+    state: int
+    rest: int
+    constants: int
+    rows: tuple[tuple[int, int], ...]
+
+    def footprint(self, rule: Rule | None) -> Footprint:
+        """With the residual planes of a rule."""
+        planes = 0 if rule is None else sum(out * rule.residual_row(count) for out, count in self.rows)
+        return Footprint(aligned(self.state + planes) + self.rest, self.constants + self.state + planes)
 
 
 class Footprints:
-    """Memory of ways to train a network; each is computed once.
+    """Memory of ways to train a network; each is computed once, for all rules of the family together.
 
     Args:
         model: the network.
         graph: quantized.
         options: all but what trains, and how.
+
+    Attributes:
+        computed: how many ways were lowered and planned so far.
     """
 
     def __init__(self, model: Model, graph: Graph, options: Options) -> None:
         self.model = model
+        self.computed = 0
         self._graph = graph
         self._options = options
-        self._known: dict[tuple[Train, Updates], Footprint | ModelError] = {}
+        self._known: dict[tuple[Train, Updates], _Size | ModelError] = {}
 
     def of(self, train: Train, how: Updates) -> Footprint:
         """Memory of a way to train. Raises ModelError where an accumulator could overflow."""
-        found = self._known.get((train, how))
-        if found is None:
+        key, rule = self._shared(train, how)
+        if key not in self._known:
             try:
-                found = self._computed(replace(self._options, train=train, updates=how))
+                self._known[key] = self._computed(replace(self._options, train=train, updates=key[1]))
             except ModelError as error:
-                found = error
-            self._known[train, how] = found
+                self._known[key] = error
+        found = self._known[key]
         if isinstance(found, ModelError):
             raise found
-        return found
+        return found.footprint(rule)
 
     def fits(self, train: Train, how: Updates, target: Target) -> bool:
-        """Whether a way to train fits into a target, 4 KiB of stack included."""
+        """Whether a way to train fits into a target, the stack included."""
         try:
             return self.of(train, how).fits(target)
         except ModelError:
@@ -63,26 +89,44 @@ class Footprints:
         return [self._last(n) for n in counts if n]
 
     def most(self, how: Updates, target: Target) -> str | None:
-        """The most layers that can train within a target: `all` or `last:N`; None where not even one can."""
-        fits, too_many = 0, len(self.model.layers) + 1
-        steps = [len(self.model.layers) >> k for k in range(too_many.bit_length())]
-        for count in sorted({n for n in steps if n}):
-            if not self.fits(self._last(count), how, target):
-                too_many = count
-                break
-            fits = count
+        """The most layers that can train within a target: `all` or `last:N`; None where not even one can.
+
+        More layers take more RAM. Where it runs out is guessed along a straight line between what is known, and by
+        halving where that does not come nearer.
+        """
+        fits, too_many = 0, len(self.model.layers)
+        if not too_many or self.fits("all", how, target):
+            return "all" if too_many else None
+        for count in range(1, too_many):
+            if self._shared(self._last(count), how)[0] in self._known:
+                if not self.fits(self._last(count), how, target):
+                    too_many = count
+                    break
+                fits = count
+        guess = True
         while too_many - fits > 1:
-            middle = (fits + too_many) // 2
-            if self.fits(self._last(middle), how, target):
-                fits = middle
+            count = self._between(fits, too_many, how, target) if guess else (fits + too_many) // 2
+            before = too_many - fits
+            if self.fits(self._last(count), how, target):
+                fits = count
             else:
-                too_many = middle
+                too_many = count
+            guess = not guess or 2 * (too_many - fits) <= before
         return self._last(fits) if fits else None
 
-    def _last(self, count: int) -> str:
-        return "all" if count == len(self.model.layers) else f"last:{count}"
+    def _between(self, fits: int, too_many: int, how: Updates, target: Target) -> int:
+        try:
+            low, high = (self.of(self._last(n), how).ram for n in (fits, too_many))
+        except ModelError:
+            return (fits + too_many) // 2
+        share = (target.ram.bytes - STACK_RESERVE - low) / max(high - low, 1)
+        return min(max(fits + int(share * (too_many - fits)), fits + 1), too_many - 1)
 
-    def _computed(self, options: Options) -> Footprint:
+    def _last(self, count: int) -> str:
+        return {len(self.model.layers): "all", 0: "none"}.get(count, f"last:{count}")
+
+    def _computed(self, options: Options) -> _Size:
+        self.computed += 1
         try:
             graph = complete(self.model, self._graph, options)
         except UsageError:  # sparse= asks for layers that then do not train
@@ -91,7 +135,20 @@ class Footprints:
             options = replace(options, sparse=None)
             graph = complete(self.model, self._graph, options)
         program = lowered(graph, options, sizes_only=True)
-        return Footprint.of(program, layout(program, greedy_by_size(program)))
+        place = layout(program, greedy_by_size(program))
+        whole = Footprint.of(program, place)
+        state = sum(b.size for b in program.in_space(Space.STATE))
+        weights = [t for t in graph.tensors.values() if t.rule and isinstance(t.quant, WeightScale)]
+        rows = tuple((t.shape[0], t.size // t.shape[0]) for t in weights)
+        return _Size(state, whole.ram - place.params_size, whole.constants - state, rows)
+
+    @staticmethod
+    def _shared(train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:
+        """What is computed for a way to train, and the rule whose residual planes come on top."""
+        for rule in FAMILY:
+            if how == updates(rule.name):
+                return (train, updates("sr8")), rule
+        return (train, how), None
 
 
 def check_fit(model: Model, graph: Graph, options: Options, result: Build, target: Target) -> None:

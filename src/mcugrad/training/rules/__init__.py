@@ -28,6 +28,7 @@ def rule(name: str) -> Rule:
 
 
 __all__ = [
+    "FAMILY",
     "IN_PLACE",
     "PLANES",
     "RULES",
