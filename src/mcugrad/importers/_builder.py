@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
 from mcugrad.importers._flow import VECTOR, Flow, GraphBuilder, Origin
+from mcugrad.importers._growth import demand_few_weights
 from mcugrad.ops.weighted import Weighted
 
 
@@ -72,6 +73,8 @@ class Builder(GraphBuilder):
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """Add a constant; its name. Raises ModelError where arithmetic on the file's numbers overflowed."""
+        self._numbers += np.size(value)
+        demand_few_weights(self._numbers, name)
         value = np.ascontiguousarray(value, np.float32)
         if not np.isfinite(value).all():
             count = int((~np.isfinite(value)).sum())

@@ -105,6 +105,7 @@ class GraphBuilder(ABC):
         self.flows: dict[Any, Flow] = {}
         self.batch = batch
         self._counts: Counter[str] = Counter()
+        self._numbers = 0
 
     @abstractmethod
     def put(self, at: Origin, node: ForwardNode) -> str:

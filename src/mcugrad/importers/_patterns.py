@@ -7,6 +7,7 @@ number. It is tabulated and compared with the functions that mcugrad has; the or
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def _match(last: ir.Node) -> ir.Node | None:
         made = {n.outputs[0] for n in group}
         read = [v for n in group for i in computed(n) if (v := n.inputs[i]) is not None and v not in made]
         sources = list(dict.fromkeys(read))
-        if len(sources) == 1 and len(group) > 1:
+        if len(sources) == 1 and len(group) > 1 and not all(map(_is_affine, group)):
             known = _known(_tabulate(group, sources[0]))
             if known is not None:
                 kind, attributes = known
@@ -108,6 +109,10 @@ def _match(last: ir.Node) -> ir.Node | None:
             return None
         group = larger
     return None
+
+
+def _is_affine(node: ir.Node) -> bool:
+    return node.op_type in ("Add", "Mul", "Neg", "Sub") and len(computed(node)) == 1
 
 
 def _grown(group: list[ir.Node], sources: list[ir.Value]) -> list[ir.Node] | None:
@@ -151,9 +156,9 @@ def _known(y: Values) -> tuple[str, list[ir.Attr]] | None:
         ("Gelu", Function.GELU),
         ("Softplus", Function.SOFTPLUS),
     ):
-        if _near(y, real_curve(function, GRID)):
+        if _near(y, _curve(function)):
             return kind, []
-    if _near(y, real_curve(Function.GELU_TANH, GRID)):
+    if _near(y, _curve(Function.GELU_TANH)):
         return "Gelu", [ir.AttrString("approximate", "tanh")]
     if _near(y, -real_curve(Function.SOFTPLUS, -GRID)):
         return "LogSigmoid", []
@@ -166,6 +171,11 @@ def _known(y: Values) -> tuple[str, list[ir.Attr]] | None:
     if 0 < slope < 1 and _near(y, np.where(GRID < 0, slope * GRID, GRID)):
         return "LeakyRelu", [ir.AttrFloat32("alpha", slope)]
     return None
+
+
+@cache
+def _curve(function: Function) -> Values:
+    return real_curve(function, GRID)
 
 
 def _near(y: Values, expected: Values) -> bool:

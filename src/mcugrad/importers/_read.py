@@ -29,6 +29,7 @@ from mcugrad import numerics
 from mcugrad.errors import McugradError, ModelError
 from mcugrad.importers._external import load_external
 from mcugrad.importers._file import load_bytes
+from mcugrad.importers._growth import demand_few_nodes, nodes_written_out
 from mcugrad.importers._hints import INTEGERS, SEVERAL
 
 OLDEST = 13
@@ -90,6 +91,7 @@ def read(source: str | Path | bytes, label: str = "") -> Source:
     label, data, path = (label, source, None) if label and isinstance(source, bytes) else load_bytes(source)
     proto = _parse(data, label)
     notes: list[str] = []
+    demand_few_nodes(nodes_written_out(proto), label)
     load_external(proto, label, path)
     version = _version(proto, label)
     for value in proto.graph.output:

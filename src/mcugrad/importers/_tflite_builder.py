@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
 from mcugrad.importers._flow import LAST, VECTOR, Flow, GraphBuilder, Layout, Origin
+from mcugrad.importers._growth import demand_few_weights
 from mcugrad.importers._layout import with_dims
 from mcugrad.importers._tflite_read import MINUS_ONE, Source, Step, Stored
 from mcugrad.ops.activated import Activated
@@ -132,6 +133,8 @@ class Builder(GraphBuilder):
 
     def constant(self, name: str, value: NDArray[Any], scales: NDArray[np.float32] | None = None) -> str:
         """Add a constant, and the scales of its rows where the file has them; its name."""
+        self._numbers += np.size(value)
+        demand_few_weights(self._numbers, name)
         value = np.ascontiguousarray(value, np.float32)
         if not np.isfinite(value).all():
             raise ModelError(

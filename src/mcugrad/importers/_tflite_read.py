@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import McugradError, ModelError, ToolError
 from mcugrad.importers._file import load_bytes
+from mcugrad.importers._growth import demand_few_nodes
 from mcugrad.importers._hints import SEVERAL, STATE
 from mcugrad.importers._read import ELEMENT_LIMIT
 
@@ -216,6 +217,7 @@ class _File:
             raise self.damaged("it has no graph")
         self.graph = self.model.Subgraphs(0)
         self.count(self.graph.TensorsLength(), "tensors")
+        demand_few_nodes(self.graph.OperatorsLength(), self.label)
         steps = self.steps()
         first, last = self.one("Input"), self.one("Output")
         live = self.live(steps, first, last)
