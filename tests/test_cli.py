@@ -20,6 +20,7 @@ from mcugrad.run import toolchain
 from mcugrad.run.device import binding, compilers
 from mcugrad.training.rules.family import FAMILY
 from mcugrad.zoo import data as zoo_data
+from networks import Conv, Dense, write_onnx
 
 VERBS = ("demo", "inspect", "compile", "train", "run", "report", "doctor")
 
@@ -140,6 +141,26 @@ def test_inspect_tells_what_does_not_fit(cli: Cli, tmp_path: Path) -> None:
     fits = {(choice["train"], choice["rule"]): choice["fits"] for choice in facts["choices"]}
     assert fits["all", "sr16"] is False
     assert fits["last:1", "sr8"] is True
+
+
+def test_inspect_shows_few_ways_of_a_deep_network(cli: Cli, tmp_path: Path) -> None:
+    layers = (*[Conv(4, pads=(1, 1, 1, 1))] * 22, Dense(3))
+    write_onnx(tmp_path / "deep.onnx", (4, 6, 6), layers)
+    (tmp_path / "small.toml").write_text(SMALL_BOARD.format(ram=10240))
+    x = np.random.default_rng(0).random((8, 6, 6, 4), np.float32)
+    np.savez(tmp_path / "few.npz", x_train=x, y_train=np.arange(8) % 3)
+    result = cli("inspect", "deep.onnx", "--target", "small.toml")
+    assert max(map(len, result.out.splitlines())) <= 80
+    choices = cli("inspect", "deep.onnx", "--target", "small.toml", "--json").facts["choices"]
+    assert len(choices) < 22
+    for rule in ("sr16", "sr12", "sr10", "sr8"):
+        ways = [c for c in choices if c["rule"] == rule]
+        assert ways[0]["train"] == "all"
+        assert [c["fits"] for c in ways] == sorted(c["fits"] for c in ways)
+        most = next(int(c["train"].removeprefix("last:")) for c in ways if c["fits"])
+        options = ("--data", "few.npz", "--rule", rule, "--no-measure", "--target", "small.toml")
+        assert cli("compile", "deep.onnx", *options, "--train", f"last:{most}").code == 0
+        assert cli("compile", "deep.onnx", *options, "--train", f"last:{most + 1}").code == 1
 
 
 @pytest.mark.mcu

@@ -9,7 +9,10 @@ import pytest
 
 import mcugrad as mg
 from mcugrad import targets
+from mcugrad.compiler import Footprint, build
+from mcugrad.fit_check import Footprints
 from mcugrad.targets import Target
+from mcugrad.training.rules import updates
 from networks import Conv, Dense, Pool, corners, write_onnx
 
 STACK = 4096
@@ -72,3 +75,20 @@ def test_what_would_fit_is_named_with_the_stack(model: mg.Model) -> None:
     smallest = np.min(list(sizes.values()))
     with pytest.raises(mg.FitError, match="a smaller input or network: not even inference fits"):
         mg.compile(model, calibration=x, target=board(int(smallest) - 1))
+
+
+@pytest.mark.parametrize("precision", ["int8", "mixed"])
+@pytest.mark.parametrize("sparse", [None, mg.Sparse(0.2, 1.0)])
+def test_sizes_without_a_build_are_those_of_the_build(
+    model: mg.Model, precision: str, sparse: mg.Sparse | None
+) -> None:
+    x, _ = corners(16)
+    made = mg.compile(model, calibration=x, train="none", precision=precision)  # type: ignore[arg-type]
+    sizes = Footprints(model, made.build.quantized, replace(made.options, sparse=sparse))
+    rules = ("sr8", "sr10", "sr12", "sr16", "qas", "standardized", mg.Update("sr12", momentum=0.9))
+    for train in ("all",) if sparse else ("all", "last:1", "bias", "none"):
+        for rule in rules if precision == "int8" else rules[:1]:
+            how = updates(rule)
+            options = replace(made.options, train=train, updates=how, sparse=sparse)
+            built = build(model, made.build.quantized, options)
+            assert sizes.of(train, how) == Footprint(built.ram, built.constants)

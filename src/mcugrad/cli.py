@@ -64,7 +64,7 @@ def _global(
 # In the list of verbs a sentence has 67 characters; the docstrings are what `mcugrad <verb> --help` says.
 for _verb, _what in (
     (demo, "Let an emulated microcontroller learn a changed world."),
-    (inspect, "Show a network's layers, and the memory of every way to train it."),
+    (inspect, "Show a network's layers, and the memory that training it takes."),
     (compile_, "Write the firmware folder, and say what the firmware needs."),
     (train, "Train on this computer, with the bytes the device would have."),
     (run, "Train on emulated cores and compare every bit with the twin."),

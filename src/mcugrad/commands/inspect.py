@@ -18,7 +18,7 @@ FEW = 5
 
 
 def inspect(model: Network, target: Board = None, name: Name = None, json: Json = False) -> None:
-    """Show a network's layers, and the memory of every way to train it. Needs no data."""
+    """Show a network's layers, and the memory that training it takes. Needs no data."""
     from mcugrad import targets
     from mcugrad.commands.inputs import network
 
@@ -26,7 +26,7 @@ def inspect(model: Network, target: Board = None, name: Name = None, json: Json 
     found = network(model, name)
     goal = None if target is None else targets.load(target)
     layers = layer_facts(found)
-    with output.busy("planning memory for every way to train"):
+    with output.busy("planning memory for ways to train"):
         choices = choice_facts(found, goal)
     shape = "x".join(map(str, found.input_shape))
     output.say(
@@ -142,11 +142,11 @@ def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target 
         verdict = () if target is None else ("yes" if choice["fits"] else "no",)
         rows.append((choice["train"], choice["rule"] or "", *sizes, *verdict))
     columns: tuple[str, ...] = ("train", "rule", "RAM", "constants")
-    title = "RAM with one sample, and constants in flash: counted, exact; stack and code come on top"
+    title = "RAM with one sample, and constants in flash: counted, exact;\nstack and code come on top"
     if target is not None:
         columns = (*columns, "fits")
         title += (
-            f"\n{target.name} has {kib(target.ram.bytes)} of RAM, of which {kib(STACK_RESERVE)} are kept for "
-            f"the stack, and {kib(target.flash.bytes)} of flash"
+            f"\n{target.name} has {kib(target.ram.bytes)} of RAM, {kib(STACK_RESERVE)} of it kept for the stack,"
+            f"\nand {kib(target.flash.bytes)} of flash"
         )
     output.table(title, columns, rows, "llrrl")
