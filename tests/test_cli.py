@@ -146,7 +146,7 @@ def test_inspect_tells_what_does_not_fit(cli: Cli, tmp_path: Path) -> None:
 def test_inspect_shows_few_ways_of_a_deep_network(cli: Cli, tmp_path: Path) -> None:
     layers = (*[Conv(4, pads=(1, 1, 1, 1))] * 22, Dense(3))
     write_onnx(tmp_path / "deep.onnx", (4, 6, 6), layers)
-    (tmp_path / "small.toml").write_text(SMALL_BOARD.format(ram=10240))
+    (tmp_path / "small.toml").write_text(SMALL_BOARD.format(ram=12288))
     x = np.random.default_rng(0).random((8, 6, 6, 4), np.float32)
     np.savez(tmp_path / "few.npz", x_train=x, y_train=np.arange(8) % 3)
     result = cli("inspect", "deep.onnx", "--target", "small.toml")
