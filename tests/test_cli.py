@@ -384,7 +384,11 @@ WRONG_USE = [
         "error: unknown target 'mars'",
         "one of imxrt1062, nrf52840",
     ),
-    (("inspect", "digits_cnn", "--target", "b.toml"), "error: the board file does not exist", "where  b.toml"),
+    (
+        ("inspect", "digits_cnn", "--target", "b.toml"),
+        "error: the board file does not exist",
+        "where  b.toml",
+    ),
     (("compile", "digits_cnn", "--data", "digit"), "error: there is no data set named 'digit'", "'digits'"),
     (("compile", "digits_cnn", "--data", "x/y.npz"), "error: there is no such file", "where  x/y.npz"),
     (
