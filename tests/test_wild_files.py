@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("tflite", reason="the package tflite is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
+import mcugrad as mg
 import onnx_nets
 import tflite_writer
 from mcugrad.errors import ModelError
