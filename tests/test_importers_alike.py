@@ -192,9 +192,9 @@ FEATURES: dict[str, tuple[Callable[[Onnx], Onnx], Callable[[Lite], Lite]]] = {
         ),
     ),
     "last column": (
-        lambda n: n.op("Gather", np.int64(-1), axis=3),
+        lambda n: n.op("Gather", np.int64(-1), axis=3).op("Transpose", perm=[0, 2, 1]),
         lambda n: n.op("STRIDED_SLICE", n.ints(0, 0, -1), n.ints(0, 0, 0), n.ints(1, 1, 1),
-                       beginMask=3, endMask=3, shrinkAxisMask=4),
+                       beginMask=3, endMask=3, shrinkAxisMask=4).op("TRANSPOSE", n.ints(0, 2, 1)),
     ),
     "one row, as an index": (
         lambda n: n.op("Gather", np.int64(2), axis=2),
@@ -382,6 +382,29 @@ def test_indices_fall_into_regular_parts(indices: list[int], count: int) -> None
     found = runs(indices)
     assert [i for run in found for i in run] == indices
     assert len(found) == count
+
+
+def test_a_vector_that_two_read_keeps_its_order() -> None:
+    """Its layer cannot put its outputs in another order for the one, as the other would notice."""
+    onnx = both(
+        Onnx(1, 6).fc(6, 32).op("Relu"),
+        "Concat",
+        lambda n: n.op("Reshape", ints(1, 2, 4, 4)).conv(2, 3).op("Flatten"),
+        axis=1,
+    )
+    lite = Lite(1, 6).fc(6, 32, act=RELU)
+    lite = pair(
+        lite,
+        "CONCATENATION",
+        lambda n: (
+            n.op("RESHAPE", n.ints(1, 2, 4, 4)).op("TRANSPOSE", n.ints(0, 2, 3, 1)).conv(2, 3).flatten(48)
+        ),
+        axis=1,
+    )
+    with pytest.raises(ModelError, match="with the axes in another order"):
+        load_onnx(onnx.bytes())
+    with pytest.raises(ModelError, match="with the axes in another order"):
+        load_tflite(lite.bytes())
 
 
 def test_int8_bounds_in_the_scale_of_the_values() -> None:
