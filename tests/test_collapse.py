@@ -79,6 +79,7 @@ COURSES: dict[str, tuple[Array, Callable[[], Array], bool, str]] = {
         r"the loss has been \S+: training collapsed; try a rate of 0.01",
     ),
     "fades": (course(0.1, 1.0, 1.6), apart, False, r"above 0.\d+, where it has been: training ran away"),
+    "begins in another world": (course(12.0, 9.0, 7.0, 6.0), apart, False, ""),
     "rises a little": (course(0.01, 0.3), apart, False, ""),
     "hardly": (
         course(2.27, noise=0.01),
@@ -112,6 +113,15 @@ def test_few_steps_are_no_reason_to_worry() -> None:
     assert "in 300 steps" in look(each, course(2.4, steps=150))
     assert look(judge(), course(2.4, steps=1)) == ""
     assert look(judge(rate=1.0), course(9.0, steps=20)) != "", "but a loss that explodes is one"
+
+
+def test_chance_is_no_rise() -> None:
+    """A long epoch of a network that is right in three of four: some hundred samples are easier than others."""
+    random = np.random.default_rng(0)
+    losses = np.where(random.random(60_000) < 0.75, 0.1, random.exponential(2.5, 60_000)).astype(np.float32)
+    assert 0.6 < losses.mean() < 0.8
+    assert losses.reshape(-1, 100).mean(axis=1).min() < losses.mean() / 2
+    assert look(judge(), losses) == ""
 
 
 def test_samples_of_one_class_have_nothing_to_tell_apart() -> None:

@@ -24,7 +24,9 @@ from mcugrad.training.rules.update import Update
 STEPS = 300
 """Steps before which nothing is expected to be learned."""
 WINDOW = 100
-"""Steps whose mean loss is a point of the course."""
+"""Steps whose mean loss is a point of the course; a twentieth of longer epochs, which chance moves less."""
+FALLS = 0.8
+"""Share of the loss of the last epoch, or of the first half of the first, up to which it falls."""
 NEAR = 0.98
 """Share of the loss of one answer from which on nothing has been learned."""
 LOST = 0.9
@@ -34,7 +36,9 @@ RISEN = 0.5
 SMALL = 0.25
 """Share of the loss of one answer up to which a loss may rise."""
 FAR = 2.0
-"""Times the loss of one answer from which on a training has run away."""
+"""Times the loss of one answer from which on a training has run away, unless it falls: it may begin there."""
+EXPLODED = 6.0
+"""Likewise, even if it falls: no network begins there."""
 MAJORITY = 0.95
 """Share of the samples in one class from which on predicting it always may be the best there is."""
 ONE_ANSWER = "that of the same answer to every sample"
@@ -63,6 +67,7 @@ class Judge:
     shuffle: bool = True
     _steps: int = 0
     _best: float = np.inf
+    _last: float = np.nan
 
     def epoch(
         self,
@@ -86,18 +91,25 @@ class Judge:
             wanted[-size:],
             None if predicted is None else predicted[-size:],
         )
+        half = max(len(losses) // 2, 1)
+        before = float(losses[:half].mean(dtype=np.float64)) if np.isnan(self._last) else self._last
+        falls = float(losses[-half:].mean(dtype=np.float64)) < FALLS * before
+        self._last = float(losses.mean(dtype=np.float64))
         if self.shuffle:
-            whole = losses[: len(losses) // WINDOW * WINDOW].reshape(-1, WINDOW)
+            window = max(WINDOW, len(losses) // 20)
+            whole = losses[: len(losses) // window * window].reshape(-1, window)
             self._best = min(self._best, float(whole.mean(axis=1, dtype=np.float64).min(initial=np.inf)))
         blind = loss_of_one_answer(self.loss, self._real(late.wanted), self.outputs)
-        text = self._judged(late, blind, answers) if blind > 0 else None
+        text = self._judged(late, blind, falls, answers) if blind > 0 else None
         return () if text is None else (text,)
 
-    def _judged(self, late: _Late, blind: float, answers: Callable[[], NDArray[Any]]) -> str | None:
+    def _judged(
+        self, late: _Late, blind: float, falls: bool, answers: Callable[[], NDArray[Any]]
+    ) -> str | None:
         now, count = float(late.losses.mean()), len(late.losses)
         loss = f"the loss of the last {count} steps, {now:.4g}, is"
-        if now > FAR * blind:
-            times = 10 if now > 3 * FAR * blind else 3
+        if now > (EXPLODED if falls else FAR) * blind:
+            times = 10 if now > EXPLODED * blind else 3
             return f"{loss} above {blind:.4g}, {ONE_ANSWER}: training ran away; {self._gentler(times)}"
         if self._steps < STEPS or count < WINDOW:
             return None
@@ -122,6 +134,8 @@ class Judge:
             )
         if self._best < LOST * now:
             return f"{symptom}; the loss has been {self._best:.4g}: training collapsed; {self._gentler()}"
+        if falls:
+            return None
         return f"{symptom}: nothing has been learned in {self._steps} steps; {self._bolder()}"
 
     def _gentler(self, times: float = 3.0) -> str:
