@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from command_line import Cli, Result, save
-from mcugrad import __version__, trainer
+from mcugrad import __version__, verification
 from mcugrad.commands.inputs import default_scale, network, prepared, samples
 from mcugrad.errors import DataError, ToolError
 from mcugrad.run import toolchain
@@ -529,14 +529,11 @@ def test_nothing_fits(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_difference_is_a_no(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "differences", lambda a, b: ["conv1_w: 1 of 72 bytes differ"])
+    monkeypatch.setattr(verification, "differences", lambda a, b: ["conv1_w: 1 of 72 bytes differ"])
     run = ("run", "digits_cnn", "--data", "digits", "--on", "reference", "--steps", "1")
     result = cli(*run)
     assert result.code == 1
-    assert (
-        "error: reference and host twin differ after 1 training steps\n  where  conv1_w: 1 of 72"
-        in result.err
-    )
+    assert re.match(r"error: reference and host twin differ .*\n  where  conv1_w: 1 of 72", result.err)
     assert cli(*run, "--json").facts["kind"] == "MismatchError"
 
 
