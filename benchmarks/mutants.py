@@ -68,7 +68,7 @@ SUBJECTS = (
     Subject("plan/verify.py", ("tests/test_plan.py",)),
     Subject("training/guard.py", GUARD),
     Subject("run/reference.py", (*GUARD, "-k", "reference"), "guard|_error"),
-    Subject("emit/templates/model.c.j2", GUARD, "_guard|_error"),
+    Subject("emit/templates/model.c.j2", ("tests/test_life_misuse.py", *GUARD), "_guard|_error"),
     Subject("training/schedules.py", SCHEDULES),
     Subject("compiler.py", ("tests/test_fit.py", *QUICK), "check_fit|_what_fits|module"),
     Subject("training/replay.py", GUARD),

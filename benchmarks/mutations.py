@@ -113,7 +113,9 @@ def _sites(node: ast.AST, where: str, statement: ast.stmt | None) -> Iterator[_S
             continue
         children = value if isinstance(value, list) else [value]
         for i, child in enumerate(children):
-            if not isinstance(child, ast.AST) or isinstance(child, SKIPPED) or _is_text(child):
+            if not isinstance(child, ast.AST) or isinstance(child, SKIPPED):
+                continue
+            if _is_text(child) or _is_any_size(node, child):
                 continue
             if isinstance(child, ast.stmt) and _can_go(child):
                 yield _Site(where, _place(children, i), _filler(children, i), child, [ast.Pass()])
@@ -148,6 +150,14 @@ def _can_go(node: ast.stmt) -> bool:
     if isinstance(node, ast.Assign):
         return isinstance(node.targets[0], ast.Attribute | ast.Subscript)
     return isinstance(node, DROPPED)
+
+
+def _is_any_size(node: ast.AST, child: ast.AST) -> bool:
+    """Whether it is the -1 of a `reshape`, which any other negative number could be."""
+    reshapes = (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "reshape"
+    )
+    return reshapes and isinstance(child, ast.UnaryOp)
 
 
 def _is_text(node: ast.AST) -> bool:

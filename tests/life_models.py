@@ -44,6 +44,9 @@ def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
     if name.endswith("values"):
         y = random.uniform(-1, 1, (60, 4))
         options = {"loss": "mse", "targets": y}
+    if name == "shifted values":  # zero points far from 0, of targets and outputs
+        y = random.uniform(1, 3, (60, 4))
+        options = {"loss": "mse", "targets": y}
     if name.startswith("float32"):
         options = {**options, "rule": "sr16", "precision": "float32"}
     trainer = mg.compile(model((1, 12, 12), NET), calibration=x, **options)

@@ -250,7 +250,7 @@ def guarded_life(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[list[Any
     return [*seen, stored.header.tobytes(), stored.memory.tobytes()], runner.state()
 
 
-@pytest.mark.parametrize("name", ["classes", "bits", "values", "float32", "float32 values"])
+@pytest.mark.parametrize("name", ["classes", "bits", "values", "shifted values", "float32", "float32 values"])
 def test_the_reference_replays_and_guards_alike(name: str) -> None:
     trainer, x, y = kinds(name)
     seen, state = guarded_life(HostTwin(trainer.build.compiled), x, y)
@@ -259,6 +259,31 @@ def test_the_reference_replays_and_guards_alike(name: str) -> None:
     assert found == seen
     if name == "classes":
         assert [seen[i].outcome for i in (0, 2, 4, 6)] == ["best", "best", "restored", "best"]
+
+
+def test_guards_of_the_reference_meet_what_is_no_number() -> None:
+    """An output that is no number is never the largest, and an error that is none is as large as one can be."""
+    for name, wanted in (("float32", None), ("float32 values", 3e38)):
+        trainer, x, y = kinds(name)
+        state = trainer.state
+        broken = {**state, "fc1_b": np.where(np.arange(4) == 2, F32(np.nan), state["fc1_b"]).astype(F32)}
+        found = []
+        for runner in (HostTwin(trainer.build.compiled), ReferenceRunner(trainer.build.compiled)):
+            runner.begin_guard()
+            runner.restore(broken)
+            found.append(runner.guard(x[:20], y[:20], 0.5))
+        assert found[0] == found[1]
+        assert wanted is None or found[0].error == F32(wanted)
+
+
+def test_the_reference_forgets_what_was_best() -> None:
+    trainer, x, _ = kinds("classes")
+    runner = ReferenceRunner(trainer.build.compiled)
+    right = runner.predict(x[:4]).argmax(axis=1).astype(np.uint32)
+    assert runner.guard(x[:4], right, 0.0).best == 0
+    runner.begin_guard()
+    found = runner.guard(x[:4], (right + 1) % 4, 0.0)
+    assert (found.outcome, found.best) == ("best", 1)
 
 
 @mcu

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+from kernels import library
 from life_models import CORES, mcu, task
 from mcugrad import targets
+from mcugrad.ops.life import BEGIN_STEP
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
-from mcugrad.training.schedules import half_cosine, rates, rates_of
+from mcugrad.training.schedules import half_cosine, has_ended, rate_ahead, rates, rates_of
 from networks import corners
 
 F32 = np.float32
@@ -119,10 +121,38 @@ def test_schedules_and_rates_that_do_not_go_together() -> None:
     for rate in (-0.1, float("nan"), float("inf"), 1e39):
         with pytest.raises(mg.UsageError, match=r"learning rate of .* is not usable"):
             rates(rate, "cosine", 10)
+    for schedule in ("constant", lambda t: 1.0):
+        with pytest.raises(mg.UsageError, match=r"a learning rate of -0\.1 is not usable"):
+            rates(-0.1, schedule, 10)
     with pytest.raises(mg.UsageError, match="a warm-up of 10 steps leaves none of 10 for the cosine"):
         rates(0.1, mg.Schedule("cosine", warmup=10), 10)
     with pytest.raises(mg.UsageError, match=r"gives a learning rate of -0\.05 in step 6 of 10"):
         rates(0.1, lambda t: 1 if t < 0.55 else -0.5, 10)
+
+
+def test_rates_are_those_of_the_kernel() -> None:
+    """To the last bit over whole schedules, by steps that divide them into sixty-fourths and by others."""
+    build = library.available()[0]
+    for schedule in LIVES:
+        for rate, length in ((0.1, 64 + schedule.warmup), (0.03, 99)):
+            record = schedule.record(rate, length, start=2**32 - 5)
+            steps = (np.arange(length + 3) + 2**32 - 5).astype(np.uint32)
+            found = np.zeros(1, F32)
+            for step, expected in zip(steps, rates_of(record[0], steps), strict=True):
+                given = {"schedule": record, "step": step.reshape(1), "rate": found}
+                library.library(build).run(BEGIN_STEP, {**given, "saturated": np.zeros(1, np.int32)})
+                assert found[0] == expected
+
+
+@pytest.mark.parametrize("ahead", [1e-5, np.nextafter(1e-5, 1), np.nextafter(1e-5, 0)])
+def test_a_schedule_has_ended_below_a_thousandth(ahead: float) -> None:
+    assert has_ended(ahead, 0.01) == (ahead < 0.01 / 1000)
+
+
+def test_the_rate_ahead_is_that_of_the_next_step() -> None:
+    record = mg.Schedule("linear", warmup=2, last=0.5).record(1.0, 6)
+    ahead = [rate_ahead(record, np.asarray([step], np.uint32)) for step in range(8)]
+    assert ahead == [0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.5]
 
 
 def test_fit_lets_the_device_follow_the_schedule() -> None:

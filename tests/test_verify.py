@@ -170,6 +170,14 @@ def test_every_output_is_compared_before_and_after_training(
     )
 
 
+def test_outputs_that_are_floats_are_compared_too(
+    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = mg.compile(trainers[Target.CLASS].model, calibration=corners(16)[0], precision="float32")
+    where = found_out(trainer, monkeypatch, "outputs", 0, 6)
+    assert where.startswith(f"outputs: 1 of {16 * STEPS} bytes differ, first output 2 of sample 1: ")
+
+
 @pytest.mark.parametrize("stage", range(STEPS + 2))
 def test_every_part_of_the_state_is_compared_at_every_stage(
     trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, stage: int
