@@ -143,6 +143,15 @@ def test_lifetimes_are_from_the_first_to_the_last_reader() -> None:
     )
 
 
+def test_lives_that_meet_in_one_call_overlap() -> None:
+    early, late = Lifetime("a", 4, 0, 1), Lifetime("b", 4, 1, 2)
+    assert early.overlaps(late)
+    assert late.overlaps(early)
+    after = Lifetime("c", 4, 2, 3)
+    assert not early.overlaps(after)
+    assert not after.overlaps(early)
+
+
 def test_nothing_needs_nothing() -> None:
     plan = greedy_by_size(program([], [], 0, 0, []))
     assert (dict(plan.offsets), plan.size, plan.live, plan.peak) == ({}, 0, (), 0)
