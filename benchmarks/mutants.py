@@ -70,7 +70,8 @@ SUBJECTS = (
     Subject("run/reference.py", (*GUARD, "-k", "reference"), "guard|_error"),
     Subject("emit/templates/model.c.j2", ("tests/test_life_misuse.py", *GUARD), "_guard|_error"),
     Subject("training/schedules.py", SCHEDULES),
-    Subject("compiler.py", ("tests/test_fit.py", *QUICK), "check_fit|_what_fits|module"),
+    Subject("compiler.py", ("tests/test_fit.py", *QUICK), "module"),
+    Subject("fit_check.py", ("tests/test_fit.py", *QUICK), "check_fit|_what_fits"),
     Subject("training/replay.py", GUARD),
     Subject("runtime/src/mcg_begin_step.c", SCHEDULES, "."),
     Subject("arithmetic.py", ("tests/test_arithmetic.py", *QUICK)),
@@ -80,7 +81,7 @@ SUBJECTS = (
 def run(options: argparse.Namespace) -> None:
     """Breaks and tests, file by file; what is known of other files is kept."""
     chosen = [s for s in SUBJECTS if not options.only or s.path in options.only]
-    results = options.json.resolve()
+    results, source = options.json.resolve(), origin()
     known = read(results).get("files", {})
     with tempfile.TemporaryDirectory() as folder:
         for name in ("src", "tests"):  # so that a long run is not changed by whoever goes on working
@@ -92,9 +93,10 @@ def run(options: argparse.Namespace) -> None:
         _prepare(copy, Path(folder, "cache"))
         for subject in chosen:
             again = set(known.get(subject.path, {}).get("survivors", ())) if options.again else None
-            known[subject.path] = _judged(subject, copy / "mcugrad" / subject.path, again)
+            found = _judged(subject, copy / "mcugrad" / subject.path, again)
+            known[subject.path] = {**source, **found}
             files = {s.path: known[s.path] for s in SUBJECTS if s.path in known}
-            write(results, {**origin(), "files": files})
+            write(results, {"files": files})
 
 
 def _judged(subject: Subject, path: Path, again: set[str] | None) -> Results:

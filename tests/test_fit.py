@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import pytest
 
 import mcugrad as mg
 from mcugrad import targets
-from mcugrad.compiler import Footprint, build
-from mcugrad.fit_check import Footprints
 from mcugrad.targets import Target
-from mcugrad.training.rules import updates
 from networks import Conv, Dense, Pool, corners, write_onnx
 
 STACK = 4096
@@ -60,35 +57,30 @@ def test_constants_fit_to_the_byte(model: mg.Model) -> None:
         mg.compile(model, calibration=x, target=board(1 << 18, build.constants - 1))
 
 
-def test_what_would_fit_is_named_with_the_stack(model: mg.Model) -> None:
-    """The first that fits, where each one fits to the byte and the one before does not."""
-    x, _ = corners(16)
-    sizes = {
-        train: mg.compile(model, calibration=x, train=train).ram + STACK
-        for train in ("all", "last:1", "none")
-    }
-    assert len(set(sizes.values())) == 3
-    for train in ("last:1", "none"):
-        with pytest.raises(mg.FitError) as error:
-            mg.compile(model, calibration=x, target=board(sizes[train]))
-        assert f"({sizes[train] / 1024:.1f} KiB)" in error.value.hint or "rule=sr8" in error.value.hint
-    smallest = np.min(list(sizes.values()))
-    with pytest.raises(mg.FitError, match="a smaller input or network: not even inference fits"):
-        mg.compile(model, calibration=x, target=board(int(smallest) - 1))
+def hint(model: mg.Model, ram: int, **options: Any) -> str:
+    """What a board with so many bytes is told to try."""
+    with pytest.raises(mg.FitError) as error:
+        mg.compile(model, calibration=corners(16)[0], target=board(ram), **options)
+    return error.value.hint
 
 
-@pytest.mark.parametrize("precision", ["int8", "mixed"])
-@pytest.mark.parametrize("sparse", [None, mg.Sparse(0.2, 1.0)])
-def test_sizes_without_a_build_are_those_of_the_build(
-    model: mg.Model, precision: str, sparse: mg.Sparse | None
-) -> None:
-    x, _ = corners(16)
-    made = mg.compile(model, calibration=x, train="none", precision=precision)  # type: ignore[arg-type]
-    sizes = Footprints(model, made.build.quantized, replace(made.options, sparse=sparse))
-    rules = ("sr8", "sr10", "sr12", "sr16", "qas", "standardized", mg.Update("sr12", momentum=0.9))
-    for train in ("all",) if sparse else ("all", "last:1", "bias", "none"):
-        for rule in rules if precision == "int8" else rules[:1]:
-            how = updates(rule)
-            options = replace(made.options, train=train, updates=how, sparse=sparse)
-            built = build(model, made.build.quantized, options)
-            assert sizes.of(train, how) == Footprint(built.ram, built.constants)
+def test_smaller_rules_and_precisions_are_named(model: mg.Model) -> None:
+    def need(**options: Any) -> int:
+        return mg.compile(model, calibration=corners(16)[0], **options).ram + STACK
+
+    def said(ram: int) -> str:
+        return f"({ram / 1024:.1f} KiB)"
+
+    small, none = need(rule="sr8"), need(train="none")
+    assert small < need(rule="sr16")
+    assert hint(model, small, rule="sr16") == f"train=all with rule=sr8   {said(small)}"
+    last = need(train="last:1", rule="sr8")
+    assert hint(model, last, rule="sr8") == f"train=last:1   {said(last)}"
+    assert hint(model, none, rule="sr8") == f"train=none   {said(none)}"
+    assert small < need(train="none", precision="float32")
+    assert (
+        hint(model, small, precision="float32")
+        == f"precision=int8 with train=all with rule=sr8   {said(small)}"
+    )
+    tiny = "a smaller input or network: not even inference fits"
+    assert hint(model, none - 1, precision="float32") == tiny
