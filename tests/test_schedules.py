@@ -133,11 +133,12 @@ def test_schedules_and_rates_that_do_not_go_together() -> None:
 def test_rates_are_those_of_the_kernel() -> None:
     """To the last bit over whole schedules, by steps that divide them into sixty-fourths and by others."""
     build = library.available()[0]
-    for schedule in (
-        *LIVES,
+    bare, uneven = (
+        mg.Schedule("cosine"),
         mg.Schedule("linear", warmup=7, last=0.32),
-    ):  # at 0.4 its parts add up to another float
-        for rate, length in ((0.1, 64 + schedule.warmup), (0.4, 99)):
+    )  # whose parts add up to no 0.4
+    for schedule in (*LIVES, bare, uneven):
+        for rate, length in ((1.0, 64 + schedule.warmup), (0.4, 99)):
             record = schedule.record(rate, length, start=2**32 - 5)
             steps = (np.arange(length + 3) + 2**32 - 5).astype(np.uint32)
             found = np.zeros(1, F32)
