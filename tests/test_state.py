@@ -238,6 +238,8 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         refused(with_check(bad), said)
     with pytest.raises(DataError, match="does not begin with MCGSTATE"):
         StateFile.from_bytes(b"x" * 100)
+    for content in (b"garbage", b"x" + good[1:], bytes(trainer.build.compiled.layout.params_size)):
+        refused(content, "does not begin with MCGSTATE")
     with pytest.raises(DataError, match="does not exist"):
         trainer.load_state(tmp_path / "nothing")
 

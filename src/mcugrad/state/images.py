@@ -17,7 +17,7 @@ from mcugrad.files import read_file, shown
 from mcugrad.npz import Archive, Header
 from mcugrad.state.about import About
 from mcugrad.state.check import damages, summed_up
-from mcugrad.state.file import LIMIT, MAGIC, StateFile
+from mcugrad.state.file import LIMIT, MAGIC, SUFFIX, StateFile
 
 C_SUFFIXES = (".c", ".h", ".inc", ".txt")
 """How a file with an array in C is called."""
@@ -32,7 +32,8 @@ _PER_LINE = 16
 def read_state(path: str | Path, like: StateFile) -> StateFile:
     """A learned state in whatever form it comes: a state file, .npz, an array in C, or a dump of memory.
 
-    What a file is, is seen by what it begins with; an array in C by the end of its name; all else is a dump.
+    What a file is, is seen by what it begins with; an array in C, and a state file that is damaged where it begins, by
+    the end of its name; all else is a dump.
 
     Args:
         path: of the file.
@@ -44,7 +45,7 @@ def read_state(path: str | Path, like: StateFile) -> StateFile:
     place = Path(path)
     data = read_file(place, LIMIT, what="the learned state", error=DataError, hint=_HINT)
     where = shown(place)
-    if data.startswith(MAGIC):
+    if data.startswith(MAGIC) or place.suffix.lower() == SUFFIX:
         found = fitting(StateFile.from_bytes(data, where), like, where)
     elif data.startswith(b"PK") or place.suffix == ".npz":
         found = like.with_params(_about(like).join(from_npz(place, like)))
@@ -56,8 +57,9 @@ def read_state(path: str | Path, like: StateFile) -> StateFile:
 
 
 def is_state_file(path: Path) -> bool:
-    """Whether a file begins as a state file does. Raises DataError where it cannot be read."""
-    return read_file(path, LIMIT, what="the learned state", error=DataError, hint=_HINT).startswith(MAGIC)
+    """Whether a file begins as a state file does, or is called one. Raises DataError where it cannot be read."""
+    data = read_file(path, LIMIT, what="the learned state", error=DataError, hint=_HINT)
+    return data.startswith(MAGIC) or path.suffix.lower() == SUFFIX
 
 
 def fitting(found: StateFile, like: StateFile, where: str) -> StateFile:
