@@ -159,10 +159,14 @@ def test_boards(cli: Cli, tmp_path: Path, kind: str) -> None:
     demand_refused(cli("compile", "digits_cnn", "--data", "digits", "--target", str(path)), "bad.toml")
 
 
+@pytest.mark.parametrize("has_folder", [False, True])
 @pytest.mark.parametrize(
     "name", ["x" * 300, "x" * 300 + ".onnx", "/dev/zero", "/dev/null", "a\0b", "a\0b.onnx"]
 )
-def test_names_that_are_none(cli: Cli, name: str) -> None:
+def test_names_that_are_none(
+    cli: Cli, name: str, has_folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCUGRAD_DATA", str(tmp_path) if has_folder else "")
     assert cli("inspect", name).code == 2
     assert cli("compile", "digits_cnn", "--data", name).code == 2
     assert cli("compile", "digits_cnn", "--data", f"{name}.npz").code == 2

@@ -70,7 +70,7 @@ def load(source: str | os.PathLike[str], *, loss: str = "cross_entropy", downloa
         return load_npz(path, goal)
 
     folder = _data_folder()
-    if folder is not None and (folder / f"{text}.npz").is_file():
+    if folder is not None and kind_of(folder / f"{text}.npz") == "a file":
         known = PUBLISHED.get(text)
         return load_npz(folder / f"{text}.npz", goal, known.class_names if known else ())
     if text == "digits":
