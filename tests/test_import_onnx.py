@@ -178,6 +178,18 @@ def test_reshape_that_flattens(target: list[int]) -> None:
     assert [n.name for n in imported(net).nodes] == ["conv1", "flatten1", "fc1"]
 
 
+@pytest.mark.parametrize("batch", [-1, 0])
+@pytest.mark.parametrize("opset", [11, 17])
+def test_a_free_batch_written_as_a_number(batch: int, opset: int) -> None:
+    """Older exporters write -1 or 0 where the batch is free."""
+    net = (
+        Net(batch, 2, 6, 6).op("Relu").op("Reshape", np.asarray([-1, 2, 6, 6], I64)).conv(2, 3).op("Flatten")
+    )
+    graph = load_onnx(net.fc(48, 2).bytes(opset))
+    assert graph[graph.input].shape == (6, 6, 2)
+    assert not any("batch size" in note for note in graph.notes)
+
+
 def test_shapes_that_change_nothing() -> None:
     net = Net("batch", 2, 6, 6).op("Identity").op("Reshape", np.asarray([0, 2, -1, 6], I64)).conv(2, 3)
     net.op("MaxPool", kernel_shape=[4, 4]).op("Squeeze", np.asarray([2, -1], I64)).op("Flatten", axis=-1)

@@ -14,28 +14,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import TensorProto, numpy_helper, version_converter
 from onnx_ir.passes import common
 from onnxscript import rewriter
-from onnxscript.optimizer._constant_folding import FoldConstantsPass, Replacement
 from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule, normalize_pad_format_conv_rule
 
-from mcugrad import numerics
 from mcugrad.errors import McugradError, ModelError
 from mcugrad.importers._external import load_external
 from mcugrad.importers._file import load_bytes
 from mcugrad.importers._growth import demand_few_nodes, nodes_written_out
 from mcugrad.importers._hints import INTEGERS, SEVERAL
+from mcugrad.importers._static import ELEMENT_LIMIT, fold_constants, is_impossible
 
 OLDEST = 13
 """Operator sets before this one are converted to it."""
-ELEMENT_LIMIT = 1 << 24
-"""Elements that any one tensor may have: far beyond every microcontroller, far below this computer's memory."""
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 BYTES = (TensorProto.INT8, TensorProto.UINT8)
 MAGIC = {
@@ -46,17 +42,6 @@ MAGIC = {
     b"\x89HDF": ("an HDF5 file, perhaps from Keras", "tf2onnx.convert.from_keras(net)"),
     b"vers": ("a Git LFS pointer", "git lfs pull"),
 }
-_FOLDABLE = """
-    Add Cast Ceil Concat ConstantOfShape Div Equal Expand Flatten Floor Gather MatMul Max Min Mul Neg Pow Reciprocal
-    Reshape Slice Sqrt Squeeze Sub Transpose Unsqueeze Where
-"""
-FOLDABLE = frozenset(_FOLDABLE.split())
-"""Operators on constants that are computed now."""
-COMPUTED_HERE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "MatMul": (numerics.matmul, np.matmul),
-    "Pow": (numerics.power, numerics.power),
-}
-"""Those whose last bits depend on the processor in NumPy: for floats, for integers."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -100,6 +85,7 @@ def read(source: str | Path | bytes, label: str = "") -> Source:
     guarded(label, "is not valid ONNX", lambda: onnx.checker.check_model(proto))
     for tensor in proto.graph.initializer:
         guarded(tensor.name or label, "holds damaged weights", partial(numpy_helper.to_array, tensor))
+    _free_batch(proto)
     if version < OLDEST:
         proto = _converted(proto, label, version)
         notes.append(f"converted from operator set {version} to {OLDEST}")
@@ -191,16 +177,24 @@ def _converted(proto: onnx.ModelProto, label: str, version: int) -> onnx.ModelPr
         ) from error
 
 
+def _free_batch(proto: onnx.ModelProto) -> None:
+    """Leave open a batch that is -1 or 0, as some exporters write it."""
+    for value in (*proto.graph.input, *proto.graph.value_info, *proto.graph.output):
+        dims = value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ()
+        if dims and dims[0].dim_value < 1:
+            dims[0].ClearField("dim_value")
+
+
 def _refuse_impossible(proto: onnx.ModelProto) -> None:
     """Raise ModelError where a dimension is negative: converting would end the process."""
     model = ir.from_proto(proto)
     try:
-        _fold_constants(model)
+        fold_constants(model)
     except Exception as error:  # noqa: BLE001  (whatever a damaged file leads to; converting says what is wrong)
         _log.debug("shapes are not known before converting: %s", error)
     for node in model.graph:
         for value in node.outputs:
-            if _is_impossible(value):
+            if is_impossible(value):
                 raise ModelError(
                     f"{node.op_type} gives a value of shape ({', '.join(map(str, value.shape or ()))})",
                     where=node.name or str(value.name),
@@ -290,70 +284,9 @@ def _dimension(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, label
 def _simplify(proto: onnx.ModelProto) -> ir.Model:
     model = ir.from_proto(proto)
     common.InlinePass()(model)
-    _fold_constants(model)
+    fold_constants(model)
     if any(node.op_type == "Pad" for node in model.graph):
         rewriter.RewritePass([normalize_pad_format_conv_rule, fuse_pad_into_conv_rule])(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     common.RemoveUnusedNodesPass()(model)
     return model
-
-
-def _fold_constants(model: ir.Model) -> None:
-    """Compute what depends on constants alone."""
-    _Folding(
-        shape_inference=True,
-        input_size_limit=ELEMENT_LIMIT,
-        output_size_limit=ELEMENT_LIMIT,
-        should_fold=lambda node: node.op_type not in COMPUTED_HERE and _is_small(node),
-    )(model)
-
-
-class _Folding(FoldConstantsPass):
-    """Folds constants; does not infer what follows from impossible shapes, as onnx may end the process then.
-
-    Products of matrices and powers are computed here: NumPy's depend on the processor.
-    """
-
-    def process_node(self, node: ir.Node, is_function: bool) -> Any:
-        made = super().process_node(node, is_function)
-        if made is not None or is_function or node.op_type not in COMPUTED_HERE or not _is_small(node):
-            return made
-        factors = [v.const_value for v in node.inputs if v is not None and not v.is_graph_input()]
-        if len(factors) != 2 or factors[0] is None or factors[1] is None:
-            return None
-        a, b = factors[0].numpy(), factors[1].numpy()
-        is_whole = a.dtype.kind in "iu" and b.dtype.kind in "iu"
-        try:
-            with np.errstate(all="ignore"):
-                y = np.asarray(COMPUTED_HERE[node.op_type][is_whole](a, b)).astype(a.dtype)
-        except (
-            ValueError
-        ):  # shapes that do not go together, negative powers of integers: the node stays, and is refused
-            return None
-        value = self.new_initializer(node, y)
-        if value is None or node.graph is None:
-            return None
-        node.graph.register_initializer(value)
-        return Replacement([value], [])
-
-    def _do_inference(self, node: ir.Node) -> None:
-        if not any(value is not None and _is_impossible(value) for value in node.inputs):
-            super()._do_inference(node)
-
-
-def _is_impossible(value: ir.Value) -> bool:
-    """Whether a dimension is negative: a window is larger than what it moves over."""
-    return value.shape is not None and any(isinstance(d, int) and d < 0 for d in value.shape)
-
-
-def _is_small(node: ir.Node) -> bool:
-    """Whether computing a constant now cannot exhaust memory, whatever the file says."""
-    if node.domain not in ("", "ai.onnx") or node.op_type not in FOLDABLE:
-        return False
-    constants = [v.const_value for v in node.inputs if v is not None and v.const_value is not None]
-    if node.op_type in ("ConstantOfShape", "Expand"):
-        if constants[-1].size > 8:
-            return False
-        wanted = [abs(int(n)) for n in constants[-1].numpy().reshape(-1)]
-        return prod(wanted) * max(1, constants[0].size) <= ELEMENT_LIMIT
-    return prod(max(1, c.size) for c in constants) <= ELEMENT_LIMIT * 16

@@ -21,7 +21,7 @@ from mcugrad.errors import McugradError, ModelError, ToolError
 from mcugrad.importers._file import load_bytes
 from mcugrad.importers._growth import demand_few_nodes
 from mcugrad.importers._hints import SEVERAL, STATE
-from mcugrad.importers._read import ELEMENT_LIMIT
+from mcugrad.importers._static import ELEMENT_LIMIT
 
 IDENTIFIER = b"TFL3"
 VERSION = 3
