@@ -60,6 +60,19 @@ def test_same_inputs_same_file(add: Path) -> None:
     assert (again, again.stat().st_mtime_ns) == (first, stamp)
 
 
+def test_a_model_s_macros_leave_our_own_sources_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache.root() / "zig"))
+    monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "cache"))
+    target, sources = targets.load("cortex-m4f"), idle("", tmp_path)
+    for number in (1, 2):
+        toolchain.build_firmware(sources, target, defines={"MCG_SIZE": number})
+    objects = [path.name for path in (tmp_path / "cache/builds").glob("*/*/*.o")]
+    assert objects.count("mcg_device_startup.o") == 1
+    assert {objects.count(source.with_suffix(".o").name) for source in sources} == {2}
+
+
 def test_every_input_counts(add: Path) -> None:
     source, compiler = [add / "add.c"], toolchain.host_compilers()[-1]
     built = {

@@ -307,11 +307,16 @@ def build_firmware(
         raise UsageError(f"a stack of {stack_bytes} B is not usable", hint="a multiple of 8, at least 256 B")
     core = target.core
     expected = {"MCG_EXPECT_FPU": int(core.has_fpu), "MCG_EXPECT_DSP": int(core.has_dsp)}
-    job = _firmware_job(found, target, opt, include_dirs, {**(defines or {}), **expected}, flags)
     own = [device.source(device.STARTUP)]
     if compiler == "arm-none-eabi-gcc":
         own.append(device.source(device.GCC_MEMORY))
-    objects = [job.identity(source) for source in (*own, *sources)]
+    # Our own sources do not see the caller's macros: they are compiled once for a core, not once for a model.
+    parts = [
+        (_firmware_job(found, target, opt, include_dirs, expected, flags), own),
+        (_firmware_job(found, target, opt, include_dirs, defines, flags), list(sources)),
+    ]
+    named = [(job, files, [job.identity(source) for source in files]) for job, files in parts]
+    objects = [name for _, _, names in named for name in names]
     script = linker.script(target, stack_bytes)
     identity = builds.key("firmware", found.version, _core_flags(compiler, target), objects, script, keep)
 
@@ -322,8 +327,8 @@ def build_firmware(
         link += [f"-Wl,-u,{symbol}" for symbol in keep]
         # zig must not get -nostdlib: that would also drop its compiler run-time (division, float, memcpy).
         closing = [] if compiler == "zig" else ["-nostdlib", "-lgcc"]
-        files = job.compile_all([*own, *sources], objects)
-        command = [*job.driver(), *link, *files, "-T", str(script_file), *closing, "-o", str(path)]
+        built = [path for job, files, names in named for path in job.compile_all(files, names)]
+        command = [*named[0][0].driver(), *link, *built, "-T", str(script_file), *closing, "-o", str(path)]
         try:
             _run(command, doing=f"linking for {target.name} with {compiler}")
         except ToolError as error:
