@@ -206,6 +206,17 @@ def test_any_name_in_any_locale(tmp_path: Path) -> None:
     assert missing.stderr.decode().startswith(expected)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_cache_of_any_name_in_any_locale(tmp_path: Path, locale: str) -> None:
+    place = os.fsdecode(bytes(tmp_path) + "/größe µ".encode() + b"\xff")
+    images(tmp_path / "d.npz")
+    arguments = ["train", "digits_cnn", "--data", "d.npz", "--epochs", "1"]
+    done = run(arguments, tmp_path, **{**PLAIN, "LC_ALL": locale, "MCUGRAD_CACHE": place})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert list(Path(place).rglob("model.so"))
+
+
 def written_files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 

@@ -193,6 +193,32 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     assert list((folder / "builds/ab").iterdir()) == []
 
 
+@posix
+def test_file_systems_that_neither_sync_nor_lock_folders(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of networks and of user space."""
+    import fcntl
+
+    sync, synced = os.fsync, []
+
+    def of_files(number: int) -> None:
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        synced.append(number)
+        sync(number)
+
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    path = cache.build(IDENTITY, "x", Make())
+    assert len(synced) == 2  # file and list
+    flip(path)
+    assert cache.build(IDENTITY, "x", Make()).read_bytes() == TEXT
+
+
 def test_what_killed_processes_leave_is_swept(folder: Path) -> None:
     for name in ("old", "young"):
         left = folder / f"builds/cd/.new-{name}"

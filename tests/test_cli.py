@@ -76,6 +76,39 @@ def test_a_reader_who_has_seen_enough_is_no_answer() -> None:
         assert process.wait() == 141
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX shell there")
+@pytest.mark.parametrize("arguments", ["inspect digits_cnn", "inspect nope"])
+@pytest.mark.parametrize("streams", [">&-", ">&- 2>&-", ">/dev/full", "2>/dev/full"])
+def test_streams_that_take_nothing(arguments: str, streams: str) -> None:
+    """Closed, as a service may have them, or on a full disk: the exit code holds, and there is no traceback."""
+    if "/dev/full" in streams and not Path("/dev/full").exists():
+        return
+    command = f'"{sys.executable}" -m mcugrad {arguments} {streams}'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    unsaid = streams.startswith(">/dev/full")
+    assert done.returncode == (2 if "nope" in arguments or unsaid else 0)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    if streams == ">/dev/full" and "nope" not in arguments:
+        assert done.stderr.startswith(
+            "error: what there is to say cannot be written: No space left on device\n"
+        )
+    elif streams in (">&-", ">/dev/full"):
+        assert done.stderr.startswith("error: ") is ("nope" in arguments)
+
+
+@pytest.mark.parametrize("epochs", [10**9, 10**20])
+def test_more_steps_than_the_device_can_count(cli: Cli, tmp_path: Path, epochs: int) -> None:
+    data = save(tmp_path / "d.npz", images(), labels())
+    result = cli("train", "digits_cnn", "--data", data, "--epochs", str(epochs))
+    assert result.code == 2
+    assert (
+        f"error: {epochs} epochs of 20 samples take {20 * epochs} training steps; the device counts to "
+        in result.err
+    )
+    assert result.err.endswith(f"  try    at most {(2**32 - 1) // 20}\n")
+
+
 def test_version(cli: Cli) -> None:
     assert cli("--version") == Result(0, f"mcugrad {__version__}\n", "")
 

@@ -72,11 +72,11 @@ def test_within_a_class_every_sample_is_equally_likely_to_stay() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"capacity": 0}, "a replay buffer for 0 samples holds nothing"),
+        ({"capacity": 0}, "a replay buffer cannot hold 0 samples"),
         ({"capacity": 4, "every": 0}, "every=0 never trains a stored sample"),
         ({"capacity": 4, "seed": -1}, "seed -1 does not fit into 32 bits"),
         ({"capacity": 4, "collect": False}, "without source that collects nothing stays empty"),
-        ({"capacity": 2**31}, "a replay buffer for 2147483648 samples"),
+        ({"capacity": 2**31}, "a replay buffer cannot hold 2147483648 samples"),
         ({"capacity": 4, "every": 2**32}, "every=4294967296 never trains"),
         ({"capacity": 4, "seed": 2**32}, "seed 4294967296 does not fit"),
         ({"capacity": 4, "remember": 1}, "remember=1 is neither True nor False"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -17,12 +18,20 @@ from mcugrad.commands.compile import compile_
 from mcugrad.commands.demo import demo
 from mcugrad.commands.doctor import doctor
 from mcugrad.commands.inspect import inspect
-from mcugrad.commands.output import forgive_locale, noted, report_error
+from mcugrad.commands.output import (
+    demand_streams,
+    flush_streams,
+    forgive_locale,
+    noted,
+    report_error,
+    silence_streams,
+)
 from mcugrad.commands.report import report
 from mcugrad.commands.run import run
 from mcugrad.commands.state import state
 from mcugrad.commands.train import train
 from mcugrad.errors import McugradError, ToolError, UsageError
+from mcugrad.files import shown
 
 STOPPED, UNREAD = 130, 141
 """Exit codes after Ctrl-C and of a broken pipe, as shells have them."""
@@ -87,7 +96,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     machine = "--json" in given
+    demand_streams()
     forgive_locale()
+    code = 0
+    try:
+        code = _answer(given, machine)
+        flush_streams()
+        return code
+    except BrokenPipeError:
+        code = code or UNREAD
+    except OSError as error:
+        unsaid = ToolError(
+            f"what there is to say cannot be written: {error.strerror or error}"
+            if error.filename is None
+            else f"a file cannot be read or written: {error.strerror or error}",
+            where=shown(str(error.filename or "")),
+            hint="free some space, or another place for the output",
+        )
+        code = code or unsaid.exit_code
+        with suppress(OSError):
+            report_error(unsaid, machine=False)
+    silence_streams()
+    return code
+
+
+def _answer(given: list[str], machine: bool) -> int:
+    """Run a verb, and say what is wrong with it."""
     try:
         with noted():
             result = app(given, prog_name="mcugrad", standalone_mode=False)
@@ -95,12 +129,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise KeyboardInterrupt
         return int(result or 0)
     except McugradError as error:
-        report_error(error, machine)
-        return error.exit_code
+        return _refused(error, machine)
     except MemoryError as error:
         short = ToolError(_no_memory(error), hint="fewer samples or steps, or a machine with more memory")
-        report_error(short, machine)
-        return short.exit_code
+        return _refused(short, machine)
     except SystemExit:  # what typer makes of a broken pipe, with 1, which would be an answer
         return UNREAD
     except (KeyboardInterrupt, typer.Abort):
@@ -108,9 +140,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             typer.echo("stopped", err=True)
         return STOPPED
     except _CommandLineError as error:
-        wrong = _wrong_use(error)
-        report_error(wrong, machine)
-        return wrong.exit_code
+        return _refused(_wrong_use(error), machine)
+
+
+def _refused(error: McugradError, machine: bool) -> int:
+    """Say what is wrong, where somebody listens; the exit code says it in any case."""
+    try:
+        report_error(error, machine)
+    except OSError:
+        silence_streams()
+    return error.exit_code
 
 
 def _no_memory(error: MemoryError) -> str:

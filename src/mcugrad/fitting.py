@@ -20,6 +20,9 @@ from mcugrad.training.schedules import Kind, Schedule, named, rates
 CHUNK = 2000
 """Most training steps at once; fewer where a bar shows them."""
 
+MOST_STEPS = 2**32 - 1
+"""Most training steps in one call: as many as the device's counter of steps has values for."""
+
 Samples = tuple[NDArray[np.int8], NDArray[Any]]
 """Samples and targets as the device takes them."""
 
@@ -173,10 +176,17 @@ def _epochs(
 
 def _begin_schedule(twin: Runner, course: Course, count: int) -> NDArray[np.float32] | None:
     """Hand a schedule over to the twin, or give a rate for each new sample where it is a function."""
-    total = course.epochs * count
+    total = int(course.epochs) * count
     if callable(course.schedule):
         return rates(course.rate, course.schedule, total)
     replayed = 0 if course.replay is None else course.replay[0].draws(total)
+    if total + replayed > MOST_STEPS:
+        raise UsageError(
+            f"{course.epochs} epochs of {count} samples take {total + replayed} training steps; "
+            f"the device counts to {MOST_STEPS}",
+            where="epochs",
+            hint=f"at most {max(course.epochs * MOST_STEPS // (total + replayed), 1)}",
+        )
     twin.set_schedule(named(course.schedule).record(course.rate, total + replayed))
     return None
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,31 @@ def demand_unchanged(folder: Path, name: str) -> None:
     from mcugrad.emit import folder as folders
 
     folders.demand_unchanged(folder, [f"{name}.c", f"{name}.h"])
+
+
+def demand_streams() -> None:
+    """Let stdout and stderr lead nowhere where whoever called has closed them, as a service may."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (for good)
+
+
+def flush_streams() -> None:
+    """Write what is still to be written. Raises OSError."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+def silence_streams() -> None:
+    """Let those that cannot be written lead nowhere: Python would complain of them at its end, with its own code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
 
 
 def forgive_locale() -> None:

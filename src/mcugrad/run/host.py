@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import cffi
@@ -72,7 +73,9 @@ class HostTwin:
         self._ffi = cffi.FFI()
         self._ffi.cdef(_DECLARATIONS)
         try:
-            self._library: Any = self._ffi.dlopen(str(library))
+            # Not cffi's own: that cannot open a path which the locale has no letters for.
+            opened = ctypes.CDLL(str(library))
+            self._library: Any = self._ffi.dlopen(self._ffi.cast("void *", opened._handle))
         except OSError as error:
             raise ToolError(
                 f"the twin cannot be loaded: {error}",

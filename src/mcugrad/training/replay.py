@@ -35,9 +35,9 @@ class Replay:
     def __post_init__(self) -> None:
         if not 1 <= self.capacity < 2**31:
             raise UsageError(
-                f"a replay buffer for {self.capacity} samples holds nothing",
+                f"a replay buffer cannot hold {self.capacity} samples",
                 where="replay",
-                hint="capacity=64",
+                hint="1 or more, such as 64",
             )
         if not 1 <= self.every < 2**32:
             raise UsageError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -207,13 +208,17 @@ def _seal(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk; systems that cannot open folders do without."""
+    """Wait until a file or folder is on the disk; systems that can open or sync no folders do without."""
     is_folder = path.is_dir()
     if is_folder and os.name == "nt":
         return
     number = os.open(path, os.O_RDONLY if is_folder or os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(number)
+    except OSError as error:
+        # Some network and user-space file systems know fsync of files alone.
+        if not is_folder or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
     finally:
         os.close(number)
 
@@ -267,7 +272,8 @@ def _locked(folder: Path) -> Iterator[None]:
         return
     number = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(number, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks, or without locks of folders, as NFS
+            fcntl.flock(number, fcntl.LOCK_EX)
         yield
     finally:
         os.close(number)
