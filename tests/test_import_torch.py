@@ -14,7 +14,7 @@ import mcugrad as mg
 from mcugrad.errors import ModelError, ToolError, UsageError
 from mcugrad.graph.spec import check
 from mcugrad.importers import _hints
-from mcugrad.importers.torch import _sample, is_module, load_torch
+from mcugrad.importers.torch import LAYOUT, TRY, _sample, is_module, load_torch
 from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
 
@@ -246,6 +246,12 @@ def unsupported(torch: ModuleType, what: str) -> tuple[Any, Any]:
             nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.AdaptiveAvgPool2d(3)),
             torch.zeros(1, 2, 8, 8),
         ),
+        "channels last": lambda: (nn.Conv2d(2, 4, 3), torch.zeros(1, 8, 8, 2)),
+        "no such operator": lambda: (nn.Sequential(line, nn.RReLU()), vector),
+        "shuffle": lambda: (
+            nn.Sequential(nn.Conv2d(2, 4, 3), nn.ChannelShuffle(2)),
+            torch.zeros(1, 2, 8, 8),
+        ),
         "softsign": lambda: (nn.Sequential(line, nn.Softsign()), vector),
     }[what]()
 
@@ -256,9 +262,12 @@ SAID = {
     "embedding": ("the module takes integers, as nn.Embedding does", "One", _hints.INTEGERS),
     "gru": ("1 node cannot be translated", "GRU: operator is not supported", _hints.RECURRENT),
     "attention": ("2 of ", "MatMul: multiplies two computed values", _hints.MATRIX),
-    "normalize": ("3 of ", "ReduceL2: operator is not supported", _hints.UNIT_LENGTH),
+    "normalize": ("2 of ", "ReduceL2: operator is not supported", _hints.UNIT_LENGTH),
     "group norm": ("1 node cannot be translated", "InstanceNormalization: ", _hints.NORMS),
     "adaptive": ("", "GatherND: operator is not supported", _hints.ADAPTIVE),
+    "channels last": ("PyTorch cannot export the module: Given groups=1", "Conv2d", LAYOUT),
+    "no such operator": ("PyTorch cannot export the module: No ONNX function found for ", "Sequential", TRY),
+    "shuffle": ("Reshape from (1, 4, 6, 6) to (1, 2, 2, 6, 6) mixes axes", "Reshape", _hints.MIXED),
     "softsign": ("1 node cannot be translated", "Softsign: operator is not supported", _hints.TABLES),
 }
 

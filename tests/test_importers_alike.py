@@ -254,6 +254,18 @@ FEATURES: dict[str, tuple[Callable[[Onnx], Onnx], Callable[[Lite], Lite]]] = {
         lambda n: both(n, "Add", lambda n: n.op("GlobalAveragePool")),
         lambda n: pair(n, "ADD", lambda n: n.op("MEAN", n.ints(1, 2), keepDims=True)),
     ),
+    "a number per channel, repeated": (
+        lambda n: n.op("GlobalAveragePool").op("Expand", ints(1, 2, 4, 6)),
+        lambda n: n.op("MEAN", n.ints(1, 2), keepDims=True).op("BROADCAST_TO", n.ints(1, 4, 6, 2)),
+    ),
+    "a number per channel, repeated for a product": (
+        lambda n: both(n, "Mul", lambda n: n.op("GlobalMaxPool").op("Relu").op("Expand", ints(1, 2, 4, 6))),
+        lambda n: pair(
+            n, "MUL", lambda n: (
+                n.op("REDUCE_MAX", n.ints(1, 2), keepDims=True).op("RELU").op("BROADCAST_TO", n.ints(1, 4, 6, 2))
+            )
+        ),
+    ),
     "upsampling": (
         lambda n: n.op("Resize", None, np.float32([1, 1, 2, 2]), mode="nearest", nearest_mode="floor",
                        coordinate_transformation_mode="asymmetric"),

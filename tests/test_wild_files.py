@@ -262,6 +262,12 @@ def recurrent(kind: str, gates: int) -> Onnx:
     return net
 
 
+def two(net: Onnx, kind: str, other: str, **attributes: int) -> Onnx:
+    """An operator on a value and what another operator makes of it."""
+    onnx_nets.join(net, kind, net.top, net.op(other).top, **attributes)
+    return net
+
+
 NAMED: dict[str, tuple[Callable[[], Onnx | Lite], str, str]] = {
     "svdf": (svdf, "SVDF: operator is not supported", _hints.RECURRENT),
     "lstm": (lambda: lstm("UNIDIRECTIONAL_SEQUENCE_LSTM"), "LSTM: operator is not supported", _hints.RECURRENT),
@@ -303,6 +309,18 @@ NAMED: dict[str, tuple[Callable[[], Onnx | Lite], str, str]] = {
     ),
     "groups": (
         lambda: Onnx(1, 4, 4, 4).op("ConvTranspose", normal(4, 2, 2, 2), group=2), "group is 2", _hints.GROUPS,
+    ),
+    "indices": (lambda: Onnx(1, 4, 4, 4).op("GatherND", np.int64([[0]])), "GatherND: ", _hints.INDICES),
+    "norm in steps": (
+        lambda: two(Onnx(1, 8).fc(8, 8), "Div", "Sqrt").op("ReduceMean", axes=[1]), "computed", _hints.NORMS,
+    ),
+    "live statistics": (
+        lambda: Onnx(1, 2, 4, 4).op("BatchNormalization", *normal(4, 2), training_mode=1), "training_mode",
+        _hints.STATISTICS,
+    ),
+    "recurrent in steps": (
+        lambda: two(Onnx(1, 8).fc(8, 8), "Concat", "Tanh", axis=0), "joins samples",
+        _hints.STEPS,
     ),
     "root": (lambda: Onnx(1, 8).op("Sqrt"), "Sqrt: operator is not supported", _hints.IN_FRONT),
     "trees": (

@@ -202,7 +202,7 @@ class Net:
                         deprecatedBuiltinCode=min(number, 127),
                         builtinCode=number,
                         customCode=custom,
-                        version=1,
+                        version=2 if operator.kind == "BROADCAST_TO" else 1,
                     )
                 )
         graph = schema.SubGraphT(name="main", tensors=[self._tensor(model, item) for item in self.items])

@@ -14,6 +14,10 @@ RECURRENT = (
     "recurrent layers (LSTM, GRU, RNN, SVDF), frozen ones, too, come in a later version; "
     "until then convolutions over time"
 )
+STEPS = (
+    "joining along an axis of the sample; recurrent layers, which PyTorch may write out step by step (nn.RNN), come in "
+    "a later version; until then convolutions over time"
+)
 ATTENTION = (
     "attention (products of computed values, softmax in between) comes in a later version; "
     "until then convolutions"
@@ -40,6 +44,13 @@ GROUPS = "one group, or upsampling and a grouped convolution"
 DILATED = "a newer TFLite converter, which writes dilated convolutions as such"
 ADAPTIVE = "adaptive pooling into a size that divides the map's, or pooling with a kernel and a stride"
 MATRIX = "a fully connected layer with constant weights; products of computed values come in a later version"
+INDICES = "slices, as x[:, 2:5] or x[:, ::2]; in any other order torch.index_select(x, 1, indices)"
+STATISTICS = "batch-norms that keep their statistics, track_running_stats=True, exported after net.eval()"
+MIXED = (
+    "torch.flatten(x, 1) before the first fully connected layer; axes of length 1 may come and go, too; channels that "
+    "are mixed (channel shuffle, pixel unshuffle, patches) come in a later version: until then a 1x1 convolution, or "
+    "one with a stride"
+)
 VELA = "the file as it was before it was compiled for an accelerator, by Vela for Ethos-U or for the Edge TPU"
 TF_OPERATORS = "conversion with TFLite's own operators alone, TFLITE_BUILTINS"
 DETECTION = "the network without the post-processing of boxes that follows it"

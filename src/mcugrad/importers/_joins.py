@@ -16,6 +16,8 @@ from mcugrad.importers._pointwise import affine, affine_problem, clip, clip_prob
 from mcugrad.ops.add import Add
 from mcugrad.ops.mul import Mul
 
+JOINS_SAMPLES = "joins samples"
+
 
 def arithmetic_problem(node: ir.Node) -> str:
     """Why not: Add, Sub, Mul, Div, Sum."""
@@ -66,7 +68,7 @@ def concat_problem(node: ir.Node) -> str:
     """Why not."""
     if len(computed(node)) != len(node.inputs):
         return "a constant is among what is joined"
-    return "joins samples" if node.attributes.get_int("axis", 0) == 0 else ""
+    return JOINS_SAMPLES if node.attributes.get_int("axis", 0) == 0 else ""
 
 
 def concat(to: Builder, node: ir.Node, *xs: Flow) -> Flow:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.importers._flow import FIRST, LAST, SIGNAL, STEPS, VECTOR, Flow, GraphBuilder, Layout, Origin
+from mcugrad.importers._hints import MIXED
 from mcugrad.importers._reorder import reordered
 from mcugrad.ops.flatten import Flatten
 from mcugrad.ops.reshape import Reshape
@@ -116,8 +117,7 @@ def with_dims(to: GraphBuilder, at: Origin, x: Flow, new: Shape) -> Flow:
     raise ModelError(
         f"{at.kind} from {old} to {new} mixes axes or changes the batch",
         where=at.title,
-        hint="torch.flatten(x, 1) before the first fully connected layer; adding or removing axes of length 1 is "
-        "supported, too",
+        hint=MIXED,
     )
 
 

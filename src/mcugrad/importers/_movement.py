@@ -25,7 +25,7 @@ from mcugrad.importers._builder import (
 )
 from mcugrad.importers._flow import Flow
 from mcugrad.importers._layout import as_map, transposed, with_dims
-from mcugrad.importers._parts import demand, dropped, padded, part, places, take
+from mcugrad.importers._parts import demand, dropped, expanded_shape, padded, part, places, repeated, take
 from mcugrad.importers._parts import split as parts
 from mcugrad.ops.upsample2d import Upsample2d
 
@@ -99,6 +99,21 @@ def split(to: Builder, node: ir.Node, x: Flow) -> tuple[Flow, ...]:
     demand(to, at, x, len(sizes) == count)
     used = [bool(to.readers(v)) for v in node.outputs]
     return tuple(parts(to, at, x, axis, sizes, used))
+
+
+def expand(to: Builder, node: ir.Node, x: Flow) -> Flow:
+    """One number per channel, repeated; nothing where sums and products that follow repeat it by themselves."""
+    dims, wanted = to.dims(x), integers(required(node, 1))
+    whole = expanded_shape(to, place(node), x, wanted)
+    users = [use.node for use in node.outputs[0].uses()]
+    others = [v for user in users for v in user.inputs if v is not None and v is not node.outputs[0]]
+    joins = bool(users) and all(
+        user.op_type in ("Add", "Mul", "Sub") and len(user.inputs) == 2 for user in users
+    )
+    known = [v.shape.numpy() if v.shape is not None and v.shape.is_static() else () for v in others]
+    if whole == dims or (joins and len(known) == len(users) and all(shape == whole for shape in known)):
+        return x
+    return repeated(to, place(node), x, whole)
 
 
 def reshape(to: Builder, node: ir.Node, x: Flow) -> Flow:

@@ -70,6 +70,7 @@ RULES = {
     "Div": _ARITHMETIC,
     "Dropout": Rule(pointwise.dropout_problem, pointwise.skip),
     **dict.fromkeys(activations.CURVES, _CURVE),
+    "Expand": Rule(fine, movement.expand),
     "Flatten": _RESHAPE,
     "Gather": Rule(movement.gather_problem, movement.gather, raw=True),
     "Gemm": Rule(vectors.gemm_problem, vectors.gemm, data=True),
@@ -117,7 +118,8 @@ HINTS = {
     "Attention": hints.ATTENTION,
     "DepthToSpace": hints.SUBPIXEL,
     "ConvTranspose": hints.GROUPS,
-    "GatherND": hints.ADAPTIVE,
+    "BatchNormalization": hints.STATISTICS,
+    "GatherND": hints.INDICES,
     "MatMul": hints.MATRIX,
     "Pad": hints.ZEROS,
     "Resize": hints.BILINEAR,
@@ -136,5 +138,12 @@ HINTS = {
     **dict.fromkeys(quantized.FUSED, "scales and zero points that are constants"),
 }
 """What to use instead."""
+TOGETHER: tuple[tuple[set[str], set[str], str], ...] = (
+    ({"GatherND", "Where"}, set(), hints.ADAPTIVE),
+    ({"Sqrt", "Div"}, {"ReduceMean"}, hints.NORMS),
+    ({"Sqrt", "Reciprocal"}, {"ReduceMean"}, hints.NORMS),
+    ({"Sqrt", "Div"}, {"ReduceSum"}, hints.UNIT_LENGTH),
+)
+"""The same where exporters write one thing as several operators: which are refused, and which are there, too."""
 DOMAINS = {"ai.onnx.ml": hints.TREES, "com.microsoft": hints.FUSED}
 """The same for operators that are not ONNX's own."""

@@ -232,6 +232,42 @@ def spread(to: GraphBuilder, at: Origin, x: Flow, whole: Shape) -> Flow:
     return replace(x, tensor=to.put(at, node))
 
 
+def expanded_shape(to: GraphBuilder, at: Origin, x: Flow, wanted: Sequence[int]) -> Shape:
+    """Shape of a value repeated along axes of length 1, as broadcasting does it. Raises ModelError if not possible."""
+    dims = to.dims(x)
+    rank = max(len(dims), len(wanted))
+    old, new = ((1,) * (rank - len(d)) + tuple(d) for d in (dims, wanted))
+    batch = (1, to.batch)
+    if old[0] == 1 and new[0] in batch:
+        new = (1, *new[1:])
+    if (
+        x.bare
+        or len(wanted) > len(dims)
+        or any(1 not in (a, b) and a != b for a, b in zip(old, new, strict=True))
+    ):
+        raise ModelError(
+            f"{at.kind} of {dims} values to {tuple(wanted)}",
+            where=at.title,
+            hint="values that are repeated along axes of length 1, as many axes as before",
+        )
+    return tuple(map(max, old, new))
+
+
+def repeated(to: GraphBuilder, at: Origin, x: Flow, whole: Shape) -> Flow:
+    """One number per channel, repeated for every pixel of a map that the file has in the shape `whole`."""
+    shape = to.shape(x)
+    if len(shape) == 3 and x.order is None and len(x.axes) == 3:
+        places = dict(zip(x.axes, whole[1:], strict=True))
+        y = spread(to, at, x, (places[0], places[1], places[2]))
+        if to.shape(y) == (places[0], places[1], places[2]):
+            return y
+    raise ModelError(
+        f"{at.kind} of {to.dims(x)} values to {whole}; one number per channel is repeated for every pixel",
+        where=at.title,
+        hint="a sum or product with the value as it is, which repeats it by itself",
+    )
+
+
 def _equal(a: object, b: object) -> bool:
     return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b)
 

@@ -52,6 +52,7 @@ RULES = {
     "ADD_N": Rule(pointwise.total, shapes.concat_problem, joins=True),
     "AVERAGE_POOL_2D": _POOL,
     "BATCH_MATMUL": Rule(layers.matrix, layers.matrix_problem, joins=True),
+    "BROADCAST_TO": Rule(shapes.expand),
     "CONCATENATION": Rule(shapes.concat, shapes.concat_problem, joins=True),
     "CONV_2D": Rule(layers.conv, layers.weights_problem),
     "DEPTHWISE_CONV_2D": Rule(layers.depthwise, layers.weights_problem),

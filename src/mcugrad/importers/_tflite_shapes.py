@@ -8,7 +8,17 @@ from math import prod
 from mcugrad.errors import ModelError
 from mcugrad.importers._flow import Flow
 from mcugrad.importers._layout import as_map, transposed, with_dims
-from mcugrad.importers._parts import demand, dropped, joined, padded, part, places, take
+from mcugrad.importers._parts import (
+    demand,
+    dropped,
+    expanded_shape,
+    joined,
+    padded,
+    part,
+    places,
+    repeated,
+    take,
+)
 from mcugrad.importers._parts import split as parts
 from mcugrad.importers._tflite_builder import Builder, fused
 from mcugrad.importers._tflite_read import Step
@@ -238,6 +248,13 @@ def upsample(to: Builder, step: Step, x: Flow) -> Flow:
         return x
     name = to.name("upsample")
     return to.moved(step, Upsample2d(name=name, source=step.label, x=x.tensor, y=f"{name}_y", factor=factor))
+
+
+def expand(to: Builder, step: Step, x: Flow) -> Flow:
+    """BROADCAST_TO: one number per channel, repeated for every pixel."""
+    to.need_one_scale(step)
+    whole = expanded_shape(to, step, x, to.integers(step, 1))
+    return x if whole == to.dims(x) else repeated(to, step, x, whole)
 
 
 def left_out(to: Builder, step: Step, x: Flow) -> Flow:

@@ -18,10 +18,11 @@ from mcugrad.files import shown
 from mcugrad.graph import Graph
 from mcugrad.importers._builder import Builder, Grid, at, computed, floats, label, place
 from mcugrad.importers._flow import Flow, Layout, layouts
-from mcugrad.importers._hints import anew
+from mcugrad.importers._hints import STEPS, anew
+from mcugrad.importers._joins import JOINS_SAMPLES
 from mcugrad.importers._layout import first_fit, input_notes, output
 from mcugrad.importers._names import identifier
-from mcugrad.importers._operators import DOMAINS, HIDDEN, HINTS, KEEPS_VALUES, RULES
+from mcugrad.importers._operators import DOMAINS, HIDDEN, HINTS, KEEPS_VALUES, RULES, TOGETHER
 from mcugrad.importers._patterns import recognise
 from mcugrad.importers._quantized import prepare
 from mcugrad.importers._read import Source, guarded, read
@@ -128,12 +129,16 @@ def _check_operators(nodes: list[ir.Node], refused: dict[ir.Node, str]) -> None:
     """Refuse what cannot be translated, all at once."""
     problems = []
     hints = []
+    kinds = set()
     for node in nodes:
         reason = refused.get(node) or _problem(node)
         if reason:
             problems.append(f"{at(node)}: {reason}")
-            hints.append(HINTS.get(node.op_type) or DOMAINS.get(node.domain, ""))
+            kinds.add(node.op_type)
+            hints.append(_hint(node, reason))
     if problems:
+        there = {node.op_type for node in nodes}
+        hints = [text for some, others, text in TOGETHER if some <= kinds and others <= there] or hints
         what = "1 node" if len(problems) == 1 else f"{len(problems)} of {len(nodes)} nodes"
         known = ", ".join(kind for kind in RULES if kind not in HIDDEN)
         raise ModelError(
@@ -141,6 +146,12 @@ def _check_operators(nodes: list[ir.Node], refused: dict[ir.Node, str]) -> None:
             where=";  ".join(problems),
             hint="; ".join(dict.fromkeys(h for h in hints if h)) or f"supported are {known}",
         )
+
+
+def _hint(node: ir.Node, reason: str) -> str:
+    if reason == JOINS_SAMPLES:
+        return STEPS
+    return HINTS.get(node.op_type) or DOMAINS.get(node.domain, "")
 
 
 def _problem(node: ir.Node) -> str:

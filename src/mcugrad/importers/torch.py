@@ -22,11 +22,22 @@ from mcugrad.graph import Graph
 from mcugrad.importers._hints import INTEGERS, SEVERAL
 from mcugrad.importers.onnx import load_onnx
 
+TRY = "torch.export.export(module.eval(), (example,)) shows all of it; forward must not branch on values"
+LAYOUT = (
+    "example= as the module takes it, batch first: images (1, channels, height, width), sequences (1, channels, "
+    "length); of samples that are channels last x[:1].transpose(0, 3, 1, 2) or x[:1].transpose(0, 2, 1)"
+)
 REASON = 300
 """Characters of PyTorch's message that are repeated."""
-_SKIP = re.compile(r"^(##|- |Failed to export|The above|\(Refer|Traceback|Caused by|For |If you|consider )")
+_SKIP = re.compile(
+    r"^(##|- |Failed to (export|convert)|The above|\(Refer|Traceback|Caused by|For |If you|consider )"
+)
 _INTEGERS = re.compile(r"'indices'|used as ind|types?: Long|only.*int64|got .*(Long|Int)|to have .*Long")
 """What PyTorch says where it needs integers, but all inputs are real numbers."""
+_SHAPES = re.compile(
+    r"to have \d+ channels|shapes cannot be multiplied|[Ee]xpected .*(\dD|dimension)|input size"
+)
+"""What PyTorch says of an input of another shape."""
 _CODES = re.compile(r"\x1b\[[0-9;]*m|<class '[\w.]*?(\w+)'>: ")
 
 
@@ -81,10 +92,11 @@ def export(module: Any, example: Any) -> bytes:
                 where=type(module).__name__,
                 hint=INTEGERS,
             ) from error
+        reason = _shortened(error)
         raise ModelError(
-            f"PyTorch cannot export the module: {_shortened(error)}",
+            f"PyTorch cannot export the module: {reason}",
             where=type(module).__name__,
-            hint="torch.export.export(module.eval(), (example,)) shows all of it; forward must not branch on values",
+            hint=LAYOUT if _SHAPES.search(reason) else TRY,
         ) from error
     for item in (
         proto.graph,

@@ -174,8 +174,8 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry(
             Upsample2d,
-            ("Resize", "Add", "Sub", "Sum"),
-            ("RESIZE_NEAREST_NEIGHBOR",),
+            ("Resize", "Expand", "Add", "Sub", "Sum"),
+            ("RESIZE_NEAREST_NEIGHBOR", "BROADCAST_TO"),
             "Nearest neighbour by whole factors; spreads one number per channel for a sum.",
         ),
         Entry(Flatten, ("Flatten", "Reshape", "Squeeze", "Unsqueeze"), ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")),
