@@ -161,6 +161,14 @@ def test_symbols(tmp_path: Path) -> None:
     assert "`memcpy` and `memset`" in built("all_sr8").build.compiled.files["README.md"]
 
 
+@pytest.mark.parametrize("name", ["all_sr8", "all_sr16"])
+def test_readme_says_what_floats_have_to_be(name: str) -> None:
+    """Of 8-bit models, too: kept changes and ranges are floats, and the RP2040's SDK replaces their arithmetic."""
+    readme = built(name).build.compiled.files["README.md"]
+    assert "flush-to-zero" in readme
+    assert "pico_set_float_implementation(your_target compiler)" in readme
+
+
 @pytest.mark.parametrize("compiler", HOSTS)
 def test_two_models_in_one_program(compiler: str, tmp_path: Path) -> None:
     need(compiler)
