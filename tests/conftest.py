@@ -1,11 +1,11 @@
-"""What every test can use: the `torch`, `golden` and `cli` fixtures, the marks, the hypothesis profiles."""
+"""What every test can use: the `torch`, `golden`, `cli` and `quick_twin` fixtures, marks, hypothesis profiles."""
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -49,6 +49,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("torch") is not None:
                 item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_wait_for_the_disk() -> Iterator[None]:
+    """What tests build need not outlast a power cut; test_cache.py takes this back."""
+    from mcugrad.run.device import cache
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "_sync", lambda path: None)
+        yield
+
+
+@pytest.fixture
+def quick_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twins without optimisation: building takes a fifth of the time, and few steps do not make up for that.
+
+    For files that look at options of training. That optimised twins have the same bytes is shown by
+    test_bit_exact.py for networks, by test_kernels.py for every kernel, by test_ops_*.py for operators.
+    """
+    from mcugrad.run.host import HostTwin
+
+    monkeypatch.setitem(HostTwin.__init__.__kwdefaults__, "opt", "-O0")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,9 @@ from mcugrad.run.device import cache, private, processor
 IDENTITY = "ab" + "0" * 38
 TEXT = b"int f;\n" * 100
 
+SYNC = cache._sync
+"""As it is outside of tests, which do without."""
+
 posix = pytest.mark.skipif(sys.platform == "win32", reason="access lists there")
 
 
@@ -33,6 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache.root() / "zig"))
     monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(cache, "_sync", SYNC)
     for each in (cache._warn, cache._sweep, cache._own_folder):
         each.cache_clear()
     yield tmp_path / "cache"
