@@ -32,6 +32,8 @@ from mcugrad.training.rules import RuleChoice
 from mcugrad.training.sparse import Choice, choice_text, policies
 from networks import Conv, Dense, Pool, model, samples
 
+pytestmark = pytest.mark.usefixtures("quick_twin")
+
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
 NET = (

@@ -19,6 +19,8 @@ from mcugrad.program import SCALE
 from mcugrad.training.rules import IN_PLACE, PLANES, RuleChoice, updates
 from networks import Conv, Dense, Pool, corners, model
 
+pytestmark = pytest.mark.usefixtures("quick_twin")
+
 Update = mg.Update
 
 # --- what is refused -------------------------------------------------------------------------------------------
