@@ -23,10 +23,6 @@ class Lifetime:
     first: int
     last: int
 
-    def overlaps(self, other: Lifetime) -> bool:
-        """Whether both are needed at some time, so that they must not share bytes."""
-        return self.first <= other.last and other.first <= self.last
-
 
 def lifetimes(program: Program) -> tuple[Lifetime, ...]:
     """Lifetimes of all arena buffers, in order of definition."""
