@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mcugrad import progress
 from mcugrad.errors import DataError, UsageError
 from mcugrad.training.losses import Target
 from mcugrad.zoo import data, model_names, model_path, worlds
@@ -253,10 +254,24 @@ def test_progress_bar_on_a_terminal(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(progress, "_is_watched", lambda: True)
     load("fashion_mnist")
     out, err = capfd.readouterr()
     assert out == ""
     assert "downloading train-images-idx3-ubyte.gz" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", err)
+
+
+def test_no_progress_bar_where_a_machine_reads(
+    publisher: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not even on a terminal: --json turns all of them off."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress, "_is_watched", lambda: True)
+    monkeypatch.setattr(progress, "_wanted", False)
+    load("fashion_mnist")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_damaged_cache_is_fetched_again(publisher: Path, tmp_path: Path) -> None:

@@ -93,18 +93,31 @@ class Bar:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Bar]:
-    """Show how far a long task is, and how long it will still take."""
+def progress(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Bar]:
+    """Show how far a long task is, and how long it will still take.
+
+    Args:
+        what: is being done.
+        total: items; None where nobody knows.
+        in_bytes: whether these are bytes, shown in larger units.
+    """
     with _display() as console:
         if console is None:
             yield Bar(None)
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
+            DownloadColumn() if in_bytes else MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
         with Progress(

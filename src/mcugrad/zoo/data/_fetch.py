@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mcugrad.errors import DataError
+from mcugrad.progress import progress
 
 _log = logging.getLogger(__name__)
 
@@ -68,24 +69,11 @@ def download_file(address: str, target: Path, md5: str) -> None:
 
 @contextmanager
 def _progress(address: str, total: int) -> Iterator[Callable[[int], object]]:
-    """Shows a progress bar on a terminal's error stream, logs one message elsewhere.
+    """Shows a progress bar where somebody looks on, logs one message elsewhere.
 
     Gives a function that takes the number of bytes that have just arrived. A total of 0 means unknown.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        _log.info("downloading %s (%s bytes)", address, total or "an unknown number of")
-        yield lambda n: None
-        return
-    columns = (
-        TextColumn("downloading {task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(address.rpartition("/")[2], total=total or None)
-        yield lambda n: bar.update(task, advance=n)
+    with progress(f"downloading {address.rpartition('/')[2]}", total or None, in_bytes=True) as bar:
+        if not bar.shown:
+            _log.info("downloading %s (%s bytes)", address, total or "an unknown number of")
+        yield bar
