@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 
 import mcugrad as mg
 from command_line import Cli, save
+from mcugrad import fitting
 from mcugrad.collapse import Judge
 from mcugrad.errors import McugradWarning
 from mcugrad.passes.quantize import affine
 from mcugrad.training.losses import Loss
+from mcugrad.zoo import data, model_path
 from networks import Conv, Dense, corners, model
 
 Array = np.ndarray
@@ -210,6 +213,56 @@ def test_a_training_that_collapses_says_so_and_one_that_learns_does_not(
         assert history[-1].accuracy is not None
         assert history[-1].accuracy > 0.6
         assert history[-1].notes == ()
+
+
+@pytest.mark.parametrize("options", [{"rule": "sr16"}, {"precision": "float32"}], ids=["sr16", "float32"])
+def test_what_a_network_knew_before_the_first_step_counts(options: dict[str, Any]) -> None:
+    """A few large steps spoil it before any stretch of the training shows what it knew."""
+    digits = data.load("digits")
+    x, y = digits.x_train[..., None] / 16, digits.y_train
+    trainer = mg.compile(mg.load(model_path("digits_cnn")), calibration=x[:256], **options)
+    assert trainer.evaluate(x, y) > 0.95
+    with pytest.warns(McugradWarning, match="where it has been: training ran away; try a rate of 0.033"):
+        trainer.fit(x, y, epochs=2, rate=0.1)
+    assert trainer.evaluate(x, y) < 0.6
+
+
+@pytest.mark.parametrize(
+    "rule", [mg.Update("sr8", momentum=0.9, batch=3), "standardized"], ids=["momentum", "standardized"]
+)
+def test_the_look_at_what_is_known_changes_no_bit(net: mg.Model, rule: Any) -> None:
+    """In the middle of a batch, with momentum that moves weights at any rate, and with changed samples."""
+    x, y = corners(400)
+    trainer = mg.compile(net, calibration=x, rule=rule, rate=0.002)
+    trainer.fit(x[:100], y[:100])
+    start, given = trainer.state, (trainer.quantize(x), trainer.targets(y, 400))
+    course = fitting.Course(
+        1,
+        0.002,
+        "cosine",
+        shuffle=True,
+        seed=0,
+        is_class=True,
+        augment=trainer.augmentation(mg.Augment(shift=1)),
+    )
+    left = []
+    for each in (None, judge(outputs=4)):
+        trainer.state = start
+        fitting.run(trainer.twin, given, replace(course, judge=each), lambda: None)
+        left.append({name: value.tobytes() for name, value in trainer.state.items()})
+    assert left[0] == left[1]
+
+
+def test_how_many_samples_tell_what_is_known() -> None:
+    """None where nothing would be said, or samples come in an order of their own; else few beside the training."""
+    assert [judge().looks_before(steps, 5000) for steps in (299, 300, 4000, 50_000)] == [0, 100, 200, 256]
+    assert judge().looks_before(50_000, 99) == 0
+    assert judge().looks_before(50_000, 150) == 150
+    assert judge(shuffle=False).looks_before(50_000, 5000) == 0
+    each = judge()
+    each.begin(course(0.001))
+    assert "above 0.001" in look(each, course(1.8, 1.9))
+    assert look(judge(), course(1.8, 1.9)) == ""
 
 
 def test_labels_that_do_not_belong_to_the_samples_are_told(net: mg.Model) -> None:

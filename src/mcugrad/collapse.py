@@ -44,6 +44,8 @@ MAJORITY = 0.95
 ONE_ANSWER = "that of the same answer to every sample"
 PROBED = 64
 """Samples whose outputs are compared."""
+KNOWN = 256
+"""Samples at most that tell the loss before training."""
 
 
 @dataclass(eq=False)
@@ -68,6 +70,19 @@ class Judge:
     _steps: int = 0
     _best: float = np.inf
     _last: float = np.nan
+
+    def looks_before(self, steps: int, samples: int) -> int:
+        """How many samples are to tell the loss before a training of so many steps; 0 for none.
+
+        A few steps that are too large spoil a network before any stretch of the training shows what it knew.
+        """
+        if steps < STEPS or samples < WINDOW or not self.shuffle:
+            return 0
+        return min(samples, max(WINDOW, min(KNOWN, steps // 20)))
+
+    def begin(self, losses: NDArray[np.float32]) -> None:
+        """Take in the losses of these samples, from a network that stayed as it was."""
+        self._best = float(losses.mean(dtype=np.float64))
 
     def epoch(
         self,

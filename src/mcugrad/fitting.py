@@ -109,6 +109,7 @@ def run(
     if course.epochs < 1:
         raise UsageError(f"epochs={course.epochs} trains nothing", where="epochs", hint="1 or more")
     begin = twin.state()
+    _look_before(twin, data, course, begin)
     rate_of = _begin_schedule(twin, course, len(data[0]))
     _begin_replay(twin, course)
     if course.augment is not None:
@@ -172,6 +173,25 @@ def _epochs(
             if on_epoch is not None:
                 on_epoch(history[-1])
     return history
+
+
+def _look_before(twin: Runner, data: Samples, course: Course, begin: State) -> None:
+    """Tell the judge the loss before training, of samples that change as those that are trained; nothing is learned."""
+    count = len(data[0])
+    probed = 0 if course.judge is None else course.judge.looks_before(course.epochs * count, count)
+    if course.judge is None or not probed:
+        return
+    few = np.linspace(0, count - 1, probed).round().astype(np.uint32)
+    losses, still = [], np.zeros(1, np.float32)
+    if course.augment is not None:
+        twin.begin_augment(course.augment)
+    try:
+        for one in few.reshape(-1, 1):
+            losses.append(twin.train(*data, one, still).loss)
+            twin.restore(begin)  # momentum, ranges and roundings move even at a rate of 0
+    finally:
+        twin.end_augment()
+    course.judge.begin(np.concatenate(losses))
 
 
 def _begin_schedule(twin: Runner, course: Course, count: int) -> NDArray[np.float32] | None:
