@@ -91,6 +91,32 @@ def test_trained_here_and_inferred_on_a_smaller_device(
     mg.Trainer.load("a.mcgstate").save("small.mcgstate", program=False)
     result = cli("compile", *task, "--train", "none", "--resume", "small.mcgstate", "--no-measure")
     assert "the state file does not hold its model" in result.err
+    cli("state", "convert", "a.mcgstate", "a.npz")
+    result = cli("compile", *task, "--train", "none", "--resume", "a.npz", "--no-measure")
+    assert result.code == 2
+    assert "--train none needs a state file" in result.err
+    assert "mcugrad state convert a.npz a.mcgstate --like" in result.err
+
+
+def test_a_rate_that_has_ended_is_said_by_every_verb_that_writes_firmware(
+    cli: Cli, task: tuple[str, ...]
+) -> None:
+    said = "its learning rate has ended at 0: edge_set_rate before it learns on"
+    assert said in cli("train", *task, "--epochs", "1", "--save", "a.mcgstate", "--out", "fw").out
+    assert said in cli("compile", *task, "--resume", "a.mcgstate", "--no-measure", "--out", "fw").out
+    assert said not in cli("compile", *task, "--no-measure", "--out", "fw").out
+    result = cli(
+        "train", *task, "--epochs", "1", "--save", "b.mcgstate", "--schedule", "constant", "--out", "fw"
+    )
+    assert said not in result.out
+
+
+@pytest.mark.parametrize("form", [".h", ".c", ".bin"])
+def test_a_state_file_is_not_called_like_another_form(cli: Cli, task: tuple[str, ...], form: str) -> None:
+    result = cli("train", *task, "--epochs", "1", "--save", f"a{form}")
+    assert result.code == 2
+    assert f"mcugrad state convert a.mcgstate a{form}" in result.err
+    assert not Path(f"a{form}").exists()
 
 
 def test_states_are_shown_and_converted(cli: Cli, task: tuple[str, ...]) -> None:
@@ -120,6 +146,8 @@ def test_states_are_shown_and_converted(cli: Cli, task: tuple[str, ...]) -> None
         (("fw/edge.h", "x.bin", "--like", "a.mcgstate"), "no array of bytes"),
         (("no.bin", "x.bin", "--like", "a.mcgstate"), "does not exist"),
         (("a.bin", "x.bin", "--like", "mine.npz"), "does not begin with MCGSTATE"),
+        (("a.mcgstate", "fw/edge.h"), "try    edge_state.h"),
+        (("a.mcgstate", "fw/edge.c"), "must not be called like its files"),
     ):
         result = cli("state", "convert", *arguments)
         assert result.code == 2

@@ -170,6 +170,18 @@ def test_a_state_of_another_model_is_refused_with_what_differs(tmp_path: Path) -
         "this model: fc1 (sr8, in place)": mg.compile(net, calibration=x, rule="sr8", train="last:1"),
         "its precision is int8; this model: float32": mg.compile(net, calibration=x, precision="float32"),
         "its frozen numbers differ": mg.compile(net, calibration=x * 2, rule="sr8", seed=5),
+        "conv1_w_scale is float [6], here missing": mg.compile(
+            net, calibration=x, rule="sr8", train="last:1"
+        ),
+        "its loss is cross_entropy; this model: cross_entropy, label smoothing 0.1, class weights 1, 2, 1, 0.5": (
+            mg.compile(
+                net,
+                calibration=x,
+                rule="sr8",
+                seed=5,
+                loss=mg.Loss("cross_entropy", label_smoothing=0.1, class_weights=(1, 2, 1, 0.5)),
+            )
+        ),
         "this model is from wider.onnx": mg.compile(
             model((1, 12, 12), (Conv(6), Dense(4)), name="wider"), calibration=x, rule="sr8", seed=5
         ),
@@ -332,7 +344,7 @@ def test_a_device_s_memory_comes_back(kind: str, tmp_path: Path) -> None:
         "params.bin": image[4 : place.arena_offset],
         "bytes.h": to_c(like).encode(),
         "words.c": f"/* {{1}} */ const uint32_t kept[] = {{ {words} }}; // {{2}}".encode(),
-        "arrays.npz": to_npz(like.arrays),
+        "arrays.npz": to_npz(like),
     }
     for name, data in forms.items():
         (tmp_path / name).write_bytes(data)
@@ -349,6 +361,14 @@ def test_a_device_s_memory_comes_back(kind: str, tmp_path: Path) -> None:
         (tmp_path / "bad.bin").write_bytes(data)
         with pytest.raises(DataError, match=said):
             back.load_state(tmp_path / "bad.bin")
+    other = mg.compile(
+        model((1, 12, 12), NET, name="life"), calibration=corners(60)[0] * 2, seed=5, **KINDS[kind]
+    )
+    for name in ("bytes.h", "arrays.npz"):  # as large as its own, and of another calibration
+        with pytest.raises(DataError, match="of another model: the fingerprint is 0x"):
+            other.load_state(tmp_path / name)
+    np.savez(tmp_path / "bare.npz", **back.state)  # somebody else's arrays: nothing to compare with
+    back.load_state(tmp_path / "bare.npz")
     for text in ("", "uint8_t x[] = {1, 2, 300};", "uint8_t x[] = {1, y};", "int x[] = {1};"):
         (tmp_path / "bad.h").write_text(text)
         with pytest.raises(DataError, match="no array of bytes"):

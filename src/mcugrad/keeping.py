@@ -125,10 +125,14 @@ class Keeper:
             UsageError: it cannot be written; the model is for inference only; or `program=True` and weights lie in
                 other files.
         """
+        return self.state_file(program=program).write(path)
+
+    def state_file(self, *, program: bool | None = False) -> StateFile:
+        """What was learned as a state file holds it; `program` as in `save`."""
         self._demand_training()
         state = self.state
         self._demand_sound(state)
-        return self._state_file(state, program).write(path)
+        return self._state_file(state, program)
 
     def load_state(self, path: str | Path) -> None:
         """Go on from what was learned before, here or on a device.

@@ -54,6 +54,7 @@ def compile_(
         show_cost(output, made, table)
     show_files(output, made, folder, selftest=selftest)
     output.say(f"      (the firmware begins {made.begins})")
+    show_ended(output, made)
     recipe.keep(made)
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
     facts |= {"fidelity": None if loss is None else loss.facts(), "training_notes": output.notes}
@@ -104,6 +105,15 @@ def written_names(made: Trainer, *, selftest: bool) -> list[str]:
     name = made.model.name
     tests = [f"{name}_selftest.c", f"{name}_selftest.h"] if selftest else []
     return sorted([*made.build.compiled.files, *tests])
+
+
+def show_ended(output: Output, made: Trainer) -> None:
+    """Say so where the firmware begins with a schedule that has ended, so that it does not learn on by itself."""
+    from mcugrad.training.schedules import has_ended
+
+    ahead, name = made.rate_ahead, made.model.name
+    if ahead is not None and has_ended(ahead, made.options.rate):
+        output.say(f"      (its learning rate has ended at {ahead:.2g}: {name}_set_rate before it learns on)")
 
 
 def show_files(output: Output, made: Trainer, folder: Path, *, selftest: bool = False) -> None:

@@ -116,17 +116,36 @@ class Recipe:
             from mcugrad.commands.output import write
             from mcugrad.state.images import to_npz
 
-            write(self.save, to_npz(made.state))
+            write(self.save, to_npz(made.state_file()))
         else:
             made.save(self.save)
         self.output.say(f"\nwrote {self.save}: what was learned, {len(made.state)} arrays")
+
+    def demand_form(self) -> None:
+        """Refuse to call a state file like another form of a state. Raises UsageError."""
+        from mcugrad.errors import UsageError
+
+        if self.save is not None and self.save.suffix.lower() in (".h", ".c", ".bin"):
+            state = self.save.with_suffix(".mcgstate")
+            raise UsageError(
+                f"--save writes state files and .npz, not {self.save.suffix}",
+                where=str(self.save),
+                hint=f"--save {state}, then mcugrad state convert {state} {self.save}",
+            )
 
     def _inferring(self, model: Model, path: Path) -> Trainer:
         """The model in a state file, for inference only."""
         from mcugrad.errors import DataError
         from mcugrad.fit_check import check_fit
+        from mcugrad.state.images import is_state_file
         from mcugrad.trainer import Trainer
 
+        if not is_state_file(path):
+            raise DataError(
+                "--train none needs a state file, which holds the model that was trained",
+                where=str(path),
+                hint=f"mcugrad state convert {path} {path.stem}.mcgstate --like a state file of that model",
+            )
         trained = Trainer.load(path, target=self.target, name=model.name)
         if trained.model.digest != model.digest:
             raise DataError(
@@ -216,6 +235,7 @@ def spelled_out(**defaults: Any) -> Callable[[Callable[..., None]], Callable[...
             recipe = Recipe(output, **{each.name: given.pop(each.name) for each in shared})
             with concerns.told(output.note):
                 try:
+                    recipe.demand_form()
                     verb(recipe, **given)
                 except McugradError:
                     output.show_notes()  # may well say why

@@ -38,7 +38,7 @@ def report(
 ) -> None:
     """Compile, train, compare and measure; writes firmware, report.html and report.json."""
     from mcugrad import targets
-    from mcugrad.commands.compile import compiled_facts
+    from mcugrad.commands.compile import compiled_facts, show_ended
     from mcugrad.commands.inputs import measured
     from mcugrad.commands.inspect import choice_facts, layer_facts
     from mcugrad.commands.notes import beyond_range
@@ -97,6 +97,7 @@ def report(
     output.say(f"equal: {proof}")
     output.say(f"\nwrote {out / 'report.html'}, {out / 'report.json'}, {folder}")
     output.say(f"      (the firmware begins {made.begins})")
+    show_ended(output, made)
     recipe.keep(made)
     output.finish(facts)
 

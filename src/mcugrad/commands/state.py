@@ -97,12 +97,18 @@ def convert(
             where=str(source),
             hint="--like with a state file of that model",
         )
+    if found.about is not None and to.name in (f"{found.about.name}.h", f"{found.about.name}.c"):
+        raise UsageError(
+            f"the array would include {found.about.name}.h of the model, and must not be called like its files",
+            where=str(to),
+            hint=f"{found.about.name}_state{to.suffix}",
+        )
     if to.suffix == ".mcgstate":
         write(to, found.to_bytes())
     elif to.suffix == ".bin":
         write(to, found.params)
     else:
-        write(to, to_npz(found.arrays) if to.suffix == ".npz" else to_c(found))
+        write(to, to_npz(found) if to.suffix == ".npz" else to_c(found))
     output.say(f"wrote {to}: {_steps(found)}, {len(found.params):,} bytes of params")
     output.finish({**_facts(found), "file": str(to)})
 

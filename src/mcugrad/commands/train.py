@@ -67,13 +67,13 @@ def train(
     json: Json = False,
 ) -> None:
     """Train on this computer, with the bytes the device would have, and test on the data's held-out part."""
-    from mcugrad.commands.compile import compiled_facts, show_files
+    from mcugrad.commands.compile import compiled_facts, show_ended, show_files
     from mcugrad.commands.inputs import augment_choice, replay_choice
     from mcugrad.commands.notes import became_worse, beyond_range
     from mcugrad.emit.folder import kept
     from mcugrad.errors import UsageError
     from mcugrad.report.scores import Score
-    from mcugrad.training.schedules import has_ended, rates
+    from mcugrad.training.schedules import rates
 
     output = recipe.output
     demand_places(files=[recipe.save], folders=[out])
@@ -132,11 +132,8 @@ def train(
         folder = made.export(out, delivered=as_delivered, inference=inference, selftest=selftest)
         show_files(output, made, folder, selftest=selftest)
         output.say(f"      (the firmware begins {'as delivered' if as_delivered else made.begins})")
-        ahead = made.rate_ahead
-        if ahead is not None and has_ended(ahead, recipe.rate) and not (as_delivered or inference):
-            output.say(
-                f"      (its learning rate has ended at {ahead:.2g}: {found.name}_set_rate before it learns on)"
-            )
+        if not (as_delivered or inference):
+            show_ended(output, made)
     output.finish(
         {
             **compiled_facts(made, given.text),

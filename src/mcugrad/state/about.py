@@ -55,7 +55,7 @@ class About:
         version: of the mcugrad that compiled it.
         trains: what learns, and how.
         precision: `int8`, `mixed` or `float32`.
-        loss: what training makes smaller.
+        loss: what training makes smaller, with its options.
         data: what it was trained on, as `Trainer.data_hash`; empty for nothing, None where it is not known.
         ram: bytes of the model's struct on the device.
         size: bytes of its `params`.
@@ -170,7 +170,7 @@ def _unlike(ours: Iterable[Array], theirs: Iterable[Array]) -> list[str]:
     names = [n for n in dict.fromkeys((*mine, *other)) if mine.get(n) != other.get(n)]
     if not names:
         return []
-    said = [f"{n} is {other.get(n, 'missing')}, here {mine.get(n, 'unknown')}" for n in names[:NAMED_ARRAYS]]
+    said = [f"{n} is {other.get(n, 'missing')}, here {mine.get(n, 'missing')}" for n in names[:NAMED_ARRAYS]]
     more = f" and {len(names) - NAMED_ARRAYS} more" if len(names) > NAMED_ARRAYS else ""
     return [f"{len(names)} of {len({*mine, *other})} arrays differ: {', '.join(said)}{more}"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,12 @@ C_SUFFIXES = (".c", ".h", ".inc", ".txt")
 """How a file with an array in C is called."""
 _HINT = "a .mcgstate or .npz file, a dump of the device's memory, or an array in C (.c, .h)"
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_MODEL = re.compile(rb"_FINGERPRINT\s*!=\s*0x([0-9a-fA-F]{1,8})U")
 _ARRAY = re.compile(
     r"\b(u?int8_t|uint32_t|(?:unsigned )?char)\s+\w+\s*\[[^\]]*\][^={;]*=\s*\{([^{}]*)\}", re.DOTALL
 )
+FINGERPRINT = "fingerprint"
+"""Name of what an .npz file says of its model beside the arrays: 32 bytes."""
 _PER_LINE = 16
 
 
@@ -50,6 +52,10 @@ def read_state(path: str | Path, like: StateFile) -> StateFile:
     elif data.startswith(b"PK") or place.suffix == ".npz":
         found = like.with_params(_about(like).join(from_npz(place, like)))
     elif place.suffix.lower() in C_SUFFIXES:
+        said = _MODEL.search(data)
+        if said is not None:  # `to_c` wrote it
+            digest = int(said.group(1), 16).to_bytes(WORD, "little")
+            _demand_model(digest, like, where, "the array is")
         found = like.with_params(from_dump(from_c(data, where), like, where))
     else:
         found = like.with_params(from_dump(data, like, where))
@@ -70,7 +76,8 @@ def fitting(found: StateFile, like: StateFile, where: str) -> StateFile:
             "the state is of another model: "
             + (
                 "; ".join(differences)
-                or "its frozen numbers differ, which calibration samples may be the reason of"
+                or "its frozen numbers differ, which other calibration samples, or for losses on values other "
+                "targets, may be the reason of"
             ),
             where=where,
             hint="the same network, --train, --rule, --loss and data as when it was saved"
@@ -154,10 +161,22 @@ def from_c(data: bytes, where: str) -> bytes:
         ) from None
 
 
-def to_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays as an .npz file."""
+def _demand_model(digest: bytes, like: StateFile, where: str, what: str) -> None:
+    """Refuse what says that it is of another model. Raises DataError."""
+    found, wanted = word(digest), word(like.fingerprint)
+    if found != wanted:
+        raise DataError(
+            f"{what} of another model: the fingerprint is 0x{found:08x}, that of {_about(like).name} is "
+            f"0x{wanted:08x}",
+            where=where,
+            hint="the same network, --train, --rule, --loss and data as when it was trained",
+        )
+
+
+def to_npz(state: StateFile) -> bytes:
+    """The arrays of a state as an .npz file, and the fingerprint of their model."""
     content = io.BytesIO()
-    given: dict[str, Any] = dict(arrays)
+    given: dict[str, Any] = {**state.arrays, FINGERPRINT: np.frombuffer(state.fingerprint, np.uint8)}
     np.savez(content, **given)
     return content.getvalue()
 
@@ -166,9 +185,11 @@ def from_npz(path: Path, like: StateFile) -> dict[str, NDArray[Any]]:
     """The arrays of a model from an .npz file; nothing is unpacked that is not as large as it should be.
 
     Raises:
-        DataError: the file is damaged, or its arrays are not those of the model.
+        DataError: the file is damaged, its arrays are not those of the model, or it has the fingerprint of another one.
     """
-    file, expected = Archive(path, _HINT), like.arrays
+    file, expected = Archive(path, _HINT), dict(like.arrays)
+    if FINGERPRINT in file.names:  # not where somebody else put the arrays together
+        expected[FINGERPRINT] = np.frombuffer(like.fingerprint, np.uint8)
     names = dict.fromkeys((*file.names, *expected))
     wrong = [n for n in names if n not in file.names or n not in expected]
     wrong += [n for n in names if n not in wrong and _kind(file.header(n)) != _kind(expected[n])]
@@ -178,7 +199,10 @@ def from_npz(path: Path, like: StateFile) -> dict[str, NDArray[Any]]:
             where=shown(path),
             hint="a file that `mcugrad train --save` wrote, with the same --train and --rule",
         )
-    return file.read(tuple(expected))
+    found = file.read(tuple(expected))
+    if FINGERPRINT in found:
+        _demand_model(found.pop(FINGERPRINT)[:WORD].tobytes(), like, shown(path), "the arrays are")
+    return found
 
 
 def _kind(array: Header | NDArray[Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:

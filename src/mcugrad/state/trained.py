@@ -52,7 +52,7 @@ def state_file(
         version=made.origin.version,
         trains=made.origin.trains,
         precision=options.precision,
-        loss=options.loss.name,
+        loss=options.loss.text,
         data=data,
         ram=place.size,
         size=place.params_size,

@@ -65,6 +65,18 @@ class Loss:
         """What a sample is labelled with."""
         return TARGETS[self.name]
 
+    @property
+    def text(self) -> str:
+        """The loss and those of its options that count: `cross_entropy, label smoothing 0.1`."""
+        parts = [self.name]
+        if self.label_smoothing:
+            parts.append(f"label smoothing {self.label_smoothing:g}")
+        if self.class_weights:
+            parts.append(f"class weights {', '.join(f'{float(w):g}' for w in self.class_weights)}")
+        if self.name == "huber" and self.delta != 1:
+            parts.append(f"delta {self.delta:g}")
+        return ", ".join(parts)
+
 
 TARGETS: dict[str, Target] = {
     "cross_entropy": Target.CLASS,
