@@ -194,8 +194,9 @@ def from_npz(path: Path, like: StateFile) -> dict[str, NDArray[Any]]:
     wrong = [n for n in names if n not in file.names or n not in expected]
     wrong += [n for n in names if n not in wrong and _kind(file.header(n)) != _kind(expected[n])]
     if wrong:
+        count = len(names.keys() - {FINGERPRINT})
         raise DataError(
-            f"the learned state is of another model: {len(wrong)} of {len(names)} arrays differ, first {wrong[0]}",
+            f"the learned state is of another model: {len(wrong)} of {count} arrays differ, first {wrong[0]}",
             where=shown(path),
             hint="a file that `mcugrad train --save` wrote, with the same --train and --rule",
         )
