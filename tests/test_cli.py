@@ -455,7 +455,11 @@ WRONG_USE = [
     ((*TRAIN, "--remember"), "error: there are no replayed samples to remember", "--replay 64 --old DATA"),
     ((*TRAIN, "--replay", "8"), "error: there are no old samples to replay", "--old with the data"),
     ((*TRAIN, "--old", "digit"), "error: there is no data set named 'digit'", "'digits'"),
-    ((*TRAIN, "--old", "digits", "--replay", "0"), "error: a replay buffer for 0 samples", "capacity=64"),
+    (
+        (*TRAIN, "--old", "digits", "--replay", "0"),
+        "error: a replay buffer cannot hold 0 samples",
+        "such as 64",
+    ),
     (
         (*COMPILE, "--sparse-policy", "topk"),
         "error: a policy chooses a share of the channels",
