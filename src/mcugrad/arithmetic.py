@@ -26,6 +26,10 @@ SHRINK = 52429
 STREAM_APPLY, STREAM_KEEP, STREAM_DECAY = 0x10000, 0x20000, 0x30000
 """Added to a tensor's number: random numbers beside those of its gradients."""
 ERROR_DECAY = F32(2.0**-7)
+LEAST_PEAK = 32
+"""Errors with a smaller peak leave most of their range empty: it halves."""
+LEAST_RANGE = F32(2.0**-20)
+"""Ranges of errors that are not above this halve no more."""
 SCALE_DECAY = F32(2.0**-10)
 
 
@@ -146,6 +150,21 @@ def random_u16(start: int, count: int) -> Ints:
     turned = (word >> 8) | ((word << 24) & 0xFFFFFFFF)
     lanes = np.stack([word & 0xFFFF, word >> 16, turned & 0xFFFF, turned >> 16], axis=1)
     return lanes.reshape(-1)[:count]
+
+
+def error_reach(span: Any, fill: Any, least: Any = 0) -> np.float32:
+    """What an error of fill 1 is to be: its range times the fill of the one above, at least `least`.
+
+    Args:
+        span: delayed range, relative to the largest error above.
+        fill: largest magnitude of the error above as it is stored, of 127.
+        least: what a factor can hold.
+    """
+    if not fill > 0:
+        return F32(span)
+    with np.errstate(all="ignore"):
+        reach = F32(F32(span) * F32(fill))
+    return reach if reach > least else F32(least)
 
 
 def decay(value: Any, fill: Any, rate: np.float32) -> np.float32:

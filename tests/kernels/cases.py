@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
+from mcugrad.ops.errors import LEAST_REACH
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.ops.maxpool2d import Pool2dStruct
 from mcugrad.ops.window import Conv2dStruct, window_shape
@@ -104,6 +105,22 @@ def floats(draw: Draw, rng: Rng, count: int, odd: bool = True) -> NDArray[np.flo
     if draw(st.booleans()):
         return rng.choice(np.asarray(NORMAL, np.float32), count)
     return np.exp(rng.normal(-4, 3, count)).astype(np.float32)
+
+
+FILLS = st.one_of(
+    st.sampled_from([0.0, 1.0, 1 / 127, 31 / 127, 1e-30, 3e38, float("inf"), float("nan"), -1.0]),
+    st.integers(0, 127).map(lambda peak: peak / 127),
+)
+
+
+def error_numbers(draw: Draw, rng: Rng) -> NDArray[np.float32]:
+    """Unit and fill of an error: also fills that no error has."""
+    return np.asarray([floats(draw, rng, 1)[0], draw(FILLS)], np.float32)
+
+
+def two(rng: Rng) -> NDArray[np.float32]:
+    """Unit and fill before they are written."""
+    return rng.normal(0, 9, 2).astype(np.float32)
 
 
 def clips(draw: Draw) -> NDArray[np.int32]:
@@ -337,6 +354,7 @@ def prepare_error(draw: Draw) -> Arguments:
     return {
         "channels": channels,
         "range": floats(draw, rng, 1),
+        "c": error_numbers(draw, rng),
         "w_scale": floats(draw, rng, channels),
         "scale": np.zeros(channels, SCALE),
     }
@@ -349,7 +367,7 @@ def prepare_update(draw: Draw) -> Arguments:
         "channels": channels,
         "active": actives(draw, rng, channels)[0],
         "rate": floats(draw, rng, 1),
-        "c": floats(draw, rng, 1),
+        "c": error_numbers(draw, rng),
         "x_scale": floats(draw, rng, 1),
         "w_scale": floats(draw, rng, channels),
         "to_scale": floats(draw, rng, channels),
@@ -358,18 +376,26 @@ def prepare_update(draw: Draw) -> Arguments:
 
 
 PEAKS = st.one_of(
-    st.sampled_from([0, 1, 126, 127, 128, 255, 256, 2**24 + 1, 2**30 - 1]), st.integers(0, 2**30)
+    st.sampled_from([0, 1, 31, 32, 126, 127, 128, 255, 256, 2**24 + 1, 2**30 - 1]), st.integers(0, 2**30)
 )
+
+
+def error_ranges(draw: Draw, rng: Rng) -> NDArray[np.float32]:
+    """Delayed ranges: of all kinds, and about the smallest that halves."""
+    least = ar.LEAST_RANGE
+    ends = [least, np.nextafter(least, np.float32(0)), np.nextafter(least, np.float32(1)), 2.0**-120, 2.0**30]
+    return rng.choice(np.asarray(ends, np.float32), 1) if draw(st.booleans()) else floats(draw, rng, 1)
 
 
 @st.composite
 def track_error(draw: Draw) -> Arguments:
     rng = rngs(draw)
     return {
+        "least": draw(st.sampled_from([0, LEAST_REACH])),
         "peak": np.asarray([draw(PEAKS)], np.int32),
-        "c": floats(draw, rng, 1),
-        "range": floats(draw, rng, 1),
-        "c_x": one(np.float32, rng),
+        "c": error_numbers(draw, rng),
+        "range": error_ranges(draw, rng),
+        "c_x": two(rng),
         "saturated": one(np.int32, rng),
     }
 
@@ -395,7 +421,7 @@ def bias_update(draw: Draw) -> Arguments:
         "e": int8(draw, rng, pixels * count),
         "active": active,
         "rate": floats(draw, rng, 1),
-        "c": floats(draw, rng, 1),
+        "c": error_numbers(draw, rng),
         "w_scale": floats(draw, rng, channels),
         "bias": rng.normal(0, 1, channels).astype(np.float32),
     }
@@ -416,7 +442,7 @@ def softmax_cross_entropy_s8(draw: Draw) -> Arguments:
         "w_scale": floats(draw, rng, channels),
         "clip": clips(draw),
         "e": old_int8(rng, classes),
-        "c": one(np.float32, rng),
+        "c": two(rng),
         "loss": one(np.float32, rng),
         "confidence": one(np.float32, rng),
         "probability": rng.normal(0, 1, classes).astype(np.float32),
@@ -429,7 +455,7 @@ def weigh_loss(draw: Draw) -> Arguments:
     return {
         "label": draw(st.integers(0, 2)),
         "weight": floats(draw, rng, 3),
-        "c": floats(draw, rng, 1),
+        "c": error_numbers(draw, rng),
         "loss": floats(draw, rng, 1),
     }
 
@@ -448,7 +474,7 @@ def binary_cross_entropy_s8(draw: Draw) -> Arguments:
         "w_scale": floats(draw, rng, channels),
         "clip": clips(draw),
         "e": old_int8(rng, outputs),
-        "c": one(np.float32, rng),
+        "c": two(rng),
         "loss": one(np.float32, rng),
         "error": rng.normal(0, 1, outputs).astype(np.float32),
     }
@@ -471,7 +497,7 @@ def regression_loss_s8(draw: Draw) -> Arguments:
         "w_scale": floats(draw, rng, channels),
         "clip": clips(draw),
         "e": old_int8(rng, outputs),
-        "c": one(np.float32, rng),
+        "c": two(rng),
         "loss": one(np.float32, rng),
         "error": rng.normal(0, 1, outputs).astype(np.float32),
     }

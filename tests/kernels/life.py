@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.cases import ZEROS, Arguments, Draw, Rng, clips, floats, int8, old_int8, one, rngs
+from kernels.cases import ZEROS, Arguments, Draw, Rng, clips, floats, int8, old_int8, one, rngs, two
 from mcugrad.arithmetic import scale_from_float
 from mcugrad.program.kernel import AUGMENT, DRIFT, SCHEDULE, WATCH
 
@@ -136,7 +136,7 @@ def soft_cross_entropy_s8(draw: Draw) -> Arguments:
         "w_scale": floats(draw, rng, channels),
         "clip": clips(draw),
         "e": old_int8(rng, classes),
-        "c": one(np.float32, rng),
+        "c": two(rng),
         "loss": one(np.float32, rng),
         "confidence": one(np.float32, rng),
         "ratio": one(np.float32, rng) if draw(st.booleans()) else None,

@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from kernels.cases import CHANNELS, Arguments, Draw, Rng, actives, floats, int8, old_int8, one, rngs
+from kernels.cases import (
+    CHANNELS,
+    Arguments,
+    Draw,
+    Rng,
+    actives,
+    error_numbers,
+    floats,
+    int8,
+    old_int8,
+    one,
+    rngs,
+    two,
+)
 
 SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])
 RATIOS = st.sampled_from([0.0, 0.3, 1.0, 1.5, -1.0, float("inf"), float("nan")])
@@ -100,9 +113,9 @@ def select_unit_s8(draw: Draw) -> Arguments:
     del arguments["kept"]
     return {
         **arguments,
-        "c": floats(draw, rng, 1),
+        "c": error_numbers(draw, rng),
         "factor": odds(draw, rng, count),
-        "unit": one(np.float32, rng),
+        "unit": two(rng),
     }
 
 

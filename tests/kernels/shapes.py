@@ -15,6 +15,8 @@ from kernels.cases import (
     Draw,
     Rng,
     clips,
+    error_numbers,
+    error_ranges,
     factors,
     floats,
     int8,
@@ -24,6 +26,7 @@ from kernels.cases import (
     pooling,
     rngs,
     some_int32,
+    two,
 )
 from mcugrad.ops.avgpool2d import Weights, inside
 from mcugrad.ops.slice import SliceStruct
@@ -67,11 +70,11 @@ def add_s8(draw: Draw) -> Arguments:
 def prepare_error_sum(draw: Draw) -> Arguments:
     rng = rngs(draw)
     return {
-        "a_c": floats(draw, rng, 1),
-        "b_c": floats(draw, rng, 1),
-        "range": floats(draw, rng, 1),
+        "a_c": error_numbers(draw, rng),
+        "b_c": error_numbers(draw, rng),
+        "range": error_ranges(draw, rng),
         "factor": some_int32(rng, 2),
-        "unit": one(np.float32, rng),
+        "unit": two(rng),
     }
 
 
@@ -98,6 +101,7 @@ def prepare_error_ratio(draw: Draw) -> Arguments:
         "e_channels": e_channels,
         "x_channels": x_channels,
         "range": floats(draw, rng, 1),
+        "c": error_numbers(draw, rng),
         "e_scale": floats(draw, rng, e_channels),
         "e_x_scale": floats(draw, rng, x_channels),
         "scale": np.zeros(channels, SCALE),
@@ -137,7 +141,7 @@ def rescale_error_s8(draw: Draw) -> Arguments:
 @st.composite
 def scale_unit(draw: Draw) -> Arguments:
     rng = rngs(draw)
-    return {"c": floats(draw, rng, 1), "factor": floats(draw, rng, 1), "unit": one(np.float32, rng)}
+    return {"c": error_numbers(draw, rng), "factor": floats(draw, rng, 1), "unit": two(rng)}
 
 
 @st.composite

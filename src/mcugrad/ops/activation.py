@@ -188,7 +188,7 @@ class ActivationGradInput(BackwardNode):
         return graph[self.e].size
 
     def lower(self, to: Lowering) -> None:
-        peak, scale = prepare_one_error(to, self.e_x, 1 / SLOPE_ONE)
+        peak, scale = prepare_one_error(to, self.e, self.e_x, 1 / SLOPE_ONE)
         to.call(
             LOOKUP_GRAD_S8,
             note=f"error of {self.x}",
@@ -200,7 +200,7 @@ class ActivationGradInput(BackwardNode):
             e_x=to.data(self.e_x),
             peak=peak,
         )
-        lower_track_error(to, self.e, self.e_x, peak)
+        lower_track_error(to, to.error_unit(self.e), self.e_x)
 
 
 @dataclass(frozen=True, kw_only=True)

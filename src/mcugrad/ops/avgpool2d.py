@@ -23,7 +23,7 @@ from mcugrad.ops.activated import Activated
 from mcugrad.ops.errors import error_unit_times, even_factor
 from mcugrad.ops.maxpool2d import Pool2dStruct, windows
 from mcugrad.ops.mul import lower_product, spread
-from mcugrad.ops.ranges import TRACK_ERROR, clip_of, error_range
+from mcugrad.ops.ranges import clip_of, lower_track_error
 from mcugrad.ops.weighted import write_error, write_output
 from mcugrad.ops.window import Pair, padded, reach, window_index, window_shape
 from mcugrad.program import Kernel
@@ -204,7 +204,7 @@ class AvgPool2dGradInput(BackwardNode):
         to.bound_terms(int(covered[0].max()) * int(covered[1].max()), 127)
         unit = error_unit_times(to, self.name, self.e, layer.lower_part(to, down, across))
         # As if one window covered a pixel: exact where windows do not overlap, and grows at once where they do.
-        peak, scale = even_factor(to, self.e_x, 127.0 * down.least * across.least)
+        peak, scale = even_factor(to, self.e, self.e_x, 127.0 * down.least * across.least)
         to.call(
             AVGPOOL2D_GRAD_INPUT_S8,
             note=f"error of {self.x}",
@@ -218,15 +218,7 @@ class AvgPool2dGradInput(BackwardNode):
             e_x=to.data(self.e_x),
             peak=peak,
         )
-        to.call(
-            TRACK_ERROR,
-            note="unit and range",
-            peak=peak,
-            c=unit,
-            range=error_range(to, self.e_x),
-            c_x=to.error_unit(self.e_x),
-            saturated=to.saturated(),
-        )
+        lower_track_error(to, unit, self.e_x)
 
 
 @dataclass(frozen=True, eq=False)

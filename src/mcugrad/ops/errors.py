@@ -13,13 +13,13 @@ from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.graph import BackwardNode, Graph, WeightScale
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.ranges import PREPARE_ERROR, TRACK_ERROR, clip_of, error_range
+from mcugrad.ops.ranges import PREPARE_ERROR, clip_of, error_peak, error_range, lower_track_error
 from mcugrad.ops.weighted import write_error
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
 
-LEAST_RANGE = F32(2)
-"""Smallest range of a sum of errors: below it, factors would leave their fixed-point format."""
+LEAST_REACH = 2
+"""Smallest range times fill of a sum of errors: below it, factors would leave their fixed-point format."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class ErrorSum(BackwardNode):
         return 2 * graph[self.e].size
 
     def lower(self, to: Lowering) -> None:
-        unit = to.temporary(f"{self.name}_unit", "float", (1,), "larger unit of the two")
+        unit = to.temporary(f"{self.name}_unit", "float", (2,), "larger unit of the two, and its fill")
         factor = to.temporary(f"{self.name}_factor", "int32_t", (2,), "errors to their sum, in 1/65536")
         peak = error_peak(to, self.e)
         span = error_range(to, self.e, 127.0)
@@ -60,15 +60,7 @@ class ErrorSum(BackwardNode):
             e=to.data(self.e),
             peak=peak,
         )
-        to.call(
-            TRACK_ERROR,
-            note="unit and range",
-            peak=peak,
-            c=unit,
-            range=span,
-            c_x=to.error_unit(self.e),
-            saturated=to.saturated(),
-        )
+        lower_track_error(to, unit, self.e, least=LEAST_REACH)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +118,11 @@ def pass_error(to: GradientBuilder, name: str, e: str, x: str, sign: int = 1) ->
         to.add(ErrorRescale(name=name, e=e, x=x, e_x=error, sign=sign))
 
 
-def ratio_factors(to: Lowering, e: str, e_x: str) -> tuple[str, int, str]:
+def ratio_factors(to: Lowering, e: str, e_x: str) -> tuple[str, int]:
     """Add the call that derives the factors from an error to one that may carry other scales.
 
     Returns:
-        Buffer of the factors, how many there are, and buffer of the range.
+        Buffer of the factors, and how many there are.
     """
     e_channels, e_scale = _scales(to, e)
     x_channels, x_scale = _scales(to, e_x)
@@ -146,11 +138,12 @@ def ratio_factors(to: Lowering, e: str, e_x: str) -> tuple[str, int, str]:
         e_channels=e_channels,
         x_channels=x_channels,
         range=span,
+        c=to.error_unit(e),
         e_scale=e_scale,
         e_x_scale=x_scale,
         scale=scale,
     )
-    return scale, channels, span
+    return scale, channels
 
 
 def _scales(to: Lowering, error: str) -> tuple[int, str]:
@@ -161,7 +154,7 @@ def _scales(to: Lowering, error: str) -> tuple[int, str]:
 
 
 def _least_ratio(to: Lowering, e: str, e_x: str) -> float:
-    """Smallest factor between two errors at delivery: ranges grow at once, but never shrink if all rounds to 0."""
+    """Smallest factor between two errors at delivery: with it the first error surely fits."""
     scales = []
     for error in (e, e_x):
         carrier = to.error(error).carrier
@@ -172,16 +165,11 @@ def _least_ratio(to: Lowering, e: str, e_x: str) -> float:
     return float(ratios.min())
 
 
-def error_peak(to: Lowering, e_x: str) -> str:
-    """Buffer of an error's largest magnitude in this step."""
-    return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
-
-
 def lower_part(
     to: Lowering, e: str, x: str, e_x: str, *, sign: int, rows: int, count: int, pitch: int, offset: int
 ) -> None:
     """Add the calls that make an error of rows cut out of another: see `rescale_error_s8`."""
-    scale, channels, span = ratio_factors(to, e, e_x)
+    scale, channels = ratio_factors(to, e, e_x)
     peak = error_peak(to, e_x)
     to.call(
         RESCALE_ERROR_S8,
@@ -200,22 +188,15 @@ def lower_part(
         e_x=to.data(e_x),
         peak=peak,
     )
-    to.call(
-        TRACK_ERROR,
-        note="unit and range",
-        peak=peak,
-        c=to.error_unit(e),
-        range=span,
-        c_x=to.error_unit(e_x),
-        saturated=to.saturated(),
-    )
+    lower_track_error(to, to.error_unit(e), e_x)
 
 
-def even_factor(to: Lowering, e_x: str, initial: float) -> tuple[str, str]:
+def even_factor(to: Lowering, e: str, e_x: str, initial: float) -> tuple[str, str]:
     """Add the call that derives the factor of an error whose accumulators carry its scales already.
 
     Args:
         to: what to add to.
+        e: the error that it is computed from.
         e_x: the error about to be computed.
         initial: first value of its range.
 
@@ -228,6 +209,7 @@ def even_factor(to: Lowering, e_x: str, initial: float) -> tuple[str, str]:
         note="factor",
         channels=1,
         range=error_range(to, e_x, initial),
+        c=to.error_unit(e),
         w_scale=to.constant("ones1", "float", np.ones(1, np.float32), "no scale"),
         scale=scale,
     )
@@ -236,7 +218,7 @@ def even_factor(to: Lowering, e_x: str, initial: float) -> tuple[str, str]:
 
 def error_unit_times(to: Lowering, name: str, e: str, factor: str) -> str:
     """Add the call that multiplies the unit of an error by a real number; name of the product's buffer."""
-    unit = to.temporary(f"{name}_unit", "float", (1,), "unit of the accumulator")
+    unit = to.temporary(f"{name}_unit", "float", (2,), "unit of the accumulator, and fill")
     to.call(SCALE_UNIT, note="unit", c=to.error_unit(e), factor=factor, unit=unit)
     return unit
 
@@ -248,14 +230,22 @@ def prepare_error_sum(
     factor: NDArray[Any],
     unit: NDArray[Any],
 ) -> None:
-    """unit = max(a_c, b_c); factor = c / unit * 127 / range in 1/65536; 0 where both errors are 0."""
-    if range[0] < LEAST_RANGE:
-        range[0] = LEAST_RANGE
-    unit[0] = a_c[0] if a_c[0] > b_c[0] else b_c[0]
+    """unit = (larger unit, larger error in it, of 127); factor = c / unit * 127 / (range * fill) in 1/65536.
+
+    All of them are 0 where both errors are 0; the unit of an error that is 0 does not matter.
+    """
+    a, b = (c[0] if c[1] > 0 else F32(0) for c in (a_c, b_c))
     with np.errstate(all="ignore"):
-        ratio = F32(127) / range[0] * F32(65536)
-        for i, c in enumerate((a_c[0], b_c[0])):
-            factor[i] = ar.round_half_up(c / unit[0] * ratio, 1 << 22) if unit[0] > 0 else 0
+        larger = a if a > b else b
+        a_most, b_most = F32(a * a_c[1]), F32(b * b_c[1])
+        fill = F32((a_most if a_most > b_most else b_most) / larger)
+        if not fill > 0:
+            unit[:2] = factor[:2] = 0
+            return
+        unit[:2] = larger, fill
+        ratio = F32(127) / ar.error_reach(range[0], fill, LEAST_REACH) * F32(65536)
+        for i, c in enumerate((a, b)):
+            factor[i] = ar.round_half_up(c / larger * ratio, 1 << 22)
 
 
 def add_errors_s8(
@@ -279,14 +269,15 @@ def prepare_error_ratio(
     e_channels: int,
     x_channels: int,
     range: NDArray[Any],
+    c: NDArray[Any],
     e_scale: NDArray[Any],
     e_x_scale: NDArray[Any],
     scale: NDArray[Any],
 ) -> None:
-    """scale[o] = 127 / range * (e_x_scale[o % x_channels] / e_scale[o % e_channels])."""
+    """scale[o] = 127 / (range * fill) * (e_x_scale[o % x_channels] / e_scale[o % e_channels])."""
     o = np.arange(channels)
     with np.errstate(all="ignore"):
-        ratio = F32(127) / range[0]
+        ratio = F32(127) / ar.error_reach(range[0], c[1])
         scale[:channels] = ar.scale_from_float(ratio * (e_x_scale[o % x_channels] / e_scale[o % e_channels]))
 
 
@@ -314,9 +305,9 @@ def rescale_error_s8(
 
 
 def scale_unit(c: NDArray[Any], factor: NDArray[Any], unit: NDArray[Any]) -> None:
-    """unit = c * factor."""
+    """unit = (c * factor, fill of c)."""
     with np.errstate(all="ignore"):
-        unit[0] = c[0] * factor[0]
+        unit[:2] = c[0] * factor[0], c[1]
 
 
 PREPARE_ERROR_SUM = Kernel("mcg_prepare_error_sum", prepare_error_sum)

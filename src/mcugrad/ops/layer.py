@@ -106,7 +106,7 @@ class GradInput(BackwardNode):
         g = self.forward.struct(to, self.e_x)
         this = self.forward.grad_input_pass(to, g)
         to.bound_terms(this.terms, to.largest_weight(self.w) * 127)
-        peak, scale = error_factors(to, self.e_x)
+        peak, scale = error_factors(to, self.e, self.e_x)
         to.call(
             this.kernel,
             note=f"error of {self.x}",
@@ -122,7 +122,7 @@ class GradInput(BackwardNode):
             peak=peak,
             **this.arguments,
         )
-        lower_track_error(to, self.e, self.e_x, peak)
+        lower_track_error(to, to.error_unit(self.e), self.e_x)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activated import Activated
-from mcugrad.ops.errors import error_peak, error_unit_times, ratio_factors
-from mcugrad.ops.ranges import TRACK_ERROR, clip_of
+from mcugrad.ops.errors import error_unit_times, ratio_factors
+from mcugrad.ops.ranges import clip_of, error_peak, lower_track_error
 from mcugrad.ops.weighted import write_error, write_output
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering
@@ -116,7 +116,7 @@ class MulGradInput(BackwardNode):
         if self.side == "b":
             to.bound_terms(count // period, 127 * 255)
         unit = error_unit_times(to, self.name, self.e, to.scale(self.other))
-        scale, channels, span = ratio_factors(to, self.e, self.e_x)
+        scale, channels = ratio_factors(to, self.e, self.e_x)
         peak = error_peak(to, self.e_x)
         to.call(
             MUL_GRAD_A_S8 if self.side == "a" else MUL_GRAD_B_S8,
@@ -134,15 +134,7 @@ class MulGradInput(BackwardNode):
             peak=peak,
             **{f"e_{self.side}": to.data(self.e_x)},
         )
-        to.call(
-            TRACK_ERROR,
-            note="unit and range",
-            peak=peak,
-            c=unit,
-            range=span,
-            c_x=to.error_unit(self.e_x),
-            saturated=to.saturated(),
-        )
+        lower_track_error(to, unit, self.e_x)
 
 
 def lower_product(to: Lowering, name: str, a_scale: str, b_scale: str, y: str) -> str:

@@ -32,14 +32,14 @@ def write_output_error(
         w_scale: scales that the error carries, repeating every `channels` outputs.
         channels: number of these scales.
         e: receives the int8 error.
-        c: receives its unit.
+        c: receives its unit and its fill, which is 1, or 0 where there is no error.
     """
     count = len(error)
     with np.errstate(all="ignore"):  # scales may be anything; C does not mind either
         error *= w_scale[np.arange(count) % channels]
         error[~mask(outputs[:count], zero, clip)] = 0
         highest = F32(np.fmax.reduce(np.abs(error), initial=F32(0)))  # a NaN is never the largest
-        c[0] = highest / F32(127)
+        c[:2] = highest / F32(127), F32(1 if highest > 0 else 0)
         e[:count] = 0
         if highest > 0:
             e[:count] = np.clip(ar.round_half_up(error / highest * F32(127), 128), -127, 127)

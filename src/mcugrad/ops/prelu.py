@@ -134,7 +134,7 @@ class PReluGradInput(BackwardNode):
 
     def lower(self, to: Lowering) -> None:
         slope = self.forward.slope
-        peak, scale = prepare_one_error(to, self.e_x, 1 / factor_unit(slope))
+        peak, scale = prepare_one_error(to, self.e, self.e_x, 1 / factor_unit(slope))
         to.call(
             PRELU_GRAD_S8,
             note=f"error of {self.x}",
@@ -149,7 +149,7 @@ class PReluGradInput(BackwardNode):
             e_x=to.data(self.e_x),
             peak=peak,
         )
-        lower_track_error(to, self.e, self.e_x, peak)
+        lower_track_error(to, to.error_unit(self.e), self.e_x)
 
 
 def factor_unit(slope: tuple[float, ...]) -> int:

@@ -77,23 +77,36 @@ def prepare_clip(bounds: NDArray[Any], scale: NDArray[Any], clip: NDArray[Any]) 
         clip[:2] = ar.round_half_up(bounds[:2] / scale[0], ar.ACC_LIMIT)
 
 
-def prepare_error(channels: int, range: NDArray[Any], w_scale: NDArray[Any], scale: NDArray[Any]) -> None:
-    """scale[o] = 127 / range * w_scale[o]: accumulator to stored error."""
+def prepare_error(
+    channels: int, range: NDArray[Any], c: NDArray[Any], w_scale: NDArray[Any], scale: NDArray[Any]
+) -> None:
+    """scale[o] = 127 / (range * fill) * w_scale[o]: accumulator to stored error; c is (unit, fill)."""
     with np.errstate(all="ignore"):
-        scale[:channels] = ar.scale_from_float(F32(127) / range[0] * w_scale[:channels])
+        scale[:channels] = ar.scale_from_float(F32(127) / ar.error_reach(range[0], c[1]) * w_scale[:channels])
 
 
 def track_error(
-    peak: NDArray[Any], c: NDArray[Any], range: NDArray[Any], c_x: NDArray[Any], saturated: NDArray[Any]
+    least: int,
+    peak: NDArray[Any],
+    c: NDArray[Any],
+    range: NDArray[Any],
+    c_x: NDArray[Any],
+    saturated: NDArray[Any],
 ) -> None:
-    """c_x = c * range / 127; then the range grows to the peak at once, or shrinks by 2^-7."""
+    """c_x = (c * range * fill / 127, peak / 127); then the range follows: up and far down at once, else by 2^-7."""
+    unit, fill = c[:2]
     with np.errstate(all="ignore"):
-        c_x[0] = c[0] * range[0] / F32(127)
+        c_x[0] = unit * ar.error_reach(range[0], fill, least) / F32(127)
+        c_x[1] = F32(min(peak[0], 127)) / F32(127)
+        if not fill > 0:
+            return
         if peak[0] > 127:
             saturated[0] += 1
             range[0] = range[0] * F32(peak[0]) / F32(127)
-        elif peak[0] > 0:
+        elif peak[0] >= ar.LEAST_PEAK:
             range[0] = ar.decay(range[0], F32(peak[0]) / F32(127), ar.ERROR_DECAY)
+        elif range[0] > ar.LEAST_RANGE:
+            range[0] = range[0] * F32(0.5)
 
 
 def track_scale(levels: int, peak: NDArray[Any], scale: NDArray[Any], saturated: NDArray[Any]) -> None:
@@ -167,8 +180,8 @@ def clip_of(to: Lowering, tensor: str) -> str:
     return clip
 
 
-def error_factors(to: Lowering, e_x: str) -> tuple[str, str]:
-    """Add the call that derives the factors of an error about to be computed.
+def error_factors(to: Lowering, e: str, e_x: str) -> tuple[str, str]:
+    """Add the call that derives the factors of an error about to be computed from another.
 
     Returns:
         Names of the buffers of its peak and of its factors, one per channel of the layer that it goes back to.
@@ -180,19 +193,21 @@ def error_factors(to: Lowering, e_x: str) -> tuple[str, str]:
         note="factors",
         channels=channels,
         range=error_range(to, e_x),
+        c=to.error_unit(e),
         w_scale=to.error_scale(e_x),
         scale=scale,
     )
-    return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps"), scale
+    return error_peak(to, e_x), scale
 
 
-def prepare_one_error(to: Lowering, e_x: str, unit: float) -> tuple[str, str]:
+def prepare_one_error(to: Lowering, e: str, e_x: str, unit: float) -> tuple[str, str]:
     """Add the call that derives the factor of an error whose channels keep their scales.
 
     Args:
         to: receives the call.
+        e: the error that it is computed from.
         e_x: the error about to be computed.
-        unit: what 1 in its accumulator is, in steps of the error that it is computed from.
+        unit: what 1 in its accumulator is, in steps of `e`.
 
     Returns:
         Names of the buffers of its peak and of its one factor.
@@ -202,24 +217,44 @@ def prepare_one_error(to: Lowering, e_x: str, unit: float) -> tuple[str, str]:
         f"unit{-exponent}", "float", np.asarray([unit], np.float32), "unit of a product of errors"
     )
     scale = to.temporary(f"{e_x}_factor", "mcg_scale_t", (1,), "product to error")
-    span = error_range(to, e_x)
-    to.call(PREPARE_ERROR, note="factor", channels=1, range=span, w_scale=one, scale=scale)
-    return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps"), scale
+    to.call(
+        PREPARE_ERROR,
+        note="factor",
+        channels=1,
+        range=error_range(to, e_x),
+        c=to.error_unit(e),
+        w_scale=one,
+        scale=scale,
+    )
+    return error_peak(to, e_x), scale
 
 
 def error_range(to: Lowering, e_x: str, initial: float = 1.0) -> str:
-    """Buffer of an error's delayed range; it starts low, since it grows at once but shrinks slowly."""
+    """Buffer of an error's delayed range; it starts low, since too low a range is exact after one step."""
     value = np.asarray([initial], np.float32)
     return to.state(f"{e_x}_range", "float", (1,), value, "range of the error, relative", POSITIVE)
 
 
-def lower_track_error(to: Lowering, e: str, e_x: str, peak: str) -> None:
-    """Add the call that derives the unit of an error just computed and lets its range follow."""
+def error_peak(to: Lowering, e_x: str) -> str:
+    """Buffer of an error's largest magnitude in this step."""
+    return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
+
+
+def lower_track_error(to: Lowering, c: str, e_x: str, *, least: int = 0) -> None:
+    """Add the call that derives unit and fill of an error just computed and lets its range follow.
+
+    Args:
+        to: receives the call.
+        c: buffer of the unit that the accumulators of `e_x` were in, and the fill of what they were computed from.
+        e_x: the error.
+        least: smallest range times fill that its factors can hold.
+    """
     to.call(
         TRACK_ERROR,
-        note="unit and range",
-        peak=peak,
-        c=to.error_unit(e),
+        note="unit, fill and range",
+        least=least,
+        peak=error_peak(to, e_x),
+        c=c,
         range=error_range(to, e_x),
         c_x=to.error_unit(e_x),
         saturated=to.saturated(),

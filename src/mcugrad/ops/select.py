@@ -322,17 +322,17 @@ def select_unit_s8(
     factor: NDArray[Any],
     unit: NDArray[Any],
 ) -> None:
-    """Errors times 1 / odds, in a unit that makes the largest of them 127."""
+    """Errors times 1 / odds, in a unit that makes the largest of them 127: the fill of those that are drawn is 1."""
     chosen = active[1 : 1 + int(active[0])]
     odds = factor[: len(chosen)]
-    unit[0] = c[0]
+    unit[:2] = c[:2]
     if (odds < ONE).any():
         inverse = F32(ONE) / odds.astype(F32)
         errors = e[: pixels * channels].astype(np.int64).reshape(pixels, channels)[:, chosen]
         highest = (inverse * np.abs(errors).max(axis=0).astype(F32)).max()
         factor[: len(chosen)] = ar.round_half_up(inverse / highest * F32(127 * ONE), 1 << 24)
         with np.errstate(all="ignore"):
-            unit[0] = c[0] * F32(highest / F32(127))
+            unit[:2] = c[0] * F32(highest / F32(127)), 1
 
 
 def select_share(

@@ -133,7 +133,7 @@ def softmax_cross_entropy_s8(
         loss[0] = log(total) + (F32(top - q[label]) * rest + distance) * scale[0]
         confidence[0] = F32(1) / total
         probability[:classes] = error
-        c[0] = highest / F32(127)
+        c[:2] = highest / F32(127), F32(1 if highest > 0 else 0)
         if highest > 0:
             e[:classes] = np.clip(ar.round_half_up(error / highest * F32(127), 128), -127, 127)
         else:

@@ -100,7 +100,7 @@ class Upsample2dGradInput(BackwardNode):
 
     def lower(self, to: Lowering) -> None:
         to.bound_terms(self.forward.factor[0] * self.forward.factor[1], 127)
-        peak, scale = even_factor(to, self.e_x, 127.0)
+        peak, scale = even_factor(to, self.e, self.e_x, 127.0)
         to.call(
             UPSAMPLE2D_GRAD_INPUT_S8,
             note=f"error of {self.x}",
@@ -113,7 +113,7 @@ class Upsample2dGradInput(BackwardNode):
             e_x=to.data(self.e_x),
             peak=peak,
         )
-        lower_track_error(to, self.e, self.e_x, peak)
+        lower_track_error(to, to.error_unit(self.e), self.e_x)
 
 
 def upsample2d_s8(

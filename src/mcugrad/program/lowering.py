@@ -174,8 +174,10 @@ class Lowering:
         return self.temporary(f"{tensor}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
 
     def error_unit(self, error: str) -> str:
-        """Buffer of an error's unit c: one float."""
-        return self.temporary(f"{self.error(error).owner}_c", "float", (1,), "unit of the error")
+        """Buffer of an error's unit c and its fill p, the largest magnitude as it is stored, of 127: two floats."""
+        return self.temporary(
+            f"{self.error(error).owner}_c", "float", (2,), "unit of the error, and its fill"
+        )
 
     def keep(self, error: str, active: str) -> None:
         """Say that an error holds the channels of a list alone, and which buffer the list is in."""

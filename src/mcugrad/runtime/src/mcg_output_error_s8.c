@@ -12,7 +12,8 @@ void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const 
         error[i] = scaled;
         highest = size > highest ? size : highest;
     }
-    *c = highest / 127.0F;
+    c[0] = highest / 127.0F;
+    c[1] = highest > 0.0F ? 1.0F : 0.0F;
     for (int32_t i = 0; i < outputs; i++) {
         e[i] = highest > 0.0F ? (int8_t)mcg_clamp(mcg_round(error[i] / highest * 127.0F, 128), -127, 127) : 0;
     }

@@ -21,7 +21,8 @@ void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const
     for (int32_t k = 0; k < kept; k++) {
         drawn |= factor[k] < 65536;
     }
-    *unit = *c;
+    unit[0] = c[0];
+    unit[1] = c[1];
     if (!drawn) {
         return; /* all factors are 1 */
     }
@@ -33,5 +34,6 @@ void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const
     for (int32_t k = 0; k < kept; k++) {
         factor[k] = mcg_round(65536.0F / (float)factor[k] / highest * 8323072.0F, (int32_t)1 << 24);
     }
-    *unit = *c * (highest / 127.0F);
+    unit[0] = c[0] * (highest / 127.0F);
+    unit[1] = 1.0F;
 }

@@ -37,7 +37,8 @@ void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zer
         error = error < 0.0F ? -error : error;
         highest = error > highest ? error : highest;
     }
-    *c = highest / 127.0F;
+    c[0] = highest / 127.0F;
+    c[1] = highest > 0.0F ? 1.0F : 0.0F;
     for (int32_t i = 0; i < classes; i++) {
         e[i] = highest > 0.0F
                    ? (int8_t)mcg_clamp(mcg_round(probability[i] / highest * 127.0F, 128), -127, 127)

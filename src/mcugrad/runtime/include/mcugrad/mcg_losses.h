@@ -18,7 +18,7 @@
  * @param[in]  w_scale     weight scales of that layer, [channels]: the error is stored divided by c / w_scale
  * @param[in]  clip        bounds of that layer's activation function; logits on or beyond them get no error
  * @param[out] e           error, [classes], in [-127, 127]
- * @param[out] c           unit of the error
+ * @param[out] c           unit and fill of the error, [2]; the fill is 1, or 0 where there is no error
  * @param[out] loss        cross-entropy in nats
  * @param[out] confidence  largest probability
  * @param[out] probability [classes]; holds the real error times w_scale afterwards
@@ -35,7 +35,7 @@ void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zer
  *
  * @param[in]     label  class of the sample
  * @param[in]     weight per class
- * @param[in,out] c      unit of the output error
+ * @param[in,out] c      unit of the output error (its fill lies behind it)
  * @param[in,out] loss   of the sample
  *
  * Reference: ops/softmax_cross_entropy.py::weigh_loss.
@@ -54,7 +54,7 @@ void mcg_weigh_loss(uint32_t label, const float *weight, float *c, float *loss);
  * @param[in]  w_scale     weight scales of that layer, [channels]: the error is stored divided by c / w_scale
  * @param[in]  clip        bounds of that layer's activation function; logits on or beyond them get no error
  * @param[out] e           error, [classes], in [-127, 127]
- * @param[out] c           unit of the error
+ * @param[out] c           unit and fill of the error, [2]; the fill is 1, or 0 where there is no error
  * @param[out] loss        cross-entropy in nats, times 9
  * @param[out] confidence  largest probability, without temperature
  * @param[out] ratio       half the sum of the differences of both distributions, in [0, 1]; NULL if not
@@ -91,7 +91,7 @@ void mcg_soften_s8(int32_t classes, const int8_t *logits, const float *scale, ui
  * @param[in]     clip     bounds of the activation function that made y, [2]
  * @param[in,out] error    derivatives of the loss, real units, [outputs]; overwritten
  * @param[out]    e        error, [outputs]
- * @param[out]    c        its unit
+ * @param[out]    c        its unit and fill, [2]; the fill is 1, or 0 where there is no error
  *
  * Reference: ops/output_error.py::write_output_error.
  */
@@ -110,7 +110,7 @@ void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const 
  * @param[in]  w_scale  scales that the error carries, [channels]
  * @param[in]  clip     bounds of the activation function that made the logits, [2]
  * @param[out] e        error, [outputs]
- * @param[out] c        its unit
+ * @param[out] c        its unit and fill, [2]; the fill is 1, or 0 where there is no error
  * @param[out] loss     mean over labels, nats
  * @param[out] error    scratch, [outputs]
  *
@@ -136,7 +136,7 @@ void mcg_binary_cross_entropy_s8(int32_t outputs, int32_t channels, int32_t zero
  * @param[in]  w_scale      scales that the error carries, [channels]
  * @param[in]  clip         bounds of the activation function that made y, [2]
  * @param[out] e            error, [outputs]
- * @param[out] c            its unit
+ * @param[out] c            its unit and fill, [2]; the fill is 1, or 0 where there is no error
  * @param[out] loss         mean over outputs
  * @param[out] error        scratch, [outputs]
  *

@@ -33,29 +33,36 @@ void mcg_prepare_s8(int32_t channels, const float *x_scale, const float *w_scale
 void mcg_prepare_clip(const float *bounds, const float *scale, int32_t *clip);
 
 /**
- * @brief scale[o] = 127 / range * w_scale[o]: accumulator to stored error.
+ * @brief scale[o] = 127 / (range * fill) * w_scale[o]: accumulator to stored error.
  *
  * @param[in]  channels channels of the layer that the error goes back to
- * @param[in]  range    of the error, relative to the error that it is computed from
+ * @param[in]  range    of the error, relative to the largest of the error that it is computed from
+ * @param[in]  c        unit and fill of that error, [2]: its largest magnitude is 127 times the fill
  * @param[in]  w_scale  weight scales of that layer, [channels]
  * @param[out] scale    [channels]
  *
  * MACs: none. Scratch: none. Reference: ops/ranges.py::prepare_error.
  */
-void mcg_prepare_error(int32_t channels, const float *range, const float *w_scale, mcg_scale_t *scale);
+void mcg_prepare_error(int32_t channels, const float *range, const float *c, const float *w_scale,
+                       mcg_scale_t *scale);
 
 /**
- * @brief Unit of an error just computed; then its range follows: up at once, down by 2^-7.
+ * @brief Unit and fill of an error just computed; then its range follows: up at once, down by 2^-7, or by
+ * half where less than a quarter of it is in use. Without an error above, it stays.
  *
+ * @param[in]     least smallest range times fill that the error's factors hold: MCG_LEAST_REACH of a sum,
+ * else 0
  * @param[in]     peak  largest magnitude of the error before saturation
- * @param[in]     c     unit of the error that it was computed from
+ * @param[in]     c     unit and fill of the error that it was computed from, [2]
  * @param[in,out] range used for this step; for the next one afterwards
- * @param[out]    c_x   unit of the error: c * range / 127, with the range of this step
+ * @param[out]    c_x   unit and fill of the error, [2]: c * range * fill / 127, with the range of this step;
+ * peak / 127
  * @param[in,out] saturated one more if the error saturated
  *
  * MACs: none. Scratch: none. Reference: ops/ranges.py::track_error.
  */
-void mcg_track_error(const int32_t *peak, const float *c, float *range, float *c_x, int32_t *saturated);
+void mcg_track_error(int32_t least, const int32_t *peak, const float *c, float *range, float *c_x,
+                     int32_t *saturated);
 
 /**
  * @brief Scale of an activation for the next step: up at once, down by 2^-10.
@@ -91,14 +98,17 @@ void mcg_track_scale_steps(int32_t levels, const int32_t *peak, float *fill, flo
  * @param[in]  e_channels scales that e carries; they repeat
  * @param[in]  x_channels scales that e_x carries; they repeat
  * @param[in]  range      range of e_x, relative
+ * @param[in]  c          unit and fill of e, [2]
  * @param[in]  e_scale    weight scales that e carries, [e_channels]
  * @param[in]  e_x_scale  weight scales that e_x carries, [x_channels]
- * @param[out] scale      127 / range * e_x_scale[o % x_channels] / e_scale[o % e_channels], [channels]
+ * @param[out] scale      127 / (range * fill) * e_x_scale[o % x_channels] / e_scale[o % e_channels],
+ * [channels]
  *
  * MACs: none. Scratch: none. Reference: ops/errors.py::prepare_error_ratio.
  */
 void mcg_prepare_error_ratio(int32_t channels, int32_t e_channels, int32_t x_channels, const float *range,
-                             const float *e_scale, const float *e_x_scale, mcg_scale_t *scale);
+                             const float *c, const float *e_scale, const float *e_x_scale,
+                             mcg_scale_t *scale);
 
 /**
  * @brief e_x[r][i] = rescale(sign * e[r][offset + i]), masked by the activation function that made x.
@@ -126,9 +136,9 @@ void mcg_rescale_error_s8(int32_t rows, int32_t count, int32_t pitch, int32_t of
 /**
  * @brief unit = c * factor: what an accumulator counts in where a real number multiplies an error.
  *
- * @param[in]  c      unit of the error
+ * @param[in]  c      unit and fill of the error, [2]
  * @param[in]  factor real number
- * @param[out] unit   the product
+ * @param[out] unit   the product, and the same fill, [2]
  *
  * MACs: none. Scratch: none. Reference: ops/errors.py::scale_unit.
  */
@@ -137,15 +147,17 @@ void mcg_scale_unit(const float *c, const float *factor, float *unit);
 /**
  * @brief Factors of a sum of two errors, each with a unit of its own.
  *
- * @param[in]  a_c    unit of one
- * @param[in]  b_c    unit of the other
- * @param[in,out] range  range of the sum, relative; raised to MCG_LEAST_RANGE
- * @param[out] factor c / unit * 127 / range in 1/65536 for either error, [2]
- * @param[out] unit   the larger unit
+ * @param[in]  a_c    unit and fill of one, [2]
+ * @param[in]  b_c    unit and fill of the other, [2]
+ * @param[in]  range  range of the sum, relative to the larger of the two
+ * @param[out] factor c / unit * 127 / max(range * fill, MCG_LEAST_REACH) in 1/65536 for either error, [2]; 0
+ * for none
+ * @param[out] unit   the larger unit, and the larger error in it, of 127, [2]; 0 where there is none
  *
  * MACs: none. Scratch: none. Reference: ops/errors.py::prepare_error_sum.
  */
-void mcg_prepare_error_sum(const float *a_c, const float *b_c, float *range, int32_t *factor, float *unit);
+void mcg_prepare_error_sum(const float *a_c, const float *b_c, const float *range, int32_t *factor,
+                           float *unit);
 
 /**
  * @brief e = (a * factor[0] + b * factor[1]) / 65536, rounded half up, saturated to +-127.

@@ -80,9 +80,9 @@ void mcg_select_sampled(int32_t channels, const float *limits, const float *rati
  * @param[in]     channels output channels of the layer
  * @param[in]     e        error of its output, [pixels][channels], in [-127, 127]
  * @param[in]     active   list of channels; each has an error
- * @param[in]     c        unit of the error
+ * @param[in]     c        unit and fill of the error, [2]
  * @param[in,out] factor   odds of those listed, in 1/65536; then error to kept error in 1/65536
- * @param[out]    unit     of the kept error
+ * @param[out]    unit     unit and fill of the kept error, [2]
  *
  * MACs: none. Scratch: none. Reference: ops/select.py::select_unit_s8.
  */

@@ -26,8 +26,13 @@
 /** A scale that a table depends on grows by MCG_GROWTH, and by its inverse when less than this is in use. */
 #define MCG_FILL_LEAST 0.5F
 
-/** Smallest range of a sum of errors; below it, its factors would leave their format. */
-#define MCG_LEAST_RANGE 2.0F
+/** Errors with a smaller peak leave most of their range empty: it halves, while it is above the second
+ * number. */
+#define MCG_LEAST_PEAK 32
+#define MCG_LEAST_RANGE 9.5367431640625e-7F
+
+/** Smallest range times fill of a sum of errors; below it, its factors would leave their format. */
+#define MCG_LEAST_REACH 2
 
 /** Factors of a sum of activations saturate here. */
 #define MCG_FACTOR_LIMIT ((int32_t)1 << 21)
@@ -65,6 +70,19 @@ static inline void mcg_fill_factor(float *block, float factor)
     for (int32_t i = 0; i < MCG_BLOCK; i++) {
         block[i] = factor;
     }
+}
+
+/**
+ * What an error of fill 1 is to be: its range times the fill of the error above, at least `least`. A fill is
+ * the largest magnitude of an error as it is stored, of 127; the range is relative to it.
+ */
+static inline float mcg_error_reach(float range, float fill, float least)
+{
+    const float reach = range * fill;
+    if (!(fill > 0.0F)) {
+        return range;
+    }
+    return reach > least ? reach : least;
 }
 
 /** A range that shrinks by `rate`, but not below the part of it that was in use. */

@@ -26,7 +26,7 @@ extern const mcg_rule_t mcg_rule_qas;
  * @param[in]  channels output channels
  * @param[in]  active   channels that take part, NULL for all; others get no factor
  * @param[in]  rate     learning rate
- * @param[in]  c        unit of the error of the layer's output
+ * @param[in]  c        unit of the error of the layer's output (its fill lies behind it)
  * @param[in]  x_scale  real units per step of the layer's input
  * @param[in]  w_scale  real units per step of the weights, [channels]
  * @param[in]  to_scale real units per step of what changes, [channels]: the weights, or a plane of changes
@@ -62,7 +62,7 @@ void mcg_update_row(const mcg_rule_t *rule, const int32_t *gradient, int32_t cou
  * @param[in]     e        error of the layer's output, [pixels][channels]
  * @param[in]     active   channels that take part: e holds these alone; NULL for all
  * @param[in]     rate     learning rate
- * @param[in]     c        unit of the error
+ * @param[in]     c        unit of the error (its fill lies behind it)
  * @param[in]     w_scale  [channels], as it was when the error was computed
  * @param[in,out] bias     [channels], real units
  *
