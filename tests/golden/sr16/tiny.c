@@ -98,7 +98,7 @@ static void tiny_loss(tiny_t *m, uint32_t label)
     mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
     /* 5/12 loss  softmax cross-entropy  3 classes */
     mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
-                                 tiny_clip_none, a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
+                                 tiny_clip_none, a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
                                  a->probability.v);
     /* 6/12 watch  prediction */
     mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
@@ -115,7 +115,7 @@ static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
     mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
     /* 5/12 soft_loss  soft cross-entropy  3 classes */
     mcg_soft_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, soft, p->fc1_w_scale, tiny_clip_none,
-                              a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v, NULL,
+                              a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v, NULL,
                               a->probability.v);
     /* 6/12 soft_loss  prediction */
     mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
@@ -127,9 +127,9 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     tiny_arena_t *const a = &m->arena;
     (void)x;
     /* 8/12 fc1_bias_update  biases */
-    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, &a->rate.v, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
+    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, &a->rate.v, a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
     /* 9/12 fc1_update  factors */
-    mcg_prepare_update(3, NULL, &a->rate.v, &a->fc1_y_e_c.v, &tiny_conv1_y_scale, p->fc1_w_scale,
+    mcg_prepare_update(3, NULL, &a->rate.v, a->fc1_y_e_c.v, &tiny_conv1_y_scale, p->fc1_w_scale,
                        p->fc1_w_scale, a->fc1_update_factor.v);
     /* 10/12 fc1_update  weights by sr16 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,

@@ -3,7 +3,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 268 B (tiny_t)   constants 244 B of flash   no heap, no libc
+ *   needs   RAM 272 B (tiny_t)   constants 244 B of flash   no heap, no libc
  *   trains  fc1 (sr16, in place); the other 1 layers with weights are frozen in flash
  *   begins  as delivered, nothing trained yet
  */
@@ -115,7 +115,7 @@ typedef struct {
 #define TINY_OUTPUT_ZERO (0)
 #define TINY_MODEL_SHA256 "<whole digest>" /* of tiny.onnx */
 #define TINY_MCUGRAD_VERSION "<version>"
-#define TINY_RAM_SIZE 268 /* bytes of tiny_t */
+#define TINY_RAM_SIZE 272 /* bytes of tiny_t */
 #define TINY_PARAMS_SIZE 196 /* of them what was learned */
 #define TINY_FINGERPRINT 0x2f5d39f5U /* of the model: what is learned fits one with the same alone */
 
@@ -153,7 +153,7 @@ typedef struct {
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
-    uint32_t words[17];
+    uint32_t words[18];
     struct {
         int8_t v[18];
     } conv1_y; /* activation [3][3][2] */
@@ -183,38 +183,38 @@ typedef union {
     } fc1_scale; /* accumulator to output, per channel [3] */
     struct {
         uint8_t before[32];
-        float v;
-    } rate; /* learning rate of the step */
-    struct {
-        uint8_t before[36];
-        int32_t v;
-    } saturated; /* tensors that saturated in this step */
+        float v[2];
+    } fc1_y_e_c; /* unit of the error, and its fill [2] */
     struct {
         uint8_t before[40];
         float v;
-    } confidence; /* probability of the predicted class */
+    } rate; /* learning rate of the step */
     struct {
         uint8_t before[44];
         int32_t v;
     } fc1_y_peak; /* largest magnitude before saturation, steps */
     struct {
         uint8_t before[48];
-        float v;
-    } fc1_y_e_c; /* unit of the error */
+        int32_t v;
+    } saturated; /* tensors that saturated in this step */
     struct {
         uint8_t before[52];
         float v;
-    } loss; /* cross-entropy of the sample, nats */
+    } confidence; /* probability of the predicted class */
     struct {
         uint8_t before[56];
+        float v;
+    } loss; /* cross-entropy of the sample, nats */
+    struct {
+        uint8_t before[60];
         uint32_t v;
     } predicted; /* class predicted before the step */
     struct {
-        uint8_t before[60];
+        uint8_t before[64];
         int8_t v[3];
     } fc1_y; /* activation [3] */
     struct {
-        uint8_t before[64];
+        uint8_t before[68];
         int8_t v[3];
     } fc1_y_e; /* error [3] */
 } tiny_arena_t;

@@ -100,7 +100,7 @@ static void tiny_loss(tiny_t *m, uint32_t label)
     mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
     /* 6/20 loss  softmax cross-entropy  3 classes */
     mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
-                                 tiny_clip_none, a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
+                                 tiny_clip_none, a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
                                  a->probability.v);
     /* 7/20 watch  prediction */
     mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
@@ -117,7 +117,7 @@ static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
     mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
     /* 6/20 soft_loss  soft cross-entropy  3 classes */
     mcg_soft_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, soft, p->fc1_w_scale, tiny_clip_none,
-                              a->fc1_y_e.v, &a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v, NULL,
+                              a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v, NULL,
                               a->probability.v);
     /* 7/20 soft_loss  prediction */
     mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
@@ -128,27 +128,27 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
     /* 9/20 fc1_grad_input  factors */
-    mcg_prepare_error(2, &p->flatten1_y_e_range, p->conv1_w_scale, a->flatten1_y_e_factor.v);
+    mcg_prepare_error(2, &p->flatten1_y_e_range, a->fc1_y_e_c.v, p->conv1_w_scale, a->flatten1_y_e_factor.v);
     /* 10/20 fc1_grad_input  error of flatten1_y */
     mcg_linear_grad_input_s8(&tiny_fc1_grad_input_layer, a->fc1_y_e.v, NULL, p->fc1_w, NULL, a->conv1_y.v,
                              a->flatten1_y_e_factor.v, tiny_clip_relu, a->flatten1_y_e.v,
                              &a->flatten1_y_e_peak.v);
-    /* 11/20 fc1_grad_input  unit and range */
-    mcg_track_error(&a->flatten1_y_e_peak.v, &a->fc1_y_e_c.v, &p->flatten1_y_e_range, &a->flatten1_y_e_c.v,
+    /* 11/20 fc1_grad_input  unit, fill and range */
+    mcg_track_error(0, &a->flatten1_y_e_peak.v, a->fc1_y_e_c.v, &p->flatten1_y_e_range, a->flatten1_y_e_c.v,
                     &a->saturated.v);
     /* 12/20 fc1_bias_update  biases */
-    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, &a->rate.v, &a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
+    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, &a->rate.v, a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
     /* 13/20 fc1_update  factors */
-    mcg_prepare_update(3, NULL, &a->rate.v, &a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
-                       p->fc1_w_scale, a->fc1_update_factor.v);
+    mcg_prepare_update(3, NULL, &a->rate.v, a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale, p->fc1_w_scale,
+                       a->fc1_update_factor.v);
     /* 14/20 fc1_update  weights by sr8 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
                       &mcg_rule_sr8, &p->seed, &p->step, 5U, p->fc1_w, NULL, p->fc1_w_scale);
     /* 15/20 conv1_bias_update  biases */
-    mcg_bias_update(9, 2, a->flatten1_y_e.v, NULL, &a->rate.v, &a->flatten1_y_e_c.v, p->conv1_w_scale,
+    mcg_bias_update(9, 2, a->flatten1_y_e.v, NULL, &a->rate.v, a->flatten1_y_e_c.v, p->conv1_w_scale,
                     p->conv1_b);
     /* 16/20 conv1_update  factors */
-    mcg_prepare_update(2, NULL, &a->rate.v, &a->flatten1_y_e_c.v, &tiny_input_scale, p->conv1_w_scale,
+    mcg_prepare_update(2, NULL, &a->rate.v, a->flatten1_y_e_c.v, &tiny_input_scale, p->conv1_w_scale,
                        p->conv1_w_scale, a->conv1_update_factor.v);
     /* 17/20 conv1_update  weights by sr8 */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr8,

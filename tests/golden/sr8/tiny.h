@@ -3,7 +3,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 280 B (tiny_t)   constants 198 B of flash   no heap, no libc
+ *   needs   RAM 288 B (tiny_t)   constants 198 B of flash   no heap, no libc
  *   trains  conv1, fc1 (sr8, in place)
  *   begins  as delivered, nothing trained yet
  */
@@ -115,9 +115,9 @@ typedef struct {
 #define TINY_OUTPUT_ZERO (0)
 #define TINY_MODEL_SHA256 "<whole digest>" /* of tiny.onnx */
 #define TINY_MCUGRAD_VERSION "<version>"
-#define TINY_RAM_SIZE 280 /* bytes of tiny_t */
+#define TINY_RAM_SIZE 288 /* bytes of tiny_t */
 #define TINY_PARAMS_SIZE 176 /* of them what was learned */
-#define TINY_FINGERPRINT 0xc5fda2a9U /* of the model: what is learned fits one with the same alone */
+#define TINY_FINGERPRINT 0x4c4bf7edU /* of the model: what is learned fits one with the same alone */
 
 /** What training changes: exactly what a checkpoint has to hold. */
 typedef struct {
@@ -157,7 +157,7 @@ typedef struct {
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
-    uint32_t words[25];
+    uint32_t words[27];
     struct {
         int32_t v[8];
     } conv1_gradient; /* weight gradients of a few rows [2][4] */
@@ -214,44 +214,44 @@ typedef union {
     } conv1_update_factor; /* gradient to 1/65536 steps, per channel [2] */
     struct {
         uint8_t before[60];
-        float v;
-    } fc1_y_e_c; /* unit of the error */
-    struct {
-        uint8_t before[64];
-        int8_t v[3];
-    } fc1_y_e; /* error [3] */
+        float v[2];
+    } fc1_y_e_c; /* unit of the error, and its fill [2] */
     struct {
         uint8_t before[68];
+        float v[2];
+    } flatten1_y_e_c; /* unit of the error, and its fill [2] */
+    struct {
+        uint8_t before[76];
         int32_t v;
     } conv1_y_peak; /* largest magnitude before saturation, steps */
     struct {
-        uint8_t before[72];
+        uint8_t before[80];
         int32_t v;
     } fc1_y_peak; /* largest magnitude before saturation, steps */
     struct {
-        uint8_t before[76];
+        uint8_t before[84];
         float v;
     } rate; /* learning rate of the step */
     struct {
-        uint8_t before[80];
+        uint8_t before[88];
         int32_t v;
     } saturated; /* tensors that saturated in this step */
     struct {
-        uint8_t before[84];
+        uint8_t before[92];
         float v;
     } confidence; /* probability of the predicted class */
     struct {
-        uint8_t before[88];
+        uint8_t before[96];
         float v;
     } loss; /* cross-entropy of the sample, nats */
     struct {
-        uint8_t before[92];
+        uint8_t before[100];
         uint32_t v;
     } predicted; /* class predicted before the step */
     struct {
-        uint8_t before[96];
-        float v;
-    } flatten1_y_e_c; /* unit of the error */
+        uint8_t before[104];
+        int8_t v[3];
+    } fc1_y_e; /* error [3] */
 } tiny_arena_t;
 
 /** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */
