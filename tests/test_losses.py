@@ -60,7 +60,7 @@ def integer_loss(loss: mg.Loss, q: np.ndarray, scale: float, target: Any) -> tup
     w_scale = np.linspace(0.5, 2, n).astype(np.float32)
     e, c, result, scratch = (
         np.zeros(n, np.int8),
-        np.zeros(1, np.float32),
+        np.zeros(2, np.float32),
         np.zeros(1, np.float32),
         np.zeros(n),
     )
@@ -79,6 +79,7 @@ def integer_loss(loss: mg.Loss, q: np.ndarray, scale: float, target: Any) -> tup
         linear = np.asarray([{"mse": 3e38, "mae": 0.0}.get(loss.name, loss.delta)], np.float32)
         t_scale, t = np.asarray([0.02], np.float32), np.round(target / 0.02).astype(np.int8)
         regression_loss_s8(n, n, 0, 0, q, s, t, t_scale, linear, w_scale, OPEN, e, c, result, scratch)
+    assert c[1] == np.abs(e).max() / 127, "the largest error fills its range"
     return float(result[0]), e.astype(np.float64) * c[0] / w_scale
 
 

@@ -81,7 +81,7 @@ def test_loss_and_gradient_follow_the_definition() -> None:
         scale, w_scale = np.asarray([random.uniform(0.005, 0.05)], F32), np.linspace(0.5, 2, n).astype(F32)
         z = q * float(scale[0])
         wanted = np.asarray([defined(z + h, soft) - defined(z - h, soft) for h in np.eye(n) * 1e-5]) / 2e-5
-        e, c, scratch = np.zeros(n, np.int8), np.zeros(1, F32), np.zeros(n, F32)
+        e, c, scratch = np.zeros(n, np.int8), np.zeros(2, F32), np.zeros(n, F32)
         loss, confidence, ratio = (np.zeros(1, F32) for _ in range(3))
         soft_cross_entropy_s8(
             *(n, n, 0, q, scale, soft, w_scale, OPEN, e, c, loss, confidence, ratio, scratch)
@@ -89,6 +89,7 @@ def test_loss_and_gradient_follow_the_definition() -> None:
         p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
         assert loss[0] == pytest.approx(defined(z, soft), rel=1e-5)
         assert confidence[0] == pytest.approx(p.max(), rel=1e-4)
+        assert c[1] == np.abs(e).max() / 127 == 1
         gradient = e * float(c[0]) / w_scale
         assert np.abs(gradient - wanted).max() <= 0.02 * np.abs(wanted).max() + 1e-6
         assert ratio[0] == pytest.approx(np.abs(wanted).sum() / 6, rel=1e-3, abs=1e-5)

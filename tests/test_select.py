@@ -150,10 +150,12 @@ def sample(e: np.ndarray, share: float, step: int, rooted: bool = False) -> tupl
     SELECT_SUMS_S8.reference(pixels, channels, e.reshape(-1), sums)
     if rooted:
         SELECT_ROOTS_S32.reference(channels, sums.copy(), sums)
-    active, factor, unit = np.zeros(1 + channels, np.uint16), np.zeros(channels, np.int32), f32(0)
+    active, factor, unit = np.zeros(1 + channels, np.uint16), np.zeros(channels, np.int32), f32(0, 0)
     SELECT_SAMPLED.reference(channels, f32(share, share), f32(0), u32(1), u32(step), 3, sums, active, factor)
-    SELECT_UNIT_S8.reference(pixels, channels, e.reshape(-1), active, f32(1), factor, unit)
     count = int(active[0])
+    drawn = (factor[:count] < 65536).any()
+    SELECT_UNIT_S8.reference(pixels, channels, e.reshape(-1), active, f32(1, 0.5), factor, unit)
+    assert unit[1] == (1 if drawn else 0.5), "the largest of those that are drawn is 127"
     kept = np.zeros(pixels * count, np.int8)
     SELECT_SCALE_S8.reference(pixels, channels, e.reshape(-1), active, factor, u32(1), u32(step), 4, kept)
     whole = np.zeros(e.shape)
