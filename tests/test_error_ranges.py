@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,6 @@ from mcugrad.ops.ranges import PREPARE_ERROR, TRACK_ERROR
 from mcugrad.program import SCALE
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.zoo import nets
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-import errors
 
 NAN = float("nan")
 
@@ -160,6 +156,13 @@ def test_factors_of_a_sum_stay_in_their_format() -> None:
 # -- networks --------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """benchmarks/depth_errors.py."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return importlib.import_module("depth_errors")
+
+
 def deep(folder: Path, blocks: int) -> tuple[mg.Model, NDArray[np.float32], NDArray[np.int64]]:
     """An inverted residual after the other, with max pooling in the middle; samples and labels."""
     rng = np.random.default_rng(0)
@@ -175,14 +178,14 @@ def deep(folder: Path, blocks: int) -> tuple[mg.Model, NDArray[np.float32], NDAr
     return mg.load(path), x, rng.integers(0, 5, len(x))
 
 
-def test_every_layer_of_a_deep_network_learns_from_the_second_step_on(tmp_path: Path) -> None:
+def test_every_layer_of_a_deep_network_learns_from_the_second_step_on(tmp_path: Path, errors: Any) -> None:
     model, x, y = deep(tmp_path, 16)
     trainer = mg.compile(model, calibration=x, train="all", rule="sr12", rate=0.05)
     assert len(errors.weights(trainer)) == 50
     assert errors.silent(trainer, ReferenceRunner(trainer.build.compiled), x, y, 2) == []
 
 
-def test_errors_of_a_deep_network_point_where_exact_ones_do(tmp_path: Path) -> None:
+def test_errors_of_a_deep_network_point_where_exact_ones_do(tmp_path: Path, errors: Any) -> None:
     """In every quarter of its depth, as changes of weights by one sample tell."""
     model, x, y = deep(tmp_path, 16)
     options: dict[str, Any] = {"calibration": x, "train": "all", "rate": 0.05}

@@ -1,7 +1,7 @@
 """What 8-bit errors are worth, layer by layer: which layers learn at all, and how close changes are to exact ones.
 
-    python benchmarks/errors.py mobilenet_v2_035 mbednet
-    python benchmarks/errors.py net.onnx --data samples.npz
+    python benchmarks/depth_errors.py mobilenet_v2_035 mbednet
+    python benchmarks/depth_errors.py net.onnx --data samples.npz
 
 *Silent* layers have not one changed weight after so many steps. *Cosine* is that between the change of a layer's
 weights by one sample, from errors of 8 bits, and the one from errors in float32 on the same int8 activations: what
