@@ -102,7 +102,7 @@ class Probe:
         assert isinstance(quant, ErrorScale)
         scale = self.values[f"{quant.carrier}_scale"] if quant.carrier else np.ones(1)
         steps = self.values[error].astype(np.float64).reshape(-1, len(scale))
-        return (steps / scale * self.values[f"{quant.owner}_c"]).reshape(self.graph[tensor].shape)
+        return (steps / scale * self.values[f"{quant.owner}_c"][0]).reshape(self.graph[tensor].shape)
 
     def mask(self, tensor: str) -> Array:
         """Where the activation function that made a tensor has a slope."""
