@@ -113,7 +113,7 @@ def case(name: str, folder: Path) -> Results:
     except mg.MismatchError as error:
         logging.getLogger("zoo").error("%s: %s", name, error)
         exact = False
-    history = trainer.fit(x[:BATCH], y[:BATCH], epochs=EPOCHS)
+    history = trainer.fit(x[:BATCH], y[:BATCH], epochs=EPOCHS, schedule="constant")
     return {
         "network": name,
         "input": "x".join(map(str, shape)),

@@ -49,7 +49,7 @@ def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
         options = {"loss": "mse", "targets": y}
     if name.startswith("float32"):
         options = {**options, "rule": "sr16", "precision": "float32"}
-    trainer = mg.compile(model((1, 12, 12), NET), calibration=x, **options)
+    trainer = mg.compile(model((1, 12, 12), NET), calibration=x, **{"rate": 0.01, **options})
     return trainer, trainer.quantize(x), trainer.targets(y, 60)
 
 

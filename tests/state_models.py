@@ -44,7 +44,9 @@ def fresh(kind: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
     if options.get("loss") == "mse":
         wanted = options["targets"] = random.uniform(-1, 1, (60, 4))
     net = TABLES if kind == "tables" else NET
-    trainer = mg.compile(model((1, 12, 12), net, name="life"), calibration=x, seed=5, **options)
+    trainer = mg.compile(
+        model((1, 12, 12), net, name="life"), calibration=x, seed=5, **{"rate": 0.01, **options}
+    )
     return trainer, x, np.asarray(wanted)
 
 

@@ -406,7 +406,7 @@ WRONG_USE = [
     (("--jsn",), "error: no such option: --jsn", "try    mcugrad --help"),
     (("inspect",), "error: missing argument 'MODEL'", "try    mcugrad inspect --help"),
     (("compile", "digits_cnn"), "error: missing option '--data'", "try    mcugrad compile --help"),
-    ((*COMPILE, "--rate", "fast"), "error: invalid value for '--rate'", "try    mcugrad compile --help"),
+    ((*COMPILE, "--rate", "fast"), "error: 'fast' is no learning rate", "a number such as 0.01, or auto"),
     ((*COMPILE, "--calibration", "0"), "error: invalid value for '--calibration'", "compile --help"),
     ((*TRAIN, "--epochs", "0"), "error: invalid value for '--epochs'", "try    mcugrad train --help"),
     (("inspect", "nope"), "error: there is neither a file nor a network named 'nope'", "or digits_cnn"),

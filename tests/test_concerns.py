@@ -198,7 +198,7 @@ def test_labels_that_are_none_and_what_to_write(case: str) -> None:
 @pytest.fixture(scope="module")
 def made() -> mg.Trainer:
     x, _ = corners(64)
-    return mg.compile(model((1, 12, 12), (Conv(4, stride=(2, 2)), Dense(4))), calibration=x)
+    return mg.compile(model((1, 12, 12), (Conv(4, stride=(2, 2)), Dense(4))), calibration=x, rate=0.01)
 
 
 CALLS: dict[str, Callable[[mg.Trainer, Array, Array, Array], object]] = {

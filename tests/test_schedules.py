@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.training.schedules import half_cosine, has_ended, rate_ahead, rates, rates_of
-from networks import corners
+from networks import Conv, Dense, corners, model
 
 F32 = np.float32
 
@@ -211,3 +212,37 @@ def test_the_reference_lives_alike() -> None:
 @pytest.mark.parametrize("core", CORES)
 def test_cores_live_alike(core: str) -> None:
     assert_same_life(EmulatedDevice(task()[0].build.compiled, targets.load(core)))
+
+
+DELIVERED: dict[str, dict[str, Any]] = {
+    "cosine": {"schedule": "cosine", "steps": 40},
+    "warm-up": {"schedule": mg.Schedule("cosine", warmup=8, last=0.1), "steps": 40},
+    "steps": {"schedule": mg.Schedule("steps", every=10, factor=0.5)},
+    "constant": {},
+}
+
+
+@pytest.mark.parametrize("case", DELIVERED)
+def test_a_device_begins_with_the_schedule_that_was_compiled_in(case: str, tmp_path: Path) -> None:
+    x, y = corners(60)
+    net = model((1, 12, 12), (Conv(4, stride=(2, 2)), Dense(4)))
+    trainer = mg.compile(net, calibration=x, rate=0.02, **DELIVERED[case])
+    given = DELIVERED[case].get("schedule", "constant")
+    wanted = rates(0.02, given, 40)
+    order = np.arange(40, dtype=np.uint32)
+    samples, labels = trainer.quantize(x), trainer.targets(y, 60)
+    again = mg.Trainer.load(trainer.save(tmp_path / "a.mcgstate"))
+    for each in (trainer, again):
+        found = each.twin.train(samples, labels, order).info["rate"]
+        assert np.array_equal(found, wanted)
+
+
+def test_a_schedule_that_ends_needs_steps() -> None:
+    x, _ = corners(60)
+    net = model((1, 12, 12), (Conv(4, stride=(2, 2)), Dense(4)))
+    with pytest.raises(mg.UsageError, match="how many a device will take is not said"):
+        mg.compile(net, calibration=x, schedule="cosine")
+    with pytest.raises(mg.UsageError, match="steps=-1 is no number of steps"):
+        mg.compile(net, calibration=x, schedule="cosine", steps=-1)
+    with pytest.raises(mg.UsageError, match="a warm-up of 50 steps leaves none of 40"):
+        mg.compile(net, calibration=x, schedule=mg.Schedule("linear", warmup=50), steps=40)

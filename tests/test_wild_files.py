@@ -380,6 +380,6 @@ def test_a_network_born_in_pytorch_trains(tmp_path: Path) -> None:
     path.write_bytes(net.bytes())
     x = normal(64, 8, 8, 2)
     y = (x[..., 0].mean(axis=(1, 2)) > 0).astype(np.int64)
-    trainer = mg.compile(mg.load(path), calibration=x, train="all")
+    trainer = mg.compile(mg.load(path), calibration=x, train="all", rate=0.01)
     losses = [epoch.loss for epoch in trainer.fit(x, y, epochs=3)]
     assert losses[-1] < losses[0]

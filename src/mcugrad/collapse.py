@@ -29,6 +29,8 @@ FALLS = 0.8
 """Share of the loss of the last epoch, or of the first half of the first, up to which it falls."""
 NEAR = 0.98
 """Share of the loss of one answer from which on nothing has been learned."""
+LITTLE = 0.9
+"""Likewise from which on little has been learned."""
 LOST = 0.9
 """Share of today's loss below which the loss must have been for something to be lost."""
 RISEN = 0.5
@@ -114,9 +116,13 @@ class Judge:
             window = max(WINDOW, len(losses) // 20)
             whole = losses[: len(losses) // window * window].reshape(-1, window)
             self._best = min(self._best, float(whole.mean(axis=1, dtype=np.float64).min(initial=np.inf)))
-        blind = loss_of_one_answer(self.loss, self._real(late.wanted), self.outputs)
+        blind = self.blind(late.wanted)
         text = self._judged(late, blind, falls, answers) if blind > 0 else None
         return () if text is None else (text,)
+
+    def blind(self, wanted: NDArray[Any]) -> float:
+        """Loss of the same answer to every sample with these targets, as the device takes them."""
+        return loss_of_one_answer(self.loss, self._real(wanted), self.outputs)
 
     def _judged(
         self, late: _Late, blind: float, falls: bool, answers: Callable[[], NDArray[Any]]
@@ -133,6 +139,11 @@ class Judge:
             if self._best < RISEN * now and now > SMALL * blind:
                 return (
                     f"{loss} above {self._best:.4g}, where it has been: training ran away; {self._gentler()}"
+                )
+            if now >= LITTLE * blind and not falls:
+                return (
+                    f"{loss} still {now / blind:.0%} of {blind:.4g}, {ONE_ANSWER}: little has been learned in "
+                    f"{self._steps} steps; {self._bolder()}"
                 )
             return None
         if choice is not None:

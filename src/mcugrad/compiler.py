@@ -24,9 +24,9 @@ from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
 from mcugrad.targets import Target
-from mcugrad.training.losses import Loss
+from mcugrad.training.losses import Loss, loss_of_balance
 from mcugrad.training.rules import Updates
-from mcugrad.training.schedules import has_ended, rate_ahead
+from mcugrad.training.schedules import Schedule, has_ended, rate_ahead
 from mcugrad.training.sparse import Choice, choice_text
 
 Precision = Literal["int8", "mixed", "float32"]
@@ -44,6 +44,9 @@ class Options:
         updates: how each layer learns.
         seed: of the random numbers on the device.
         rate: learning rate at delivery.
+        rate_given: whether somebody chose it; else `fit` looks for one.
+        schedule: how the rate runs from delivery on.
+        steps: training steps that it spans; 0 where it needs none.
         loss: what training makes smaller.
         target: quantization of the target, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
@@ -60,6 +63,9 @@ class Options:
     precision: Precision = "int8"
     sparse: Choice | None = None
     class_names: tuple[str, ...] = ()
+    rate_given: bool = True
+    schedule: Schedule = Schedule()  # noqa: RUF009  (frozen)
+    steps: int = 0
 
     @property
     def method(self) -> str:
@@ -165,10 +171,11 @@ def lowered(
     return lower(
         graph,
         seed=options.seed,
-        rate=options.rate,
+        rate=options.schedule.record(options.rate, options.steps),
         target=options.loss.target,
         values=options.target,
         learned=state,
+        blind=loss_of_balance(options.loss, graph[graph.output].size),
         sizes_only=sizes_only,
     )
 

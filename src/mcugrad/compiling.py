@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,12 @@ from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
-from mcugrad.trainer import Trainer, demand_seed
+from mcugrad.trainer import Trainer, demand_seed, rate_given
 from mcugrad.training.losses import Loss
 from mcugrad.training.losses import Target as Goal
+from mcugrad.training.rate_grid import usual
 from mcugrad.training.rules import RuleChoice, updates
-from mcugrad.training.schedules import rates
+from mcugrad.training.schedules import Kind, Schedule, named
 from mcugrad.training.sparse import Choice
 
 _log = logging.getLogger(__name__)
@@ -41,7 +42,9 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     loss: str | Loss = "cross_entropy",
     targets: NDArray[Any] | None = None,
     target: str | Target | None = None,
-    rate: float = 0.01,
+    rate: float | Literal["auto"] | None = None,
+    schedule: Kind | Schedule = "constant",
+    steps: int | None = None,
     seed: int = 0,
     calibration_method: Method = "mse",
     percentile: float = 99.99,
@@ -64,7 +67,12 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         sparse: update a part of each layer's channels: `Sparse(0.1, 1.0)` chooses for every sample, `Static` once;
             or one of these per layer.
         target: a board or core, checked for fit; None checks nothing.
-        rate: learning rate at delivery; finite and not negative.
+        rate: learning rate at delivery, finite and not negative. Not given, or `auto`: `fit` looks for one, and a
+            device begins with the usual one, 0.01 * (1 - momentum) * batch (sqrt(8 * batch) for batches above 8), and
+            0.001 with `standardized`.
+        schedule: how the rate runs on a device from delivery on: `constant`, `cosine`, `linear`, or a Schedule, with a
+            warm-up or a decay; `fit` has one of its own.
+        steps: training steps that `cosine` and `linear` span, the warm-up included.
         seed: of the device's random numbers, 32 bits.
         calibration_method: `mse` for the least squared error, `minmax` to take all values in, or `percentile`.
         percentile: kept on each side, for `percentile`.
@@ -85,12 +93,13 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             hint="mg.compile(mg.load(...), ...)",
         )
     demand_seed(seed)
-    rates(rate, "constant", 1)
+    given = rate_given(rate)
     goal = load_target(target) if isinstance(target, str) else target
     if not isinstance(goal, Target | None):
         raise UsageError(
             f"target={target!r} is no board or core", where="target", hint="its name: target='nrf52840'"
         )
+    course, length = named(schedule), _steps(schedule, steps)
     wanted = _loss(loss, model.classes)
     if precision not in get_args(Precision):
         raise UsageError(
@@ -105,7 +114,21 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             hint="precision='int8', or no momentum, batch, weight_decay and clip",
         )
     names, values = _names(class_names, model.classes), _target_scale(wanted, targets)
-    options = Options(train, updates(rule), seed, rate, wanted, values, precision, sparse, class_names=names)
+    chosen = updates(rule)
+    options = Options(
+        train,
+        chosen,
+        seed,
+        usual((chosen.rest, *(each for _, each in chosen.named))) if given is None else given,
+        wanted,
+        values,
+        precision,
+        sparse,
+        class_names=names,
+        rate_given=given is not None,
+        schedule=course,
+        steps=length,
+    )
     graph = quantized(model, calibration, Calibration(calibration_method, percentile))
     result = build(model, graph, options)
     if goal is not None:
@@ -114,6 +137,20 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         concerns.warn(concerns.of_loss(wanted, model.input_shape, _outputs(model)))
     _log.info("%s needs %s of RAM, %d bytes kept for the stack", model.name, kib(result.ram), STACK_RESERVE)
     return Trainer(model, result, goal, options)
+
+
+def _steps(schedule: Kind | Schedule, steps: Any) -> int:
+    """Steps of a schedule at delivery; 0 where it has no end."""
+    course = named(schedule)
+    if steps is None and course.kind in ("cosine", "linear"):
+        raise UsageError(
+            f"a {course.kind} ends after some steps, and how many a device will take is not said",
+            where="schedule",
+            hint="steps=5000, or schedule='constant'",
+        )
+    if steps is not None and not (isinstance(steps, int | np.integer) and 0 <= steps < 2**32):
+        raise UsageError(f"steps={steps!r} is no number of steps", where="steps", hint="5000")
+    return 0 if steps is None else int(steps)
 
 
 def _outputs(model: Model) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mcugrad import concerns
 from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph
+from mcugrad.numerics import log
 from mcugrad.ops.softmax_cross_entropy import exp2
 from mcugrad.passes.quantize import check_samples
 from mcugrad.training.losses import Target
@@ -106,6 +107,31 @@ def score(kind: Target, outputs: NDArray[Any], targets: NDArray[Any], real: NDAr
     if kind is Target.BITS:
         return float(((real > 0) == (targets != 0)).mean())
     return float(np.square(real.astype(np.float64) - targets).mean())
+
+
+def loss_of(
+    kind: Target,
+    outputs: NDArray[Any],
+    targets: NDArray[Any],
+    real: NDArray[np.float32],
+    unit: np.float32 | None,
+) -> float:
+    """Mean loss of samples, plain: nats for classes and labels, without weights and smoothing; else squared error.
+
+    Args:
+        kind: what a sample is labelled with.
+        outputs: as the device gives them, (n, outputs).
+        targets: classes (n,), bits (n, outputs), or values in real units (n, outputs).
+        real: outputs in real units.
+        unit: real units per step of int8 outputs; None for floats.
+    """
+    if kind is Target.VALUES:
+        return score(kind, outputs, targets, real)
+    if kind is Target.CLASS:
+        likely = softmax(outputs, unit)[np.arange(len(outputs)), targets.astype(np.int64)]
+    else:
+        likely = sigmoid(np.where(targets != 0, real, -real).astype(np.float32))
+    return float(-log(np.maximum(likely.astype(np.float64), 1e-30)).mean())
 
 
 def softmax(logits: NDArray[Any], unit: np.float32 | None) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mcugrad.collapse import PROBED, Judge
 from mcugrad.errors import UsageError
+from mcugrad.health import LOOKS, Health
 from mcugrad.progress import Pace, progress
 from mcugrad.run.runner import Runner, State, Steps
 from mcugrad.training.guard import Guarded
@@ -65,10 +66,12 @@ class Course:
         shuffle: a new order for each epoch.
         seed: of the order.
         is_class: whether targets are classes, so that there is an accuracy.
+        is_share: whether a score is a share of what is right; else it is an error.
         replay: the replay buffer, and its source as the device takes it; None for none.
         augment: one `mcg_augment_t`, how samples change before they are trained; None for none.
         guard: the guard set, steps between two looks (0 for epochs), and margin; None for none.
         judge: says whether anything is learned; None says nothing.
+        health: says which layers learn, with a judge; None says nothing.
     """
 
     epochs: int
@@ -77,10 +80,12 @@ class Course:
     shuffle: bool
     seed: int
     is_class: bool
+    is_share: bool = True
     replay: tuple[Replay, Samples | None] | None = None
     augment: NDArray[Any] | None = None
     guard: tuple[Samples, int, float] | None = None
     judge: Judge | None = None
+    health: Health | None = None
 
 
 def run(
@@ -102,18 +107,10 @@ def run(
     Raises:
         UsageError: an option makes no sense, or training diverged.
     """
-    if not isinstance(course.epochs, int | np.integer):
-        raise UsageError(
-            f"epochs={course.epochs!r} is no number of passes", where="epochs", hint="a whole number"
-        )
-    if course.epochs < 1:
-        raise UsageError(f"epochs={course.epochs} trains nothing", where="epochs", hint="1 or more")
+    demand_course(course, len(data[0]))
     begin = twin.state()
     _look_before(twin, data, course, begin)
-    rate_of = _begin_schedule(twin, course, len(data[0]))
-    _begin_replay(twin, course)
-    if course.augment is not None:
-        twin.begin_augment(course.augment)
+    rate_of = _begin(twin, course, int(course.epochs) * len(data[0]))
     if course.guard is not None:
         twin.begin_guard()
         _look(twin, course)
@@ -122,6 +119,66 @@ def run(
     finally:
         twin.end_replay()
         twin.end_augment()
+
+
+def demand_course(course: Course, count: int) -> None:
+    """Raises UsageError for what is no number of passes over so many samples, or more than a device can count."""
+    epochs: Any = course.epochs
+    if not isinstance(epochs, int | np.integer):
+        raise UsageError(f"epochs={epochs!r} is no number of passes", where="epochs", hint="a whole number")
+    if epochs < 1:
+        raise UsageError(f"epochs={epochs} trains nothing", where="epochs", hint="1 or more")
+    steps = int(epochs) * count
+    steps += 0 if course.replay is None else course.replay[0].draws(steps)
+    if steps > MOST_STEPS and not callable(course.schedule):
+        raise UsageError(
+            f"{epochs} epochs of {count} samples take {steps} training steps; the device counts to {MOST_STEPS}",
+            where="epochs",
+            hint=f"at most {max(int(epochs) * MOST_STEPS // steps, 1)}",
+        )
+
+
+def stretch(
+    twin: Runner,
+    data: Samples,
+    course: Course,
+    order: NDArray[np.uint32],
+    advance: Callable[[int], None],
+) -> None:
+    """Train with samples in this order, by a course whose schedule spans it; without epochs, guard and judge.
+
+    Args:
+        twin: what trains; whoever calls puts its state back.
+        data: samples to learn from.
+        course: how.
+        order: indices of samples, one for each step.
+        advance: told the number of steps done.
+
+    Raises:
+        UsageError: an option makes no sense, or training diverged.
+    """
+    rate_of = _begin(twin, course, len(order))
+    pace = Pace(CHUNK, getattr(advance, "shown", False))
+    done = 0
+    try:
+        while done < len(order):
+            part = slice(done, done + pace.size)
+            pace.start()
+            twin.train(*data, order[part], None if rate_of is None else rate_of[part])
+            pace.done()
+            advance(len(order[part]))
+            done += len(order[part])
+    finally:
+        twin.end_replay()
+        twin.end_augment()
+    broken = not_finite(twin.state())
+    if broken:
+        raise UsageError(f"training diverged: {broken[0]} is no longer finite", where="rate")
+
+
+def not_finite(state: State) -> list[str]:
+    """Names of the arrays of a learned state that hold a number which is none."""
+    return [k for k, v in state.items() if v.dtype.kind == "f" and not np.isfinite(v).all()]
 
 
 def _epochs(
@@ -137,15 +194,19 @@ def _epochs(
     count, random = len(x), np.random.default_rng(course.seed)
     every = 0 if course.guard is None else course.guard[1] or count
     history: list[Epoch] = []
+    looks = -(-count // -(-LOOKS // int(course.epochs)))
+    if course.health is not None:
+        course.health.begin(begin)
     with progress("training", course.epochs * count) as advance:
         pace = Pace(CHUNK, advance.shown)
         for epoch in range(course.epochs):
             order = (random.permutation(count) if course.shuffle else np.arange(count)).astype(np.uint32)
-            done, info = 0, []
+            done, looked, info = 0, 0, []
             found: Guarded | None = None
             while done < count:
                 first = epoch * count + done
                 size = min(pace.size, count - done, every - first % every if every else CHUNK)
+                size = min(size, looks - done % looks)
                 part = order[done : done + size]
                 pace.start()
                 steps = twin.train(
@@ -156,6 +217,9 @@ def _epochs(
                 last = epoch * count + done == course.epochs * count
                 if every and ((first + size) % every == 0 or last):
                     found = _look(twin, course)
+                if course.health is not None and (done % looks == 0 or done == count):
+                    course.health.look(twin.state(), done - looked)
+                    looked = done
                 pace.done()
                 advance(size)
             taken = Steps(np.concatenate(info))
@@ -194,19 +258,23 @@ def _look_before(twin: Runner, data: Samples, course: Course, begin: State) -> N
     course.judge.begin(np.concatenate(losses))
 
 
-def _begin_schedule(twin: Runner, course: Course, count: int) -> NDArray[np.float32] | None:
-    """Hand a schedule over to the twin, or give a rate for each new sample where it is a function."""
-    total = int(course.epochs) * count
+def _begin(twin: Runner, course: Course, total: int) -> NDArray[np.float32] | None:
+    """Let replay and augmentation begin, and a schedule over so many new samples.
+
+    Returns:
+        A rate for each of them where the schedule is a function; None where the twin has it.
+    """
+    rate_of = _begin_schedule(twin, course, total)
+    _begin_replay(twin, course)
+    if course.augment is not None:
+        twin.begin_augment(course.augment)
+    return rate_of
+
+
+def _begin_schedule(twin: Runner, course: Course, total: int) -> NDArray[np.float32] | None:
     if callable(course.schedule):
         return rates(course.rate, course.schedule, total)
     replayed = 0 if course.replay is None else course.replay[0].draws(total)
-    if total + replayed > MOST_STEPS:
-        raise UsageError(
-            f"{course.epochs} epochs of {count} samples take {total + replayed} training steps; "
-            f"the device counts to {MOST_STEPS}",
-            where="epochs",
-            hint=f"at most {max(course.epochs * MOST_STEPS // (total + replayed), 1)}",
-        )
     twin.set_schedule(named(course.schedule).record(course.rate, total + replayed))
     return None
 
@@ -235,17 +303,21 @@ def _judged(
     if course.judge is None:
         return ()
     few = np.unique(np.linspace(0, len(order) - 1, min(PROBED, len(order))).round().astype(np.intp))
-    return course.judge.epoch(
+    wanted = data[1][order]
+    notes = course.judge.epoch(
         taken.loss,
-        data[1][order],
+        wanted,
         taken.predicted if course.is_class else None,
         lambda: twin.predict(data[0][few]),
     )
+    if course.health is not None and not any("ran away" in note or "collapsed" in note for note in notes):
+        notes += course.health.notes(taken, course.judge.blind(wanted), course.judge.rate)
+    return notes
 
 
 def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: int, rate: float) -> None:
     """Refuse to go on from numbers that are none; what had been learned before the epoch is put back."""
-    broken = [k for k, v in twin.state().items() if v.dtype.kind == "f" and not np.isfinite(v).all()]
+    broken = not_finite(twin.state())
     if np.isfinite(value) and not broken:
         return
     twin.restore(begin)

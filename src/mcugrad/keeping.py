@@ -22,7 +22,7 @@ from mcugrad.state.program import unpack
 from mcugrad.state.trained import copied, data_hash, initial, state_file, step_of, trained_note
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
-from mcugrad.training.schedules import rate_ahead
+from mcugrad.training.schedules import has_ended, rate_ahead
 
 
 class Keeper:
@@ -218,7 +218,7 @@ class Keeper:
             return {**compiled.files, **test}
         self._demand_sound(state)
         test = selftest_files(compiled, state) if selftest else {}
-        return {**as_trained(self.build, state, self._note(state), float(self.options.rate)), **test}
+        return {**as_trained(self.build, state, self._note(state), self.rate), **test}
 
     @property
     def begins(self) -> str:
@@ -230,6 +230,16 @@ class Keeper:
         """Learning rate of the next training step, 0 after a schedule that ends there; None for inference only."""
         state = self.state
         return rate_ahead(state["schedule"], state["step"]) if "schedule" in state else None
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the last training at its beginning, after a warm-up; that of delivery where there was none.
+
+        That of delivery, too, where it was set step by step and has come to an end.
+        """
+        state, delivered = self.state, float(self.options.rate)
+        last = float(state["schedule"]["rate"][0]) if "schedule" in state else 0.0
+        return delivered if has_ended(last, delivered) else last
 
     @property
     def _parts(self) -> tuple[Model, Build, Target | None, Options]:

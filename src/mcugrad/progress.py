@@ -47,6 +47,13 @@ def above(text: str) -> bool:
         return True
 
 
+def line(text: str) -> None:
+    """Print a line where progress is shown; nothing elsewhere."""
+    with _display() as console:
+        if console is not None:
+            console.print(text, markup=False, soft_wrap=True)
+
+
 class Pace:
     """How many items to do between two updates of a bar: so many that it moves a few times in a second.
 

@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
+from mcugrad.answering import Answerer
 from mcugrad.collapse import Judge
-from mcugrad.compiler import Build, Options, kib
-from mcugrad.encoding import encode_samples, encode_targets, score, sigmoid, softmax
+from mcugrad.compiler import kib
 from mcugrad.errors import UsageError
 from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fitting import Course, Epoch, Samples, run
-from mcugrad.graph import ActivationScale, Float32
-from mcugrad.keeping import Keeper
+from mcugrad.graph import ActivationScale
+from mcugrad.health import Health, layers_of
 from mcugrad.measure.cost import Cost, measure
-from mcugrad.model import Model
-from mcugrad.ops.life import watch_confidence_f32, watch_confidence_s8
 from mcugrad.passes.quantize import check_samples
-from mcugrad.program.kernel import DRIFT
+from mcugrad.progress import line
+from mcugrad.rate_search import RateSearch, find
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.runner import Runner, State
+from mcugrad.run.runner import Runner
 from mcugrad.state.trained import step_of
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
 from mcugrad.training.guard import Guard
 from mcugrad.training.losses import Target as Goal
+from mcugrad.training.rate_grid import grid, usual
 from mcugrad.training.replay import Replay
+from mcugrad.training.rules.update import Update
 from mcugrad.training.schedules import Kind, Schedule, rates
 from mcugrad.verification import Verification, verify
 
+_log = logging.getLogger(__name__)
 
-class Trainer(Keeper):
+
+class Trainer(Answerer):
     """A model compiled for a target, with its twin on this computer. Made by `compile`, or `load` from a state file.
 
     Trainers can be copied, deep-copied and pickled, for process pools and the like: the state goes along, the twin is
     built again or found in the cache.
     """
 
-    def __init__(self, model: Model, build: Build, target: Target | None, options: Options) -> None:
-        super().__init__(model, build, target, options)
-        self._said: set[str] = set()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_said": set()}
+    rate_search: RateSearch | None = None
+    """What the last `fit` found that looked for a learning rate; None if it was given one."""
 
     @property
     def trained_layers(self) -> tuple[str, ...]:
@@ -70,43 +71,14 @@ class Trainer(Keeper):
             flash = f"{flash} of {kib(self.target.flash.bytes)}"
         return f"<Trainer {self.model.name}: {layers} train by {self.options.method}, RAM {ram}, constants {flash}>"
 
-    def quantize(self, x: NDArray[Any], what: str = "x") -> NDArray[np.int8]:
-        """Samples as the device takes them: int8, (n, input size).
-
-        Warns, once until `fit` is called, of values beyond the range that the input was calibrated for.
-
-        Raises:
-            DataError: wrong shape, empty, or not finite.
-        """
-        samples, doubts = encode_samples(self.build.graph, x, what)
-        if doubts and what not in self._said:
-            self._said.add(what)
-            concerns.warn(doubts)
-        return samples
-
-    def targets(self, y: Sequence[Any] | NDArray[Any], samples: int, what: str = "y") -> NDArray[Any]:
-        """Targets as the device takes them: classes, bits, or quantized values, by the loss.
-
-        Raises:
-            DataError: shape, type or values do not fit; a label is no class.
-        """
-        return encode_targets(
-            self._kind,
-            y,
-            samples=samples,
-            outputs=self.model.classes,
-            quant=self.options.target,
-            what=what,
-        )
-
     def fit(
         self,
         x: NDArray[Any],
         y: Sequence[Any] | NDArray[Any],
         *,
         epochs: int = 1,
-        rate: float | None = None,
-        schedule: Kind | Schedule | Callable[[float], float] = "constant",
+        rate: float | Literal["auto"] | None = None,
+        schedule: Kind | Schedule | Callable[[float], float] = "cosine",
         validation: tuple[NDArray[Any], Any] | None = None,
         shuffle: bool = True,
         seed: int = 0,
@@ -121,9 +93,12 @@ class Trainer(Keeper):
             x: samples in real units, (n, *input shape).
             y: classes (n,), labels that apply (n, outputs), or values (n, outputs), by the loss.
             epochs: passes over the samples.
-            rate: learning rate at the beginning, or after the warm-up; the one compiled in if not given.
-            schedule: `constant`, `cosine`, `linear` or a Schedule, which the device's own code follows from here on;
-                or a function from progress in [0, 1) to a factor, which sets the rate anew for each step.
+            rate: learning rate at the beginning, or after the warm-up. `auto` looks for one by trainings that leave no
+                trace, some 5 times as long as the training itself and less where that is long; `rate_search` then says
+                what was found. Not given: the one that was compiled in, or `auto` if none was.
+            schedule: `cosine`, which ends at a rate of 0, `constant`, `linear` or a Schedule, which the device's own
+                code follows from here on; or a function from progress in [0, 1) to a factor, which sets the rate anew
+                for each step.
             validation: held-out samples and classes, evaluated after each epoch.
             shuffle: a new order for each epoch; the order depends on `seed` alone.
             seed: of the order.
@@ -169,18 +144,25 @@ class Trainer(Keeper):
             concerns.warn(
                 concerns.of_classes(trained, self.model.classes, None if held_out is None else held_out[1])
             )
+        fixed = self.options.rate if rate is None and self.options.rate_given else rate_given(rate)
         course = Course(
             epochs=epochs,
-            rate=self.options.rate if rate is None else rate,
+            rate=self.options.rate if fixed is None else fixed,
             schedule=schedule,
             shuffle=shuffle,
             seed=seed,
             is_class=self._kind is Goal.CLASS,
+            is_share=self._kind is not Goal.VALUES,
             replay=None if replay is None else (replay, replayed),
             augment=None if augment is None else self.augmentation(augment),
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
-            judge=self._judge(self.options.rate if rate is None else rate, shuffle),
         )
+        self.rate_search = (
+            None if fixed is not None else self._find_rate((samples, wanted), course, tell=on_epoch is None)
+        )
+        if self.rate_search is not None:
+            course = replace(course, rate=self.rate_search.rate)
+        course = replace(course, judge=self._judge(course.rate, shuffle), health=self._health())
         before = step_of(self.state)
         self._trained_on = (self.data_hash, before)
         try:
@@ -197,6 +179,23 @@ class Trainer(Keeper):
         concerns.warn(history[-1].notes)
         return history
 
+    def _find_rate(self, data: Samples, course: Course, *, tell: bool) -> RateSearch:
+        """Look for a learning rate; log what was found, and say it where progress is shown."""
+        found = find(
+            self.twin,
+            data,
+            course,
+            grid(self._learning),
+            usual(self._learning),
+            self._rating,
+            self.model.macs,
+        )
+        _log.info("%s", found.text)
+        if tell:
+            line(found.text)
+        concerns.warn([] if found.note is None else [found.note])
+        return found
+
     def augmentation(self, augment: Augment) -> NDArray[Any]:
         """How samples change, as a device takes it: one `mcg_augment_t`, for `twin.begin_augment`.
 
@@ -210,66 +209,6 @@ class Trainer(Keeper):
                 f"augment={augment!r} says of no change", where="fit", hint="augment=mg.Augment(shift=2)"
             )
         return augment.record(source.shape, source.quant)
-
-    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Classes (n,); for several labels which apply, (n, outputs) bool; else real outputs, (n, outputs)."""
-        outputs = self.twin.predict(self.quantize(x))
-        if self._kind is Goal.CLASS:
-            classes: NDArray[np.int64] = outputs.argmax(axis=1)
-            return classes
-        real = self._real(outputs)
-        return real > 0 if self._kind is Goal.BITS else real
-
-    def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities, (n, outputs), to the last bit the same on every computer.
-
-        For classes the softmax of the logits in real units, whose largest is `confidence`; for several labels the
-        sigmoid of each.
-
-        Raises:
-            UsageError: the model predicts values.
-            DataError: samples cannot be used.
-        """
-        if self._kind is Goal.VALUES:
-            raise UsageError(
-                f"a model with loss={self.options.loss.name!r} predicts values, which have no probabilities",
-                where="predict_proba",
-                hint="predict(x) gives the values",
-            )
-        outputs = self.twin.predict(self.quantize(x))
-        if self._kind is Goal.CLASS:
-            return softmax(outputs, self._unit())
-        return sigmoid(self._real(outputs))
-
-    def confidence(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """Probability of the predicted class, (n,): what `<name>_watch` says of it on the device, to the last bit.
-
-        Samples that are worth a label are those that the network is least sure of: docs/device.md.
-
-        Raises:
-            UsageError: the model predicts several labels or values, not one class.
-        """
-        if self._kind is not Goal.CLASS:
-            raise UsageError(
-                f"confidence is that of a class, and loss={self.options.loss.name!r} knows none",
-                where="confidence",
-                hint="predict(x) gives what the model says",
-            )
-        outputs = self.twin.predict(self.quantize(x))
-        unit = self._unit()
-        told = np.zeros((len(outputs), 1), DRIFT)
-        for logits, drift in zip(outputs, told, strict=True):
-            if unit is None:
-                watch_confidence_f32(len(logits), logits, drift)
-            else:
-                watch_confidence_s8(len(logits), logits, np.asarray([unit]), drift)
-        found: NDArray[np.float32] = told["confidence"].reshape(-1)
-        return found
-
-    def evaluate(self, x: NDArray[Any], y: Sequence[Any] | NDArray[Any]) -> float:
-        """Share of samples, or of labels, predicted right, in [0, 1]; for losses on values the mean squared error."""
-        samples = self.quantize(x)
-        return self._score(samples, self.targets(y, len(samples)))
 
     def fidelity(self, x: NDArray[Any]) -> Fidelity:
         """What 8 bits cost: outputs of the network as delivered against those that its file gives in float32.
@@ -342,51 +281,26 @@ class Trainer(Keeper):
         wanted = None if y is None else self.targets(y, len(samples))
         return measure(self.build, self._target(target), samples, wanted, self.options.rate)
 
-    @property
-    def _kind(self) -> Goal:
-        return self.options.loss.target
-
-    def _real(self, outputs: NDArray[Any], state: State | None = None) -> NDArray[np.float32]:
-        """Outputs in real units, by the scale that they have now, or had in another state."""
-        unit = self._unit(state)
-        if unit is None:
-            return outputs
-        quant = self.build.graph[self.build.graph.output].quant
-        assert isinstance(quant, ActivationScale)
-        real: NDArray[np.float32] = (outputs.astype(np.float32) - quant.zero) * unit
-        return real
-
-    def _unit(self, state: State | None = None) -> np.float32 | None:
-        """Real units per step of the outputs as they are now; None where they are floats."""
-        quant = self.build.graph[self.build.graph.output].quant
-        if isinstance(quant, Float32):
-            return None
-        assert isinstance(quant, ActivationScale)
-        learned = (self.state if state is None else state).get(f"{quant.owner}_scale")
-        return np.float32(quant.scale) if learned is None else np.float32(learned[0])
-
     def _judge(self, rate: float, shuffle: bool) -> Judge:
         """Who says whether a training at this rate comes to anything, and what to try where it does not."""
         options = self.options
-        learning = [options.updates.of(name) for name in self.trained_layers]
         liveliest = max(
-            learning, key=lambda update: (update.momentum, -update.batch), default=options.updates.rest
+            self._learning, key=lambda update: (update.momentum, -update.batch), default=options.updates.rest
         )
         return Judge(options.loss, self.model.classes, options.target, liveliest, rate, shuffle)
 
-    def _score(self, samples: NDArray[np.int8], wanted: NDArray[Any]) -> float:
-        outputs = self.twin.predict(samples)
-        target = self.options.target
-        if self._kind is Goal.VALUES and target is not None:
-            wanted = (wanted.astype(np.float32) - target.zero) * np.float32(target.scale)
-        return score(self._kind, outputs, wanted, self._real(outputs))
+    def _health(self) -> Health:
+        """Who says which layers learn."""
+        graph = self.build.graph
+        names = [(n.name, n.w, n.b) for n in self.model.layers if graph[n.b].trainable]
+        return Health(
+            layers_of(names, {name: self.options.updates.of(name).batch for name, _, _ in names}, self.state)
+        )
 
-    def _encoded(self, given: tuple[Any, Any] | None, what: str) -> Samples | None:
-        """Samples and targets as the device takes them."""
-        if given is None:
-            return None
-        samples = self.quantize(given[0], f"{what}x")
-        return samples, self.targets(given[1], len(samples), f"{what}y")
+    @property
+    def _learning(self) -> list[Update]:
+        """How the layers learn that do."""
+        return [self.options.updates.of(name) for name in self.trained_layers]
 
     def _target(self, target: str | Target | None) -> Target:
         if isinstance(target, Target):
@@ -399,6 +313,14 @@ class Trainer(Keeper):
         if name == "reference":
             return ReferenceRunner(self.build.compiled)
         return EmulatedDevice(self.build.compiled, self._target(None if name == "emulator" else name))
+
+
+def rate_given(rate: Any) -> float | None:
+    """A learning rate that somebody chose; None for `auto` or none. Raises UsageError for what is none of these."""
+    if rate is None or (isinstance(rate, str) and rate == "auto"):
+        return None
+    Schedule().record(rate, 1)
+    return float(rate)
 
 
 def demand_seed(seed: Any) -> None:

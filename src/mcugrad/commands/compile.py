@@ -112,7 +112,7 @@ def show_ended(output: Output, made: Trainer) -> None:
     from mcugrad.training.schedules import has_ended
 
     ahead, name = made.rate_ahead, made.model.name
-    if ahead is not None and has_ended(ahead, made.options.rate):
+    if ahead is not None and has_ended(ahead, made.rate):
         output.say(f"      (its learning rate has ended at {ahead:.2g}: {name}_set_rate before it learns on)")
 
 

@@ -54,5 +54,5 @@ def became_worse(made: Trainer, y: NDArray[Any], last: Epoch, before: float | No
         return []
     return [
         f"the loss of the last epoch, {number(last.loss)}, is above {number(blind)}, {ONE_ANSWER}, and held-out "
-        f"samples have become worse: training ran away; try a rate of {made.options.rate / 3:.2g}"
+        f"samples have become worse: training ran away; try a rate of {made.rate / 3:.2g}"
     ]

@@ -68,7 +68,11 @@ Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", he
 SparsePolicy = Annotated[str, typer.Option("--sparse-policy", help=_SPARSE_POLICY)]
 Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]
 Board = Annotated[str | None, typer.Option("--target", help=_TARGET)]
-Rate = Annotated[float, typer.Option("--rate", help="Learning rate.")]
+_RATE = (
+    "Learning rate at the beginning; auto: train and report look for one on held-out training samples, which takes "
+    "some 5 times as long as the training itself; other verbs take the usual one."
+)
+Rate = Annotated[str, typer.Option("--rate", metavar="RATE", help=_RATE)]
 Seed = Annotated[int, typer.Option("--seed", help="Of the random numbers, the device's included.")]
 Calibration = Annotated[int, typer.Option("--calibration", min=1, help=_CALIBRATION)]
 Resume = Annotated[Path | None, typer.Option("--resume", metavar="STATE", help=_RESUME)]

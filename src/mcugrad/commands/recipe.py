@@ -66,13 +66,26 @@ class Recipe:
     sparse: Sparse = None
     sparse_policy: SparsePolicy = DEFAULT_POLICY
     target: Board = None
-    rate: Rate = 0.01
+    rate: Rate = "auto"
     seed: Seed = 0
     calibration: Calibration = 256
     scale: Scale = None
     class_names: ClassNames = None
     resume: Resume = None
     save: Save = None
+
+    @property
+    def learning_rate(self) -> float | None:
+        """What --rate says; None for `auto`. Raises UsageError for what is no rate."""
+        from mcugrad.errors import UsageError
+        from mcugrad.trainer import rate_given
+
+        try:
+            return rate_given(self.rate if self.rate == "auto" else float(self.rate))
+        except ValueError:
+            raise UsageError(
+                f"{self.rate!r} is no learning rate", where="--rate", hint="a number such as 0.01, or auto"
+            ) from None
 
     def network(self) -> Model:
         """The network. Raises UsageError, ModelError."""
@@ -181,7 +194,7 @@ class Recipe:
             targets=samples.y if Loss(self.loss).target is Target.VALUES else None,
             sparse=sparse_choice(self.sparse, self.sparse_policy),
             target=self.target,
-            rate=self.rate,
+            rate=self.learning_rate,
             seed=self.seed,
             class_names=None if self.class_names is None else self.class_names.split(","),
         )

@@ -75,7 +75,9 @@ def report(
         "layers": layer_facts(found),
         "device": device_facts(board),
         "choices": choice_facts(found, board, made.options),
+        "rate": made.rate,
         "schedule": "cosine",
+        "rate_search": None if made.rate_search is None else made.rate_search.facts(),
         "curve": curve,
         "training_notes": output.notes,
         "compared": {"steps": proof.steps, "state_bytes": proof.bytes},
@@ -89,6 +91,8 @@ def report(
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
     output.show_notes()
+    if made.rate_search is not None:
+        output.say(made.rate_search.text)
     start, end = (point[score.curve_keys[1]] for point in (curve[0], curve[-1]))
     if start is not None and end is not None:
         output.say(
@@ -157,6 +161,7 @@ def _fit(
         given.x,
         given.y,
         epochs=epochs,
+        rate=None if made.options.rate_given else "auto",
         schedule="cosine",
         validation=given.held_out,
         seed=seed,

@@ -54,7 +54,7 @@ def run(
             "lr",
         )
     if recipe.save is not None:
-        made.fit(given.x[order], given.y[order], shuffle=False)
+        made.fit(given.x[order], given.y[order], rate=made.options.rate, schedule="constant", shuffle=False)
         recipe.keep(made)
     output.finish(
         {

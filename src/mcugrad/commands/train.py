@@ -73,7 +73,6 @@ def train(
     from mcugrad.emit.folder import kept
     from mcugrad.errors import UsageError
     from mcugrad.report.scores import Score
-    from mcugrad.training.schedules import rates
 
     output = recipe.output
     demand_places(files=[recipe.save], folders=[out])
@@ -82,7 +81,7 @@ def train(
             f"unknown schedule {schedule!r}", where="--schedule", hint="cosine, linear or constant"
         )
     kind = cast("Kind", schedule)
-    rates(recipe.rate, kind, 1)
+    rate = recipe.learning_rate
     found = recipe.network()
     if out is not None:
         demand_unchanged(out, found.name)
@@ -111,16 +110,23 @@ def train(
         output.say(f"before       {score.sentence(before, len(validation[1]), 'held-out')}")
     if old_validation is not None and old_before is not None:
         output.say(f"             {score.sentence(old_before, len(old_validation[1]), 'held-out old')}")
+
+    def on_epoch(epoch: Epoch) -> None:
+        if epoch.epoch == 1 and made.rate_search is not None:
+            output.say(made.rate_search.text)
+        output.say(_line(epoch, epochs, score))
+
     history = made.fit(
         given.x,
         given.y,
         epochs=epochs,
+        rate="auto" if rate is None else rate,
         schedule=kind,
         validation=validation,
         seed=recipe.seed,
         replay=replayed,
         augment=changes,
-        on_epoch=lambda epoch: output.say(_line(epoch, epochs, score)),
+        on_epoch=on_epoch,
     )
     old_after = _score(made, old_validation)
     if old_validation is not None and old_after is not None:
@@ -137,7 +143,9 @@ def train(
     output.finish(
         {
             **compiled_facts(made, given.text),
+            "rate": made.rate,
             "schedule": schedule,
+            "rate_search": None if made.rate_search is None else made.rate_search.facts(),
             f"held_out_{score.key}_before": before,
             f"old_held_out_{score.key}_before": old_before,
             "epochs": [_facts(epoch, score) for epoch in history],

@@ -37,7 +37,7 @@ INLINED_CALLS = 8
 """A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
 
 _INLINE = ("mcg_round", "mcg_clamp", "mcg_scale_from_float")
-_TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_stream")
+_TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_stream", "mcg_trouble")
 """Inline functions of the runtime that the interface calls."""
 
 

@@ -21,6 +21,8 @@ DRIFT_HORIZON = 1024
 DRIFT_LEAST = 32
 ERROR_SLACK, DOUBT_SLACK = F32(0.05), F32(0.02)
 DRIFT_LIMIT = F32(10)
+STALLED, EXCEEDED, EMPTY = 1, 2, 4
+"""Values of `mcg_trouble_t`."""
 LARGEST_LOSS = F32(1e38)
 
 
@@ -85,6 +87,18 @@ def begin_step(
     """rate by the schedule, see `training/schedules.py`; saturated = 0."""
     rate[0] = rates_of(schedule[0], step[:1])[0]
     saturated[0] = 0
+
+
+def trouble(watch: Any, loss: Any, blind: float, saturation: Any, empty: Any) -> np.uint32:
+    """What looks wrong with a training: what `mcg_trouble` sums up."""
+    known = F32(blind)
+    stalled = known > 0 and int(watch["seen"]) >= WATCH_HORIZON and watch["loss"] >= F32(F32(0.9) * known)
+    found = (
+        STALLED * bool(stalled)
+        + EXCEEDED * bool(saturation >= F32(0.25))
+        + EMPTY * bool(empty > 0 and loss > 0)
+    )
+    return np.uint32(found)
 
 
 def argmax_s8(count: int, x: NDArray[Any], index: NDArray[Any]) -> None:

@@ -15,6 +15,9 @@ from mcugrad.program import Kernel
 from mcugrad.program.buffer import POSITIVE, SHARE
 from mcugrad.program.lowering import Lowering
 
+EMPTY_ERROR = 65536
+"""How an error that was all 0 counts beside the tensors that saturated in a step."""
+
 LEAST_FILL = F32(0.5)
 """A scale that moves in steps shrinks when a smaller share of its levels is in use."""
 MOST_STEPS = 128
@@ -93,8 +96,12 @@ def track_error(
     c_x: NDArray[Any],
     saturated: NDArray[Any],
 ) -> None:
-    """c_x = (c * range * fill / 127, peak / 127); then the range follows: up and far down at once, else by 2^-7."""
+    """c_x = (c * range * fill / 127, peak / 127); then the range follows: up and far down at once, else by 2^-7.
+
+    Counts errors that saturated and those that are all 0.
+    """
     unit, fill = c[:2]
+    saturated[0] += EMPTY_ERROR * (peak[0] == 0)
     with np.errstate(all="ignore"):
         c_x[0] = unit * ar.error_reach(range[0], fill, least) / F32(127)
         c_x[1] = F32(min(peak[0], 127)) / F32(127)

@@ -30,10 +30,11 @@ def lower(
     graph: Graph,
     *,
     seed: int,
-    rate: float,
+    rate: float | NDArray[Any],
     target: Target = Target.CLASS,
     values: ActivationScale | None = None,
     learned: Mapping[str, NDArray[Any]] | None = None,
+    blind: float = 0.0,
     sizes_only: bool = False,
 ) -> Program:
     """The program of a graph.
@@ -41,10 +42,11 @@ def lower(
     Args:
         graph: quantized; with its backward pass if it is to train.
         seed: of the random numbers.
-        rate: initial learning rate.
+        rate: the learning rate, or how it runs: one record of `SCHEDULE`.
         target: what samples are labelled with.
         values: its quantization, where that is values.
         learned: what buffers that training keeps hold for good, by name; None for a program that trains.
+        blind: loss of the same answer to every sample; 0 where nobody knows it.
         sizes_only: leave out what takes long and changes no size: contents of weights, and of what depends on them.
 
     Raises:
@@ -86,6 +88,7 @@ def lower(
         update_rate=to.update_rate,
         results=tuple(b for b in RESULTS if b in used),
         classes=graph[graph.output].size,
+        blind=blind,
     )
 
 

@@ -52,7 +52,7 @@ class Lowering:
     Args:
         graph: the graph to be lowered.
         seed: of the random numbers.
-        rate: initial learning rate.
+        rate: the learning rate, or how it runs: one record of `SCHEDULE`.
         learned: what the buffers that training keeps hold for good, by name: they become constants. None to train.
         sizes_only: leave the contents of weights out.
     """
@@ -61,7 +61,7 @@ class Lowering:
         self,
         graph: Graph,
         seed: int,
-        rate: float,
+        rate: float | NDArray[Any],
         learned: Mapping[str, NDArray[Any]] | None = None,
         *,
         sizes_only: bool = False,
@@ -77,7 +77,7 @@ class Lowering:
         self._active: dict[str, str] = {}
         self._numbers = {name: i for i, name in enumerate(graph.tensors)}
         self._seed = seed
-        self._rate = rate
+        self._rate = rate if isinstance(rate, np.ndarray) else Schedule().record(rate, 0)
         self._learned = learned
         self._sizes_only = sizes_only
         self._encoded: dict[str, tuple[NDArray[np.int8], NDArray[np.uint8]]] = {}
@@ -297,8 +297,7 @@ class Lowering:
 
     def schedule(self) -> str:
         """How the learning rate runs."""
-        value = Schedule().record(self._rate, 0)
-        return self.state("schedule", "mcg_schedule_t", (1,), value, "how the learning rate runs", None)
+        return self.state("schedule", "mcg_schedule_t", (1,), self._rate, "how the learning rate runs", None)
 
     def saturated(self) -> str:
         """Tensors that saturated in this step: one int32."""

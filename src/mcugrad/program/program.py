@@ -83,6 +83,7 @@ class Program:
         update_rate: share of the channels that a step updates, unless a result says so step by step.
         results: names of the buffers that are read after the last call: loss, confidence.
         classes: number of classes, the bound of a label.
+        blind: loss of the same answer to every sample, if classes or bits are as frequent; 0 where nobody knows it.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Program:
     update_rate: float
     results: tuple[str, ...]
     classes: int
+    blind: float = 0.0
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -133,6 +135,11 @@ class Program:
     def ranges(self) -> int:
         """Tensors that are watched for saturation in a training step."""
         return sum(SATURATED in call.buffers for call in self.train) - 1
+
+    @property
+    def errors(self) -> int:
+        """Errors among them."""
+        return sum(call.kernel.name == "mcg_track_error" for call in self.train)
 
     def in_space(self, space: Space) -> tuple[Buffer, ...]:
         """Buffers of one space, in order of definition."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from mcugrad.emit.fingerprint import word
 from mcugrad.ops.augment import augment_s8
-from mcugrad.ops.life import DRIFT_LIMIT, argmax_f32, argmax_s8
+from mcugrad.ops.life import DRIFT_LIMIT, argmax_f32, argmax_s8, trouble
+from mcugrad.ops.ranges import EMPTY_ERROR
 from mcugrad.ops.replay import drawn, replay_slot
 from mcugrad.ops.soft_cross_entropy import soften_f32, soften_s8
 from mcugrad.program import Program, Space
@@ -229,7 +230,13 @@ class ReferenceRunner:
         watch = self._value("watch")[0]
         found = {name: self._value(name)[0] for name in self._program.results}
         ranges = self._program.ranges
-        found["saturation"] = np.float32(found["saturated"]) / np.float32(ranges) if ranges else np.float32(0)
+        errors = self._program.errors
+        empty, exceeded = divmod(int(found.get("saturated", 0)), EMPTY_ERROR)
+        found["saturation"] = np.float32(exceeded) / np.float32(ranges) if ranges else np.float32(0)
+        found["empty"] = np.float32(empty) / np.float32(errors) if errors else np.float32(0)
+        found["trouble"] = trouble(
+            watch, found["loss"], self._program.blind, found["saturation"], found["empty"]
+        )
         found["update_rate"] = found.get("update_rate", np.float32(self._program.update_rate))
         found["mean_loss"], found["mean_accuracy"] = watch["loss"], watch["accuracy"]
         found["drift"] = watch["drift_sum"] / DRIFT_LIMIT

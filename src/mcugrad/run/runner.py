@@ -60,11 +60,11 @@ class Compiled:
 
 def step_type(target: Target) -> np.dtype[Any]:
     """NumPy's view of `<name>_step_t`."""
-    fields = ["loss", "rate", "update_rate", "saturation", "mean_loss", "drift"]
-    if target is not Target.CLASS:
-        return np.dtype([(name, "<f4") for name in fields])
-    fields += ["mean_accuracy", "confidence"]
-    return np.dtype([*((name, "<f4") for name in fields), ("predicted", "<u4")])
+    fields = ["loss", "rate", "update_rate", "saturation", "empty", "mean_loss", "drift"]
+    kinds = [*((name, "<f4") for name in fields), ("trouble", "<u4")]
+    if target is Target.CLASS:
+        kinds += [("mean_accuracy", "<f4"), ("confidence", "<f4"), ("predicted", "<u4")]
+    return np.dtype(kinds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +72,8 @@ class Steps:
     """What training steps reported, one entry each.
 
     Attributes:
-        info: (steps,) of `step_type`: loss, rate, update_rate, saturation, mean_loss, drift; where the target is a
-            class also mean_accuracy, confidence and predicted. The generated header says what they are.
+        info: (steps,) of `step_type`: loss, rate, update_rate, saturation, empty, mean_loss, drift, trouble; where the
+            target is a class also mean_accuracy, confidence and predicted. The generated header says what they are.
     """
 
     info: NDArray[Any]

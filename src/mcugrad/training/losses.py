@@ -117,6 +117,15 @@ def loss_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int | None = None) 
     )
 
 
+def loss_of_balance(loss: Loss, outputs: int) -> float:
+    """The same where each class, or each label, is as frequent as not; 0 for values, of which that says nothing."""
+    if loss.target is Target.VALUES:
+        return 0.0
+    if loss.target is Target.BITS:
+        return loss_of_one_answer(loss, np.asarray([[0], [1]]))
+    return loss_of_one_answer(loss, np.arange(outputs), outputs)
+
+
 def _distance(loss: Loss, d: NDArray[np.float64]) -> NDArray[np.float64]:
     """Loss of each difference between an output and its target."""
     size = np.abs(d)

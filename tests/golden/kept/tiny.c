@@ -45,7 +45,7 @@ static const tiny_params_t tiny_initial = {
         -4.6875e-02F, 3.125e-02F, -6.25e-02F
     },
     /* fc1_y_scale */ 1.7612955e-02F,
-    /* schedule */ {0U, 0U, 0U, 0U, 1U, 1.0e-02F, 0.0e+00F, 1.0e+00F},
+    /* schedule */ {0U, 0U, 0U, 0U, 1U, 8.0e-03F, 0.0e+00F, 1.0e+00F},
     /* step */ 0U,
     /* watch */ {0U, 0.0e+00F, 0.0e+00F, 0.0e+00F, 0.0e+00F},
     /* flatten1_y_e_range */ 1.0e+00F,
@@ -345,9 +345,11 @@ static void tiny_report(const tiny_t *m, tiny_step_t *step)
     step->loss = m->arena.loss.v;
     step->rate = m->arena.rate.v;
     step->update_rate = 1.0e+00F;
-    step->saturation = (float)m->arena.saturated.v / 3.0F;
+    step->saturation = (float)(m->arena.saturated.v % MCG_EMPTY_ERROR) / 3.0F;
+    step->empty = (float)(m->arena.saturated.v / MCG_EMPTY_ERROR) / 1.0F;
     step->mean_loss = watch->loss;
     step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
+    step->trouble = mcg_trouble(watch, step->loss, TINY_BLIND_LOSS, step->saturation, step->empty);
     step->mean_accuracy = watch->accuracy;
     step->confidence = m->arena.confidence.v;
     step->predicted = m->arena.predicted.v;

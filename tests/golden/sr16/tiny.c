@@ -276,9 +276,11 @@ static void tiny_report(const tiny_t *m, tiny_step_t *step)
     step->loss = m->arena.loss.v;
     step->rate = m->arena.rate.v;
     step->update_rate = 1.0e+00F;
-    step->saturation = (float)m->arena.saturated.v / 1.0F;
+    step->saturation = (float)(m->arena.saturated.v % MCG_EMPTY_ERROR) / 1.0F;
+    step->empty = 0.0F;
     step->mean_loss = watch->loss;
     step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
+    step->trouble = mcg_trouble(watch, step->loss, TINY_BLIND_LOSS, step->saturation, step->empty);
     step->mean_accuracy = watch->accuracy;
     step->confidence = m->arena.confidence.v;
     step->predicted = m->arena.predicted.v;

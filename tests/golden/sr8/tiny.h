@@ -71,6 +71,13 @@ typedef struct {
     float drift_sum;  /* by how much it has been higher of late */
 } mcg_watch_t;
 
+/** What looks wrong with a training, in one sum: of its last 256 steps or so, or of its last step. */
+typedef enum {
+    MCG_TROUBLE_STALLED = 1,  /* running loss at least 90 % of that of one answer */
+    MCG_TROUBLE_EXCEEDED = 2, /* the step exceeded a quarter of the tracked ranges or more */
+    MCG_TROUBLE_EMPTY = 4 /* errors of the step were all 0 in some layers, or all: these learned nothing */
+} mcg_trouble_t;
+
 /** What is known about a stream of predictions without labels. All zero at the beginning. */
 typedef struct {
     uint32_t seen;    /* predictions it knows of, at most MCG_DRIFT_HORIZON */
@@ -113,6 +120,7 @@ typedef struct {
 /* As the model begins; training lets the scale grow: it is params.fc1_y_scale. */
 #define TINY_OUTPUT_SCALE 1.7612955e-02F
 #define TINY_OUTPUT_ZERO (0)
+#define TINY_BLIND_LOSS 1.0986123e+00F /* loss of the same answer to every sample, if all are as frequent */
 #define TINY_MODEL_SHA256 "<whole digest>" /* of tiny.onnx */
 #define TINY_MCUGRAD_VERSION "<version>"
 #define TINY_RAM_SIZE 288 /* bytes of tiny_t */
@@ -267,8 +275,10 @@ typedef struct {
     float rate; /* learning rate of the step */
     float update_rate; /* share of what trains that took part in the step */
     float saturation; /* share of the 3 tracked ranges that were exceeded in this step; they have grown since */
+    float empty; /* share of the 1 errors passed down that were all 0: layers below learned nothing in this step */
     float mean_loss; /* running mean of the last 256 steps or so */
     float drift; /* 0 in a steady world; from 1 on predictions are wrong more often than before; at most 2 */
+    uint32_t trouble; /* sum of what looks wrong: mcg_trouble_t, 0 for nothing */
     float mean_accuracy; /* running share of the last 256 samples or so that were predicted right */
     float confidence; /* probability of the predicted class */
     uint32_t predicted; /* class predicted before the step */

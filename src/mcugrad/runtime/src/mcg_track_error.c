@@ -8,6 +8,7 @@ void mcg_track_error(int32_t least, const int32_t *peak, const float *c, float *
     const float fill = c[1];
     c_x[0] = unit * mcg_error_reach(*range, fill, (float)least) / 127.0F;
     c_x[1] = (float)mcg_min(*peak, 127) / 127.0F;
+    *saturated += *peak == 0 ? MCG_EMPTY_ERROR : 0;
     if (!(fill > 0.0F)) {
         return; /* no error says nothing about its range */
     }

@@ -266,6 +266,21 @@ static inline float mcg_power(float base, uint32_t exponent)
  * on. */
 #define MCG_WATCH_HORIZON 256U
 
+/** How an error that was all 0 counts beside the tensors that saturated in a step. */
+#define MCG_EMPTY_ERROR 65536
+
+/** What looks wrong; `loss` is that of the step, `blind` the loss of the same answer to every sample, 0 where
+ * nobody knows it. */
+static inline uint32_t mcg_trouble(const mcg_watch_t *watch, float loss, float blind, float saturation,
+                                   float empty)
+{
+    const bool stalled = blind > 0.0F && watch->seen >= MCG_WATCH_HORIZON && watch->loss >= 0.9F * blind;
+    uint32_t found = stalled ? (uint32_t)MCG_TROUBLE_STALLED : 0U;
+    found += saturation >= 0.25F ? (uint32_t)MCG_TROUBLE_EXCEEDED : 0U;
+    found += empty > 0.0F && loss > 0.0F ? (uint32_t)MCG_TROUBLE_EMPTY : 0U;
+    return found;
+}
+
 /** The same for the mean that drift is measured from, and samples before it is measured at all. */
 #define MCG_DRIFT_HORIZON 1024U
 #define MCG_DRIFT_LEAST 32U

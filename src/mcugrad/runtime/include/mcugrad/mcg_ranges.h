@@ -57,7 +57,7 @@ void mcg_prepare_error(int32_t channels, const float *range, const float *c, con
  * @param[in,out] range used for this step; for the next one afterwards
  * @param[out]    c_x   unit and fill of the error, [2]: c * range * fill / 127, with the range of this step;
  * peak / 127
- * @param[in,out] saturated one more if the error saturated
+ * @param[in,out] saturated one more if the error saturated, MCG_EMPTY_ERROR more if it is all 0
  *
  * MACs: none. Scratch: none. Reference: ops/ranges.py::track_error.
  */

@@ -59,6 +59,13 @@ typedef struct {
     float drift_sum;  /* by how much it has been higher of late */
 } mcg_watch_t;
 
+/** What looks wrong with a training, in one sum: of its last 256 steps or so, or of its last step. */
+typedef enum {
+    MCG_TROUBLE_STALLED = 1,  /* running loss at least 90 % of that of one answer */
+    MCG_TROUBLE_EXCEEDED = 2, /* the step exceeded a quarter of the tracked ranges or more */
+    MCG_TROUBLE_EMPTY = 4 /* errors of the step were all 0 in some layers, or all: these learned nothing */
+} mcg_trouble_t;
+
 /** What is known about a stream of predictions without labels. All zero at the beginning. */
 typedef struct {
     uint32_t seen;    /* predictions it knows of, at most MCG_DRIFT_HORIZON */

@@ -1,0 +1,190 @@
+"""Partial learning: layers that do not change and channels that die are told; a training that goes well is not."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mcugrad as mg
+from mcugrad.errors import McugradWarning
+from mcugrad.health import Health, Layer, layers_of
+from mcugrad.ops.life import EMPTY, EXCEEDED, STALLED, trouble
+from mcugrad.program.kernel import WATCH
+from mcugrad.run.reference import ReferenceRunner
+from mcugrad.run.runner import Steps, step_type
+from mcugrad.training.losses import Target
+from networks import Conv, Dense, corners, model
+
+Array = np.ndarray
+
+BLIND = float(np.log(4))
+
+
+def steps(count: int, *, loss: float = 1.0, saturation: float = 0.0) -> Steps:
+    info = np.zeros(count, step_type(Target.CLASS))
+    info["loss"], info["saturation"] = loss, saturation
+    return Steps(info)
+
+
+def state(conv: int = 0, bias: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0), fc: int = 0) -> dict[str, Array]:
+    return {
+        "conv_w": np.full(4, conv, np.int8),
+        "conv_w_residual": np.zeros(4, np.uint8),
+        "conv_b": np.asarray(bias, np.float32),
+        "fc_w": np.full(4, fc, np.int8),
+        "fc_b": np.zeros(2, np.float32),
+    }
+
+
+def followed(*states: dict[str, Array], batch: int = 1, count: int = 100, **late: Any) -> str:
+    """What is said after these states, some steps apart."""
+    names = [("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b"), ("gone", "gone_w", "gone_b")]
+    health = Health(layers_of(names, {"conv": batch}, states[0]))
+    assert [layer.name for layer in health.layers] == ["conv", "fc"]
+    health.begin(states[0])
+    for each in states[1:]:
+        health.look(each, count)
+    return "\n".join(health.notes(steps(count, **late), BLIND, 0.01))
+
+
+def learning(n: int) -> list[dict[str, Array]]:
+    return [state(i, (i, i, i, i), i) for i in range(n)]
+
+
+def test_what_learns_is_not_told() -> None:
+    assert followed(*learning(5)) == ""
+    last = learning(5)
+    assert followed(*last, last[-1]) == "", "weights may rest while the rate ends at 0"
+    residuals = [state(fc=i) | {"conv_w_residual": np.full(4, i, np.uint8)} for i in range(5)]
+    assert "conv" not in followed(*residuals), "residual bits are weights, too"
+
+
+def test_layers_that_never_change_are_named() -> None:
+    said = followed(*(state(fc=i) for i in range(5)))
+    assert said.startswith("1 of 2 layers have not changed by a bit in 400 steps: conv; ")
+    assert "try a rate of 0.03, the rule sr16" in said
+    assert followed(*(state(fc=i) for i in range(5)), loss=0.01) == "", "nothing is left to learn"
+    assert followed(*(state(fc=i) for i in range(5)), count=20) == "", "80 steps are few"
+
+
+def test_layers_that_stopped_say_since_when() -> None:
+    said = followed(state(), state(1, fc=1), *(state(1, fc=i) for i in range(2, 6)))
+    assert "1 of 2 layers have not changed by a bit since step 100 of 500: conv; " in said
+    assert "try a rate of 0.0033" in said
+
+
+def test_a_batch_that_is_larger_than_the_steps_is_told() -> None:
+    said = followed(*(state(fc=i) for i in range(5)), batch=1000)
+    assert "400 steps make 0 changes by batches of 1000: try a batch of 4, or more epochs" in said
+
+
+def test_channels_that_died_are_told() -> None:
+    alive = [state(i, (i, i, i, i), i) for i in range(3)]
+    dead = [state(i, (i, i, 1, 1), i) for i in range(3, 7)]
+    dead[:0] = [state(2, (2, 2, 1, 1), 2)]
+    said = followed(*alive[:2], *dead)
+    assert said.startswith("channels have died, they take no part any more: 2 of 4 in conv; ")
+    rested = [state(i, (i, i, 0, 0), i) for i in range(7)]
+    assert followed(*rested) == "", "channels that never moved are left out, or were dead before"
+
+
+def test_ranges_that_are_exceeded_are_told() -> None:
+    assert "each step exceeds 40% of the ranges" in followed(*learning(5), saturation=0.4)
+    assert followed(*learning(5), saturation=0.1) == ""
+
+
+def test_many_layers_are_counted() -> None:
+    layers = [Layer(f"conv{i}", (f"w{i}",), "", 1) for i in range(9)]
+    health = Health(layers)
+    begin = {f"w{i}": np.zeros(2, np.int8) for i in range(9)}
+    health.begin(begin)
+    health.look(begin, 400)
+    (said,) = health.notes(steps(400), BLIND, 0.01)
+    assert (
+        "9 of 9 layers have not changed by a bit in 400 steps: conv0, conv1, conv2, conv3 and 5 more; "
+        in said
+    )
+
+
+# --- trainings ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def net() -> mg.Model:
+    return model((1, 12, 12), (Conv(6, stride=(2, 2)), Conv(8, stride=(2, 2)), Dense(4)))
+
+
+def test_a_rate_too_small_for_its_rule_names_the_layers(net: mg.Model) -> None:
+    """qas rounds to nearest, so that small changes are lost."""
+    x, y = corners(400)
+    trainer = mg.compile(net, calibration=x, rule="qas")
+    with pytest.warns(McugradWarning, match="layers have not changed by a bit in 400 steps"):
+        trainer.fit(x, y, rate=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["sr8", "sr12", "qas", "standardized"])
+def test_a_training_that_goes_well_has_nothing_to_say(net: mg.Model, rule: str) -> None:
+    x, y = corners(400)
+    trainer = mg.compile(
+        net, calibration=x, rule=mg.Update(rule, batch=4) if rule == "standardized" else rule
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", McugradWarning)
+        trainer.fit(x, y, epochs=4, rate=0.004 if rule == "standardized" else 0.01)
+
+
+# --- on the device ----------------------------------------------------------------------------------------------
+
+
+def watch(seen: int, loss: float) -> Any:
+    made = np.zeros(1, WATCH)
+    made["seen"], made["loss"] = seen, loss
+    return made[0]
+
+
+TROUBLES: dict[str, tuple[int, float, float, float, float, int]] = {
+    "all is well": (1000, 0.3, BLIND, 0.0, 0.0, 0),
+    "stalled": (256, 0.91 * BLIND, BLIND, 0.0, 0.0, STALLED),
+    "at first": (255, 0.91 * BLIND, BLIND, 0.0, 0.0, 0),
+    "unknown": (1000, 9.0, 0.0, 0.0, 0.0, 0),
+    "exceeded": (1000, 0.3, BLIND, 0.25, 0.0, EXCEEDED),
+    "empty": (1000, 0.3, BLIND, 0.2, 0.5, EMPTY),
+    "all": (1000, 9.0, BLIND, 0.3, 0.1, STALLED + EXCEEDED + EMPTY),
+}
+
+
+@pytest.mark.parametrize("case", TROUBLES)
+def test_trouble(case: str) -> None:
+    seen, loss, blind, saturation, empty, expected = TROUBLES[case]
+    given = watch(seen, loss), blind, np.float32(saturation), np.float32(empty)
+    assert int(trouble(given[0], np.float32(0.1), *given[1:])) == expected
+    assert int(trouble(given[0], np.float32(0.0), *given[1:])) == expected & ~EMPTY, (
+        "nothing is left to learn"
+    )
+
+
+def test_a_step_says_what_looks_wrong(net: mg.Model) -> None:
+    x, y = corners(300)
+    trainer = mg.compile(net, calibration=x, rate=0.01)
+    samples, labels = trainer.quantize(x), trainer.targets(y, 300)
+    order = np.arange(300, dtype=np.uint32)
+    stalled = trainer.twin.train(samples, labels[::-1].copy(), order, np.zeros(300, np.float32)).info
+    assert (stalled["trouble"][:255] & STALLED == 0).all()
+    assert stalled["trouble"][-1] & STALLED
+    assert trainer.build.compiled.program.errors == 2
+    twin, reference = trainer.twin, ReferenceRunner(trainer.build.compiled)
+    for dead, empty in (("", 0.0), ("conv1_b", 0.5), ("conv2_b", 1.0)):
+        twin.init()
+        broken = twin.state()
+        if dead:
+            broken[dead][...] = -100.0  # its ReLUs pass nothing
+        infos = []
+        for runner in (twin, reference):
+            runner.restore(broken)
+            infos.append(runner.train(samples, labels, order[:20]).info)
+        assert infos[0].tobytes() == infos[1].tobytes()
+        assert np.median(infos[0]["empty"]) == empty
+        assert np.median(infos[0]["trouble"] & EMPTY) == (EMPTY if dead else 0)

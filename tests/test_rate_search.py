@@ -1,0 +1,289 @@
+"""The learning rate that nobody gave: it is looked for, what was found is told, and the search leaves no trace."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mcugrad as mg
+from command_line import Cli, save
+from mcugrad.errors import McugradWarning
+from mcugrad.rate_search import FEWEST, PARTS, _parts
+from mcugrad.training.rate_grid import GRID, GRID_STANDARDIZED, Trial, best, grid, search, usual
+from networks import Conv, Dense, corners, model
+
+Array = np.ndarray
+
+
+def peak(at: float, drift: float = 0.0) -> tuple[list[tuple[float, int]], Callable[[float, int], Trial]]:
+    """What was asked, and trials whose loss is least at a rate, which falls by a power of the steps."""
+    asked: list[tuple[float, int]] = []
+
+    def trial(rate: float, steps: int) -> Trial:
+        asked.append((rate, steps))
+        loss = abs(float(np.log(rate / (at * (steps / 400) ** -drift))))
+        return Trial(rate, steps, float(np.exp(-loss)), loss, 10**6)
+
+    return asked, trial
+
+
+@pytest.mark.parametrize("at", [0.00004, 0.0009, 0.003, 0.02, 0.081, 0.3, 2.0])
+def test_the_grid_goes_on_where_the_best_is_at_its_end(at: float) -> None:
+    _, trial = peak(at)
+    found = best([each for each in search(GRID, 8000, trial) if each.steps == 8000]).rate
+    assert abs(np.log(found / at)) <= np.log(3) / 2 + 0.05
+
+
+def test_what_is_tried_and_for_how_long() -> None:
+    asked, trial = peak(0.027)
+    search(GRID, 8000, trial)
+    assert asked[:5] == [(rate, 1000) for rate in GRID]
+    assert sorted(asked[5:]) in (
+        [(0.009, 8000), (0.027, 8000)],
+        [(0.009, 8000), (0.027, 8000), (0.081, 8000)],
+    )
+    asked, trial = peak(0.027)
+    search(GRID, 300, trial)
+    assert asked == [(rate, 300) for rate in GRID], "a short training is tried as it is"
+    asked, trial = peak(0.05, drift=1.5)
+    found = best([each for each in search(GRID, 8000, trial) if each.steps == 8000])
+    assert found.rate < 0.003, "many steps want lower rates than the best two of few"
+
+
+def test_what_diverged_is_never_the_best_and_equals_give_the_lowest() -> None:
+    gone = Trial(0.3, 10, -np.inf, np.inf, 1)
+    assert best([gone, Trial(0.1, 10, 0.1, 2.0, 50)]).rate == 0.1
+    assert best([Trial(r, 10, 1.0, 0.0, 50) for r in (0.3, 0.1, 0.2)]).rate == 0.1
+    close = [Trial(0.1, 10, 0.905, 0.3, 50), Trial(0.2, 10, 0.92, 0.9, 50)]
+    assert best(close).rate == 0.1, "one sample in 50 is chance: the loss decides"
+    sure = [Trial(r, 10, 1.0, loss, 50) for r, loss in ((0.1, 0.5), (0.2, 0.015), (0.3, 0.0))]
+    assert best(sure).rate == 0.2, "what makes no mistake need not be surer"
+    assert best([Trial(0.1, 10, 0.70, 0.3, 50), close[1]]).rate == 0.2
+    errors = [Trial(0.1, 10, -0.5, 0.5, 50), Trial(0.2, 10, -0.4, 0.4, 50), Trial(0.3, 10, -0.399, 0.399, 50)]
+    assert best(errors).rate == 0.2
+    everything = [Trial(r, 10, -np.inf, np.inf, 1) for r in (0.2, 0.1)]
+    assert best(everything).rate == 0.1
+
+
+UPDATES: dict[str, tuple[Any, float]] = {
+    "plain": (mg.Update(), 1.0),
+    "momentum": (mg.Update(momentum=0.9), 0.1),
+    "batch": (mg.Update(batch=8), 8.0),
+    "large batch": (mg.Update(batch=32), 16.0),
+    "both": (mg.Update(momentum=0.9, batch=8), 0.8),
+}
+
+
+@pytest.mark.parametrize("case", UPDATES)
+def test_momentum_and_batch_scale_rates(case: str) -> None:
+    update, factor = UPDATES[case]
+    assert usual([update]) == pytest.approx(0.01 * factor)
+    assert grid([update]) == pytest.approx([rate * factor for rate in GRID], rel=0.01)
+    assert grid([mg.Update("standardized", batch=48), update]) == GRID_STANDARDIZED
+    assert usual([mg.Update("standardized", batch=48)]) == 0.001
+    assert usual([]) == 0.01
+
+
+@pytest.mark.parametrize("classes", [None, [40, 40, 20], [97, 1, 1, 1], [1] * 20, [2] * 10])
+def test_parts_have_nothing_in_common_and_leave_each_class(classes: list[int] | None) -> None:
+    y = None if classes is None else np.repeat(np.arange(len(classes)), classes)
+    count = 50 if y is None else len(y)
+    parts = _parts(y, count, 3)
+    assert len(parts) == PARTS
+    together = np.concatenate(parts)
+    assert len(np.unique(together)) == len(together)
+    assert min(map(len, parts)) >= 1
+    if y is not None and max(map(int, np.bincount(y))) > 1:
+        for part in parts:
+            assert set(np.delete(y, part)) == set(y), "something is left to learn of every class"
+    again = _parts(y, count, 3)
+    assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(parts, _parts(y, count, 4), strict=True))
+
+
+# --- trainings ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def net() -> mg.Model:
+    return model((1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
+
+
+def same(a: mg.Trainer, b: mg.Trainer) -> bool:
+    return all(value.tobytes() == b.state[name].tobytes() for name, value in a.state.items())
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "augment": {"augment": mg.Augment(shift=1, noise=0.02)},
+    "no shuffle": {"shuffle": False, "schedule": "constant"},
+    "warm-up": {"schedule": mg.Schedule("linear", warmup=60)},
+    "steps": {"schedule": mg.Schedule("steps", every=100, factor=0.5)},
+    "function": {"schedule": lambda t: 1 - t},
+    "validation": {"guard": True, "replay": True},
+}
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_training_is_as_if_the_rate_had_been_given(net: mg.Model, case: str) -> None:
+    x, y = corners(240)
+    options = dict(OPTIONS[case])
+    if options.pop("guard", False):
+        options |= {"guard": (x[:20], y[:20])}
+    if options.pop("replay", False):
+        options |= {"replay": mg.Replay(8, source=(x[:30], y[:30]))}
+    first, second = mg.compile(net, calibration=x), mg.compile(net, calibration=x)
+    first.fit(x, y, epochs=2, seed=5, **options)
+    found = first.rate_search
+    assert found is not None
+    assert found.rate in {each.rate for each in found.trials}
+    second.fit(x, y, epochs=2, rate=found.rate, seed=5, **options)
+    assert second.rate_search is None
+    assert same(first, second)
+    assert first.data_hash == second.data_hash
+    again = mg.compile(net, calibration=x)
+    again.fit(x, y, epochs=2, rate="auto", seed=5, **options)
+    assert again.rate_search is not None
+    assert again.rate_search.trials == found.trials
+
+
+def test_a_model_that_trained_goes_on_from_there(net: mg.Model) -> None:
+    """Every trial begins at the state that is there, and an interrupted search leaves it."""
+    x, y = corners(240)
+    trainer = mg.compile(net, calibration=x)
+    trainer.fit(x, y, epochs=3, rate=0.01)
+    known, state = trainer.evaluate(x, y), trainer.state
+    first = trainer.rate_search
+    trainer.fit(x, y)
+    assert first is None
+    assert trainer.rate_search is not None
+    assert trainer.rate_search.before == pytest.approx(known, abs=0.1)
+    assert int(trainer.state["step"][0]) == int(state["step"][0]) + len(x)
+
+    trainer.state = state
+    steps = trainer.twin.train
+    calls = 0
+
+    def stop(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return steps(*given)
+
+    trainer.twin.train = stop  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(x, y)
+    del trainer.twin.train
+    assert all(value.tobytes() == state[name].tobytes() for name, value in trainer.state.items())
+    assert trainer.data_hash == mg.compile(net, calibration=x).data_hash or trainer.data_hash is None
+
+
+def test_a_rate_that_was_compiled_in_is_taken(net: mg.Model, tmp_path: Path) -> None:
+    x, y = corners(64)
+    given = mg.compile(net, calibration=x, rate=0.02)
+    given.fit(x, y)
+    assert given.rate_search is None
+    assert given.rate == pytest.approx(0.02)
+    given.fit(x, y, rate="auto")
+    assert given.rate_search is not None
+    free = mg.compile(net, calibration=x, rule=mg.Update("sr12", momentum=0.9))
+    assert free.rate == pytest.approx(0.001)
+    assert float(free.state["schedule"]["rate"][0]) == pytest.approx(0.001), (
+        "a device begins with the usual one"
+    )
+    for each, wanted in ((free, True), (given, False)):
+        again = mg.Trainer.load(each.save(tmp_path / "a.mcgstate"))
+        again.fit(x, y)
+        assert (again.rate_search is not None) == wanted
+    with pytest.raises(mg.UsageError, match="a learning rate of 'fast' is not usable"):
+        given.fit(x, y, rate="fast")  # type: ignore[arg-type]
+    with pytest.raises(mg.UsageError, match="a learning rate of -1 is not usable"):
+        mg.compile(net, calibration=x, rate=-1.0)
+
+
+def test_what_was_found_is_told(net: mg.Model, caplog: pytest.LogCaptureFixture) -> None:
+    x, y = corners(240)
+    trainer = mg.compile(net, calibration=x)
+    with caplog.at_level("INFO", "mcugrad"):
+        trainer.fit(x, y, epochs=2)
+    found = trainer.rate_search
+    assert found is not None
+    assert found.text in caplog.text
+    assert found.text.startswith(f"rate {found.rate:.3g} found: ")
+    assert f"{found.steps:,} steps" in found.text
+    assert found.held_out >= 60, "30 are few, so that some parts were held out in turn"
+    assert found.steps == sum(each.steps for each in found.trials)
+
+
+def test_few_samples_take_the_usual_rate(net: mg.Model) -> None:
+    x, y = corners(240)
+    for count in (1, 3, FEWEST - 1, FEWEST):
+        trainer = mg.compile(net, calibration=x)
+        trainer.fit(x[:count], y[:count])
+        assert trainer.rate_search is not None
+        assert bool(trainer.rate_search.trials) == (count >= FEWEST)
+        if count < FEWEST:
+            assert trainer.rate_search.rate == 0.01
+            assert "the usual one: 16 samples or more" in trainer.rate_search.text
+
+
+KINDS: dict[str, tuple[dict[str, Any], Callable[[Array], Any]]] = {
+    "mse": ({"loss": "mse"}, lambda y: np.eye(4)[y].astype(np.float32)),
+    "bits": ({"loss": "binary_cross_entropy"}, lambda y: np.eye(4)[y].astype(np.uint8)),
+    "float32": ({"precision": "float32"}, lambda y: y),
+    "standardized": ({"rule": mg.Update("standardized", batch=8)}, lambda y: y),
+    "momentum": ({"rule": mg.Update("sr12", momentum=0.9, batch=4)}, lambda y: y),
+    "sparse": ({"sparse": mg.Sparse(0.25)}, lambda y: y),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_all_losses_rules_and_precisions(net: mg.Model, case: str) -> None:
+    x, y = corners(240)
+    options, labels = KINDS[case]
+    wanted = labels(y)
+    targets = {"targets": wanted} if options.get("loss") == "mse" else {}
+    trainer = mg.compile(net, calibration=x, **options, **targets)
+    before = trainer.evaluate(x, wanted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", McugradWarning)
+        trainer.fit(x, wanted, epochs=6)
+    after = trainer.evaluate(x, wanted)
+    assert after < 0.6 * before if case == "mse" else after > max(before, 0.8)
+
+
+def test_labels_that_mean_nothing_are_told(net: mg.Model) -> None:
+    """No rate makes a network that knows its samples better at labels drawn at random."""
+    x, y = corners(240)
+    trainer = mg.compile(net, calibration=x)
+    trainer.fit(x, y, epochs=3, rate=0.01)
+    mixed = y.copy()
+    mixed[::2] = np.random.default_rng(0).permutation(y[::2])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", McugradWarning)
+        trainer.fit(x, np.where(np.arange(240) % 2, y, (y + 1 + mixed) % 4), epochs=8)
+    assert trainer.rate_search is not None
+    note = trainer.rate_search.note
+    assert (note in [str(each.message) for each in said]) == (note is not None)
+
+
+def test_the_command_line_looks_for_a_rate_and_says_so(cli: Cli, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((80, 8, 8)).astype(np.float32)
+    data = save(tmp_path / "x.npz", x, np.arange(80) % 10, x_test=x[:20], y_test=np.arange(20) % 10)
+    options = ("digits_cnn", "--data", data, "--train", "last:1")
+    out = cli("train", *options, "--epochs", "2").out
+    assert out.count(" found: ") == 1
+    assert out.index(" found: ") < out.index("epoch 1/2")
+    facts = cli("train", *options, "--epochs", "2", "--json").facts
+    assert facts["rate"] == pytest.approx(facts["rate_search"]["rate"])
+    assert "seconds" not in facts["rate_search"]
+    assert cli("train", *options, "--epochs", "2", "--rate", "0.02", "--json").facts["rate_search"] is None
+    refused = cli("train", *options, "--rate", "fast")
+    assert refused.code == 2
+    assert "'fast' is no learning rate" in refused.err
