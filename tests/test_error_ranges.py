@@ -16,7 +16,7 @@ import mcugrad as mg
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.ops.errors import LEAST_REACH, PREPARE_ERROR_SUM, SCALE_UNIT
-from mcugrad.ops.ranges import PREPARE_ERROR, TRACK_ERROR
+from mcugrad.ops.ranges import EMPTY_ERROR, PREPARE_ERROR, TRACK_ERROR
 from mcugrad.program import SCALE
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.zoo import nets
@@ -31,7 +31,7 @@ def f32(*values: float) -> NDArray[np.float32]:
 def track(
     peak: int, range_: float, unit: float = 0.5, fill: float = 1.0, least: int = 0
 ) -> tuple[float, float, float, int]:
-    """Range for the next step, unit and fill of the error, and how often it saturated."""
+    """Range for the next step, unit and fill of the error, and how often it saturated, or was empty."""
     span, c_x, saturated = f32(range_), f32(9, 9), np.zeros(1, np.int32)
     TRACK_ERROR.reference(least, np.asarray([peak], np.int32), f32(unit, fill), span, c_x, saturated)
     return float(span[0]), float(c_x[0]), float(c_x[1]), int(saturated[0])
@@ -43,7 +43,7 @@ def track(
 @pytest.mark.parametrize(
     ("peak", "after", "saturated"),
     [
-        (0, 0.5, 0),
+        (0, 0.5, EMPTY_ERROR),
         (1, 0.5, 0),
         (31, 0.5, 0),
         (32, 1 - 2**-7, 0),
@@ -66,7 +66,7 @@ def test_a_range_follows_its_peak(peak: int, after: float, saturated: int) -> No
 @pytest.mark.parametrize("fill", [0.0, NAN, -1.0])
 def test_no_error_says_nothing_about_a_range(peak: int, fill: float) -> None:
     span, unit, _, saturated = track(peak, 3.0, unit=0.5, fill=fill)
-    assert (span, saturated) == (3.0, 0)
+    assert (span, saturated) == (3.0, 0 if peak else EMPTY_ERROR), "an error that is all 0 is counted as one"
     assert unit == F32(0.5) * F32(3) / F32(127), "never NaN"
 
 
@@ -143,7 +143,7 @@ def test_a_sum_of_one_error_and_none_is_that_error() -> None:
 def test_a_sum_of_nothing(a: tuple[float, float]) -> None:
     factor, unit = sum_of(a, (0.0, 0.0), 127)
     assert (factor, unit) == ([0, 0], [0, 0])
-    assert track(0, 5.0, *unit, least=LEAST_REACH) == (5.0, 0.0, 0.0, 0), "and its range stays"
+    assert track(0, 5.0, *unit, least=LEAST_REACH) == (5.0, 0.0, 0.0, EMPTY_ERROR), "and its range stays"
 
 
 def test_factors_of_a_sum_stay_in_their_format() -> None:
