@@ -119,9 +119,9 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "forward": _calls(program.forward, program, names, 1),
         "head": _calls(program.train[: program.shared], program, names, 1 + len(program.forward)),
         "soft": _calls(program.soft, program, names, 1 + len(program.forward)),
-        "train": _calls(
-            program.train[program.shared :], program, names, 1 + len(program.forward) + program.shared
-        ),
+        "train": _part(program, names, program.shared, program.skipped[0]),
+        "learn": _part(program, names, *program.skipped),
+        "rest": _part(program, names, program.skipped[1], len(program.train)),
         "fingerprint": f"0x{word(fingerprint(program, place)):08x}U",
         "check": [line for call in check for line in _check_call(call, names)],
         "runtime": amalgamate(
@@ -319,6 +319,11 @@ def _calls(calls: Iterable[Call], program: Program, names: _Names, first: int) -
         head = f"    {call.kernel.name}("
         lines.extend(_wrap_call(head, arguments))
     return lines
+
+
+def _part(program: Program, names: _Names, first: int, after: int) -> list[str]:
+    """Some calls of a training step."""
+    return _calls(program.train[first:after], program, names, 1 + len(program.forward) + first)
 
 
 def _check_call(call: Call, names: _Names) -> list[str]:

@@ -38,6 +38,8 @@ def fingerprint(program: Program, layout: Layout) -> bytes:
         add(title)
         for call in calls:
             add(call.kernel.name, *(_text(argument) for argument in call.arguments))
+    if program.taken:
+        add("taken", program.taken, *program.skipped)
     add("input", program.input_zero, *program.buffers[program.input].shape)
     add("output", program.output, program.output_zero, program.output_scale, program.classes)
     if program.values is not None:

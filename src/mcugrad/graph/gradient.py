@@ -20,12 +20,16 @@ class GradientBuilder:
         graph: the quantized forward graph, plus the error tensors asked for so far.
         nodes: backward nodes so far, in order of execution.
         updates_from: error that a layer is updated from, by its name, where it is not the error sent back.
+        before_updates: what comes between sending an error back and updating a layer, by its name.
+        fixed: names of layers of which the same channels are updated in every step.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes: list[Node] = []
         self.updates_from: dict[str, str] = {}
+        self.before_updates: dict[str, Node] = {}
+        self.fixed: set[str] = set()
         self._parts: dict[str, list[str]] = {}
         self._uses = Counter(t for n in graph.nodes for t in n.inputs)
         self._carriers: dict[str, str | None] = {}
@@ -72,17 +76,18 @@ class GradientBuilder:
         self.graph = self.graph.with_tensors(Tensor(name=name, shape=self.graph[tensor].shape, quant=quant))
         return name
 
-    def kept(self, e: str, channels: int, *, rescaled: bool) -> str:
+    def kept(self, e: str, channels: int, *, rescaled: bool, what: str = "kept") -> str:
         """Define the part of an error that takes part in an update.
 
         Args:
             e: the error.
             channels: how many at most.
             rescaled: whether it has a unit of its own, if it has one at all.
+            what: end of its name.
         """
         whole = self.graph[e]
         quant = whole.quant
-        name = f"{e}_kept"
+        name = f"{e}_{what}"
         if rescaled and isinstance(quant, ErrorScale):
             quant = replace(quant, owner=name)
         part = Tensor(name=name, shape=(*whole.shape[:-1], channels), quant=quant)

@@ -57,6 +57,14 @@ def select_copy_f32(
     kept[: errors.size] = errors.reshape(-1)
 
 
+def select_weigh_f32(pixels: int, active: NDArray[Any], odds: NDArray[Any], kept: NDArray[Any]) -> None:
+    """Errors of listed channels, side by side, each times 1 / odds."""
+    count = int(active[0])
+    with np.errstate(all="ignore"):
+        kept[: pixels * count].reshape(pixels, count)[:] *= F32(65536) / odds[:count].astype(F32)
+
+
 SELECT_SUMS_F32 = Kernel("mcg_select_sums_f32", select_sums_f32)
 SELECT_PARTS_F32 = Kernel("mcg_select_parts_f32", select_parts_f32)
 SELECT_COPY_F32 = Kernel("mcg_select_copy_f32", select_copy_f32)
+SELECT_WEIGH_F32 = Kernel("mcg_select_weigh_f32", select_weigh_f32)

@@ -61,6 +61,8 @@ def add_float_updates(
         update: makes the node that updates the weights, from the error.
     """
     e = to.updates_from.get(layer.name, e)
+    if layer.name in to.before_updates:
+        to.add(to.before_updates[layer.name])
     if to.graph[layer.b].trainable:
         to.add(FloatBiasUpdate(name=f"{layer.name}_bias_update", e=e, b=layer.b))
     if to.graph[layer.w].trainable:

@@ -71,6 +71,7 @@ class NextStep(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: Lowering) -> None:
+        to.resume()
         to.call(NEXT_STEP, note="count the step", step=to.step())
 
 

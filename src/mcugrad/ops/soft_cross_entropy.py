@@ -19,7 +19,7 @@ from mcugrad.ops.float_operator import lower_mask
 from mcugrad.ops.life import ARGMAX_F32, ARGMAX_S8
 from mcugrad.ops.output_error import write_output_error
 from mcugrad.ops.ranges import clip_of
-from mcugrad.ops.select import loss_ratio
+from mcugrad.ops.select_nodes import loss_ratio
 from mcugrad.ops.softmax_cross_entropy import exp2, log
 from mcugrad.program import Kernel
 from mcugrad.program.lowering import Lowering

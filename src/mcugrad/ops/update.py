@@ -47,6 +47,7 @@ class BiasUpdate(BackwardNode):
             channels=to.graph[self.b].size,
             e=to.data(self.e),
             active=to.active(self.e),
+            odds=to.odds(self.e),
             rate=mean_rate_of(to, update),
             c=to.error_unit(self.e),
             w_scale=to.weight_scale(self.w),
@@ -126,8 +127,7 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
         e: error of its output; where only some channels are updated, theirs takes its place.
         update: makes the node that updates the weights, from the error.
     """
-    fixed = to.updates_from.get(layer.name)
-    e = fixed or e
+    e = to.updates_from.get(layer.name, e)
     if to.graph[layer.b].trainable:
         to.add(BiasUpdate(name=f"{layer.name}_bias_update", e=e, w=layer.w, b=layer.b))
     weights = to.graph[layer.w]
@@ -138,7 +138,8 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
             to.add(ApplyUpdate(name=f"{layer.name}_apply", w=layer.w))
         if weights.update.weight_decay:
             name = f"{layer.name}_decay"
-            to.add(DecayFixed(name=name, w=layer.w, e=fixed) if fixed else DecayWeights(name=name, w=layer.w))
+            fixed = layer.name in to.fixed
+            to.add(DecayFixed(name=name, w=layer.w, e=e) if fixed else DecayWeights(name=name, w=layer.w))
     bias = to.graph[layer.b].update
     if bias is not None and bias.has_plane:
         to.add(ApplyBias(name=f"{layer.name}_apply_bias", w=layer.w, b=layer.b))
@@ -156,6 +157,7 @@ def lower_update_factor(to: Lowering, name: str, x: str, e: str, w: str) -> str:
         note="factors",
         channels=channels,
         active=to.active(e),
+        odds=to.odds(e),
         rate=_share_of_a_batch(to, update) if update.rule == "standardized" else mean_rate_of(to, update),
         c=to.error_unit(e),
         x_scale=to.scale(x),
@@ -171,6 +173,13 @@ def taking_part(active: NDArray[Any] | None, channels: int) -> NDArray[np.int64]
     if active is None or active.size == 0:
         return np.arange(channels)
     return active[1 : 1 + int(active[0])].astype(np.int64)
+
+
+def times(odds: NDArray[Any] | None, count: int) -> Any:
+    """How many times the changes of `count` listed channels are made: 1 / odds; once without odds."""
+    if odds is None or odds.size == 0:
+        return ar.F32(1)
+    return ar.F32(65536) / odds[:count].astype(np.float32)
 
 
 def whole_error(e: NDArray[Any], active: NDArray[Any] | None, pixels: int, channels: int) -> NDArray[Any]:
@@ -190,6 +199,7 @@ def _share_of_a_batch(to: Lowering, update: Update) -> str:
 def prepare_update(
     channels: int,
     active: NDArray[Any] | None,
+    odds: NDArray[Any] | None,
     rate: NDArray[Any],
     c: NDArray[Any],
     x_scale: NDArray[Any],
@@ -197,11 +207,11 @@ def prepare_update(
     to_scale: NDArray[Any],
     factor: NDArray[Any],
 ) -> None:
-    """factor[o] = 65536 * rate * c * x_scale / (w_scale[o] * to_scale[o]), of channels that take part."""
+    """factor[o] = 65536 * rate * c * x_scale / (w_scale[o] * to_scale[o]) / odds, of channels that take part."""
     o = taking_part(active, channels)
     with np.errstate(all="ignore"):
         ratio = rate[0] * c[0] * x_scale[0] * ar.F32(65536)
-        factor[o] = ar.scale_from_float(ratio / (w_scale[o] * to_scale[o]))
+        factor[o] = ar.scale_from_float(ratio / (w_scale[o] * to_scale[o]) * times(odds, len(o)))
 
 
 def mean_rate(rate: NDArray[Any], batch: int, mean: NDArray[Any]) -> None:
@@ -215,16 +225,17 @@ def bias_update(
     channels: int,
     e: NDArray[Any],
     active: NDArray[Any] | None,
+    odds: NDArray[Any] | None,
     rate: NDArray[Any],
     c: NDArray[Any],
     w_scale: NDArray[Any],
     bias: NDArray[Any],
 ) -> None:
-    """bias[o] -= rate * c / w_scale[o] * sum of e[., o]."""
+    """bias[o] -= rate * c / w_scale[o] / odds * sum of e[., o]."""
     o = taking_part(active, channels)
     total = e[: pixels * len(o)].astype(np.int64).reshape(pixels, len(o)).sum(axis=0)
     with np.errstate(all="ignore"):
-        bias[o] -= (rate[0] * c[0]) / w_scale[o] * total.astype(np.float32)
+        bias[o] -= (rate[0] * c[0]) / w_scale[o] * times(odds, len(o)) * total.astype(np.float32)
 
 
 def update_rows(

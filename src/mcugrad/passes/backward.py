@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,20 @@ from mcugrad.ops.float_operator import FloatOperator
 from mcugrad.ops.life import BeginStep, Watch
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.regression import RegressionLoss
-from mcugrad.ops.select import LossRatio, SelectFixed, SelectStructures
+from mcugrad.ops.select_nodes import (
+    Counts,
+    LossRatio,
+    SelectDrawn,
+    SelectFixed,
+    SelectLargest,
+    SelectSamples,
+    SelectWeighed,
+)
 from mcugrad.ops.soft_cross_entropy import SoftCrossEntropy
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
 from mcugrad.ops.weighted import Weighted
 from mcugrad.training.losses import Loss, Target
-from mcugrad.training.sparse import Choice, Fate, Sparse, policies
+from mcugrad.training.sparse import ONE, Choice, Fate, Sparse, policies, share_of_samples
 
 
 def backward(
@@ -70,6 +79,9 @@ def backward(
     to.add(Watch(name="watch", logits=graph.output, target=loss.target))
     if has_ratio:
         to.add(LossRatio(name="loss_ratio"))
+    if (share := share_of_samples(sparse)) < ONE:
+        rate = selection.whole / selection.structures
+        to.add(SelectSamples(name="select_samples", share=share, batch=_batch(graph), whole=rate))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
         error = total_error(to, node.y)
@@ -137,27 +149,39 @@ def _kept(to: GradientBuilder, layer: str, e: str, selection: _Selection) -> str
     policy = selection.policies.get(layer)
     if policy is None:
         return e
+    is_real = isinstance(to.graph[e].quant, Float32)
     name, channels = f"{layer}_select", to.graph[e].channels
-    if isinstance(policy, Sparse):
-        kept = to.kept(e, policy.most(channels), rescaled=policy.draws)
-        first = not any(isinstance(n, SelectStructures) for n in to.nodes)
-        to.add(
-            SelectStructures(
-                name=name,
-                e=e,
-                kept=kept,
-                policy=policy,
-                structures=selection.structures,
-                whole=selection.whole if first else None,
-            )
-        )
+    if not isinstance(policy, Sparse):
+        kept = to.kept(e, len(policy), rescaled=False)
+        rate = selection.whole / selection.structures
+        to.add(SelectFixed(name=name, e=e, kept=kept, channels=policy, share=rate))
+        to.updates_from[layer] = kept
+        to.fixed.add(layer)
+        return e
+    first = not any(isinstance(n, SelectLargest | SelectDrawn) for n in to.nodes)
+    counts = Counts(selection.structures, selection.whole if first else None)
+    kept = to.kept(e, policy.most(channels), rescaled=policy.enlarges)
+    what = {"e": e, "layer": layer, "policy": policy}
+    if policy.policy == "topk":
+        to.add(SelectLargest(name=name, kept=kept, counts=counts, **what))
         return kept
-    kept = to.kept(e, len(policy), rescaled=False)
-    to.add(
-        SelectFixed(name=name, e=e, kept=kept, channels=policy, share=selection.whole / selection.structures)
-    )
-    to.updates_from[layer] = kept
-    return e
+    if policy.policy == "split":
+        handed = to.kept(e, policy.largest(channels), rescaled=False, what="handed")
+        to.add(SelectLargest(name=f"{layer}_hand", kept=handed, counts=None, **what))
+        to.add(SelectDrawn(name=name, kept=kept, counts=counts, is_scaled=is_real, **what))
+        to.updates_from[layer] = kept
+        return handed
+    to.add(SelectDrawn(name=name, kept=kept, counts=counts, is_scaled=policy.enlarges, **what))
+    if policy.policy == "single" and is_real:
+        weighed = to.kept(kept, policy.most(channels), rescaled=False, what="weighed")
+        to.before_updates[layer] = SelectWeighed(name=f"{layer}_weigh", e=kept, weighed=weighed)
+        to.updates_from[layer] = weighed
+    return kept
+
+
+def _batch(graph: Graph) -> int:
+    """Samples after which every layer has changed."""
+    return lcm(*(t.update.batch for t in graph.tensors.values() if t.trainable and t.update is not None))
 
 
 def _follow(to: GradientBuilder, graph: Graph) -> None:

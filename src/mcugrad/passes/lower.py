@@ -70,6 +70,11 @@ def lower(
     train, buffers = _fold_constants(tuple(to.calls[split:]), buffers, sizes_only)
     shared = max(to.shared - split, 0)
     soft = (train[0], *to.soft) if to.soft else ()  # both begin with the learning rate
+    # Constants were folded, so that calls are counted anew.
+    first, after = (
+        sum(id(call) in before for call in train)
+        for before in ({id(call) for call in to.calls[split:end]} for end in to.skipped)
+    )
     used = used_buffers(forward + train + soft) | {output, x, *([scale] if scale else [])}
     return Program(
         name=graph.name,
@@ -78,6 +83,8 @@ def lower(
         train=train,
         soft=soft,
         shared=shared,
+        taken=to.taken,
+        skipped=(first, after) if to.taken else (len(train), len(train)),
         input=x,
         input_zero=to.zero(graph.input),
         output=output,

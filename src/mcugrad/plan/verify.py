@@ -26,6 +26,8 @@ def verify(program: Program, plan: Plan) -> None:
     _play(program, program.calls, plan)
     if program.soft:
         _play(program, program.soft_calls, plan)
+    if program.taken:
+        _play(program, program.skipping_calls, plan)
 
 
 def _play(program: Program, calls: Sequence[Call], plan: Plan) -> None:

@@ -48,6 +48,8 @@ class Lowering:
         soft: calls that stand in for those which need a label, in a step towards a distribution.
         shared: number of the first call that such a step has in common with one towards a label.
         update_rate: share of the channels that a step updates, where it is always the same.
+        taken: buffer that says whether a step is taken; empty where every step is.
+        skipped: numbers of the first call that happens in steps which are taken alone, and of the first one after.
 
     Args:
         graph: the graph to be lowered.
@@ -73,8 +75,11 @@ class Lowering:
         self.soft: list[Call] = []
         self.shared = 0
         self.update_rate = 1.0
+        self.taken = ""
+        self.skipped = (0, 0)
         self._aliases: dict[str, str] = {}
         self._active: dict[str, str] = {}
+        self._odds: dict[str, str] = {}
         self._numbers = {name: i for i, name in enumerate(graph.tensors)}
         self._seed = seed
         self._rate = rate if isinstance(rate, np.ndarray) else Schedule().record(rate, 0)
@@ -179,13 +184,33 @@ class Lowering:
             f"{self.error(error).owner}_c", "float", (2,), "unit of the error, and its fill"
         )
 
-    def keep(self, error: str, active: str) -> None:
-        """Say that an error holds the channels of a list alone, and which buffer the list is in."""
+    def keep(self, error: str, active: str, odds: str | None = None) -> None:
+        """Say that an error holds the channels of a list alone.
+
+        Args:
+            error: the error.
+            active: buffer of the list.
+            odds: buffer of the odds of those channels, by which changes are yet to be divided; None if they are not.
+        """
         self._active[error] = active
+        if odds is not None:
+            self._odds[error] = odds
+
+    def skip_unless(self, taken: str) -> None:
+        """Let the calls from here to `resume` happen only where a buffer holds a number that is not 0."""
+        self.taken, self.skipped = taken, (len(self.calls), len(self.calls))
+
+    def resume(self) -> None:
+        """Let the calls from here on happen in every step."""
+        self.skipped = (self.skipped[0], len(self.calls))
 
     def active(self, error: str) -> str | None:
         """Buffer of the list of channels that an error holds; None where it holds all of them."""
         return self._active.get(error)
+
+    def odds(self, error: str) -> str | None:
+        """Buffer of the odds that changes made from an error are to be divided by; None for none."""
+        return self._odds.get(error)
 
     def error_channels(self, error: str) -> int:
         """Channels that an error is scaled by: innermost, repeating."""

@@ -73,6 +73,9 @@ class Program:
         soft: the same of a step towards a distribution, as far as they differ: they stand in for `train[:shared]`.
             Empty where targets are no classes.
         shared: number of the first call that both have in common.
+        taken: name of the buffer that is not 0 where a step is taken; empty where every step is.
+        skipped: numbers of the first call of `train` that happens in steps which are taken alone, and of the first one
+            after; both past the end where all are taken.
         input: name of the buffer (space ARGUMENT) that holds the sample.
         input_zero: zero point of the sample.
         output: name of the buffer that holds the logits.
@@ -92,6 +95,8 @@ class Program:
     train: tuple[Call, ...]
     soft: tuple[Call, ...]
     shared: int
+    taken: str
+    skipped: tuple[int, int]
     input: str
     input_zero: int
     output: str
@@ -113,6 +118,12 @@ class Program:
     def soft_calls(self) -> tuple[Call, ...]:
         """One whole training step towards a distribution; empty where there is none."""
         return self.forward + self.soft + self.train[self.shared :] if self.soft else ()
+
+    @property
+    def skipping_calls(self) -> tuple[Call, ...]:
+        """One step that is not taken; empty where every step is."""
+        first, after = self.skipped
+        return self.forward + self.train[:first] + self.train[after:] if self.taken else ()
 
     @property
     def target(self) -> Target:

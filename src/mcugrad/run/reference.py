@@ -179,7 +179,12 @@ class ReferenceRunner:
             self._values["label"] = np.asarray([target], np.uint32)
         else:
             self._values["target"] = np.asarray(target)
-        for call in head + self._program.train[self._program.shared :]:
+        first, after = self._program.skipped
+        train = self._program.train
+        for call in head + train[self._program.shared : first]:
+            execute(call, self._values)
+        taken = not self._program.taken or bool(self._value(self._program.taken)[0])
+        for call in (train[first:after] if taken else ()) + train[after:]:
             execute(call, self._values)
 
     def _step_back(self, x: NDArray[np.int8], target: Any, soft: NDArray[np.uint8] | None) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import UsageError
 from mcugrad.numerics import ordered_sum
 
-Policy = Literal["sampled", "rooted", "topk"]
+Policy = Literal["split", "single", "sampled", "rooted", "topk"]
 """How the channels of a sample are chosen."""
 Channels = float | Sequence[int]
 """A share of a layer's channels, or their numbers."""
@@ -25,28 +25,42 @@ NUMBER = (int, float, np.floating)
 """What a share may be."""
 
 POLICIES = {
+    "split": "errors of the largest go on as they are; those to update are drawn by size, and count for more in return",
+    "single": "half the largest, half drawn, for both: as split, with less RAM",
     "sampled": "drawn at random by the size of their errors, which count for more in return: unbiased",
     "rooted": "likewise, by the root of that size: for few channels and long training; unbiased, too",
     "topk": "those with the largest errors, as published",
 }
 
 
+DEFAULT_POLICY: Policy = "split"
+"""What a share without a policy means."""
+
+ONE = 65536
+"""All of the samples, or odds of 1."""
+
+
 @dataclass(frozen=True)
 class Sparse:
-    """Update a share of every layer's channels, chosen for each sample by their errors.
+    """Update a share of every layer's channels, chosen for each sample by their errors, or a share of the samples.
 
     The share is `low` where the loss is small and rises to `high` where it is the largest seen so far; with one
     number it is fixed. The layer that makes the outputs always takes part whole.
 
     Attributes:
-        low: smallest share, above 0.
+        low: smallest share, above 0; all channels if not given.
         high: largest share, at most 1; `low` if not given.
-        policy: `sampled` (unbiased), `rooted` (unbiased, odds more even) or `topk` (those with the largest errors).
+        policy: `split` (the largest errors go on, what is updated is drawn, without bias), `single` (one list of
+            channels for both), `sampled` or `rooted` (drawn, and enlarged in return, which goes on: for few layers), or
+            `topk` (those with the largest errors).
+        samples: share of the samples that are learned from, of whole batches where there are some; what the others cost
+            is a prediction. One number for all layers.
     """
 
-    low: float
+    low: float = 1.0
     high: float = 0.0
-    policy: Policy = "sampled"
+    policy: Policy = DEFAULT_POLICY
+    samples: float = 1.0
 
     def __post_init__(self) -> None:
         if self.high == 0.0:
@@ -64,6 +78,12 @@ class Sparse:
                 where="sparse",
                 hint="0 < low <= high <= 1, such as Sparse(0.1, 1.0)",
             )
+        if not isinstance(self.samples, NUMBER) or not 1 / ONE <= self.samples <= 1:
+            raise UsageError(
+                f"a share of {self.samples!r} of the samples cannot be learned from",
+                where="sparse",
+                hint=f"1/{ONE} to 1, such as Sparse(samples=0.25)",
+            )
 
     @property
     def follows_loss(self) -> bool:
@@ -71,23 +91,38 @@ class Sparse:
         return self.low < self.high
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all channels take part, where a step is taken that need not be."""
+        return self.low == 1 and self.samples < 1
+
+    @property
     def draws(self) -> bool:
-        """Whether channels are drawn at random, and their errors count for more in return."""
+        """Whether channels are drawn at random, and count for more in return."""
         return self.policy != "topk"
 
     @property
+    def enlarges(self) -> bool:
+        """Whether errors that go on to lower layers count for more, too."""
+        return self.policy in ("sampled", "rooted")
+
+    @property
     def text(self) -> str:
-        """`sampled 10 to 100 %`."""
+        """`sampled 10 to 100 %, 25 % of the samples`."""
         rest = f" to {100 * self.high:g}" if self.follows_loss else ""
-        return f"{self.policy} {100 * self.low:g}{rest} %"
+        channels = "" if self.is_whole else f"{self.policy} {100 * self.low:g}{rest} %"
+        samples = "" if self.samples == 1 else f"{100 * self.samples:g} % of the samples"
+        return ", ".join(part for part in (channels, samples) if part)
+
+    def largest(self, channels: int) -> int:
+        """How many of a layer's channels take part at most, where they are not drawn."""
+        return max(int(np.float32(self.high) * np.float32(channels)), 1) if self.high < 1 else channels
 
     def most(self, channels: int) -> int:
         """How many of a layer's channels take part at most; drawing rounds the number up or down at random.
 
         Two more: one for rounding up, one for odds of channels with hardly an error, which are rounded up, too.
         """
-        k = max(int(np.float32(self.high) * np.float32(channels)), 1) if self.high < 1 else channels
-        return min(k + 2 * self.draws, channels)
+        return min(self.largest(channels) + 2 * self.draws, channels)
 
 
 @dataclass(frozen=True)
@@ -107,6 +142,25 @@ Choice = Sparse | Static | Mapping[str, Sparse | Channels]
 
 Fate = Sparse | tuple[int, ...]
 """What a layer's policy comes down to: chosen for each sample, or these channels."""
+
+
+def share_of_samples(choice: Choice | None) -> int:
+    """Of the samples that are learned from, in 1/65536: the same for all policies.
+
+    Raises:
+        UsageError: they differ.
+    """
+    if choice is None or isinstance(choice, Static):
+        return ONE
+    each = (choice,) if isinstance(choice, Sparse) else choice.values()
+    found = {p.samples for p in each if isinstance(p, Sparse)}
+    if len(found) > 1:
+        raise UsageError(
+            f"layers cannot learn from different samples: {' and '.join(f'{n:g}' for n in sorted(found))} of them",
+            where="sparse",
+            hint="the same samples= for all layers",
+        )
+    return int(max(found, default=1.0) * ONE + 0.5)
 
 
 def choice_text(choice: Choice) -> str:
@@ -141,6 +195,8 @@ def policies(
     if choice is None:
         return {}
     open_to = [name for name in layers if name not in whole]
+    if isinstance(choice, Sparse) and choice.is_whole:
+        return {}
     if not open_to:
         raise UsageError(
             "there is nothing to choose from: besides the layer that makes the outputs no weights train",
@@ -167,7 +223,7 @@ def policies(
     for name in open_to:
         wanted = named.get(name, named.get("*"))
         if isinstance(wanted, Sparse):
-            found[name] = wanted
+            found |= {} if wanted.is_whole else {name: wanted}
         elif wanted is not None:
             found[name] = fixed(name, wanted, layers[name])
     return found

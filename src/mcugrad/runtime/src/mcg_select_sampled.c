@@ -7,7 +7,10 @@ typedef struct {
     float share;
 } mcg_select_odds_t;
 
-/* Channels whose share of `wanted` is 1 or more are certain; the others share what is left, until none is. */
+/*
+ * Channels with a negative sum are certain. So are those whose share of what is left of `wanted` is 1 or more; the
+ * others share the rest, until none is.
+ */
 static mcg_select_odds_t mcg_select_odds(int32_t channels, float wanted, const int32_t *sum)
 {
     mcg_select_odds_t odds = {INT32_MAX, 0.0F};
@@ -19,7 +22,11 @@ static mcg_select_odds_t mcg_select_odds(int32_t channels, float wanted, const i
         return odds;
     }
     for (int32_t o = 0; o < channels; o++) {
-        total += sum[o];
+        if (sum[o] < 0) {
+            left -= 1.0F;
+        } else {
+            total += sum[o];
+        }
     }
     while (total > 0 && left > 0.0F && left != before) {
         const float all = (float)total;
@@ -53,7 +60,7 @@ void mcg_select_sampled(int32_t channels, const float *limits, const float *rati
         if (sum[o] == 0) {
             continue;
         }
-        if (sum[o] < shares.certain) {
+        if (sum[o] > 0 && sum[o] < shares.certain) {
             chance = mcg_clamp((int32_t)(shares.share * (float)sum[o]), 1, 65535);
             position += chance;
             if (position < 65536) {

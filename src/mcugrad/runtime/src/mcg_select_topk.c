@@ -1,36 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_kernels.h"
 
-/* How many channels have a sum of at least `least`. */
-static int32_t mcg_select_count(int32_t channels, const int32_t *sum, int32_t least)
-{
-    int32_t count = 0;
-    for (int32_t o = 0; o < channels; o++) {
-        count += sum[o] >= least;
-    }
-    return count;
-}
-
 void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, const int32_t *sum,
                      uint16_t *active)
 {
     const int32_t wanted = (int32_t)mcg_select_wanted(channels, limits, *ratio);
-    int32_t low = 0; /* the k-th largest sum is from here on, and below high */
-    int32_t high = 1;
     int32_t ties;
+    const int32_t low = mcg_select_largest(channels, wanted, sum, &ties);
     int32_t kept = 0;
-    for (int32_t o = 0; o < channels; o++) {
-        high = mcg_max(high, sum[o] + 1);
-    }
-    while (high - low > 1) {
-        const int32_t middle = low + (high - low) / 2;
-        if (mcg_select_count(channels, sum, middle) >= wanted) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    ties = wanted - mcg_select_count(channels, sum, low + 1);
     for (int32_t o = 0; o < channels; o++) {
         bool keeps = sum[o] > low;
         if (sum[o] == low && ties > 0) {

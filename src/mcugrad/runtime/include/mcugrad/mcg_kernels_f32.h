@@ -481,4 +481,16 @@ void mcg_select_parts_f32(int32_t channels, const int32_t *sum, int32_t *part);
 void mcg_select_copy_f32(int32_t pixels, int32_t channels, const float *e, const uint16_t *active,
                          const int32_t *odds, float *kept);
 
+/**
+ * @brief Errors of listed channels, side by side, each times 1 / odds, in place.
+ *
+ * @param[in]     pixels errors per channel
+ * @param[in]     active list of channels
+ * @param[in]     odds   of those listed, in 1/65536, in the order of the list
+ * @param[in,out] kept   [pixels][active[0]]
+ *
+ * Reference: ops/float_select.py::select_weigh_f32.
+ */
+void mcg_select_weigh_f32(int32_t pixels, const uint16_t *active, const int32_t *odds, float *kept);
+
 #endif /* MCG_KERNELS_F32_H */

@@ -41,6 +41,16 @@ void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32
 void mcg_select_roots_s32(int32_t channels, const int32_t *sum, int32_t *root);
 
 /**
+ * @brief The `wanted`-th largest sum: those above it are among the `wanted` largest, and the first of its like.
+ *
+ * @param[in]  channels number of channels
+ * @param[in]  wanted   number of the sum, at least 1
+ * @param[in]  sum      [channels]
+ * @param[out] ties     how many that are equal to it are among them
+ */
+int32_t mcg_select_largest(int32_t channels, int32_t wanted, const int32_t *sum, int32_t *ties);
+
+/**
  * @brief Lists the channels with the largest sums, of equal ones the first; those without an error never.
  *
  * @param[in]  channels number of channels, at most 65535
@@ -55,7 +65,20 @@ void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, 
                      uint16_t *active);
 
 /**
- * @brief Draws channels with odds in proportion to their sums.
+ * @brief Marks the half of the channels to be kept that has the largest sums, of equal ones the first: they are to
+ * take part in any case.
+ *
+ * @param[in]     channels number of channels, at most 65535
+ * @param[in]     limits   smallest and largest share of channels, [2], in (0, 1]
+ * @param[in]     ratio    where between them, in [0, 1]
+ * @param[in,out] sum      importance, [channels]; those of the half become negative
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_certain.
+ */
+void mcg_select_certain(int32_t channels, const float *limits, const float *ratio, int32_t *sum);
+
+/**
+ * @brief Draws channels with odds in proportion to their sums; those with a negative sum are certain.
  *
  * @param[in]  channels number of channels, at most 65535
  * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
@@ -63,7 +86,7 @@ void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, 
  * @param[in]  seed     of the random numbers
  * @param[in]  step     number of the training step
  * @param[in]  tensor   number of the error tensor in the model
- * @param[in]  sum      importance, [channels]; all together below 2^30
+ * @param[in]  sum      importance, [channels]; magnitudes all together below 2^30
  * @param[out] active   list of channels, [1 + channels]
  * @param[out] odds     of those listed, in 1/65536, [channels], in the order of the list
  *
@@ -88,6 +111,23 @@ void mcg_select_sampled(int32_t channels, const float *limits, const float *rati
  */
 void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
                         const float *c, int32_t *factor, float *unit);
+
+/**
+ * @brief Whether the batch that a step belongs to is taken, and the share of channels that is updated, if that is known.
+ *
+ * @param[in]  share  of the batches that are, in 1/65536
+ * @param[in]  batch  samples of a batch
+ * @param[in]  seed   of the random numbers
+ * @param[in]  step   number of the training step
+ * @param[in]  stream number of the random numbers in the model
+ * @param[in]  whole  share of the channels that a step updates which is taken
+ * @param[out] taken  1, or 0 where nothing is to be learned
+ * @param[out] rate   share of the channels that this step updates
+ *
+ * MACs: none. Scratch: none. Reference: ops/select.py::select_samples.
+ */
+void mcg_select_samples(uint32_t share, uint32_t batch, const uint32_t *seed, const uint32_t *step,
+                        uint32_t stream, const float *whole, int32_t *taken, float *rate);
 
 /**
  * @brief Counts the channels that take part, layer by layer; their share when all layers have been counted.

@@ -21,10 +21,11 @@ extern const mcg_rule_t mcg_rule_sr16;
 extern const mcg_rule_t mcg_rule_qas;
 
 /**
- * @brief factor[o] = 65536 * rate * c * x_scale / (w_scale[o] * to_scale[o]): gradient to 1/65536 steps.
+ * @brief factor[o] = 65536 * rate * c * x_scale / (w_scale[o] * to_scale[o]) / odds: gradient to 1/65536 steps.
  *
  * @param[in]  channels output channels
  * @param[in]  active   channels that take part, NULL for all; others get no factor
+ * @param[in]  odds     with which they do, in 1/65536, in the order of the list; NULL where errors count once
  * @param[in]  rate     learning rate
  * @param[in]  c        unit of the error of the layer's output (its fill lies behind it)
  * @param[in]  x_scale  real units per step of the layer's input
@@ -34,8 +35,8 @@ extern const mcg_rule_t mcg_rule_qas;
  *
  * MACs: none. Scratch: none. Reference: ops/update.py::prepare_update.
  */
-void mcg_prepare_update(int32_t channels, const uint16_t *active, const float *rate, const float *c,
-                        const float *x_scale, const float *w_scale, const float *to_scale,
+void mcg_prepare_update(int32_t channels, const uint16_t *active, const int32_t *odds, const float *rate,
+                        const float *c, const float *x_scale, const float *w_scale, const float *to_scale,
                         mcg_scale_t *factor);
 
 /**
@@ -55,12 +56,13 @@ void mcg_update_row(const mcg_rule_t *rule, const int32_t *gradient, int32_t cou
                     const mcg_scale_t *factor, uint32_t stream, int8_t *w, uint8_t *residual, float *w_scale);
 
 /**
- * @brief bias[o] -= rate * c / w_scale[o] * sum of e[.][o].
+ * @brief bias[o] -= rate * c / w_scale[o] / odds * sum of e[.][o].
  *
  * @param[in]     pixels   errors per channel
  * @param[in]     channels output channels
  * @param[in]     e        error of the layer's output, [pixels][channels]
  * @param[in]     active   channels that take part: e holds these alone; NULL for all
+ * @param[in]     odds     with which they do, in 1/65536, in the order of the list; NULL where errors count once
  * @param[in]     rate     learning rate
  * @param[in]     c        unit of the error (its fill lies behind it)
  * @param[in]     w_scale  [channels], as it was when the error was computed
@@ -69,7 +71,7 @@ void mcg_update_row(const mcg_rule_t *rule, const int32_t *gradient, int32_t cou
  * MACs: none. Scratch: none. Reference: ops/update.py::bias_update.
  */
 void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
-                     const float *rate, const float *c, const float *w_scale, float *bias);
+                     const int32_t *odds, const float *rate, const float *c, const float *w_scale, float *bias);
 
 /**
  * @brief w -= rate * decay * w of the rows that take part. Each step takes every MCG_DECAY_TURNS-th of them,
