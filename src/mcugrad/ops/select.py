@@ -58,10 +58,13 @@ def largest_of(sum: NDArray[Any], count: int) -> NDArray[np.int64]:
     return order
 
 
-def select_certain(channels: int, limits: NDArray[Any], ratio: NDArray[Any], sum: NDArray[Any]) -> None:
+def select_certain(
+    channels: int, limits: NDArray[Any], ratio: NDArray[Any], sum: NDArray[Any], marked: NDArray[Any]
+) -> None:
     """The half of the channels to be kept that has the largest sums: theirs become negative."""
     half = largest_of(sum[:channels], int(wanted(channels, limits, ratio)) // 2)
-    sum[half] = -sum[half]
+    marked[:channels] = sum[:channels]
+    marked[half] = -sum[half]
 
 
 def odds_of(sum: NDArray[Any], count: np.float32) -> NDArray[np.int64]:

@@ -238,7 +238,9 @@ class SelectDrawn(Selection):
             shared["sum"] = root
         if self.policy.policy == "single":
             certain = {name: shared[name] for name in ("channels", "limits", "ratio", "sum")}
-            to.call(SELECT_CERTAIN, note="half of them for sure", **certain)
+            marked = to.temporary(f"{self.name}_marked", "int32_t", (channels,), "sums, negative for certain")
+            to.call(SELECT_CERTAIN, note="half of them for sure", **certain, marked=marked)
+            shared["sum"] = marked
         rescales = self.is_scaled and not real
         note = "odds, then error to kept error, 1/65536" if rescales else "odds, 1/65536"
         odds = to.temporary(f"{self.name}_factor", "int32_t", (channels,), note)

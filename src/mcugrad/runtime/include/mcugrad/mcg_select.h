@@ -68,14 +68,16 @@ void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, 
  * @brief Marks the half of the channels to be kept that has the largest sums, of equal ones the first: they are to
  * take part in any case.
  *
- * @param[in]     channels number of channels, at most 65535
- * @param[in]     limits   smallest and largest share of channels, [2], in (0, 1]
- * @param[in]     ratio    where between them, in [0, 1]
- * @param[in,out] sum      importance, [channels]; those of the half become negative
+ * @param[in]  channels number of channels, at most 65535
+ * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
+ * @param[in]  ratio    where between them, in [0, 1]
+ * @param[in]  sum      importance, [channels]
+ * @param[out] marked   the same, [channels]; those of the half are negative
  *
  * MACs: none. Scratch: none. Reference: ops/select.py::select_certain.
  */
-void mcg_select_certain(int32_t channels, const float *limits, const float *ratio, int32_t *sum);
+void mcg_select_certain(int32_t channels, const float *limits, const float *ratio, const int32_t *sum,
+                        int32_t *marked);
 
 /**
  * @brief Draws channels with odds in proportion to their sums; those with a negative sum are certain.
