@@ -209,12 +209,13 @@ def line() -> tuple[mg.Model, Array, Array]:
 
 NETS = {"chain": chain, "kinds": kinds, "line": line}
 POLICIES: dict[str, Choice] = {
-    "sampled": mg.Sparse(0.25),
-    "sampled by loss": mg.Sparse(0.1, 1.0),
+    "split": mg.Sparse(0.25, policy="split"),
+    "single": mg.Sparse(0.25, policy="single", samples=0.5),
+    "sampled by loss": mg.Sparse(0.1, 1.0, "sampled"),
     "rooted": mg.Sparse(0.25, policy="rooted"),
     "topk": mg.Sparse(0.25, policy="topk"),
     "topk by loss": mg.Sparse(0.1, 1.0, "topk"),
-    "one channel": mg.Sparse(1e-4),
+    "one channel": mg.Sparse(1e-4, policy="sampled"),
     "static": {"*": 0.4},
 }
 
@@ -270,7 +271,7 @@ def test_policies_by_layer() -> None:
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
-@pytest.mark.parametrize("name", ["sampled by loss", "rooted", "topk"])
+@pytest.mark.parametrize("name", ["single", "rooted", "topk"])
 @pytest.mark.parametrize(("net", "train_what"), [("chain", "last:3"), ("kinds", "all")])
 def test_cores(net: str, train_what: str, name: str, core: str) -> None:
     trainer, x, y = compiled(net, POLICIES[name], "mixed", train_what)
@@ -281,7 +282,7 @@ def test_cores(net: str, train_what: str, name: str, core: str) -> None:
     )
 
 
-@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
+@pytest.mark.parametrize("policy", ["split", "single", "sampled", "topk"])
 @pytest.mark.parametrize(("precision", "what"), [("float32", "all"), ("mixed", "last:3")])
 @pytest.mark.parametrize("net", NETS)
 def test_keeping_everything_is_the_same_as_no_policy(
@@ -295,7 +296,7 @@ def test_keeping_everything_is_the_same_as_no_policy(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
-@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
+@pytest.mark.parametrize("policy", ["split", "single", "sampled", "topk"])
 def test_weights_that_are_no_numbers_do_no_harm(policy: str, value: float) -> None:
     """They spoil what they would spoil in a whole update, all executors go on, and find the same numbers."""
     trainer, x, y = compiled("chain", mg.Sparse(0.1, 1.0, policy))  # type: ignore[arg-type]
@@ -333,7 +334,7 @@ def changed(trainer: mg.Trainer, x: Array, y: Array) -> dict[str, list[int]]:
     return found
 
 
-@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
+@pytest.mark.parametrize("policy", ["split", "single", "sampled", "topk"])
 def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
     trainer, x, y = compiled("kinds", mg.Sparse(0.1, policy=policy))  # type: ignore[arg-type]
     layers = trainer.model.layers
@@ -356,7 +357,7 @@ def test_static_updates_these_channels_alone() -> None:
 
 def test_a_step_reports_the_share_that_took_part() -> None:
     """Of 6 + 11 + 3 channels: the last three layers."""
-    for sparse, low, high in ((mg.Sparse(0.25), 3, 3 + 2 + 3), (mg.Sparse(0.1, 1.0), 3, 20)):
+    for sparse, low, high in ((mg.Sparse(0.25, policy="sampled"), 3, 3 + 2 + 3), (mg.Sparse(0.1, 1.0), 3, 20)):
         trainer, x, y = compiled("chain", sparse, "mixed", "last:3")
         build, order = trainer.build.compiled, np.arange(len(x), dtype=np.uint32)
         rates = np.full(len(x), 0.02, np.float32)
@@ -379,7 +380,7 @@ def test_kept_errors_have_room_for_as_many_as_may_take_part() -> None:
     assert len(layers) == 9
     for layer in layers[:-1]:
         error = buffers[f"{layer.y}_e_kept"]
-        most = mg.Sparse(0.1).most(graph[layer.w].shape[0])
+        most = mg.Sparse(0.1, policy="sampled").most(graph[layer.w].shape[0])
         assert (error.space, error.ctype, error.shape[-1]) == (Space.ARENA, "float", most)
 
 
@@ -390,7 +391,7 @@ def test_what_is_skipped_costs_nothing() -> None:
     net = model((16, 8, 8), (Conv(64), Conv(64), Dense(64), Dense(4)))
     x, y = samples(net, 6)
     found = []
-    for sparse in (None, mg.Sparse(0.125), mg.Sparse(0.125, policy="topk")):
+    for sparse in (None, mg.Sparse(0.125, policy="split"), mg.Sparse(0.125, policy="topk")):
         trainer = mg.compile(net, calibration=x, precision="float32", sparse=sparse, train="last:3")
         device = EmulatedDevice(trainer.build.compiled, targets.load("cortex-m4f"))
         order, rates = np.arange(2, dtype=np.uint32), np.full(2, 0.01, np.float32)
@@ -416,4 +417,4 @@ def test_it_learns(precision: str) -> None:
     )
     trainer.fit(x[:300], y[:300], epochs=8)
     assert trainer.evaluate(x[300:], y[300:]) > 0.9
-    assert "float32 SGD, sampled 10 to 100 %" in repr(trainer)
+    assert "float32 SGD, split 10 to 100 %" in repr(trainer)

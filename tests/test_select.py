@@ -29,7 +29,7 @@ from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.training.rules import RuleChoice
-from mcugrad.training.sparse import Choice, choice_text, policies
+from mcugrad.training.sparse import DEFAULT_POLICY, Choice, choice_text, policies
 from networks import Conv, Dense, Pool, model, samples
 
 pytestmark = pytest.mark.usefixtures("quick_twin")
@@ -198,13 +198,20 @@ def test_no_error_keeps_nothing() -> None:
 # -- whole networks ------------------------------------------------------------------------------------------------
 
 CHOICES: dict[str, Choice] = {
-    "sampled": mg.Sparse(0.25),
-    "sampled by loss": mg.Sparse(0.1, 1.0),
+    "split": mg.Sparse(0.25, policy="split"),
+    "single by loss": mg.Sparse(0.1, 1.0, "single"),
+    "half of the samples": mg.Sparse(samples=0.5),
+    "sampled": mg.Sparse(0.25, policy="sampled"),
+    "sampled by loss": mg.Sparse(0.1, 1.0, "sampled"),
     "rooted": mg.Sparse(0.25, policy="rooted"),
     "topk": mg.Sparse(0.25, policy="topk"),
     "topk by loss": mg.Sparse(0.1, 1.0, "topk"),
     "static": mg.Static({"conv1": 0.5, "fc1": (0, 3, 5)}),
-    "per layer": {"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": mg.Sparse(0.2, policy="topk")},
+    "per layer": {
+        "conv1": mg.Sparse(0.3, samples=0.7),
+        "conv2": (1, 2),
+        "*": mg.Sparse(0.2, policy="topk", samples=0.7),
+    },
 }
 
 
@@ -242,14 +249,18 @@ def test_cores(name: str, core: str) -> None:
     assert not differences(train(trainer, HostTwin(build), x, y), train(trainer, device, x, y))
 
 
+@pytest.mark.parametrize("policy", ["sampled", "split", "single"])
 @pytest.mark.parametrize("rule", ["sr12", "standardized"])
-def test_batches_with_momentum(rule: str) -> None:
+def test_batches_with_momentum(rule: str, policy: str) -> None:
     """Rows that a sample leaves out add nothing to what a batch keeps."""
     net = model((2, 9, 13), NET)
     x, y = samples(net, 24)
     momentum = 0.0 if rule == "standardized" else 0.9
     trainer = mg.compile(
-        net, calibration=x, rule=mg.Update(rule, batch=4, momentum=momentum), sparse=mg.Sparse(0.25)
+        net,
+        calibration=x,
+        rule=mg.Update(rule, batch=4, momentum=momentum),
+        sparse=mg.Sparse(0.25, policy=policy, samples=1.0 if policy == "sampled" else 0.5),  # type: ignore[arg-type]
     )
     build = trainer.build.compiled
     assert not differences(
@@ -257,7 +268,7 @@ def test_batches_with_momentum(rule: str) -> None:
     )
 
 
-@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
+@pytest.mark.parametrize("policy", ["split", "single", "sampled", "rooted", "topk"])
 def test_keeping_everything_is_the_same_as_no_policy(policy: str) -> None:
     whole, x, y = compiled(None)
     part, _, _ = compiled(mg.Sparse(1.0, policy=policy))  # type: ignore[arg-type]
@@ -315,7 +326,7 @@ def test_only_what_trains_decays_on_a_core(core: str) -> None:
     trainer.verify(x, y, on=core)
 
 
-@pytest.mark.parametrize("policy", ["sampled", "rooted", "topk"])
+@pytest.mark.parametrize("policy", ["split", "single", "sampled", "rooted", "topk"])
 def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
     trainer, x, y = compiled(mg.Sparse(0.25, policy=policy))  # type: ignore[arg-type]
     for i in range(8):
@@ -365,6 +376,10 @@ WEIGHTS = {"a": np.ones((4, 2)), "b": np.ones((3, 2)), "out": np.ones((2, 3))}
         (lambda: mg.Sparse(0.5, 0.1), "shares from 0.5 to 0.1"),
         (lambda: mg.Sparse(0.5, 1.5), "shares from 0.5 to 1.5"),
         (lambda: mg.Sparse(float("nan")), "shares from nan to nan"),
+        (lambda: mg.Sparse(samples=0.0), "a share of 0.0 of the samples cannot be learned from"),
+        (lambda: mg.Sparse(0.1, samples=1.5), "a share of 1.5 of the samples"),
+        (lambda: mg.Sparse(0.1, samples=float("nan")), "a share of nan of the samples"),
+        (lambda: mg.Sparse(0.1, samples="all"), "a share of 'all' of the samples"),  # type: ignore[arg-type]
         (lambda: mg.Sparse(0.5, policy="best"), "unknown policy 'best'"),  # type: ignore[arg-type]
         (lambda: mg.Static({}), "names no layer that can be updated in part: none at all"),
         (lambda: mg.Static({"out": 0.5}), "names no layer that can be updated in part: 'out'"),
@@ -401,21 +416,32 @@ def test_more_channels_than_a_list_can_name_are_refused(sparse: Choice) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"), [("0.1", mg.Sparse(0.1)), ("0.1:1", mg.Sparse(0.1, 1.0)), (None, None)]
+    ("share", "samples", "expected"),
+    [
+        ("0.1", None, mg.Sparse(0.1)),
+        ("0.1:1", None, mg.Sparse(0.1, 1.0)),
+        ("0.1", 0.5, mg.Sparse(0.1, samples=0.5)),
+        (None, 0.25, mg.Sparse(samples=0.25)),
+        (None, None, None),
+    ],
 )
-def test_a_share_on_the_command_line(share: str | None, expected: mg.Sparse | None) -> None:
-    assert sparse_choice(share, "sampled") == expected
+def test_a_share_on_the_command_line(
+    share: str | None, samples: float | None, expected: mg.Sparse | None
+) -> None:
+    assert sparse_choice(share, DEFAULT_POLICY, samples) == expected
 
 
 @pytest.mark.parametrize("share", ["a", "0.1:", "1:2:3", ""])
 def test_a_share_that_is_none(share: str) -> None:
     with pytest.raises(mg.UsageError, match="is no share of channels"):
-        sparse_choice(share, "topk")
+        sparse_choice(share, "topk", None)
 
 
 def test_choices_say_what_they_are() -> None:
-    assert compiled(mg.Sparse(0.1, 1.0))[0].options.method == "sr16, sampled 10 to 100 %"
-    text = choice_text({"conv1": mg.Sparse(0.3), "conv2": (1, 2), "*": np.float32(0.2)})  # type: ignore[dict-item]
+    assert compiled(mg.Sparse(0.1, 1.0, "sampled"))[0].options.method == "sr16, sampled 10 to 100 %"
+    assert mg.Sparse(0.5, policy="topk", samples=0.25).text == "topk 50 %, 25 % of the samples"
+    assert mg.Sparse(samples=0.25).text == "25 % of the samples"
+    text = choice_text({"conv1": mg.Sparse(0.3, policy="sampled"), "conv2": (1, 2), "*": np.float32(0.2)})  # type: ignore[dict-item]
     assert text == "conv1 sampled 30 %, conv2 2 channels, * 20 %"
 
 

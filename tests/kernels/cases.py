@@ -211,6 +211,13 @@ def actives(draw: Draw, rng: Rng, channels: int) -> tuple[NDArray[np.uint16] | N
     return listed, count
 
 
+def odds(draw: Draw, rng: Rng, count: int) -> np.ndarray:
+    """Odds of listed channels: none certain, some, all, very small ones."""
+    certain, low = draw(st.sampled_from([0.0, 0.3, 1.0])), draw(st.sampled_from([1, 65535]))
+    drawn = rng.integers(1, low + 1, count)
+    return np.where(rng.random(count) < certain, 65536, drawn).astype(np.int32)
+
+
 def updates(draw: Draw, rng: Rng, rows: int, count: int) -> Arguments:
     """Arguments that all weight updates share."""
     rule = draw(st.sampled_from(list(IN_PLACE.values())))
@@ -363,9 +370,11 @@ def prepare_error(draw: Draw) -> Arguments:
 @st.composite
 def prepare_update(draw: Draw) -> Arguments:
     channels, rng = draw(CHANNELS), rngs(draw)
+    active, count = actives(draw, rng, channels)
     return {
         "channels": channels,
-        "active": actives(draw, rng, channels)[0],
+        "active": active,
+        "odds": odds(draw, rng, count) if draw(st.booleans()) else None,
         "rate": floats(draw, rng, 1),
         "c": error_numbers(draw, rng),
         "x_scale": floats(draw, rng, 1),
@@ -420,6 +429,7 @@ def bias_update(draw: Draw) -> Arguments:
         "channels": channels,
         "e": int8(draw, rng, pixels * count),
         "active": active,
+        "odds": odds(draw, rng, count) if draw(st.booleans()) else None,
         "rate": floats(draw, rng, 1),
         "c": error_numbers(draw, rng),
         "w_scale": floats(draw, rng, channels),

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernels import activations, cases, convolutions, life, selection, shapes
-from kernels.cases import ZEROS, Arguments, Draw, Rng, floats, rngs
-from kernels.selection import odds
+from kernels.cases import ZEROS, Arguments, Draw, Rng, floats, odds, rngs
 from mcugrad.ops.curves import Function
 from mcugrad.program.kernel import Param, prototypes
 
@@ -153,6 +152,11 @@ def copied(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
     return {"odds": odds(draw, rng, int(given["active"][0])) if draw(st.booleans()) else None}
 
 
+def weighed_errors(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """The odds of listed channels."""
+    return {"odds": odds(draw, rng, int(given["active"][0]))}
+
+
 def parts(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
     """The bits of sums of magnitudes."""
     sums = np.abs(reals(draw, rng, given["channels"]))
@@ -203,6 +207,7 @@ PLAN: dict[str, tuple[More, *tuple[str, ...]]] = {
     "scatter": (nothing, "scatter_s8"),
     "select_copy": (copied, "select_copy_s8"),
     "select_parts": (parts, "select_sums_s8"),
+    "select_weigh": (weighed_errors, "select_copy_s8"),
     "select_sums": (nothing, "select_sums_s8"),
     "soft_cross_entropy": (nothing, "soft_cross_entropy_s8"),
     "soften": (nothing, "soften_s8"),

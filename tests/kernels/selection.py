@@ -14,11 +14,13 @@ from kernels.cases import (
     error_numbers,
     floats,
     int8,
+    odds,
     old_int8,
     one,
     rngs,
     two,
 )
+from mcugrad.ops.select import SELECT_CERTAIN
 
 SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])
 RATIOS = st.sampled_from([0.0, 0.3, 1.0, 1.5, -1.0, float("inf"), float("nan")])
@@ -98,11 +100,42 @@ def select_topk(draw: Draw) -> Arguments:
 
 
 @st.composite
-def select_sampled(draw: Draw) -> Arguments:
+def select_certain(draw: Draw) -> Arguments:
     rng = rngs(draw)
     shared = choosing(draw, rng)
-    odds = rng.integers(0, 99, shared["channels"]).astype(np.int32)
-    return {**shared, **words(draw), "odds": odds}
+    del shared["active"]
+    return {**shared, "marked": sums(draw, rng, shared["channels"])}
+
+
+@st.composite
+def select_sampled(draw: Draw) -> Arguments:
+    """Now and then some channels are certain: their sums are negative."""
+    rng = rngs(draw)
+    shared = choosing(draw, rng)
+    if draw(st.booleans()):
+        half = np.zeros_like(shared["sum"])
+        SELECT_CERTAIN.reference(
+            shared["channels"], shared["limits"], shared["ratio"], shared["sum"], half
+        )
+        shared["sum"] = half
+    old = rng.integers(0, 99, shared["channels"]).astype(np.int32)
+    return {**shared, **words(draw), "odds": old}
+
+
+@st.composite
+def select_samples(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    given = words(draw)
+    return {
+        "seed": given["seed"],
+        "step": given["step"],
+        "stream": given["tensor"],
+        "share": draw(st.sampled_from([1, 16384, 65535, 65536])),
+        "batch": draw(st.sampled_from([1, 2, 48, 2**31])),
+        "whole": floats(draw, rng, 1),
+        "taken": one(np.int32, rng),
+        "rate": one(np.float32, rng),
+    }
 
 
 @st.composite
@@ -117,13 +150,6 @@ def select_unit_s8(draw: Draw) -> Arguments:
         "factor": odds(draw, rng, count),
         "unit": two(rng),
     }
-
-
-def odds(draw: Draw, rng: Rng, count: int) -> np.ndarray:
-    """Odds of listed channels: none certain, some, all, very small ones."""
-    certain, low = draw(st.sampled_from([0.0, 0.3, 1.0])), draw(st.sampled_from([1, 65535]))
-    drawn = rng.integers(1, low + 1, count)
-    return np.where(rng.random(count) < certain, 65536, drawn).astype(np.int32)
 
 
 @st.composite
@@ -174,7 +200,9 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         select_sums_s8,
         select_roots_s32,
         select_topk,
+        select_certain,
         select_sampled,
+        select_samples,
         select_share,
         select_copy_s8,
         select_scale_s8,

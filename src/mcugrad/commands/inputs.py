@@ -249,9 +249,12 @@ def rules(
     return chosen | {layer: replace(chosen[layer], velocity_bits=velocity_bits) for layer in planes}
 
 
-def sparse_choice(share: str | None, policy: str) -> Sparse | None:
-    """`0.1` or `0.1:1.0` as a policy. Raises UsageError for what is none."""
+def sparse_choice(share: str | None, policy: str, samples: float | None) -> Sparse | None:
+    """`0.1` or `0.1:1.0` as a policy, with a share of the samples. Raises UsageError for what is none."""
+    whole = {} if samples is None else {"samples": samples}
     if share is None:
+        if policy == DEFAULT_POLICY and whole:
+            return Sparse(**whole)
         if policy != DEFAULT_POLICY:
             raise UsageError(
                 "a policy chooses a share of the channels, and none is given",
@@ -269,7 +272,7 @@ def sparse_choice(share: str | None, policy: str) -> Sparse | None:
             where="--sparse",
             hint="0.1, or 0.1:1.0 to follow the loss",
         )
-    return Sparse(numbers[0], numbers[-1], cast("Policy", policy))  # checked there
+    return Sparse(numbers[0], numbers[-1], cast("Policy", policy), **whole)  # checked there
 
 
 def replay_choice(old: Samples | None, capacity: int | None, *, remember: bool, seed: int) -> Replay | None:

@@ -31,6 +31,7 @@ from mcugrad.commands.options import (
     Seed,
     Sparse,
     SparsePolicy,
+    SparseSamples,
     Train,
     VelocityBits,
     WeightDecay,
@@ -65,6 +66,7 @@ class Recipe:
     precision: Precision = "int8"
     sparse: Sparse = None
     sparse_policy: SparsePolicy = DEFAULT_POLICY
+    sparse_samples: SparseSamples = None
     target: Board = None
     rate: Rate = "auto"
     seed: Seed = 0
@@ -192,7 +194,7 @@ class Recipe:
             precision=cast("Compiled", self.precision),  # checked there
             loss=self.loss,
             targets=samples.y if Loss(self.loss).target is Target.VALUES else None,
-            sparse=sparse_choice(self.sparse, self.sparse_policy),
+            sparse=sparse_choice(self.sparse, self.sparse_policy, self.sparse_samples),
             target=self.target,
             rate=self.learning_rate,
             seed=self.seed,
