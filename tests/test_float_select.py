@@ -357,7 +357,10 @@ def test_static_updates_these_channels_alone() -> None:
 
 def test_a_step_reports_the_share_that_took_part() -> None:
     """Of 6 + 11 + 3 channels: the last three layers."""
-    for sparse, low, high in ((mg.Sparse(0.25, policy="sampled"), 3, 3 + 2 + 3), (mg.Sparse(0.1, 1.0), 3, 20)):
+    for sparse, low, high in (
+        (mg.Sparse(0.25, policy="sampled"), 3, 3 + 2 + 3),
+        (mg.Sparse(0.1, 1.0), 3, 20),
+    ):
         trainer, x, y = compiled("chain", sparse, "mixed", "last:3")
         build, order = trainer.build.compiled, np.arange(len(x), dtype=np.uint32)
         rates = np.full(len(x), 0.02, np.float32)

@@ -16,6 +16,7 @@ from mcugrad.fit_check import check_fit
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.flatten import Flatten
+from mcugrad.passes.backward import enlarged
 from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
@@ -134,7 +135,12 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     if goal is not None:
         check_fit(model, graph, options, result, goal)
     if result.compiled.program.train:
-        concerns.warn(concerns.of_loss(wanted, model.input_shape, _outputs(model)))
+        concerns.warn(
+            [
+                *concerns.of_loss(wanted, model.input_shape, _outputs(model)),
+                *concerns.of_policies(*enlarged(result.graph)),
+            ]
+        )
     _log.info("%s needs %s of RAM, %d bytes kept for the stack", model.name, kib(result.ram), STACK_RESERVE)
     return Trainer(model, result, goal, options)
 

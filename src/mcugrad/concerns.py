@@ -30,6 +30,8 @@ PER_CLASS = 4
 """Samples for each class from which on a class without any is told."""
 LISTED = 6
 """Classes that are named one by one."""
+DEEPEST = 4
+"""Layers in a row whose errors may be enlarged by 1 / odds: beyond, the factors multiply too often."""
 _PACKAGE = str(Path(__file__).parent)
 
 
@@ -157,6 +159,22 @@ def of_loss(loss: Loss, given: tuple[int, ...], outputs: tuple[int, ...]) -> lis
             f"take loss='binary_cross_entropy' with labels (n, {count}), 1 where a class applies; for values loss='mse'"
         ]
     return []
+
+
+def of_policies(in_a_row: int, names: Iterable[str]) -> list[str]:
+    """Says of partial updates that they are likely to destroy what a deep network knows.
+
+    Args:
+        in_a_row: layers behind each other that draw their channels and enlarge the errors that they hand down.
+        names: of the policies that do.
+    """
+    if in_a_row <= DEEPEST:
+        return []
+    return [
+        f"{in_a_row} layers in a row choose channels by the policy {' or '.join(sorted(names))}, which enlarges the "
+        f"errors of drawn channels by 1 / odds and hands them down: beyond {DEEPEST} layers the factors multiply, and "
+        f"training tends to destroy what the network knows; try the policy 'split', or train='last:{DEEPEST + 1}'"
+    ]
 
 
 def _listed(classes: NDArray[Any]) -> str:

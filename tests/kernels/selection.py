@@ -114,9 +114,7 @@ def select_sampled(draw: Draw) -> Arguments:
     shared = choosing(draw, rng)
     if draw(st.booleans()):
         half = np.zeros_like(shared["sum"])
-        SELECT_CERTAIN.reference(
-            shared["channels"], shared["limits"], shared["ratio"], shared["sum"], half
-        )
+        SELECT_CERTAIN.reference(shared["channels"], shared["limits"], shared["ratio"], shared["sum"], half)
         shared["sum"] = half
     old = rng.integers(0, 99, shared["channels"]).astype(np.int32)
     return {**shared, **words(draw), "odds": old}

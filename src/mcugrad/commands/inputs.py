@@ -251,7 +251,7 @@ def rules(
 
 def sparse_choice(share: str | None, policy: str, samples: float | None) -> Sparse | None:
     """`0.1` or `0.1:1.0` as a policy, with a share of the samples. Raises UsageError for what is none."""
-    whole = {} if samples is None else {"samples": samples}
+    whole: dict[str, Any] = {} if samples is None else {"samples": samples}
     if share is None:
         if policy == DEFAULT_POLICY and whole:
             return Sparse(**whole)

@@ -27,7 +27,9 @@ _PRECISION = "int8; mixed: float32 from the first layer that trains on; or float
 _SPARSE = (
     "Share of each layer's channels that a sample updates: 0.1, or 0.1:1.0 to rise with its loss; else all."
 )
-_SPARSE_POLICY = "Which channels: split, single, sampled, rooted or topk (the largest errors); see training.md."
+_SPARSE_POLICY = (
+    "Which channels: split, single, sampled, rooted or topk (the largest errors); see training.md."
+)
 _TRAIN = "What trains: all, last:N, bias, none, or names of layers (conv2,fc1)."
 _TARGET = "A board or core, or a board's .toml file; an unknown name lists them."
 _CALIBRATION = "Number of training samples, evenly spaced, that set the ranges."
@@ -68,7 +70,9 @@ Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", he
 SparsePolicy = Annotated[str, typer.Option("--sparse-policy", help=_SPARSE_POLICY)]
 SparseSamples = Annotated[
     float | None,
-    typer.Option("--sparse-samples", metavar="SHARE", help="Share of the samples that are learned from: 0.25."),
+    typer.Option(
+        "--sparse-samples", metavar="SHARE", help="Share of the samples that are learned from: 0.25."
+    ),
 ]
 Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]
 Board = Annotated[str | None, typer.Option("--target", help=_TARGET)]

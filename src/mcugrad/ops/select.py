@@ -14,6 +14,7 @@ from mcugrad.program import Kernel
 ONE = 65536
 """1 as odds, and as the factor of an error."""
 
+
 def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any]) -> None:
     """ratio = loss / largest, which grows to the loss first, if that is finite; 0 where it is 0."""
     if np.inf > loss[0] > largest[0]:
@@ -85,9 +86,7 @@ def odds_of(sum: NDArray[Any], count: np.float32) -> NDArray[np.int64]:
         certain = int(sum[now].min(initial=certain))
     share = F32(left / F32(total)) * F32(ONE) if total > 0 else F32(0)
     drawn = np.clip((share * sum.astype(F32)).astype(np.int64), 1, ONE - 1)
-    odds: NDArray[np.int64] = np.where(
-        sum == 0, 0, np.where((sum < 0) | (sum >= certain), ONE, drawn)
-    )
+    odds: NDArray[np.int64] = np.where(sum == 0, 0, np.where((sum < 0) | (sum >= certain), ONE, drawn))
     return odds
 
 

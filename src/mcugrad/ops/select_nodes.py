@@ -358,9 +358,7 @@ def lower_copy(
         "kept": to.data(kept),
     }
     if isinstance(error.quant, Float32):
-        to.call(
-            SELECT_COPY_F32, note="errors that take part", **arguments, odds=odds if is_scaled else None
-        )
+        to.call(SELECT_COPY_F32, note="errors that take part", **arguments, odds=odds if is_scaled else None)
     else:
         to.call(SELECT_COPY_S8, note="errors that take part", **arguments)
     to.keep(kept, active, None if is_scaled else odds)

@@ -161,7 +161,7 @@ def _kept(to: GradientBuilder, layer: str, e: str, selection: _Selection) -> str
     first = not any(isinstance(n, SelectLargest | SelectDrawn) for n in to.nodes)
     counts = Counts(selection.structures, selection.whole if first else None)
     kept = to.kept(e, policy.most(channels), rescaled=policy.enlarges)
-    what = {"e": e, "layer": layer, "policy": policy}
+    what: dict[str, Any] = {"e": e, "layer": layer, "policy": policy}
     if policy.policy == "topk":
         to.add(SelectLargest(name=name, kept=kept, counts=counts, **what))
         return kept
@@ -182,6 +182,21 @@ def _kept(to: GradientBuilder, layer: str, e: str, selection: _Selection) -> str
 def _batch(graph: Graph) -> int:
     """Samples after which every layer has changed."""
     return lcm(*(t.update.batch for t in graph.tensors.values() if t.trainable and t.update is not None))
+
+
+def enlarged(graph: Graph) -> tuple[int, set[str]]:
+    """Of layers whose errors are enlarged by 1 / odds when they are handed down: how many are in a row, and by whom.
+
+    Args:
+        graph: with its backward pass.
+    """
+    chosen = {n.layer: n.policy for n in graph.nodes if isinstance(n, SelectDrawn) and n.policy.enlarges}
+    behind: dict[str, int] = {}
+    for node in graph.nodes:
+        if isinstance(node, Operator):
+            before = max((behind.get(tensor, 0) for tensor in node.inputs), default=0)
+            behind[node.y] = before + (node.name in chosen)
+    return max(behind.values(), default=0), {str(policy.policy) for policy in chosen.values()}
 
 
 def _follow(to: GradientBuilder, graph: Graph) -> None:

@@ -78,7 +78,7 @@ class Sparse:
                 where="sparse",
                 hint="0 < low <= high <= 1, such as Sparse(0.1, 1.0)",
             )
-        if not isinstance(self.samples, NUMBER) or not 1 / ONE <= self.samples <= 1:
+        if not all(isinstance(n, NUMBER) for n in (self.samples,)) or not 1 / ONE <= self.samples <= 1:
             raise UsageError(
                 f"a share of {self.samples!r} of the samples cannot be learned from",
                 where="sparse",
