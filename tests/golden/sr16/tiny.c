@@ -127,9 +127,9 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     tiny_arena_t *const a = &m->arena;
     (void)x;
     /* 8/12 fc1_bias_update  biases */
-    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, &a->rate.v, a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
+    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
     /* 9/12 fc1_update  factors */
-    mcg_prepare_update(3, NULL, &a->rate.v, a->fc1_y_e_c.v, &tiny_conv1_y_scale, p->fc1_w_scale,
+    mcg_prepare_update(3, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, &tiny_conv1_y_scale, p->fc1_w_scale,
                        p->fc1_w_scale, a->fc1_update_factor.v);
     /* 10/12 fc1_update  weights by sr16 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
