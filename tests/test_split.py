@@ -9,9 +9,10 @@ import pytest
 
 import mcugrad as mg
 from mcugrad.commands.options import DEFAULT_POLICY as COMMAND_LINE
-from mcugrad.ops.select import SELECT_CERTAIN, SELECT_SAMPLED, SELECT_SUMS_S8, odds_of
+from mcugrad.ops.select import SELECT_CERTAIN, SELECT_SAMPLED, SELECT_SAMPLES, SELECT_SUMS_S8, odds_of
 from mcugrad.ops.update import bias_update, prepare_update
 from mcugrad.program import SCALE, Space
+from mcugrad.program.kernel import WATCH
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.training.sparse import DEFAULT_POLICY, Choice, policies, share_of_samples
@@ -215,6 +216,40 @@ def test_how_many_samples_are_taken() -> None:
     for name, value in whole.state.items():
         if name != "watch":
             np.testing.assert_array_equal(part.state[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("loss", "mean", "share"),
+    [
+        (1.0, 1.0, 0.25),
+        (2.0, 1.0, 0.5),
+        (9.0, 1.0, 1.0),
+        (0.0, 1.0, 0.0),
+        (np.nan, 1.0, 0.25),
+        (0.0, 0.0, 0.25),
+    ],
+)
+def test_samples_that_fit_badly_are_taken_more_often(loss: float, mean: float, share: float) -> None:
+    watch = np.zeros(1, WATCH)
+    watch["loss"] = mean
+    taken, rate = np.zeros((4000, 1), np.int32), f32(0)
+    for step in range(len(taken)):
+        drawing = (16384, 1, f32(loss), watch, u32(7), u32(step), 0x40000, f32(0.5), taken[step], rate)
+        SELECT_SAMPLES.reference(*drawing)
+        assert rate[0] == 0.5 * taken[step, 0]
+    assert taken.mean() == pytest.approx(share, abs=0.03)
+    assert share not in (0.0, 1.0) or taken.mean() == share
+
+
+def test_soft_targets_are_taken_evenly() -> None:
+    """Their losses are of another size; the step that follows a label's does not tell them apart."""
+    trainer, _, _ = compiled(mg.Sparse(samples=0.5))
+    program = trainer.build.compiled.program
+    heads = (program.train[: program.shared], program.soft)
+    found = [[c for c in head if c.kernel is SELECT_SAMPLES] for head in heads]
+    assert [len(calls) for calls in found] == [1, 1]
+    assert [bool(calls[0].arguments[2].buffer) for calls in found] == [True, False]
+    assert program.skipped[0] == program.shared
 
 
 def test_different_batches_end_together() -> None:

@@ -21,6 +21,7 @@ from kernels.cases import (
     two,
 )
 from mcugrad.ops.select import SELECT_CERTAIN
+from mcugrad.program.kernel import WATCH
 
 SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])
 RATIOS = st.sampled_from([0.0, 0.3, 1.0, 1.5, -1.0, float("inf"), float("nan")])
@@ -124,12 +125,16 @@ def select_sampled(draw: Draw) -> Arguments:
 def select_samples(draw: Draw) -> Arguments:
     rng = rngs(draw)
     given = words(draw)
+    watch = np.zeros(1, WATCH)
+    watch["loss"] = floats(draw, rng, 1)
+    compared = {"loss": floats(draw, rng, 1), "watch": watch}
     return {
         "seed": given["seed"],
         "step": given["step"],
         "stream": given["tensor"],
         "share": draw(st.sampled_from([1, 16384, 65535, 65536])),
         "batch": draw(st.sampled_from([1, 2, 48, 2**31])),
+        **(compared if draw(st.booleans()) else {"loss": None, "watch": None}),
         "whole": floats(draw, rng, 1),
         "taken": one(np.int32, rng),
         "rate": one(np.float32, rng),

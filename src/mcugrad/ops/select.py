@@ -136,6 +136,8 @@ def select_unit_s8(
 def select_samples(
     share: int,
     batch: int,
+    loss: NDArray[Any] | None,
+    watch: NDArray[Any] | None,
     seed: NDArray[Any],
     step: NDArray[Any],
     stream: int,
@@ -143,9 +145,17 @@ def select_samples(
     taken: NDArray[Any],
     rate: NDArray[Any],
 ) -> None:
-    """Whether the batch that a step belongs to is taken: share / 65536 of them are. rate = whole, or 0 if it is not."""
+    """Whether the batch that a step belongs to is taken: share / 65536 of them are, more where the loss is high.
+
+    rate = whole, or 0 if it is not.
+    """
+    odds = F32(share)
+    if loss is not None and loss.size and watch is not None:
+        with np.errstate(all="ignore"):
+            part = loss[0] / watch["loss"][0]
+            odds = odds * part if part >= 0 else odds
     number = ar.hash32(ar.stream(int(seed[0]), int(step[0]) // batch, stream))[0]
-    taken[0] = (int(number) & 0xFFFF) < share
+    taken[0] = F32(int(number) & 0xFFFF) < odds
     rate[0] = whole[0] if taken[0] else F32(0)
 
 

@@ -46,7 +46,7 @@ MOST_CHANNELS = 65535
 
 @dataclass(frozen=True, kw_only=True)
 class SelectSamples(BackwardNode):
-    """Whether the step is taken: what follows, up to the step counter, happens only then.
+    """Whether the step is taken: what follows, up to the step counter, happens only then. Odds follow the loss.
 
     Attributes:
         share: of the batches that are taken, in 1/65536.
@@ -64,18 +64,27 @@ class SelectSamples(BackwardNode):
 
     def lower(self, to: Lowering) -> None:
         taken = to.temporary("taken", "int32_t", (1,), "whether the step is taken")
-        to.call(
-            SELECT_SAMPLES,
-            note=f"{100 * self.share / ONE:.3g} % of the samples",
-            share=self.share,
-            batch=self.batch,
-            seed=to.seed(),
-            step=to.step(),
-            stream=ar.STREAM_SAMPLES,
-            whole=to.constant("whole_rate", "float", np.asarray([self.whole], np.float32), "of all channels"),
-            taken=taken,
-            rate=_update_rate(to),
-        )
+        drawing: dict[str, Any] = {
+            "note": f"{100 * self.share / ONE:.3g} % of the samples",
+            "share": self.share,
+            "batch": self.batch,
+            "seed": to.seed(),
+            "step": to.step(),
+            "stream": ar.STREAM_SAMPLES,
+            "whole": to.constant(
+                "whole_rate", "float", np.asarray([self.whole], np.float32), "of all channels"
+            ),
+            "taken": taken,
+            "rate": _update_rate(to),
+        }
+        # A batch is taken or left out before its losses are known, and those of soft targets are of another size.
+        follows = self.batch == 1
+        loss = to.temporary("loss", "float", (1,), "loss of the sample") if follows else None
+        to.call(SELECT_SAMPLES, **drawing, loss=loss, watch=to.watch() if follows else None)
+        if to.soft:
+            with to.for_soft_targets():
+                to.call(SELECT_SAMPLES, **drawing, loss=None, watch=None)
+        to.shared = len(to.calls)
         to.skip_unless(taken)
 
 

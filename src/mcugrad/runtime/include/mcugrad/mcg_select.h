@@ -119,6 +119,8 @@ void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const
  *
  * @param[in]  share  of the batches that are, in 1/65536
  * @param[in]  batch  samples of a batch
+ * @param[in]  loss   of the sample: the odds follow it; NULL for the same odds for all
+ * @param[in]  watch  the running mean that it is compared with; NULL if loss is
  * @param[in]  seed   of the random numbers
  * @param[in]  step   number of the training step
  * @param[in]  stream number of the random numbers in the model
@@ -128,8 +130,9 @@ void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const
  *
  * MACs: none. Scratch: none. Reference: ops/select.py::select_samples.
  */
-void mcg_select_samples(uint32_t share, uint32_t batch, const uint32_t *seed, const uint32_t *step,
-                        uint32_t stream, const float *whole, int32_t *taken, float *rate);
+void mcg_select_samples(uint32_t share, uint32_t batch, const float *loss, const mcg_watch_t *watch,
+                        const uint32_t *seed, const uint32_t *step, uint32_t stream, const float *whole,
+                        int32_t *taken, float *rate);
 
 /**
  * @brief Counts the channels that take part, layer by layer; their share when all layers have been counted.
