@@ -1,7 +1,7 @@
 """Policies of partial updates by depth: networks of 4, 10, 20 and 54 layers, all of which train, in 8 bits.
 
-A network is pretrained offline in float in the old world; the host twin takes `PASSES` passes over a few hundred samples
-of the new one by `sr12`, batch 1, the rate falling to 0 along a cosine: on another device (4 and 54 layers), of
+A network is pretrained offline in float in the old world; the host twin takes `PASSES` passes over a few hundred
+samples of the new one by `sr12`, batch 1, the rate falling to 0 along a cosine: on another device (4 and 54 layers), of
 new speakers (10 and 20). A policy updates 10 or 25 % of the channels, of the samples, or of both together. Each has the
 rate that `--tune` finds best, by samples of the new world that are neither learned nor tested. Three seeds set the
 order, the samples and the device's random numbers.
