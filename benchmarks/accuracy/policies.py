@@ -71,8 +71,45 @@ POLICIES: dict[str, mg.Sparse | None] = {
     "single 10 %": mg.Sparse(0.1, policy="single"),
     "split 50 % x samples 50 %": mg.Sparse(0.5, policy="split", samples=0.5),
 }
-TRIED = (0.001, 0.003, 0.009, 0.027)
-RATES: dict[str, dict[str, float]] = {}
+TRIED = (0.003, 0.009)
+RATES: dict[str, dict[str, float]] = {
+    "DS-CNN 10": {
+        "all": 0.003,
+        "sampled 10 %": 0.003,
+        "samples 10 %": 0.003,
+        "samples 25 %": 0.009,
+        "single 10 %": 0.003,
+        "split 10 %": 0.009,
+        "split 25 %": 0.003,
+        "split 50 % x samples 20 %": 0.003,
+        "split 50 % x samples 50 %": 0.003,
+        "topk 10 %": 0.009,
+    },
+    "MbedNet 54": {
+        "all": 0.003,
+        "sampled 10 %": 0.003,
+        "samples 10 %": 0.003,
+        "samples 25 %": 0.009,
+        "single 10 %": 0.009,
+        "split 10 %": 0.009,
+        "split 25 %": 0.009,
+        "split 50 % x samples 20 %": 0.009,
+        "split 50 % x samples 50 %": 0.009,
+        "topk 10 %": 0.009,
+    },
+    "inertial_cnn 4": {
+        "all": 0.009,
+        "sampled 10 %": 0.003,
+        "samples 10 %": 0.009,
+        "samples 25 %": 0.009,
+        "single 10 %": 0.009,
+        "split 10 %": 0.009,
+        "split 25 %": 0.009,
+        "split 50 % x samples 20 %": 0.009,
+        "split 50 % x samples 50 %": 0.009,
+        "topk 10 %": 0.009,
+    },
+}
 """Best of those that `--tune` tries, by task and policy."""
 
 
