@@ -2,7 +2,8 @@
 #include "mcugrad/mcg_kernels.h"
 
 void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
-                     const int32_t *odds, const float *rate, const float *c, const float *w_scale, float *bias)
+                     const int32_t *odds, const float *rate, const float *c, const float *w_scale,
+                     float *bias)
 {
     const float ratio = *rate * *c;
     const int32_t count = mcg_active_count(active, channels);

@@ -8,8 +8,8 @@ typedef struct {
 } mcg_select_odds_t;
 
 /*
- * Channels with a negative sum are certain. So are those whose share of what is left of `wanted` is 1 or more; the
- * others share the rest, until none is.
+ * Channels with a negative sum are certain. So are those whose share of what is left of `wanted` is 1 or
+ * more; the others share the rest, until none is.
  */
 static mcg_select_odds_t mcg_select_odds(int32_t channels, float wanted, const int32_t *sum)
 {

@@ -41,7 +41,8 @@ void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32
 void mcg_select_roots_s32(int32_t channels, const int32_t *sum, int32_t *root);
 
 /**
- * @brief The `wanted`-th largest sum: those above it are among the `wanted` largest, and the first of its like.
+ * @brief The `wanted`-th largest sum: those above it are among the `wanted` largest, and the first of its
+ * like.
  *
  * @param[in]  channels number of channels
  * @param[in]  wanted   number of the sum, at least 1
@@ -65,8 +66,8 @@ void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, 
                      uint16_t *active);
 
 /**
- * @brief Marks the half of the channels to be kept that has the largest sums, of equal ones the first: they are to
- * take part in any case.
+ * @brief Marks the half of the channels to be kept that has the largest sums, of equal ones the first: they
+ * are to take part in any case.
  *
  * @param[in]  channels number of channels, at most 65535
  * @param[in]  limits   smallest and largest share of channels, [2], in (0, 1]
@@ -115,7 +116,8 @@ void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const
                         const float *c, int32_t *factor, float *unit);
 
 /**
- * @brief Whether the batch that a step belongs to is taken, and the share of channels that is updated, if that is known.
+ * @brief Whether the batch that a step belongs to is taken, and the share of channels that is updated, if
+ * that is known.
  *
  * @param[in]  share  of the batches that are, in 1/65536
  * @param[in]  batch  samples of a batch

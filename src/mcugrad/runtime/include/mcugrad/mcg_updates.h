@@ -21,7 +21,8 @@ extern const mcg_rule_t mcg_rule_sr16;
 extern const mcg_rule_t mcg_rule_qas;
 
 /**
- * @brief factor[o] = 65536 * rate * c * x_scale / (w_scale[o] * to_scale[o]) / odds: gradient to 1/65536 steps.
+ * @brief factor[o] = 65536 * rate * c * x_scale / (w_scale[o] * to_scale[o]) / odds: gradient to 1/65536
+ * steps.
  *
  * @param[in]  channels output channels
  * @param[in]  active   channels that take part, NULL for all; others get no factor
@@ -62,7 +63,8 @@ void mcg_update_row(const mcg_rule_t *rule, const int32_t *gradient, int32_t cou
  * @param[in]     channels output channels
  * @param[in]     e        error of the layer's output, [pixels][channels]
  * @param[in]     active   channels that take part: e holds these alone; NULL for all
- * @param[in]     odds     with which they do, in 1/65536, in the order of the list; NULL where errors count once
+ * @param[in]     odds     with which they do, in 1/65536, in the order of the list; NULL where errors count
+ * once
  * @param[in]     rate     learning rate
  * @param[in]     c        unit of the error (its fill lies behind it)
  * @param[in]     w_scale  [channels], as it was when the error was computed
@@ -71,7 +73,8 @@ void mcg_update_row(const mcg_rule_t *rule, const int32_t *gradient, int32_t cou
  * MACs: none. Scratch: none. Reference: ops/update.py::bias_update.
  */
 void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
-                     const int32_t *odds, const float *rate, const float *c, const float *w_scale, float *bias);
+                     const int32_t *odds, const float *rate, const float *c, const float *w_scale,
+                     float *bias);
 
 /**
  * @brief w -= rate * decay * w of the rows that take part. Each step takes every MCG_DECAY_TURNS-th of them,
