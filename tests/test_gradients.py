@@ -192,7 +192,9 @@ def test_weight_update(layer: Layer, rule: InPlace) -> None:
     steps = gradient / layer.w_scale.reshape(-1, *[1] * (layer.w.ndim - 1))
     rate = f32(2 / np.abs(steps).max())
     factor = np.zeros(out, SCALE)
-    PREPARE_UPDATE.reference(out, None, rate, f32(0.01), layer.x_scale, layer.w_scale, layer.w_scale, factor)
+    PREPARE_UPDATE.reference(
+        out, None, None, rate, f32(0.01), layer.x_scale, layer.w_scale, layer.w_scale, factor
+    )
     count = gradient[0].size
     start = (layer.w // 2).astype(np.int8)  # far from saturation
     repeats = 400 if rule.name != "sr16" else 1
@@ -225,7 +227,9 @@ def test_bias_update(layer: Layer) -> None:
     e, real_e = layer.error()
     out = layer.w_shape[0]
     bias = layer.bias.copy()
-    BIAS_UPDATE.reference(e.size // out, out, e.reshape(-1), None, f32(0.1), f32(0.01), layer.w_scale, bias)
+    BIAS_UPDATE.reference(
+        e.size // out, out, e.reshape(-1), None, None, f32(0.1), f32(0.01), layer.w_scale, bias
+    )
     expected = layer.bias - 0.1 * real_e.reshape(-1, out).sum(axis=0)
     assert np.allclose(bias, expected, rtol=1e-5, atol=1e-5)
 

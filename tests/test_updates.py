@@ -127,7 +127,7 @@ class Layer:
         rate = np.asarray([RATE / u.batch], np.float32)
         factor = np.zeros(ROWS, SCALE)
         PREPARE_UPDATE.reference(
-            ROWS, None, rate, np.asarray([C], np.float32), np.asarray([X_SCALE], np.float32), self.w_scale,
+            ROWS, None, None, rate, np.asarray([C], np.float32), np.asarray([X_SCALE], np.float32), self.w_scale,
             self.scale, factor,
         )  # fmt: skip
         gradient = np.outer(e * C / self.w_scale, x * X_SCALE)
