@@ -377,7 +377,7 @@ def test_a_step_reports_the_share_that_took_part() -> None:
 
 
 def test_kept_errors_have_room_for_as_many_as_may_take_part() -> None:
-    trainer, _, _ = compiled("kinds", mg.Sparse(0.1))
+    trainer, _, _ = compiled("kinds", mg.Sparse(0.1, policy="sampled"))
     buffers = trainer.build.compiled.program.buffers
     graph, layers = trainer.build.graph, trainer.model.layers
     assert len(layers) == 9

@@ -355,7 +355,7 @@ def test_a_step_reports_the_share_that_took_part() -> None:
     """Of 8 + 7 + 6 + 11 + 3 channels."""
     assert set(rates(None)) == {1.0}
     assert set(rates(mg.Static({"conv1": 0.5, "fc1": (0, 3, 5)}))) == {float(np.float32(23 / 35))}
-    found = np.asarray(rates(mg.Sparse(0.25))) * 35
+    found = np.asarray(rates(mg.Sparse(0.25, policy="split"))) * 35
     assert np.allclose(found, np.round(found), atol=1e-4)
     assert found.min() >= 3
     assert np.round(found.max()) <= 2 + 2 + 2 + 3 + 3
@@ -406,7 +406,7 @@ def test_there_must_be_something_to_choose_from() -> None:
         mg.compile(net, calibration=x, train="last:1", sparse=mg.Sparse(0.5))
 
 
-@pytest.mark.parametrize("sparse", [mg.Sparse(0.5), mg.Static({"fc1": (0, 65536)})])
+@pytest.mark.parametrize("sparse", [mg.Sparse(0.1), mg.Static({"fc1": (0, 65536)})])
 def test_more_channels_than_a_list_can_name_are_refused(sparse: Choice) -> None:
     net = model((1,), (Dense(65537, "relu"), Dense(2)))
     with pytest.raises(
@@ -451,5 +451,5 @@ def test_shares_and_numbers_come_down_to_channels() -> None:
     assert policies({"*": 0.01}, weights, ["out"]) == {"a": (1,)}
     assert policies(mg.Static({"a": (3, 0)}), weights, ["out"]) == {"a": (0, 3)}
     assert policies(mg.Static({"a": np.float32(0.5)}), weights, ["out"]) == {"a": (1, 2)}  # type: ignore[dict-item]
-    assert policies(mg.Sparse(np.float32(0.5)), weights, ["out"]) == {"a": mg.Sparse(0.5)}  # type: ignore[arg-type]
+    assert policies(mg.Sparse(np.float32(0.5)), weights, ["out"]) == {"a": mg.Sparse(0.5, policy="split")}  # type: ignore[arg-type]
     assert policies(None, weights, ["out"]) == {}

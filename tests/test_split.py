@@ -308,5 +308,24 @@ def test_factors_that_multiply_are_told(policy: str, layers: str, warns: bool) -
         assert told[0].startswith(f"5 layers in a row choose channels by the policy {policy}, which enlarges")
 
 
+def test_both_is_half_of_the_channels_of_twice_the_samples() -> None:
+    """A share of the work. By loss, by name, from a half on, and with a share of the samples it is `split`."""
+    assert mg.Sparse(0.1, policy="both").resolved == mg.Sparse(0.5, policy="split", samples=0.2)
+    for low, high, some in ((0.1, 1.0, 1.0), (0.5, 0.5, 1.0), (0.1, 0.1, 0.3)):
+        given = mg.Sparse(low, high, "both", some)
+        assert given.resolved == mg.Sparse(low, high, "split", some)
+        assert given.resolved.resolved == given.resolved
+    weights = {"a": np.ones((4, 2)), "out": np.ones((2, 4))}
+    named: Choice = {"a": mg.Sparse(0.1, policy="both")}
+    assert policies(named, weights, ["out"]) == {"a": mg.Sparse(0.1, policy="split")}
+    assert share_of_samples(named) == 65536
+    assert share_of_samples(mg.Sparse(0.1, policy="both")) == round(0.2 * 65536)
+    assert mg.Sparse(0.1, policy="both").text == "split 50 %, 20 % of the samples"
+    both, x, y = compiled(mg.Sparse(0.2, policy="both"))
+    apart, _, _ = compiled(mg.Sparse(0.5, policy="split", samples=0.4))
+    assert both.build.compiled.files == apart.build.compiled.files
+    both.verify(x, y, on="reference")
+
+
 def test_one_default() -> None:
     assert mg.Sparse(0.1).policy == DEFAULT_POLICY == COMMAND_LINE

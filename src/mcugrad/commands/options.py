@@ -28,7 +28,7 @@ _SPARSE = (
     "Share of each layer's channels that a sample updates: 0.1, or 0.1:1.0 to rise with its loss; else all."
 )
 _SPARSE_POLICY = (
-    "Which channels: split, single, sampled, rooted or topk (the largest errors); see training.md."
+    "What takes part: both, split, single, sampled, rooted or topk (the largest errors); see training.md."
 )
 _TRAIN = "What trains: all, last:N, bias, none, or names of layers (conv2,fc1)."
 _TARGET = "A board or core, or a board's .toml file; an unknown name lists them."
@@ -64,7 +64,7 @@ Clip = Annotated[
     float | None,
     typer.Option("--clip", help="Largest change of a row per unit of rate, in norms of the row."),
 ]
-DEFAULT_POLICY = "split"
+DEFAULT_POLICY = "both"
 """What no --sparse-policy means; that of `Sparse`."""
 Sparse = Annotated[str | None, typer.Option("--sparse", metavar="LOW[:HIGH]", help=_SPARSE)]
 SparsePolicy = Annotated[str, typer.Option("--sparse-policy", help=_SPARSE_POLICY)]

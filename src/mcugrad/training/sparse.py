@@ -7,7 +7,7 @@ them computes: docs/arithmetic.md, "Partial updates".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import UsageError
 from mcugrad.numerics import ordered_sum
 
-Policy = Literal["split", "single", "sampled", "rooted", "topk"]
+Policy = Literal["both", "split", "single", "sampled", "rooted", "topk"]
 """How the channels of a sample are chosen."""
 Channels = float | Sequence[int]
 """A share of a layer's channels, or their numbers."""
@@ -25,6 +25,7 @@ NUMBER = (int, float, np.floating)
 """What a share may be."""
 
 POLICIES = {
+    "both": "half of the channels by `split`, of twice the share of the samples: holds at any depth",
     "split": "errors of the largest go on as they are; those to update are drawn by size, and count for more in return",
     "single": "half the largest, half drawn, for both: as split, with less RAM",
     "sampled": "drawn at random by the size of their errors, which count for more in return: unbiased",
@@ -33,9 +34,11 @@ POLICIES = {
 }
 
 
-DEFAULT_POLICY: Policy = "split"
+DEFAULT_POLICY: Policy = "both"
 """What a share without a policy means."""
 
+HALF = 0.5
+"""Of the channels: what `both` leaves to a sample."""
 ONE = 65536
 """All of the samples, or odds of 1."""
 
@@ -50,9 +53,11 @@ class Sparse:
     Attributes:
         low: smallest share, above 0; all channels if not given.
         high: largest share, at most 1; `low` if not given.
-        policy: `split` (the largest errors go on, what is updated is drawn, without bias), `single` (one list of
-            channels for both), `sampled` or `rooted` (drawn, and enlarged in return, which goes on: for few layers), or
-            `topk` (those with the largest errors).
+        policy: `both` (half of the channels by `split`, and twice the share of the samples: 0.1 is 50 % of the channels
+            of 20 % of the samples; a share of 0.5 and more, one that follows the loss, one for a layer by name and
+            one with `samples` is `split`), `split` (the largest errors go on, what is updated is drawn, without
+            bias), `single` (one list of channels for both), `sampled` or `rooted` (drawn, and enlarged in return,
+            which goes on: for few layers), or `topk` (those with the largest errors).
         samples: share of the samples that are learned from, of whole batches where there are some; what the others cost
             is a prediction. One number for all layers.
     """
@@ -91,6 +96,15 @@ class Sparse:
         return self.low < self.high
 
     @property
+    def resolved(self) -> Sparse:
+        """The same without `both`: which channels, and how many samples."""
+        if self.policy != "both":
+            return self
+        if self.follows_loss or self.low >= HALF or self.samples < 1:
+            return replace(self, policy="split")
+        return Sparse(HALF, HALF, "split", float(self.low / HALF))
+
+    @property
     def is_whole(self) -> bool:
         """Whether all channels take part, where a step is taken that need not be."""
         return self.low == 1 and self.samples < 1
@@ -108,6 +122,8 @@ class Sparse:
     @property
     def text(self) -> str:
         """`sampled 10 to 100 %, 25 % of the samples`."""
+        if self.policy == "both":
+            return self.resolved.text
         rest = f" to {100 * self.high:g}" if self.follows_loss else ""
         channels = "" if self.is_whole else f"{self.policy} {100 * self.low:g}{rest} %"
         samples = "" if self.samples == 1 else f"{100 * self.samples:g} % of the samples"
@@ -144,12 +160,25 @@ Fate = Sparse | tuple[int, ...]
 """What a layer's policy comes down to: chosen for each sample, or these channels."""
 
 
+def resolved(choice: Choice | None) -> Choice | None:
+    """The same without `both`; samples are those of all layers, so that a layer by name has `split`."""
+    if isinstance(choice, Sparse):
+        return choice.resolved
+    if isinstance(choice, Mapping):
+        return {
+            name: replace(p, policy="split") if isinstance(p, Sparse) and p.policy == "both" else p
+            for name, p in choice.items()
+        }
+    return choice
+
+
 def share_of_samples(choice: Choice | None) -> int:
     """Of the samples that are learned from, in 1/65536: the same for all policies.
 
     Raises:
         UsageError: they differ.
     """
+    choice = resolved(choice)
     if choice is None or isinstance(choice, Static):
         return ONE
     each = (choice,) if isinstance(choice, Sparse) else choice.values()
@@ -167,7 +196,10 @@ def choice_text(choice: Choice) -> str:
     """`sampled 10 to 100 %`; a policy per layer with its name."""
     if isinstance(choice, Sparse):
         return choice.text
-    named: Mapping[str, Sparse | Channels] = choice.layers if isinstance(choice, Static) else choice
+    found = resolved(choice)
+    assert found is not None
+    assert not isinstance(found, Sparse)
+    named: Mapping[str, Sparse | Channels] = found.layers if isinstance(found, Static) else found
     parts = []
     for name, wanted in named.items():
         if isinstance(wanted, Sparse):
@@ -192,6 +224,7 @@ def policies(
     Raises:
         UsageError: a layer is unknown, does not train or makes the outputs; channels or shares make no sense.
     """
+    choice = resolved(choice)
     if choice is None:
         return {}
     open_to = [name for name in layers if name not in whole]
