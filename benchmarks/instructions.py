@@ -108,7 +108,7 @@ def partial_trainer(network: str, rule: str, share: float) -> tuple[mg.Trainer, 
     else:
         with TemporaryDirectory() as folder:
             model = mg.load(nets.write(network, Path(folder) / f"{network}.onnx", samples=x, classes=10))
-    sparse = mg.Sparse(share) if share < 1 else None
+    sparse = mg.Sparse(share, policy="split") if share < 1 else None
     how = {"precision": FLOAT} if rule == FLOAT else {"rule": rule}
     return mg.compile(model, calibration=x, sparse=sparse, **how), x[:SAMPLES], y[:SAMPLES]
 

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).with_name("accuracy")))
 
 import drift
 import labels
+import policies
 import scratch
 import speakers
 import transfer
@@ -23,7 +24,14 @@ from harness import Suite
 
 DOCUMENTS = (ROOT / "docs/results.md", ROOT / "docs/training.md")
 IMAGES = ROOT / "docs/images"
-SUITES: tuple[Suite, ...] = (scratch.SUITE, transfer.SUITE, drift.SUITE, speakers.SUITE, labels.SUITE)
+SUITES: tuple[Suite, ...] = (
+    scratch.SUITE,
+    transfer.SUITE,
+    drift.SUITE,
+    speakers.SUITE,
+    labels.SUITE,
+    policies.SUITE,
+)
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "twin": ("twin", twin.table),
     "instructions": ("instructions", instructions.table),
