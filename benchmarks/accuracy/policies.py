@@ -55,8 +55,8 @@ class Task:
 TASKS = {
     "inertial_cnn 4": Task("inertial_cnn", "har watch", 600),
     "DS-CNN 10": Task("ds_cnn", "speech speakers", 400),
-    "MbedNet 54": Task("mbednet", "har watch", 600),
     "DS-CNN 20": Task("ds_cnn_20", "speech speakers", 400, 20),
+    "MbedNet 54": Task("mbednet", "har watch", 600),
 }
 PASSES = 5
 POLICIES: dict[str, mg.Sparse | None] = {
