@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import fsum
 from time import monotonic
 from typing import Any
 
@@ -199,7 +200,10 @@ def _over(
 ) -> tuple[float, float, int]:
     """Mean score and loss over parts of the samples, and how many samples these are."""
     sizes = [len(part) for part in parts]
-    score, loss = (float(np.average(values, weights=sizes)) for values in zip(*ratings, strict=True))
+    score, loss = (
+        fsum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+        for values in zip(*ratings, strict=True)
+    )
     return score, loss, sum(sizes)
 
 
