@@ -14,7 +14,9 @@ from bars import RESULTS, ROOT, Results, read
 
 sys.path.insert(0, str(Path(__file__).with_name("accuracy")))
 
+import depth
 import drift
+import hundred
 import labels
 import policies
 import scratch
@@ -27,6 +29,8 @@ IMAGES = ROOT / "docs/images"
 SUITES: tuple[Suite, ...] = (
     scratch.SUITE,
     transfer.SUITE,
+    hundred.SUITE,
+    depth.SUITE,
     drift.SUITE,
     speakers.SUITE,
     labels.SUITE,

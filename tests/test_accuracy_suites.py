@@ -22,13 +22,15 @@ import pytest
 from mcugrad.errors import ModelError
 
 ROOT = Path(__file__).parents[1]
-SUITES = ("scratch", "transfer", "drift")
+SUITES = ("scratch", "transfer", "hundred", "drift", "depth")
 EXPLAIN = ("speakers", "labels", "policies")
 """They explain what others find and have no bars."""
 
 MISSED: dict[str, set[str]] = {
     "scratch": {f"12x60k: {rule}, always 10%, sampled below all, points" for rule in ("sr12", "sr16")},
     "transfer": set(),
+    "hundred": set(),
+    "depth": set(),
     "drift": {"keywords, 59 new speakers: recovered, %"},
     "speakers": set(),
     "labels": set(),
@@ -39,9 +41,11 @@ MISSED: dict[str, set[str]] = {
 SMALL = {
     "scratch": ("method=sr8", "protocol=3x20k", "data=fashion_mnist", "policy=full", "seed=0"),
     "transfer": ("method=sr8", "data=har", "policy=full", "seed=0"),
+    "hundred": ("method=sr8", "data=tiny100", "policy=full", "seed=0"),
     "drift": ("method=sr12", "world=har watch", "train=all", "n=16,64", "replay=0", "seed=0"),
+    "depth": ("method=sr8", "task=MbedNet motion", "part=all", "seed=0"),
 }
-COUNT = {"scratch": 1, "transfer": 1, "drift": 2}
+COUNT = {"scratch": 1, "transfer": 1, "hundred": 1, "drift": 2, "depth": 1}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.savez(folder / f"{name}.npz", **parts)
 
     save("fashion_mnist", (28, 28), 10, np.uint8, 20)
+    save("tiny100_jpeg64", (64, 64, 3), 8, np.uint8, 20)
     save("har_sp_sw", (64, 6), 5, np.int16, 1000, device=2, subject=4)
     return folder
 
@@ -284,7 +289,7 @@ def test_made_up_results_clear_or_miss_the_bars_and_make_tables_and_plots(
     """All runs as good as one could wish: no bar is missed; those by sr12 spoilt: its bars are missed by name."""
     module = suite(name)
     good = {"accuracy": [0.91, 0.92], "old": 0.95, "before": 0.3, "old_before": 0.95}
-    if name == "drift":
+    if name in ("drift", "depth"):
         good |= {"accuracy": 0.93, "rest": 0.9, "rest_before": 0.3}
     wanted = dict.fromkeys([*module.matrix(False), *module.SUITE.tuning()])
     runs = [{"run": asdict(r), **good, "commit": "c", "machine": "m"} for r in wanted]
@@ -301,7 +306,7 @@ def test_made_up_results_clear_or_miss_the_bars_and_make_tables_and_plots(
 
     for entry in runs:
         if entry["run"]["method"] == "sr12":
-            entry |= {"accuracy": [0.4], "old": 0.5} if name != "drift" else {"accuracy": 0.4, "old": 0.5}
+            entry |= {"accuracy": 0.4 if name in ("drift", "depth") else [0.4], "old": 0.5}
     missed = [bar.claim for bar in module.SUITE.bars(results) if not bar.holds]
     assert missed
     assert all("sr12" in claim for claim in missed) or name == "drift"

@@ -34,13 +34,18 @@ class Set:
 FILES = {
     "cifar10": "cifar10_10k_2k",
     "animals": "animals10_tin_jpeg64",
+    "flowers102": "flowers102_jpeg64",
+    "tiny100": "tiny100_jpeg64",
+    "tiny100 large": "tiny100_jpeg64",
     "speech": "speech_commands_logmel",
     "har": "har_sp_sw",
     "cwru": "cwru_12k_de",
     "mnist": "mnist",
 }
 """Name of the file in $MCUGRAD_DATA."""
-VARIETY = {"cifar10": "mirror", "animals": "mirror", "speech": "move"}
+VARIETY = dict.fromkeys(("cifar10", "animals", "flowers102", "tiny100", "tiny100 large"), "mirror") | {
+    "speech": "move"
+}
 
 
 @cache
@@ -51,7 +56,11 @@ def load(name: str) -> Set:
     groups = [key.removesuffix("_train") for key in found.extras if key.endswith("_train")]
     of = {key: found.extras[f"{key}_train"].astype(np.int64) for key in groups}
     of_test = {key: found.extras[f"{key}_test"].astype(np.int64) for key in groups}
-    return Set(x, found.y_train, x_test, found.y_test, found.num_classes, VARIETY.get(name, ""), of, of_test)
+    y_test = found.y_test
+    if "neardup_test" in found.extras:  # all but a copy of what is there to learn from
+        own = ~found.extras["neardup_test"]
+        x_test, y_test = x_test[own], y_test[own]
+    return Set(x, found.y_train, x_test, y_test, found.num_classes, VARIETY.get(name, ""), of, of_test)
 
 
 def _pictures(x: NDArray[np.uint8]) -> Array:
@@ -96,6 +105,9 @@ def rotated(x: Array, degrees: float) -> Array:
 PREPARE = {
     "cifar10": _pictures,
     "animals": _halved,
+    "flowers102": _pictures,
+    "tiny100": _halved,
+    "tiny100 large": _pictures,
     "speech": _spectra,
     "har": _motion,
     "cwru": _vibration,

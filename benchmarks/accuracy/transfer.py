@@ -50,6 +50,8 @@ LAST = 5
 EPOCHS = {"cifar10": 5, "animals": 5, "speech": 10, "har": 10, "cwru": 10}
 """Over the device's samples: 5,000, 5,000, 1,866, 2,264 and 1,617 or so."""
 GROUPS = {"speech": "speaker", "har": "subject"}
+SOURCES = {"animals": "cifar10", "flowers102": "tiny100 large"}
+"""What the network of a set is pretrained on, all of it; where none is named, on one half of the set itself."""
 PRETRAINING = {"epochs": 20, "rate": 0.003, "seed": 0}
 OFFLINE = {"epochs": 10, "rate": 0.002}
 RATES = dict.fromkeys((*RULES, "mixed", "float32"), 0.002) | {
@@ -123,7 +125,7 @@ def halves(name: str) -> tuple[Any, Any]:
 def device_samples(name: str) -> tuple[Any, Any]:
     """What the device learns from."""
     found = load(name)
-    mine = np.full(len(found.x), True) if name == "animals" else halves(name)[1]
+    mine = np.full(len(found.x), True) if name in SOURCES else halves(name)[1]
     return found.x[mine], found.y[mine]
 
 
@@ -139,10 +141,9 @@ def pretrained(name: str) -> bytes:
     """The network before its last layers are drawn anew, as an ONNX file; trained if it is not there yet."""
     import pretrain
 
-    source = "cifar10" if name == "animals" else name
-    found = load(source)
-    mine = np.full(len(found.x), True) if name == "animals" else halves(name)[0]
-    start = build(found.x[mine][:128], found.classes)
+    found = load(SOURCES.get(name, name))
+    mine = np.full(len(found.x), True) if name in SOURCES else halves(name)[0]
+    start = build(found.x[mine][:128], load(name).classes)  # the last layer is as wide as the device needs it
     settings = {**PRETRAINING, "variety": found.variety}
     return pretrain.pretrained(f"transfer_{name}", start, found.x[mine], found.y[mine], **settings)
 
@@ -165,10 +166,14 @@ def _renewed(name: str, seed: int) -> Any:
 def perform(run: Run) -> dict[str, Any]:
     """Trains; test accuracy after a quarter, a half, three quarters and all epochs."""
     found: Set = load(run.data)
-    x, y = device_samples(run.data)
+    return trained(run, *device_samples(run.data), found.x_test, found.y_test)
+
+
+def trained(run: Run, x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any]:
+    """Trains on some samples; accuracy on others as it grows, and at the end the mean of that of every class."""
     net = _renewed(run.data, run.seed)
     if run.method == "offline":
-        return {"accuracy": _offline(run, net.onnx(), found, x, y)}
+        return {"accuracy": _offline(run, net.onnx(), x, y, x_test, y_test)}
     model = loaded(net.onnx())
     shaped = lambda part: part.reshape(-1, *model.input_shape)  # noqa: E731
     trainer = mg.compile(
@@ -180,26 +185,28 @@ def perform(run: Run) -> dict[str, Any]:
         **method(run.method),
         **selection(run.policy, run.share),
     )
-    test = shaped(found.x_test), found.y_test
     stops = {run.epochs * quarter // 4 for quarter in (1, 2, 3, 4)}
     accuracy: list[float] = []
 
     def watch(epoch: mg.Epoch) -> None:
         if epoch.epoch in stops:
-            accuracy.append(round(trainer.evaluate(*test), 4))
+            accuracy.append(round(trainer.evaluate(shaped(x_test), y_test), 4))
 
     done = fit(trainer, shaped(x), y, epochs=run.epochs, schedule="cosine", seed=run.seed, watch=watch)
+    right = trainer.predict(shaped(x_test)) == y_test
+    per_class = float(np.mean([right[y_test == label].mean() for label in np.unique(y_test)]))
+    found: dict[str, Any] = {"accuracy": accuracy, "per_class": round(per_class, 4)}
     if done == run.epochs:
-        return {"accuracy": accuracy}
-    return {"accuracy": [*accuracy, round(trainer.evaluate(*test), 4)], "diverged": done + 1}
+        return found
+    return {**found, "accuracy": [*accuracy, round(float(right.mean()), 4)], "diverged": done + 1}
 
 
-def _offline(run: Run, start: bytes, found: Set, x: Any, y: Any) -> list[float]:
+def _offline(run: Run, start: bytes, x: Any, y: Any, x_test: Any, y_test: Any) -> list[float]:
     import pretrain
 
-    net = pretrain.TorchNet(start)
-    pretrain.train(net, x, y, epochs=run.epochs, rate=run.rate, seed=run.seed, variety=found.variety)
-    return [round(float((net.classify(found.x_test) == found.y_test).mean()), 4)]
+    net, variety = pretrain.TorchNet(start), load(run.data).variety
+    pretrain.train(net, x, y, epochs=run.epochs, rate=run.rate, seed=run.seed, variety=variety)
+    return [round(float((net.classify(x_test) == y_test).mean()), 4)]
 
 
 # -- what is found -------------------------------------------------------------------------------------------------

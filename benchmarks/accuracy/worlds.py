@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sets import Array, load, rotated
 
+from mcugrad.zoo.worlds import upside_down
+
 OFFLINE_DIGITS, DEVICE_DIGITS = 10_000, 2_000
 """Of the training samples of mnist: what the network learns offline, and what the device may meet."""
+PHOTOGRAPHS = 8_000
+"""Of those of cifar10: what the network learns offline; the device may meet the others."""
 
 Samples = tuple[Array, NDArray[np.int64]]
 
@@ -64,6 +68,14 @@ def world_of(name: str) -> World:
         later = found.x[OFFLINE_DIGITS:][:DEVICE_DIGITS], found.y[OFFLINE_DIGITS:][:DEVICE_DIGITS]
         turned = [(rotated(x, 45), y) for x, y in (later, held_out)]
         return World("lenet", 10, some, held_out, *turned)
+    if kind == "cifar10":
+        # As a camera sees that hangs from the ceiling.
+        known, later = (
+            (found.x[:PHOTOGRAPHS], found.y[:PHOTOGRAPHS]),
+            (found.x[PHOTOGRAPHS:], found.y[PHOTOGRAPHS:]),
+        )
+        hung = [(upside_down(x), y) for x, y in (later, held_out)]
+        return World("resnet8", 10, known, held_out, *hung)
     if kind == "cwru":
         load_of, test_of = found.of["load"], found.of_test["load"]
         to = int(change[0])

@@ -1,0 +1,317 @@
+"""Depth: networks of 4 to 53 layers, all of which train, from pretrained weights to another world and from scratch.
+
+A network is pretrained offline in float in the old world (PyTorch, batch-norms live, then folded): photographs of
+CIFAR-10 for four architectures, whose camera then hangs upside down; keywords, which new speakers say; motion of the
+phone, which becomes a watch (the one-dimensional form of MbedNet). The host twin takes `PASSES` passes over samples of
+the new world, batch 1, the rate falling to 0 along a cosine. From scratch, new weights take `EPOCHS` over the samples
+of the old world. Each method has the rate that `--tune` finds best, by samples that are neither learned nor tested;
+rate 0 is what one gets who names none. Three seeds set the order and the device's random numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mcugrad as mg
+from mcugrad.zoo import nets
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bars import Bar, Results, markdown
+from harness import (
+    SEEDS,
+    TUNING_SEED,
+    Suite,
+    behind,
+    final,
+    fit,
+    loaded,
+    main,
+    mean,
+    method,
+    rates_table,
+    select,
+    spread,
+)
+from worlds import Samples, World, world_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network shall learn.
+
+    Attributes:
+        network: of the zoo.
+        layers: with weights.
+        world: of worlds.py.
+        learned: samples of the new world that are learned; others of it judge rates.
+    """
+
+    network: str
+    layers: int
+    world: str
+    learned: int
+
+
+PRETRAINED = {
+    "MobileNetV2-0.35 photographs": Task("mobilenet_v2_035", 53, "cifar10 ceiling", 1_000),
+    "MbedNet photographs": Task("mbednet", 54, "cifar10 ceiling", 1_000),
+    "MobileNetV1-0.25 photographs": Task("mobilenet_v1_025", 28, "cifar10 ceiling", 1_000),
+    "ResNet-8 photographs": Task("resnet8", 10, "cifar10 ceiling", 1_000),
+    "DS-CNN keywords": Task("ds_cnn", 10, "speech speakers", 400),
+    "MbedNet motion": Task("mbednet", 54, "har watch", 1_000),
+}
+SCRATCH = {
+    "MbedNet from scratch": Task("mbednet", 54, "cifar10 ceiling", 7_000),
+    "ResNet-8 from scratch": Task("resnet8", 10, "cifar10 ceiling", 7_000),
+}
+TASKS = PRETRAINED | SCRATCH
+PASSES, EPOCHS = 5, 10
+PRETRAINING = {"epochs": 30, "rate": 0.003, "seed": 0}
+RULES = ("sr12", "sr16", "sr8")
+METHODS = ("float32", *RULES)
+TRIED = (0.0003, 0.001, 0.003, 0.009, 0.027)
+DEFAULT = 0.0
+"""In place of a rate: none is named."""
+RATES: dict[str, dict[str, float]] = {}
+"""Best of those that `--tune` tries, by task and method."""
+PARTS = (("channels", 0.1), ("channels", 0.25), ("samples", 0.25))
+"""Partial updates with the policy that one gets who names none, and whole samples that are left out."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training: of what, by what, how much of it each step, with which luck."""
+
+    task: str
+    method: str
+    part: str
+    share: float
+    rate: float
+    seed: int
+
+
+def rate_of(task: str, rule: str) -> float:
+    """The learning rate that the tables are made with; of what has not been tuned, one in the middle."""
+    return RATES.get(task, {}).get(rule, 0.003)
+
+
+def matrix(everything: bool) -> list[Run]:
+    """Runs of the tables, those first that matter most; there are no others."""
+    plan = [(rule, "all", 1.0) for rule in METHODS]
+    plan += [("sr12", *part) for part in PARTS]
+    runs = [
+        Run(task, rule, part, share, rate_of(task, rule), seed)
+        for rule, part, share in plan
+        for task in TASKS
+        for seed in SEEDS
+    ]
+    return runs + [Run(task, "sr12", "all", 1.0, DEFAULT, seed) for task in TASKS for seed in SEEDS]
+
+
+def tuning() -> list[Run]:
+    """Every method at every rate."""
+    return [
+        Run(task, rule, "all", 1.0, rate, TUNING_SEED) for task in TASKS for rule in METHODS for rate in TRIED
+    ]
+
+
+def _part(part: str, share: float) -> dict[str, Any]:
+    """How `mg.compile` is told what takes part in a step."""
+    if part == "channels":
+        return {"sparse": mg.Sparse(share)}
+    if part == "samples":
+        return {"sparse": mg.Sparse(samples=share)}
+    return {}
+
+
+# -- networks --------------------------------------------------------------------------------------------------------
+
+
+def _start(task: str) -> bytes:
+    """The network before it has learned anything, as an ONNX file."""
+    what, here = TASKS[task], world_of(TASKS[task].world)
+    # One for a signal, which nets.build would refuse where the architecture is known for images.
+    net = nets.Net(what.network, np.moveaxis(here.train[0][:128], -1, 1), 0)
+    nets.about(what.network).layers(net, here.classes)
+    return net.onnx()
+
+
+@cache
+def delivered(task: str) -> bytes:
+    """The network that training begins with, as an ONNX file; pretrained if it is not there yet."""
+    if task in SCRATCH:
+        return _start(task)
+    import pretrain
+    from sets import load
+
+    world = TASKS[task].world
+    settings = {**PRETRAINING, "variety": load(world.split()[0]).variety}
+    label = f"depth_{TASKS[task].network}_{world.replace(' ', '_')}"
+    return pretrain.pretrained(label, _start(task), *world_of(world).train, **settings)
+
+
+def prepare(task: str) -> None:
+    """Pretrains."""
+    delivered(task)
+
+
+def samples(task: str, seed: int) -> tuple[Samples, Samples, Samples]:
+    """What is learned, what judges rates, and what is tested; drawn by the seed."""
+    here: World = world_of(TASKS[task].world)
+    x, y = here.train if task in SCRATCH else here.new
+    order, count = np.random.default_rng(seed).permutation(len(y)), TASKS[task].learned
+    mine, rest = order[:count], order[count:]
+    return (x[mine], y[mine]), (x[rest], y[rest]), here.test if task in SCRATCH else here.new_test
+
+
+# -- runs ------------------------------------------------------------------------------------------------------------
+
+
+def perform(run: Run) -> dict[str, Any]:
+    """Trains; accuracy in the world that is learned, before and after, and in the old one at delivery."""
+    model = loaded(delivered(run.task))
+    learned, judges, tested = ((x.reshape(-1, *model.input_shape), y) for x, y in samples(run.task, run.seed))
+    old = world_of(TASKS[run.task].world).test
+    trainer = mg.compile(
+        model,
+        calibration=world_of(TASKS[run.task].world).train[0][:256].reshape(-1, *model.input_shape),
+        train="all",
+        seed=run.seed,
+        **({} if run.rate == DEFAULT else {"rate": run.rate}),
+        **method(run.method),
+        **_part(run.part, run.share),
+    )
+    before = trainer.evaluate(*tested)
+    old_before = trainer.evaluate(old[0].reshape(-1, *model.input_shape), old[1])
+    epochs = EPOCHS if run.task in SCRATCH else PASSES
+    done = fit(
+        trainer,
+        *learned,
+        epochs=epochs,
+        seed=run.seed,
+        watch=lambda epoch: None,
+        **({} if run.rate == DEFAULT else {"schedule": "cosine"}),
+    )
+    found: dict[str, Any] = {
+        "accuracy": trainer.evaluate(*tested),
+        **({"rest": trainer.evaluate(*judges)} if len(judges[1]) else {}),
+        "before": before,
+        "old_before": old_before,
+    }
+    found = {name: round(float(value), 4) for name, value in found.items()}
+    return found if done == epochs else {**found, "diverged": done + 1}
+
+
+# -- what is found ---------------------------------------------------------------------------------------------------
+
+
+def entries_of(
+    results: Results,
+    task: str,
+    rule: str,
+    part: str = "all",
+    share: float = 1.0,
+    *,
+    rate: float | None = None,
+) -> list[dict[str, Any]]:
+    """One for each seed, at the rate that the tables are made with or another."""
+    wanted = rate_of(task, rule) if rate is None else rate
+    return select(results, task=task, method=rule, part=part, share=share, rate=wanted)
+
+
+def finals(results: Results, *what: Any, rate: float | None = None) -> list[float]:
+    """Test accuracy of each seed in percent."""
+    return [final(entry) for entry in entries_of(results, *what, rate=rate)]
+
+
+def table(results: Results) -> str:
+    """Methods by tasks."""
+    rows = []
+    for task, what in TASKS.items():
+        first = entries_of(results, task, "float32")
+        cells = [spread(finals(results, task, rule)) for rule in METHODS]
+        known, new = (_mean_of(first, name) for name in ("old_before", "before"))
+        started = "new weights" if task in SCRATCH else f"{known} / {new}"
+        rows.append(
+            (
+                f"{task}, {what.layers} layers",
+                started,
+                *cells,
+                spread(finals(results, task, "sr12", rate=DEFAULT)),
+            )
+        )
+    heads = [f"`{rule}`" for rule in METHODS]
+    return markdown(("network, task", "delivered: old / new world", *heads, "`sr12`, no rate named"), rows)
+
+
+def parts_table(results: Results) -> str:
+    """Shares of the updates by tasks, `sr12`."""
+    rows = [
+        (
+            f"{task}, {what.layers} layers",
+            "chance" if task in SCRATCH else _mean_of(entries_of(results, task, "sr12"), "before"),
+            spread(finals(results, task, "sr12")),
+            *(spread(finals(results, task, "sr12", *part)) for part in PARTS),
+        )
+        for task, what in TASKS.items()
+    ]
+    return markdown(
+        ("network, task", "delivered", "all", *(f"{share:.0%} of {part}" for part, share in PARTS)), rows
+    )
+
+
+def _mean_of(entries: list[dict[str, Any]], name: str) -> str:
+    value = mean([final(entry, name) for entry in entries])
+    return "-" if value is None else f"{value:.2f}"
+
+
+def bars(results: Results) -> list[Bar]:
+    """What must be reached on every task, mean of the seeds."""
+    found = []
+    for task, what in TASKS.items():
+        whole = finals(results, task, "float32")
+        for rule, points in (("sr12", 1.0), ("sr16", 1.0), ("sr8", 2.5)):
+            less = behind(whole, finals(results, task, rule))
+            found.append(Bar(f"{task}: {rule} below float32, points", less, points, at_least=False))
+        full = finals(results, task, "sr12")
+        for part, share in PARTS:
+            part_of = finals(results, task, "sr12", part, share)
+            points = 3.0 if share > 0.1 else 2.0 if what.layers <= 10 else 6.0
+            name = f"{task}: {share:.0%} of {part}"
+            found.append(Bar(f"{name} below all, points", behind(full, part_of), points, at_least=False))
+            if task in PRETRAINED:
+                before = [final(e, "before") for e in entries_of(results, task, "sr12", part, share)]
+                found.append(
+                    Bar(f"{name} below delivered, points", behind(before, part_of), 0, at_least=False)
+                )
+        named = behind(full, finals(results, task, "sr12", rate=DEFAULT))
+        found.append(Bar(f"{task}: no rate named below tuned, points", named, 1.5, at_least=False))
+    return found
+
+
+SUITE = Suite(
+    name="depth",
+    about=str(__doc__),
+    run=Run,
+    matrix=matrix,
+    tuning=tuning,
+    perform=perform,
+    tables={
+        "depth": table,
+        "depth-parts": parts_table,
+        "depth-rates": lambda results: rates_table(results, tuning(), "rest"),
+    },
+    bars=bars,
+    needs=lambda run: run.task,
+    prepare=prepare,
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(SUITE))
