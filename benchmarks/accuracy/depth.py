@@ -72,7 +72,7 @@ SCRATCH = {
     "ResNet-8 from scratch": Task("resnet8", 10, "cifar10 ceiling", 7_000),
 }
 TASKS = PRETRAINED | SCRATCH
-PASSES, EPOCHS = 5, 10
+PASSES, EPOCHS = 5, 5
 PRETRAINING = {"epochs": 30, "rate": 0.003, "seed": 0}
 RULES = ("sr12", "sr16", "sr8")
 METHODS = ("float32", *RULES)
