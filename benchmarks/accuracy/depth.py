@@ -81,7 +81,7 @@ DEFAULT = 0.0
 """In place of a rate: none is named."""
 RATES: dict[str, dict[str, float]] = {}
 """Best of those that `--tune` tries, by task and method."""
-PARTS = (("channels", 0.1), ("channels", 0.25), ("samples", 0.25))
+PARTS = (("updates", 0.1), ("updates", 0.25), ("samples", 0.25))
 """Partial updates with the policy that one gets who names none, and whole samples that are left out."""
 
 
@@ -124,7 +124,7 @@ def tuning() -> list[Run]:
 
 def _part(part: str, share: float) -> dict[str, Any]:
     """How `mg.compile` is told what takes part in a step."""
-    if part == "channels":
+    if part == "updates":
         return {"sparse": mg.Sparse(share)}
     if part == "samples":
         return {"sparse": mg.Sparse(samples=share)}
