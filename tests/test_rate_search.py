@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -227,6 +228,7 @@ def test_few_samples_take_the_usual_rate(net: mg.Model) -> None:
         trainer = mg.compile(net, calibration=x)
         trainer.fit(x[:count], y[:count])
         assert trainer.rate_search is not None
+        json.dumps(trainer.rate_search.facts(), allow_nan=False)
         assert bool(trainer.rate_search.trials) == (count >= FEWEST)
         if count < FEWEST:
             assert trainer.rate_search.rate == 0.01

@@ -277,7 +277,8 @@ def test_trains_bit_exactly_and_loses_loss(tmp_path: Path, name: str) -> None:
     x = samples(SMALL[name], 16)
     model = mg.load(nets.write(name, tmp_path / "net.onnx", samples=x, classes=4))
     ready = x.reshape(-1, *model.input_shape)
-    trainer = mg.compile(model, calibration=ready, rate=0.01)
+    # MbedNet's 54 layers with new weights do not bear more; in float32 not even this.
+    trainer = mg.compile(model, calibration=ready, rate=0.003 if name == "mbednet" else 0.01)
     y = np.arange(16) % 4
     trainer.verify(ready[:2], y[:2])
     history = trainer.fit(ready, y, epochs=15)

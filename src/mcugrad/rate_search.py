@@ -48,7 +48,7 @@ class RateSearch:
         rate: that which was taken.
         trials: all that was tried, in order; empty where there were too few samples.
         held_out: samples that were held out, of all parts together.
-        before: score of these before training.
+        before: score of these before training; NaN where there were too few samples.
         steps: training steps that the search took.
         seconds: how long it took.
         is_share: whether a score is a share; else the negative of a mean squared error.
@@ -111,7 +111,7 @@ class RateSearch:
             "rate": self.rate,
             "steps": self.steps,
             "held_out": self.held_out,
-            "before": self.before,
+            "before": self.before if self.trials else None,
             "trials": [
                 {
                     "rate": each.rate,
