@@ -35,7 +35,7 @@ def task(rule: str = "sr8", name: str = "life") -> tuple[Trainer, np.ndarray, np
 
 @cache
 def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
-    """Trainer, samples and targets in the device's form: classes, bits, values, and a float32 model."""
+    """Trainer, samples and targets in the device's form: classes, bits, values, a share of the samples, float32."""
     x, y = corners(60)
     random = np.random.default_rng(0)
     options: dict[str, Any] = {"rule": "sr8", "seed": 5}
@@ -47,6 +47,8 @@ def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
     if name == "shifted values":  # zero points far from 0, of targets and outputs
         y = random.uniform(1, 3, (60, 4))
         options = {"loss": "mse", "targets": y}
+    if name == "some samples":  # 40 is no multiple of the batch: one is half full when a guard looks
+        options = {"rule": mg.Update("sr12", batch=3, momentum=0.5), "sparse": mg.Sparse(0.3, samples=0.5)}
     if name.startswith("float32"):
         options = {**options, "rule": "sr16", "precision": "float32"}
     trainer = mg.compile(model((1, 12, 12), NET), calibration=x, **{"rate": 0.01, **options})

@@ -31,6 +31,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "sr8": {"rule": "sr8"},
     "sr16": {"rule": "sr16"},
     "sparse": {"sparse": mg.Sparse(0.3, 1.0)},
+    "some samples": {"sparse": mg.Sparse(0.2)},
     "head": {"train": "last:1"},
     "float32": {"precision": "float32"},
     "sparse float32": {"precision": "float32", "sparse": mg.Sparse(0.3, 1.0)},
@@ -304,7 +305,7 @@ def test_the_reference_remembers_alike(name: str) -> None:
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("name", ["sr8", "sparse", "float32", "sparse float32"])
+@pytest.mark.parametrize("name", ["sr8", "sparse", "some samples", "float32", "sparse float32"])
 def test_cores_remember_alike(name: str, core: str) -> None:
     assert_same(
         EmulatedDevice(made(name)[0].build.compiled, targets.load(core), replay=CAPACITY, augment=True), name

@@ -250,7 +250,9 @@ def guarded_life(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[list[Any
     return [*seen, stored.header.tobytes(), stored.memory.tobytes()], runner.state()
 
 
-@pytest.mark.parametrize("name", ["classes", "bits", "values", "shifted values", "float32", "float32 values"])
+@pytest.mark.parametrize(
+    "name", ["classes", "bits", "values", "shifted values", "some samples", "float32", "float32 values"]
+)
 def test_the_reference_replays_and_guards_alike(name: str) -> None:
     trainer, x, y = kinds(name)
     seen, state = guarded_life(HostTwin(trainer.build.compiled), x, y)
@@ -294,6 +296,7 @@ def test_the_reference_forgets_what_was_best() -> None:
         ("classes", "cortex-m0plus"),
         ("classes", "cortex-m4f"),
         ("values", "cortex-m0plus"),
+        ("some samples", "cortex-m0plus"),
         ("float32", "cortex-m4f"),
     ],
 )

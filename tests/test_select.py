@@ -65,7 +65,8 @@ def u32(value: int) -> np.ndarray:
         (16, 0.1, 1.0, 0.5, 8.8),
         (16, 0.1, 1.0, 1.0, 16),
         (16, 0.25, 0.5, 1.0, 8),
-        (16, 0.25, 0.5, 9.0, 16),
+        (16, 0.25, 0.5, 9.0, 8),
+        (16, 0.25, 0.5, np.inf, 8),
         (3, 0.1, 0.1, 0.0, 1),
         (16, 0.25, 0.5, np.nan, 4),
         (16, 0.25, 0.5, -1.0, 4),
@@ -75,6 +76,17 @@ def u32(value: int) -> np.ndarray:
 )
 def test_how_many(channels: int, low: float, high: float, ratio: float, k: float) -> None:
     assert wanted(channels, f32(low, high), f32(ratio)) == np.float32(k)
+
+
+@pytest.mark.parametrize("ratio", [1.0, np.inf])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.09, 0.84), (0.11, 0.42), (0.22, 0.84), (0.33, 0.84), (0.1, 0.5)]
+)
+def test_no_loss_asks_for_more_channels_than_there_is_room_for(low: float, high: float, ratio: float) -> None:
+    """low + 1 * (high - low) may be above high, in float32; a loss that is infinite is above the largest."""
+    for channels in range(1, 400):
+        room = mg.Sparse(low, high, "topk").most(channels)
+        assert int(wanted(channels, f32(low, high), f32(ratio))) <= room, channels
 
 
 def test_the_ratio_compares_with_the_largest_loss() -> None:
@@ -90,7 +102,7 @@ def test_an_infinite_loss_does_not_become_the_largest() -> None:
     largest, ratio = f32(2), f32(9)
     SELECT_RATIO.reference(f32(np.inf), largest, ratio)
     assert largest[0] == 2
-    assert ratio[0] == np.inf  # all channels take part
+    assert ratio[0] == np.inf  # the largest share takes part
     SELECT_RATIO.reference(f32(1), largest, ratio)
     assert ratio[0] == 0.5
 
@@ -238,6 +250,14 @@ def test_reference_and_twin(name: str) -> None:
     )
 
 
+def test_the_first_step_of_all_fits() -> None:
+    """Its loss is the largest: 0.11 + 1 * (0.42 - 0.11) is above 0.42 in float32, and 150 channels are one more."""
+    net = model((2, 5, 5), (Conv(150, (1, 1)), Conv(150, (1, 1)), Dense(3)))
+    x, y = samples(net, 2)
+    trainer = mg.compile(net, calibration=x, sparse=mg.Sparse(0.11, 0.42, "split"))
+    assert trainer.verify(x, y, on="reference").steps == 2
+
+
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
@@ -376,6 +396,10 @@ WEIGHTS = {"a": np.ones((4, 2)), "b": np.ones((3, 2)), "out": np.ones((2, 3))}
         (lambda: mg.Sparse(0.5, 0.1), "shares from 0.5 to 0.1"),
         (lambda: mg.Sparse(0.5, 1.5), "shares from 0.5 to 1.5"),
         (lambda: mg.Sparse(float("nan")), "shares from nan to nan"),
+        (
+            lambda: mg.Sparse(1e-9),
+            "a share of 1e-09 is half of the channels of 2e-09 of the samples, too few",
+        ),
         (lambda: mg.Sparse(samples=0.0), "a share of 0.0 of the samples cannot be learned from"),
         (lambda: mg.Sparse(0.1, samples=1.5), "a share of 1.5 of the samples"),
         (lambda: mg.Sparse(0.1, samples=float("nan")), "a share of nan of the samples"),
@@ -431,7 +455,7 @@ def test_a_share_on_the_command_line(
     assert sparse_choice(share, DEFAULT_POLICY, samples) == expected
 
 
-@pytest.mark.parametrize("share", ["a", "0.1:", "1:2:3", ""])
+@pytest.mark.parametrize("share", ["a", "0.1:", "1:2:3", "", "0.1:0"])
 def test_a_share_that_is_none(share: str) -> None:
     with pytest.raises(mg.UsageError, match="is no share of channels"):
         sparse_choice(share, "topk", None)

@@ -266,7 +266,7 @@ def sparse_choice(share: str | None, policy: str, samples: float | None) -> Spar
         numbers = [float(part) for part in share.split(":")]
     except ValueError:
         numbers = []
-    if len(numbers) not in (1, 2):
+    if len(numbers) not in (1, 2) or numbers[-1] == 0:  # 0 is what Sparse takes for none given
         raise UsageError(
             f"--sparse {share} is no share of channels",
             where="--sparse",

@@ -34,11 +34,12 @@ def select_roots_s32(channels: int, sum: NDArray[Any], root: NDArray[Any]) -> No
 
 
 def wanted(channels: int, limits: NDArray[Any], ratio: NDArray[Any]) -> np.float32:
-    """How many of `channels` are to be kept: (low + ratio (high - low)) channels, at least 1."""
+    """How many of `channels` are to be kept: (low + ratio (high - low)) channels, at most high of them, at least 1."""
     with np.errstate(all="ignore"):
         share = F32(limits[0] + F32(ratio[0]) * F32(limits[1] - limits[0]))
     if not share >= limits[0]:
         share = limits[0]
+    share = min(share, F32(limits[1]))  # there is no room for more: rounded up, or a loss that is infinite
     count = share * F32(channels) if share < 1 else F32(channels)
     return F32(max(count, F32(1)))
 

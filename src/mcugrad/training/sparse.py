@@ -97,12 +97,19 @@ class Sparse:
 
     @property
     def resolved(self) -> Sparse:
-        """The same without `both`: which channels, and how many samples."""
+        """The same without `both`: which channels, and how many samples. Raises UsageError for hardly any."""
         if self.policy != "both":
             return self
         if self.follows_loss or self.low >= HALF or self.samples < 1:
             return replace(self, policy="split")
-        return Sparse(HALF, HALF, "split", float(self.low / HALF))
+        samples = float(self.low / HALF)
+        if samples < 1 / ONE:
+            raise UsageError(
+                f"a share of {self.low:g} is half of the channels of {samples:g} of the samples, too few to be drawn",
+                where="sparse",
+                hint=f"{HALF / ONE:.2g} or more, or the policy split, which updates one channel of a layer at least",
+            )
+        return Sparse(HALF, HALF, "split", samples)
 
     @property
     def is_whole(self) -> bool:
@@ -234,7 +241,7 @@ def policies(
         raise UsageError(
             "there is nothing to choose from: besides the layer that makes the outputs no weights train",
             where="sparse",
-            hint="train='all', or no sparse=",
+            hint="train='all', Sparse(samples=0.25), or no sparse=",
         )
     if isinstance(choice, Sparse):
         return dict.fromkeys(open_to, choice)

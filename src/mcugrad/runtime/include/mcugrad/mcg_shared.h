@@ -51,8 +51,8 @@ static inline void mcg_fill_scale(mcg_scale_t *block, mcg_scale_t scale)
 }
 
 /**
- * How many of `channels` a partial update is to keep: (low + ratio (high - low)) channels, at least 1.
- * A ratio that is no number counts as 0.
+ * How many of `channels` a partial update is to keep: (low + ratio (high - low)) channels, at most high of
+ * them, since there is no room for more, and at least 1. A ratio that is no number counts as 0.
  */
 static inline float mcg_select_wanted(int32_t channels, const float *limits, float ratio)
 {
@@ -60,6 +60,7 @@ static inline float mcg_select_wanted(int32_t channels, const float *limits, flo
     if (!(share >= limits[0])) {
         share = limits[0];
     }
+    share = share > limits[1] ? limits[1] : share;
     share = share < 1.0F ? share * (float)channels : (float)channels;
     return share > 1.0F ? share : 1.0F;
 }
