@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+from life_models import mcu
 from mcugrad.commands.options import DEFAULT_POLICY as COMMAND_LINE
 from mcugrad.ops.select import SELECT_CERTAIN, SELECT_SAMPLED, SELECT_SAMPLES, SELECT_SUMS_S8, odds_of
 from mcugrad.ops.update import bias_update, prepare_update
@@ -265,10 +266,40 @@ def test_different_batches_end_together() -> None:
     assert 0 < taken.mean() < 1
 
 
+def test_batches_that_hardly_ever_end_together_are_refused() -> None:
+    apart = {"fc1": mg.Update("sr16", batch=499), "*": mg.Update("sr16", batch=500)}
+    with pytest.raises(
+        mg.UsageError, match="batches of 499 and 500 end together after 249,500 samples, which would"
+    ):
+        compiled(mg.Sparse(samples=0.5), rule=apart)
+    assert compiled(mg.Sparse(0.5), rule=apart)[0].trained_layers
+
+
 def test_samples_are_left_out_where_only_the_last_layer_trains() -> None:
     trainer, x, y = compiled(mg.Sparse(samples=0.5), train="last:1")
     trainer.verify(x, y, on="reference")
     assert policies(mg.Sparse(samples=0.5), {"out": np.ones((2, 3))}, ["out"]) == {}
+
+
+@mcu
+@pytest.mark.mcu
+def test_the_stack_is_that_of_a_step_that_is_taken() -> None:
+    """Also where the few steps that are measured leave all samples out, or end no batch."""
+    net = model((9,), (Dense(20, "relu"), Dense(4)))
+    x, y = samples(net, 8)
+    found = {}
+    for share, batch in ((1.0, 4), (1e-4, 4), (1.0, 64), (1e-4, 64)):
+        trainer = mg.compile(
+            net,
+            calibration=x,
+            rate=0.01,
+            rule=mg.Update("sr12", batch=batch, momentum=0.9),
+            sparse=mg.Sparse(samples=share) if share < 1 else None,
+        )
+        found[share, batch] = trainer.measure(x, y, target="cortex-m0plus")
+    assert [cost.taken for cost in found.values()] == [None, 0, None, 0]
+    least = found[1.0, 4].stack
+    assert all(least <= cost.stack <= least + 16 for cost in found.values())
 
 
 def test_all_layers_have_the_same_samples() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import arithmetic as ar
 from mcugrad.measure import cycles, energy
 from mcugrad.measure.cycles import CycleEstimate
 from mcugrad.measure.energy import EnergyEstimate
+from mcugrad.ops.select_nodes import SelectSamples
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 
@@ -65,6 +68,7 @@ class Cost:
         flash: bytes of code and constants in the linked image, start-up code and test harness left out.
         predict: one prediction.
         step: one training step; None for a model that only infers.
+        taken: of the training steps that `step` is the mean of, those that were taken; None where every step is.
     """
 
     target: Target
@@ -74,6 +78,7 @@ class Cost:
     flash: int
     predict: Activity
     step: Activity | None
+    taken: int | None = None
 
     def __str__(self) -> str:
         """Memory, a prediction and a training step, a line each."""
@@ -115,12 +120,15 @@ def measure(
         device.predict(sample)
         counts.append(device.last_instructions)
     predict = activity(runner, target, counts)
-    step = None
+    step = taken = None
     if labels is not None and build.compiled.program.train:
         device.forget_blocks()
         order = np.arange(len(samples), dtype=np.uint32)
-        runner.train(samples, labels, order, np.full(len(samples), rate, np.float32))
+        rates = np.full(len(samples), rate, np.float32)
+        info = runner.train(samples, labels, order, rates).info
         step = activity(runner, target, runner.step_instructions)
+        taken = int(np.count_nonzero(info["update_rate"])) if build.compiled.program.taken else None
+        _take_a_whole_step(build, runner, samples, labels, rates)
     return Cost(
         target=target,
         ram=build.compiled.layout.size,
@@ -129,7 +137,31 @@ def measure(
         flash=device.firmware.sizes.flash,
         predict=predict,
         step=step,
+        taken=taken,
     )
+
+
+def _take_a_whole_step(
+    build: Build,
+    runner: EmulatedDevice,
+    samples: NDArray[np.int8],
+    labels: NDArray[np.uint32],
+    rates: NDArray[np.float32],
+) -> None:
+    """A step that is taken and ends the batches of all layers, which a few need not do: stack is counted there, too."""
+    graph = build.graph
+    batch = lcm(*(t.update.batch for t in graph.tensors.values() if t.trainable and t.update is not None))
+    runner.init()
+    state = runner.state()
+    drawn = [node.share for node in graph.nodes if isinstance(node, SelectSamples)]
+    number = 0  # of the batch
+    if drawn:
+        seed = int(state["seed"][0])
+        while int(ar.hash32(ar.stream(seed, number, ar.STREAM_SAMPLES))[0]) & 0xFFFF >= drawn[0]:
+            number += 1
+    state["step"][0] = ((number + 1) * batch - 1) % 2**32
+    runner.restore(state)
+    runner.train(samples, labels, np.zeros(1, np.uint32), rates[:1])
 
 
 def activity(runner: EmulatedDevice, target: Target, counts: list[int]) -> Activity:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activation import Activation, RefreshTable
@@ -47,6 +48,7 @@ from mcugrad.ops.soft_cross_entropy import SoftCrossEntropy
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
 from mcugrad.ops.weighted import Weighted
 from mcugrad.training.losses import Loss, Target
+from mcugrad.training.rules.update import MOST_BATCH
 from mcugrad.training.sparse import ONE, Choice, Fate, Sparse, policies, share_of_samples
 
 
@@ -180,8 +182,17 @@ def _kept(to: GradientBuilder, layer: str, e: str, selection: _Selection) -> str
 
 
 def _batch(graph: Graph) -> int:
-    """Samples after which every layer has changed."""
-    return lcm(*(t.update.batch for t in graph.tensors.values() if t.trainable and t.update is not None))
+    """Samples after which every layer has changed. Raises UsageError for more than a batch may have."""
+    batches = {t.update.batch for t in graph.tensors.values() if t.trainable and t.update is not None}
+    together = lcm(*batches)
+    if together > MOST_BATCH:
+        raise UsageError(
+            f"batches of {' and '.join(map(str, sorted(batches)))} end together after {together:,} samples, which "
+            f"would be taken or left out as one; {MOST_BATCH:,} are the most",
+            where="sparse",
+            hint="batches of which one divides the other, or no share of the samples",
+        )
+    return together
 
 
 def enlarged(graph: Graph) -> tuple[int, set[str]]:
