@@ -263,7 +263,7 @@ def test_compile_mixed(cli: Cli) -> None:
     assert (facts["precision"], facts["rule"], facts["sparse"]) == ("mixed", "float32 SGD", None)
     options = ("--precision", "mixed", "--train", "last:2", "--sparse", "0.1:1", "--no-measure", "--json")
     facts = cli("compile", "digits_cnn", "--data", "digits", *options).facts
-    assert (facts["precision"], facts["sparse"]) == ("mixed", "sampled 10 to 100 %")
+    assert (facts["precision"], facts["sparse"]) == ("mixed", "split 10 to 100 %")
 
 
 def test_compile_for_inference_on_a_core_without_a_clock(cli: Cli) -> None:

@@ -101,7 +101,7 @@ def test_the_command_line_takes_the_shapes_that_python_takes(cli: Cli, tmp_path:
     y = np.arange(24) % 3
     more = {
         "compile": ["--no-measure"],
-        "train": ["--epochs", "1"],
+        "train": ["--epochs", "1", "--rate", "0.01"],
         "run": ["--on", "reference", "--steps", "2"],
     }
     said = []

@@ -40,6 +40,8 @@ def program(sizes: list[int], calls: list[list[int]], split: int, output: int, r
         train=flat[split:],
         soft=(),
         shared=0,
+        taken="",
+        skipped=(len(flat) - split, len(flat) - split),
         input="x",
         input_zero=0,
         output=f"b{output}",
