@@ -335,6 +335,8 @@ static inline uint32_t mcg_hash(uint32_t x)
 #define MCG_STREAM_APPLY 0x10000U
 #define MCG_STREAM_KEEP 0x20000U
 #define MCG_STREAM_DECAY 0x30000U
+/** Stream of the samples that are learned from. */
+#define MCG_STREAM_SAMPLES 0x40000U
 
 /** The counter at which a tensor's random words of one training step begin. */
 static inline uint32_t mcg_stream(uint32_t seed, uint32_t step, uint32_t tensor)
