@@ -17,7 +17,7 @@ from mcugrad import fitting
 from mcugrad.collapse import Judge
 from mcugrad.errors import McugradWarning
 from mcugrad.passes.quantize import affine
-from mcugrad.training.losses import Loss
+from mcugrad.training.losses import Loss, loss_of_one_answer, losses_of_one_answer
 from mcugrad.zoo import data, model_path
 from networks import Conv, Dense, corners, model
 
@@ -143,6 +143,56 @@ def test_samples_of_one_class_have_nothing_to_tell_apart() -> None:
     )
 
 
+def test_a_loss_that_falls_to_the_end_has_lost_nothing() -> None:
+    """What the last stretch has is where the training is, not where it has been."""
+    for losses in (course(1.5, 1.4, 0.1, steps=300), course(2.3, 1.0, 0.9, 0.1)):
+        assert look(judge(), losses) == ""
+    each = judge()
+    assert look(each, course(2.3, 1.0, 0.9, 0.1)) == ""
+    assert "where it has been: training ran away" in look(each, course(1.9)), "an epoch later it is lost"
+
+
+@pytest.mark.parametrize("rare", [2, 8])
+@pytest.mark.parametrize("known", [False, True])
+def test_stretches_without_the_rare_class_are_no_measure(rare: int, known: bool) -> None:
+    """All but a few samples are of one class, so that the loss of a stretch hangs on how many of the few it has."""
+    wanted = np.zeros(800, np.uint32)
+    wanted[-3 * rare :: 3] = 1
+    share = wanted.mean()
+    losses = np.where(wanted == 1, -np.log(share), -np.log(1 - share)).astype(np.float32)
+    losses += 1e-3
+    predicted = np.zeros(800, np.uint32)
+    each = judge(outputs=2)
+    if known:
+        each.begin(losses[:100] / 3, wanted[:100])
+    said = "\n".join(each.epoch(losses, wanted, predicted, apart))
+    assert "collapsed" not in said
+    assert "ran away" not in said
+    each = judge(outputs=2)
+    each.begin(losses / 9, wanted)
+    assert "collapsed" in "\n".join(each.epoch(losses, wanted, predicted, apart)), "what was known counts"
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [Loss(), Loss(label_smoothing=0.2), Loss(class_weights=(1, 3, 0, 2, 1))],
+    ids=lambda loss: loss.text,
+)
+def test_what_one_answer_costs_each_class_is_its_loss_on_average(loss: Loss) -> None:
+    y = np.random.default_rng(0).integers(0, 4, 200) ** 2 % 5
+    costs = losses_of_one_answer(loss, y, 5)
+    assert costs[y].mean() == pytest.approx(loss_of_one_answer(loss, y, 5))
+
+
+def test_few_steps_of_a_network_that_knows_nothing_yet_do_not_run_away() -> None:
+    """Where one class is rare, one answer is soon good, and a network begins far above it."""
+    wanted = np.arange(17) == 16
+    begins = np.full(17, 0.6, np.float32)
+    each = judge(outputs=2)
+    assert each.epoch(begins, wanted.astype(np.uint32), wanted.astype(np.uint32), apart) == ()
+    assert "ran away" in "".join(each.epoch(9 * begins, wanted.astype(np.uint32), None, apart))
+
+
 def test_stretches_are_compared_where_samples_come_at_random() -> None:
     losses = course(0.1, 2.0)
     assert "ran away" in look(judge(), losses)
@@ -170,7 +220,8 @@ def test_advice_knows_the_update(case: str) -> None:
 
 
 def test_a_rate_of_zero_is_named() -> None:
-    assert look(judge(rate=0.0), course(2.4)).endswith("the rate is 0")
+    for losses, answers in ((course(2.4), apart), (course(2.4), alike), (course(0.1, 1.0), apart)):
+        assert look(judge(rate=0.0), losses, answers=answers) == "nothing is learned: the rate is 0"
 
 
 def test_losses_with_options_and_other_targets() -> None:
@@ -266,7 +317,7 @@ def test_how_many_samples_tell_what_is_known() -> None:
     assert judge().looks_before(50_000, 150) == 150
     assert judge(shuffle=False).looks_before(50_000, 5000) == 0
     each = judge()
-    each.begin(course(0.001))
+    each.begin(course(0.001), classes(400))
     assert "above 0.001" in look(each, course(1.8, 1.9))
     assert look(judge(), course(1.8, 1.9)) == ""
 

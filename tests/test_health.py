@@ -81,6 +81,41 @@ def test_a_batch_that_is_larger_than_the_steps_is_told() -> None:
     assert "400 steps make 0 changes by batches of 1000: try a batch of 4, or more epochs" in said
 
 
+def test_a_training_without_a_whole_batch_is_told_however_short() -> None:
+    """Unless it is so short that the next one goes on with what was gathered."""
+    resting = [state(), state()]
+    layers = layers_of(
+        [("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")], {"conv": 64, "fc": 64}, state()
+    )
+    for count, told in ((32, True), (15, False), (64, False)):
+        health = Health(layers)
+        health.begin(resting[0])
+        health.look(resting[1], count)
+        said = "".join(health.notes(steps(count), BLIND, 0.01))
+        assert (
+            f"{count} steps make no change by batches of 64: try a batch of 1, or more epochs" == said
+        ) == told
+
+
+def test_rules_that_round_say_so_where_the_rate_became_small() -> None:
+    layers = layers_of([("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")], {}, state(), ["conv", "fc"])
+    health = Health(layers)
+    health.begin(state())
+    for each in (state(1, fc=1), *[state(1, fc=i) for i in range(2, 6)]):
+        health.look(each, 100)
+    (said,) = health.notes(steps(100), BLIND, 0.01)
+    assert "since step 100 of 500: conv; changes that small are lost in rounding: try a rate of 0.03," in said
+
+
+def test_samples_of_one_answer_need_no_layers() -> None:
+    layers = layers_of([("conv", "conv_w", "conv_b")], {}, state())
+    health = Health(layers)
+    health.begin(state())
+    health.look(state(), 400)
+    assert health.notes(steps(400), BLIND, 0.01) != ()
+    assert health.notes(steps(400), 0.0, 0.01) == ()
+
+
 def test_channels_that_died_are_told() -> None:
     alive = [state(i, (i, i, i, i), i) for i in range(3)]
     dead = [state(i, (i, i, 1, 1), i) for i in range(3, 7)]

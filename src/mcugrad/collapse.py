@@ -18,7 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.graph import ActivationScale
-from mcugrad.training.losses import Loss, Target, loss_of_one_answer
+from mcugrad.training.losses import (
+    Loss,
+    Target,
+    loss_of_balance,
+    loss_of_one_answer,
+    losses_of_one_answer,
+)
 from mcugrad.training.rules.update import Update
 
 STEPS = 300
@@ -43,6 +49,8 @@ EXPLODED = 6.0
 """Likewise, even if it falls: no network begins there."""
 MAJORITY = 0.95
 """Share of the samples in one class from which on predicting it always may be the best there is."""
+RARE = 0.5
+"""Share of what one answer costs all samples from which on those of a stretch are like them."""
 ONE_ANSWER = "that of the same answer to every sample"
 PROBED = 64
 """Samples whose outputs are compared."""
@@ -70,6 +78,7 @@ class Judge:
     rate: float
     shuffle: bool = True
     _steps: int = 0
+    _known: tuple[NDArray[np.float32], NDArray[Any]] | None = None
     _best: float = np.inf
     _last: float = np.nan
 
@@ -82,9 +91,9 @@ class Judge:
             return 0
         return min(samples, max(WINDOW, min(KNOWN, steps // 20)))
 
-    def begin(self, losses: NDArray[np.float32]) -> None:
-        """Take in the losses of these samples, from a network that stayed as it was."""
-        self._best = float(losses.mean(dtype=np.float64))
+    def begin(self, losses: NDArray[np.float32], wanted: NDArray[Any]) -> None:
+        """Take in the losses of samples with these targets, from a network that stayed as it was."""
+        self._known = losses, wanted
 
     def epoch(
         self,
@@ -112,34 +121,55 @@ class Judge:
         before = float(losses[:half].mean(dtype=np.float64)) if np.isnan(self._last) else self._last
         falls = float(losses[-half:].mean(dtype=np.float64)) < FALLS * before
         self._last = float(losses.mean(dtype=np.float64))
-        if self.shuffle:
-            window = max(WINDOW, len(losses) // 20)
-            whole = losses[: len(losses) // window * window].reshape(-1, window)
-            self._best = min(self._best, float(whole.mean(axis=1, dtype=np.float64).min(initial=np.inf)))
         blind = self.blind(late.wanted)
-        text = self._judged(late, blind, falls, answers) if blind > 0 else None
+        costs = self._costs(wanted, wanted)
+        window = max(WINDOW, len(losses) // 20)
+        if self._known is not None:
+            self._take(self._known[0], self._costs(wanted, self._known[1]), len(self._known[0]), costs.mean())
+            self._known = None
+        self._take(losses[:-size], costs[:-size], window, costs.mean())
+        best = self._best * float(costs[-size:].mean())
+        text = self._judged(late, blind, best, falls, answers) if blind > 0 else None
+        self._take(losses, costs, window, costs.mean())  # what its last steps had only later ones can lose
         return () if text is None else (text,)
+
+    def _take(self, losses: NDArray[Any], costs: NDArray[np.float64], window: int, usual: float) -> None:
+        """Take in stretches of so many steps: the least loss as a share of that of one answer to the same samples.
+
+        Where a class is rare, many a stretch has few of its samples, and the others are easy: it tells nothing.
+        """
+        for end in range(window, len(losses) + 1 if self.shuffle else 0, window):
+            cost = float(costs[end - window : end].mean())
+            if cost > RARE * usual:
+                self._best = min(self._best, float(losses[end - window : end].mean(dtype=np.float64)) / cost)
+
+    def _costs(self, wanted: NDArray[Any], some: NDArray[Any]) -> NDArray[np.float64]:
+        """What the one answer that suits all these samples costs each of some of them."""
+        if self.loss.target is Target.CLASS:
+            return losses_of_one_answer(self.loss, wanted, self.outputs)[some.astype(np.int64)]
+        return np.full(len(some), self.blind(wanted))
 
     def blind(self, wanted: NDArray[Any]) -> float:
         """Loss of the same answer to every sample with these targets, as the device takes them."""
         return loss_of_one_answer(self.loss, self._real(wanted), self.outputs)
 
     def _judged(
-        self, late: _Late, blind: float, falls: bool, answers: Callable[[], NDArray[Any]]
+        self, late: _Late, blind: float, best: float, falls: bool, answers: Callable[[], NDArray[Any]]
     ) -> str | None:
         now, count = float(late.losses.mean()), len(late.losses)
+        if self.rate == 0:
+            return "nothing is learned: the rate is 0"
         loss = f"the loss of the last {count} steps, {now:.4g}, is"
-        if now > (EXPLODED if falls else FAR) * blind:
-            times = 10 if now > EXPLODED * blind else 3
-            return f"{loss} above {blind:.4g}, {ONE_ANSWER}: training ran away; {self._gentler(times)}"
+        begins = blind if self._steps >= STEPS else max(blind, loss_of_balance(self.loss, self.outputs))
+        if now > (EXPLODED if falls else FAR) * begins:
+            times = 10 if now > EXPLODED * begins else 3
+            return f"{loss} above {begins:.4g}, {ONE_ANSWER}: training ran away; {self._gentler(times)}"
         if self._steps < STEPS or count < WINDOW:
             return None
         is_near, choice = now >= NEAR * blind, late.only_choice()
         if not is_near and choice is None:
-            if self._best < RISEN * now and now > SMALL * blind:
-                return (
-                    f"{loss} above {self._best:.4g}, where it has been: training ran away; {self._gentler()}"
-                )
+            if best < RISEN * now and now > SMALL * blind:
+                return f"{loss} above {best:.4g}, where it has been: training ran away; {self._gentler()}"
             if now >= LITTLE * blind and not falls:
                 return (
                     f"{loss} still {now / blind:.0%} of {blind:.4g}, {ONE_ANSWER}: little has been learned in "
@@ -158,8 +188,8 @@ class Judge:
             return (
                 f"{symptom}; the outputs do not depend on the input: training collapsed; {self._gentler(10)}"
             )
-        if self._best < LOST * now:
-            return f"{symptom}; the loss has been {self._best:.4g}: training collapsed; {self._gentler()}"
+        if best < LOST * now:
+            return f"{symptom}; the loss has been {best:.4g}: training collapsed; {self._gentler()}"
         if falls:
             return None
         return f"{symptom}: nothing has been learned in {self._steps} steps; {self._bolder()}"
@@ -175,8 +205,6 @@ class Judge:
 
     def _bolder(self) -> str:
         """Advice to take larger steps, or more."""
-        if self.rate == 0:
-            return "the rate is 0"
         more = "" if self.update.momentum else f", momentum 0.9 with a rate of {self.rate / 3:.2g}"
         return (
             f"try a rate of {3 * self.rate:.2g}{more}, or more epochs; do labels and samples belong together?"

@@ -255,7 +255,7 @@ def _look_before(twin: Runner, data: Samples, course: Course, begin: State) -> N
             twin.restore(begin)  # momentum, ranges and roundings move even at a rate of 0
     finally:
         twin.end_augment()
-    course.judge.begin(np.concatenate(losses))
+    course.judge.begin(np.concatenate(losses), data[1][few])
 
 
 def _begin(twin: Runner, course: Course, total: int) -> NDArray[np.float32] | None:

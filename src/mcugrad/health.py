@@ -7,7 +7,7 @@ stays the same, too, so that a channel whose bias moved once and then no more ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ LOOKS = 4
 """Looks in a training, at least."""
 STEPS = 100
 """Steps before which nothing is said of layers."""
+FEW = 16
+"""Steps before which not even a batch that never becomes whole is told: what was gathered is kept for the next."""
 RESTED = 0.5
 """Share of the steps of a training for which a layer or a channel must have stayed the same."""
 DIED = 0.5
@@ -41,12 +43,14 @@ class Layer:
         weights: arrays of the learned state that hold its weights, or its bias where nothing else learns.
         bias: array of its bias, one number a channel; empty where there is none.
         batch: samples that make one change.
+        is_rounded: whether changes that are small are lost in rounding.
     """
 
     name: str
     weights: tuple[str, ...]
     bias: str
     batch: int
+    is_rounded: bool = False
 
 
 @dataclass(eq=False)
@@ -89,10 +93,28 @@ class Health:
             rate: learning rate at the beginning.
         """
         late = info.info[-max(len(info.info) // 4, 1) :]
-        if self._steps < STEPS or rate == 0 or float(late["loss"].mean(dtype=np.float64)) < KNOWN * blind:
+        idle = self._idle()
+        if idle and rate > 0:
+            return (idle,)
+        if (
+            blind <= 0
+            or self._steps < STEPS
+            or rate == 0
+            or float(late["loss"].mean(dtype=np.float64)) < KNOWN * blind
+        ):
             return ()
         found = (self._dead(rate), self._resting(rate), _ranges(late, rate))
         return tuple(text for text in found if text)[:1]
+
+    def _idle(self) -> str:
+        """What there is to say where no batch became whole, of steps that are more than a few."""
+        batch = min((each.batch for each in self.layers), default=1)
+        if self._steps < FEW or batch <= self._steps or any(self._changed.values()):
+            return ""
+        return (
+            f"{self._steps} steps make no change by batches of {batch}: "
+            f"try a batch of {max(self._steps // 100, 1)}, or more epochs"
+        )
 
     def _resting(self, rate: float) -> str:
         rests = [each for each in self.layers if self._changed[each.name] <= self._steps * (1 - RESTED)]
@@ -107,12 +129,17 @@ class Health:
         never = all(self._changed[each.name] == 0 for each in rests)
         latest = max(self._changed[each.name] for each in rests)
         since = f"in {self._steps} steps" if never else f"since step {latest} of {self._steps}"
-        advice = (
-            f"their errors are 0, or what they would learn is lost in rounding: try a rate of {3 * rate:.2g}, the rule "
-            f"sr16, or train= with the layers that change"
-            if never
-            else f"their errors are 0 by now: try a rate of {rate / 3:.2g}, from the network as it was before"
-        )
+        if never:
+            advice = (
+                f"their errors are 0, or what they would learn is lost in rounding: try a rate of {3 * rate:.2g}, the "
+                f"rule sr16, or train= with the layers that change"
+            )
+        elif all(each.is_rounded for each in rests):
+            advice = f"changes that small are lost in rounding: try a rate of {3 * rate:.2g}, or the rule sr8"
+        else:
+            advice = (
+                f"their errors are 0 by now: try a rate of {rate / 3:.2g}, from the network as it was before"
+            )
         return f"{len(rests)} of {len(self.layers)} layers have not changed by a bit {since}: {_named(rests)}; {advice}"
 
     def _dead(self, rate: float) -> str:
@@ -145,15 +172,27 @@ def _ranges(late: NDArray[Any], rate: float) -> str:
 
 
 def layers_of(
-    names: Sequence[tuple[str, str, str]], batches: Mapping[str, int], state: State
+    names: Sequence[tuple[str, str, str]],
+    batches: Mapping[str, int],
+    state: State,
+    rounded: Container[str] = (),
 ) -> tuple[Layer, ...]:
-    """Layers that learn, from name, weights and bias of each as the graph calls them, by what the state holds."""
+    """Layers that learn, from name, weights and bias of each as the graph calls them, by what the state holds.
+
+    Args:
+        names: of layers, weights and biases.
+        batches: samples that make one change, by layer.
+        state: the learned state.
+        rounded: layers whose small changes are lost in rounding.
+    """
     found = []
     for name, weights, bias in names:
         held = tuple(each for each in (weights, f"{weights}_residual") if each in state)
         arrays = held or ((bias,) if bias in state else ())
         if arrays:
-            found.append(Layer(name, arrays, bias if bias in state else "", batches.get(name, 1)))
+            found.append(
+                Layer(name, arrays, bias if bias in state else "", batches.get(name, 1), name in rounded)
+            )
     return tuple(found)
 
 

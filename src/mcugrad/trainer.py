@@ -157,6 +157,7 @@ class Trainer(Answerer):
             augment=None if augment is None else self.augmentation(augment),
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
         )
+        self.rate_search = None  # also where the next search is interrupted
         self.rate_search = (
             None if fixed is not None else self._find_rate((samples, wanted), course, tell=on_epoch is None)
         )
@@ -293,9 +294,10 @@ class Trainer(Answerer):
         """Who says which layers learn."""
         graph = self.build.graph
         names = [(n.name, n.w, n.b) for n in self.model.layers if graph[n.b].trainable]
-        return Health(
-            layers_of(names, {name: self.options.updates.of(name).batch for name, _, _ in names}, self.state)
-        )
+        updates = {name: self.options.updates.of(name) for name, _, _ in names}
+        batches = {name: update.batch for name, update in updates.items()}
+        rounded = [name for name, update in updates.items() if update.rule == "qas"]
+        return Health(layers_of(names, batches, self.state, rounded))
 
     @property
     def _learning(self) -> list[Update]:

@@ -117,6 +117,25 @@ def loss_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int | None = None) 
     )
 
 
+def losses_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int) -> NDArray[np.float64]:
+    """What the best answer that is the same for every sample costs a sample of each class, (classes,), in nats.
+
+    Args:
+        loss: for classes.
+        y: classes (n,); the mean over these samples is `loss_of_one_answer`. A class without samples costs 0.
+        outputs: number of classes.
+    """
+    shares = np.bincount(y.astype(np.int64), minlength=outputs) / len(y)
+    weights = np.resize(np.asarray(loss.class_weights or (1.0,)), len(shares))
+    spread = loss.label_smoothing
+    odds = (1 - spread) * shares * weights + spread * (shares * weights).sum() / len(shares)
+    total = odds.sum()
+    nats = np.zeros(len(shares))
+    nats[odds > 0] = -np.log(odds[odds > 0] / total)
+    costs: NDArray[np.float64] = weights * ((1 - spread) * nats + spread * nats.mean())
+    return costs
+
+
 def loss_of_balance(loss: Loss, outputs: int) -> float:
     """The same where each class, or each label, is as frequent as not; 0 for values, of which that says nothing."""
     if loss.target is Target.VALUES:
