@@ -177,3 +177,14 @@ def corners(count: int, size: int = 12, *, seed: int = 0) -> tuple[Array, Array]
     for image, corner in zip(x, y, strict=True):
         image[corner // 2 * half :, corner % 2 * half :][:half, :half] += np.float32(0.4)
     return x, y
+
+
+PARTIAL_NET = (
+    Conv(8, stride=(2, 2), pads=(1, 1, 1, 1)),
+    Pool((2, 2), (1, 2)),
+    Conv(7, (1, 1), act="relu6"),
+    Conv(6, (2, 3)),
+    Dense(11, "relu"),
+    Dense(3),
+)
+"""What partial updates are tried on: odd numbers of channels, padding, a stride larger than a kernel."""

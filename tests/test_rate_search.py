@@ -222,6 +222,17 @@ def test_what_was_found_is_told(net: mg.Model, caplog: pytest.LogCaptureFixture)
     assert found.steps == sum(each.steps for each in found.trials)
 
 
+def test_a_rate_far_below_the_compiled_one_is_told_as_it_was(net: mg.Model) -> None:
+    """A schedule from a small rate is none that has ended; one that a function set, step by step, is."""
+    x, y = corners(32)
+    trainer = mg.compile(net, calibration=x, rate=0.01)
+    for rate in (1e-6, 1e-9, 0.0):
+        trainer.fit(x, y, rate=rate)
+        assert trainer.rate == np.float32(rate)
+    trainer.fit(x, y, rate=0.02, schedule=lambda t: 1 - t**0.001)
+    assert trainer.rate == np.float32(0.01)
+
+
 def test_few_samples_take_the_usual_rate(net: mg.Model) -> None:
     x, y = corners(240)
     for count in (1, 3, FEWEST - 1, FEWEST):

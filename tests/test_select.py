@@ -30,20 +30,12 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.training.rules import RuleChoice
 from mcugrad.training.sparse import DEFAULT_POLICY, Choice, choice_text, policies
-from networks import Conv, Dense, Pool, model, samples
+from networks import PARTIAL_NET as NET
+from networks import Conv, Dense, model, samples
 
 pytestmark = pytest.mark.usefixtures("quick_twin")
 
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
-
-NET = (
-    Conv(8, stride=(2, 2), pads=(1, 1, 1, 1)),
-    Pool((2, 2), (1, 2)),
-    Conv(7, (1, 1), act="relu6"),
-    Conv(6, (2, 3)),
-    Dense(11, "relu"),
-    Dense(3),
-)
 
 
 def f32(*values: float) -> np.ndarray:

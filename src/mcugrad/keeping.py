@@ -22,7 +22,7 @@ from mcugrad.state.program import unpack
 from mcugrad.state.trained import copied, data_hash, initial, state_file, step_of, trained_note
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
-from mcugrad.training.schedules import has_ended, rate_ahead
+from mcugrad.training.schedules import KINDS, has_ended, rate_ahead
 
 
 class Keeper:
@@ -235,11 +235,15 @@ class Keeper:
     def rate(self) -> float:
         """Learning rate of the last training at its beginning, after a warm-up; that of delivery where there was none.
 
-        That of delivery, too, where it was set step by step and has come to an end.
+        That of delivery, too, where it was set step by step and has come to an end: a constant rate below a thousandth
+        of that of delivery is taken for the last of those.
         """
         state, delivered = self.state, float(self.options.rate)
-        last = float(state["schedule"]["rate"][0]) if "schedule" in state else 0.0
-        return delivered if has_ended(last, delivered) else last
+        if "schedule" not in state:
+            return delivered
+        schedule = state["schedule"].reshape(-1)[0]
+        last, is_constant = float(schedule["rate"]), KINDS[int(schedule["kind"])] == "constant"
+        return delivered if is_constant and has_ended(last, delivered) else last
 
     @property
     def _parts(self) -> tuple[Model, Build, Target | None, Options]:
