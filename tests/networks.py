@@ -187,4 +187,4 @@ PARTIAL_NET = (
     Dense(11, "relu"),
     Dense(3),
 )
-"""What partial updates are tried on: odd numbers of channels, padding, a stride larger than a kernel."""
+"""What partial updates are tried on: odd numbers of channels, padding, strides, a kernel of 1."""
