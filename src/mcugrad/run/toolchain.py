@@ -197,7 +197,14 @@ def _host_flags(compiler: str, opt: str, native: bool, more: Sequence[str] = ())
     # zig takes the machine it runs on unless told otherwise, gcc what it was configured for.
     plain = ["-mcpu=baseline"] if compiler == "zig" else processor.gcc_baseline()
     machine = ["-march=native"] if native else plain
-    flags = ["-std=c11", opt, "-fPIC", *machine]
+    # What vectorizes outside of loops finds nothing in a list of calls, and takes time that grows with its square.
+    flags = [
+        "-std=c11",
+        opt,
+        "-fPIC",
+        "-fno-slp-vectorize" if compiler == "zig" else "-fno-tree-slp-vectorize",
+        *machine,
+    ]
     return (*flags, *_sanitizers(compiler, more), *more)
 
 
