@@ -13,6 +13,7 @@ from mcugrad import concerns
 from mcugrad.compiler import STACK_RESERVE, Options, Precision, build, kib, quantized
 from mcugrad.errors import DataError, UsageError
 from mcugrad.fit_check import check_fit
+from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.flatten import Flatten
@@ -100,7 +101,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         raise UsageError(
             f"target={target!r} is no board or core", where="target", hint="its name: target='nrf52840'"
         )
-    course, length = named(schedule), _steps(schedule, steps)
+    course = _course(schedule)
+    length = _steps(course, steps)
     wanted = _loss(loss, model.classes)
     if precision not in get_args(Precision):
         raise UsageError(
@@ -145,16 +147,26 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     return Trainer(model, result, goal, options)
 
 
-def _steps(schedule: Kind | Schedule, steps: Any) -> int:
+def _course(schedule: Any) -> Schedule:
+    """The schedule of a firmware."""
+    if callable(schedule):
+        raise UsageError(
+            "a firmware cannot follow a function of Python as its schedule",
+            where="schedule",
+            hint="a name or mg.Schedule(...) here; fit(schedule=) takes functions, and <name>_set_rate any rate",
+        )
+    return named(schedule)
+
+
+def _steps(course: Schedule, steps: Any) -> int:
     """Steps of a schedule at delivery; 0 where it has no end."""
-    course = named(schedule)
     if steps is None and course.kind in ("cosine", "linear"):
         raise UsageError(
             f"a {course.kind} ends after some steps, and how many a device will take is not said",
             where="schedule",
             hint="steps=5000, or schedule='constant'",
         )
-    if steps is not None and not (isinstance(steps, int | np.integer) and 0 <= steps < 2**32):
+    if steps is not None and not (is_whole(steps) and 0 <= steps < 2**32):
         raise UsageError(f"steps={steps!r} is no number of steps", where="steps", hint="5000")
     return 0 if steps is None else int(steps)
 

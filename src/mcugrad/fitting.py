@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mcugrad.collapse import PROBED, Judge
 from mcugrad.errors import UsageError
+from mcugrad.given import is_whole
 from mcugrad.health import LOOKS, Health
 from mcugrad.progress import Pace, progress
 from mcugrad.run.runner import Runner, State, Steps
@@ -123,8 +124,8 @@ def run(
 
 def demand_course(course: Course, count: int) -> None:
     """Raises UsageError for what is no number of passes over so many samples, or more than a device can count."""
-    epochs: Any = course.epochs
-    if not isinstance(epochs, int | np.integer):
+    epochs = course.epochs
+    if not is_whole(epochs):
         raise UsageError(f"epochs={epochs!r} is no number of passes", where="epochs", hint="a whole number")
     if epochs < 1:
         raise UsageError(f"epochs={epochs} trains nothing", where="epochs", hint="1 or more")

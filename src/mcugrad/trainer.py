@@ -18,6 +18,7 @@ from mcugrad.compiler import kib
 from mcugrad.errors import UsageError
 from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fitting import Course, Epoch, Samples, run
+from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.health import Health, layers_of
 from mcugrad.measure.cost import Cost, measure
@@ -327,8 +328,8 @@ def rate_given(rate: Any) -> float | None:
 
 def demand_seed(seed: Any) -> None:
     """Raises UsageError for what is no seed of the device's random numbers."""
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-        raise UsageError(f"seed {seed} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
+    if not is_whole(seed) or not 0 <= seed < 2**32:
+        raise UsageError(f"seed {seed!r} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
 
 
 def _pair(given: Any, option: str, otherwise: str = "") -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError, UsageError
+from mcugrad.given import is_number, shown
 from mcugrad.graph import ForwardNode, Graph
 
 Method = Literal["mse", "minmax", "percentile"]
@@ -49,9 +50,9 @@ class Calibration:
                 where="calibration",
                 hint="mse, minmax or percentile",
             )
-        if not 50 < self.percentile <= 100:
+        if not (is_number(self.percentile) and 50 < self.percentile <= 100):
             raise UsageError(
-                f"percentile {self.percentile:g} is not in (50, 100]",
+                f"percentile {shown(self.percentile)} is not in (50, 100]",
                 where="calibration",
                 hint="99.9 or more",
             )

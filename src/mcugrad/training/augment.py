@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.errors import UsageError
+from mcugrad.given import is_number, is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.program.kernel import AUGMENT
 
 F32 = np.float32
 MOST_STEPS = 65280
 """255 steps in 1/256."""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number)
 
 
 @dataclass(frozen=True)
@@ -43,27 +40,25 @@ class Augment:
 
     def __post_init__(self) -> None:
         shifts: tuple[Any, ...] = self.shift if isinstance(self.shift, tuple) else (self.shift, self.shift)
-        if len(shifts) != 2 or not all(isinstance(n, int | np.integer) and n >= 0 for n in shifts):
+        if len(shifts) != 2 or not all(is_whole(n) and n >= 0 for n in shifts):
             raise UsageError(
                 f"shift={self.shift!r} is no number of rows and columns",
                 where="augment",
                 hint="whole numbers from 0 on: shift=2, or shift=(2, 0)",
             )
-        gain: Any = self.gain
-        if not (_is_number(gain) and 0 <= gain <= 1):
+        if not (is_number(self.gain) and 0 <= self.gain <= 1):
             raise UsageError(
                 f"gain={self.gain!r} is not in [0, 1]", where="augment", hint="gain=0.1 for 10 % more or less"
             )
         for name in ("offset", "noise"):
             value = getattr(self, name)
-            if not (_is_number(value) and np.isfinite(value) and value >= 0):
+            if not (is_number(value) and np.isfinite(value) and value >= 0):
                 raise UsageError(
                     f"{name}={value!r} is not usable",
                     where="augment",
                     hint="a finite number from 0 on, in units of the input",
                 )
-        seed: Any = self.seed
-        if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
+        if not (is_whole(self.seed) and 0 <= self.seed < 2**32):
             raise UsageError(
                 f"seed {self.seed!r} does not fit into 32 bits", where="augment", hint=f"0 to {2**32 - 1}"
             )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
+from mcugrad.given import is_number, is_whole, shown
 
 OUTCOMES = {1: "best", 2: "within", 3: "restored"}
 """By `mcg_guard_outcome_t`."""
@@ -32,12 +33,12 @@ class Guard:
     margin: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 0 <= self.every < 2**32:
+        if not (is_whole(self.every) and 0 <= self.every < 2**32):
             raise UsageError(
-                f"every={self.every} is no number of samples", where="guard", hint="0 for epochs"
+                f"every={self.every!r} is no number of samples", where="guard", hint="0 for epochs"
             )
-        if not (np.isfinite(self.margin) and 0 <= self.margin <= 3e38):
-            raise UsageError(f"margin={self.margin:g} is not usable", where="guard", hint="0.02")
+        if not (is_number(self.margin) and np.isfinite(self.margin) and 0 <= self.margin <= 3e38):
+            raise UsageError(f"margin={shown(self.margin)} is not usable", where="guard", hint="0.02")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
+from mcugrad.given import is_number, shown
 
 
 class Target(Enum):
@@ -42,9 +43,9 @@ class Loss:
     def __post_init__(self) -> None:
         if self.name not in TARGETS:
             raise UsageError(f"unknown loss {self.name!r}", where="loss", hint=f"one of {', '.join(TARGETS)}")
-        if not 0 <= self.label_smoothing < 1:
+        if not (is_number(self.label_smoothing) and 0 <= self.label_smoothing < 1):
             raise UsageError(
-                f"label smoothing of {self.label_smoothing:g} is not in [0, 1)", where="loss", hint="0.1"
+                f"label smoothing of {shown(self.label_smoothing)} is not in [0, 1)", where="loss", hint="0.1"
             )
         if self.name != "cross_entropy" and (self.label_smoothing or self.class_weights):
             raise UsageError(
@@ -52,8 +53,13 @@ class Loss:
                 where="loss",
                 hint="cross_entropy",
             )
-        if not (np.isfinite(self.delta) and self.delta > 0):
-            raise UsageError(f"delta of {self.delta:g} is not above 0", where="loss", hint="1.0")
+        if not (is_number(self.delta) and np.isfinite(self.delta) and self.delta > 0):
+            raise UsageError(f"delta of {shown(self.delta)} is not above 0", where="loss", hint="1.0")
+        strange = [weight for weight in self.class_weights if not is_number(weight)]
+        if strange:
+            raise UsageError(
+                f"a class weight of {strange[0]!r} is no number", where="loss", hint="numbers from 0 on"
+            )
         weights = np.asarray(self.class_weights, np.float64)
         if not np.isfinite(weights).all() or (weights < 0).any():
             raise UsageError(

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
+from mcugrad.given import is_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,19 +34,19 @@ class Replay:
     remember: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.capacity < 2**31:
+        if not (is_whole(self.capacity) and 1 <= self.capacity < 2**31):
             raise UsageError(
-                f"a replay buffer cannot hold {self.capacity} samples",
+                f"a replay buffer cannot hold {self.capacity!r} samples",
                 where="replay",
                 hint="1 or more, such as 64",
             )
-        if not 1 <= self.every < 2**32:
+        if not (is_whole(self.every) and 1 <= self.every < 2**32):
             raise UsageError(
-                f"every={self.every} never trains a stored sample", where="replay", hint="every=1 or more"
+                f"every={self.every!r} never trains a stored sample", where="replay", hint="every=1 or more"
             )
-        if not 0 <= self.seed < 2**32:
+        if not (is_whole(self.seed) and 0 <= self.seed < 2**32):
             raise UsageError(
-                f"seed {self.seed} does not fit into 32 bits", where="replay", hint=f"0 to {2**32 - 1}"
+                f"seed {self.seed!r} does not fit into 32 bits", where="replay", hint=f"0 to {2**32 - 1}"
             )
         if self.source is None and not self.collects:
             raise UsageError(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
+from mcugrad.given import is_number, is_whole, shown
 from mcugrad.program.kernel import SCHEDULE
 
 F32 = np.float32
@@ -40,21 +41,30 @@ class Schedule:
     factor: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.kind, str):
+            raise UsageError(
+                f"a schedule is a name or a Schedule, not {type(self.kind).__name__}",
+                where="schedule",
+                hint=f"one of {', '.join(KINDS)}, or mg.Schedule('cosine', warmup=100)",
+            )
         if self.kind not in KINDS:
             raise UsageError(
                 f"unknown schedule {self.kind!r}",
                 where="schedule",
                 hint=f"{', '.join(KINDS)}, or a function from progress in [0, 1) to a factor",
             )
-        if not 0 <= self.warmup < 2**32:
+        if not (is_whole(self.warmup) and 0 <= self.warmup < 2**32):
             raise UsageError(
-                f"warmup={self.warmup} is no number of steps", where="schedule", hint="0 for none"
+                f"warmup={self.warmup!r} is no number of steps", where="schedule", hint="0 for none"
             )
-        if not 0 <= self.last <= 1:
-            raise UsageError(f"last={self.last:g} is not in [0, 1]", where="schedule", hint="0.01")
-        if self.kind == "steps" and not (1 <= self.every < 2**32 and 0 < self.factor <= 1):
+        if not (is_number(self.last) and 0 <= self.last <= 1):
+            raise UsageError(f"last={shown(self.last)} is not in [0, 1]", where="schedule", hint="0.01")
+        whole, share = is_whole(self.every), is_number(self.factor)
+        if self.kind == "steps" and not (
+            whole and share and 1 <= self.every < 2**32 and 0 < self.factor <= 1
+        ):
             raise UsageError(
-                f"decay by {self.factor:g} every {self.every} steps is no decay",
+                f"decay by {shown(self.factor)} every {self.every!r} steps is no decay",
                 where="schedule",
                 hint="every=1000, factor=0.5",
             )
@@ -70,10 +80,9 @@ class Schedule:
         Raises:
             UsageError: the rate is negative or not finite, or the warm-up leaves no step.
         """
-        number = isinstance(rate, int | float | np.number)
-        if not (number and np.isfinite(rate) and 0 <= rate <= LARGEST_RATE):
+        if not (is_number(rate) and np.isfinite(rate) and 0 <= rate <= LARGEST_RATE):
             raise UsageError(
-                f"a learning rate of {f'{rate:g}' if number else repr(rate)} is not usable",
+                f"a learning rate of {shown(rate)} is not usable",
                 where="rate",
                 hint="a finite number above 0, such as 0.01",
             )

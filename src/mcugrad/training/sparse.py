@@ -6,7 +6,7 @@ them computes: docs/arithmetic.md, "Partial updates".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
+from mcugrad.given import is_number, is_whole
 from mcugrad.numerics import ordered_sum
 
 Policy = Literal["both", "split", "single", "sampled", "rooted", "topk"]
 """How the channels of a sample are chosen."""
 Channels = float | Sequence[int]
 """A share of a layer's channels, or their numbers."""
-
-NUMBER = (int, float, np.floating)
-"""What a share may be."""
 
 POLICIES = {
     "both": "half of the channels by `split`, of twice the share of the samples: holds at any depth",
@@ -68,7 +66,7 @@ class Sparse:
     samples: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.high == 0.0:
+        if is_number(self.high) and self.high == 0.0:
             object.__setattr__(self, "high", self.low)
         if self.policy not in POLICIES:
             raise UsageError(
@@ -77,13 +75,13 @@ class Sparse:
                 hint=f"one of {', '.join(POLICIES)}",
             )
         numbers = (self.low, self.high)
-        if not all(isinstance(n, NUMBER) for n in numbers) or not 0 < self.low <= self.high <= 1:
+        if not all(map(is_number, numbers)) or not 0 < self.low <= self.high <= 1:
             raise UsageError(
                 f"shares from {self.low!r} to {self.high!r} of the channels cannot be updated",
                 where="sparse",
                 hint="0 < low <= high <= 1, such as Sparse(0.1, 1.0)",
             )
-        if not all(isinstance(n, NUMBER) for n in (self.samples,)) or not 1 / ONE <= self.samples <= 1:
+        if not is_number(self.samples) or not 1 / ONE <= self.samples <= 1:
             raise UsageError(
                 f"a share of {self.samples!r} of the samples cannot be learned from",
                 where="sparse",
@@ -211,10 +209,10 @@ def choice_text(choice: Choice) -> str:
     for name, wanted in named.items():
         if isinstance(wanted, Sparse):
             parts.append(f"{name} {wanted.text}")
-        elif isinstance(wanted, NUMBER):
-            parts.append(f"{name} {100 * wanted:g} %")
-        else:
+        elif isinstance(wanted, Iterable):
             parts.append(f"{name} {len(wanted)} channels")
+        else:
+            parts.append(f"{name} {100 * wanted:g} %")
     return ", ".join(parts)
 
 
@@ -276,8 +274,8 @@ def fixed(name: str, wanted: Channels, weights: NDArray[Any]) -> tuple[int, ...]
         UsageError: a share outside (0, 1], a channel that does not exist or is named twice, none at all.
     """
     channels = len(weights)
-    if isinstance(wanted, NUMBER):
-        if not 0 < wanted <= 1:
+    if not isinstance(wanted, Iterable):
+        if not is_number(wanted) or not 0 < wanted <= 1:
             raise UsageError(
                 f"a share of {wanted!r} of the channels of {name} cannot be updated",
                 where="sparse",
@@ -287,7 +285,7 @@ def fixed(name: str, wanted: Channels, weights: NDArray[Any]) -> tuple[int, ...]
         count = max(int(wanted * channels), 1)
         return tuple(sorted(np.argsort(-size, kind="stable")[:count].tolist()))
     numbers: list[Any] = list(wanted)
-    outside = [n for n in numbers if not isinstance(n, int | np.integer) or not 0 <= n < channels]
+    outside = [n for n in numbers if not is_whole(n) or not 0 <= n < channels]
     if not numbers or outside or len(set(numbers)) != len(numbers):
         what = (
             f"{outside[0]!r} is no channel of {name}"

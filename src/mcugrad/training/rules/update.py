@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcugrad.errors import UsageError
+from mcugrad.given import is_number, is_whole, shown
 
 MOST_BATCH = 65535
 REST = "*"
@@ -41,19 +42,19 @@ class Update:
         rule(self.rule)
         _between("momentum", self.momentum, 0, 1, "0.9")
         _between("weight_decay", self.weight_decay, 0, np.inf, "0.0001")
-        if self.velocity_bits not in (8, 16):
+        if not (is_whole(self.velocity_bits) and self.velocity_bits in (8, 16)):
             raise UsageError(
-                f"velocities of {self.velocity_bits} bits are not available",
+                f"velocities of {self.velocity_bits!r} bits are not available",
                 where="velocity_bits",
                 hint="16, or 8 for half the RAM",
             )
-        if not 1 <= self.batch <= MOST_BATCH or self.batch != int(self.batch):
+        if not is_number(self.batch) or not 1 <= self.batch <= MOST_BATCH or self.batch != int(self.batch):
             raise UsageError(
-                f"a batch of {self.batch} samples makes no sense", where="batch", hint=f"1 to {MOST_BATCH}"
+                f"a batch of {self.batch!r} samples makes no sense", where="batch", hint=f"1 to {MOST_BATCH}"
             )
         if self.clip is not None:
-            if not (np.isfinite(self.clip) and self.clip > 0):
-                raise UsageError(f"a clip of {self.clip:g} is not above 0", where="clip", hint="0.02")
+            if not (is_number(self.clip) and np.isfinite(self.clip) and self.clip > 0):
+                raise UsageError(f"a clip of {shown(self.clip)} is not above 0", where="clip", hint="0.02")
             if not self.has_plane:
                 raise UsageError(
                     "clipping needs the change of a whole row before any of it is made, but with batch 1 and no "
@@ -181,6 +182,6 @@ def _update(choice: str | Update) -> Update:
 
 
 def _between(name: str, value: float, low: float, high: float, hint: str) -> None:
-    if not low <= value < high:
+    if not (is_number(value) and low <= value < high):
         limit = f"in [{low:g}, {high:g})" if np.isfinite(high) else f"a finite number from {low:g} on"
-        raise UsageError(f"{name.replace('_', ' ')} of {value:g} is not {limit}", where=name, hint=hint)
+        raise UsageError(f"{name.replace('_', ' ')} of {shown(value)} is not {limit}", where=name, hint=hint)
