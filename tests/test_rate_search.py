@@ -15,10 +15,26 @@ import mcugrad as mg
 from command_line import Cli, save
 from mcugrad.errors import McugradWarning
 from mcugrad.rate_search import FEWEST, PARTS, _parts
-from mcugrad.training.rate_grid import GRID, GRID_STANDARDIZED, Trial, best, grid, search, usual
+from mcugrad.training.rate_grid import (
+    GRID,
+    GRID_STANDARDIZED,
+    LOWER,
+    USUAL,
+    Trial,
+    Untrained,
+    answer,
+    best,
+    grid,
+    search,
+    usual,
+)
+from mcugrad.zoo import data, model_path
 from networks import Conv, Dense, corners, model
 
 Array = np.ndarray
+
+WORST = Untrained(0.0, 99.0, 0.1, 10**6)
+"""At chance, and unlike whatever a training gives."""
 
 
 def peak(at: float, drift: float = 0.0) -> tuple[list[tuple[float, int]], Callable[[float, int], Trial]]:
@@ -36,23 +52,23 @@ def peak(at: float, drift: float = 0.0) -> tuple[list[tuple[float, int]], Callab
 @pytest.mark.parametrize("at", [0.00004, 0.0009, 0.003, 0.02, 0.081, 0.3, 2.0])
 def test_the_grid_goes_on_where_the_best_is_at_its_end(at: float) -> None:
     _, trial = peak(at)
-    found = best([each for each in search(GRID, 8000, trial) if each.steps == 8000]).rate
+    found = best([each for each in search(GRID, 8000, trial, WORST, USUAL) if each.steps == 8000]).rate
     assert abs(np.log(found / at)) <= np.log(3) / 2 + 0.05
 
 
 def test_what_is_tried_and_for_how_long() -> None:
     asked, trial = peak(0.027)
-    search(GRID, 8000, trial)
+    search(GRID, 8000, trial, WORST, USUAL)
     assert asked[:5] == [(rate, 1000) for rate in GRID]
     assert sorted(asked[5:]) in (
         [(0.009, 8000), (0.027, 8000)],
         [(0.009, 8000), (0.027, 8000), (0.081, 8000)],
     )
     asked, trial = peak(0.027)
-    search(GRID, 300, trial)
+    search(GRID, 300, trial, WORST, USUAL)
     assert asked == [(rate, 300) for rate in GRID], "a short training is tried as it is"
     asked, trial = peak(0.05, drift=1.5)
-    found = best([each for each in search(GRID, 8000, trial) if each.steps == 8000])
+    found = best([each for each in search(GRID, 8000, trial, WORST, USUAL) if each.steps == 8000])
     assert found.rate < 0.003, "many steps want lower rates than the best two of few"
 
 
@@ -69,6 +85,62 @@ def test_what_diverged_is_never_the_best_and_equals_give_the_lowest() -> None:
     assert best(errors).rate == 0.2
     everything = [Trial(r, 10, -np.inf, np.inf, 1) for r in (0.2, 0.1)]
     assert best(everything).rate == 0.1
+
+
+def level(untrained: Untrained, up_to: float, noise: float = 0.0) -> tuple[list[float], float]:
+    """Rates that were asked for and the answer, where those up to one leave all as it was and others spoil it."""
+    asked: list[float] = []
+
+    def trial(rate: float, steps: int) -> Trial:
+        asked.append(rate)
+        if rate > up_to * 1.01:
+            return Trial(rate, steps, untrained.guess, 2.3, untrained.of)
+        return Trial(rate, steps, untrained.score, untrained.loss * (1 + noise), untrained.of)
+
+    found = search(GRID, 8000, trial, untrained, USUAL)
+    return asked, answer([each for each in found if each.steps == 8000], untrained, USUAL).rate
+
+
+KNOWN = Untrained(1.0, 0.002, 0.1, 200)
+CHANCE = Untrained(0.12, 2.5, 0.1, 200)
+
+
+@pytest.mark.parametrize("untrained", [KNOWN, Untrained(0.9, 0.3, 0.1, 200), Untrained(-0.01, 0.01, -0.1, 9)])
+def test_what_is_known_is_not_looked_for_further_down(untrained: Untrained) -> None:
+    """Rates that leave a network as good as it was say no more; of these the one is taken that one would begin with."""
+    assert untrained.knows
+    asked, found = level(untrained, up_to=1.0, noise=0.01)
+    assert min(asked) == GRID[0]
+    assert found == 0.009
+    assert level(untrained, up_to=0.003, noise=0.01) == ([*GRID, 0.003, 0.009, 0.001], 0.003)
+    asked, found = level(untrained, up_to=0.0001, noise=0.01)
+    assert found == pytest.approx(0.003 / 81, rel=0.01), "all above do harm: the first that does none"
+    assert min(asked) == pytest.approx(found / 3, rel=0.01), (
+        "and the next lower one, which all searches look at"
+    )
+
+
+def test_a_network_at_chance_is_looked_for_further_down() -> None:
+    """What large steps have spoiled looks like what has learned nothing; but not for ever."""
+    assert not CHANCE.knows
+    asked, found = level(CHANCE, up_to=1.0, noise=0.01)
+    assert min(asked) == pytest.approx(GRID[0] / 3**LOWER, rel=0.01)
+    assert found == 0.009
+    asked, found = level(CHANCE, up_to=1.0)
+    assert min(asked) == GRID[0], "where nothing moves at all a lower rate moves nothing, either"
+    assert found == 0.009
+
+    def learns(rate: float, steps: int) -> Trial:
+        good = 0.0001 < rate < 0.001
+        return Trial(rate, steps, 0.8 if good else 0.12, 0.6 if good else 2.4, 200)
+
+    found_there = search(GRID, 8000, learns, CHANCE, USUAL)
+    assert answer([each for each in found_there if each.steps == 8000], CHANCE, USUAL).rate == 0.000111
+
+
+def test_a_network_that_knows_its_only_class_is_not_at_chance() -> None:
+    assert Untrained(1.0, 0.01, 1.0, 50).knows
+    assert not Untrained(0.95, 0.3, 0.95, 50).knows
 
 
 UPDATES: dict[str, tuple[Any, float]] = {
@@ -220,6 +292,48 @@ def test_what_was_found_is_told(net: mg.Model, caplog: pytest.LogCaptureFixture)
     assert f"{found.steps:,} steps" in found.text
     assert found.held_out >= 60, "30 are few, so that some parts were held out in turn"
     assert found.steps == sum(each.steps for each in found.trials)
+
+
+def tried(trainer: mg.Trainer, x: Array, y: Any, **options: Any) -> tuple[float, list[Trial]]:
+    """The rate that was found, and the trials."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", McugradWarning)
+        trainer.fit(x, y, **options)
+    assert trainer.rate_search is not None
+    return trainer.rate_search.rate, list(trainer.rate_search.trials)
+
+
+def test_samples_that_are_known_keep_the_rates_of_the_grid() -> None:
+    digits = data.load("digits")
+    x, y = digits.x_train[:400, ..., None] / 16, digits.y_train[:400]
+    trainer = mg.compile(mg.load(model_path("digits_cnn")), calibration=x[:256])
+    assert trainer.evaluate(x, y) > 0.99
+    rate, trials = tried(trainer, x, y, epochs=2)
+    assert rate == 0.009
+    assert min(each.rate for each in trials) == GRID[0]
+    assert trainer.rate_search is not None
+    assert "level with no training: of such rates the one nearest the usual" in trainer.rate_search.text
+    assert trainer.evaluate(x, y) > 0.99
+
+
+@pytest.mark.parametrize("options", [{"rule": mg.Update(batch=1000)}, {"sparse": mg.Sparse(samples=0.002)}])
+def test_hardly_a_step_keeps_the_rates_of_the_grid(net: mg.Model, options: dict[str, Any]) -> None:
+    """A batch beyond all samples, and a share of the samples that is hardly one."""
+    x, y = corners(240)
+    rate, trials = tried(mg.compile(net, calibration=x, **options), x, y, epochs=3)
+    lowest = grid([options.get("rule", mg.Update())])
+    assert rate == lowest[1]
+    assert min(each.rate for each in trials) >= lowest[0] / 10
+
+
+def test_a_trial_that_diverged_was_held_against_as_many_samples(net: mg.Model) -> None:
+    x, y = corners(240)
+    wanted = 1e15 * np.eye(4)[y]
+    trainer = mg.compile(net, calibration=x, precision="float32", loss="mse", targets=wanted)
+    _, trials = tried(trainer, x, wanted, epochs=2)
+    assert any(each.diverged for each in trials)
+    assert trainer.rate_search is not None
+    assert {each.of for each in trials} == {trainer.rate_search.held_out}
 
 
 def test_a_rate_far_below_the_compiled_one_is_told_as_it_was(net: mg.Model) -> None:

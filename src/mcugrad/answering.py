@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad import concerns
 from mcugrad.compiler import Build, Options
-from mcugrad.encoding import encode_samples, encode_targets, loss_of, score, sigmoid, softmax
+from mcugrad.encoding import encode_samples, encode_targets, loss_of, score, score_of_guess, sigmoid, softmax
 from mcugrad.errors import UsageError
 from mcugrad.fitting import Samples
 from mcugrad.graph import ActivationScale, Float32
@@ -155,6 +155,11 @@ class Answerer(Keeper):
         found = score(self._kind, outputs, goals, real)
         loss = loss_of(self._kind, outputs, goals, real, self._unit())
         return -found if self._kind is Goal.VALUES else found, loss
+
+    def _guess(self, wanted: NDArray[Any]) -> float:
+        """Score, larger for better, of the best answer that is the same for every sample."""
+        found = score_of_guess(self._kind, self._wanted(wanted))
+        return -found if self._kind is Goal.VALUES else found
 
     def _wanted(self, wanted: NDArray[Any]) -> NDArray[Any]:
         """Targets as a score takes them: values in real units."""

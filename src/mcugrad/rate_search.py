@@ -19,7 +19,7 @@ from mcugrad.errors import UsageError
 from mcugrad.fitting import Course, Samples, demand_course, stretch
 from mcugrad.progress import progress
 from mcugrad.run.runner import Runner
-from mcugrad.training.rate_grid import Trial, best, search
+from mcugrad.training.rate_grid import Trial, Untrained, answer, search
 from mcugrad.training.schedules import Kind, Schedule, named
 
 PARTS = 8
@@ -52,6 +52,7 @@ class RateSearch:
         steps: training steps that the search took.
         seconds: how long it took.
         is_share: whether a score is a share; else the negative of a mean squared error.
+        is_level: whether no training is level with it; of such rates it is the one nearest the usual.
     """
 
     rate: float
@@ -61,6 +62,7 @@ class RateSearch:
     steps: int
     seconds: float
     is_share: bool
+    is_level: bool = False
 
     @property
     def found(self) -> Trial | None:
@@ -79,10 +81,11 @@ class RateSearch:
             key=lambda each: each.rate,
         )
         also = ", ".join(f"{each.rate:.3g}: {self._score(each.score)}" for each in others[:4])
+        level = "; level with no training: of such rates the one nearest the usual" if self.is_level else ""
         return (
             f"rate {self.rate:.3g} found: {self._score(found.score)} of {self.held_out} samples held out "
-            f"({also}; before training {self._score(self.before)}); {len(self.trials)} trials, {self.steps:,} steps, "
-            f"{self.seconds:.1f} s"
+            f"({also}; before training {self._score(self.before)}){level}; {len(self.trials)} trials, "
+            f"{self.steps:,} steps, {self.seconds:.1f} s"
         )
 
     @property
@@ -136,6 +139,7 @@ def find(
     rates: tuple[float, ...],
     usual: float,
     rating: Rating,
+    guess: Callable[[NDArray[Any]], float],
     macs: int,
 ) -> RateSearch:
     """Look for a learning rate; the twin's state is afterwards what it was.
@@ -147,6 +151,7 @@ def find(
         rates: to begin with.
         usual: the rate to take where there are too few samples.
         rating: of outputs.
+        guess: score of the best answer that is the same for every sample, given targets.
         macs: products of a prediction.
     """
     demand_course(course, len(data[0]))
@@ -160,7 +165,9 @@ def find(
     folds = min(PARTS, -(-ENOUGH // len(parts[0])), max(1, LONGEST // steps))
     looked = [part[:MOST] for part in parts[:folds]]
     state = twin.state()
-    before, _, _ = _over([rating(twin.predict(data[0][part]), data[1][part]) for part in looked], looked)
+    held_out = sum(map(len, looked))
+    before, loss = _over([rating(twin.predict(data[0][part]), data[1][part]) for part in looked], looked)
+    untrained = Untrained(before, loss, guess(data[1][np.concatenate(looked)]), held_out)
     trained = [0]
     few_and_whole = 3 * steps + len(rates) * max(steps // 8, min(steps, 400))
 
@@ -174,37 +181,36 @@ def find(
                 order = _order(left, course, length, total)
                 trained[0] += length
                 if not _trained(twin, data, shortened(course, rate, length / total), order, advance):
-                    return Trial(rate, folds * length, -np.inf, np.inf, 1)
+                    return Trial(rate, folds * length, -np.inf, np.inf, held_out)
                 ratings.append(rating(twin.predict(data[0][part]), data[1][part]))
-            return Trial(rate, folds * length, *_over(ratings, looked))
+            return Trial(rate, folds * length, *_over(ratings, looked), held_out)
 
         try:
-            trials = search(rates, steps, trial)
+            trials = search(rates, steps, trial, untrained, usual)
         finally:
             twin.restore(state)
     longest = max(each.steps for each in trials)
-    chosen = best([each for each in trials if each.steps == longest])
+    chosen = answer([each for each in trials if each.steps == longest], untrained, usual)
     return RateSearch(
         chosen.rate,
         tuple(trials),
-        sum(map(len, looked)),
+        held_out,
         before,
         trained[0],
         monotonic() - start,
         is_share,
+        untrained.is_level_with(chosen),
     )
 
 
-def _over(
-    ratings: Sequence[tuple[float, float]], parts: Sequence[NDArray[np.intp]]
-) -> tuple[float, float, int]:
-    """Mean score and loss over parts of the samples, and how many samples these are."""
+def _over(ratings: Sequence[tuple[float, float]], parts: Sequence[NDArray[np.intp]]) -> tuple[float, float]:
+    """Mean score and loss over parts of the samples."""
     sizes = [len(part) for part in parts]
     score, loss = (
         fsum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
         for values in zip(*ratings, strict=True)
     )
-    return score, loss, sum(sizes)
+    return score, loss
 
 
 def shortened(course: Course, rate: float, share: float) -> Course:

@@ -190,6 +190,7 @@ class Trainer(Answerer):
             grid(self._learning),
             usual(self._learning),
             self._rating,
+            self._guess,
             self.model.macs,
         )
         _log.info("%s", found.text)

@@ -1,7 +1,8 @@
 """Which learning rate: the usual one of an update, the rates that a search tries, and in which order.
 
 A search is told how good a rate is after some steps, and knows nothing of networks. Rates stand a factor of 3 apart.
-Each of the grid takes a short training; where the best is the lowest or the highest of them, the grid goes on there.
+Each of the grid takes a short training; where the best is the lowest or the highest of them, the grid goes on there,
+downwards only as long as lower rates may be better than no training.
 The best two, and the next lower rate than the best, then train as long as the training that is wanted: what is best of
 few steps is too large for many, seldom too small.
 """
@@ -39,6 +40,10 @@ NEAR = 0.05
 """Share of a loss within which it is taken for the same."""
 NATS = 0.02
 """Likewise for the loss of a network that makes hardly a mistake."""
+SURE = 2.0
+"""Standard errors above the best guess from which on a network knows something."""
+UNMOVED = 0.001
+"""Share of a loss within which, with the same score, a training has moved nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,47 @@ class Trial:
     def diverged(self) -> bool:
         """Whether numbers were no longer finite."""
         return not np.isfinite(self.score)
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """The network before training, by the same samples.
+
+    Attributes:
+        score: as that of a Trial.
+        loss: likewise.
+        guess: score of the best answer that is the same for every sample.
+        of: held-out samples.
+    """
+
+    score: float
+    loss: float
+    guess: float
+    of: int
+
+    @property
+    def knows(self) -> bool:
+        """Whether the network is not at chance."""
+        chance = SURE / CHANCE * _margin(self.guess, self.of)
+        return self.score > self.guess + chance or (self.score >= 0 and self.loss <= NATS)
+
+    def is_level_with(self, trial: Trial) -> bool:
+        """Whether chance may well tell the network from what a training made of it, in score and loss."""
+        apart = abs(trial.loss - self.loss)
+        more = NATS if self.score >= 0 else 0.0
+        return (
+            abs(trial.score - self.score) <= _margin(self.score, self.of) and apart <= NEAR * self.loss + more
+        )
+
+    def ends(self, trial: Trial) -> bool:
+        """Whether lower rates than that of a trial are no better than no training.
+
+        Of a network at chance they may be: what higher ones spoil looks like what has learned nothing. But where a
+        training has not moved a thing, a gentler one does not, either.
+        """
+        if trial.score == self.score and abs(trial.loss - self.loss) <= UNMOVED * self.loss:
+            return True
+        return self.knows and self.is_level_with(trial)
 
 
 def scale(updates: Iterable[Update]) -> float:
@@ -95,16 +141,24 @@ def grid(updates: Sequence[Update]) -> tuple[float, ...]:
     return tuple(float(f"{rate * factor:.3g}") for rate in GRID)
 
 
-def search(rates: Sequence[float], steps: int, trial: Callable[[float, int], Trial]) -> list[Trial]:
+def search(
+    rates: Sequence[float],
+    steps: int,
+    trial: Callable[[float, int], Trial],
+    untrained: Untrained,
+    usual: float,
+) -> list[Trial]:
     """Try rates.
 
     Args:
         rates: to begin with, lowest first.
         steps: of the training that a rate is wanted for.
         trial: trains so many steps from the same state, with a rate, and says what it gave.
+        untrained: that state.
+        usual: the rate where nobody looks for one.
 
     Returns:
-        All trials in the order they were made; `best` of those that took `steps` is the answer.
+        All trials in the order they were made; `answer` of those that took `steps` is the answer.
     """
     few = min(steps, max(steps // SHORT, LEAST))
     tried = {rate: trial(rate, few) for rate in rates}
@@ -113,39 +167,63 @@ def search(rates: Sequence[float], steps: int, trial: Callable[[float, int], Tri
             end = min(tried) if outwards < 1 else max(tried)
             if best(tried.values()).rate != end or (tried[end].diverged and outwards > 1):
                 break
+            if outwards < 1 and untrained.ends(tried[end]):
+                break
             tried[_next(end, outwards)] = trial(_next(end, outwards), few)
     trials = list(tried.values())
     if few == steps:
         return trials
-    first = best(trials)
-    second = best([each for each in trials if each is not first])
+    first = answer(trials, untrained, usual)
+    second = answer([each for each in trials if each is not first], untrained, usual)
     whole = {rate: trial(rate, steps) for rate in dict.fromkeys((first.rate, second.rate))}
     lower = _below(first.rate, tried)
     for _ in range(LOWER):
         if lower not in whole:
             whole[lower] = trial(lower, steps)
-        if best(whole.values()).rate != lower or lower > min(whole):
+        if best(whole.values()).rate != lower or lower > min(whole) or untrained.ends(whole[lower]):
             break
         lower = _below(lower, tried)
     return [*trials, *whole.values()]
 
 
-def best(trials: Iterable[Trial]) -> Trial:
-    """The trial to go by: of those whose score and loss chance may well have told apart, that of the lowest rate.
+def answer(trials: Iterable[Trial], untrained: Untrained, usual: float) -> Trial:
+    """The trial to go by: the best; of those that are level with no training the one whose rate is nearest the usual.
 
-    A lower rate is farther from where training collapses, and forgets less. Chance is half a standard error of the best
-    share; errors of values, which are losses themselves, differ by chance up to 5 %.
+    Such samples do not say which rate suits: they are known already, or hardly a step was taken. The lowest rate would
+    be one that learns nothing of anything else either, so the one is taken that is taken where nobody looks.
+    """
+    level = ties(trials)
+    if not untrained.is_level_with(level[0]):
+        return level[0]
+    return min(level, key=lambda each: abs(np.log(each.rate / usual)))
+
+
+def best(trials: Iterable[Trial]) -> Trial:
+    """The best trial: of those whose score and loss chance may well have told apart, that of the lowest rate.
+
+    A lower rate is farther from where training collapses, and forgets less.
+    """
+    return ties(trials)[0]
+
+
+def ties(trials: Iterable[Trial]) -> list[Trial]:
+    """The best trials, which chance may well have told apart in score and loss, that of the lowest rate first.
+
+    Chance is half a standard error of the best share; errors of values, which are losses themselves, differ by chance
+    up to 5 %.
     """
     found = sorted(trials, key=lambda each: each.rate)
     top = max(each.score for each in found)
-    is_share = 0 <= top <= 1
-    if is_share:
-        top -= CHANCE * float(np.sqrt(top * (1 - top) / found[0].of))
-    elif np.isfinite(top):
-        top -= NEAR * abs(top)
-    good = [each for each in found if each.score >= top]
+    good = [each for each in found if each.score >= top - _margin(top, found[0].of)]
     least = min(each.loss for each in good)
-    return next(each for each in good if each.loss <= least * (1 + NEAR) + (NATS if is_share else 0.0))
+    return [each for each in good if each.loss <= least * (1 + NEAR) + (NATS if top >= 0 else 0.0)]
+
+
+def _margin(score: float, of: int) -> float:
+    """By how much scores may well differ by chance: shares, and the negative errors of values."""
+    if not np.isfinite(score):
+        return 0.0
+    return CHANCE * float(np.sqrt(score * (1 - score) / of)) if score >= 0 else NEAR * abs(score)
 
 
 def _batch(size: int) -> float:
