@@ -197,6 +197,48 @@ def test_a_trial_that_diverged_was_held_against_as_many_samples(net: mg.Model) -
     assert {each.of for each in trials} == {trainer.rate_search.held_out}
 
 
+TOO_LONG: dict[str, tuple[dict[str, Any], str]] = {
+    "warm-up": (
+        {"schedule": mg.Schedule("cosine", warmup=4000)},
+        "a warm-up of 4000 steps leaves none of 480 for the cosine",
+    ),
+    "just": (
+        {"schedule": mg.Schedule("linear", warmup=480)},
+        "a warm-up of 480 steps leaves none of 480 for the linear",
+    ),
+    "replay": (
+        {"schedule": mg.Schedule("cosine", warmup=720), "replay": "corners"},
+        "a warm-up of 720 steps leaves none of 720 for the cosine",
+    ),
+    "function": ({"schedule": lambda t: 1 - 2 * t}, "in step 241 of 480"),
+}
+
+
+@pytest.mark.parametrize("case", TOO_LONG)
+def test_a_schedule_that_does_not_fit_is_refused_in_numbers_of_the_training(net: mg.Model, case: str) -> None:
+    """Not in those of a trial, which has fewer steps and a shorter warm-up."""
+    x, y = corners(240)
+    given, what = TOO_LONG[case]
+    options = dict(given)
+    if "replay" in options:
+        options["replay"] = mg.Replay(20, every=2, source=corners(40))
+    for rate in ("auto", 0.01):
+        trainer = mg.compile(net, calibration=x)
+        with pytest.raises(mg.UsageError, match=what):
+            trainer.fit(x, y, epochs=2, rate=rate, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("every", [1, 2, 7, 113])
+def test_the_longest_warm_up_that_fits_a_training_fits_its_trials(net: mg.Model, every: int) -> None:
+    x, y = corners(481)
+    replay = mg.Replay(20, every=every, source=corners(40))
+    trainer = mg.compile(net, calibration=x)
+    warmup = 481 * 9 + replay.draws(481 * 9) - 1
+    tried(trainer, x, y, epochs=9, schedule=mg.Schedule("cosine", warmup=warmup), replay=replay)
+    assert trainer.rate_search is not None
+    assert trainer.rate_search.found is not None
+
+
 def test_a_rate_far_below_the_compiled_one_is_told_as_it_was(net: mg.Model) -> None:
     """A schedule from a small rate is none that has ended; one that a function set, step by step, is."""
     x, y = corners(32)

@@ -129,14 +129,26 @@ def demand_course(course: Course, count: int) -> None:
         raise UsageError(f"epochs={epochs!r} is no number of passes", where="epochs", hint="a whole number")
     if epochs < 1:
         raise UsageError(f"epochs={epochs} trains nothing", where="epochs", hint="1 or more")
-    steps = int(epochs) * count
-    steps += 0 if course.replay is None else course.replay[0].draws(steps)
+    steps = spanned(course, int(epochs) * count)
     if steps > MOST_STEPS and not callable(course.schedule):
         raise UsageError(
             f"{epochs} epochs of {count} samples take {steps} training steps; the device counts to {MOST_STEPS}",
             where="epochs",
             hint=f"at most {max(int(epochs) * MOST_STEPS // steps, 1)}",
         )
+
+
+def demand_schedule(course: Course, total: int) -> None:
+    """Raises UsageError for a schedule that cannot span so many new samples, and those that are replayed."""
+    if callable(course.schedule):
+        rates(course.rate, course.schedule, total)
+    else:
+        named(course.schedule).record(course.rate, spanned(course, total))
+
+
+def spanned(course: Course, total: int) -> int:
+    """Training steps with so many new samples, those of replayed ones included: what a schedule spans."""
+    return total + (0 if course.replay is None else course.replay[0].draws(total))
 
 
 def stretch(
@@ -232,8 +244,7 @@ def _epochs(
             accuracy = float((taken.predicted == wanted[order]).mean()) if course.is_class else None
             updated = float(taken.info["update_rate"].mean(dtype=np.float64))
             notes = _judged(twin, data, course, order, taken)
-            trained = (epoch + 1) * count
-            trained += 0 if course.replay is None else course.replay[0].draws(trained)
+            trained = spanned(course, (epoch + 1) * count)
             history.append(Epoch(epoch + 1, trained, loss, accuracy, held_out, found, updated, notes))
             if on_epoch is not None:
                 on_epoch(history[-1])
@@ -275,8 +286,7 @@ def _begin(twin: Runner, course: Course, total: int) -> NDArray[np.float32] | No
 def _begin_schedule(twin: Runner, course: Course, total: int) -> NDArray[np.float32] | None:
     if callable(course.schedule):
         return rates(course.rate, course.schedule, total)
-    replayed = 0 if course.replay is None else course.replay[0].draws(total)
-    twin.set_schedule(named(course.schedule).record(course.rate, total + replayed))
+    twin.set_schedule(named(course.schedule).record(course.rate, spanned(course, total)))
     return None
 
 

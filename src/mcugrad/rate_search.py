@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
-from mcugrad.fitting import Course, Samples, demand_course, stretch
+from mcugrad.fitting import Course, Samples, demand_course, demand_schedule, spanned, stretch
 from mcugrad.progress import progress
 from mcugrad.run.runner import Runner
 from mcugrad.training.rate_grid import Trial, Untrained, answer, search
@@ -157,6 +157,7 @@ def find(
     demand_course(course, len(data[0]))
     start, count = monotonic(), len(data[0])
     total = int(course.epochs) * count
+    demand_schedule(course, total)  # in the numbers of the training, not of a trial
     is_share = course.is_share
     if count < FEWEST:
         return RateSearch(usual, (), 0, np.nan, 0, 0.0, is_share)
@@ -180,7 +181,7 @@ def find(
                 left = np.setdiff1d(np.arange(count), part)
                 order = _order(left, course, length, total)
                 trained[0] += length
-                if not _trained(twin, data, shortened(course, rate, length / total), order, advance):
+                if not _trained(twin, data, shortened(course, rate, length, total), order, advance):
                     return Trial(rate, folds * length, -np.inf, np.inf, held_out)
                 ratings.append(rating(twin.predict(data[0][part]), data[1][part]))
             return Trial(rate, folds * length, *_over(ratings, looked), held_out)
@@ -213,14 +214,18 @@ def _over(ratings: Sequence[tuple[float, float]], parts: Sequence[NDArray[np.int
     return score, loss
 
 
-def shortened(course: Course, rate: float, share: float) -> Course:
-    """The same course at another rate, its schedule shortened to a share of its steps; without guard and judge."""
+def shortened(course: Course, rate: float, length: int, total: int) -> Course:
+    """The same course at another rate, its schedule shortened from all new samples to some; without guard and judge.
+
+    A warm-up that leaves a step of the whole leaves one of the part, too: replayed samples are rounded by themselves.
+    """
     schedule: Kind | Schedule | Callable[[float], float] = course.schedule
     if not callable(schedule):
-        whole = named(schedule)
-        schedule = replace(
-            whole, warmup=int(whole.warmup * share), every=max(int(whole.every * share), min(whole.every, 1))
-        )
+        whole, share = named(schedule), length / total
+        warmup = int(whole.warmup * share)
+        if whole.warmup < spanned(course, total):
+            warmup = min(warmup, spanned(course, length) - 1)
+        schedule = replace(whole, warmup=warmup, every=max(int(whole.every * share), min(whole.every, 1)))
     return replace(course, rate=rate, schedule=schedule, guard=None, judge=None)
 
 
