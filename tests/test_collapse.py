@@ -193,6 +193,24 @@ def test_few_steps_of_a_network_that_knows_nothing_yet_do_not_run_away() -> None
     assert "ran away" in "".join(each.epoch(9 * begins, wanted.astype(np.uint32), None, apart))
 
 
+def test_a_few_steps_of_many_samples_are_told_as_such() -> None:
+    """Not as a rate that is too small; and none at all is not told here."""
+    losses, wanted = course(2.3), classes(400)
+    for taken, said in (
+        (
+            3,
+            "nothing has been learned by now: 3 of 400 samples were learned from; try samples=0.75, or more epochs",
+        ),
+        (299, "299 of 400 samples were learned from; try samples=0.75"),
+        (300, "nothing has been learned in 300 steps; try a rate of 0.09"),
+        (None, "nothing has been learned in 400 steps; try a rate of 0.09"),
+    ):
+        assert said in "".join(judge().epoch(losses, wanted, wanted, apart, taken))
+    assert judge().epoch(course(9.0), wanted, wanted, apart, 0) == ()
+    assert judge(batch=8).epoch(course(9.0), wanted, wanted, apart, 7) == ()
+    assert "ran away" in judge(batch=8).epoch(course(9.0), wanted, wanted, apart, 8)[0]
+
+
 def test_stretches_are_compared_where_samples_come_at_random() -> None:
     losses = course(0.1, 2.0)
     assert "ran away" in look(judge(), losses)

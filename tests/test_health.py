@@ -97,6 +97,48 @@ def test_a_training_without_a_whole_batch_is_told_however_short() -> None:
         ) == told
 
 
+def sampled(*taken: int, batch: int = 1, count: int = 100) -> str:
+    """What is said where so many of each hundred samples were learned from; only these change a thing."""
+    health = Health(
+        layers_of([("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")], {"conv": batch}, state())
+    )
+    health.layers = [Layer(each.name, each.weights, each.bias, batch) for each in health.layers]
+    at = 0
+    health.begin(state())
+    for each in taken:
+        at += each
+        health.look(state(at // batch, (at // batch,) * 4, at // batch), count, each)
+    return "\n".join(health.notes(steps(count), BLIND, 0.01))
+
+
+def test_steps_that_were_not_taken_are_no_rest() -> None:
+    assert sampled(30, 30, 30, 30, 0, 0, 0, 0) == "", "no layer could change in the last half"
+    assert sampled(2, 0, 0, 0) == "", "two steps say nothing of layers"
+    said = sampled(0, 0, 0, 0)
+    assert said == (
+        "none of 400 samples was learned from, which makes no change: try samples=0.25, or more epochs"
+    )
+    said = sampled(1, 0, 0, 0, batch=8)
+    assert said == (
+        "1 of 400 samples was learned from, which makes no change by batches of 8: try samples=0.25, or more epochs"
+    )
+    said = sampled(5, 0, 0, 2, batch=200)
+    assert (
+        "7 of 400 samples were learned from, which makes no change by batches of 200: try samples=0.5" in said
+    )
+    assert sampled(0, 0, count=7) == "", "14 samples are few"
+
+
+def test_rests_are_counted_in_steps_that_were_taken() -> None:
+    layers = layers_of([("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")], {}, state())
+    health = Health(layers)
+    health.begin(state())
+    for each in range(1, 9):
+        health.look(state(min(each, 2), fc=each), 100, 25)
+    (said,) = health.notes(steps(100), BLIND, 0.01)
+    assert "1 of 2 layers have not changed by a bit since step 50 of 200: conv; " in said
+
+
 def test_rules_that_round_say_so_where_the_rate_became_small() -> None:
     layers = layers_of([("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")], {}, state(), ["conv", "fc"])
     health = Health(layers)
@@ -169,6 +211,39 @@ def test_a_training_that_goes_well_has_nothing_to_say(net: mg.Model, rule: str) 
     with warnings.catch_warnings():
         warnings.simplefilter("error", McugradWarning)
         trainer.fit(x, y, epochs=4, rate=0.004 if rule == "standardized" else 0.01)
+
+
+FEW_TAKEN: dict[str, tuple[float, int, int, str | None]] = {
+    # share of the samples, samples, batch, what is said
+    "none": (0.0001, 200, 1, "none of 200 samples was learned from, which makes no change: try samples=0.5,"),
+    "no batch": (
+        0.02,
+        400,
+        16,
+        "none of 400 samples was learned from, which makes no change by batches of 16: try samples=0.25,",
+    ),
+    "some": (
+        0.01,
+        400,
+        1,
+        "nothing has been learned by now: 3 of 400 samples were learned from; try samples=0.75",
+    ),
+    "a short one": (0.01, 200, 1, None),
+}
+
+
+@pytest.mark.parametrize("case", FEW_TAKEN)
+def test_a_training_that_takes_hardly_a_step_says_so(net: mg.Model, case: str) -> None:
+    """And nothing of errors that are 0, channels that died, or rates."""
+    share, count, batch, told = FEW_TAKEN[case]
+    x, y = corners(400)
+    trainer = mg.compile(net, calibration=x, rule=mg.Update(batch=batch), sparse=mg.Sparse(samples=share))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", McugradWarning)
+        trainer.fit(x[:count], y[:count], rate=0.01)
+    texts = [str(each.message) for each in said]
+    assert len(texts) == (told is not None)
+    assert told is None or told in texts[0]
 
 
 # --- on the device ----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.graph import ActivationScale
+from mcugrad.health import few_of, more_of
 from mcugrad.training.losses import (
     Loss,
     Target,
@@ -69,6 +70,7 @@ class Judge:
         update: how weights change.
         rate: learning rate at the beginning.
         shuffle: whether samples come in random order, so that stretches of a training can be compared.
+        batch: samples that make the first change.
     """
 
     loss: Loss
@@ -77,7 +79,9 @@ class Judge:
     update: Update
     rate: float
     shuffle: bool = True
+    batch: int = 1
     _steps: int = 0
+    _taken: int = 0
     _known: tuple[NDArray[np.float32], NDArray[Any]] | None = None
     _best: float = np.inf
     _last: float = np.nan
@@ -101,6 +105,7 @@ class Judge:
         wanted: NDArray[Any],
         predicted: NDArray[np.uint32] | None,
         answers: Callable[[], NDArray[Any]],
+        taken: int | None = None,
     ) -> tuple[str, ...]:
         """What there is to say after an epoch.
 
@@ -109,8 +114,10 @@ class Judge:
             wanted: targets of these, as the device takes them.
             predicted: classes that were predicted before each step; None where the target is no class.
             answers: gives outputs of some samples, (n, outputs); called only where something looks wrong.
+            taken: how many of the samples were learned from; None for all.
         """
         self._steps += len(losses)
+        self._taken += len(losses) if taken is None else taken
         size = min(len(losses), max(2 * WINDOW, len(losses) // 4))
         late = _Late(
             losses[-size:].astype(np.float64),
@@ -159,6 +166,8 @@ class Judge:
         now, count = float(late.losses.mean()), len(late.losses)
         if self.rate == 0:
             return "nothing is learned: the rate is 0"
+        if self._taken < self.batch:  # no step changed a thing, which `Health` tells
+            return None
         loss = f"the loss of the last {count} steps, {now:.4g}, is"
         begins = blind if self._steps >= STEPS else max(blind, loss_of_balance(self.loss, self.outputs))
         if now > (EXPLODED if falls else FAR) * begins:
@@ -172,8 +181,8 @@ class Judge:
                 return f"{loss} above {best:.4g}, where it has been: training ran away; {self._gentler()}"
             if now >= LITTLE * blind and not falls:
                 return (
-                    f"{loss} still {now / blind:.0%} of {blind:.4g}, {ONE_ANSWER}: little has been learned in "
-                    f"{self._steps} steps; {self._bolder()}"
+                    f"{loss} still {now / blind:.0%} of {blind:.4g}, {ONE_ANSWER}: little has been learned "
+                    f"{self._so_far()}"
                 )
             return None
         if choice is not None:
@@ -192,7 +201,7 @@ class Judge:
             return f"{symptom}; the loss has been {best:.4g}: training collapsed; {self._gentler()}"
         if falls:
             return None
-        return f"{symptom}: nothing has been learned in {self._steps} steps; {self._bolder()}"
+        return f"{symptom}: nothing has been learned {self._so_far()}"
 
     def _gentler(self, times: float = 3.0) -> str:
         """Advice to take smaller steps."""
@@ -202,6 +211,12 @@ class Judge:
             return f"try a rate of {rate:.2g}: momentum {momentum:g} makes changes up to {larger:.3g} times as large"
         more = "" if self.update.batch > 1 else ", or batch 8, which takes the mean of 8 samples"
         return f"try a rate of {self.rate / times:.2g}{more}"
+
+    def _so_far(self) -> str:
+        """In how many steps, and what to try: larger steps, or more of them."""
+        if self._taken < min(STEPS, self._steps):
+            return f"by now: {few_of(self._taken, self._steps)}; {more_of(STEPS, self._steps)}"
+        return f"in {self._taken} steps; {self._bolder()}"
 
     def _bolder(self) -> str:
         """Advice to take larger steps, or more."""

@@ -214,7 +214,7 @@ def _epochs(
         pace = Pace(CHUNK, advance.shown)
         for epoch in range(course.epochs):
             order = (random.permutation(count) if course.shuffle else np.arange(count)).astype(np.uint32)
-            done, looked, info = 0, 0, []
+            done, looked, told, info = 0, 0, 0, []
             found: Guarded | None = None
             while done < count:
                 first = epoch * count + done
@@ -231,19 +231,20 @@ def _epochs(
                 if every and ((first + size) % every == 0 or last):
                     found = _look(twin, course)
                 if course.health is not None and (done % looks == 0 or done == count):
-                    course.health.look(twin.state(), done - looked)
-                    looked = done
+                    taken = sum(map(_taken, info[told:]))
+                    course.health.look(twin.state(), done - looked, taken)
+                    looked, told = done, len(info)
                 pace.done()
                 advance(size)
-            taken = Steps(np.concatenate(info))
-            loss = float(taken.loss.mean(dtype=np.float64))
+            steps = Steps(np.concatenate(info))
+            loss = float(steps.loss.mean(dtype=np.float64))
             _demand_finite(twin, "the loss", loss if course.guard is None else 0.0, begin, epoch, course.rate)
             held_out = score()
             _demand_finite(twin, "the held-out score", held_out or 0.0, begin, epoch, course.rate)
             begin = twin.state()
-            accuracy = float((taken.predicted == wanted[order]).mean()) if course.is_class else None
-            updated = float(taken.info["update_rate"].mean(dtype=np.float64))
-            notes = _judged(twin, data, course, order, taken)
+            accuracy = float((steps.predicted == wanted[order]).mean()) if course.is_class else None
+            updated = float(steps.info["update_rate"].mean(dtype=np.float64))
+            notes = _judged(twin, data, course, order, steps)
             trained = spanned(course, (epoch + 1) * count)
             history.append(Epoch(epoch + 1, trained, loss, accuracy, held_out, found, updated, notes))
             if on_epoch is not None:
@@ -307,8 +308,13 @@ def _look(twin: Runner, course: Course) -> Guarded:
     return twin.guard(*samples, margin)
 
 
+def _taken(info: NDArray[Any]) -> int:
+    """How many samples were learned from; the others were left out by a share of the samples."""
+    return int((info["update_rate"] > 0).sum())
+
+
 def _judged(
-    twin: Runner, data: Samples, course: Course, order: NDArray[np.uint32], taken: Steps
+    twin: Runner, data: Samples, course: Course, order: NDArray[np.uint32], steps: Steps
 ) -> tuple[str, ...]:
     """What the judge says of an epoch's steps, which took the samples in this order."""
     if course.judge is None:
@@ -316,13 +322,14 @@ def _judged(
     few = np.unique(np.linspace(0, len(order) - 1, min(PROBED, len(order))).round().astype(np.intp))
     wanted = data[1][order]
     notes = course.judge.epoch(
-        taken.loss,
+        steps.loss,
         wanted,
-        taken.predicted if course.is_class else None,
+        steps.predicted if course.is_class else None,
         lambda: twin.predict(data[0][few]),
+        _taken(steps.info),
     )
     if course.health is not None and not any("ran away" in note or "collapsed" in note for note in notes):
-        notes += course.health.notes(taken, course.judge.blind(wanted), course.judge.rate)
+        notes += course.health.notes(steps, course.judge.blind(wanted), course.judge.rate)
     return notes
 
 

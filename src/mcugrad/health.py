@@ -2,7 +2,8 @@
 
 Weights are compared a few times in each training. A layer that stays the same to the last bit learns nothing: its
 errors are all 0, or what they would change is lost in rounding. The bias of a channel whose ReLU never passes anything
-stays the same, too, so that a channel whose bias moved once and then no more has died.
+stays the same, too, so that a channel whose bias moved once and then no more has died. Samples that are left out change
+nothing, so that time is counted in those that were learned from.
 """
 
 from __future__ import annotations
@@ -63,25 +64,27 @@ class Health:
 
     layers: Sequence[Layer]
     _steps: int = 0
+    _taken: int = 0
     _before: State = field(default_factory=dict)
     _changed: dict[str, int] = field(default_factory=dict)
     _moved: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def begin(self, state: State) -> None:
         """Before the first step."""
-        self._steps, self._before = 0, state
+        self._steps, self._taken, self._before = 0, 0, state
         self._changed = dict.fromkeys((layer.name for layer in self.layers), 0)
         self._moved = {}
 
-    def look(self, state: State, steps: int) -> None:
-        """After so many more steps."""
+    def look(self, state: State, steps: int, taken: int | None = None) -> None:
+        """After so many more steps, some of which were taken; None for all."""
         self._steps += steps
+        self._taken += steps if taken is None else taken
         for layer in self.layers:
             if any(state[name].tobytes() != self._before[name].tobytes() for name in layer.weights):
-                self._changed[layer.name] = self._steps
+                self._changed[layer.name] = self._taken
             if layer.bias in state:
                 moved = self._moved.setdefault(layer.name, np.zeros(len(state[layer.bias]), np.int64))
-                moved[state[layer.bias] != self._before[layer.bias]] = self._steps
+                moved[state[layer.bias] != self._before[layer.bias]] = self._taken
         self._before = state
 
     def notes(self, info: Steps, blind: float, rate: float) -> tuple[str, ...]:
@@ -98,7 +101,7 @@ class Health:
             return (idle,)
         if (
             blind <= 0
-            or self._steps < STEPS
+            or self._taken < STEPS
             or rate == 0
             or float(late["loss"].mean(dtype=np.float64)) < KNOWN * blind
         ):
@@ -107,28 +110,33 @@ class Health:
         return tuple(text for text in found if text)[:1]
 
     def _idle(self) -> str:
-        """What there is to say where no batch became whole, of steps that are more than a few."""
-        batch = min((each.batch for each in self.layers), default=1)
-        if self._steps < FEW or batch <= self._steps or any(self._changed.values()):
+        """What there is to say where no batch became whole, or no sample was learned from, of more than a few."""
+        batch, taken = min((each.batch for each in self.layers), default=1), self._taken
+        if self._steps < FEW or batch <= taken or any(self._changed.values()):
             return ""
+        if taken < self._steps:
+            return (
+                f"{few_of(taken, self._steps)}, which makes no change{f' by batches of {batch}' if batch > 1 else ''}: "
+                f"{more_of(max(STEPS, batch), self._steps)}"
+            )
         return (
             f"{self._steps} steps make no change by batches of {batch}: "
             f"try a batch of {max(self._steps // 100, 1)}, or more epochs"
         )
 
     def _resting(self, rate: float) -> str:
-        rests = [each for each in self.layers if self._changed[each.name] <= self._steps * (1 - RESTED)]
-        slow = [each for each in rests if 2 * each.batch > self._steps * RESTED]
+        rests = [each for each in self.layers if self._changed[each.name] <= self._taken * (1 - RESTED)]
+        slow = [each for each in rests if 2 * each.batch > self._taken * RESTED]
         if slow:
             return (
-                f"{self._steps} steps make {self._steps // slow[0].batch} changes by batches of {slow[0].batch}: "
-                f"try a batch of {max(self._steps // 100, 1)}, or more epochs"
+                f"{self._taken} steps make {self._taken // slow[0].batch} changes by batches of {slow[0].batch}: "
+                f"try a batch of {max(self._taken // 100, 1)}, or more epochs"
             )
         if not rests:
             return ""
         never = all(self._changed[each.name] == 0 for each in rests)
         latest = max(self._changed[each.name] for each in rests)
-        since = f"in {self._steps} steps" if never else f"since step {latest} of {self._steps}"
+        since = f"in {self._taken} steps" if never else f"since step {latest} of {self._taken}"
         if never:
             advice = (
                 f"their errors are 0, or what they would learn is lost in rounding: try a rate of {3 * rate:.2g}, the "
@@ -148,7 +156,7 @@ class Health:
             moved = self._moved.get(layer.name)
             if moved is None or self._changed[layer.name] == 0:
                 continue
-            died = int(((moved > 0) & (moved <= self._steps * (1 - RESTED))).sum())
+            died = int(((moved > 0) & (moved <= self._taken * (1 - RESTED))).sum())
             if died >= max(DIED * len(moved), 2):
                 told.append(f"{died} of {len(moved)} in {layer.name}")
         if not told:
@@ -158,6 +166,16 @@ class Health:
             f"channels have died, they take no part any more: {', '.join(told[:NAMED])}{more}; steps were too large: "
             f"try a rate of {rate / 3:.2g}, from the network as it was before"
         )
+
+
+def few_of(taken: int, steps: int) -> str:
+    """How many of the samples were learned from, where that is few."""
+    return f"{taken or 'none'} of {steps} samples {'were' if taken > 1 else 'was'} learned from"
+
+
+def more_of(wanted: int, steps: int) -> str:
+    """Advice to learn from so many samples."""
+    return f"try samples={min(wanted / steps, 1):.2g}, or more epochs"
 
 
 def _ranges(late: NDArray[Any], rate: float) -> str:

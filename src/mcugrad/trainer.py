@@ -290,7 +290,8 @@ class Trainer(Answerer):
         liveliest = max(
             self._learning, key=lambda update: (update.momentum, -update.batch), default=options.updates.rest
         )
-        return Judge(options.loss, self.model.classes, options.target, liveliest, rate, shuffle)
+        batch = min((update.batch for update in self._learning), default=1)
+        return Judge(options.loss, self.model.classes, options.target, liveliest, rate, shuffle, batch)
 
     def _health(self) -> Health:
         """Who says which layers learn."""
