@@ -99,11 +99,8 @@ def test_a_training_without_a_whole_batch_is_told_however_short() -> None:
 
 def sampled(*taken: int, batch: int = 1, count: int = 100) -> str:
     """What is said where so many of each hundred samples were learned from; only these change a thing."""
-    health = Health(
-        layers_of([("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")], {"conv": batch}, state())
-    )
-    health.layers = [Layer(each.name, each.weights, each.bias, batch) for each in health.layers]
-    at = 0
+    names = [("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")]
+    health, at = Health(layers_of(names, {"conv": batch, "fc": batch}, state())), 0
     health.begin(state())
     for each in taken:
         at += each
