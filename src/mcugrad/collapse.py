@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.advice import higher, lower, told
 from mcugrad.graph import ActivationScale
 from mcugrad.health import few_of, more_of
 from mcugrad.training.losses import (
@@ -71,6 +72,7 @@ class Judge:
         rate: learning rate at the beginning.
         shuffle: whether samples come in random order, so that stretches of a training can be compared.
         batch: samples that make the first change.
+        tried: rates that a search has tried, which are not advised again.
     """
 
     loss: Loss
@@ -80,6 +82,7 @@ class Judge:
     rate: float
     shuffle: bool = True
     batch: int = 1
+    tried: tuple[float, ...] = ()
     _steps: int = 0
     _taken: int = 0
     _known: tuple[NDArray[np.float32], NDArray[Any]] | None = None
@@ -207,10 +210,11 @@ class Judge:
         """Advice to take smaller steps."""
         momentum = self.update.momentum
         if momentum:
-            rate, larger = self.rate * min(1 - momentum, 1 / times), 1 / (1 - momentum)
-            return f"try a rate of {rate:.2g}: momentum {momentum:g} makes changes up to {larger:.3g} times as large"
+            larger = 1 / (1 - momentum)
+            rate = lower(self.rate, self.tried, max(larger, times))
+            return f"try {rate}: momentum {momentum:g} makes changes up to {larger:.3g} times as large"
         more = "" if self.update.batch > 1 else ", or batch 8, which takes the mean of 8 samples"
-        return f"try a rate of {self.rate / times:.2g}{more}"
+        return f"try {lower(self.rate, self.tried, times)}{more}"
 
     def _so_far(self) -> str:
         """In how many steps, and what to try: larger steps, or more of them."""
@@ -220,10 +224,11 @@ class Judge:
 
     def _bolder(self) -> str:
         """Advice to take larger steps, or more."""
-        more = "" if self.update.momentum else f", momentum 0.9 with a rate of {self.rate / 3:.2g}"
-        return (
-            f"try a rate of {3 * self.rate:.2g}{more}, or more epochs; do labels and samples belong together?"
-        )
+        momentum = "" if self.update.momentum else f"momentum 0.9 with a rate of {self.rate / 3:.2g}"
+        ways = [way for way in (higher(self.rate, self.tried), momentum) if way]
+        more = f"{', '.join(ways)}, or more epochs" if ways else "more epochs"
+        tried = f"{told(self.tried)}; " if self.tried else ""
+        return f"try {more}; {tried}do labels and samples belong together?"
 
     def _real(self, wanted: NDArray[Any]) -> NDArray[Any]:
         if self.loss.target is not Target.VALUES or self.target is None:

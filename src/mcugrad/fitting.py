@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.advice import lower
 from mcugrad.collapse import PROBED, Judge
 from mcugrad.errors import UsageError
 from mcugrad.given import is_whole
@@ -238,9 +239,9 @@ def _epochs(
                 advance(size)
             steps = Steps(np.concatenate(info))
             loss = float(steps.loss.mean(dtype=np.float64))
-            _demand_finite(twin, "the loss", loss if course.guard is None else 0.0, begin, epoch, course.rate)
+            _demand_finite(twin, "the loss", loss if course.guard is None else 0.0, begin, epoch, course)
             held_out = score()
-            _demand_finite(twin, "the held-out score", held_out or 0.0, begin, epoch, course.rate)
+            _demand_finite(twin, "the held-out score", held_out or 0.0, begin, epoch, course)
             begin = twin.state()
             accuracy = float((steps.predicted == wanted[order]).mean()) if course.is_class else None
             updated = float(steps.info["update_rate"].mean(dtype=np.float64))
@@ -329,18 +330,19 @@ def _judged(
         _taken(steps.info),
     )
     if course.health is not None and not any("ran away" in note or "collapsed" in note for note in notes):
-        notes += course.health.notes(steps, course.judge.blind(wanted), course.judge.rate)
+        notes += course.health.notes(steps, course.judge.blind(wanted), course.judge.rate, course.judge.tried)
     return notes
 
 
-def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: int, rate: float) -> None:
+def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: int, course: Course) -> None:
     """Refuse to go on from numbers that are none; what had been learned before the epoch is put back."""
     broken = not_finite(twin.state())
     if np.isfinite(value) and not broken:
         return
     twin.restore(begin)
+    tried = () if course.judge is None else course.judge.tried
     raise UsageError(
         f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or name} is no longer finite",
         where="rate; the state before that epoch has been put back",
-        hint=f"a third of the learning rate, {rate / 3:.2g}, or schedule='cosine'",
+        hint=f"{lower(course.rate, tried)}, or schedule='cosine'",
     )

@@ -8,13 +8,14 @@ nothing, so that time is counted in those that were learned from.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.advice import higher, lower
 from mcugrad.run.runner import State, Steps
 
 LOOKS = 4
@@ -87,13 +88,14 @@ class Health:
                 moved[state[layer.bias] != self._before[layer.bias]] = self._taken
         self._before = state
 
-    def notes(self, info: Steps, blind: float, rate: float) -> tuple[str, ...]:
+    def notes(self, info: Steps, blind: float, rate: float, tried: Collection[float] = ()) -> tuple[str, ...]:
         """What there is to say by now.
 
         Args:
             info: what the last steps reported.
             blind: loss of the same answer to every sample.
             rate: learning rate at the beginning.
+            tried: rates that a search has tried, which are not advised again.
         """
         late = info.info[-max(len(info.info) // 4, 1) :]
         idle = self._idle()
@@ -106,7 +108,8 @@ class Health:
             or float(late["loss"].mean(dtype=np.float64)) < KNOWN * blind
         ):
             return ()
-        found = (self._dead(rate), self._resting(rate), _ranges(late, rate))
+        gentler, bolder = lower(rate, tried), higher(rate, tried)
+        found = (self._dead(gentler), self._resting(gentler, bolder), _ranges(late, gentler))
         return tuple(text for text in found if text)[:1]
 
     def _idle(self) -> str:
@@ -124,7 +127,8 @@ class Health:
             f"try a batch of {max(self._steps // 100, 1)}, or more epochs"
         )
 
-    def _resting(self, rate: float) -> str:
+    def _resting(self, gentler: str, bolder: str) -> str:
+        bolder = f"{bolder}, " if bolder else ""
         rests = [each for each in self.layers if self._changed[each.name] <= self._taken * (1 - RESTED)]
         slow = [each for each in rests if 2 * each.batch > self._taken * RESTED]
         if slow:
@@ -139,18 +143,18 @@ class Health:
         since = f"in {self._taken} steps" if never else f"since step {latest} of {self._taken}"
         if never:
             advice = (
-                f"their errors are 0, or what they would learn is lost in rounding: try a rate of {3 * rate:.2g}, the "
+                f"their errors are 0, or what they would learn is lost in rounding: try {bolder}the "
                 f"rule sr16, or train= with the layers that change"
             )
         elif all(each.is_rounded for each in rests):
-            advice = f"changes that small are lost in rounding: try a rate of {3 * rate:.2g}, or the rule sr8"
-        else:
             advice = (
-                f"their errors are 0 by now: try a rate of {rate / 3:.2g}, from the network as it was before"
+                f"changes that small are lost in rounding: try {bolder}{'or ' if bolder else ''}the rule sr8"
             )
+        else:
+            advice = f"their errors are 0 by now: try {gentler}, from the network as it was before"
         return f"{len(rests)} of {len(self.layers)} layers have not changed by a bit {since}: {_named(rests)}; {advice}"
 
-    def _dead(self, rate: float) -> str:
+    def _dead(self, gentler: str) -> str:
         told = []
         for layer in self.layers[:-1]:
             moved = self._moved.get(layer.name)
@@ -164,7 +168,7 @@ class Health:
         more = "" if len(told) <= NAMED else f" and in {len(told) - NAMED} more layers"
         return (
             f"channels have died, they take no part any more: {', '.join(told[:NAMED])}{more}; steps were too large: "
-            f"try a rate of {rate / 3:.2g}, from the network as it was before"
+            f"try {gentler}, from the network as it was before"
         )
 
 
@@ -178,13 +182,13 @@ def more_of(wanted: int, steps: int) -> str:
     return f"try samples={min(wanted / steps, 1):.2g}, or more epochs"
 
 
-def _ranges(late: NDArray[Any], rate: float) -> str:
+def _ranges(late: NDArray[Any], gentler: str) -> str:
     """What the last steps say of the ranges of activations and errors."""
     exceeded = float(late["saturation"].mean(dtype=np.float64))
     if exceeded >= EXCEEDED:
         return (
             f"each step exceeds {exceeded:.0%} of the ranges of activations and errors, and what is beyond is cut off: "
-            f"steps are too large, try a rate of {rate / 3:.2g}"
+            f"steps are too large, try {gentler}"
         )
     return ""
 

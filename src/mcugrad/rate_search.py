@@ -70,6 +70,11 @@ class RateSearch:
         return next((each for each in reversed(self.trials) if each.rate == self.rate), None)
 
     @property
+    def tried(self) -> tuple[float, ...]:
+        """Rates that were tried, each once, in order of the first trial."""
+        return tuple(dict.fromkeys(each.rate for each in self.trials))
+
+    @property
     def text(self) -> str:
         """What was found, and what it cost, in a line."""
         found = self.found

@@ -164,7 +164,7 @@ class Trainer(Answerer):
         )
         if self.rate_search is not None:
             course = replace(course, rate=self.rate_search.rate)
-        course = replace(course, judge=self._judge(course.rate, shuffle), health=self._health())
+        course = replace(course, judge=self._judge(course), health=self._health())
         before = step_of(self.state)
         self._trained_on = (self.data_hash, before)
         try:
@@ -284,14 +284,23 @@ class Trainer(Answerer):
         wanted = None if y is None else self.targets(y, len(samples))
         return measure(self.build, self._target(target), samples, wanted, self.options.rate)
 
-    def _judge(self, rate: float, shuffle: bool) -> Judge:
-        """Who says whether a training at this rate comes to anything, and what to try where it does not."""
+    def _judge(self, course: Course) -> Judge:
+        """Who says whether a training comes to anything, and what to try where it does not."""
         options = self.options
         liveliest = max(
             self._learning, key=lambda update: (update.momentum, -update.batch), default=options.updates.rest
         )
         batch = min((update.batch for update in self._learning), default=1)
-        return Judge(options.loss, self.model.classes, options.target, liveliest, rate, shuffle, batch)
+        return Judge(
+            options.loss,
+            self.model.classes,
+            options.target,
+            liveliest,
+            course.rate,
+            course.shuffle,
+            batch,
+            () if self.rate_search is None else self.rate_search.tried,
+        )
 
     def _health(self) -> Health:
         """Who says which layers learn."""
