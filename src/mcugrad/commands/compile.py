@@ -25,18 +25,31 @@ def compile_(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Run the firmware on an emulated core and count.")
     ] = True,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            "--schedule",
+            help="Of the learning rate on the device: constant; cosine or linear, down to 0 over --steps.",
+        ),
+    ] = "constant",
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Training steps until a cosine or linear schedule ends: 5000."),
+    ] = None,
     selftest: Selftest = False,
     json: Json = False,
 ) -> None:
     """Write the firmware folder, and say what the firmware needs: memory, instructions, cycles, energy."""
     from mcugrad.commands.inputs import measured
+    from mcugrad.commands.schedule import delivered_schedule
     from mcugrad.emit.folder import kept
 
     output = recipe.output
     demand_places(files=[recipe.save])
+    kind = delivered_schedule(recipe, schedule, steps)
     found = recipe.network()
     given = recipe.samples(found)
-    made = recipe.trainer(found, given)
+    made = recipe.trainer(found, given, kind, steps)
     table = loss = None
     if measure:
         with output.busy("building the firmware and running it on the emulated core"):
@@ -54,9 +67,14 @@ def compile_(
         show_cost(output, made, table)
     show_files(output, made, folder, selftest=selftest)
     output.say(f"      (the firmware begins {made.begins})")
+    if steps is not None:
+        output.say(
+            f"      (its learning rate of {made.rate:.3g} follows a {kind} over {steps} training steps)"
+        )
     show_ended(output, made)
     recipe.keep(made)
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
+    facts |= {"schedule": kind, "schedule_steps": steps}
     facts |= {"fidelity": None if loss is None else loss.facts(), "training_notes": output.notes}
     files = written_names(made, selftest=selftest)
     output.finish({**facts, "folder": str(folder), "files": files, "kept": list(kept(folder))})

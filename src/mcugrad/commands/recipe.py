@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mcugrad.fidelity import Fidelity
     from mcugrad.model import Model
     from mcugrad.trainer import Trainer
+    from mcugrad.training.schedules import Kind
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,23 @@ class Recipe:
 
         return None if data is None else samples(data, model, self.scale, self.loss, "--old")
 
-    def trainer(self, model: Model, samples: Samples) -> Trainer:
+    def trainer(
+        self, model: Model, samples: Samples, schedule: Kind = "constant", steps: int | None = None
+    ) -> Trainer:
         """The network compiled, calibrated with samples to train, holding what --resume brings.
+
+        Args:
+            model: the network.
+            samples: from the data.
+            schedule: of the learning rate on the device.
+            steps: that it spans.
 
         Raises:
             UsageError, ModelError, FitError, DataError.
         """
         if self.resume is not None and self.train == "none":
             return self._inferring(model, self.resume)
-        made = self._compiled(model, samples)
+        made = self._compiled(model, samples, schedule, steps)
         if self.resume is not None:
             made.load_state(self.resume)
         return made
@@ -174,7 +183,7 @@ class Recipe:
             check_fit(made.model, made.build.quantized, made.options, made.build, made.target)
         return made
 
-    def _compiled(self, model: Model, samples: Samples) -> Trainer:
+    def _compiled(self, model: Model, samples: Samples, schedule: Kind, steps: int | None) -> Trainer:
         from mcugrad.commands.inputs import rules, sparse_choice
         from mcugrad.compiling import compile  # noqa: A004
         from mcugrad.training.losses import Loss, Target
@@ -197,6 +206,8 @@ class Recipe:
             sparse=sparse_choice(self.sparse, self.sparse_policy, self.sparse_samples),
             target=self.target,
             rate=self.learning_rate,
+            schedule=schedule,
+            steps=steps,
             seed=self.seed,
             class_names=None if self.class_names is None else self.class_names.split(","),
         )

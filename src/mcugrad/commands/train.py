@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from mcugrad.fitting import Epoch
     from mcugrad.report.scores import Score
     from mcugrad.trainer import Trainer
-    from mcugrad.training.schedules import Kind
-
-SCHEDULES = ("cosine", "linear", "constant")
-"""What --schedule may be; others have options that a command line has no words for."""
 
 
 @spelled_out()
@@ -70,17 +66,13 @@ def train(
     from mcugrad.commands.compile import compiled_facts, show_ended, show_files
     from mcugrad.commands.inputs import augment_choice, replay_choice
     from mcugrad.commands.notes import became_worse, beyond_range
+    from mcugrad.commands.schedule import schedule_choice
     from mcugrad.emit.folder import kept
-    from mcugrad.errors import UsageError
     from mcugrad.report.scores import Score
 
     output = recipe.output
     demand_places(files=[recipe.save], folders=[out])
-    if schedule not in SCHEDULES:
-        raise UsageError(
-            f"unknown schedule {schedule!r}", where="--schedule", hint="cosine, linear or constant"
-        )
-    kind = cast("Kind", schedule)
+    kind = schedule_choice(schedule)
     rate = recipe.learning_rate
     found = recipe.network()
     if out is not None:
