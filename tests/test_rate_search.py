@@ -14,33 +14,16 @@ import pytest
 import mcugrad as mg
 from command_line import Cli, save
 from mcugrad.errors import McugradWarning
-from mcugrad.rate_search import FEWEST, PARTS, _parts
+from mcugrad.rate_search import FEWEST
 from mcugrad.training.rate_grid import (
     GRID,
-    Trial,
     grid,
 )
 from mcugrad.zoo import data, model_path
 from networks import Conv, Dense, corners, model
+from rate_trials import tried
 
 Array = np.ndarray
-
-
-@pytest.mark.parametrize("classes", [None, [40, 40, 20], [97, 1, 1, 1], [1] * 20, [2] * 10])
-def test_parts_have_nothing_in_common_and_leave_each_class(classes: list[int] | None) -> None:
-    y = None if classes is None else np.repeat(np.arange(len(classes)), classes)
-    count = 50 if y is None else len(y)
-    parts = _parts(y, count, 3)
-    assert len(parts) == PARTS
-    together = np.concatenate(parts)
-    assert len(np.unique(together)) == len(together)
-    assert min(map(len, parts)) >= 1
-    if y is not None and max(map(int, np.bincount(y))) > 1:
-        for part in parts:
-            assert set(np.delete(y, part)) == set(y), "something is left to learn of every class"
-    again = _parts(y, count, 3)
-    assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
-    assert any(not np.array_equal(a, b) for a, b in zip(parts, _parts(y, count, 4), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -153,15 +136,6 @@ def test_what_was_found_is_told(net: mg.Model, caplog: pytest.LogCaptureFixture)
     assert f"{found.steps:,} steps" in found.text
     assert found.held_out >= 60, "30 are few, so that some parts were held out in turn"
     assert found.steps == sum(each.steps for each in found.trials)
-
-
-def tried(trainer: mg.Trainer, x: Array, y: Any, **options: Any) -> tuple[float, list[Trial]]:
-    """The rate that was found, and the trials."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", McugradWarning)
-        trainer.fit(x, y, **options)
-    assert trainer.rate_search is not None
-    return trainer.rate_search.rate, list(trainer.rate_search.trials)
 
 
 def test_samples_that_are_known_keep_the_rates_of_the_grid() -> None:

@@ -1,13 +1,15 @@
 """Rate search: the learning rate that suits a network, its samples and the length of a training, found by trying some.
 
-An eighth of the samples is held out, evenly over the classes; each trial begins at the state that the model has, and
-leaves no trace. Few samples are held out part by part, so that the answer does not hang on a handful.
+An eighth of the samples is held out, evenly over the classes, and copies of these with them; each trial begins at the
+state that the model has, and leaves no trace. Few samples are held out part by part, so that the answer does not hang
+on a handful.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from math import fsum
 from time import monotonic
 from typing import Any
@@ -167,7 +169,12 @@ def find(
     if count < FEWEST:
         return RateSearch(usual, (), 0, np.nan, 0, 0.0, is_share)
     steps = min(total, LONGEST, max(SHORTEST, int(WORK / max(macs, 1))))
-    parts = _parts(data[1] if course.is_class else None, count, course.seed)
+    kinds = _kinds(data)
+    firsts = np.unique(kinds, return_index=True)[1]
+    if len(firsts) < FEWEST:  # in many copies: whatever is held out is trained, too, and whatever comes was
+        kinds = firsts = np.arange(count)
+    classes = data[1][firsts] if course.is_class else None
+    parts = [firsts[part] for part in _parts(classes, len(firsts), course.seed)]
     folds = min(PARTS, -(-ENOUGH // len(parts[0])), max(1, LONGEST // steps))
     looked = [part[:MOST] for part in parts[:folds]]
     state = twin.state()
@@ -183,7 +190,7 @@ def find(
             ratings = []
             for part in looked:
                 twin.restore(state)
-                left = np.setdiff1d(np.arange(count), part)
+                left = np.flatnonzero(~np.isin(kinds, kinds[part]))
                 order = _order(left, course, length, total)
                 trained[0] += length
                 if not _trained(twin, data, shortened(course, rate, length, total), order, advance):
@@ -249,6 +256,16 @@ def _trained(
             raise
         return False
     return True
+
+
+def _kinds(data: Samples) -> NDArray[np.intp]:
+    """For each sample a number that its copies have, too, targets included; in order of the first of them."""
+    numbers: dict[bytes, int] = {}
+    copies = (
+        numbers.setdefault(blake2b(x.tobytes() + wanted.tobytes(), digest_size=16).digest(), len(numbers))
+        for x, wanted in zip(*data, strict=True)
+    )
+    return np.fromiter(copies, np.intp, len(data[0]))
 
 
 def _parts(classes: NDArray[Any] | None, count: int, seed: int) -> list[NDArray[np.intp]]:
