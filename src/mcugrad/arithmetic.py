@@ -23,8 +23,17 @@ COUNTER_STEP = 0x9E3779B9
 GROWTH = F32(1.25)
 SHRINK = 52429
 """1 / 1.25 in 1/65536."""
-STREAM_APPLY, STREAM_KEEP, STREAM_DECAY, STREAM_SAMPLES = 0x10000, 0x20000, 0x30000, 0x40000
-"""Added to a tensor's number: random numbers beside those of its gradients."""
+LAYER_STREAMS = 16
+"""Numbers of streams that a layer has: from 16 times its place among those that train, which begins with 1."""
+STREAM_UPDATE, STREAM_APPLY, STREAM_KEEP, STREAM_DECAY, STREAM_CHOOSE, STREAM_ENLARGE = range(6)
+"""Streams of a layer: rounding of updates, of weights that changes are applied to, of kept changes, of decay; which
+channels take part, rounding of their errors."""
+STREAM_SAMPLES = 0
+"""Streams of what has no layer, here and below: whether a batch is learned from."""
+STREAM_PLACE, STREAM_OWN, STREAM_DRAW = 1, 2, 3
+"""Replay: which place, which of the own class, which one is drawn."""
+STREAM_SHIFT, STREAM_LEVELS, STREAM_NOISE = 4, 5, 6
+"""Augmentation: shift; gain and offset; noise."""
 ERROR_DECAY = F32(2.0**-7)
 LEAST_PEAK = 32
 """Errors with a smaller peak leave most of their range empty: it halves."""
@@ -136,9 +145,9 @@ def hash32(counter: Any) -> NDArray[np.uint32]:
     return x
 
 
-def stream(seed: int, step: int, tensor: int) -> int:
-    """Counter at which a tensor's random words of one training step begin."""
-    inner = int(hash32((tensor + COUNTER_STEP) & 0xFFFFFFFF)[0])
+def stream(seed: int, step: int, number: int) -> int:
+    """Counter at which the random words of a stream begin, in one training step."""
+    inner = int(hash32((number + COUNTER_STEP) & 0xFFFFFFFF)[0])
     return int(hash32(seed ^ int(hash32(step ^ inner)[0]))[0])
 
 

@@ -33,7 +33,7 @@ def fingerprint(program: Program, layout: Layout) -> bytes:
     def add(*parts: object) -> None:
         found.update((" ".join(map(str, parts)) + "\n").encode())
 
-    add("mcugrad model 1")
+    add("mcugrad model 2")
     for title, calls in (("forward", program.forward), ("train", program.train), ("soft", program.soft)):
         add(title)
         for call in calls:

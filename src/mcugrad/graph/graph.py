@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from mcugrad.graph.node import Node
+from mcugrad.graph.node import Node, Operator
 from mcugrad.graph.tensor import Tensor
 
 
@@ -41,6 +41,12 @@ class Graph:
     def consumers(self, tensor: str) -> tuple[Node, ...]:
         """The nodes that read a tensor, in order, each once."""
         return tuple(self._index[1].get(tensor, ()))
+
+    @cached_property
+    def trained(self) -> tuple[Operator, ...]:
+        """The operators of the network with something that trains, in order."""
+        operators = (n for n in self.nodes if isinstance(n, Operator))
+        return tuple(n for n in operators if any(self[t].trainable for t in n.inputs))
 
     @cached_property
     def _index(self) -> tuple[dict[str, Node], dict[str, list[Node]]]:

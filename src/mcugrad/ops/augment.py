@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.program import Kernel
 
-PLACES, LEVELS, NOISE = 0, 1, 2
-"""Streams of random numbers: shift; gain and offset; noise."""
-
 
 def whole(random: int, most: int) -> int:
     """A whole number from -most to most, from 16 random bits."""
@@ -40,17 +37,17 @@ def augment_s8(
     """Shift, by which the border repeats; gain around it; offset; noise; rounded half up once, and saturated."""
     shift_h, shift_w, gain, offset, noise, seed = (int(v) for v in how[0].tolist()[:6])
     size = height * width * channels
-    random = ar.stream(seed, number, PLACES)
+    random = ar.stream(seed, number, ar.STREAM_SHIFT)
     down, right = whole(random & 0xFFFF, shift_h), whole(random >> 16, shift_w)
     rows = np.clip(np.arange(height) - down, 0, height - 1)
     columns = np.clip(np.arange(width) - right, 0, width - 1)
     old = x[:size].astype(np.int64).reshape(height, width, channels) - zero
     moved = old[rows][:, columns]
-    random = ar.stream(seed, number, LEVELS)
+    random = ar.stream(seed, number, ar.STREAM_LEVELS)
     value = moved.reshape(-1) * (65536 + part(random & 0xFFFF, gain))
     value = value + part(random >> 16, offset) * 256
     if noise:
-        value = value + part(ar.random_u16(ar.stream(seed, number, NOISE), size), noise) * 256
+        value = value + part(ar.random_u16(ar.stream(seed, number, ar.STREAM_NOISE), size), noise) * 256
     y[:size] = np.clip(((value + 32768) >> 16) + zero, -128, 127)
 
 

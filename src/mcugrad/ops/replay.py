@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.program import Kernel
 
-PLACE, OWN, DRAW = 0, 1, 2
-"""Streams of random numbers: which place, which of the own class, which one is drawn."""
-
 
 def replay_slot(
     capacity: int,
@@ -47,13 +44,13 @@ def replay_slot(
     largest = np.flatnonzero(held[:classes] == held[:classes].max())
     full[largest] = 1
     labels = memory[: capacity * stride : stride]
-    random = ar.stream(seed, number, PLACE)
+    random = ar.stream(seed, number, ar.STREAM_PLACE)
     if not full[label]:
         leaving = np.flatnonzero(np.isin(labels, largest))
         slot[0] = leaving[random % len(leaving)]
     elif random % int(seen[label]) < held[label]:
         own = np.flatnonzero(labels == label)
-        slot[0] = own[ar.stream(seed, number, OWN) % len(own)]
+        slot[0] = own[ar.stream(seed, number, ar.STREAM_OWN) % len(own)]
     else:
         return
     held[labels[slot[0]]] -= 1
@@ -62,7 +59,7 @@ def replay_slot(
 
 def drawn(seed: int, number: int, count: int) -> int:
     """The place of the `number`th draw from `count` samples."""
-    return ar.stream(seed, number, DRAW) % count
+    return ar.stream(seed, number, ar.STREAM_DRAW) % count
 
 
 REPLAY_SLOT = Kernel("mcg_replay_slot", replay_slot)

@@ -253,14 +253,11 @@ class SelectDrawn(Selection):
         rescales = self.is_scaled and not real
         note = "odds, then error to kept error, 1/65536" if rescales else "odds, 1/65536"
         odds = to.temporary(f"{self.name}_factor", "int32_t", (channels,), note)
-        tensors = list(to.graph.tensors)
-        draws = {"seed": to.seed(), "step": to.step()}
         to.call(
             SELECT_SAMPLED,
             note=self.policy.text,
             **shared,
-            **draws,
-            tensor=tensors.index(self.e),
+            **to.random(self.layer, ar.STREAM_CHOOSE),
             odds=odds,
         )
         self.counts.lower(to, active)
@@ -281,8 +278,7 @@ class SelectDrawn(Selection):
             note="errors that take part",
             **errors,
             factor=odds,
-            **draws,
-            tensor=tensors.index(self.kept),
+            **to.random(self.layer, ar.STREAM_ENLARGE),
             kept=to.data(self.kept),
         )
         to.keep(self.kept, active)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Tensor, WeightScale
 from mcugrad.program.buffer import CODE, POSITIVE, REAL, SYMMETRIC, Buffer, Space, reals
@@ -80,7 +81,8 @@ class Lowering:
         self._aliases: dict[str, str] = {}
         self._active: dict[str, str] = {}
         self._odds: dict[str, str] = {}
-        self._numbers = {name: i for i, name in enumerate(graph.tensors)}
+        self._layers = {node.name: i for i, node in enumerate(graph.trained, 1)}
+        self._layer_of = {tensor: node.name for node in graph.trained for tensor in node.inputs}
         self._seed = seed
         self._rate = rate if isinstance(rate, np.ndarray) else Schedule().record(rate, 0)
         self._learned = learned
@@ -241,7 +243,7 @@ class Lowering:
             return self.weight_arguments(weights)
         plane = self.plane(weights)
         return {
-            **self._random(weights),
+            **self.random(self._layer_of[weights], ar.STREAM_UPDATE),
             "rule": PLANES[update.velocity_bits],
             "w": plane.data,
             "residual": plane.residual,
@@ -252,18 +254,24 @@ class Lowering:
         """The same for the weights themselves."""
         t = self.graph[weights]
         return {
-            **self._random(weights),
+            **self.random(self._layer_of[weights], ar.STREAM_UPDATE),
             "rule": IN_PLACE[t.rule],
             "w": self.data(weights),
             "residual": self._residual(t),
             "w_scale": self.weight_scale(weights),
         }
 
-    def _random(self, weights: str) -> dict[str, Any]:
+    def random(self, layer: str, purpose: int) -> dict[str, Any]:
+        """Arguments of what draws random numbers.
+
+        Args:
+            layer: name of the layer; something in it trains.
+            purpose: what for, `STREAM_CHOOSE`: each has a stream of its own.
+        """
         return {
             "seed": self.seed(),
             "step": self.step(),
-            "tensor": self._numbers[weights],
+            "tensor": self._layers[layer] * ar.LAYER_STREAMS + purpose,
         }
 
     def plane(self, weights: str) -> Plane:

@@ -171,7 +171,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
                        p->fc1_w_scale, a->fc1_update_factor.v);
     /* 14/24 fc1_update  weights by sr10 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
-                      &mcg_rule_sr10, &p->seed, &p->step, 5U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
+                      &mcg_rule_sr10, &p->seed, &p->step, 32U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
     /* 15/24 conv1_bias_update  rate of a mean */
     mcg_mean_rate(&a->rate.v, 8, &a->rate_of_8.v);
     /* 16/24 conv1_bias_update  changes of biases */
@@ -182,15 +182,15 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
                        p->conv1_w_scale, p->conv1_w_change_scale, a->conv1_update_factor.v);
     /* 18/24 conv1_update  changes of weights */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr16,
-                      &p->seed, &p->step, 1U, 2, p->conv1_w_change, p->conv1_w_change_residual,
+                      &p->seed, &p->step, 16U, 2, p->conv1_w_change, p->conv1_w_change_residual,
                       p->conv1_w_change_scale, a->conv1_gradient.v, a->conv1_patch.v);
     /* 19/24 conv1_apply  weights by sr12 */
-    mcg_apply_update(2, 4, 8, 58982, &tiny_conv1_w_clip, &a->rate.v, &mcg_rule_sr12, &p->seed, &p->step, 1U,
+    mcg_apply_update(2, 4, 8, 58982, &tiny_conv1_w_clip, &a->rate.v, &mcg_rule_sr12, &p->seed, &p->step, 16U,
                      p->conv1_w, p->conv1_w_residual, p->conv1_w_scale, p->conv1_w_change,
                      p->conv1_w_change_residual, p->conv1_w_change_scale, a->conv1_w_kept.v);
     /* 20/24 conv1_decay  weight decay */
     mcg_decay_weights(2, 4, NULL, &tiny_conv1_w_decay, &a->rate_of_8.v, &mcg_rule_sr12, &p->seed, &p->step,
-                      1U, p->conv1_w, p->conv1_w_residual);
+                      16U, p->conv1_w, p->conv1_w_residual);
     /* 21/24 conv1_apply_bias  biases */
     mcg_apply_bias(2, 8, 58982, &p->step, a->conv1_w_kept.v, p->conv1_b_change, p->conv1_b);
     /* 22/24 conv1_y_track  scale for the next step */
@@ -648,7 +648,7 @@ mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t 
         return MCG_ERR_EMPTY;
     }
     {
-        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, 2U) % replay->count;
+        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, MCG_STREAM_DRAW) % replay->count;
         const uint32_t *const place = replay->memory + slot * 6U;
         replay->drawn += 1U;
         *x = (const int8_t *)(place + 1);

@@ -133,7 +133,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
                        p->fc1_w_scale, a->fc1_update_factor.v);
     /* 10/12 fc1_update  weights by sr16 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
-                      &mcg_rule_sr16, &p->seed, &p->step, 5U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
+                      &mcg_rule_sr16, &p->seed, &p->step, 16U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
     /* 11/12 fc1_y_track  scale for the next step */
     mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale, &a->saturated.v);
     /* 12/12 next_step  count the step */
@@ -579,7 +579,7 @@ mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t 
         return MCG_ERR_EMPTY;
     }
     {
-        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, 2U) % replay->count;
+        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, MCG_STREAM_DRAW) % replay->count;
         const uint32_t *const place = replay->memory + slot * 6U;
         replay->drawn += 1U;
         *x = (const int8_t *)(place + 1);

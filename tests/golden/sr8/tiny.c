@@ -143,7 +143,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
                        p->fc1_w_scale, a->fc1_update_factor.v);
     /* 14/20 fc1_update  weights by sr8 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
-                      &mcg_rule_sr8, &p->seed, &p->step, 5U, p->fc1_w, NULL, p->fc1_w_scale);
+                      &mcg_rule_sr8, &p->seed, &p->step, 32U, p->fc1_w, NULL, p->fc1_w_scale);
     /* 15/20 conv1_bias_update  biases */
     mcg_bias_update(9, 2, a->flatten1_y_e.v, NULL, NULL, &a->rate.v, a->flatten1_y_e_c.v, p->conv1_w_scale,
                     p->conv1_b);
@@ -152,7 +152,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
                        p->conv1_w_scale, a->conv1_update_factor.v);
     /* 17/20 conv1_update  weights by sr8 */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr8,
-                      &p->seed, &p->step, 1U, 2, p->conv1_w, NULL, p->conv1_w_scale, a->conv1_gradient.v,
+                      &p->seed, &p->step, 16U, 2, p->conv1_w, NULL, p->conv1_w_scale, a->conv1_gradient.v,
                       a->conv1_patch.v);
     /* 18/20 conv1_y_track  scale for the next step */
     mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale, &a->saturated.v);
@@ -606,7 +606,7 @@ mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t 
         return MCG_ERR_EMPTY;
     }
     {
-        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, 2U) % replay->count;
+        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, MCG_STREAM_DRAW) % replay->count;
         const uint32_t *const place = replay->memory + slot * 6U;
         replay->drawn += 1U;
         *x = (const int8_t *)(place + 1);

@@ -4,9 +4,9 @@
 void mcg_augment_s8(int32_t height, int32_t width, int32_t channels, int32_t zero, const mcg_augment_t *how,
                     uint32_t number, const int8_t *x, int8_t *y)
 {
-    const uint32_t places = mcg_stream(how->seed, number, 0U);
-    const uint32_t levels = mcg_stream(how->seed, number, 1U);
-    const uint32_t counter = mcg_stream(how->seed, number, 2U);
+    const uint32_t places = mcg_stream(how->seed, number, MCG_STREAM_SHIFT);
+    const uint32_t levels = mcg_stream(how->seed, number, MCG_STREAM_LEVELS);
+    const uint32_t counter = mcg_stream(how->seed, number, MCG_STREAM_NOISE);
     const int32_t down = mcg_random_shift(places & 0xffffU, how->shift_h);
     const int32_t right = mcg_random_shift(places >> 16, how->shift_w);
     const int32_t gain = 65536 + mcg_random_part(levels & 0xffffU, how->gain);

@@ -8,7 +8,7 @@ void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t
                      uint8_t *full, int32_t *slot)
 {
     const uint32_t number = *added;
-    const uint32_t random = mcg_stream(seed, number, 0U);
+    const uint32_t random = mcg_stream(seed, number, MCG_STREAM_PLACE);
     uint32_t most = 0;
     uint32_t pick;
     bool from_largest;
@@ -35,7 +35,7 @@ void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t
     if (from_largest) {
         pick = random % pick;
     } else if (random % seen[label] < held[label]) {
-        pick = mcg_stream(seed, number, 1U) % held[label];
+        pick = mcg_stream(seed, number, MCG_STREAM_OWN) % held[label];
     } else {
         return;
     }

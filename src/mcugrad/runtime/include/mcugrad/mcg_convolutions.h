@@ -61,7 +61,7 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the random numbers
  * @param[in]     step     number of the training step
- * @param[in]     tensor   number of the weight tensor in the model
+ * @param[in]     tensor   16 times the number of the layer, for random numbers
  * @param[in]     rows     output channels at a time; more read the input less often
  * @param[in,out] w        weights, [out_c][k_h][k_w][in_c]
  * @param[in,out] residual the rule's residual bits, one row per output channel, or NULL
@@ -105,7 +105,7 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the model's random numbers
  * @param[in]     step     training steps so far
- * @param[in]     tensor   number of the weight tensor, for its random numbers
+ * @param[in]     tensor   16 times the number of the layer, for random numbers
  * @param[in]     rows     output channels whose gradients exist at a time, at most MCG_BLOCK
  * @param[in,out] w        weights, [out_c][in_c]
  * @param[in,out] residual residual bits, or NULL
@@ -197,7 +197,7 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the model's random numbers
  * @param[in]     step     training steps so far
- * @param[in]     tensor   number of the weight tensor, for its random numbers
+ * @param[in]     tensor   16 times the number of the layer, for random numbers
  * @param[in]     rows     channels whose gradients exist at a time, at most MCG_BLOCK
  * @param[in,out] w        weights, [out_c][k_h][k_w]
  * @param[in,out] residual residual bits, or NULL
@@ -269,7 +269,7 @@ void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, con
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the model's random numbers
  * @param[in]     step     training steps so far
- * @param[in]     tensor   number of the weight tensor, for its random numbers
+ * @param[in]     tensor   16 times the number of the layer, for random numbers
  * @param[in]     rows     output channels whose gradients exist at a time
  * @param[in,out] w        weights, [out_c][k_h][k_w][in_c / groups]
  * @param[in,out] residual residual bits, or NULL
@@ -340,7 +340,7 @@ void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the model's random numbers
  * @param[in]     step     training steps so far
- * @param[in]     tensor   number of the weight tensor, for its random numbers
+ * @param[in]     tensor   16 times the number of the layer, for random numbers
  * @param[in]     rows     output channels whose gradients exist at a time
  * @param[in,out] w        weights, [out_c][k_h][k_w][in_c]
  * @param[in,out] residual residual bits, or NULL

@@ -55,7 +55,7 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the random numbers
  * @param[in]     step     number of the training step
- * @param[in]     tensor   number of the weight tensor in the model
+ * @param[in]     tensor   16 times the number of the layer, for random numbers
  * @param[in,out] w        weights, [out][inputs]
  * @param[in,out] residual the rule's residual bits, one row per output, or NULL
  * @param[in,out] w_scale  [out]; grows where a weight saturated

@@ -331,17 +331,32 @@ static inline uint32_t mcg_hash(uint32_t x)
 /** Distance between the counters of neighbouring words of random bits. */
 #define MCG_COUNTER_STEP 0x9E3779B9U
 
-/** Streams of one tensor beside that of its gradients: rounding of weights, of kept changes, of decay. */
-#define MCG_STREAM_APPLY 0x10000U
-#define MCG_STREAM_KEEP 0x20000U
-#define MCG_STREAM_DECAY 0x30000U
-/** Stream of the samples that are learned from. */
-#define MCG_STREAM_SAMPLES 0x40000U
+/** Numbers of random streams that a layer has: from 16 times its place among those that train, which begins
+ * with 1. */
+#define MCG_LAYER_STREAMS 16U
+/** Of a layer: rounding of updates, of weights that changes are applied to, of kept changes, of decay; which
+ * channels take part, rounding of their errors. */
+#define MCG_STREAM_UPDATE 0U
+#define MCG_STREAM_APPLY 1U
+#define MCG_STREAM_KEEP 2U
+#define MCG_STREAM_DECAY 3U
+#define MCG_STREAM_CHOOSE 4U
+#define MCG_STREAM_ENLARGE 5U
+/** Of what has no layer, here and below: whether a batch is learned from. */
+#define MCG_STREAM_SAMPLES 0U
+/** Of replay: which place, which of the own class, which one is drawn. */
+#define MCG_STREAM_PLACE 1U
+#define MCG_STREAM_OWN 2U
+#define MCG_STREAM_DRAW 3U
+/** Of augmentation: shift; gain and offset; noise. */
+#define MCG_STREAM_SHIFT 4U
+#define MCG_STREAM_LEVELS 5U
+#define MCG_STREAM_NOISE 6U
 
-/** The counter at which a tensor's random words of one training step begin. */
-static inline uint32_t mcg_stream(uint32_t seed, uint32_t step, uint32_t tensor)
+/** The counter at which the random words of a stream begin, in one training step. */
+static inline uint32_t mcg_stream(uint32_t seed, uint32_t step, uint32_t number)
 {
-    return mcg_hash(seed ^ mcg_hash(step ^ mcg_hash(tensor + MCG_COUNTER_STEP)));
+    return mcg_hash(seed ^ mcg_hash(step ^ mcg_hash(number + MCG_COUNTER_STEP)));
 }
 
 /** A random whole number from -most to most, from 16 random bits; most is at most 32767. */

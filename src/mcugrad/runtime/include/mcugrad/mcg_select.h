@@ -88,7 +88,7 @@ void mcg_select_certain(int32_t channels, const float *limits, const float *rati
  * @param[in]  ratio    where between them, in [0, 1]
  * @param[in]  seed     of the random numbers
  * @param[in]  step     number of the training step
- * @param[in]  tensor   number of the error tensor in the model
+ * @param[in]  tensor   number of the random numbers: which channels of the layer
  * @param[in]  sum      importance, [channels]; magnitudes all together below 2^30
  * @param[out] active   list of channels, [1 + channels]
  * @param[out] odds     of those listed, in 1/65536, [channels], in the order of the list
@@ -175,7 +175,7 @@ void mcg_select_copy_s8(int32_t pixels, int32_t channels, const int8_t *e, const
  * @param[in]  factor   in 1/65536, in the order of the list
  * @param[in]  seed     of the random numbers
  * @param[in]  step     number of the training step
- * @param[in]  tensor   number of the kept error's tensor in the model
+ * @param[in]  tensor   number of the random numbers: rounding of the layer's errors
  * @param[out] kept     [pixels][active[0]], in [-127, 127]; must not overlap e
  *
  * MACs: none. Stack: MCG_BLOCK half-words. Reference: ops/select.py::select_scale_s8.

@@ -88,7 +88,7 @@ void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const ui
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the random numbers
  * @param[in]     step     training steps so far
- * @param[in]     tensor   number of the weight tensor
+ * @param[in]     tensor   16 times the number of the layer, for random numbers
  * @param[in,out] w        [out][count]
  * @param[in,out] residual the rule's residual bits, one row per output channel, or NULL
  *
@@ -136,7 +136,7 @@ void mcg_change_block(const int8_t *change, const uint8_t *residual, int32_t cou
  * @param[in]     rule     how weights are stored and updated
  * @param[in]     seed     of the random numbers
  * @param[in]     step     training steps so far
- * @param[in]     tensor   number of the weight tensor
+ * @param[in]     tensor   16 times the number of the layer, for random numbers
  * @param[in,out] w        [out][count]
  * @param[in,out] residual the rule's residual bits, one row per output channel, or NULL
  * @param[in,out] w_scale  [out]
