@@ -102,12 +102,25 @@ def test_what_is_known_is_not_looked_for_further_down(untrained: Untrained) -> N
     asked, found = level(untrained, up_to=1.0, noise=0.01)
     assert min(asked) == GRID[0]
     assert found == 0.009
-    assert level(untrained, up_to=0.003, noise=0.01) == ([*GRID, 0.003, 0.009, 0.001], 0.003)
+    assert level(untrained, up_to=0.003, noise=0.01) == ([*GRID, 0.001, 0.003, 0.001], 0.003)
     asked, found = level(untrained, up_to=0.0001, noise=0.01)
     assert found == pytest.approx(0.003 / 81, rel=0.01), "all above do harm: the first that does none"
     assert min(asked) == pytest.approx(found / 3, rel=0.01), (
         "and the next lower one, which all searches look at"
     )
+
+
+def test_a_rate_on_the_way_from_harm_to_gain_is_no_end() -> None:
+    """One that is level with no training by chance, between those that spoil a network and those it needs."""
+    scores = {0.003: 0.9, 0.001: 0.96, 0.000333: 0.98, 0.000111: 0.93}
+
+    def trial(rate: float, steps: int) -> Trial:
+        score = scores.get(rate, 0.9 if rate < 0.001 else 0.1)
+        return Trial(rate, steps, score, 3 * (1 - score), 2000)
+
+    untrained = Untrained(0.9, 0.3, 0.1, 2000)
+    found = search(GRID, 8000, trial, untrained, USUAL)
+    assert answer([each for each in found if each.steps == 8000], untrained, USUAL).rate == 0.000333
 
 
 def test_a_network_at_chance_is_looked_for_further_down() -> None:

@@ -101,15 +101,17 @@ class Untrained:
             abs(trial.score - self.score) <= _margin(self.score, self.of) and apart <= NEAR * self.loss + more
         )
 
-    def ends(self, trial: Trial) -> bool:
-        """Whether lower rates than that of a trial are no better than no training.
+    def ends(self, trials: Iterable[Trial]) -> bool:
+        """Whether lower rates than those of trials are no better than no training.
 
-        Of a network at chance they may be: what higher ones spoil looks like what has learned nothing. But where a
-        training has not moved a thing, a gentler one does not, either.
+        So it is where the lowest two are level with it: a single one may be on the way from harm to gain. Of a network
+        at chance they may be better even so, since what higher ones spoil looks like what has learned nothing. But
+        where a training has not moved a thing, a gentler one does not, either.
         """
-        if trial.score == self.score and abs(trial.loss - self.loss) <= UNMOVED * self.loss:
+        lowest, *others = sorted(trials, key=lambda each: each.rate)[:2]
+        if lowest.score == self.score and abs(lowest.loss - self.loss) <= UNMOVED * self.loss:
             return True
-        return self.knows and self.is_level_with(trial)
+        return self.knows and all(map(self.is_level_with, (lowest, *others)))
 
 
 def scale(updates: Iterable[Update]) -> float:
@@ -167,7 +169,7 @@ def search(
             end = min(tried) if outwards < 1 else max(tried)
             if best(tried.values()).rate != end or (tried[end].diverged and outwards > 1):
                 break
-            if outwards < 1 and untrained.ends(tried[end]):
+            if outwards < 1 and untrained.ends(tried.values()):
                 break
             tried[_next(end, outwards)] = trial(_next(end, outwards), few)
     trials = list(tried.values())
@@ -180,7 +182,7 @@ def search(
     for _ in range(LOWER):
         if lower not in whole:
             whole[lower] = trial(lower, steps)
-        if best(whole.values()).rate != lower or lower > min(whole) or untrained.ends(whole[lower]):
+        if best(whole.values()).rate != lower or lower > min(whole) or untrained.ends(whole.values()):
             break
         lower = _below(lower, tried)
     return [*trials, *whole.values()]
