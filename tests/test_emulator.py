@@ -160,7 +160,7 @@ def test_stack_is_measured_to_the_word(folder: Path, core: str) -> None:
     emulator = functions(folder, core)
     emulator.call("narrow", 1)
     assert emulator.last_stack == 0
-    for depth in (4, 8, 400, 8000):
+    for depth in (4, 8, 400, 3000):
         emulator.call("dig", depth)
         assert emulator.last_stack == depth
 
@@ -194,7 +194,7 @@ FAULTS = [
     ("undefined", [], "undefined instruction 03de", "undefined+0x"),
     ("supervisor", [], "supervisor call", "supervisor+0x"),
     ("forever", [], "did not end within 100000 instructions", "forever+0x"),
-    ("dig", [8200], "stack overflow: 8192 B are reserved and the program went 8 B below them", "dig+0x"),
+    ("dig", [3080], "stack overflow: 3072 B are reserved and the program went 8 B below them", "dig+0x"),
 ]
 
 

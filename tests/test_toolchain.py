@@ -15,6 +15,7 @@ import pytest
 from mcugrad import targets
 from mcugrad.errors import FitError, ToolError, UsageError
 from mcugrad.measure import size
+from mcugrad.program.reserve import STACK
 from mcugrad.run import device, toolchain
 from mcugrad.run.device import cache, compilers
 from mcugrad.targets import Region
@@ -192,7 +193,7 @@ def test_sizes_leave_the_harness_out(tmp_path: Path) -> None:
     assert (sizes.rodata, sizes.data, sizes.bss) == (1000, 4, 300)
     assert 10 < sizes.text < 60
     assert sizes.flash == sizes.text + 1004
-    assert (sizes.vectors, sizes.stack) == (64, toolchain.DEFAULT_STACK)
+    assert (sizes.vectors, sizes.stack) == (64, STACK)
     assert sizes.ram_image == 4 + 300 + sizes.harness_ram + sizes.stack
     by_prefix = size.by_prefix(firmware.elf, ["ta", "use", "st"])
     assert by_prefix["ta"] == 1000
@@ -208,10 +209,10 @@ def test_too_large_for_the_target(tmp_path: Path) -> None:
         name="small",
     )
     sources = idle("char room[20000]; char *use(void) { return room; }\n", tmp_path)
-    with pytest.raises(FitError, match=r"needs 27\.5 KiB of RAM, small has 16\.0 KiB \(11\.5 KiB short\)"):
+    with pytest.raises(FitError, match=r"needs 22\.5 KiB of RAM; small has 16\.0 KiB \(6\.5 KiB short\)"):
         toolchain.build_firmware(sources, small, keep=["use"])
     sources = idle("const char rom[20000] = {1}; const char *use(void) { return rom; }\n", tmp_path)
-    with pytest.raises(FitError, match=r"KiB of flash, small has 8\.0 KiB"):
+    with pytest.raises(FitError, match=r"KiB of flash; small has 8\.0 KiB"):
         toolchain.build_firmware(sources, small, keep=["use"])
 
 

@@ -22,6 +22,7 @@ from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import quantize
 from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Program, Space
+from mcugrad.program.reserve import reserve
 from mcugrad.run.runner import Compiled, State
 from mcugrad.targets import Target
 from mcugrad.training.losses import Loss, loss_of_balance
@@ -30,9 +31,6 @@ from mcugrad.training.schedules import Schedule, has_ended, rate_ahead
 from mcugrad.training.sparse import Choice, choice_text
 
 Precision = Literal["int8", "mixed", "float32"]
-
-STACK_RESERVE = 4096
-"""Bytes of RAM kept free for the stack when a model is checked against a target; measured stacks are below it."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +86,27 @@ class Footprint:
     Attributes:
         ram: bytes of RAM that the firmware must have: model and sample; stack aside.
         constants: bytes of flash for constants, initial state included; code comes on top.
+        reserve: bytes of RAM that are kept for the stack and for what calls the model.
     """
 
     ram: int
     constants: int
+    reserve: int
 
     @classmethod
     def of(cls, program: Program, place: Layout) -> Footprint:
         """That of a program which lies in memory like this."""
         fixed = (b.size for s in (Space.CONST, Space.STATE) for b in program.in_space(s))
-        return cls(place.size + program.buffers[program.input].count, sum(fixed))
+        return cls(place.size + program.buffers[program.input].count, sum(fixed), reserve(program))
+
+    @property
+    def need(self) -> int:
+        """Bytes of RAM that a target must have."""
+        return self.ram + self.reserve
 
     def fits(self, target: Target) -> bool:
-        """Whether a target has so much, and RAM for the stack."""
-        return self.ram + STACK_RESERVE <= target.ram.bytes and self.constants <= target.flash.bytes
+        """Whether a target has so much."""
+        return self.need <= target.ram.bytes and self.constants <= target.flash.bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,14 +128,19 @@ class Build:
     compiled: Compiled
 
     @property
+    def footprint(self) -> Footprint:
+        """Memory that it takes."""
+        return Footprint.of(self.compiled.program, self.compiled.layout)
+
+    @property
     def ram(self) -> int:
         """Bytes of RAM that the firmware must have: model and sample; stack aside."""
-        return Footprint.of(self.compiled.program, self.compiled.layout).ram
+        return self.footprint.ram
 
     @property
     def constants(self) -> int:
         """Bytes of flash for constants, initial state included; code comes on top."""
-        return Footprint.of(self.compiled.program, self.compiled.layout).constants
+        return self.footprint.constants
 
 
 def quantized(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
-from mcugrad.compiler import STACK_RESERVE, Options, Precision, build, kib, quantized
+from mcugrad.compiler import Options, Precision, build, kib, quantized
 from mcugrad.errors import DataError, UsageError
 from mcugrad.fit_check import check_fit
 from mcugrad.given import is_whole
@@ -143,7 +143,10 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
                 *concerns.of_policies(*enlarged(result.graph)),
             ]
         )
-    _log.info("%s needs %s of RAM, %d bytes kept for the stack", model.name, kib(result.ram), STACK_RESERVE)
+    room = result.footprint
+    _log.info(
+        "%s needs %s of RAM, %d bytes kept for stack and caller", model.name, kib(room.ram), room.reserve
+    )
     return Trainer(model, result, goal, options)
 
 

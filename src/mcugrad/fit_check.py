@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mcugrad.compiler import STACK_RESERVE, Build, Footprint, Options, complete, kib, lowered
+from mcugrad.compiler import Build, Footprint, Options, complete, kib, lowered
 from mcugrad.emit import layout
 from mcugrad.errors import FitError, ModelError, UsageError
 from mcugrad.graph import Graph, WeightScale
@@ -28,18 +28,21 @@ class _Size:
         state: bytes of what training keeps.
         rest: bytes of RAM beside it.
         constants: bytes of flash beside it.
+        reserve: bytes that are kept for the stack and for what calls the model.
         rows: channels of each weight tensor that trains, and weights per channel.
     """
 
     state: int
     rest: int
     constants: int
+    reserve: int
     rows: tuple[tuple[int, int], ...]
 
     def footprint(self, rule: Rule | None) -> Footprint:
         """With the residual planes of a rule."""
         planes = 0 if rule is None else sum(out * rule.residual_row(count) for out, count in self.rows)
-        return Footprint(aligned(self.state + planes) + self.rest, self.constants + self.state + planes)
+        ram, constants = aligned(self.state + planes) + self.rest, self.constants + self.state + planes
+        return Footprint(ram, constants, self.reserve)
 
 
 class Footprints:
@@ -116,10 +119,10 @@ class Footprints:
 
     def _between(self, fits: int, too_many: int, how: Updates, target: Target) -> int:
         try:
-            low, high = (self.of(self._last(n), how).ram for n in (fits, too_many))
+            low, high = (self.of(self._last(n), how).need for n in (fits, too_many))
         except ModelError:
             return (fits + too_many) // 2
-        share = (target.ram.bytes - STACK_RESERVE - low) / max(high - low, 1)
+        share = (target.ram.bytes - low) / max(high - low, 1)
         return min(max(fits + int(share * (too_many - fits)), fits + 1), too_many - 1)
 
     def _last(self, count: int) -> str:
@@ -140,7 +143,7 @@ class Footprints:
         state = sum(b.size for b in program.in_space(Space.STATE))
         weights = [t for t in graph.tensors.values() if t.rule and isinstance(t.quant, WeightScale)]
         rows = tuple((t.shape[0], t.size // t.shape[0]) for t in weights)
-        return _Size(state, whole.ram - place.params_size, whole.constants - state, rows)
+        return _Size(state, whole.ram - place.params_size, whole.constants - state, whole.reserve, rows)
 
     @staticmethod
     def _shared(train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:
@@ -157,19 +160,17 @@ def check_fit(model: Model, graph: Graph, options: Options, result: Build, targe
     Raises:
         FitError: what is needed, what there is, where the peak is, and which `train=` would fit.
     """
-    need, have = result.ram + STACK_RESERVE, target.ram.bytes
-    if need > have:
+    found = result.footprint
+    if found.need > target.ram.bytes:
+        what = "training" if result.compiled.program.train else "inference"
         raise FitError(
-            f"training needs {kib(need)} of RAM; {target.name} has {kib(have)} ({kib(need - have)} short)"
-            if result.compiled.program.train
-            else f"inference needs {kib(need)} of RAM; {target.name} has {kib(have)} ({kib(need - have)} short)",
-            where=_peak(result),
+            f"{what} needs {target.shortage(found.need, 'RAM')}",
+            where=f"{_peak(result)}, {found.reserve} B kept for the stack and for what calls the model",
             hint=_what_fits(model, graph, options, target),
         )
-    if result.constants > target.flash.bytes:
+    if found.constants > target.flash.bytes:
         raise FitError(
-            f"the constants alone need {kib(result.constants)} of flash; {target.name} has "
-            f"{kib(target.flash.bytes)} ({kib(result.constants - target.flash.bytes)} short)",
+            f"the constants alone need {target.shortage(found.constants, 'flash')}",
             where=f"weights and tables of {model.name}",
             hint="a smaller network or a target with more flash",
         )
@@ -202,7 +203,7 @@ def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> 
         for how in dict.fromkeys((options.updates, smallest)):
             if sizes.fits(train, how, target):
                 rule_text = "" if how == options.updates else f" with rule={how.text}"
-                return f"train={train}{rule_text}   ({kib(sizes.of(train, how).ram + STACK_RESERVE)})"
+                return f"train={train}{rule_text}   ({kib(sizes.of(train, how).need)})"
     if options.precision != "int8":
         rest = _what_fits(model, graph, replace(options, precision="int8"), target)
         return f"precision=int8 with {rest}" if rest.startswith("train=") else rest

@@ -123,17 +123,25 @@ def _choice(sizes: Footprints, train: str, rule: str, target: Target | None) -> 
     try:
         found = sizes.of(train, updates(rule or "sr16"))
     except ModelError as error:
-        return {**facts, "ram_bytes": None, "constants_bytes": None, "fits": False, "problem": error.what}
+        return {
+            **facts,
+            "ram_bytes": None,
+            "constants_bytes": None,
+            "reserve_bytes": None,
+            "fits": False,
+            "problem": error.what,
+        }
     return {
         **facts,
         "ram_bytes": found.ram,
         "constants_bytes": found.constants,
+        "reserve_bytes": found.reserve,
         "fits": found.fits(target) if target else None,
     }
 
 
 def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target | None) -> None:
-    from mcugrad.compiler import STACK_RESERVE, kib
+    from mcugrad.compiler import kib
 
     rows = []
     for choice in choices:
@@ -145,8 +153,9 @@ def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target 
     title = "RAM with one sample, and constants in flash: counted, exact;\nstack and code come on top"
     if target is not None:
         columns = (*columns, "fits")
+        kept = max(choice["reserve_bytes"] or 0 for choice in choices)
         title += (
-            f"\n{target.name} has {kib(target.ram.bytes)} of RAM, {kib(STACK_RESERVE)} of it kept for the stack,"
+            f"\n{target.name} has {kib(target.ram.bytes)} of RAM, {kib(kept)} of it kept for stack and caller,"
             f"\nand {kib(target.flash.bytes)} of flash"
         )
     output.table(title, columns, rows, "llrrl")

@@ -18,6 +18,7 @@ from mcugrad.ops.check import WRONG, checks
 from mcugrad.ops.raw import QUANTIZE_S16, QUANTIZE_U16
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
+from mcugrad.program.reserve import reserve
 from mcugrad.training.augment import map_of
 from mcugrad.training.losses import Target
 
@@ -143,6 +144,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         else "",
         "replay_classes": program.replay_classes,
         "slot_words": program.slot_words,
+        "reserve": reserve(program),
         "guard_error": _GUARD_ERRORS[program.target],
     }
     return {

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import DeviceError, UsageError
 from mcugrad.program.kernel import AUGMENT, SCHEDULE
+from mcugrad.program.reserve import stack
 from mcugrad.run.emulator import DeviceModel
 from mcugrad.run.runner import (
     GUARD,
@@ -87,6 +88,7 @@ class EmulatedDevice:
             compiler=compiler,
             opt=opt,
             flags=flags,
+            stack_bytes=stack(program),
         )
         self.step_instructions: list[int] = []
         self._places = replay

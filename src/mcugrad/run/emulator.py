@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mcugrad.errors import DataError, DeviceError, UsageError
 from mcugrad.measure import size
 from mcugrad.program.kernel import ELEMENT_TYPES
+from mcugrad.program.reserve import STACK
 from mcugrad.progress import working
 from mcugrad.run import device, toolchain
 from mcugrad.run.device import lint
@@ -88,7 +89,7 @@ class DeviceModel:
         opt: str = "-O3",
         defines: Defines | None = None,
         flags: Sequence[str] = (),
-        stack_bytes: int = toolchain.DEFAULT_STACK,
+        stack_bytes: int = STACK,
         hook: Hook = "auto",
         check_alignment: bool = False,
         budget: int = DEFAULT_BUDGET,

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mcugrad.errors import FitError, ToolError, UsageError
 from mcugrad.measure import size
+from mcugrad.program.reserve import STACK
 from mcugrad.run import device
 from mcugrad.run.device import cache as builds
 from mcugrad.run.device import linker, processor
@@ -35,7 +36,6 @@ from mcugrad.run.device.compilers import (
 from mcugrad.targets import Target
 
 __all__ = [
-    "DEFAULT_STACK",
     "STRICT_WARNINGS",
     "Compiler",
     "Firmware",
@@ -74,8 +74,6 @@ _FIRMWARE_FLAGS = (
 _OVERFLOW = re.compile(r"region [`'](FLASH|RAM)'[^\n]*?overflowed by (\d+) bytes")
 
 _LITTLE_ROOM = 16 << 20
-DEFAULT_STACK = 8192
-"""Bytes reserved for the stack when nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +286,7 @@ def build_firmware(
     defines: Defines | None = None,
     flags: Sequence[str] = (),
     keep: Sequence[str] = (),
-    stack_bytes: int = DEFAULT_STACK,
+    stack_bytes: int = STACK,
 ) -> Firmware:
     """Builds and links firmware for `target`: the sources, our startup code, our linker script.
 
@@ -339,28 +337,28 @@ def build_firmware(
         try:
             _run(command, doing=f"linking for {target.name} with {compiler}")
         except ToolError as error:
-            _raise_if_too_large(error, target)
+            _raise_if_too_large(error, target, stack_bytes)
             raise
 
     elf = builds.build(identity, "firmware.elf", make)
     return Firmware(elf, size.sizes(elf), target, compiler, opt)
 
 
-def _raise_if_too_large(error: ToolError, target: Target) -> None:
+def _raise_if_too_large(error: ToolError, target: Target, stack_bytes: int) -> None:
     """Turns the linker's message about a full region into a FitError with the number of missing bytes."""
     excess: dict[str, int] = {}
     for region, count in _OVERFLOW.findall(error.what):
         excess[region] = max(excess.get(region, 0), int(count))
     if excess:
-        has = {"FLASH": ("flash", target.flash.bytes), "RAM": ("RAM", target.ram.bytes)}
-        texts = []
-        for region, count in excess.items():
-            name, there = has[region]
-            texts.append(
-                f"{(there + count) / 1024:.1f} KiB of {name}, {target.name} has {there / 1024:.1f} KiB "
-                f"({count / 1024:.1f} KiB short)"
-            )
-        raise FitError("the firmware needs " + "; and ".join(texts)) from None
+        needs = {"RAM": target.ram.bytes, "FLASH": target.flash.bytes}
+        texts = [
+            target.shortage(needs[region] + count, {"FLASH": "flash"}.get(region, region))
+            for region, count in excess.items()
+        ]
+        raise FitError(
+            "the firmware needs " + ", and ".join(texts),
+            where=f"linked, with {stack_bytes} B of stack and what calls the model",
+        ) from None
 
 
 def check_warnings(

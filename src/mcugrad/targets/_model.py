@@ -116,6 +116,17 @@ class Target:
     energy: EnergyPerCycle | None = None
     sources: tuple[str, ...] = ()
 
+    def shortage(self, need: int, memory: str) -> str:
+        """`301.4 KiB of RAM; nrf52840 has 256.0 KiB (45.4 KiB short)`.
+
+        Args:
+            need: bytes, more than there are.
+            memory: `RAM` or `flash`.
+        """
+        have = {"RAM": self.ram, "flash": self.flash}[memory].bytes
+        whole, there, short = (f"{size / 1024:.1f} KiB" for size in (need, have, need - have))
+        return f"{whole} of {memory}; {self.name} has {there} ({short} short)"
+
     def __post_init__(self) -> None:
         for kind, region in (("flash", self.flash), ("RAM", self.ram)):
             if region.bytes <= 0 or region.address % _PAGE or region.bytes % _PAGE or region.address < 0:
