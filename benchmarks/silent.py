@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bars import Bar, Results, arguments, main, markdown, origin, write
+from bars import Bar, Results, arguments, main, markdown, origin, read, write
 
 import mcugrad as mg
 from mcugrad.zoo import data, model_path, nets
@@ -36,6 +36,8 @@ BATCHES = (1, 1, 8, 48)
 POLICIES = ("all", "all", "topk", "sampled", "rooted", "split", "single", "both")
 SHARES = (0.1, 0.25, 0.5)
 TRAINS = ("all", "all", "last:2", "last:1")
+KEPT_EVERY = 20
+"""Trainings after which the results are written."""
 CHANCE, FALLEN = 0.15, 0.2
 GOOD, KEPT = 0.95, 0.005
 
@@ -118,15 +120,19 @@ def came_to_nothing(one: dict[str, Any]) -> bool:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Trains all."""
+    """Trains all; goes on where it was stopped, if that was at the same commit."""
     os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
-    found = []
+    before, where = read(options.json), origin()
+    same = before.get("commit") == where["commit"]
+    found: list[dict[str, Any]] = before["trainings"][: options.count] if same else []
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        for one in pool.map(trained, drawn(options.count), chunksize=1):
+        for one in pool.map(trained, drawn(options.count)[len(found) :], chunksize=1):
             found.append(one)
             if came_to_nothing(one) and not one["said"]:
                 print("silent:", one, flush=True)
-    write(options.json, {**origin(), "trainings": found})
+            if len(found) % KEPT_EVERY == 0:
+                write(options.json, {**where, "trainings": found})
+    write(options.json, {**where, "trainings": found})
 
 
 def silent(results: Results) -> list[dict[str, Any]]:

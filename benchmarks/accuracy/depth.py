@@ -76,7 +76,12 @@ PASSES, EPOCHS = 5, 5
 PRETRAINING = {"epochs": 30, "rate": 0.003, "seed": 0}
 RULES = ("sr12", "sr16", "sr8")
 METHODS = ("float32", *RULES)
-TRIED = (0.0003, 0.001, 0.003, 0.009, 0.027)
+TUNED = ("float32", "sr12", "sr8")
+LIKE = {"sr16": "sr12"}
+"""Rules that have the rate of another one."""
+TRIED = (0.001, 0.003, 0.009)
+BEYOND = (0.0003, 0.027)
+"""Tried where the best of those is at their end."""
 DEFAULT = 0.0
 """In place of a rate: none is named."""
 RATES: dict[str, dict[str, float]] = {}
@@ -99,7 +104,7 @@ class Run:
 
 def rate_of(task: str, rule: str) -> float:
     """The learning rate that the tables are made with; of what has not been tuned, one in the middle."""
-    return RATES.get(task, {}).get(rule, 0.003)
+    return RATES.get(task, {}).get(LIKE.get(rule, rule), 0.003)
 
 
 def matrix(everything: bool) -> list[Run]:
@@ -116,9 +121,12 @@ def matrix(everything: bool) -> list[Run]:
 
 
 def tuning() -> list[Run]:
-    """Every method at every rate."""
+    """The methods that have rates of their own at every rate."""
     return [
-        Run(task, rule, "all", 1.0, rate, TUNING_SEED) for task in TASKS for rule in METHODS for rate in TRIED
+        Run(task, rule, "all", 1.0, rate, TUNING_SEED)
+        for rate in (*TRIED, *BEYOND)
+        for task in TASKS
+        for rule in TUNED
     ]
 
 
