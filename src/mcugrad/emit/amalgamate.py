@@ -1,7 +1,7 @@
 """Amalgamate: the runtime's own tested sources, only the functions in use, as one text.
 
 1. Headers are taken as they are, without include guards, includes of our own, and prototypes.
-2. A function is taken when something taken calls it; callees come before callers, so no prototype is needed.
+2. A function is taken when something taken calls it, comments aside; callees come before callers, so no prototype is needed.
 3. What has external linkage in the runtime becomes static: several models link into one firmware.
 4. Kernels of which there are many calls get MCG_APART, so that code does not grow with the depth of a network.
 5. Inline functions of the headers that nothing taken uses are left out: some compilers warn of them.
@@ -35,7 +35,8 @@ _INLINE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _NAME = re.compile(r"\bmcg_\w+")
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_TALK = re.compile(r"""/\*(?:(?!\*/).)*\*/|//[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", re.DOTALL)
+"""Comments and literals: a name in them is no use of it."""
 _BLANKS = re.compile(r"\n{3,}")
 
 
@@ -68,7 +69,8 @@ def amalgamate(
 
 
 def _names(text: str) -> set[str]:
-    return set(_NAME.findall(_COMMENT.sub("", text)))
+    """What a text uses."""
+    return set(_NAME.findall(_TALK.sub(" ", text)))
 
 
 def _without_unused(declared: str, used: set[str]) -> str:
@@ -94,7 +96,7 @@ def _functions() -> frozenset[str]:
 def _visit(name: str, ordered: list[str]) -> None:
     if name in ordered:
         return
-    for callee in sorted(set(_NAME.findall(_text(name))) & _functions() - {name}):
+    for callee in sorted(_names(_text(name)) & _functions() - {name}):
         _visit(callee, ordered)
     ordered.append(name)
 
