@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from mcugrad.emit import amalgamate as module
 from mcugrad.emit.amalgamate import amalgamate
 
 FUNCTIONS = sorted(module._functions())
-DEFINITION = re.compile(
-    r"^(?:MCG_APART )?static (?:void|int32_t|bool|const mcg_rule_t) (mcg_\w+)", re.MULTILINE
-)
 OTHERS = " ".join(FUNCTIONS)
 TALK = {
     "block": f"/* As in {OTHERS}, but for the rest. */\n",
@@ -22,7 +17,10 @@ TALK = {
 
 
 def taken(function: str) -> list[str]:
-    return DEFINITION.findall(amalgamate([function], []))
+    """A function and all that it calls."""
+    ordered: list[str] = []
+    module._visit(function, ordered)
+    return ordered
 
 
 @pytest.mark.parametrize("talk", TALK)

@@ -1,7 +1,8 @@
 """Amalgamate: the runtime's own tested sources, only the functions in use, as one text.
 
 1. Headers are taken as they are, without include guards, includes of our own, and prototypes.
-2. A function is taken when something taken calls it, comments aside; callees come before callers, so no prototype is needed.
+2. A function is taken when something taken calls it, not when a comment names it; callees come before callers, so no
+   prototype is needed.
 3. What has external linkage in the runtime becomes static: several models link into one firmware.
 4. Kernels of which there are many calls get MCG_APART, so that code does not grow with the depth of a network.
 5. Inline functions of the headers that nothing taken uses are left out: some compilers warn of them.
