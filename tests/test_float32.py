@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -26,10 +28,11 @@ from mcugrad.ops.registry import OPERATORS
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import FLOAT, to_float
 from mcugrad.passes.freeze import freeze
-from mcugrad.passes.quantize import quantize
+from mcugrad.passes.quantize import quantize, quantize_input
 from mcugrad.run import toolchain
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import differences
+from mcugrad.state.program import pack
 from mcugrad.training.losses import Target
 from mcugrad.training.rules.update import updates
 from networks import Conv, Dense, Pool, corners, model, samples
@@ -290,8 +293,46 @@ def test_mixed_is_float_from_the_first_trained_layer_on() -> None:
 @pytest.mark.parametrize("train", ["all", "last:1", "none"])
 def test_the_graph_is_legal(train: str, whole: bool) -> None:
     net = model(SHAPE, SMALL)
-    graph = freeze(quantize(net.graph, samples(net, 8)[0], Calibration()), train, updates("sr16"))
-    spec.check(to_float(graph, net.graph, whole=whole))
+    x, how = samples(net, 8)[0], updates("sr16")
+    if whole:
+        graph = to_float(quantize_input(net.graph, x, Calibration()), net.graph, whole=True)
+        spec.check(freeze(spec.check(graph), train, how))
+    else:
+        graph = freeze(quantize(net.graph, x, Calibration()), train, how)
+        spec.check(to_float(graph, net.graph, whole=False))
+
+
+def test_no_scale_is_asked_for_that_no_int8_has() -> None:
+    """A file that says how its input is quantized needs no samples to compute in float32, and no other scale."""
+    net = model(SHAPE, SMALL)
+    x, y = samples(net, 8)
+    calibrated = mg.compile(net, calibration=x, precision="float32")
+    scale = calibrated.build.graph[net.graph.input].quant
+    given = replace(net, graph=net.graph.changed(net.graph.input, quant=scale))
+    with pytest.raises(mg.DataError, match="4 activations have no scale in the file"):
+        mg.compile(given)
+    found = mg.compile(given, precision="float32")
+    assert found.build.compiled.fingerprint == calibrated.build.compiled.fingerprint
+    assert found.build.compiled.files == calibrated.build.compiled.files
+    found.verify(x[:2], y[:2], on="reference")
+    with pytest.raises(mg.DataError) as caught:
+        mg.compile(net, precision="float32")
+    assert caught.value.what == "an activation has no scale in the file, and there are no calibration samples"
+    assert caught.value.where == net.graph.input
+
+
+def test_a_state_keeps_the_one_scale_there_is(tmp_path: Path) -> None:
+    trainer, x, y = compiled("float32")
+    trainer.fit(x, y, rate=0.01)
+    path = tmp_path / "net.mcgstate"
+    trainer.save(path)
+    loaded = mg.Trainer.load(path)
+    assert loaded.build.compiled.fingerprint == trainer.build.compiled.fingerprint
+    np.testing.assert_array_equal(loaded.predict(x), trainer.predict(x))
+    facts = pack(trainer.model, trainer.build, trainer.options, None)
+    assert list(json.loads(facts[4 : 4 + int.from_bytes(facts[:4], "little")])["scales"]) == [
+        trainer.model.graph.input
+    ]
 
 
 def test_an_unknown_precision_is_refused() -> None:

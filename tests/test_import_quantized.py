@@ -217,7 +217,7 @@ def test_missing_scales_are_calibrated_or_asked_for() -> None:
     with pytest.raises(DataError) as caught:
         quantize(graph, None, Calibration())
     assert caught.value.what == (
-        "1 activations have no scale in the file, and there are no calibration samples"
+        "an activation has no scale in the file, and there are no calibration samples"
     )
     assert caught.value.where == "fc1_y"
     x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)

@@ -19,7 +19,7 @@ from mcugrad.passes.freeze import Train, freeze
 from mcugrad.passes.learned import learned
 from mcugrad.passes.lower import lower
 from mcugrad.passes.prune import prune
-from mcugrad.passes.quantize import quantize
+from mcugrad.passes.quantize import quantize, quantize_input
 from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Program, Space
 from mcugrad.program.reserve import reserve
@@ -115,7 +115,7 @@ class Build:
 
     Attributes:
         graph: quantized, with backward pass, pruned.
-        quantized: as calibration left it, before it was decided what trains.
+        quantized: as calibration left it, before it was decided what trains; for float32, with a scale of its input.
         origin: what the generated files say about where they come from.
         plan: offsets of the arena.
         compiled: program, layout and files.
@@ -147,10 +147,17 @@ def quantized(
     model: Model,
     samples: NDArray[Any] | None,
     calibration: Calibration,
+    precision: Precision = "int8",
     known: Mapping[str, ActivationScale] | None = None,
 ) -> Graph:
-    """The model's graph with scales, known ones or from samples. Raises DataError for samples that cannot be used."""
-    return quantize(model.graph, samples, calibration, known)
+    """The model's graph with scales, known ones or from samples; with that of its input alone in float32.
+
+    Raises:
+        DataError: samples cannot be used.
+        ModelError: an activation is not finite.
+    """
+    scaled = quantize_input if precision == "float32" else quantize
+    return scaled(model.graph, samples, calibration, known)
 
 
 def build(model: Model, graph: Graph, options: Options) -> Build:
@@ -158,7 +165,7 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
 
     Args:
         model: for what the generated files say about their origin.
-        graph: quantized.
+        graph: quantized for the same precision.
         options: what the user decides.
 
     Raises:
@@ -228,10 +235,10 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, s
 
 
 def _trainable(model: Model, graph: Graph, options: Options) -> Graph:
+    if options.precision == "float32":
+        return freeze(to_float(graph, model.graph, whole=True), options.train, options.updates)
     graph = freeze(graph, options.train, options.updates)
-    if options.precision != "int8":
-        graph = to_float(graph, model.graph, whole=options.precision == "float32")
-    return graph
+    return to_float(graph, model.graph, whole=False) if options.precision == "mixed" else graph
 
 
 def _built(

@@ -58,7 +58,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     Args:
         model: from `load`.
         calibration: a few hundred typical inputs in real units, (n, *input shape); not needed for a model that is
-            int8 in the file.
+            int8 in the file, nor in float32 for one whose input is.
         train: `all`, `last:N`, `bias`, `none`, or names of layers.
         loss: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae`, `huber`, or a Loss with options.
         targets: typical targets in real units, (n, outputs): their range is what the device's int8 targets span;
@@ -132,7 +132,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         schedule=course,
         steps=length,
     )
-    graph = quantized(model, calibration, Calibration(calibration_method, percentile))
+    graph = quantized(model, calibration, Calibration(calibration_method, percentile), options.precision)
     result = build(model, graph, options)
     if goal is not None:
         check_fit(model, graph, options, result, goal)

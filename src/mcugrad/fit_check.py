@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mcugrad.compiler import Build, Footprint, Options, complete, kib, lowered
+import numpy as np
+
+from mcugrad.compiler import Build, Footprint, Options, complete, kib, lowered, quantized
 from mcugrad.emit import layout
 from mcugrad.errors import FitError, ModelError, UsageError
 from mcugrad.graph import Graph, WeightScale
 from mcugrad.model import Model
+from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
 from mcugrad.plan import aligned, greedy_by_size
 from mcugrad.program import Space
@@ -176,6 +179,12 @@ def check_fit(model: Model, graph: Graph, options: Options, result: Build, targe
         )
 
 
+def made_up(model: Model) -> Graph:
+    """The graph quantized by samples that mean nothing, for sizes, which do not depend on ranges."""
+    noise = np.random.default_rng(0).standard_normal((2, *model.input_shape), np.float32)
+    return quantized(model, noise, Calibration("minmax"))
+
+
 def _peak(result: Build) -> str:
     program, place = result.compiled.program, result.compiled.layout
     index = result.plan.peak
@@ -205,6 +214,7 @@ def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> 
                 rule_text = "" if how == options.updates else f" with rule={how.text}"
                 return f"train={train}{rule_text}   ({kib(sizes.of(train, how).need)})"
     if options.precision != "int8":
+        graph = made_up(model) if options.precision == "float32" else graph
         rest = _what_fits(model, graph, replace(options, precision="int8"), target)
         return f"precision=int8 with {rest}" if rest.startswith("train=") else rest
     return "a smaller input or network: not even inference fits"

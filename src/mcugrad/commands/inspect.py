@@ -90,16 +90,12 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
         target: what it has to fit; None for nothing.
         like: whose loss they have; cross-entropy without.
     """
-    import numpy as np
-
-    from mcugrad.compiler import Options, quantized
-    from mcugrad.fit_check import Footprints
-    from mcugrad.passes.calibrate import Calibration
+    from mcugrad.compiler import Options
+    from mcugrad.fit_check import Footprints, made_up
     from mcugrad.training.rules import updates
     from mcugrad.training.rules.family import FAMILY
 
-    made_up = np.random.default_rng(0).standard_normal((2, *model.input_shape), np.float32)
-    graph = quantized(model, made_up, Calibration("minmax"))
+    graph = made_up(model)
     like = like or Options("all", updates("sr16"), seed=0, rate=0.01)
     sizes = Footprints(model, graph, Options("all", updates("sr16"), 0, 0.01, like.loss, like.target))
     rules = [rule.name for rule in reversed(FAMILY)]

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import BackwardNode, Graph, Node
 from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.float_operator import FloatOperator, bounds, error_for, lower_mask
 from mcugrad.ops.float_update import add_float_updates
@@ -16,6 +16,12 @@ from mcugrad.program.lowering import Lowering
 
 FloatPass = tuple[Kernel, dict[str, Any]]
 """A kernel, and those of its arguments that not every layer has."""
+
+
+def layer_of(node: Node) -> Weighted | None:
+    """The layer with weights that a node computes, in 8 bits or in float32; None if it is another operator."""
+    of = node.of if isinstance(node, FloatOperator) else node
+    return of if isinstance(of, Weighted) else None
 
 
 @dataclass(frozen=True, kw_only=True)

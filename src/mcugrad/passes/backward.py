@@ -26,12 +26,12 @@ from mcugrad.ops.activation import Activation, RefreshTable
 from mcugrad.ops.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.errors import ErrorSum
 from mcugrad.ops.float_errors import FloatErrorSum
+from mcugrad.ops.float_layer import layer_of
 from mcugrad.ops.float_losses import (
     FloatBinaryCrossEntropy,
     FloatRegressionLoss,
     FloatSoftmaxCrossEntropy,
 )
-from mcugrad.ops.float_operator import FloatOperator
 from mcugrad.ops.life import BeginStep, Watch
 from mcugrad.ops.ranges import NextStep, TrackScale
 from mcugrad.ops.regression import RegressionLoss
@@ -46,7 +46,6 @@ from mcugrad.ops.select_nodes import (
 )
 from mcugrad.ops.soft_cross_entropy import SoftCrossEntropy
 from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
-from mcugrad.ops.weighted import Weighted
 from mcugrad.training.losses import Loss, Target
 from mcugrad.training.rules.update import MOST_BATCH
 from mcugrad.training.sparse import ONE, Choice, Fate, Sparse, policies, share_of_samples
@@ -112,7 +111,7 @@ class _Selection:
 def _selection(graph: Graph, sparse: Choice | None) -> _Selection:
     layers: dict[str, NDArray[Any]] = {}
     for node in graph.nodes:
-        layer = _layer(node)
+        layer = layer_of(node)
         if layer is not None and graph[layer.w].trainable:
             value = graph[layer.w].value
             assert value is not None
@@ -123,12 +122,6 @@ def _selection(graph: Graph, sparse: Choice | None) -> _Selection:
     return _Selection(found, sum(map(len, layers.values())), sum(whole.values()))
 
 
-def _layer(node: Node) -> Weighted | None:
-    """The layer with weights that a node computes, in 8 bits or in float32; None if it is another operator."""
-    of = node.of if isinstance(node, FloatOperator) else node
-    return of if isinstance(of, Weighted) else None
-
-
 def _output_layers(graph: Graph, tensor: str) -> list[str]:
     """Names of the layers with weights that no other stands behind on the way to the outputs."""
     found: list[str] = []
@@ -137,7 +130,7 @@ def _output_layers(graph: Graph, tensor: str) -> list[str]:
         node = graph.producer(pending.pop())
         if node is None:
             continue
-        if _layer(node) is not None:
+        if layer_of(node) is not None:
             found.append(node.name)
             continue
         new = [x for x in dict.fromkeys(node.inputs) if x not in seen]

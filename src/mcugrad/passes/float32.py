@@ -1,6 +1,6 @@
 """Float32: replace operators by those that compute in float32, all of them or what follows the first that trains.
 
-1. `float32`: every operator; the input is brought from int8 to real units first.
+1. `float32`: every operator; the input, which alone has a scale, is brought from int8 to real units first.
 2. `mixed`: layers that train, and what depends on them; before that everything stays int8 and frozen in flash. Each
    int8 activation that a float operator reads is brought to real units once.
 3. Float operators are those of the network as it was before quantization, without bounds that only tables need.
@@ -74,7 +74,7 @@ def to_float(graph: Graph, source: Graph, *, whole: bool) -> Graph:
     """Replace operators by float ones.
 
     Args:
-        graph: quantized, with trainable tensors marked.
+        graph: quantized, with trainable tensors marked; or with a scale of its input, where every operator is replaced.
         source: the same network in float32, before quantization.
         whole: every operator; else those that train, and what depends on them.
 

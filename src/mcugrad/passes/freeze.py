@@ -1,4 +1,7 @@
-"""Freeze: mark what trains. Everything else stays as it was delivered, in flash."""
+"""Freeze: mark what trains. Everything else stays as it was delivered, in flash.
+
+Layers in int8 learn by an update rule, and scales behind them follow; layers in float32 have neither.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcugrad.errors import UsageError
-from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
+from mcugrad.graph import ActivationScale, Float32, Graph, Operator, WeightScale
 from mcugrad.ops.activation import Activation
+from mcugrad.ops.float_layer import layer_of
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.quantize import affine_codes, symmetric
 from mcugrad.training.rules import Updates
@@ -23,16 +27,16 @@ def freeze(graph: Graph, train: Train, updates: Updates) -> Graph:
     Raises:
         UsageError: `train` names nothing, an unknown layer, or more layers than there are; an update of no layer.
     """
-    layers = [n for n in graph.nodes if isinstance(n, Weighted)]
+    layers = [layer for n in graph.nodes if (layer := layer_of(n)) is not None]
     updates.check_names(n.name for n in layers)
     chosen = {n.name for n in select(layers, train)}
     for layer in layers:
         if layer.name in chosen:
-            update = updates.of(layer.name)
+            update = None if isinstance(graph[layer.w].quant, Float32) else updates.of(layer.name)
             graph = graph.changed(layer.b, trainable=True, update=update)
             if train != "bias":
                 graph = graph.changed(layer.w, trainable=True, update=update)
-                if update.rule == "standardized":
+                if update is not None and update.rule == "standardized":
                     graph = graph.changed(layer.w, quant=_one_range(graph, layer.w))
     return _track(graph, chosen)
 
@@ -100,6 +104,8 @@ def _track(graph: Graph, trained: set[str]) -> Graph:
             continue
         moving.add(y)
         quant = graph[node.inputs[0] if node.passes_scale else y].quant
+        if isinstance(quant, Float32):
+            continue
         assert isinstance(quant, ActivationScale)
         if node.passes_scale:
             graph = graph.changed(y, quant=quant)

@@ -104,22 +104,49 @@ def quantize(
     return graph
 
 
-def without_scale(graph: Graph) -> list[str]:
-    """Activations whose scale has to come from calibration: the file gives none, and it follows from no other."""
+def quantize_input(
+    graph: Graph,
+    samples: NDArray[Any] | None,
+    calibration: Calibration,
+    known: Mapping[str, ActivationScale] | None = None,
+) -> Graph:
+    """The same for a network whose operators all compute in float32: only what comes in is int8.
+
+    Raises:
+        DataError: samples are needed but missing, empty, constant, not finite or of the wrong shape.
+        ModelError: an activation is not finite.
+    """
+    missing = without_scale(graph, whole=True)
+    if not missing:
+        return graph
+    if known is None:
+        ranges = activation_ranges(graph, _calibration_samples(graph, samples, missing), calibration, missing)
+        known = {tensor: _ranged(tensor, found) for tensor, found in ranges.items()}
+    return graph.changed(graph.input, quant=known[graph.input])
+
+
+def without_scale(graph: Graph, *, whole: bool = False) -> list[str]:
+    """Activations whose scale has to come from calibration: the file gives none, and it follows from no other.
+
+    Args:
+        graph: folded float graph.
+        whole: whether every operator is to compute in float32, so that the input alone has one.
+    """
     own = (
         n.y
         for n in graph.nodes
         if isinstance(n, Operator) and not n.passes_scale and not isinstance(n, Activation)
     )
-    return [t for t in (graph.input, *own) if graph[t].quant is None]
+    return [t for t in (graph.input, *([] if whole else own)) if graph[t].quant is None]
 
 
 def _calibration_samples(
     graph: Graph, samples: NDArray[Any] | None, missing: list[str]
 ) -> NDArray[np.float32]:
     if samples is None:
+        what = "an activation has" if len(missing) == 1 else f"{len(missing)} activations have"
         raise DataError(
-            f"{len(missing)} activations have no scale in the file, and there are no calibration samples",
+            f"{what} no scale in the file, and there are no calibration samples",
             where=", ".join(missing),
             hint="calibration= a few hundred typical inputs",
         )

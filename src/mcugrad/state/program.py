@@ -65,7 +65,7 @@ def pack(model: Model, made: Build, options: Options, target: Target | None) -> 
             where="program",
             hint="onnx.save(model, path, save_as_external_data=False), or save(path, program=False)",
         )
-    missing = without_scale(model.graph)
+    missing = without_scale(model.graph, whole=options.precision == "float32")
     facts = {
         "name": model.name,
         "source": model.source,
@@ -90,7 +90,7 @@ def unpack(content: bytes, where: str, name: str | None = None) -> Source:
         options = _to_options(facts["options"])
         target = None if facts["target"] is None else load_target(_known_target(facts["target"]))
         model = model_of(content[LENGTH + length :], _shown(str(facts["source"])), name or str(facts["name"]))
-        graph = quantized(model, None, Calibration(), scales)
+        graph = quantized(model, None, Calibration(), options.precision, scales)
         return Source(model, build(model, graph, options), options, target)
     except McugradError as error:
         reason = error.what
