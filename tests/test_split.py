@@ -16,6 +16,7 @@ from mcugrad.program import SCALE, Space
 from mcugrad.program.kernel import WATCH
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
+from mcugrad.training.schedules import Kind, Schedule, rates_of
 from mcugrad.training.sparse import DEFAULT_POLICY, Choice, policies, share_of_samples
 from networks import PARTIAL_NET as NET
 from networks import Conv, Dense, model, samples
@@ -181,7 +182,7 @@ def test_samples_that_are_left_out_change_nothing(batch: int, channels: float, p
             changed = {name for name in after if after[name].tobytes() != before[name].tobytes()}
             assert {"step", "watch"} <= changed
             if not taken[-1]:
-                assert changed <= {"step", "watch", "schedule", "largest_loss"}
+                assert changed <= {"step", "watch", "schedule", "largest_loss", "taken_gain"}
                 assert info["loss"][0] > 0
             else:
                 assert len(changed) > 4
@@ -223,15 +224,62 @@ def test_how_many_samples_are_taken() -> None:
     ],
 )
 def test_samples_that_fit_badly_are_taken_more_often(loss: float, mean: float, share: float) -> None:
+    found = [taken(step, loss, mean, f32(1)) for step in range(4000)]
+    assert np.mean(found) == pytest.approx(share, abs=0.03)
+    assert share not in (0.0, 1.0) or np.mean(found) == share
+
+
+def taken(
+    step: int,
+    loss: float,
+    mean: float,
+    gain: np.ndarray,
+    share: int = 16384,
+    schedule: Schedule | None = None,
+    rate: float = 0.1,
+) -> int:
+    """Whether a sample is learned from; the gain follows."""
     watch = np.zeros(1, WATCH)
     watch["loss"] = mean
-    taken, rate = np.zeros((4000, 1), np.int32), f32(0)
-    for step in range(len(taken)):
-        drawing = (16384, 1, f32(loss), watch, u32(7), u32(step), 0x40000, f32(0.5), taken[step], rate)
-        SELECT_SAMPLES.reference(*drawing)
-        assert rate[0] == 0.5 * taken[step, 0]
-    assert taken.mean() == pytest.approx(share, abs=0.03)
-    assert share not in (0.0, 1.0) or taken.mean() == share
+    record = (schedule or Schedule()).record(rate, 4000)
+    now = rates_of(record[0], u32(step))
+    found, updated = np.zeros(1, np.int32), f32(0)
+    SELECT_SAMPLES.reference(
+        share, 1, f32(loss), watch, record, now, u32(7), u32(step), 0x40000, f32(0.5), gain, found, updated
+    )
+    assert updated[0] == 0.5 * found[0]
+    return int(found[0])
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.25, 0.5])
+def test_the_share_is_kept_however_losses_are_spread(share: float) -> None:
+    """A few large losses, whose odds end at 1, take less than their part: other samples get it."""
+    losses = np.random.default_rng(1).exponential(size=6000) ** 2
+    gain = f32(1)
+    found = [taken(step, loss, 2.0, gain, int(share * 65536)) for step, loss in enumerate(losses)]
+    assert np.mean(found) == pytest.approx(share, rel=0.08)
+    large = losses > np.quantile(losses, 0.9)
+    assert np.mean(np.asarray(found)[large]) >= min(2 * share, 0.95)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "linear"])
+def test_more_samples_are_taken_while_the_rate_is_high(kind: Kind) -> None:
+    """As many as a constant rate takes by the end of the schedule, and evenly after it."""
+    schedule = Schedule(kind, last=0.01)
+    found = np.asarray([taken(step, 1.0, 1.0, f32(1), schedule=schedule) for step in range(8000)])
+    first, second, after = found[:2000].mean(), found[2000:4000].mean(), found[4000:].mean()
+    assert (first + second) / 2 == pytest.approx(0.25, abs=0.02)
+    assert after == pytest.approx(0.25, abs=0.02)
+    assert first > 2 * second
+
+
+def test_neither_rates_of_0_nor_a_spoilt_loss_change_how_many_samples_are_taken() -> None:
+    gain, cosine = f32(1), Schedule("cosine")
+    assert np.mean(
+        [taken(step, 1.0, 1.0, gain, 16384, cosine, 0.0) for step in range(4000)]
+    ) == pytest.approx(0.25, abs=0.03)
+    assert np.mean([taken(step, np.nan, 1.0, gain) for step in range(4000)]) == pytest.approx(0.25, abs=0.03)
+    assert gain[0] == 1
 
 
 def test_soft_targets_are_taken_evenly() -> None:

@@ -21,7 +21,7 @@ from kernels.cases import (
     two,
 )
 from mcugrad.ops.select import SELECT_CERTAIN
-from mcugrad.program.kernel import WATCH
+from mcugrad.program.kernel import SCHEDULE, WATCH
 
 SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])
 RATIOS = st.sampled_from([0.0, 0.3, 1.0, 1.5, -1.0, float("inf"), float("nan")])
@@ -127,17 +127,26 @@ def select_samples(draw: Draw) -> Arguments:
     given = words(draw)
     watch = np.zeros(1, WATCH)
     watch["loss"] = floats(draw, rng, 1)
-    compared = {"loss": floats(draw, rng, 1), "watch": watch}
+    schedule, rates = np.zeros(1, SCHEDULE), st.sampled_from([0.0, 1e-40, 0.01, 0.3, 3e38])
+    schedule["kind"], schedule["start"] = draw(st.integers(0, 3)), (int(given["step"][0]) - 7) & 0xFFFFFFFF
+    schedule["steps"], schedule["rate"], schedule["last"] = draw(st.integers(1, 14)), draw(rates), draw(rates)
+    followed = {
+        "loss": floats(draw, rng, 1),
+        "watch": watch,
+        "schedule": schedule,
+        "rate": np.asarray([draw(rates)], np.float32),
+        "gain": np.asarray([draw(st.sampled_from([2.0**-6, 0.7, 1.0, 2.0**6]))], np.float32),
+    }
     return {
         "seed": given["seed"],
         "step": given["step"],
         "stream": given["tensor"],
         "share": draw(st.sampled_from([1, 16384, 65535, 65536])),
         "batch": draw(st.sampled_from([1, 2, 48, 2**31])),
-        **(compared if draw(st.booleans()) else {"loss": None, "watch": None}),
+        **(followed if draw(st.booleans()) else dict.fromkeys(followed)),
         "whole": floats(draw, rng, 1),
         "taken": one(np.int32, rng),
-        "rate": one(np.float32, rng),
+        "updated": one(np.float32, rng),
     }
 
 

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.program import Kernel
+from mcugrad.training.schedules import COSINE, LINEAR
 
 ONE = 65536
 """1 as odds, and as the factor of an error."""
+GAIN = (2.0**-6, 2.0**6)
+"""By how much the odds of samples are changed at most, so that their share is kept."""
 
 
 def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any]) -> None:
@@ -138,26 +141,43 @@ def select_samples(
     share: int,
     batch: int,
     loss: NDArray[Any] | None,
-    watch: NDArray[Any] | None,
+    watch: Any,
+    schedule: Any,
+    rate: Any,
     seed: NDArray[Any],
     step: NDArray[Any],
     stream: int,
     whole: NDArray[Any],
+    gain: Any,
     taken: NDArray[Any],
-    rate: NDArray[Any],
+    updated: NDArray[Any],
 ) -> None:
-    """Whether the batch that a step belongs to is taken: share / 65536 of them are, more where the loss is high.
+    """Whether the batch that a step belongs to is taken: share / 65536 of them are, more where loss and rate are high.
 
-    rate = whole, or 0 if it is not.
+    updated = whole, or 0 if it is not.
     """
-    odds = F32(share)
-    if loss is not None and loss.size and watch is not None:
+    odds, now = F32(share), int(step[0])
+    if loss is not None and loss.size:
         with np.errstate(all="ignore"):
-            part = loss[0] / watch["loss"][0]
-            odds = odds * part if part >= 0 else odds
-    number = ar.hash32(ar.stream(int(seed[0]), int(step[0]) // batch, stream))[0]
+            odds = F32(odds * _emphasis(schedule[0], rate[0], now))
+            fit = F32(loss[0] / watch["loss"][0])
+            if fit >= 0:
+                most = odds if odds < ONE else F32(ONE)
+                odds = F32(F32(odds * gain[0]) * fit)
+                odds = odds if odds < ONE else F32(ONE)
+                found = F32(gain[0] * F32(F32(1) + F32(F32(most - odds) / F32(2**19))))
+                gain[0] = np.clip(found, *GAIN)
+    number = ar.hash32(ar.stream(int(seed[0]), now // batch, stream))[0]
     taken[0] = F32(int(number) & 0xFFFF) < odds
-    rate[0] = whole[0] if taken[0] else F32(0)
+    updated[0] = whole[0] if taken[0] else F32(0)
+
+
+def _emphasis(schedule: Any, rate: Any, step: int) -> np.float32:
+    """By how much a step is worth more than the mean one of a schedule that falls: its rate in that of means."""
+    mean = F32(F32(0.5) * schedule["rate"]) + F32(F32(0.5) * schedule["last"])
+    falls = int(schedule["kind"]) in (COSINE, LINEAR)
+    is_under_way = (step - int(schedule["start"])) & 0xFFFFFFFF < int(schedule["steps"])
+    return F32(rate / mean) if falls and is_under_way and mean > 0 else F32(1)
 
 
 def select_share(

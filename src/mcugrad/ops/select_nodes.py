@@ -21,6 +21,7 @@ from mcugrad.ops.float_select import (
     SELECT_WEIGH_F32,
 )
 from mcugrad.ops.select import (
+    GAIN,
     ONE,
     SELECT_CERTAIN,
     SELECT_COPY_S8,
@@ -75,17 +76,30 @@ class SelectSamples(BackwardNode):
                 "whole_rate", "float", np.asarray([self.whole], np.float32), "of all channels"
             ),
             "taken": taken,
-            "rate": _update_rate(to),
+            "updated": _update_rate(to),
         }
+        evenly: dict[str, Any] = dict.fromkeys(("loss", "watch", "schedule", "rate", "gain"))
         # A batch is taken or left out before its losses are known, and those of soft targets are of another size.
-        follows = self.batch == 1
-        loss = to.temporary("loss", "float", (1,), "loss of the sample") if follows else None
-        to.call(SELECT_SAMPLES, **drawing, loss=loss, watch=to.watch() if follows else None)
+        to.call(SELECT_SAMPLES, **drawing, **(evenly if self.batch > 1 else _followed(to)))
         if to.soft:
             with to.for_soft_targets():
-                to.call(SELECT_SAMPLES, **drawing, loss=None, watch=None)
+                to.call(SELECT_SAMPLES, **drawing, **evenly)
         to.shared = len(to.calls)
         to.skip_unless(taken)
+
+
+def _followed(to: Lowering) -> dict[str, Any]:
+    """What the odds of a sample follow."""
+    one = np.ones(1, np.float32)
+    return {
+        "loss": to.temporary("loss", "float", (1,), "loss of the sample"),
+        "watch": to.watch(),
+        "schedule": to.schedule(),
+        "rate": to.rate(),
+        "gain": to.state(
+            "taken_gain", "float", (1,), one, "by how much odds are larger: keeps the share", GAIN
+        ),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

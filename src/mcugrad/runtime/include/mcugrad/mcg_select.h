@@ -119,22 +119,26 @@ void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const
  * @brief Whether the batch that a step belongs to is taken, and the share of channels that is updated, if
  * that is known.
  *
- * @param[in]  share  of the batches that are, in 1/65536
- * @param[in]  batch  samples of a batch
- * @param[in]  loss   of the sample: the odds follow it; NULL for the same odds for all
- * @param[in]  watch  the running mean that it is compared with; NULL if loss is
- * @param[in]  seed   of the random numbers
- * @param[in]  step   number of the training step
- * @param[in]  stream number of the random numbers in the model
- * @param[in]  whole  share of the channels that a step updates which is taken
- * @param[out] taken  1, or 0 where nothing is to be learned
- * @param[out] rate   share of the channels that this step updates
+ * @param[in]     share    of the batches that are, in 1/65536
+ * @param[in]     batch    samples of a batch
+ * @param[in]     loss     of the sample: the odds follow it; NULL for the same odds for all
+ * @param[in]     watch    the running mean that it is compared with; NULL if loss is
+ * @param[in]     schedule how the learning rate runs: the odds follow one that falls; NULL if loss is
+ * @param[in]     rate     learning rate of the step; NULL if loss is
+ * @param[in]     seed     of the random numbers
+ * @param[in]     step     number of the training step
+ * @param[in]     stream   number of the random numbers in the model
+ * @param[in]     whole    share of the channels that a step updates which is taken
+ * @param[in,out] gain     by how much odds are larger, so that the share is kept; NULL if loss is
+ * @param[out]    taken    1, or 0 where nothing is to be learned
+ * @param[out]    updated  share of the channels that this step updates
  *
  * MACs: none. Scratch: none. Reference: ops/select.py::select_samples.
  */
 void mcg_select_samples(uint32_t share, uint32_t batch, const float *loss, const mcg_watch_t *watch,
-                        const uint32_t *seed, const uint32_t *step, uint32_t stream, const float *whole,
-                        int32_t *taken, float *rate);
+                        const mcg_schedule_t *schedule, const float *rate, const uint32_t *seed,
+                        const uint32_t *step, uint32_t stream, const float *whole, float *gain,
+                        int32_t *taken, float *updated);
 
 /**
  * @brief Counts the channels that take part, layer by layer; their share when all layers have been counted.
