@@ -197,7 +197,7 @@ def answer(trials: Iterable[Trial], untrained: Untrained, usual: float) -> Trial
     level = ties(trials)
     if not untrained.is_level_with(level[0]):
         return level[0]
-    return min(level, key=lambda each: abs(np.log(each.rate / usual)))
+    return min(level, key=lambda each: max(each.rate / usual, usual / each.rate))
 
 
 def best(trials: Iterable[Trial]) -> Trial:
