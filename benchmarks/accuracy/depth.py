@@ -81,10 +81,16 @@ LIKE = {"sr16": "sr12"}
 """Rules that have the rate of another one."""
 TRIED = (0.001, 0.003, 0.009)
 BEYOND = (0.0003, 0.027)
-"""Tried where the best of those is at their end."""
+"""Tried after those, which the best may be at the end of."""
 DEFAULT = 0.0
 """In place of a rate: none is named."""
-RATES: dict[str, dict[str, float]] = {}
+RATES: dict[str, dict[str, float]] = {
+    "DS-CNN keywords": {"float32": 0.001, "sr12": 0.003, "sr8": 0.001},
+    "MbedNet motion": {"float32": 0.003, "sr12": 0.003, "sr8": 0.003},
+    "MobileNetV1-0.25 photographs": {"float32": 0.001, "sr12": 0.003, "sr8": 0.001},
+    "ResNet-8 from scratch": {"float32": 0.009, "sr12": 0.009, "sr8": 0.009},
+    "ResNet-8 photographs": {"float32": 0.003, "sr12": 0.001, "sr8": 0.003},
+}
 """Best of those that `--tune` tries, by task and method."""
 PARTS = (("updates", 0.1), ("updates", 0.25), ("samples", 0.25))
 """Partial updates with the policy that one gets who names none, and whole samples that are left out."""
@@ -102,31 +108,25 @@ class Run:
     seed: int
 
 
-def rate_of(task: str, rule: str) -> float:
+def rate_of(task: str, rule: str, part: str = "all", share: float = 1.0) -> float:
     """The learning rate that the tables are made with; of what has not been tuned, one in the middle."""
-    return RATES.get(task, {}).get(LIKE.get(rule, rule), 0.003)
+    name = LIKE.get(rule, rule) if part == "all" else f"{share:.0%} of {part}"
+    return RATES.get(task, {}).get(name, 0.003)
 
 
 def matrix(everything: bool) -> list[Run]:
     """Runs of the tables, those first that matter most; there are no others."""
     plan = [(rule, "all", 1.0) for rule in METHODS]
     plan += [("sr12", *part) for part in PARTS]
-    runs = [
-        Run(task, rule, part, share, rate_of(task, rule), seed)
-        for rule, part, share in plan
-        for task in TASKS
-        for seed in SEEDS
-    ]
+    runs = [Run(task, *what, rate_of(task, *what), seed) for what in plan for task in TASKS for seed in SEEDS]
     return runs + [Run(task, "sr12", "all", 1.0, DEFAULT, seed) for task in TASKS for seed in SEEDS]
 
 
 def tuning() -> list[Run]:
-    """The methods that have rates of their own at every rate."""
+    """What has a rate of its own, at every rate."""
+    plan = [(rule, "all", 1.0) for rule in TUNED] + [("sr12", *part) for part in PARTS]
     return [
-        Run(task, rule, "all", 1.0, rate, TUNING_SEED)
-        for rate in (*TRIED, *BEYOND)
-        for task in TASKS
-        for rule in TUNED
+        Run(task, *what, rate, TUNING_SEED) for rate in (*TRIED, *BEYOND) for what in plan for task in TASKS
     ]
 
 
@@ -230,7 +230,7 @@ def entries_of(
     rate: float | None = None,
 ) -> list[dict[str, Any]]:
     """One for each seed, at the rate that the tables are made with or another."""
-    wanted = rate_of(task, rule) if rate is None else rate
+    wanted = rate_of(task, rule, part, share) if rate is None else rate
     return select(results, task=task, method=rule, part=part, share=share, rate=wanted)
 
 
