@@ -10,8 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from mcugrad.importers import _external
-from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.onnx import external, load_onnx
 from onnx_nets import refused, small
 
 Entries = dict[str, str]
@@ -124,7 +123,7 @@ def test_a_place_without_name(tmp_path: Path) -> None:
 
 def test_too_much_altogether(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path)
-    monkeypatch.setattr(_external, "MODEL_LIMIT", 300)
+    monkeypatch.setattr(external, "MODEL_LIMIT", 300)
     assert refused(path).what.endswith("bytes; at most 300 are read")
 
 

@@ -19,7 +19,8 @@ import mcugrad as mg
 import tflite_writer
 from mcugrad.emit.c import INLINED_CALLS
 from mcugrad.fit_check import Footprints
-from mcugrad.importers import _growth
+from mcugrad.importers.onnx.functions import nodes_written_out
+from mcugrad.importers.shared import growth
 from mcugrad.measure import size
 from mcugrad.run import toolchain
 from mcugrad.training.rules import updates
@@ -180,7 +181,7 @@ def test_functions_within_functions_are_counted_before_they_are_written_out(opse
 def test_functions_are_counted_as_they_are_written_out() -> None:
     for depth, width in ((1, 1), (2, 3), (3, 2)):
         model = onnx.load_model_from_string(nested(depth, width))
-        assert _growth.nodes_written_out(model) == 2 + width**depth
+        assert nodes_written_out(model) == 2 + width**depth
     assert sum(type(n).__name__ == "Clip" for n in compiled_bytes(nested(2, 3)).build.graph.nodes) <= 9
 
 
@@ -191,7 +192,7 @@ def test_a_function_that_calls_itself_is_refused() -> None:
 def test_shared_weights_count_as_often_as_they_are_copied(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(_growth, "WEIGHT_LIMIT", 200)
+    monkeypatch.setattr(growth, "WEIGHT_LIMIT", 200)
     net = Net(1, 8)
     shared = net.const("w", net.normal(8, 8))
     for _ in range(4):

@@ -13,8 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mcugrad.graph import Graph
 from mcugrad.graph.spec import check
-from mcugrad.importers import _read
-from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.onnx import load_onnx, read
 from mcugrad.ops.clip import Clip
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.maxpool2d import MaxPool2d
@@ -35,7 +34,7 @@ def imported(net: Net, opset: int = 17) -> Graph:
 
 
 def test_the_shipped_network() -> None:
-    path = Path(_read.__file__).parents[1] / "zoo/models/digits_cnn.onnx"
+    path = Path(read.__file__).parents[2] / "zoo/models/digits_cnn.onnx"
     graph = check(load_onnx(path))
     assert graph.name == "digits_cnn"
     assert [n.name for n in graph.nodes] == [

@@ -13,7 +13,7 @@ import pytest
 import mcugrad as mg
 from mcugrad.errors import ModelError, ToolError, UsageError
 from mcugrad.graph.spec import check
-from mcugrad.importers import _hints
+from mcugrad.importers.shared import hints
 from mcugrad.importers.torch import LAYOUT, TRY, _sample, is_module, load_torch
 from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
@@ -257,18 +257,18 @@ def unsupported(torch: ModuleType, what: str) -> tuple[Any, Any]:
 
 
 SAID = {
-    "two inputs": ("the module takes 2 inputs: left, right; exactly 1 is supported", "Pair", _hints.SEVERAL),
-    "two outputs": ("the model has 2 outputs: ", "One", _hints.SEVERAL),
-    "embedding": ("the module takes integers, as nn.Embedding does", "One", _hints.INTEGERS),
-    "gru": ("1 node cannot be translated", "GRU: operator is not supported", _hints.RECURRENT),
-    "attention": ("2 of ", "MatMul: multiplies two computed values", _hints.MATRIX),
-    "normalize": ("2 of ", "ReduceL2: operator is not supported", _hints.UNIT_LENGTH),
-    "group norm": ("1 node cannot be translated", "InstanceNormalization: ", _hints.NORMS),
-    "adaptive": ("", "GatherND: operator is not supported", _hints.ADAPTIVE),
+    "two inputs": ("the module takes 2 inputs: left, right; exactly 1 is supported", "Pair", hints.SEVERAL),
+    "two outputs": ("the model has 2 outputs: ", "One", hints.SEVERAL),
+    "embedding": ("the module takes integers, as nn.Embedding does", "One", hints.INTEGERS),
+    "gru": ("1 node cannot be translated", "GRU: operator is not supported", hints.RECURRENT),
+    "attention": ("2 of ", "MatMul: multiplies two computed values", hints.MATRIX),
+    "normalize": ("2 of ", "ReduceL2: operator is not supported", hints.UNIT_LENGTH),
+    "group norm": ("1 node cannot be translated", "InstanceNormalization: ", hints.NORMS),
+    "adaptive": ("", "GatherND: operator is not supported", hints.ADAPTIVE),
     "channels last": ("PyTorch cannot export the module: Given groups=1", "Conv2d", LAYOUT),
     "no such operator": ("PyTorch cannot export the module: No ONNX function found for ", "Sequential", TRY),
-    "shuffle": ("Reshape from (1, 4, 6, 6) to (1, 2, 2, 6, 6) mixes axes", "Reshape", _hints.MIXED),
-    "softsign": ("1 node cannot be translated", "Softsign: operator is not supported", _hints.TABLES),
+    "shuffle": ("Reshape from (1, 4, 6, 6) to (1, 2, 2, 6, 6) mixes axes", "Reshape", hints.MIXED),
+    "softsign": ("1 node cannot be translated", "Softsign: operator is not supported", hints.TABLES),
 }
 
 

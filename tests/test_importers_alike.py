@@ -18,10 +18,11 @@ import onnx_nets
 import tflite_writer
 from mcugrad.errors import ModelError
 from mcugrad.graph.spec import check
-from mcugrad.importers import _operators, _tflite_operators
-from mcugrad.importers._parts import runs
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.onnx import operators as onnx_operators
+from mcugrad.importers.shared.parts import runs
 from mcugrad.importers.tflite import load_tflite
+from mcugrad.importers.tflite import operators as tflite_operators
 from mcugrad.passes.fold import fold
 from onnx_nets import helper
 from tflite_writer import RELU
@@ -439,6 +440,6 @@ def test_the_table_names_every_operator() -> None:
     used = {node.op_type for feature in FEATURES for node in finished_onnx(feature).nodes}
     used |= {call.kind for feature in FEATURES for call in finished_tflite(feature).operators}
     assert used.isdisjoint(set().union(*ELSEWHERE.values()))
-    rules = {*_operators.RULES, *_tflite_operators.RULES}
+    rules = {*onnx_operators.RULES, *tflite_operators.RULES}
     assert rules - used == set().union(*ELSEWHERE.values())
     assert used - rules == {"Shape", "SHAPE"}  # static, so that nothing is left of them

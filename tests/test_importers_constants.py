@@ -14,8 +14,8 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 import onnx_nets
 from mcugrad.errors import ModelError
 from mcugrad.graph.spec import check
-from mcugrad.importers import _static, _tflite_constants
-from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.onnx import load_onnx, static
+from mcugrad.importers.tflite import constants
 from mcugrad.passes.fold import fold
 from test_importers_alike import Onnx, both, ints, parts
 
@@ -32,8 +32,8 @@ SAME_AS = {
 def test_constants_that_one_importer_computes_the_other_computes() -> None:
     missing = [
         kind
-        for kind in sorted(_tflite_constants.COMPUTED)
-        if SAME_AS.get(kind, kind.title().replace("_", "")) not in _static.FOLDABLE
+        for kind in sorted(constants.COMPUTED)
+        if SAME_AS.get(kind, kind.title().replace("_", "")) not in static.FOLDABLE
     ]
     assert not missing
 

@@ -18,8 +18,8 @@ from onnx.backend.test.case import node as cases
 
 from mcugrad.errors import ModelError
 from mcugrad.graph.spec import check
-from mcugrad.importers._operators import HIDDEN, RULES
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.onnx.operators import HIDDEN, RULES
 from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
 

@@ -11,7 +11,8 @@ import pytest
 
 import mcugrad.ops
 from mcugrad.graph import ForwardNode
-from mcugrad.importers import _operators, _tflite_operators
+from mcugrad.importers.onnx import operators as onnx_operators
+from mcugrad.importers.tflite import operators as tflite_operators
 from mcugrad.ops.float_dequantize import Dequantize
 from mcugrad.ops.float_operator import FloatOperator
 from mcugrad.ops.registry import LEFT_OUT, OPERATORS
@@ -43,14 +44,14 @@ def test_onnx_names_are_those_that_the_importer_reads() -> None:
     named = {name for entry in OPERATORS for name in entry.onnx} | {
         n for o, _ in LEFT_OUT.values() for n in o
     }
-    assert named == set(_operators.RULES)
+    assert named == set(onnx_operators.RULES)
 
 
 def test_tflite_names_are_those_that_the_importer_reads() -> None:
     named = {name for entry in OPERATORS for name in entry.tflite} | {
         n for _, t in LEFT_OUT.values() for n in t
     }
-    assert named == {*_tflite_operators.RULES, *_tflite_operators.AT_THE_END}
+    assert named == {*tflite_operators.RULES, *tflite_operators.AT_THE_END}
 
 
 @pytest.mark.parametrize("entry", OPERATORS, ids=lambda e: e.operator.__name__)

@@ -259,7 +259,7 @@ ELSEWHERE = frozenset(_ELSEWHERE.split())
 """What NumPy, BLAS and libm compute otherwise on another processor."""
 HARMLESS = {
     "fidelity.py log10": "shown, with one digit",
-    "importers/_static.py matmul": "of integers",
+    "importers/onnx/static.py matmul": "of integers",
     "numerics.py @": "of whole numbers below 2^53",
     "numerics.py power": "of integers",
     "ops/weighted.py @": "of whole numbers below 2^53",

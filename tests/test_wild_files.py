@@ -17,8 +17,8 @@ import tflite_writer
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, WeightScale
 from mcugrad.graph.spec import check
-from mcugrad.importers import _hints
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.shared import hints
 from mcugrad.importers.tflite import load_tflite
 from mcugrad.passes.calibrate import Calibration, run_float
 from mcugrad.passes.fold import fold
@@ -269,65 +269,65 @@ def two(net: Onnx, kind: str, other: str, **attributes: int) -> Onnx:
 
 
 NAMED: dict[str, tuple[Callable[[], Onnx | Lite], str, str]] = {
-    "svdf": (svdf, "SVDF: operator is not supported", _hints.RECURRENT),
-    "lstm": (lambda: lstm("UNIDIRECTIONAL_SEQUENCE_LSTM"), "LSTM: operator is not supported", _hints.RECURRENT),
-    "rnn": (lambda: lstm("UNIDIRECTIONAL_SEQUENCE_RNN"), "RNN: operator is not supported", _hints.RECURRENT),
-    "onnx lstm": (lambda: recurrent("LSTM", 4), "LSTM: operator is not supported", _hints.RECURRENT),
-    "onnx gru": (lambda: recurrent("GRU", 3), "GRU: operator is not supported", _hints.RECURRENT),
-    "vela": (lambda: custom("ethos-u"), "ethos-u: operator is not supported", _hints.VELA),
-    "edge tpu": (lambda: custom("edgetpu-custom-op"), "edgetpu-custom-op: ", _hints.VELA),
-    "flex": (lambda: custom("FlexErf"), "FlexErf: operator is not supported", _hints.TF_OPERATORS),
-    "boxes": (lambda: custom("TFLite_Detection_PostProcess"), "PostProcess: ", _hints.DETECTION),
-    "audio": (lambda: custom("SignalRfft"), "SignalRfft: operator", _hints.IN_FRONT),
-    "other": (lambda: custom("MyOwn"), "MyOwn: operator is not supported", _hints.CUSTOM),
-    "while": (lambda: Lite(1, 8).fc(8, 3).op("WHILE", options=""), "WHILE: operator", _hints.CONTROL),
-    "l2": (lambda: Lite(1, 8).fc(8, 3).op("L2_NORMALIZATION"), "L2_NORM", _hints.UNIT_LENGTH),
-    "onnx l2": (lambda: Onnx(1, 8).fc(8, 3).op("LpNormalization"), "LpNorm", _hints.UNIT_LENGTH),
-    "layer norm": (lambda: Onnx(1, 8).op("LayerNormalization", normal(8)), "LayerNorm", _hints.NORMS),
+    "svdf": (svdf, "SVDF: operator is not supported", hints.RECURRENT),
+    "lstm": (lambda: lstm("UNIDIRECTIONAL_SEQUENCE_LSTM"), "LSTM: operator is not supported", hints.RECURRENT),
+    "rnn": (lambda: lstm("UNIDIRECTIONAL_SEQUENCE_RNN"), "RNN: operator is not supported", hints.RECURRENT),
+    "onnx lstm": (lambda: recurrent("LSTM", 4), "LSTM: operator is not supported", hints.RECURRENT),
+    "onnx gru": (lambda: recurrent("GRU", 3), "GRU: operator is not supported", hints.RECURRENT),
+    "vela": (lambda: custom("ethos-u"), "ethos-u: operator is not supported", hints.VELA),
+    "edge tpu": (lambda: custom("edgetpu-custom-op"), "edgetpu-custom-op: ", hints.VELA),
+    "flex": (lambda: custom("FlexErf"), "FlexErf: operator is not supported", hints.TF_OPERATORS),
+    "boxes": (lambda: custom("TFLite_Detection_PostProcess"), "PostProcess: ", hints.DETECTION),
+    "audio": (lambda: custom("SignalRfft"), "SignalRfft: operator", hints.IN_FRONT),
+    "other": (lambda: custom("MyOwn"), "MyOwn: operator is not supported", hints.CUSTOM),
+    "while": (lambda: Lite(1, 8).fc(8, 3).op("WHILE", options=""), "WHILE: operator", hints.CONTROL),
+    "l2": (lambda: Lite(1, 8).fc(8, 3).op("L2_NORMALIZATION"), "L2_NORM", hints.UNIT_LENGTH),
+    "onnx l2": (lambda: Onnx(1, 8).fc(8, 3).op("LpNormalization"), "LpNorm", hints.UNIT_LENGTH),
+    "layer norm": (lambda: Onnx(1, 8).op("LayerNormalization", normal(8)), "LayerNorm", hints.NORMS),
     "instance norm": (
-        lambda: Onnx(1, 2, 4, 4).op("InstanceNormalization", normal(2), normal(2)), "InstanceNorm", _hints.NORMS,
+        lambda: Onnx(1, 2, 4, 4).op("InstanceNormalization", normal(2), normal(2)), "InstanceNorm", hints.NORMS,
     ),
-    "softmax inside": (lambda: Lite(1, 8).fc(8, 3).op("SOFTMAX").fc(3, 2), "only supported at the end", _hints.SOFTMAX),
+    "softmax inside": (lambda: Lite(1, 8).fc(8, 3).op("SOFTMAX").fc(3, 2), "only supported at the end", hints.SOFTMAX),
     "onnx softmax inside": (
-        lambda: Onnx(1, 8).fc(8, 3).op("Softmax").fc(3, 2), "only supported at the end", _hints.SOFTMAX,
+        lambda: Onnx(1, 8).fc(8, 3).op("Softmax").fc(3, 2), "only supported at the end", hints.SOFTMAX,
     ),
     "bilinear": (
-        lambda: (n := Lite(1, 4, 4, 2)).op("RESIZE_BILINEAR", n.ints(8, 8)), "RESIZE_BILINEAR", _hints.BILINEAR,
+        lambda: (n := Lite(1, 4, 4, 2)).op("RESIZE_BILINEAR", n.ints(8, 8)), "RESIZE_BILINEAR", hints.BILINEAR,
     ),
     "onnx bilinear": (
         lambda: Onnx(1, 2, 4, 4).op("Resize", None, np.float32([1, 1, 2, 2]), mode="linear"),
-        "mode linear; only nearest", _hints.BILINEAR,
+        "mode linear; only nearest", hints.BILINEAR,
     ),
-    "pixel shuffle": (lambda: Onnx(1, 4, 4, 4).op("DepthToSpace", blocksize=2), "DepthToSpace", _hints.SUBPIXEL),
+    "pixel shuffle": (lambda: Onnx(1, 4, 4, 4).op("DepthToSpace", blocksize=2), "DepthToSpace", hints.SUBPIXEL),
     "mirrored": (
         lambda: (n := Lite(1, 4, 4, 2)).op("MIRROR_PAD", n.constant(np.ones((4, 2)), "int32"), mode=0),
-        "MIRROR_PAD", _hints.ZEROS,
+        "MIRROR_PAD", hints.ZEROS,
     ),
     "dilated": (
         lambda: (n := Lite(1, 4, 4, 2)).op("SPACE_TO_BATCH_ND", n.ints(2, 2), n.constant(np.zeros((2, 2)), "int32")),
-        "SPACE_TO_BATCH_ND", _hints.DILATED,
+        "SPACE_TO_BATCH_ND", hints.DILATED,
     ),
     "groups": (
-        lambda: Onnx(1, 4, 4, 4).op("ConvTranspose", normal(4, 2, 2, 2), group=2), "group is 2", _hints.GROUPS,
+        lambda: Onnx(1, 4, 4, 4).op("ConvTranspose", normal(4, 2, 2, 2), group=2), "group is 2", hints.GROUPS,
     ),
-    "indices": (lambda: Onnx(1, 4, 4, 4).op("GatherND", np.int64([[0]])), "GatherND: ", _hints.INDICES),
+    "indices": (lambda: Onnx(1, 4, 4, 4).op("GatherND", np.int64([[0]])), "GatherND: ", hints.INDICES),
     "norm in steps": (
-        lambda: two(Onnx(1, 8).fc(8, 8), "Div", "Sqrt").op("ReduceMean", axes=[1]), "computed", _hints.NORMS,
+        lambda: two(Onnx(1, 8).fc(8, 8), "Div", "Sqrt").op("ReduceMean", axes=[1]), "computed", hints.NORMS,
     ),
     "live statistics": (
         lambda: Onnx(1, 2, 4, 4).op("BatchNormalization", *normal(4, 2), training_mode=1), "training_mode",
-        _hints.STATISTICS,
+        hints.STATISTICS,
     ),
     "recurrent in steps": (
         lambda: two(Onnx(1, 8).fc(8, 8), "Concat", "Tanh", axis=0), "joins samples",
-        _hints.STEPS,
+        hints.STEPS,
     ),
-    "root": (lambda: Onnx(1, 8).op("Sqrt"), "Sqrt: operator is not supported", _hints.IN_FRONT),
+    "root": (lambda: Onnx(1, 8).op("Sqrt"), "Sqrt: operator is not supported", hints.IN_FRONT),
     "trees": (
-        lambda: Onnx(1, 8).op("Normalizer", domain="ai.onnx.ml"), "operator of ai.onnx.ml is not", _hints.TREES,
+        lambda: Onnx(1, 8).op("Normalizer", domain="ai.onnx.ml"), "operator of ai.onnx.ml is not", hints.TREES,
     ),
     "products": (
-        lambda: Lite(1, 4, 4).op("BATCH_MATMUL", 0, 0), "multiplies two computed values", _hints.MATRIX,
+        lambda: Lite(1, 4, 4).op("BATCH_MATMUL", 0, 0), "multiplies two computed values", hints.MATRIX,
     ),
 }  # fmt: skip
 
@@ -352,15 +352,15 @@ def test_the_message_names_the_cause(what: str) -> None:
 def test_several_inputs_or_outputs_and_integers_come_later() -> None:
     two = Lite(1, 8).fc(8, 3)
     two.outputs = [two.top, 1]
-    assert refused(two).hint == _hints.SEVERAL
+    assert refused(two).hint == hints.SEVERAL
     net = Onnx(1, 8).fc(8, 3)
     net.inputs.append(helper.make_tensor_value_info("other", net.kind, (1, 8)))
     assert refused(net).what.startswith("the model has 2 inputs: x, other; exactly 1 is supported")
-    assert refused(net).hint == _hints.SEVERAL
-    assert refused(Lite(1, 8, dtype="int32").op("RELU")).hint == _hints.INTEGERS
+    assert refused(net).hint == hints.SEVERAL
+    assert refused(Lite(1, 8, dtype="int32").op("RELU")).hint == hints.INTEGERS
     words = Onnx(1, 8, kind=7)
     assert refused(words.op("Identity")).what.startswith("input x is int64; float is needed")
-    assert refused(words).hint == _hints.INTEGERS
+    assert refused(words).hint == hints.INTEGERS
 
 
 def test_a_tensor_that_nothing_computes_is_named_where_its_operator_is_supported() -> None:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.graph.spec import check
-from mcugrad.importers._tflite_layers import padding_of
 from mcugrad.importers.tflite import load_tflite
+from mcugrad.importers.tflite.layers import padding_of
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.add import Add
 from mcugrad.ops.avgpool2d import AvgPool2d

@@ -10,10 +10,10 @@ from typing import Any
 from mcugrad.errors import ModelError, UsageError
 from mcugrad.files import kind_of
 from mcugrad.graph import Graph, Operator
-from mcugrad.importers._file import load_bytes
-from mcugrad.importers._tflite_read import IDENTIFIER
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.shared.file import load_bytes
 from mcugrad.importers.tflite import load_tflite
+from mcugrad.importers.tflite.read import IDENTIFIER
 from mcugrad.importers.torch import export, is_module
 from mcugrad.ops.weighted import Weighted
 from mcugrad.passes.fold import fold

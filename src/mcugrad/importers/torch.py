@@ -19,8 +19,8 @@ import onnx
 
 from mcugrad.errors import ModelError, ToolError, UsageError
 from mcugrad.graph import Graph
-from mcugrad.importers._hints import INTEGERS, SEVERAL
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.importers.shared.hints import INTEGERS, SEVERAL
 
 TRY = "torch.export.export(module.eval(), (example,)) shows all of it; forward must not branch on values"
 LAYOUT = (

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.graph import ForwardNode, Shape, WeightScale
-from mcugrad.importers._flow import Flow, GraphBuilder
+from mcugrad.importers.shared.flow import Flow, GraphBuilder
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.batch_norm import BatchNorm
 from mcugrad.ops.clip import Clip

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from mcugrad import numerics
 from mcugrad.errors import ModelError
-from mcugrad.importers._tflite_builder import Builder
-from mcugrad.importers._tflite_read import Source, Step, Stored
-from mcugrad.importers._tflite_shapes import strided
+from mcugrad.importers.tflite.builder import Builder
+from mcugrad.importers.tflite.read import Source, Step, Stored
+from mcugrad.importers.tflite.shapes import strided
 
 Array = NDArray[Any]
 LARGEST = 1 << 20

@@ -24,11 +24,12 @@ from onnxscript import rewriter
 from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule, normalize_pad_format_conv_rule
 
 from mcugrad.errors import McugradError, ModelError
-from mcugrad.importers._external import load_external
-from mcugrad.importers._file import load_bytes
-from mcugrad.importers._growth import demand_few_nodes, nodes_written_out
-from mcugrad.importers._hints import INTEGERS, SEVERAL
-from mcugrad.importers._static import ELEMENT_LIMIT, fold_constants, is_impossible
+from mcugrad.importers.onnx.external import load_external
+from mcugrad.importers.onnx.functions import nodes_written_out
+from mcugrad.importers.onnx.static import fold_constants, is_impossible
+from mcugrad.importers.shared.file import load_bytes
+from mcugrad.importers.shared.growth import ELEMENT_LIMIT, demand_few_nodes
+from mcugrad.importers.shared.hints import INTEGERS, SEVERAL
 
 OLDEST = 13
 """Operator sets before this one are converted to it."""

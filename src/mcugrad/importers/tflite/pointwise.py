@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale
-from mcugrad.importers._flow import LAST, VECTOR, Flow, per_channel
-from mcugrad.importers._layout import shaped
-from mcugrad.importers._parts import demand_same_axes, same_rank, spread
-from mcugrad.importers._tflite_builder import Bounds, Builder, activation_scale, fused
-from mcugrad.importers._tflite_read import Step
-from mcugrad.importers._tflite_tables import table
+from mcugrad.importers.shared.flow import LAST, VECTOR, Flow, per_channel
+from mcugrad.importers.shared.layout import shaped
+from mcugrad.importers.shared.parts import demand_same_axes, same_rank, spread
+from mcugrad.importers.tflite.builder import Bounds, Builder, activation_scale, fused
+from mcugrad.importers.tflite.read import Step
+from mcugrad.importers.tflite.tables import table
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.add import Add
 from mcugrad.ops.batch_norm import BatchNorm

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import McugradError, ModelError, ToolError
-from mcugrad.importers._file import load_bytes
-from mcugrad.importers._growth import demand_few_nodes
-from mcugrad.importers._hints import SEVERAL, STATE
-from mcugrad.importers._static import ELEMENT_LIMIT
+from mcugrad.importers.shared.file import load_bytes
+from mcugrad.importers.shared.growth import ELEMENT_LIMIT, demand_few_nodes
+from mcugrad.importers.shared.hints import SEVERAL, STATE
 
 IDENTIFIER = b"TFL3"
 VERSION = 3

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ForwardNode, Shape, Tensor
-from mcugrad.importers._static import ELEMENT_LIMIT
+from mcugrad.importers.shared.growth import ELEMENT_LIMIT
 
 VECTOR = (0,)
 FIRST, LAST = (2, 0, 1), (0, 1, 2)

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.importers._builder import (
+from mcugrad.importers.onnx.builder import (
     Builder,
     at,
     computed,
@@ -20,7 +20,7 @@ from mcugrad.importers._builder import (
     optional,
     required,
 )
-from mcugrad.importers._flow import VECTOR, Flow
+from mcugrad.importers.shared.flow import VECTOR, Flow
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.linear import Linear
 

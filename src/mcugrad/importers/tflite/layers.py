@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._flow import Flow
-from mcugrad.importers._layout import as_map, flattened
-from mcugrad.importers._parts import reduced
-from mcugrad.importers._tflite_builder import Builder, activation_scale, fused
-from mcugrad.importers._tflite_pointwise import affine
-from mcugrad.importers._tflite_read import Step, Stored
+from mcugrad.importers.shared.flow import Flow
+from mcugrad.importers.shared.layout import as_map, flattened
+from mcugrad.importers.shared.parts import reduced
+from mcugrad.importers.tflite.builder import Builder, activation_scale, fused
+from mcugrad.importers.tflite.pointwise import affine
+from mcugrad.importers.tflite.read import Step, Stored
 from mcugrad.ops.avgpool2d import AvgPool2d, Rounding
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d

@@ -9,12 +9,9 @@ import onnx_ir as ir
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._builder import Builder, at, integers, label, optional, place
-from mcugrad.importers._flow import Flow
-from mcugrad.importers._layout import as_map
-from mcugrad.importers._parts import reduced
-from mcugrad.importers._pointwise import multiplied
-from mcugrad.importers._windows import (
+from mcugrad.importers.onnx.builder import Builder, at, integers, label, optional, place
+from mcugrad.importers.onnx.pointwise import multiplied
+from mcugrad.importers.onnx.windows import (
     Padding,
     checked_map,
     pair,
@@ -22,6 +19,9 @@ from mcugrad.importers._windows import (
     window_fields,
     window_problem,
 )
+from mcugrad.importers.shared.flow import Flow
+from mcugrad.importers.shared.layout import as_map
+from mcugrad.importers.shared.parts import reduced
 from mcugrad.ops.avgpool2d import AvgPool2d
 from mcugrad.ops.maxpool2d import MaxPool2d
 from mcugrad.ops.window import Pair

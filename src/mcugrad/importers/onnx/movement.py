@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._builder import (
+from mcugrad.importers.onnx.builder import (
     Builder,
     at,
     computed,
@@ -23,10 +23,19 @@ from mcugrad.importers._builder import (
     place,
     required,
 )
-from mcugrad.importers._flow import Flow
-from mcugrad.importers._layout import as_map, transposed, with_dims
-from mcugrad.importers._parts import demand, dropped, expanded_shape, padded, part, places, repeated, take
-from mcugrad.importers._parts import split as parts
+from mcugrad.importers.shared.flow import Flow
+from mcugrad.importers.shared.layout import as_map, transposed, with_dims
+from mcugrad.importers.shared.parts import (
+    demand,
+    dropped,
+    expanded_shape,
+    padded,
+    part,
+    places,
+    repeated,
+    take,
+)
+from mcugrad.importers.shared.parts import split as parts
 from mcugrad.ops.upsample2d import Upsample2d
 
 NEAREST = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale
-from mcugrad.importers._builder import Builder, Grid, at, floats, label, numbers, optional, required
-from mcugrad.importers._flow import Flow
+from mcugrad.importers.onnx.builder import Builder, Grid, at, floats, label, numbers, optional, required
+from mcugrad.importers.shared.flow import Flow
 from mcugrad.ops.clip import Clip
 
 FUSED = {

@@ -15,8 +15,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from mcugrad import numerics
-from mcugrad.importers._builder import computed, floats, label, numbers
-from mcugrad.importers._pointwise import bounds
+from mcugrad.importers.onnx.builder import computed, floats, label, numbers
+from mcugrad.importers.onnx.pointwise import bounds
 from mcugrad.ops.curves import Function, real_curve
 
 Values = NDArray[np.float64]

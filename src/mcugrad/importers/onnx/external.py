@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from mcugrad.errors import ModelError
 from mcugrad.files import kind_of
-from mcugrad.importers._file import MODEL_LIMIT
+from mcugrad.importers.shared.file import MODEL_LIMIT
 
 _SHOWN = 60
 """Characters of a place that messages show."""

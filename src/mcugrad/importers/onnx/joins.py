@@ -8,11 +8,11 @@ import numpy as np
 import onnx_ir as ir
 
 from mcugrad.errors import ModelError
-from mcugrad.importers._builder import Builder, at, computed, label, place
-from mcugrad.importers._flow import Flow
-from mcugrad.importers._parts import demand_same_axes, same_rank, spread
-from mcugrad.importers._parts import joined as side_by_side
-from mcugrad.importers._pointwise import affine, affine_problem, clip, clip_problem
+from mcugrad.importers.onnx.builder import Builder, at, computed, label, place
+from mcugrad.importers.onnx.pointwise import affine, affine_problem, clip, clip_problem
+from mcugrad.importers.shared.flow import Flow
+from mcugrad.importers.shared.parts import demand_same_axes, same_rank, spread
+from mcugrad.importers.shared.parts import joined as side_by_side
 from mcugrad.ops.add import Add
 from mcugrad.ops.mul import Mul
 

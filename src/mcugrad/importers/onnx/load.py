@@ -2,7 +2,7 @@
 
 The batch disappears, and maps become (height, width, channels), as on the device; sequences are maps of height 1.
 What has no effect on a trained network's choice of class is left out: Dropout, Identity, Cast, a softmax at the end.
-Operators: `_operators.RULES`. Networks that are int8 in the file keep their scales. Nodes get short C identifiers
+Operators: `operators.RULES`. Networks that are int8 in the file keep their scales. Nodes get short C identifiers
 (conv1, pool1, fc1) and remember what the file calls them.
 """
 
@@ -16,16 +16,16 @@ import onnx_ir as ir
 from mcugrad.errors import ModelError
 from mcugrad.files import shown
 from mcugrad.graph import Graph
-from mcugrad.importers._builder import Builder, Grid, at, computed, floats, label, place
-from mcugrad.importers._flow import Flow, Layout, layouts
-from mcugrad.importers._hints import STEPS, anew
-from mcugrad.importers._joins import JOINS_SAMPLES
-from mcugrad.importers._layout import first_fit, input_notes, output
-from mcugrad.importers._names import identifier
-from mcugrad.importers._operators import DOMAINS, HIDDEN, HINTS, KEEPS_VALUES, RULES, TOGETHER
-from mcugrad.importers._patterns import recognise
-from mcugrad.importers._quantized import prepare
-from mcugrad.importers._read import Source, guarded, read
+from mcugrad.importers.onnx.builder import Builder, Grid, at, computed, floats, label, place
+from mcugrad.importers.onnx.joins import JOINS_SAMPLES
+from mcugrad.importers.onnx.operators import DOMAINS, HIDDEN, HINTS, KEEPS_VALUES, RULES, TOGETHER
+from mcugrad.importers.onnx.patterns import recognise
+from mcugrad.importers.onnx.quantized import prepare
+from mcugrad.importers.onnx.read import Source, guarded, read
+from mcugrad.importers.shared.flow import Flow, Layout, layouts
+from mcugrad.importers.shared.hints import STEPS, anew
+from mcugrad.importers.shared.layout import first_fit, input_notes, output
+from mcugrad.importers.shared.names import identifier
 
 INPUT = "input"
 

@@ -1,6 +1,6 @@
 """What an ONNX file computes from constants and static shapes alone: computed once, when it is read.
 
-The same as in `_tflite_constants`: what one kind of file may compute, the other may.
+The same as in `tflite/constants.py`: what one kind of file may compute, the other may.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from onnxscript.optimizer._constant_folding import FoldConstantsPass, Replacement
 
 from mcugrad import numerics
+from mcugrad.importers.shared.growth import ELEMENT_LIMIT
 
 Array = NDArray[Any]
-ELEMENT_LIMIT = 1 << 24
-"""Elements that any one tensor may have: far beyond every microcontroller, far below this computer's memory."""
 _EVALUATED = """
     Abs Add And Cast Ceil Clip Concat ConstantOfShape Div Equal Expand Flatten Floor Gather Greater GreaterOrEqual Less
     LessOrEqual Max Min Mod Mul Neg Not Or Range Reciprocal Relu Reshape Sign Slice Sqrt Squeeze Sub Tile Transpose

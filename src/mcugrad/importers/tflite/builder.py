@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
-from mcugrad.importers._flow import LAST, VECTOR, Flow, GraphBuilder, Layout, Origin
-from mcugrad.importers._growth import demand_few_weights
-from mcugrad.importers._layout import with_dims
-from mcugrad.importers._tflite_read import MINUS_ONE, Source, Step, Stored
+from mcugrad.importers.shared.flow import LAST, VECTOR, Flow, GraphBuilder, Layout, Origin
+from mcugrad.importers.shared.growth import demand_few_weights
+from mcugrad.importers.shared.layout import with_dims
+from mcugrad.importers.tflite.read import MINUS_ONE, Source, Step, Stored
 from mcugrad.ops.activated import Activated
 from mcugrad.ops.clip import Clip
 

@@ -2,7 +2,7 @@
 
 Maps are (height, width, channels) and a sequence is a map of height 1, as on the device; the batch disappears. What
 has no effect on a trained network's choice of class is left out: a softmax at the end, QUANTIZE and DEQUANTIZE at the
-borders. Operators: `_tflite_operators.RULES`.
+borders. Operators: `operators.RULES`.
 
 A full-integer network keeps its scales and zero points, with these exceptions: a tabulated function's output has the
 scale in which its whole table fits, and PRELU and LEAKY_RELU with slopes from 0 to 1 keep their input's.
@@ -20,17 +20,17 @@ from pathlib import Path
 from mcugrad.errors import ModelError
 from mcugrad.files import shown
 from mcugrad.graph import Graph
-from mcugrad.importers._flow import Flow, Layout, layouts
-from mcugrad.importers._hints import INTEGERS, anew
-from mcugrad.importers._layout import first_fit, input_notes
-from mcugrad.importers._layout import output as final
-from mcugrad.importers._names import identifier
-from mcugrad.importers._tflite_builder import INPUT, Builder, activation_scale
-from mcugrad.importers._tflite_constants import computed, static, with_real_constants
-from mcugrad.importers._tflite_layers import CHANNEL_AXIS
-from mcugrad.importers._tflite_operators import AT_THE_END, KEEPS_VALUES, RULES, SEVERAL_OUTPUTS, Rule, hint
-from mcugrad.importers._tflite_read import Source, Step, Stored, guarded, read
-from mcugrad.importers._tflite_shapes import left_out
+from mcugrad.importers.shared.flow import Flow, Layout, layouts
+from mcugrad.importers.shared.hints import INTEGERS, anew
+from mcugrad.importers.shared.layout import first_fit, input_notes
+from mcugrad.importers.shared.layout import output as final
+from mcugrad.importers.shared.names import identifier
+from mcugrad.importers.tflite.builder import INPUT, Builder, activation_scale
+from mcugrad.importers.tflite.constants import computed, static, with_real_constants
+from mcugrad.importers.tflite.layers import CHANNEL_AXIS
+from mcugrad.importers.tflite.operators import AT_THE_END, KEEPS_VALUES, RULES, SEVERAL_OUTPUTS, Rule, hint
+from mcugrad.importers.tflite.read import Source, Step, Stored, guarded, read
+from mcugrad.importers.tflite.shapes import left_out
 
 FLOATS = ("float32", "float16")
 

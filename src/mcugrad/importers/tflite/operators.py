@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mcugrad.importers import _hints as hints
-from mcugrad.importers import _tflite_layers as layers
-from mcugrad.importers import _tflite_pointwise as pointwise
-from mcugrad.importers import _tflite_shapes as shapes
-from mcugrad.importers._flow import Flow
-from mcugrad.importers._tflite_builder import Builder
-from mcugrad.importers._tflite_read import Step
+from mcugrad.importers.shared import hints
+from mcugrad.importers.shared.flow import Flow
+from mcugrad.importers.tflite import layers, pointwise, shapes
+from mcugrad.importers.tflite.builder import Builder
+from mcugrad.importers.tflite.read import Step
 
 
 def fine(to: Builder, step: Step) -> str:

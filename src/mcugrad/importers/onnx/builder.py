@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
-from mcugrad.importers._flow import VECTOR, Flow, GraphBuilder, Origin
-from mcugrad.importers._growth import demand_few_weights
+from mcugrad.importers.shared.flow import VECTOR, Flow, GraphBuilder, Origin
+from mcugrad.importers.shared.growth import demand_few_weights
 from mcugrad.ops.weighted import Weighted
 
 

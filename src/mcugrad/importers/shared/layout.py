@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._flow import FIRST, LAST, SIGNAL, STEPS, VECTOR, Flow, GraphBuilder, Layout, Origin
-from mcugrad.importers._hints import MIXED
-from mcugrad.importers._reorder import reordered
+from mcugrad.importers.shared.flow import (
+    FIRST,
+    LAST,
+    SIGNAL,
+    STEPS,
+    VECTOR,
+    Flow,
+    GraphBuilder,
+    Layout,
+    Origin,
+)
+from mcugrad.importers.shared.hints import MIXED
+from mcugrad.importers.shared.reorder import reordered
 from mcugrad.ops.flatten import Flatten
 from mcugrad.ops.reshape import Reshape
 

@@ -8,16 +8,18 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from mcugrad.importers import _activations as activations
-from mcugrad.importers import _hints as hints
-from mcugrad.importers import _joins as joins
-from mcugrad.importers import _movement as movement
-from mcugrad.importers import _pointwise as pointwise
-from mcugrad.importers import _pooling as pooling
-from mcugrad.importers import _quantized as quantized
-from mcugrad.importers import _vectors as vectors
-from mcugrad.importers import _windows as windows
-from mcugrad.importers._flow import Flow
+from mcugrad.importers.onnx import (
+    activations,
+    joins,
+    movement,
+    pointwise,
+    pooling,
+    quantized,
+    vectors,
+    windows,
+)
+from mcugrad.importers.shared import hints
+from mcugrad.importers.shared.flow import Flow
 
 
 def fine(node: ir.Node) -> str:

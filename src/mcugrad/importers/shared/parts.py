@@ -11,8 +11,8 @@ import numpy as np
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import ForwardNode, Shape
-from mcugrad.importers._flow import Flow, GraphBuilder, Origin
-from mcugrad.importers._layout import shaped, with_dims
+from mcugrad.importers.shared.flow import Flow, GraphBuilder, Origin
+from mcugrad.importers.shared.layout import shaped, with_dims
 from mcugrad.ops.concat import Concat
 from mcugrad.ops.slice import Pad, Slice
 from mcugrad.ops.upsample2d import Upsample2d

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.importers._builder import Builder, at, floats, label, numbers, optional, place, required
-from mcugrad.importers._flow import Flow
-from mcugrad.importers._layout import as_map
+from mcugrad.importers.onnx.builder import Builder, at, floats, label, numbers, optional, place, required
+from mcugrad.importers.shared.flow import Flow
+from mcugrad.importers.shared.layout import as_map
 from mcugrad.ops.conv2d import Conv2d
 from mcugrad.ops.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d

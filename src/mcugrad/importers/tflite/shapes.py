@@ -6,9 +6,9 @@ from dataclasses import replace
 from math import prod
 
 from mcugrad.errors import ModelError
-from mcugrad.importers._flow import Flow
-from mcugrad.importers._layout import as_map, transposed, with_dims
-from mcugrad.importers._parts import (
+from mcugrad.importers.shared.flow import Flow
+from mcugrad.importers.shared.layout import as_map, transposed, with_dims
+from mcugrad.importers.shared.parts import (
     demand,
     dropped,
     expanded_shape,
@@ -19,9 +19,9 @@ from mcugrad.importers._parts import (
     repeated,
     take,
 )
-from mcugrad.importers._parts import split as parts
-from mcugrad.importers._tflite_builder import Builder, fused
-from mcugrad.importers._tflite_read import Step
+from mcugrad.importers.shared.parts import split as parts
+from mcugrad.importers.tflite.builder import Builder, fused
+from mcugrad.importers.tflite.read import Step
 from mcugrad.ops.upsample2d import Upsample2d
 
 MOST = 1 << 24

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from mcugrad.importers._builder import Builder, floats, label, numbers, place, required
-from mcugrad.importers._flow import Flow, per_channel
-from mcugrad.importers._pointwise import multiplied
+from mcugrad.importers.onnx.builder import Builder, floats, label, numbers, place, required
+from mcugrad.importers.onnx.pointwise import multiplied
+from mcugrad.importers.shared.flow import Flow, per_channel
 from mcugrad.ops.activation import STEEPEST, Activation
 from mcugrad.ops.curves import Function
 from mcugrad.ops.prelu import PRelu

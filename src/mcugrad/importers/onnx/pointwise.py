@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.importers._builder import (
+from mcugrad.importers.onnx.builder import (
     Builder,
     at,
     computed,
@@ -21,8 +21,8 @@ from mcugrad.importers._builder import (
     place,
     required,
 )
-from mcugrad.importers._flow import Flow, per_channel
-from mcugrad.importers._layout import as_map
+from mcugrad.importers.shared.flow import Flow, per_channel
+from mcugrad.importers.shared.layout import as_map
 from mcugrad.ops.batch_norm import BatchNorm
 from mcugrad.ops.clip import Clip
 

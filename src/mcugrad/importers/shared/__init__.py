@@ -1,0 +1,1 @@
+"""What the importers share: computed values, layouts, what operators become, limits, hints."""
