@@ -83,6 +83,7 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "sets",
         "bars",
         "networks",
+        "depth_errors",
         "write_results",
         "instructions",
         "twin",
@@ -290,7 +291,7 @@ def test_made_up_results_clear_or_miss_the_bars_and_make_tables_and_plots(
     module = suite(name)
     good = {"accuracy": [0.91, 0.92], "old": 0.95, "before": 0.3, "old_before": 0.95}
     if name in ("drift", "depth"):
-        good |= {"accuracy": 0.93, "rest": 0.9, "rest_before": 0.3}
+        good |= {"accuracy": 0.93, "rest": 0.9, "rest_before": 0.3, "silent": 0}
     wanted = dict.fromkeys([*module.matrix(False), *module.SUITE.tuning()])
     runs = [{"run": asdict(r), **good, "commit": "c", "machine": "m"} for r in wanted]
     results = {"command": "made up", "runs": runs}

@@ -23,6 +23,7 @@ from mcugrad.zoo import nets
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import depth_errors
 from bars import Bar, Results, markdown
 from harness import (
     SEEDS,
@@ -73,6 +74,8 @@ SCRATCH = {
 }
 TASKS = PRETRAINED | SCRATCH
 PASSES, EPOCHS = 5, 3
+FIRST = 25
+"""Steps in which every layer changes."""
 PRETRAINING = {"epochs": 30, "rate": 0.003, "seed": 0}
 RULES = ("sr12", "sr16", "sr8")
 METHODS = ("float32", *RULES)
@@ -196,6 +199,8 @@ def perform(run: Run) -> dict[str, Any]:
         **method(run.method),
         **_part(run.part, run.share),
     )
+    counted = run.method in RULES and run.part == "all" and run.rate != DEFAULT
+    silent = _silent(trainer, *learned) if counted else None
     before = trainer.evaluate(*tested)
     old_before = trainer.evaluate(old[0].reshape(-1, *model.input_shape), old[1])
     epochs = EPOCHS if run.task in SCRATCH else PASSES
@@ -214,7 +219,17 @@ def perform(run: Run) -> dict[str, Any]:
         "old_before": old_before,
     }
     found = {name: round(float(value), 4) for name, value in found.items()}
+    if silent is not None:
+        found["silent"] = silent
     return found if done == epochs else {**found, "diverged": done + 1}
+
+
+def _silent(trainer: mg.Trainer, x: Any, y: Any) -> int:
+    """Layers without one changed weight after `FIRST` steps; the state is as before."""
+    begin = trainer.state
+    names = depth_errors.silent(trainer, trainer.twin, x[:FIRST], y[:FIRST], FIRST)
+    trainer.twin.restore(begin)
+    return len(names)
 
 
 # -- what is found ---------------------------------------------------------------------------------------------------
@@ -301,6 +316,9 @@ def bars(results: Results) -> list[Bar]:
                 )
         named = behind(full, finals(results, task, "sr12", rate=DEFAULT))
         found.append(Bar(f"{task}: no rate named below tuned, points", named, 1.5, at_least=False))
+        entries = [e for rule in RULES for e in entries_of(results, task, rule)]
+        most = max((e["silent"] for e in entries), default=None)
+        found.append(Bar(f"{task}: layers that {FIRST} steps leave as they are", most, 0, at_least=False))
     return found
 
 
