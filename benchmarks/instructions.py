@@ -19,7 +19,7 @@ import numpy as np
 from bars import Bar, Results, arguments, main, markdown, origin, read, write
 
 import mcugrad as mg
-from mcugrad.run import toolchain
+from mcugrad import toolchain
 from mcugrad.zoo import data, model_path, nets
 from networks import fashion_cnn, few_images, one_linear
 

@@ -10,8 +10,7 @@ import numpy as np
 from bars import Bar, Results, arguments, main, markdown, origin, write
 
 import mcugrad as mg
-from mcugrad import targets
-from mcugrad.run import toolchain
+from mcugrad import targets, toolchain
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.zoo import data, model_path, worlds
 

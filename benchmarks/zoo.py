@@ -30,10 +30,10 @@ from bars import ROOT, Bar, Results, arguments, main, markdown, origin, read, wr
 from numpy.typing import NDArray
 
 import mcugrad as mg
+from mcugrad import toolchain
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.passes.calibrate import Method
 from mcugrad.passes.fold import fold
-from mcugrad.run import toolchain
 from mcugrad.zoo import data, nets
 
 CACHE = ROOT / "build/pretrained"

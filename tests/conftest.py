@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def no_wait_for_the_disk() -> Iterator[None]:
     """What tests build need not outlast a power cut; test_cache.py takes this back."""
-    from mcugrad.run.device import cache
+    from mcugrad.toolchain import cache
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "_sync", lambda path: None)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from mcugrad.run import toolchain
+from mcugrad import toolchain
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, corners, model
 

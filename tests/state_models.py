@@ -11,7 +11,7 @@ import numpy as np
 
 import mcugrad as mg
 from life_models import NET
-from mcugrad.run import toolchain
+from mcugrad import toolchain
 from mcugrad.state.check import damages
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, corners, model

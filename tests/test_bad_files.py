@@ -16,8 +16,7 @@ import onnx
 import pytest
 
 from command_line import Cli, Result, save
-from mcugrad.run import toolchain
-from mcugrad.run.device import cache
+from mcugrad.toolchain import build, cache
 from mcugrad.zoo import model_path
 
 TRAINING = ("compile", "train", "run", "report")
@@ -267,7 +266,7 @@ def test_a_full_disk_while_linking(cli: Cli, tmp_path: Path, monkeypatch: pytest
         result = cli(*arguments)
         assert result.code == 2
         assert result.err.startswith("error: the cache cannot be written: No space left on device\n  where  ")
-    real = toolchain._run
+    real = build._run
 
     def killed(command: Sequence[str], *, doing: str) -> str:
         if "linking" in doing:
@@ -275,7 +274,7 @@ def test_a_full_disk_while_linking(cli: Cli, tmp_path: Path, monkeypatch: pytest
         return real(command, doing=doing)
 
     with monkeypatch.context() as patch:
-        patch.setattr(toolchain, "_run", killed)
+        patch.setattr(build, "_run", killed)
         result = cli(*arguments)
         assert result.code == 2
         assert "error: linking with zig failed:" in result.err

@@ -17,7 +17,7 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, Steps, differences
-from mcugrad.run.toolchain import firmware_compilers, host_compilers
+from mcugrad.toolchain import firmware_compilers, host_compilers
 from mcugrad.trainer import Trainer
 from mcugrad.zoo import model_path
 from networks import FASHION, Conv, Dense, Layer, Pool, corners, images, model, samples

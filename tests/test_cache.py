@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from command_line import Cli
+from mcugrad import toolchain
 from mcugrad.errors import ToolError, UsageError
-from mcugrad.run import toolchain
-from mcugrad.run.device import cache, private, processor
+from mcugrad.toolchain import cache, private, processor
 
 IDENTITY = "ab" + "0" * 38
 TEXT = b"int f;\n" * 100
@@ -426,7 +426,7 @@ def test_without_any_place_a_process_has_its_own(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     code = (
-        "from mcugrad.run.device import cache; a = cache.root(); b = cache.root();"
+        "from mcugrad.toolchain import cache; a = cache.root(); b = cache.root();"
         "print(a == b, oct(a.stat().st_mode & 0o777), a)"
     )
     environment = {**os.environ, "MCUGRAD_CACHE": str(tmp_path / "open"), "TMPDIR": str(tmp_path)}
@@ -502,7 +502,7 @@ void scale(float *x, int n) { for (int i = 0; i < n; i++) x[i] = x[i] * 3.0f + 1
 def test_an_emulated_processor_gets_what_it_can_run(tmp_path: Path) -> None:
     (tmp_path / "f.c").write_text(LOOP)
     code = (
-        "import ctypes; from pathlib import Path; from mcugrad.run import toolchain;"
+        "import ctypes; from pathlib import Path; from mcugrad import toolchain;"
         f"path = toolchain.build_shared([Path({str(tmp_path / 'f.c')!r})]);"
         "x = (ctypes.c_float * 64)(*range(64)); ctypes.CDLL(str(path)).scale(x, 64); print(sum(x))"
     )

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from command_line import Cli, Result, save
-from mcugrad import __version__, verification
+from mcugrad import __version__, toolchain, verification
 from mcugrad.commands.inputs import default_scale, network, prepared, samples
+from mcugrad.emulator import binding
 from mcugrad.errors import DataError, ToolError
-from mcugrad.run import toolchain
-from mcugrad.run.device import binding, compilers
+from mcugrad.toolchain import compilers
 from mcugrad.training.rules.family import FAMILY
 from mcugrad.zoo import data as zoo_data
 from networks import Conv, Dense, write_onnx

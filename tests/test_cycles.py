@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mcugrad import targets
+from mcugrad import targets, toolchain
+from mcugrad.emulator.cpu import Emulator
 from mcugrad.errors import ToolError
 from mcugrad.measure import cycles, energy
 from mcugrad.measure.cycles import CycleEstimate, CycleModel
-from mcugrad.run import device, toolchain
-from mcugrad.run.device import binding
-from mcugrad.run.emulator import Emulator
+from mcugrad.toolchain import startup
+from mcugrad.toolchain.disassembler import disassembler
 
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m33", "cortex-m7")
 
@@ -87,7 +87,7 @@ def cores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Emulator]:
         folder = tmp_path_factory.mktemp(core)
         (folder / "loops.S").write_text(assembler(core))
         keep = [f"cycles_{number}" for number in range(len(loops_for(core)))]
-        sources = [folder / "loops.S", device.source(device.IDLE_MAIN)]
+        sources = [folder / "loops.S", startup.source(startup.IDLE_MAIN)]
         target = targets.load(core)
         ready[core] = Emulator(toolchain.build_firmware(sources, target, keep=keep).elf, target)
         ready[core].run()
@@ -119,7 +119,7 @@ def test_a_jump_to_a_split_instruction_costs_one_more(tmp_path: Path) -> None:
         )
         for core in CORES[1:]:
             target = targets.load(core)
-            sources = [tmp_path / f"gap{gap}.S", device.source(device.IDLE_MAIN)]
+            sources = [tmp_path / f"gap{gap}.S", startup.source(startup.IDLE_MAIN)]
             emulator = Emulator(toolchain.build_firmware(sources, target, keep=["f"]).elf, target)
             emulator.run()
             turns[core, gap] = estimate(emulator, "f", 1100).cycles - estimate(emulator, "f", 100).cycles
@@ -184,5 +184,5 @@ def test_unknown_energy_stays_unknown(name: str) -> None:
 def test_missing_disassembler_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "capstone", None)
     with pytest.raises(ToolError, match="disassembler capstone cannot be loaded") as caught:
-        binding.disassembler(detail=True)
+        disassembler(detail=True)
     assert caught.value.hint == "pip install capstone"

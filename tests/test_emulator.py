@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcugrad import targets
+from mcugrad import targets, toolchain
+from mcugrad.emulator.cpu import Emulator
+from mcugrad.emulator.firmware import DeviceModel
 from mcugrad.errors import DataError, DeviceError, ToolError, UsageError
-from mcugrad.run import device, toolchain
-from mcugrad.run.device import lint
-from mcugrad.run.device.image import Image
-from mcugrad.run.emulator import DeviceModel, Emulator
+from mcugrad.toolchain import lint, startup
+from mcugrad.toolchain.elf import Image
 
 pytestmark = pytest.mark.mcu
 
@@ -105,7 +105,7 @@ def functions(folder: Path, name: str, **options: object) -> Emulator:
     """A core with FUNCTIONS linked, waiting in main."""
     target = targets.load(name)
     keep = KEPT + (["wide", "pair"] if target.core.architecture != "armv6-m" else [])
-    sources = [folder / "functions.c", device.source(device.IDLE_MAIN)]
+    sources = [folder / "functions.c", startup.source(startup.IDLE_MAIN)]
     firmware = toolchain.build_firmware(sources, target, opt="-O1", keep=keep)
     emulator = Emulator(firmware.elf, target, **options)  # type: ignore[arg-type]
     assert emulator.run() == 0
@@ -424,7 +424,7 @@ def test_lint_knows_what_a_core_lacks(tmp_path: Path, instruction: str) -> None:
         f".syntax unified\n.thumb\n.section .text.f\n.global f\n.type f, %function\n.thumb_func\n"
         f"f: nop\n {code}\n bx lr\n .word 0xfb202001\n.size f, . - f\n"
     )
-    sources = [tmp_path / "f.S", device.source(device.IDLE_MAIN)]
+    sources = [tmp_path / "f.S", startup.source(startup.IDLE_MAIN)]
     image = Image(toolchain.build_firmware(sources, targets.load("cortex-m7"), keep=["f"]).elf)
     for name in targets.cores():
         core = targets.load(name).core

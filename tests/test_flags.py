@@ -18,9 +18,8 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 import mcugrad as mg
-from mcugrad import targets
+from mcugrad import targets, toolchain
 from mcugrad.errors import ToolError
-from mcugrad.run import toolchain
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.trainer import Trainer

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from mcugrad import targets
+from mcugrad import targets, toolchain
 from mcugrad.graph import Operator, spec
 from mcugrad.ops.activation import Activation
 from mcugrad.ops.add import Add
@@ -29,7 +29,6 @@ from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import FLOAT, to_float
 from mcugrad.passes.freeze import freeze
 from mcugrad.passes.quantize import quantize, quantize_input
-from mcugrad.run import toolchain
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import differences
 from mcugrad.state.program import pack

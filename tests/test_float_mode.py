@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from mcugrad.run import toolchain
+from mcugrad import toolchain
 from mcugrad.run.host import HostTwin
 from networks import Dense, model, samples
 

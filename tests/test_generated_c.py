@@ -18,9 +18,8 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 import mcugrad as mg
-from mcugrad import targets
-from mcugrad.run import toolchain
-from mcugrad.run.emulator import DeviceModel
+from mcugrad import targets, toolchain
+from mcugrad.emulator.firmware import DeviceModel
 from mcugrad.trainer import Trainer
 from mcugrad.training.rules import RuleChoice
 from networks import Conv, Dense, Layer, Pool, model, samples, write_onnx

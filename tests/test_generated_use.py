@@ -14,10 +14,10 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 import mcugrad as mg
+from mcugrad import toolchain
 from mcugrad.compiler import build, quantized
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.program.kernel import SCALE
-from mcugrad.run import toolchain
 from networks import Dense, model, samples
 from test_generated_c import ARG, NETWORKS, NULL, OK, Api, built, folder
 

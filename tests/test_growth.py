@@ -17,12 +17,12 @@ from onnx import helper
 
 import mcugrad as mg
 import tflite_writer
+from mcugrad import toolchain
 from mcugrad.emit.c import INLINED_CALLS
 from mcugrad.fit_check import Footprints
 from mcugrad.importers.onnx.functions import nodes_written_out
 from mcugrad.importers.shared import growth
-from mcugrad.measure import size
-from mcugrad.run import toolchain
+from mcugrad.toolchain import size
 from mcugrad.training.rules import updates
 from onnx_nets import Net, refused
 from test_fit import board

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 import mcugrad.ops
 from kernels import activations, cases, convolutions, floats, library, life, selection, shapes, updates
 from mcugrad import arithmetic as ar
+from mcugrad import toolchain
 from mcugrad.ops.linear import LinearStruct
 from mcugrad.program import SCALE, Kernel, prototypes
 from mcugrad.program.kernel import headers
-from mcugrad.run import toolchain
 from mcugrad.training.rules import IN_PLACE
 
 IN_CHILD = "MCUGRAD_TEST_UNDEFINED_BEHAVIOUR"

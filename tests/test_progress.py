@@ -193,7 +193,8 @@ def test_what_takes_long_is_said_and_what_does_not_is_not() -> None:
 
 
 def test_builds_say_what_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mcugrad.run import emulator, host
+    from mcugrad.emulator import firmware
+    from mcugrad.run import host
 
     said: list[tuple[str, float]] = []
 
@@ -203,7 +204,7 @@ def test_builds_say_what_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
         yield
 
     monkeypatch.setattr(host, "working", heard)
-    monkeypatch.setattr(emulator, "working", heard)
+    monkeypatch.setattr(firmware, "working", heard)
     trainer = mg.compile(model((9,), (Dense(4),)), calibration=np.eye(9, dtype=np.float32))
     assert trainer.twin is not None
     trainer.emulate("cortex-m3")

@@ -13,10 +13,10 @@ import pytest
 
 import mcugrad as mg
 from mcugrad import targets
-from mcugrad.measure import size
 from mcugrad.program.reserve import CALLER, INTERRUPTS, LEAST, STACK, caller, reserve
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Region
+from mcugrad.toolchain import size
 from networks import Conv, Dense, model, samples
 
 RESULTS = Path(__file__).parents[1] / "benchmarks/results"

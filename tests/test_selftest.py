@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from mcugrad import targets
+from mcugrad import targets, toolchain
 from mcugrad.emit.folder import RECORD
-from mcugrad.run import toolchain
-from mcugrad.run.emulator import Emulator
+from mcugrad.emulator.cpu import Emulator
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.selftest import selftest_files
 from mcugrad.trainer import Trainer

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mcugrad import toolchain
 from mcugrad.cli import main
-from mcugrad.run import toolchain
 from mcugrad.state.file import HEADER, MAGIC, StateFile
 
 PAGE = (Path(__file__).parents[1] / "docs/state.md").read_text(encoding="utf-8")

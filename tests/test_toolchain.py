@@ -12,13 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from mcugrad import targets
+from mcugrad import emulator, targets, toolchain
 from mcugrad.errors import FitError, ToolError, UsageError
-from mcugrad.measure import size
 from mcugrad.program.reserve import STACK
-from mcugrad.run import device, toolchain
-from mcugrad.run.device import cache, compilers
 from mcugrad.targets import Region
+from mcugrad.toolchain import build, cache, compilers, size, startup
 
 ADD_C = """\
 #include "offset.h"
@@ -130,7 +128,7 @@ def test_failed_build_shows_the_compilers_words(tmp_path: Path) -> None:
 def test_a_build_that_fails_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bad.c").write_text("int f(void) { return nothing; }\n")
     for free, hint in ((1 << 30, ""), (5 << 10, f"free some space: {cache.root()} has 5 KiB left")):
-        monkeypatch.setattr(toolchain.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        monkeypatch.setattr(build.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         with pytest.raises(ToolError) as caught:
             toolchain.build_shared([tmp_path / "bad.c"])
         assert caught.value.hint.partition(";")[0] == hint
@@ -179,7 +177,7 @@ def test_wrong_use(add: Path) -> None:
 
 def idle(extra: str, folder: Path) -> list[Path]:
     (folder / "extra.c").write_text(extra)
-    return [folder / "extra.c", device.source(device.IDLE_MAIN)]
+    return [folder / "extra.c", startup.source(startup.IDLE_MAIN)]
 
 
 def test_sizes_leave_the_harness_out(tmp_path: Path) -> None:
@@ -264,15 +262,14 @@ def test_device_code_has_no_warnings(tmp_path: Path, compiler: str, name: str) -
         "MCG_EXPECT_FPU": int(target.core.has_fpu),
         "MCG_EXPECT_DSP": int(target.core.has_dsp),
     }
-    files = (device.STARTUP, device.IDLE_MAIN, device.GCC_MEMORY, "mcg_device_harness.c")
-    toolchain.check_warnings(
-        [device.source(name) for name in files], [tmp_path], compiler=compiler, target=target, defines=defines
-    )
+    own = (startup.STARTUP, startup.IDLE_MAIN, startup.GCC_MEMORY)
+    files = [*map(startup.source, own), emulator.source("mcg_device_harness.c")]
+    toolchain.check_warnings(files, [tmp_path], compiler=compiler, target=target, defines=defines)
 
 
 @pytest.mark.parametrize("compiler", toolchain.host_compilers())
 def test_host_hooks_have_no_warnings(compiler: str) -> None:
-    files = [device.source(device.HOST_COUNTER), device.source(device.HOST_ALIGNMENT)]
+    files = [emulator.source(emulator.HOST_COUNTER), emulator.source(emulator.HOST_ALIGNMENT)]
     toolchain.check_warnings(files, compiler=compiler)
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from cffi import FFI
 from numpy.typing import NDArray
 
+from mcugrad import toolchain
 from mcugrad.program import Kernel, Struct, prototypes
 from mcugrad.program.kernel import headers
-from mcugrad.run import toolchain
 from mcugrad.training.rules import InPlace
 
 RUNTIME = Path(str(files("mcugrad") / "runtime"))

@@ -13,7 +13,7 @@ from mcugrad.commands.options import Json
 from mcugrad.commands.output import Output
 
 if TYPE_CHECKING:
-    from mcugrad.run.toolchain import Tool
+    from mcugrad.toolchain import Tool
 
 _NEEDED = ("zig", "unicorn", "capstone", "pyelftools", "digits")
 """What the demonstration cannot do without."""
@@ -21,8 +21,8 @@ _NEEDED = ("zig", "unicorn", "capstone", "pyelftools", "digits")
 
 def doctor(json: Json = False) -> None:
     """Show which tools are found, and what each missing one would unlock. Exits 1 if the demo cannot run."""
-    from mcugrad.run import toolchain
-    from mcugrad.run.device import cache, processor
+    from mcugrad import toolchain
+    from mcugrad.toolchain import cache, processor
 
     output = Output(json)
     tools = [*toolchain.doctor(), _digits()]
@@ -69,7 +69,7 @@ def settings(cache: str, host_cpu: str) -> list[tuple[str, str, str]]:
 
 def _digits() -> Tool:
     from mcugrad.errors import McugradError
-    from mcugrad.run.toolchain import Tool
+    from mcugrad.toolchain import Tool
     from mcugrad.zoo import data
 
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mcugrad.emulator.counter import BlockCount
 from mcugrad.errors import UsageError
 from mcugrad.measure.decode import Instruction, decode
 from mcugrad.measure.pipelines import PIPELINES
-from mcugrad.run.device.counter import BlockCount
-from mcugrad.run.device.image import Image
 from mcugrad.targets import Core
+from mcugrad.toolchain.elf import Image
 
 HOW = "estimated, zero wait states"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from mcugrad.run.device.binding import disassembler
+from mcugrad.toolchain.disassembler import disassembler
 
 
 class Kind(Enum):

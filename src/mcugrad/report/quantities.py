@@ -8,8 +8,8 @@ from typing import Any
 from mcugrad.measure.cost import Activity, Cost
 from mcugrad.measure.cycles import CycleEstimate, CycleModel
 from mcugrad.run.emulated import EmulatedDevice
-from mcugrad.run.toolchain import find_compiler
 from mcugrad.targets import Target
+from mcugrad.toolchain import find_compiler
 
 
 @dataclass(frozen=True)

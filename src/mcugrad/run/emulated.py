@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.emulator.firmware import DeviceModel
 from mcugrad.errors import DeviceError, UsageError
 from mcugrad.program.kernel import AUGMENT, SCHEDULE
 from mcugrad.program.reserve import stack
-from mcugrad.run.emulator import DeviceModel
 from mcugrad.run.runner import (
     GUARD,
     Compiled,

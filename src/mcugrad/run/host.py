@@ -9,10 +9,10 @@ import cffi
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad import toolchain
 from mcugrad.errors import ToolError, UsageError
 from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES, SCHEDULE
 from mcugrad.progress import working
-from mcugrad.run import toolchain
 from mcugrad.run.runner import (
     GUARD,
     Compiled,

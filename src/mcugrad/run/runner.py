@@ -15,7 +15,7 @@ from mcugrad.emit import Layout
 from mcugrad.emit.fingerprint import fingerprint
 from mcugrad.errors import UsageError
 from mcugrad.program import Program
-from mcugrad.run.device import cache
+from mcugrad.toolchain import cache
 from mcugrad.training.guard import OUTCOMES, Guarded
 from mcugrad.training.losses import Target
 

@@ -1,4 +1,4 @@
-"""The one place where unicorn and capstone are imported: untyped, optional, and slow to load."""
+"""The one place where unicorn is imported: untyped, optional, and slow to load."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from mcugrad import toolchain
 from mcugrad.errors import ToolError
-from mcugrad.run import toolchain
 
 
 def unicorn() -> Any:
@@ -49,22 +49,3 @@ def add_native_hook(engine: Any, kind: int, source: Path, function: str, state: 
     if status != 0:
         raise binding.UcError(status)
     return library
-
-
-def disassembler(*, detail: bool) -> Any:
-    """A capstone decoder for M-class Thumb code. Raises ToolError when it is not installed.
-
-    Args:
-        detail: also find out operands and registers, which takes three times as long.
-    """
-    try:
-        capstone = importlib.import_module("capstone")
-    except ImportError as error:
-        raise ToolError(
-            f"the disassembler capstone cannot be loaded: {error}", hint="pip install capstone"
-        ) from None
-    decoder = capstone.Cs(
-        capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
-    )
-    decoder.detail = detail
-    return decoder

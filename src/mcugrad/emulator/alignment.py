@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcugrad.run import device
-from mcugrad.run.device import binding
+from mcugrad.emulator import HOST_ALIGNMENT, binding, source
 from mcugrad.targets import Target
 
 
@@ -49,7 +48,7 @@ class AlignmentCheck:
         self._library = binding.add_native_hook(
             engine,
             unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE,
-            device.source(device.HOST_ALIGNMENT),
+            source(HOST_ALIGNMENT),
             "mcg_host_check_alignment",
             self._state,
         )

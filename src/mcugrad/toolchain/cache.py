@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 
 from mcugrad.errors import ToolError
-from mcugrad.run.device.private import objection
+from mcugrad.toolchain.private import objection
 
 Defines = Mapping[str, str | int | None]
 

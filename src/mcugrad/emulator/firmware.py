@@ -9,19 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mcugrad import toolchain
+from mcugrad.emulator import HARNESS, source
+from mcugrad.emulator.counter import BlockCount
+from mcugrad.emulator.cpu import AFTER_CALL, BEFORE_CALL, DEFAULT_BUDGET, IDLE, Emulator, Hook
 from mcugrad.errors import DataError, DeviceError, UsageError
-from mcugrad.measure import size
 from mcugrad.program.kernel import ELEMENT_TYPES
 from mcugrad.program.reserve import STACK
 from mcugrad.progress import working
-from mcugrad.run import device, toolchain
-from mcugrad.run.device import lint
-from mcugrad.run.device.cache import Defines
-from mcugrad.run.device.core import AFTER_CALL, BEFORE_CALL, DEFAULT_BUDGET, IDLE, Emulator, Hook
-from mcugrad.run.device.counter import BlockCount
 from mcugrad.targets import Target
-
-__all__ = ["DEFAULT_BUDGET", "BlockCount", "DeviceModel", "Emulator", "Hook"]
+from mcugrad.toolchain import lint, size
+from mcugrad.toolchain.cache import Defines
 
 
 def _as_int32(word: int) -> int:
@@ -120,7 +118,7 @@ class DeviceModel:
         self.training = training
         with working(f"building the firmware of {name} for {target.name}"):
             self.firmware = toolchain.build_firmware(
-                [*sources, *map(device.source, device.HARNESS)],
+                [*sources, *map(source, HARNESS)],
                 target,
                 compiler=compiler,
                 opt=opt,

@@ -1,7 +1,7 @@
-"""Compilers: finding them, building host libraries and firmware with them, and saying kindly what is missing.
+"""Building host libraries and firmware, and saying kindly what failed.
 
 Everything built is kept in a cache by the hash of sources, headers, flags and compiler version
-(`mcugrad.run.device.cache`), so asking twice costs a few milliseconds.
+(`mcugrad.toolchain.cache`), so asking twice costs a few milliseconds.
 """
 
 from __future__ import annotations
@@ -19,35 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcugrad.errors import FitError, ToolError, UsageError
-from mcugrad.measure import size
 from mcugrad.program.reserve import STACK
-from mcugrad.run import device
-from mcugrad.run.device import cache as builds
-from mcugrad.run.device import linker, processor
-from mcugrad.run.device.cache import Defines
-from mcugrad.run.device.compilers import (
-    Compiler,
-    Tool,
-    doctor,
-    find_compiler,
-    firmware_compilers,
-    host_compilers,
-)
 from mcugrad.targets import Target
-
-__all__ = [
-    "STRICT_WARNINGS",
-    "Compiler",
-    "Firmware",
-    "Tool",
-    "build_firmware",
-    "build_shared",
-    "check_warnings",
-    "doctor",
-    "find_compiler",
-    "firmware_compilers",
-    "host_compilers",
-]
+from mcugrad.toolchain import cache as builds
+from mcugrad.toolchain import linker, processor, size, startup
+from mcugrad.toolchain.cache import Defines
+from mcugrad.toolchain.compilers import Compiler, find_compiler
 
 STRICT_WARNINGS = (
     "-Wall",
@@ -312,9 +289,9 @@ def build_firmware(
         raise UsageError(f"a stack of {stack_bytes} B is not usable", hint="a multiple of 8, at least 256 B")
     core = target.core
     expected = {"MCG_EXPECT_FPU": int(core.has_fpu), "MCG_EXPECT_DSP": int(core.has_dsp)}
-    own = [device.source(device.STARTUP)]
+    own = [startup.source(startup.STARTUP)]
     if compiler == "arm-none-eabi-gcc":
-        own.append(device.source(device.GCC_MEMORY))
+        own.append(startup.source(startup.GCC_MEMORY))
     # Our own sources do not see the caller's macros: they are compiled once for a core, not once for a model.
     parts = [
         (_firmware_job(found, target, opt, include_dirs, expected, flags), own),

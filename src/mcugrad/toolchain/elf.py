@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from mcugrad.errors import ToolError
-from mcugrad.measure.size import open_elf, symbols
+from mcugrad.toolchain.size import open_elf, symbols
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcugrad.emulator.binding import unicorn
 from mcugrad.errors import DeviceError
-from mcugrad.run.device.binding import unicorn
-from mcugrad.run.device.image import Image, Symbol
 from mcugrad.targets import Target
+from mcugrad.toolchain.elf import Image, Symbol
 
 _OVERFLOW_REACH = 64 * 1024  # bytes below the stack; an access there is a frame that grew too far
 

@@ -1,6 +1,6 @@
 """Bytes in flash and RAM, read from a linked ELF file. Counted, not estimated.
 
-Harness and startup code have sections of their own (see `mcugrad.run.device.linker`), so the sums here are
+Harness and startup code have sections of their own (see `mcugrad.toolchain.linker`), so the sums here are
 those of the model with the library functions it calls.
 """
 

@@ -14,14 +14,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mcugrad.emulator import binding, faults
+from mcugrad.emulator.alignment import AlignmentCheck
+from mcugrad.emulator.counter import FULL, BlockCount, Counter, NativeCounter, PythonCounter
+from mcugrad.emulator.interrupt import after_callbacks
 from mcugrad.errors import DeviceError, ToolError, UsageError
-from mcugrad.measure import size
-from mcugrad.run.device import binding, faults
-from mcugrad.run.device.alignment import AlignmentCheck
-from mcugrad.run.device.counter import FULL, BlockCount, Counter, NativeCounter, PythonCounter
-from mcugrad.run.device.image import Image, Symbol
-from mcugrad.run.device.interrupt import after_callbacks
 from mcugrad.targets import Target
+from mcugrad.toolchain import size
+from mcugrad.toolchain.elf import Image, Symbol
 
 Hook = Literal["auto", "native", "python"]
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 
 from mcugrad.errors import ToolError
-from mcugrad.run.device.binding import disassembler
-from mcugrad.run.device.image import Image
 from mcugrad.targets import Core
+from mcugrad.toolchain.disassembler import disassembler
+from mcugrad.toolchain.elf import Image
 
 _CONDITION = r"(?:eq|ne|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?(?:\.w)?"
 _DSP = re.compile(

@@ -14,8 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mcugrad.run import device
-from mcugrad.run.device import binding
+from mcugrad.emulator import HOST_COUNTER, binding, source
 
 LIMIT, FULL = 1, 2
 """Why a counter stopped the core: the instruction limit was reached, or its table of blocks is full."""
@@ -112,7 +111,7 @@ class NativeCounter:
         self._library = binding.add_native_hook(
             engine,
             unicorn.UC_HOOK_BLOCK,
-            device.source(device.HOST_COUNTER),
+            source(HOST_COUNTER),
             "mcg_host_count_block",
             self._state,
         )
