@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 import mcugrad as mg
 from mcugrad.arithmetic import round_half_up
 from mcugrad.graph import ActivationScale, WeightScale
-from mcugrad.ops.ranges import UNBOUNDED, bounds_of
+from mcugrad.ops.tracking.ranges import UNBOUNDED, bounds_of
 from mcugrad.program import Call
 from mcugrad.program.execute import execute
 from mcugrad.run.reference import ReferenceRunner

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import mcugrad as mg
 from mcugrad.graph import ActivationScale, Graph, Operator
-from mcugrad.ops.activation import Activation
+from mcugrad.ops.activation.activation import Activation
 from mcugrad.program import Call
 from mcugrad.program.execute import execute
 from mcugrad.trainer import Trainer

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from bars import ROOT, markdown
 
 from mcugrad.importers.onnx.operators import HIDDEN
-from mcugrad.ops.curves import Function
+from mcugrad.ops.activation.curves import Function
 from mcugrad.ops.registry import GROUPS, LEFT_OUT, Entry
 from mcugrad.training.losses import TARGETS, Target
 from mcugrad.training.rules import RULES

@@ -12,7 +12,7 @@ import mcugrad as mg
 from life_models import ARG, CORES, LABEL, NULL, OK, Api, kinds, mcu, task
 from mcugrad import targets
 from mcugrad.graph import ActivationScale
-from mcugrad.ops.augment import augment_s8
+from mcugrad.ops.life.augment import augment_s8
 from mcugrad.program.kernel import AUGMENT
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 import mcugrad as mg
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.ops.errors import LEAST_REACH, PREPARE_ERROR_SUM, SCALE_UNIT
-from mcugrad.ops.ranges import EMPTY_ERROR, PREPARE_ERROR, TRACK_ERROR
+from mcugrad.ops.core.errors import LEAST_REACH, PREPARE_ERROR_SUM, SCALE_UNIT
+from mcugrad.ops.tracking.ranges import EMPTY_ERROR, PREPARE_ERROR, TRACK_ERROR
 from mcugrad.program import SCALE
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.zoo import nets

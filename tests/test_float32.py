@@ -16,14 +16,14 @@ import pytest
 import mcugrad as mg
 from mcugrad import targets, toolchain
 from mcugrad.graph import Operator, spec
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.add import Add
-from mcugrad.ops.avgpool2d import AvgPool2d
-from mcugrad.ops.clip import Clip
-from mcugrad.ops.curves import Function
-from mcugrad.ops.maxpool2d import MaxPool2d
-from mcugrad.ops.mul import Mul
-from mcugrad.ops.prelu import PRelu
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.activation.curves import Function
+from mcugrad.ops.activation.prelu import PRelu
+from mcugrad.ops.joining.add import Add
+from mcugrad.ops.joining.mul import Mul
+from mcugrad.ops.pooling.avgpool2d import AvgPool2d
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.ops.registry import OPERATORS
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import FLOAT, to_float

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import mcugrad as mg
 from mcugrad import targets
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.float_select import SELECT_COPY_F32, SELECT_PARTS_F32, SELECT_SUMS_F32
-from mcugrad.ops.select import SELECT_SAMPLED, SELECT_TOPK
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.selection.select import SELECT_SAMPLED, SELECT_TOPK
+from mcugrad.ops.selection.select_f32 import SELECT_COPY_F32, SELECT_PARTS_F32, SELECT_SUMS_F32
 from mcugrad.program.buffer import Space
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin

@@ -10,12 +10,12 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Operator
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.ops.add import Add
-from mcugrad.ops.clip import Clip
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.slice import Pad
-from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.core.weighted import Weighted
+from mcugrad.ops.joining.add import Add
+from mcugrad.ops.movement.slice import Pad
 from mcugrad.passes.fold import fold
 from onnx_nets import Array, Net, assert_close, join, net_shape, networks, ours, runtime
 

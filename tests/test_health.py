@@ -12,7 +12,7 @@ import pytest
 import mcugrad as mg
 from mcugrad.errors import McugradWarning
 from mcugrad.health import Health, Layer, layers_of
-from mcugrad.ops.life import EMPTY, EXCEEDED, STALLED, trouble
+from mcugrad.ops.life.life import EMPTY, EXCEEDED, STALLED, trouble
 from mcugrad.program.kernel import WATCH
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Steps, step_type

@@ -14,8 +14,8 @@ from mcugrad.graph import ActivationScale, Graph
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.model import Model
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.add import Add
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.joining.add import Add
 from mcugrad.passes.calibrate import Calibration, run_float
 from mcugrad.passes.fold import fold
 from mcugrad.passes.quantize import quantize

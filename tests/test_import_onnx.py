@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 from mcugrad.graph import Graph
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx, read
-from mcugrad.ops.clip import Clip
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.maxpool2d import MaxPool2d
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
 from onnx_nets import Array, Net, assert_close, net_shape, networks, ours, refused, runtime, small

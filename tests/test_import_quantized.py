@@ -19,7 +19,7 @@ from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph, WeightScale
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.ops.conv2d import Conv2d
+from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.fold import fold
 from mcugrad.passes.lower import lower

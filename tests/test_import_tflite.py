@@ -15,13 +15,13 @@ import mcugrad as mg
 from mcugrad.graph import ActivationScale, Graph, WeightScale
 from mcugrad.graph.spec import check
 from mcugrad.importers.tflite import load_tflite
-from mcugrad.ops.avgpool2d import AvgPool2d
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.grouped_conv2d import GroupedConv2d
-from mcugrad.ops.linear import Linear
-from mcugrad.ops.slice import Pad
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.linear.linear import Linear
+from mcugrad.ops.movement.flatten import Flatten
+from mcugrad.ops.movement.slice import Pad
+from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.passes.fold import fold
 from mcugrad.zoo import data
 from tflite_writer import (

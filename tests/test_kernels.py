@@ -18,7 +18,7 @@ import mcugrad.ops
 from kernels import activations, cases, convolutions, floats, library, life, selection, shapes, updates
 from mcugrad import arithmetic as ar
 from mcugrad import toolchain
-from mcugrad.ops.linear import LinearStruct
+from mcugrad.ops.linear.linear import LinearStruct
 from mcugrad.program import SCALE, Kernel, prototypes
 from mcugrad.program.kernel import headers
 from mcugrad.training.rules import IN_PLACE
@@ -35,8 +35,8 @@ BUILDS = (library.UNDEFINED_BEHAVIOUR,) if IN_CHILD in os.environ else tuple(lib
 def all_kernels() -> dict[str, Kernel]:
     """Every kernel that an operator names."""
     found = {}
-    for module in pkgutil.iter_modules(mcugrad.ops.__path__):
-        for value in vars(importlib.import_module(f"mcugrad.ops.{module.name}")).values():
+    for module in pkgutil.walk_packages(mcugrad.ops.__path__, "mcugrad.ops."):
+        for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, Kernel):
                 found[value.name] = value
     return found

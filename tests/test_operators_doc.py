@@ -13,8 +13,8 @@ import mcugrad.ops
 from mcugrad.graph import ForwardNode
 from mcugrad.importers.onnx import operators as onnx_operators
 from mcugrad.importers.tflite import operators as tflite_operators
-from mcugrad.ops.float_dequantize import Dequantize
-from mcugrad.ops.float_operator import FloatOperator
+from mcugrad.ops.core.dequantize import Dequantize
+from mcugrad.ops.core.operator_f32 import FloatOperator
 from mcugrad.ops.registry import LEFT_OUT, OPERATORS
 from mcugrad.program.kernel import prototypes
 
@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 
 def classes() -> set[type[ForwardNode]]:
     """Every operator that a network may consist of; float layers are other forms of these."""
-    for module in pkgutil.iter_modules(mcugrad.ops.__path__):
-        importlib.import_module(f"mcugrad.ops.{module.name}")
+    for module in pkgutil.walk_packages(mcugrad.ops.__path__, "mcugrad.ops."):
+        importlib.import_module(module.name)
     pending, found = [ForwardNode], set()
     while pending:
         kind = pending.pop()

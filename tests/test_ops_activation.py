@@ -17,15 +17,15 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, Graph, Tensor
 from mcugrad.graph.spec import check as check_graph
 from mcugrad.model import Model
-from mcugrad.ops.activation import PREPARE_TABLE, SLOPE_ONE, Activation, prepare_table
-from mcugrad.ops.add import Add
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.curves import Function, real_curve
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.linear import Linear
-from mcugrad.ops.maxpool2d import MaxPool2d
-from mcugrad.ops.prelu import PRelu, factor_unit, prelu_grad_s8, prelu_s8, prepare_prelu
-from mcugrad.ops.ranges import track_scale_steps
+from mcugrad.ops.activation.activation import PREPARE_TABLE, SLOPE_ONE, Activation, prepare_table
+from mcugrad.ops.activation.curves import Function, real_curve
+from mcugrad.ops.activation.prelu import PRelu, factor_unit, prelu_grad_s8, prelu_s8, prepare_prelu
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.joining.add import Add
+from mcugrad.ops.linear.linear import Linear
+from mcugrad.ops.movement.flatten import Flatten
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
+from mcugrad.ops.tracking.ranges import track_scale_steps
 from mcugrad.program import Space
 from mcugrad.trainer import Trainer
 from networks import corners

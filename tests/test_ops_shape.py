@@ -14,12 +14,12 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale
 from mcugrad.graph.node import ForwardNode
 from mcugrad.graph.spec import check
-from mcugrad.ops.avgpool2d import AvgPool2d, Weights
-from mcugrad.ops.concat import Concat
-from mcugrad.ops.mul import Mul
-from mcugrad.ops.reshape import Reshape
-from mcugrad.ops.slice import Pad, Slice
-from mcugrad.ops.upsample2d import Upsample2d
+from mcugrad.ops.joining.concat import Concat
+from mcugrad.ops.joining.mul import Mul
+from mcugrad.ops.movement.reshape import Reshape
+from mcugrad.ops.movement.slice import Pad, Slice
+from mcugrad.ops.movement.upsample2d import Upsample2d
+from mcugrad.ops.pooling.avgpool2d import AvgPool2d, Weights
 from mcugrad.passes.calibrate import run_float
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner

@@ -12,8 +12,8 @@ import pytest
 import mcugrad as mg
 from life_models import ARG, CORES, NULL, OK, STATE, Api, mcu
 from mcugrad import targets
-from mcugrad.ops.replay import drawn
-from mcugrad.ops.soft_cross_entropy import soft_cross_entropy_f32, soft_cross_entropy_s8, soften_s8
+from mcugrad.ops.life.replay import drawn
+from mcugrad.ops.loss.soft_cross_entropy import soft_cross_entropy_f32, soft_cross_entropy_s8, soften_s8
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner

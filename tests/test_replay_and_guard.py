@@ -11,7 +11,7 @@ import pytest
 import mcugrad as mg
 from life_models import NET, kinds, mcu
 from mcugrad import targets
-from mcugrad.ops.replay import replay_slot
+from mcugrad.ops.life.replay import replay_slot
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner

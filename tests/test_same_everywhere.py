@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from mcugrad import numerics
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.curves import Function, real_curve
+from mcugrad.ops.activation.curves import Function, real_curve
+from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.passes.calibrate import percentile
 from onnx_nets import Net, ours
 
@@ -262,7 +262,7 @@ HARMLESS = {
     "importers/onnx/static.py matmul": "of integers",
     "numerics.py @": "of whole numbers below 2^53",
     "numerics.py power": "of integers",
-    "ops/weighted.py @": "of whole numbers below 2^53",
+    "ops/core/weighted.py @": "of whole numbers below 2^53",
     "report/chart.py log10": "how far apart the lines of a chart are",
     "training/losses.py log": "told to the user, who compares it with a loss",
     "training/rules/rule.py @": "of integers",

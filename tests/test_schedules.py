@@ -12,7 +12,7 @@ import mcugrad as mg
 from kernels import library
 from life_models import CORES, mcu, task
 from mcugrad import targets
-from mcugrad.ops.life import BEGIN_STEP
+from mcugrad.ops.life.life import BEGIN_STEP
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner

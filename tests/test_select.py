@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import mcugrad as mg
 from mcugrad.commands.inputs import sparse_choice
-from mcugrad.ops.select import (
+from mcugrad.ops.selection.select import (
     SELECT_RATIO,
     SELECT_ROOTS_S32,
     SELECT_SAMPLED,

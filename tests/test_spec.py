@@ -11,7 +11,7 @@ import pytest
 from mcugrad.graph import ActivationScale, Graph, Tensor, WeightScale
 from mcugrad.graph.spec import MEANING, STRUCTURE, IllegalGraphError, check, violations
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.ops.batch_norm import BatchNorm
+from mcugrad.ops.normalization.batch_norm import BatchNorm
 from mcugrad.passes.backward import backward
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.fold import fold

@@ -10,8 +10,14 @@ import pytest
 import mcugrad as mg
 from life_models import mcu
 from mcugrad.commands.options import DEFAULT_POLICY as COMMAND_LINE
-from mcugrad.ops.select import SELECT_CERTAIN, SELECT_SAMPLED, SELECT_SAMPLES, SELECT_SUMS_S8, odds_of
-from mcugrad.ops.update import bias_update, prepare_update
+from mcugrad.ops.selection.select import (
+    SELECT_CERTAIN,
+    SELECT_SAMPLED,
+    SELECT_SAMPLES,
+    SELECT_SUMS_S8,
+    odds_of,
+)
+from mcugrad.ops.update.update import bias_update, prepare_update
 from mcugrad.program import SCALE, Space
 from mcugrad.program.kernel import WATCH
 from mcugrad.run.host import HostTwin

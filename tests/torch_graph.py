@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 
 from mcugrad.graph import Graph
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.add import Add
-from mcugrad.ops.avgpool2d import AvgPool2d
-from mcugrad.ops.clip import Clip
-from mcugrad.ops.concat import Concat
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.conv_transpose2d import ConvTranspose2d
-from mcugrad.ops.curves import Function
-from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.grouped_conv2d import GroupedConv2d
-from mcugrad.ops.linear import Linear
-from mcugrad.ops.maxpool2d import MaxPool2d
-from mcugrad.ops.mul import Mul
-from mcugrad.ops.prelu import PRelu
-from mcugrad.ops.reshape import Reshape
-from mcugrad.ops.slice import Pad, Slice
-from mcugrad.ops.upsample2d import Upsample2d
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.activation.curves import Function
+from mcugrad.ops.activation.prelu import PRelu
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.joining.add import Add
+from mcugrad.ops.joining.concat import Concat
+from mcugrad.ops.joining.mul import Mul
+from mcugrad.ops.linear.linear import Linear
+from mcugrad.ops.movement.flatten import Flatten
+from mcugrad.ops.movement.reshape import Reshape
+from mcugrad.ops.movement.slice import Pad, Slice
+from mcugrad.ops.movement.upsample2d import Upsample2d
+from mcugrad.ops.pooling.avgpool2d import AvgPool2d
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 
 
 class TorchGraph:

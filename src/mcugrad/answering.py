@@ -16,7 +16,7 @@ from mcugrad.fitting import Samples
 from mcugrad.graph import ActivationScale, Float32
 from mcugrad.keeping import Keeper
 from mcugrad.model import Model
-from mcugrad.ops.life import watch_confidence_f32, watch_confidence_s8
+from mcugrad.ops.life.life import watch_confidence_f32, watch_confidence_s8
 from mcugrad.program.kernel import DRIFT
 from mcugrad.run.runner import State
 from mcugrad.targets import Target

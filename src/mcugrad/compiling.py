@@ -16,7 +16,7 @@ from mcugrad.fit_check import check_fit
 from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
-from mcugrad.ops.flatten import Flatten
+from mcugrad.ops.movement.flatten import Flatten
 from mcugrad.passes.backward import enlarged
 from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train

@@ -12,7 +12,7 @@ from mcugrad import concerns
 from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.numerics import log
-from mcugrad.ops.softmax_cross_entropy import exp2
+from mcugrad.ops.loss.softmax_cross_entropy import exp2
 from mcugrad.passes.quantize import check_samples
 from mcugrad.training.losses import Target
 

@@ -15,7 +15,7 @@ from mcugrad.importers.shared.file import load_bytes
 from mcugrad.importers.tflite import load_tflite
 from mcugrad.importers.tflite.read import IDENTIFIER
 from mcugrad.importers.torch import export, is_module
-from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.core.weighted import Weighted
 from mcugrad.passes.fold import fold
 
 

@@ -22,8 +22,8 @@ from kernels.cases import (
     rngs,
     some_int32,
 )
-from mcugrad.ops.activation import ActivationStruct
-from mcugrad.ops.curves import Function
+from mcugrad.ops.activation.activation import ActivationStruct
+from mcugrad.ops.activation.curves import Function
 
 COUNTS = st.sampled_from([1, 2, 15, 16, 17, 64, 100, 257])
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
-from mcugrad.ops.errors import LEAST_REACH
-from mcugrad.ops.linear import LinearStruct
-from mcugrad.ops.maxpool2d import Pool2dStruct
-from mcugrad.ops.window import Conv2dStruct, window_shape
+from mcugrad.ops.core.errors import LEAST_REACH
+from mcugrad.ops.core.window import Conv2dStruct, window_shape
+from mcugrad.ops.linear.linear import LinearStruct
+from mcugrad.ops.pooling.maxpool2d import Pool2dStruct
 from mcugrad.program import SCALE
 from mcugrad.training.rules import IN_PLACE, Rule
 

@@ -28,7 +28,7 @@ from kernels.cases import (
     weights,
     windows,
 )
-from mcugrad.ops.window import Conv2dStruct
+from mcugrad.ops.core.window import Conv2dStruct
 
 FEW = st.sampled_from([1, 2, 3, 4, 5, 7])
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kernels import activations, cases, convolutions, life, selection, shapes
 from kernels.cases import ZEROS, Arguments, Draw, Rng, floats, odds, rngs
-from mcugrad.ops.curves import Function
+from mcugrad.ops.activation.curves import Function
 from mcugrad.program.kernel import Param, prototypes
 
 LARGEST = float(np.finfo(np.float32).max)

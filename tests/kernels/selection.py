@@ -20,7 +20,7 @@ from kernels.cases import (
     rngs,
     two,
 )
-from mcugrad.ops.select import SELECT_CERTAIN
+from mcugrad.ops.selection.select import SELECT_CERTAIN
 from mcugrad.program.kernel import SCHEDULE, WATCH
 
 SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])

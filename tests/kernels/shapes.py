@@ -28,8 +28,8 @@ from kernels.cases import (
     some_int32,
     two,
 )
-from mcugrad.ops.avgpool2d import Weights, inside
-from mcugrad.ops.slice import SliceStruct
+from mcugrad.ops.movement.slice import SliceStruct
+from mcugrad.ops.pooling.avgpool2d import Weights, inside
 from mcugrad.program import SCALE
 
 SHIFTS = st.integers(1, 30)

@@ -62,7 +62,7 @@ def inspect(model: Network, target: Board = None, name: Name = None, json: Json 
 def layer_facts(model: Model) -> list[dict[str, Any]]:
     """Every layer for JSON."""
     from mcugrad.graph import Operator
-    from mcugrad.ops.weighted import Weighted
+    from mcugrad.ops.core.weighted import Weighted
 
     graph = model.graph
     return [

@@ -14,8 +14,8 @@ from mcugrad.emit.amalgamate import amalgamate, public_types
 from mcugrad.emit.fingerprint import fingerprint, word
 from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import WIDTH, initializer, number
-from mcugrad.ops.check import WRONG, checks
-from mcugrad.ops.raw import QUANTIZE_S16, QUANTIZE_U16
+from mcugrad.ops.core.raw import QUANTIZE_S16, QUANTIZE_U16
+from mcugrad.ops.life.check import WRONG, checks
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
 from mcugrad.program.reserve import reserve

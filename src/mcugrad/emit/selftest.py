@@ -6,7 +6,7 @@ from mcugrad.emit.amalgamate import amalgamate
 from mcugrad.emit.c import render, whose
 from mcugrad.emit.layout import Layout
 from mcugrad.emit.literals import number
-from mcugrad.ops.selftest import CRC, NOISE
+from mcugrad.ops.life.selftest import CRC, NOISE
 from mcugrad.program import Program
 from mcugrad.training.losses import Target
 

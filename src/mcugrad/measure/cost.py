@@ -13,7 +13,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.measure import cycles, energy
 from mcugrad.measure.cycles import CycleEstimate
 from mcugrad.measure.energy import EnergyEstimate
-from mcugrad.ops.select_nodes import SelectSamples
+from mcugrad.ops.selection.select_nodes import SelectSamples
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 

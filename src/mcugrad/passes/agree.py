@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, Tensor
-from mcugrad.ops.activated import Activated
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.clip import Clip
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.core.activated import Activated
 
 
 def agree(graph: Graph) -> Graph:

@@ -22,20 +22,21 @@ from numpy.typing import NDArray
 from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
 from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.ops.activation import Activation, RefreshTable
-from mcugrad.ops.binary_cross_entropy import BinaryCrossEntropy
-from mcugrad.ops.errors import ErrorSum
-from mcugrad.ops.float_errors import FloatErrorSum
-from mcugrad.ops.float_layer import layer_of
-from mcugrad.ops.float_losses import (
+from mcugrad.ops.activation.activation import Activation, RefreshTable
+from mcugrad.ops.core.errors import ErrorSum
+from mcugrad.ops.core.errors_f32 import FloatErrorSum
+from mcugrad.ops.core.layer_f32 import layer_of
+from mcugrad.ops.life.life import BeginStep, Watch
+from mcugrad.ops.loss.binary_cross_entropy import BinaryCrossEntropy
+from mcugrad.ops.loss.losses_f32 import (
     FloatBinaryCrossEntropy,
     FloatRegressionLoss,
     FloatSoftmaxCrossEntropy,
 )
-from mcugrad.ops.life import BeginStep, Watch
-from mcugrad.ops.ranges import NextStep, TrackScale
-from mcugrad.ops.regression import RegressionLoss
-from mcugrad.ops.select_nodes import (
+from mcugrad.ops.loss.regression import RegressionLoss
+from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy
+from mcugrad.ops.loss.softmax_cross_entropy import SoftmaxCrossEntropy
+from mcugrad.ops.selection.select_nodes import (
     Counts,
     LossRatio,
     SelectDrawn,
@@ -44,8 +45,7 @@ from mcugrad.ops.select_nodes import (
     SelectSamples,
     SelectWeighed,
 )
-from mcugrad.ops.soft_cross_entropy import SoftCrossEntropy
-from mcugrad.ops.softmax_cross_entropy import SoftmaxCrossEntropy
+from mcugrad.ops.tracking.ranges import NextStep, TrackScale
 from mcugrad.training.losses import Loss, Target
 from mcugrad.training.rules.update import MOST_BATCH
 from mcugrad.training.sparse import ONE, Choice, Fate, Sparse, policies, share_of_samples

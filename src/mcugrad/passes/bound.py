@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from mcugrad.graph import Graph
-from mcugrad.ops.activated import Activated
-from mcugrad.ops.activation import Activation
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.core.activated import Activated
 
 Choose = Callable[[Iterable[float]], float]
 

@@ -13,39 +13,39 @@ from dataclasses import replace
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Float32, Graph, Node, Operator, Tensor
-from mcugrad.ops.activated import Activated
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.add import Add
-from mcugrad.ops.avgpool2d import AvgPool2d
-from mcugrad.ops.clip import Clip
-from mcugrad.ops.concat import Concat
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.conv_transpose2d import ConvTranspose2d
-from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.float_activation import FloatActivation
-from mcugrad.ops.float_add import FloatAdd
-from mcugrad.ops.float_avgpool2d import FloatAvgPool2d
-from mcugrad.ops.float_concat import FloatClip, FloatConcat
-from mcugrad.ops.float_conv_transpose2d import FloatConvTranspose2d
-from mcugrad.ops.float_convolution import FloatConvolution
-from mcugrad.ops.float_depthwise import FloatDepthwise
-from mcugrad.ops.float_dequantize import Dequantize
-from mcugrad.ops.float_linear import FloatLinear
-from mcugrad.ops.float_maxpool2d import FloatMaxPool2d
-from mcugrad.ops.float_moves import FloatPad, FloatReshape, FloatSlice, FloatUpsample2d
-from mcugrad.ops.float_mul import FloatMul
-from mcugrad.ops.float_operator import FloatOperator, real
-from mcugrad.ops.float_prelu import FloatPRelu
-from mcugrad.ops.grouped_conv2d import GroupedConv2d
-from mcugrad.ops.linear import Linear
-from mcugrad.ops.maxpool2d import MaxPool2d
-from mcugrad.ops.mul import Mul
-from mcugrad.ops.prelu import PRelu
-from mcugrad.ops.reshape import Reshape
-from mcugrad.ops.slice import Pad, Slice
-from mcugrad.ops.upsample2d import Upsample2d
-from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.activation_f32 import FloatActivation
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.activation.prelu import PRelu
+from mcugrad.ops.activation.prelu_f32 import FloatPRelu
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
+from mcugrad.ops.convolution.conv_transpose2d_f32 import FloatConvTranspose2d
+from mcugrad.ops.convolution.convolution_f32 import FloatConvolution
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.depthwise_conv2d_f32 import FloatDepthwise
+from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.core.activated import Activated
+from mcugrad.ops.core.dequantize import Dequantize
+from mcugrad.ops.core.operator_f32 import FloatOperator, real
+from mcugrad.ops.core.weighted import Weighted
+from mcugrad.ops.joining.add import Add
+from mcugrad.ops.joining.add_f32 import FloatAdd
+from mcugrad.ops.joining.concat import Concat
+from mcugrad.ops.joining.concat_f32 import FloatClip, FloatConcat
+from mcugrad.ops.joining.mul import Mul
+from mcugrad.ops.joining.mul_f32 import FloatMul
+from mcugrad.ops.linear.linear import Linear
+from mcugrad.ops.linear.linear_f32 import FloatLinear
+from mcugrad.ops.movement.flatten import Flatten
+from mcugrad.ops.movement.movement_f32 import FloatPad, FloatReshape, FloatSlice, FloatUpsample2d
+from mcugrad.ops.movement.reshape import Reshape
+from mcugrad.ops.movement.slice import Pad, Slice
+from mcugrad.ops.movement.upsample2d import Upsample2d
+from mcugrad.ops.pooling.avgpool2d import AvgPool2d
+from mcugrad.ops.pooling.avgpool2d_f32 import FloatAvgPool2d
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
+from mcugrad.ops.pooling.maxpool2d_f32 import FloatMaxPool2d
 
 FLOAT: dict[type[Operator], type[FloatOperator]] = {
     Activation: FloatActivation,

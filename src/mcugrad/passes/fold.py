@@ -28,21 +28,21 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Graph, Node, Operator, Tensor
 from mcugrad.graph.draft import Draft
 from mcugrad.numerics import ordered_sum
-from mcugrad.ops.activated import Activated
-from mcugrad.ops.add import Add
-from mcugrad.ops.avgpool2d import AvgPool2d
-from mcugrad.ops.batch_norm import BatchNorm
-from mcugrad.ops.clip import Clip
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.conv_transpose2d import ConvTranspose2d
-from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.grouped_conv2d import GroupedConv2d
-from mcugrad.ops.maxpool2d import MaxPool2d
-from mcugrad.ops.prelu import PRelu
-from mcugrad.ops.reshape import Reshape
-from mcugrad.ops.slice import Pad
-from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.activation.prelu import PRelu
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.core.activated import Activated
+from mcugrad.ops.core.weighted import Weighted
+from mcugrad.ops.joining.add import Add
+from mcugrad.ops.movement.flatten import Flatten
+from mcugrad.ops.movement.reshape import Reshape
+from mcugrad.ops.movement.slice import Pad
+from mcugrad.ops.normalization.batch_norm import BatchNorm
+from mcugrad.ops.pooling.avgpool2d import AvgPool2d
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.passes.agree import agree, settle
 
 MERGED = (BatchNorm, Clip, Pad)

@@ -11,9 +11,9 @@ import numpy as np
 
 from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Operator, WeightScale
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.float_layer import layer_of
-from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.core.layer_f32 import layer_of
+from mcugrad.ops.core.weighted import Weighted
 from mcugrad.passes.quantize import affine_codes, symmetric
 from mcugrad.training.rules import Updates
 

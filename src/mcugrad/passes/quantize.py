@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from mcugrad import layouts
 from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
-from mcugrad.ops.activated import Activated
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.core.activated import Activated
+from mcugrad.ops.core.weighted import Weighted
 from mcugrad.passes.bound import bound
 from mcugrad.passes.calibrate import Calibration, Range, activation_ranges
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.emit.fingerprint import word
-from mcugrad.ops.augment import augment_s8
-from mcugrad.ops.life import DRIFT_LIMIT, argmax_f32, argmax_s8, trouble
-from mcugrad.ops.ranges import EMPTY_ERROR
-from mcugrad.ops.replay import drawn, replay_slot
-from mcugrad.ops.soft_cross_entropy import soften_f32, soften_s8
+from mcugrad.ops.life.augment import augment_s8
+from mcugrad.ops.life.life import DRIFT_LIMIT, argmax_f32, argmax_s8, trouble
+from mcugrad.ops.life.replay import drawn, replay_slot
+from mcugrad.ops.loss.soft_cross_entropy import soften_f32, soften_s8
+from mcugrad.ops.tracking.ranges import EMPTY_ERROR
 from mcugrad.program import Program, Space
 from mcugrad.program.execute import execute
 from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcugrad.emit.selftest import PREDICTIONS, STEPS, TARGET_COUNTER, emit_selftest
 from mcugrad.errors import UsageError
-from mcugrad.ops.selftest import noise_s8
+from mcugrad.ops.life.selftest import noise_s8
 from mcugrad.program import Program
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import Compiled, Runner, State

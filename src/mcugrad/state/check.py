@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.ops.check import WRONG, checks
+from mcugrad.ops.life.check import WRONG, checks
 from mcugrad.program import Buffer
 from mcugrad.program.execute import execute
 

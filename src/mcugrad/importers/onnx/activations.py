@@ -8,9 +8,9 @@ import onnx_ir as ir
 from mcugrad.importers.onnx.builder import Builder, floats, label, numbers, place, required
 from mcugrad.importers.onnx.pointwise import multiplied
 from mcugrad.importers.shared.flow import Flow, per_channel
-from mcugrad.ops.activation import STEEPEST, Activation
-from mcugrad.ops.curves import Function
-from mcugrad.ops.prelu import PRelu
+from mcugrad.ops.activation.activation import STEEPEST, Activation
+from mcugrad.ops.activation.curves import Function
+from mcugrad.ops.activation.prelu import PRelu
 
 CURVES = {
     "Elu": Function.ELU,

@@ -14,7 +14,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
 from mcugrad.importers.shared.flow import VECTOR, Flow, GraphBuilder, Origin
 from mcugrad.importers.shared.growth import demand_few_weights
-from mcugrad.ops.weighted import Weighted
+from mcugrad.ops.core.weighted import Weighted
 
 
 @dataclass(frozen=True)

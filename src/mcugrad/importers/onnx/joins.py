@@ -13,8 +13,8 @@ from mcugrad.importers.onnx.pointwise import affine, affine_problem, clip, clip_
 from mcugrad.importers.shared.flow import Flow
 from mcugrad.importers.shared.parts import demand_same_axes, same_rank, spread
 from mcugrad.importers.shared.parts import joined as side_by_side
-from mcugrad.ops.add import Add
-from mcugrad.ops.mul import Mul
+from mcugrad.ops.joining.add import Add
+from mcugrad.ops.joining.mul import Mul
 
 JOINS_SAMPLES = "joins samples"
 

@@ -36,7 +36,7 @@ from mcugrad.importers.shared.parts import (
     take,
 )
 from mcugrad.importers.shared.parts import split as parts
-from mcugrad.ops.upsample2d import Upsample2d
+from mcugrad.ops.movement.upsample2d import Upsample2d
 
 NEAREST = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mcugrad import numerics
 from mcugrad.importers.onnx.builder import computed, floats, label, numbers
 from mcugrad.importers.onnx.pointwise import bounds
-from mcugrad.ops.curves import Function, real_curve
+from mcugrad.ops.activation.curves import Function, real_curve
 
 Values = NDArray[np.float64]
 GRID = np.concatenate([np.linspace(-12, 12, 385), [-30.0, 30.0, 0.001, -0.001]])

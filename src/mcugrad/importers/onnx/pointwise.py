@@ -23,8 +23,8 @@ from mcugrad.importers.onnx.builder import (
 )
 from mcugrad.importers.shared.flow import Flow, per_channel
 from mcugrad.importers.shared.layout import as_map
-from mcugrad.ops.batch_norm import BatchNorm
-from mcugrad.ops.clip import Clip
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.normalization.batch_norm import BatchNorm
 
 NO_BOUND = 3e38
 """Clip bounds of this magnitude stand for none: exporters write the largest float32."""

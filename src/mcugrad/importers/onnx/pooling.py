@@ -22,9 +22,9 @@ from mcugrad.importers.onnx.windows import (
 from mcugrad.importers.shared.flow import Flow
 from mcugrad.importers.shared.layout import as_map
 from mcugrad.importers.shared.parts import reduced
-from mcugrad.ops.avgpool2d import AvgPool2d
-from mcugrad.ops.maxpool2d import MaxPool2d
-from mcugrad.ops.window import Pair
+from mcugrad.ops.core.window import Pair
+from mcugrad.ops.pooling.avgpool2d import AvgPool2d
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 
 
 def pool_problem(node: ir.Node) -> str:

@@ -20,7 +20,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale
 from mcugrad.importers.onnx.builder import Builder, Grid, at, floats, label, numbers, optional, required
 from mcugrad.importers.shared.flow import Flow
-from mcugrad.ops.clip import Clip
+from mcugrad.ops.activation.clip import Clip
 
 FUSED = {
     "QGemm": "Gemm",

@@ -21,8 +21,8 @@ from mcugrad.importers.onnx.builder import (
     required,
 )
 from mcugrad.importers.shared.flow import VECTOR, Flow
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.linear import Linear
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.linear.linear import Linear
 
 
 def matrix_problem(node: ir.Node, index: int = 1) -> str:

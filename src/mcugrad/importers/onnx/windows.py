@@ -14,12 +14,12 @@ from mcugrad.graph import Shape
 from mcugrad.importers.onnx.builder import Builder, at, floats, label, numbers, optional, place, required
 from mcugrad.importers.shared.flow import Flow
 from mcugrad.importers.shared.layout import as_map
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.conv_transpose2d import ConvTranspose2d
-from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.grouped_conv2d import GroupedConv2d
-from mcugrad.ops.weighted import Weighted
-from mcugrad.ops.window import Pair
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.core.weighted import Weighted
+from mcugrad.ops.core.window import Pair
 
 Padding = tuple[int, int, int, int]
 LIMIT = 1 << 15

@@ -25,8 +25,8 @@ from mcugrad.importers.shared.flow import (
 )
 from mcugrad.importers.shared.hints import MIXED
 from mcugrad.importers.shared.reorder import reordered
-from mcugrad.ops.flatten import Flatten
-from mcugrad.ops.reshape import Reshape
+from mcugrad.ops.movement.flatten import Flatten
+from mcugrad.ops.movement.reshape import Reshape
 
 B = TypeVar("B", bound=GraphBuilder)
 

@@ -13,10 +13,10 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ForwardNode, Shape
 from mcugrad.importers.shared.flow import Flow, GraphBuilder, Origin
 from mcugrad.importers.shared.layout import shaped, with_dims
-from mcugrad.ops.concat import Concat
-from mcugrad.ops.slice import Pad, Slice
-from mcugrad.ops.upsample2d import Upsample2d
-from mcugrad.ops.window import Pair
+from mcugrad.ops.core.window import Pair
+from mcugrad.ops.joining.concat import Concat
+from mcugrad.ops.movement.slice import Pad, Slice
+from mcugrad.ops.movement.upsample2d import Upsample2d
 
 MOST_RUNS = 16
 """Regular parts that a list of indices may consist of."""

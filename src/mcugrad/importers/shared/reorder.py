@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from mcugrad.graph import ForwardNode, Shape, WeightScale
 from mcugrad.importers.shared.flow import Flow, GraphBuilder
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.batch_norm import BatchNorm
-from mcugrad.ops.clip import Clip
-from mcugrad.ops.linear import Linear
-from mcugrad.ops.prelu import PRelu
-from mcugrad.ops.reshape import Reshape
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.activation.prelu import PRelu
+from mcugrad.ops.linear.linear import Linear
+from mcugrad.ops.movement.reshape import Reshape
+from mcugrad.ops.normalization.batch_norm import BatchNorm
 
 
 def reordered(

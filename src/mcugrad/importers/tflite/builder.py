@@ -16,8 +16,8 @@ from mcugrad.importers.shared.flow import LAST, VECTOR, Flow, GraphBuilder, Layo
 from mcugrad.importers.shared.growth import demand_few_weights
 from mcugrad.importers.shared.layout import with_dims
 from mcugrad.importers.tflite.read import MINUS_ONE, Source, Step, Stored
-from mcugrad.ops.activated import Activated
-from mcugrad.ops.clip import Clip
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.core.activated import Activated
 
 Bounds = tuple[float | None, float | None]
 INPUT = "input"

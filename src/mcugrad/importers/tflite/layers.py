@@ -17,14 +17,14 @@ from mcugrad.importers.shared.parts import reduced
 from mcugrad.importers.tflite.builder import Builder, activation_scale, fused
 from mcugrad.importers.tflite.pointwise import affine
 from mcugrad.importers.tflite.read import Step, Stored
-from mcugrad.ops.avgpool2d import AvgPool2d, Rounding
-from mcugrad.ops.conv2d import Conv2d
-from mcugrad.ops.conv_transpose2d import ConvTranspose2d
-from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.grouped_conv2d import GroupedConv2d
-from mcugrad.ops.linear import Linear
-from mcugrad.ops.maxpool2d import MaxPool2d
-from mcugrad.ops.window import Pair
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.core.window import Pair
+from mcugrad.ops.linear.linear import Linear
+from mcugrad.ops.pooling.avgpool2d import AvgPool2d, Rounding
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 
 Array = NDArray[Any]
 LIMIT = 1 << 15

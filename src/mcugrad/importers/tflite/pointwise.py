@@ -17,13 +17,13 @@ from mcugrad.importers.shared.parts import demand_same_axes, same_rank, spread
 from mcugrad.importers.tflite.builder import Bounds, Builder, activation_scale, fused
 from mcugrad.importers.tflite.read import Step
 from mcugrad.importers.tflite.tables import table
-from mcugrad.ops.activation import Activation
-from mcugrad.ops.add import Add
-from mcugrad.ops.batch_norm import BatchNorm
-from mcugrad.ops.curves import Function
-from mcugrad.ops.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.mul import Mul
-from mcugrad.ops.prelu import PRelu
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.curves import Function
+from mcugrad.ops.activation.prelu import PRelu
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.joining.add import Add
+from mcugrad.ops.joining.mul import Mul
+from mcugrad.ops.normalization.batch_norm import BatchNorm
 
 CLIPS: dict[str, Bounds] = {
     "RELU": (0.0, None),

@@ -22,7 +22,7 @@ from mcugrad.importers.shared.parts import (
 from mcugrad.importers.shared.parts import split as parts
 from mcugrad.importers.tflite.builder import Builder, fused
 from mcugrad.importers.tflite.read import Step
-from mcugrad.ops.upsample2d import Upsample2d
+from mcugrad.ops.movement.upsample2d import Upsample2d
 
 MOST = 1 << 24
 """Padding and other counts stay below this."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.graph import ActivationScale
-from mcugrad.ops.curves import Function, real_curve
+from mcugrad.ops.activation.curves import Function, real_curve
 
 Ints = NDArray[np.int64]
 INT16 = 32767

@@ -14,7 +14,7 @@
  * @param[in]     x     [count]
  * @param[in,out] wrong grows by the number of those that cannot be
  *
- * Reference: ops/check.py::check_f32.
+ * Reference: ops/life/check.py::check_f32.
  */
 void mcg_check_f32(int32_t count, float least, float most, const float *x, uint32_t *wrong);
 
@@ -26,7 +26,7 @@ void mcg_check_f32(int32_t count, float least, float most, const float *x, uint3
  * @param[in]     x     [count]
  * @param[in,out] wrong grows by the number of those that cannot be
  *
- * Reference: ops/check.py::check_s8.
+ * Reference: ops/life/check.py::check_s8.
  */
 void mcg_check_s8(int32_t count, int32_t least, const int8_t *x, uint32_t *wrong);
 
@@ -39,7 +39,7 @@ void mcg_check_s8(int32_t count, int32_t least, const int8_t *x, uint32_t *wrong
  * @param[in]     x     [count]
  * @param[in,out] wrong grows by the number of those that cannot be
  *
- * Reference: ops/check.py::check_s32.
+ * Reference: ops/life/check.py::check_s32.
  */
 void mcg_check_s32(int32_t count, int32_t least, int32_t most, const int32_t *x, uint32_t *wrong);
 
@@ -49,7 +49,7 @@ void mcg_check_s32(int32_t count, int32_t least, int32_t most, const int32_t *x,
  * @param[in]     schedule how the learning rate runs
  * @param[in,out] wrong    grows by 1 if it cannot
  *
- * Reference: ops/check.py::check_schedule.
+ * Reference: ops/life/check.py::check_schedule.
  */
 void mcg_check_schedule(const mcg_schedule_t *schedule, uint32_t *wrong);
 
@@ -59,7 +59,7 @@ void mcg_check_schedule(const mcg_schedule_t *schedule, uint32_t *wrong);
  * @param[in]     watch how training is going
  * @param[in,out] wrong grows by 1 if it cannot
  *
- * Reference: ops/check.py::check_watch.
+ * Reference: ops/life/check.py::check_watch.
  */
 void mcg_check_watch(const mcg_watch_t *watch, uint32_t *wrong);
 

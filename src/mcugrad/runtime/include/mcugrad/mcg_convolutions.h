@@ -22,7 +22,8 @@
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  * @param[out] patch scratch, [k_h * k_w * in_c]
  *
- * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words. Reference: ops/conv2d.py::conv2d_s8.
+ * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words.
+ * Reference: ops/convolution/conv2d.py::conv2d_s8.
  */
 void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                    const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
@@ -43,7 +44,7 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * @param[out] peak   largest magnitude of e_x before saturation
  *
  * MACs: as forward, without those of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8. Reference:
- * ops/conv2d.py::conv2d_grad_input_s8.
+ * ops/convolution/conv2d.py::conv2d_grad_input_s8.
  */
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                               const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
@@ -69,7 +70,8 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
  * @param[out]    gradient scratch, [min(rows, out_c)][k_h * k_w * in_c]
  * @param[out]    patch    scratch, [k_h * k_w * in_c]
  *
- * MACs: as forward, without pixels whose errors are all 0. Reference: ops/conv2d.py::conv2d_update.
+ * MACs: as forward, without pixels whose errors are all 0.
+ * Reference: ops/convolution/conv2d.py::conv2d_update.
  */
 void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                        const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
@@ -89,7 +91,8 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  *
- * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words. Reference: ops/pointwise.py::pointwise_s8.
+ * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words.
+ * Reference: ops/convolution/pointwise.py::pointwise_s8.
  */
 void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                       const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
@@ -112,7 +115,8 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
  * @param[in,out] w_scale  real units per step, [out_c]
  * @param[out]    gradient scratch, [rows][in_c]
  *
- * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words. Reference: ops/pointwise.py::pointwise_update.
+ * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words.
+ * Reference: ops/convolution/pointwise.py::pointwise_update.
  */
 void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                           const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
@@ -134,7 +138,8 @@ void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  * @param[out] packed scratch, [k_h * k_w][at most MCG_BLOCK channels]
  *
- * MACs: out_h*out_w*out_c*k_h*k_w. Stack: 600 bytes. Reference: ops/depthwise_conv2d.py::depthwise_conv2d_s8.
+ * MACs: out_h*out_w*out_c*k_h*k_w. Stack: 600 bytes.
+ * Reference: ops/convolution/depthwise_conv2d.py::depthwise_conv2d_s8.
  */
 void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                              const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
@@ -156,7 +161,7 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[out] packed scratch, [out_c / in_c * k_h * k_w][at most MCG_BLOCK channels]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: MCG_BLOCK words and rows of bytes. Reference:
- * ops/depthwise_conv2d.py::depthwise_conv2d_grad_input_s8.
+ * ops/convolution/depthwise_conv2d.py::depthwise_conv2d_grad_input_s8.
  */
 void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
                                         const int8_t *w, const int32_t *w_zero, const int8_t *x,
@@ -204,7 +209,7 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
  * @param[in,out] w_scale  real units per step, [out_c]
  * @param[out]    gradient scratch, [rows + 1][k_h * k_w]
  *
- * MACs: out_h*out_w*out_c*k_h*k_w. Reference: ops/depthwise_conv2d.py::depthwise_conv2d_update.
+ * MACs: out_h*out_w*out_c*k_h*k_w. Reference: ops/convolution/depthwise_conv2d.py::depthwise_conv2d_update.
  */
 void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
                                  const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
@@ -228,7 +233,7 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * @param[out] patch scratch, [k_h * k_w * in_c / groups]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Stack: MCG_BLOCK words. Reference:
- * ops/grouped_conv2d.py::grouped_conv2d_s8.
+ * ops/convolution/grouped_conv2d.py::grouped_conv2d_s8.
  */
 void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
                            const int32_t *w_zero, const int32_t *bias, const float *scale,
@@ -250,7 +255,7 @@ void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *
  * @param[out] peak   largest |e_x| before saturation to +-127
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Stack: MCG_BLOCK words and rows of bytes. Reference:
- * ops/grouped_conv2d.py::grouped_conv2d_grad_input_s8.
+ * ops/convolution/grouped_conv2d.py::grouped_conv2d_grad_input_s8.
  */
 void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *e,
                                       const uint16_t *active, const int8_t *w, const int32_t *w_zero,
@@ -277,7 +282,8 @@ void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, con
  * @param[out]    gradient scratch, [rows][k_h * k_w * in_c / groups]
  * @param[out]    patch    scratch, [k_h * k_w * in_c / groups]
  *
- * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Reference: ops/grouped_conv2d.py::grouped_conv2d_update.
+ * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups.
+ * Reference: ops/convolution/grouped_conv2d.py::grouped_conv2d_update.
  */
 void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *e,
                                const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
@@ -301,7 +307,7 @@ void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8
  * @param[out] patch scratch, [in_c]
  *
  * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Stack: MCG_BLOCK words. Reference:
- * ops/conv_transpose2d.py::conv_transpose2d_s8.
+ * ops/convolution/conv_transpose2d.py::conv_transpose2d_s8.
  */
 void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                              const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
@@ -322,7 +328,7 @@ void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[out] peak   largest |e_x| before saturation to +-127
  *
  * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Stack: MCG_BLOCK words and rows of bytes. Reference:
- * ops/conv_transpose2d.py::conv_transpose2d_grad_input_s8.
+ * ops/convolution/conv_transpose2d.py::conv_transpose2d_grad_input_s8.
  */
 void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
                                         const int8_t *w, const int32_t *w_zero, const int8_t *x,
@@ -348,7 +354,8 @@ void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
  * @param[out]    gradient scratch, [rows][k_h * k_w * in_c]
  * @param[out]    patch    scratch, [in_c]
  *
- * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Reference: ops/conv_transpose2d.py::conv_transpose2d_update.
+ * MACs: in_h*in_w*in_c*k_h*k_w*out_c.
+ * Reference: ops/convolution/conv_transpose2d.py::conv_transpose2d_update.
  */
 void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
                                  const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,

@@ -11,7 +11,7 @@
 /**
  * @brief y = (x - x_zero) * x_scale: int8 activations in real units.
  *
- * Reference: ops/float_dequantize.py::dequantize_f32.
+ * Reference: ops/core/dequantize.py::dequantize_f32.
  */
 void mcg_dequantize_f32(int32_t count, int32_t x_zero, const int8_t *x, const float *x_scale, float *y);
 
@@ -19,7 +19,7 @@ void mcg_dequantize_f32(int32_t count, int32_t x_zero, const int8_t *x, const fl
  * @brief e = 0 where x is not between bounds[0] and bounds[1]: there the activation function that made x is
  * flat.
  *
- * Reference: ops/float_operator.py::mask_f32.
+ * Reference: ops/core/operator_f32.py::mask_f32.
  */
 void mcg_mask_f32(int32_t count, const float *bounds, const float *x, float *e);
 
@@ -28,7 +28,7 @@ void mcg_mask_f32(int32_t count, const float *bounds, const float *x, float *e);
  *
  * Term i goes to partial sum i mod 8; these are added as ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)).
  *
- * MACs: rows*count. Stack: 8 words. Reference: ops/float_operator.py::dot_f32.
+ * MACs: rows*count. Stack: 8 words. Reference: ops/core/operator_f32.py::dot_f32.
  */
 void mcg_dot_f32(int32_t count, int32_t rows, const float *x, const float *w, float *sum);
 
@@ -37,7 +37,7 @@ void mcg_dot_f32(int32_t count, int32_t rows, const float *x, const float *w, fl
  *
  * @param[in] active e[r] belongs to the row active[1 + r]; NULL: to row r
  *
- * MACs: rows*count. Reference: ops/float_operator.py::combine_f32.
+ * MACs: rows*count. Reference: ops/core/operator_f32.py::combine_f32.
  */
 void mcg_combine_f32(int32_t rows, int32_t count, const float *e, const uint16_t *active, const float *w,
                      float *sum);
@@ -45,14 +45,14 @@ void mcg_combine_f32(int32_t rows, int32_t count, const float *e, const uint16_t
 /**
  * @brief y += factor * x.
  *
- * One term of the sums in ops/float_operator.py::combined.
+ * One term of the sums in ops/core/operator_f32.py::combined.
  */
 void mcg_add_scaled_f32(int32_t count, float factor, const float *x, float *y);
 
 /**
  * @brief y = clip(w x + bias), weights [out][inputs].
  *
- * MACs: inputs*out. Reference: ops/float_linear.py::linear_f32.
+ * MACs: inputs*out. Reference: ops/linear/linear_f32.py::linear_f32.
  */
 void mcg_linear_f32(int32_t inputs, int32_t out, const float *x, const float *w, const float *bias,
                     const float *clip, float *y);
@@ -62,7 +62,7 @@ void mcg_linear_f32(int32_t inputs, int32_t out, const float *x, const float *w,
  *
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  *
- * MACs: inputs*out. Reference: ops/float_linear.py::linear_grad_input_f32.
+ * MACs: inputs*out. Reference: ops/linear/linear_f32.py::linear_grad_input_f32.
  */
 void mcg_linear_grad_input_f32(int32_t inputs, int32_t out, const float *e, const uint16_t *active,
                                const float *w, float *e_x);
@@ -72,7 +72,7 @@ void mcg_linear_grad_input_f32(int32_t inputs, int32_t out, const float *e, cons
  *
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  *
- * MACs: inputs*out. Reference: ops/float_linear.py::linear_update_f32.
+ * MACs: inputs*out. Reference: ops/linear/linear_f32.py::linear_update_f32.
  */
 void mcg_linear_update_f32(int32_t inputs, int32_t out, const float *x, const float *e,
                            const uint16_t *active, const float *rate, float *w);
@@ -82,7 +82,7 @@ void mcg_linear_update_f32(int32_t inputs, int32_t out, const float *x, const fl
  *
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  *
- * Reference: ops/float_update.py::bias_update_f32.
+ * Reference: ops/update/update_f32.py::bias_update_f32.
  */
 void mcg_bias_update_f32(int32_t pixels, int32_t channels, const float *e, const uint16_t *active,
                          const float *rate, float *bias);
@@ -91,7 +91,7 @@ void mcg_bias_update_f32(int32_t pixels, int32_t channels, const float *e, const
  * @brief Copy the window of one output, `channels` channels of each pixel, x at the first of them; 0 outside
  * the map.
  *
- * Reference: ops/conv2d.py::patches.
+ * Reference: ops/convolution/conv2d.py::patches.
  */
 void mcg_patch_f32(const mcg_conv2d_t *g, const float *x, int32_t channels, int32_t out_y, int32_t out_x,
                    float *patch);
@@ -99,7 +99,7 @@ void mcg_patch_f32(const mcg_conv2d_t *g, const float *x, int32_t channels, int3
 /**
  * @brief Add a window to the pixels that it covers: the reverse of mcg_patch_f32.
  *
- * Reference: ops/float_convolution.py::conv2d_grad_input_f32.
+ * Reference: ops/convolution/convolution_f32.py::conv2d_grad_input_f32.
  */
 void mcg_add_patch_f32(const mcg_conv2d_t *g, const float *patch, int32_t channels, int32_t out_y,
                        int32_t out_x, float *x);
@@ -116,7 +116,7 @@ void mcg_add_patch_f32(const mcg_conv2d_t *g, const float *patch, int32_t channe
  * @param[out] y      output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] patch  scratch, [k_h * k_w * in_c / groups]
  *
- * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Reference: ops/float_convolution.py::conv2d_f32.
+ * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Reference: ops/convolution/convolution_f32.py::conv2d_f32.
  */
 void mcg_conv2d_f32(const mcg_conv2d_t *g, int32_t groups, const float *x, const float *w, const float *bias,
                     const float *clip, float *y, float *patch);
@@ -127,7 +127,7 @@ void mcg_conv2d_f32(const mcg_conv2d_t *g, int32_t groups, const float *x, const
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  *
  * Windows whose errors are all 0 are skipped. MACs as forward. Scratch as forward.
- * Reference: ops/float_convolution.py::conv2d_grad_input_f32.
+ * Reference: ops/convolution/convolution_f32.py::conv2d_grad_input_f32.
  */
 void mcg_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t groups, const float *e, const uint16_t *active,
                                const float *w, float *e_x, float *patch);
@@ -141,7 +141,7 @@ void mcg_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t groups, const floa
  * @param[out]    gradient scratch, [rows][k_h * k_w * in_c / groups]
  * @param[out]    patch    scratch, [k_h * k_w * in_c / groups]
  *
- * MACs as forward. Reference: ops/float_convolution.py::conv2d_update_f32.
+ * MACs as forward. Reference: ops/convolution/convolution_f32.py::conv2d_update_f32.
  */
 void mcg_conv2d_update_f32(const mcg_conv2d_t *g, int32_t groups, const float *x, const float *e,
                            const uint16_t *active, const float *rate, int32_t rows, float *w, float *gradient,
@@ -150,7 +150,7 @@ void mcg_conv2d_update_f32(const mcg_conv2d_t *g, int32_t groups, const float *x
 /**
  * @brief Index of the first largest input of a window and channel; -1 where it covers none.
  *
- * Reference: ops/float_maxpool2d.py::winners.
+ * Reference: ops/pooling/maxpool2d_f32.py::winners.
  */
 int32_t mcg_maxpool2d_winner_f32(const mcg_pool2d_t *g, const float *x, int32_t out_y, int32_t out_x,
                                  int32_t channel);
@@ -158,14 +158,14 @@ int32_t mcg_maxpool2d_winner_f32(const mcg_pool2d_t *g, const float *x, int32_t 
 /**
  * @brief Largest value of each window and channel; 0 where a window lies in the padding altogether.
  *
- * Reference: ops/float_maxpool2d.py::maxpool2d_f32.
+ * Reference: ops/pooling/maxpool2d_f32.py::maxpool2d_f32.
  */
 void mcg_maxpool2d_f32(const mcg_pool2d_t *g, const float *x, float *y);
 
 /**
  * @brief Each error is added to the first winner of its window, in the order of the windows.
  *
- * Reference: ops/float_maxpool2d.py::maxpool2d_grad_input_f32.
+ * Reference: ops/pooling/maxpool2d_f32.py::maxpool2d_grad_input_f32.
  */
 void mcg_maxpool2d_grad_input_f32(const mcg_pool2d_t *g, const float *e, const float *x, float *e_x);
 
@@ -177,7 +177,7 @@ void mcg_maxpool2d_grad_input_f32(const mcg_pool2d_t *g, const float *e, const f
  * @param[out] loss       nats
  * @param[out] confidence probability of the largest logit
  *
- * Reference: ops/float_losses.py::softmax_cross_entropy_f32.
+ * Reference: ops/loss/losses_f32.py::softmax_cross_entropy_f32.
  */
 void mcg_softmax_cross_entropy_f32(int32_t classes, const float *logits, uint32_t label,
                                    const float *smoothing, float *e, float *loss, float *confidence);
@@ -193,7 +193,7 @@ void mcg_softmax_cross_entropy_f32(int32_t classes, const float *logits, uint32_
  * @param[out] confidence probability of the largest logit, without temperature
  * @param[out] ratio      half the sum of the differences of both distributions, in [0, 1]; NULL if not wanted
  *
- * Reference: ops/soft_cross_entropy.py::soft_cross_entropy_f32.
+ * Reference: ops/loss/soft_cross_entropy.py::soft_cross_entropy_f32.
  */
 void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint8_t *soft, float *e,
                                 float *loss, float *confidence, float *ratio);
@@ -203,21 +203,21 @@ void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint
  *
  * @param[out] soft [classes]; the largest is 255, if it is finite
  *
- * Reference: ops/soft_cross_entropy.py::soften_f32.
+ * Reference: ops/loss/soft_cross_entropy.py::soften_f32.
  */
 void mcg_soften_f32(int32_t classes, const float *logits, uint8_t *soft);
 
 /**
  * @brief Multiply the loss of a sample, and its errors, by the weight of its class.
  *
- * Reference: ops/float_losses.py::weigh_loss_f32.
+ * Reference: ops/loss/losses_f32.py::weigh_loss_f32.
  */
 void mcg_weigh_loss_f32(int32_t classes, uint32_t label, const float *weight, float *e, float *loss);
 
 /**
  * @brief Index of the largest value, the first one of several; NaN is never larger.
  *
- * Reference: ops/life.py::argmax_f32.
+ * Reference: ops/life/life.py::argmax_f32.
  */
 void mcg_argmax_f32(int32_t count, const float *x, uint32_t *index);
 
@@ -227,21 +227,21 @@ void mcg_argmax_f32(int32_t count, const float *x, uint32_t *index);
  * @param[in]     logits [classes]
  * @param[in,out] drift  follows; what is not finite is left out
  *
- * Reference: ops/life.py::watch_confidence_f32.
+ * Reference: ops/life/life.py::watch_confidence_f32.
  */
 void mcg_watch_confidence_f32(int32_t classes, const float *logits, mcg_drift_t *drift);
 
 /**
  * @brief y = clip(a + sign * b).
  *
- * Reference: ops/float_errors.py::add_f32.
+ * Reference: ops/core/errors_f32.py::add_f32.
  */
 void mcg_add_f32(int32_t count, int32_t sign, const float *a, const float *b, const float *clip, float *y);
 
 /**
  * @brief e_x[r, i] = sign * e[r, offset + i]: rows of `count` elements cut out of rows of `pitch`.
  *
- * Reference: ops/float_errors.py::part_f32.
+ * Reference: ops/core/errors_f32.py::part_f32.
  */
 void mcg_part_f32(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t sign, const float *e,
                   float *e_x);
@@ -249,7 +249,7 @@ void mcg_part_f32(int32_t rows, int32_t count, int32_t pitch, int32_t offset, in
 /**
  * @brief y[r, offset + i] = clip(x[r, i]): rows of `count` elements put into rows of `pitch`.
  *
- * Reference: ops/float_concat.py::concat_f32.
+ * Reference: ops/joining/concat_f32.py::concat_f32.
  */
 void mcg_concat_f32(int32_t rows, int32_t count, int32_t pitch, int32_t offset, const float *x,
                     const float *clip, float *y);
@@ -257,21 +257,21 @@ void mcg_concat_f32(int32_t rows, int32_t count, int32_t pitch, int32_t offset, 
 /**
  * @brief y = clip(a * b); b repeats every `period` elements.
  *
- * MACs: count. Reference: ops/float_mul.py::mul_f32.
+ * MACs: count. Reference: ops/joining/mul_f32.py::mul_f32.
  */
 void mcg_mul_f32(int32_t count, int32_t period, const float *a, const float *b, const float *clip, float *y);
 
 /**
  * @brief e_b = sum of e * a over the repetitions of b, first to last.
  *
- * MACs: count. Reference: ops/float_mul.py::mul_grad_b_f32.
+ * MACs: count. Reference: ops/joining/mul_f32.py::mul_grad_b_f32.
  */
 void mcg_mul_grad_b_f32(int32_t count, int32_t period, const float *e, const float *a, float *e_b);
 
 /**
  * @brief y = clip(sum of x over the window, row by row, * (share_h[row] * share_w[column])).
  *
- * Reference: ops/float_avgpool2d.py::avgpool2d_f32.
+ * Reference: ops/pooling/avgpool2d_f32.py::avgpool2d_f32.
  */
 void mcg_avgpool2d_f32(const mcg_pool2d_t *g, const float *x, const float *share_h, const float *share_w,
                        const float *clip, float *y);
@@ -279,7 +279,7 @@ void mcg_avgpool2d_f32(const mcg_pool2d_t *g, const float *x, const float *share
 /**
  * @brief Each error, times share_h[row] * share_w[column], is added to all inputs of its window.
  *
- * Reference: ops/float_avgpool2d.py::avgpool2d_grad_input_f32.
+ * Reference: ops/pooling/avgpool2d_f32.py::avgpool2d_grad_input_f32.
  */
 void mcg_avgpool2d_grad_input_f32(const mcg_pool2d_t *g, const float *e, const float *share_h,
                                   const float *share_w, float *e_x);
@@ -287,14 +287,14 @@ void mcg_avgpool2d_grad_input_f32(const mcg_pool2d_t *g, const float *e, const f
 /**
  * @brief y = function(x); `parameters` are alpha and beta.
  *
- * Reference: ops/float_activation.py::function_f32.
+ * Reference: ops/activation/activation_f32.py::function_f32.
  */
 void mcg_function_f32(int32_t count, int32_t function, const float *parameters, const float *x, float *y);
 
 /**
  * @brief e_x = e * slope of the function at x.
  *
- * Reference: ops/float_activation.py::function_grad_f32.
+ * Reference: ops/activation/activation_f32.py::function_grad_f32.
  */
 void mcg_function_grad_f32(int32_t count, int32_t function, const float *parameters, const float *e,
                            const float *x, float *e_x);
@@ -302,14 +302,14 @@ void mcg_function_grad_f32(int32_t count, int32_t function, const float *paramet
 /**
  * @brief y = x, times the slope of its channel where x is negative; slopes repeat every `channels` elements.
  *
- * Reference: ops/float_prelu.py::prelu_f32.
+ * Reference: ops/activation/prelu_f32.py::prelu_f32.
  */
 void mcg_prelu_f32(int32_t count, int32_t channels, const float *x, const float *slope, float *y);
 
 /**
  * @brief e_x = e, times the slope of its channel where x is negative.
  *
- * Reference: ops/float_prelu.py::prelu_grad_f32.
+ * Reference: ops/activation/prelu_f32.py::prelu_grad_f32.
  */
 void mcg_prelu_grad_f32(int32_t count, int32_t channels, const float *e, const float *x, const float *slope,
                         float *e_x);
@@ -317,21 +317,21 @@ void mcg_prelu_grad_f32(int32_t count, int32_t channels, const float *e, const f
 /**
  * @brief part = whole[first :: step].
  *
- * Reference: ops/float_moves.py::gather_f32.
+ * Reference: ops/movement/movement_f32.py::gather_f32.
  */
 void mcg_gather_f32(const mcg_slice_t *g, const float *whole, float *part);
 
 /**
  * @brief whole[first :: step] = part; 0 elsewhere.
  *
- * Reference: ops/float_moves.py::scatter_f32.
+ * Reference: ops/movement/movement_f32.py::scatter_f32.
  */
 void mcg_scatter_f32(const mcg_slice_t *g, const float *part, float *whole);
 
 /**
  * @brief y[i, j] = x[i / factor_h, j / factor_w]; `height` and `width` are those of x.
  *
- * Reference: ops/float_moves.py::upsample2d_f32.
+ * Reference: ops/movement/movement_f32.py::upsample2d_f32.
  */
 void mcg_upsample2d_f32(int32_t height, int32_t width, int32_t channels, int32_t factor_h, int32_t factor_w,
                         const float *x, float *y);
@@ -339,7 +339,7 @@ void mcg_upsample2d_f32(int32_t height, int32_t width, int32_t channels, int32_t
 /**
  * @brief Error of a pixel: the sum over its copies, row by row.
  *
- * Reference: ops/float_moves.py::upsample2d_grad_input_f32.
+ * Reference: ops/movement/movement_f32.py::upsample2d_grad_input_f32.
  */
 void mcg_upsample2d_grad_input_f32(int32_t height, int32_t width, int32_t channels, int32_t factor_h,
                                    int32_t factor_w, const float *e, float *e_x);
@@ -349,7 +349,7 @@ void mcg_upsample2d_grad_input_f32(int32_t height, int32_t width, int32_t channe
  *
  * @param[in] active channels, from active[1] on; NULL for the first ones
  *
- * Reference: ops/float_depthwise.py, which transposes.
+ * Reference: ops/convolution/depthwise_conv2d_f32.py, which transposes.
  */
 void mcg_depthwise_pack_f32(const float *w, const uint16_t *active, int32_t taps, int32_t count,
                             float *packed);
@@ -363,7 +363,7 @@ void mcg_depthwise_pack_f32(const float *w, const uint16_t *active, int32_t taps
  * @param[in]  w      weights, [in_c][k_h][k_w]
  * @param[out] packed scratch, [k_h * k_w * block]
  *
- * MACs: out_h*out_w*in_c*k_h*k_w. Reference: ops/float_depthwise.py::depthwise_conv2d_f32.
+ * MACs: out_h*out_w*in_c*k_h*k_w. Reference: ops/convolution/depthwise_conv2d_f32.py::depthwise_conv2d_f32.
  */
 void mcg_depthwise_conv2d_f32(const mcg_conv2d_t *g, int32_t block, const float *x, const float *w,
                               const float *bias, const float *clip, float *y, float *packed);
@@ -373,7 +373,7 @@ void mcg_depthwise_conv2d_f32(const mcg_conv2d_t *g, int32_t block, const float 
  *
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  *
- * Reference: ops/float_depthwise.py::depthwise_conv2d_grad_input_f32.
+ * Reference: ops/convolution/depthwise_conv2d_f32.py::depthwise_conv2d_grad_input_f32.
  */
 void mcg_depthwise_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t block, const float *e,
                                          const uint16_t *active, const float *w, float *e_x, float *packed);
@@ -383,7 +383,7 @@ void mcg_depthwise_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t block, c
  *
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  *
- * Reference: ops/float_depthwise.py::depthwise_conv2d_update_f32.
+ * Reference: ops/convolution/depthwise_conv2d_f32.py::depthwise_conv2d_update_f32.
  */
 void mcg_depthwise_conv2d_update_f32(const mcg_conv2d_t *g, int32_t block, const float *x, const float *e,
                                      const uint16_t *active, const float *rate, float *w, float *packed);
@@ -395,7 +395,8 @@ void mcg_depthwise_conv2d_update_f32(const mcg_conv2d_t *g, int32_t block, const
  * @param[in]  w     weights, [out_c][k_h][k_w][in_c]
  * @param[out] patch scratch, [out_c * k_h * k_w]
  *
- * MACs: in_h*in_w*out_c*k_h*k_w*in_c. Reference: ops/float_conv_transpose2d.py::conv_transpose2d_f32.
+ * MACs: in_h*in_w*out_c*k_h*k_w*in_c.
+ * Reference: ops/convolution/conv_transpose2d_f32.py::conv_transpose2d_f32.
  */
 void mcg_conv_transpose2d_f32(const mcg_conv2d_t *g, const float *x, const float *w, const float *bias,
                               const float *clip, float *y, float *patch);
@@ -405,7 +406,7 @@ void mcg_conv_transpose2d_f32(const mcg_conv2d_t *g, const float *x, const float
  *
  * @param[in]  active channels that take part: e holds these alone; NULL for all
  *
- * Scratch as forward. Reference: ops/float_conv_transpose2d.py::conv_transpose2d_grad_input_f32.
+ * Scratch as forward. Reference: ops/convolution/conv_transpose2d_f32.py::conv_transpose2d_grad_input_f32.
  */
 void mcg_conv_transpose2d_grad_input_f32(const mcg_conv2d_t *g, const float *e, const uint16_t *active,
                                          const float *w, float *e_x, float *patch);
@@ -416,7 +417,7 @@ void mcg_conv_transpose2d_grad_input_f32(const mcg_conv2d_t *g, const float *e, 
  * @param[in]  active   channels that take part: e holds these alone; NULL for all
  * @param[out] gradient scratch, [k_h * k_w * in_c]
  *
- * Reference: ops/float_conv_transpose2d.py::conv_transpose2d_update_f32.
+ * Reference: ops/convolution/conv_transpose2d_f32.py::conv_transpose2d_update_f32.
  */
 void mcg_conv_transpose2d_update_f32(const mcg_conv2d_t *g, const float *x, const float *e,
                                      const uint16_t *active, const float *rate, float *w, float *gradient);
@@ -425,7 +426,7 @@ void mcg_conv_transpose2d_update_f32(const mcg_conv2d_t *g, const float *x, cons
  * @brief Binary cross-entropy of float logits, mean over outputs, and its derivative; target[i] != 0 where
  * label i applies.
  *
- * Reference: ops/float_losses.py::binary_cross_entropy_f32.
+ * Reference: ops/loss/losses_f32.py::binary_cross_entropy_f32.
  */
 void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const uint8_t *target, float *e,
                                   float *loss);
@@ -436,7 +437,7 @@ void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const ui
  * @param[in] target int8, real = target_scale * (q - target_zero)
  * @param[in] linear where the loss turns linear: above 1e38 squared, 0 absolute
  *
- * Reference: ops/float_losses.py::regression_loss_f32.
+ * Reference: ops/loss/losses_f32.py::regression_loss_f32.
  */
 void mcg_regression_loss_f32(int32_t outputs, int32_t target_zero, const float *y, const int8_t *target,
                              const float *target_scale, const float *linear, float *e, float *loss);
@@ -449,7 +450,7 @@ void mcg_regression_loss_f32(int32_t outputs, int32_t target_zero, const float *
  * @param[in]  e        error of its output, [pixels][channels]
  * @param[out] sum      bits of the sums, which order as they do, [channels]; infinity for NaN
  *
- * Reference: ops/float_select.py::select_sums_f32.
+ * Reference: ops/selection/select_f32.py::select_sums_f32.
  */
 void mcg_select_sums_f32(int32_t pixels, int32_t channels, const float *e, int32_t *sum);
 
@@ -462,7 +463,7 @@ void mcg_select_sums_f32(int32_t pixels, int32_t channels, const float *e, int32
  * @param[in]  sum      bits of sums, none negative, [channels]
  * @param[out] part     together below 2^30, [channels]
  *
- * Reference: ops/float_select.py::select_parts_f32.
+ * Reference: ops/selection/select_f32.py::select_parts_f32.
  */
 void mcg_select_parts_f32(int32_t channels, const int32_t *sum, int32_t *part);
 
@@ -476,7 +477,7 @@ void mcg_select_parts_f32(int32_t channels, const int32_t *sum, int32_t *part);
  * @param[in]  odds     of those listed, in 1/65536, in the order of the list; NULL for certain ones
  * @param[out] kept     [pixels][active[0]]; must not overlap e
  *
- * Reference: ops/float_select.py::select_copy_f32.
+ * Reference: ops/selection/select_f32.py::select_copy_f32.
  */
 void mcg_select_copy_f32(int32_t pixels, int32_t channels, const float *e, const uint16_t *active,
                          const int32_t *odds, float *kept);
@@ -489,7 +490,7 @@ void mcg_select_copy_f32(int32_t pixels, int32_t channels, const float *e, const
  * @param[in]     odds   of those listed, in 1/65536, in the order of the list
  * @param[in,out] kept   [pixels][active[0]]
  *
- * Reference: ops/float_select.py::select_weigh_f32.
+ * Reference: ops/selection/select_f32.py::select_weigh_f32.
  */
 void mcg_select_weigh_f32(int32_t pixels, const uint16_t *active, const int32_t *odds, float *kept);
 

@@ -13,7 +13,7 @@
  * @param[out] rate      of this step
  * @param[out] saturated 0
  *
- * Reference: ops/life.py::begin_step.
+ * Reference: ops/life/life.py::begin_step.
  */
 void mcg_begin_step(const mcg_schedule_t *schedule, const uint32_t *step, float *rate, int32_t *saturated);
 
@@ -22,7 +22,7 @@ void mcg_begin_step(const mcg_schedule_t *schedule, const uint32_t *step, float 
  *
  * @param[in,out] step training steps so far
  *
- * MACs: none. Scratch: none. Reference: ops/ranges.py::next_step.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::next_step.
  */
 void mcg_next_step(uint32_t *step);
 
@@ -33,7 +33,7 @@ void mcg_next_step(uint32_t *step);
  * @param[in]  x     [count]
  * @param[out] index of the largest
  *
- * Reference: ops/life.py::argmax_s8.
+ * Reference: ops/life/life.py::argmax_s8.
  */
 void mcg_argmax_s8(int32_t count, const int8_t *x, uint32_t *index);
 
@@ -45,7 +45,7 @@ void mcg_argmax_s8(int32_t count, const int8_t *x, uint32_t *index);
  * @param[in]     loss      of the sample before the step; one that is not finite is left out
  * @param[in,out] watch     follows
  *
- * Reference: ops/life.py::watch_class.
+ * Reference: ops/life/life.py::watch_class.
  */
 void mcg_watch_class(uint32_t label, const uint32_t *predicted, const float *loss, mcg_watch_t *watch);
 
@@ -55,7 +55,7 @@ void mcg_watch_class(uint32_t label, const uint32_t *predicted, const float *los
  * @param[in]     loss  of the sample before the step; one that is not finite is left out
  * @param[in,out] watch follows; its accuracy stays
  *
- * Reference: ops/life.py::watch_loss.
+ * Reference: ops/life/life.py::watch_loss.
  */
 void mcg_watch_loss(const float *loss, mcg_watch_t *watch);
 
@@ -67,7 +67,7 @@ void mcg_watch_loss(const float *loss, mcg_watch_t *watch);
  * @param[in]     scale   of the logits
  * @param[in,out] drift   follows; what is not finite is left out
  *
- * Reference: ops/life.py::watch_confidence_s8.
+ * Reference: ops/life/life.py::watch_confidence_s8.
  */
 void mcg_watch_confidence_s8(int32_t classes, const int8_t *logits, const float *scale, mcg_drift_t *drift);
 
@@ -88,7 +88,7 @@ void mcg_watch_confidence_s8(int32_t classes, const int8_t *logits, const float 
  * @param[in,out] full     whether a class has been one of the largest since all places are in use, [classes]
  * @param[out]    slot     the place, -1 for none
  *
- * Reference: ops/replay.py::replay_slot.
+ * Reference: ops/life/replay.py::replay_slot.
  */
 void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t label, uint32_t seed,
                      const uint32_t *memory, uint32_t *count, uint32_t *added, uint32_t *seen, uint32_t *held,
@@ -107,7 +107,7 @@ void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t
  * @param[in]  x        [height][width][channels]
  * @param[out] y        [height][width][channels]; must not overlap x
  *
- * Reference: ops/augment.py::augment_s8.
+ * Reference: ops/life/augment.py::augment_s8.
  */
 void mcg_augment_s8(int32_t height, int32_t width, int32_t channels, int32_t zero, const mcg_augment_t *how,
                     uint32_t number, const int8_t *x, int8_t *y);

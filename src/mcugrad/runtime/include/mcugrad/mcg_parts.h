@@ -157,7 +157,7 @@ int32_t mcg_error_s8(const int32_t *acc, const int8_t *x, int32_t x_zero, const 
  * @param[out] e        error, [count], in [-127, 127]
  * @return largest magnitude of the error before saturation
  *
- * MACs: none. Scratch: none. Reference: ops/weighted.py::write_error.
+ * MACs: none. Scratch: none. Reference: ops/core/weighted.py::write_error.
  */
 int32_t mcg_error_channels_s8(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
                               int32_t channels, int32_t at, const int32_t *clip, int32_t count, int8_t *e);

@@ -16,7 +16,7 @@
  * @param[out] scale    factors, accumulator to output, [channels]
  * @param[out] bias_acc accumulator units, [channels], saturated to +-2^29
  *
- * MACs: none. Scratch: none. Reference: ops/weighted.py::prepare_s8.
+ * MACs: none. Scratch: none. Reference: ops/core/weighted.py::prepare_s8.
  */
 void mcg_prepare_s8(int32_t channels, const float *x_scale, const float *w_scale, const float *bias,
                     const float *y_scale, float *scale, int32_t *bias_acc);
@@ -28,7 +28,7 @@ void mcg_prepare_s8(int32_t channels, const float *x_scale, const float *w_scale
  * @param[in]  scale  real units per step of its output
  * @param[out] clip   [2], steps from the zero point, within +-2^30
  *
- * MACs: none. Scratch: none. Reference: ops/ranges.py::prepare_clip.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::prepare_clip.
  */
 void mcg_prepare_clip(const float *bounds, const float *scale, int32_t *clip);
 
@@ -41,7 +41,7 @@ void mcg_prepare_clip(const float *bounds, const float *scale, int32_t *clip);
  * @param[in]  w_scale  weight scales of that layer, [channels]
  * @param[out] scale    [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/ranges.py::prepare_error.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::prepare_error.
  */
 void mcg_prepare_error(int32_t channels, const float *range, const float *c, const float *w_scale,
                        mcg_scale_t *scale);
@@ -59,7 +59,7 @@ void mcg_prepare_error(int32_t channels, const float *range, const float *c, con
  * peak / 127
  * @param[in,out] saturated one more if the error saturated, MCG_EMPTY_ERROR more if it is all 0
  *
- * MACs: none. Scratch: none. Reference: ops/ranges.py::track_error.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::track_error.
  */
 void mcg_track_error(int32_t least, const int32_t *peak, const float *c, float *range, float *c_x,
                      int32_t *saturated);
@@ -72,7 +72,7 @@ void mcg_track_error(int32_t least, const int32_t *peak, const float *c, float *
  * @param[in,out] scale  real units per step
  * @param[in,out] saturated one more if the activation saturated
  *
- * MACs: none. Scratch: none. Reference: ops/ranges.py::track_scale.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::track_scale.
  */
 void mcg_track_scale(int32_t levels, const int32_t *peak, float *scale, int32_t *saturated);
 
@@ -86,7 +86,7 @@ void mcg_track_scale(int32_t levels, const int32_t *peak, float *scale, int32_t 
  * @param[in,out] scale  real units per step: times 1.25 while fill is above 1, times 0.8 when it is below 0.5
  * @param[in,out] saturated one more if the activation saturated
  *
- * MACs: none. Scratch: none. Reference: ops/ranges.py::track_scale_steps.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::track_scale_steps.
  */
 void mcg_track_scale_steps(int32_t levels, const int32_t *peak, float *fill, float *scale,
                            int32_t *saturated);
@@ -104,7 +104,7 @@ void mcg_track_scale_steps(int32_t levels, const int32_t *peak, float *fill, flo
  * @param[out] scale      127 / (range * fill) * e_x_scale[o % x_channels] / e_scale[o % e_channels],
  * [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/errors.py::prepare_error_ratio.
+ * MACs: none. Scratch: none. Reference: ops/core/errors.py::prepare_error_ratio.
  */
 void mcg_prepare_error_ratio(int32_t channels, int32_t e_channels, int32_t x_channels, const float *range,
                              const float *c, const float *e_scale, const float *e_x_scale,
@@ -127,7 +127,7 @@ void mcg_prepare_error_ratio(int32_t channels, int32_t e_channels, int32_t x_cha
  * @param[out] e_x      error of x, [rows][count], in [-127, 127]
  * @param[out] peak     largest magnitude of e_x before saturation
  *
- * MACs: none. Scratch: none. Reference: ops/errors.py::rescale_error_s8.
+ * MACs: none. Scratch: none. Reference: ops/core/errors.py::rescale_error_s8.
  */
 void mcg_rescale_error_s8(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t channels,
                           int32_t x_zero, int32_t sign, const int8_t *e, const int8_t *x,
@@ -140,7 +140,7 @@ void mcg_rescale_error_s8(int32_t rows, int32_t count, int32_t pitch, int32_t of
  * @param[in]  factor real number
  * @param[out] unit   the product, and the same fill, [2]
  *
- * MACs: none. Scratch: none. Reference: ops/errors.py::scale_unit.
+ * MACs: none. Scratch: none. Reference: ops/core/errors.py::scale_unit.
  */
 void mcg_scale_unit(const float *c, const float *factor, float *unit);
 
@@ -154,7 +154,7 @@ void mcg_scale_unit(const float *c, const float *factor, float *unit);
  * for none
  * @param[out] unit   the larger unit, and the larger error in it, of 127, [2]; 0 where there is none
  *
- * MACs: none. Scratch: none. Reference: ops/errors.py::prepare_error_sum.
+ * MACs: none. Scratch: none. Reference: ops/core/errors.py::prepare_error_sum.
  */
 void mcg_prepare_error_sum(const float *a_c, const float *b_c, const float *range, int32_t *factor,
                            float *unit);
@@ -169,7 +169,7 @@ void mcg_prepare_error_sum(const float *a_c, const float *b_c, const float *rang
  * @param[out] e      their sum, [count], in [-127, 127]
  * @param[out] peak   largest magnitude of e before saturation
  *
- * MACs: 2 count. Scratch: none. Reference: ops/errors.py::add_errors_s8.
+ * MACs: 2 count. Scratch: none. Reference: ops/core/errors.py::add_errors_s8.
  */
 void mcg_add_errors_s8(int32_t count, const int8_t *a, const int8_t *b, const int32_t *factor, int8_t *e,
                        int32_t *peak);

@@ -13,7 +13,7 @@
  * @param[in,out] largest loss so far
  * @param[out]    ratio   how wrong the network is, compared with the worst
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_ratio.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_ratio.
  */
 void mcg_select_ratio(const float *loss, float *largest, float *ratio);
 
@@ -25,7 +25,7 @@ void mcg_select_ratio(const float *loss, float *largest, float *ratio);
  * @param[in]  e        error of its output, [pixels][channels], in [-127, 127]
  * @param[out] sum      of magnitudes, [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_sums_s8.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_sums_s8.
  */
 void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32_t *sum);
 
@@ -36,7 +36,7 @@ void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32
  * @param[in]  sum      importance, [channels]; all together below 2^30
  * @param[out] root     of it, [channels]; all together below 2^30
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_roots_s32.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_roots_s32.
  */
 void mcg_select_roots_s32(int32_t channels, const int32_t *sum, int32_t *root);
 
@@ -60,7 +60,7 @@ int32_t mcg_select_largest(int32_t channels, int32_t wanted, const int32_t *sum,
  * @param[in]  sum      importance, [channels]
  * @param[out] active   list of channels, [1 + channels]
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_topk.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_topk.
  */
 void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, const int32_t *sum,
                      uint16_t *active);
@@ -75,7 +75,7 @@ void mcg_select_topk(int32_t channels, const float *limits, const float *ratio, 
  * @param[in]  sum      importance, [channels]
  * @param[out] marked   the same, [channels]; those of the half are negative
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_certain.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_certain.
  */
 void mcg_select_certain(int32_t channels, const float *limits, const float *ratio, const int32_t *sum,
                         int32_t *marked);
@@ -93,7 +93,7 @@ void mcg_select_certain(int32_t channels, const float *limits, const float *rati
  * @param[out] active   list of channels, [1 + channels]
  * @param[out] odds     of those listed, in 1/65536, [channels], in the order of the list
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_sampled.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_sampled.
  */
 void mcg_select_sampled(int32_t channels, const float *limits, const float *ratio, const uint32_t *seed,
                         const uint32_t *step, uint32_t tensor, const int32_t *sum, uint16_t *active,
@@ -110,7 +110,7 @@ void mcg_select_sampled(int32_t channels, const float *limits, const float *rati
  * @param[in,out] factor   odds of those listed, in 1/65536; then error to kept error in 1/65536
  * @param[out]    unit     unit and fill of the kept error, [2]
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_unit_s8.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_unit_s8.
  */
 void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
                         const float *c, int32_t *factor, float *unit);
@@ -133,7 +133,7 @@ void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const
  * @param[out]    taken    1, or 0 where nothing is to be learned
  * @param[out]    updated  share of the channels that this step updates
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_samples.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_samples.
  */
 void mcg_select_samples(uint32_t share, uint32_t batch, const float *loss, const mcg_watch_t *watch,
                         const mcg_schedule_t *schedule, const float *rate, const uint32_t *seed,
@@ -150,7 +150,7 @@ void mcg_select_samples(uint32_t share, uint32_t batch, const float *loss, const
  * @param[out] count      with this layer
  * @param[out] rate       share of the structures
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_share.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_share.
  */
 void mcg_select_share(int32_t whole, int32_t structures, const uint16_t *active, const int32_t *before,
                       int32_t *count, float *rate);
@@ -164,7 +164,7 @@ void mcg_select_share(int32_t whole, int32_t structures, const uint16_t *active,
  * @param[in]  active   list of channels
  * @param[out] kept     [pixels][active[0]]; must not overlap e
  *
- * MACs: none. Scratch: none. Reference: ops/select.py::select_copy_s8.
+ * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_copy_s8.
  */
 void mcg_select_copy_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
                         int8_t *kept);
@@ -182,7 +182,7 @@ void mcg_select_copy_s8(int32_t pixels, int32_t channels, const int8_t *e, const
  * @param[in]  tensor   number of the random numbers: rounding of the layer's errors
  * @param[out] kept     [pixels][active[0]], in [-127, 127]; must not overlap e
  *
- * MACs: none. Stack: MCG_BLOCK half-words. Reference: ops/select.py::select_scale_s8.
+ * MACs: none. Stack: MCG_BLOCK half-words. Reference: ops/selection/select.py::select_scale_s8.
  */
 void mcg_select_scale_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
                          const int32_t *factor, const uint32_t *seed, const uint32_t *step, uint32_t tensor,

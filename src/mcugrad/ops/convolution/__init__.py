@@ -1,0 +1,1 @@
+"""Convolutions: ordinary, pointwise, depthwise, grouped, transposed."""

@@ -1,0 +1,69 @@
+"""Kernels of 1x1 convolutions with stride 1 and no padding, which Conv2d chooses; its others give the same bits.
+
+A window is a pixel, so the input needs no copies: the kernels multiply it as it is and take its zero point out of
+the sums afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.ops.core.weighted import exact_matmul, from_zero, write_output
+from mcugrad.ops.update.update import update_rows, whole_error
+from mcugrad.program import Kernel
+from mcugrad.training.rules import InPlace
+
+if TYPE_CHECKING:
+    from mcugrad.ops.core.window import Conv2dStruct
+
+
+def pixels(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[np.int64]:
+    """Input in steps from its zero point, one row per pixel."""
+    return x[: g.out_h * g.out_w * g.in_c].astype(np.int64).reshape(-1, g.in_c) - g.x_zero
+
+
+def pointwise_s8(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    bias: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    peak: NDArray[Any],
+) -> None:
+    """y = clip(rescale(w (x - zero) + bias)), for every pixel and output channel."""
+    matrix = from_zero(w[: g.out_c * g.in_c], w_zero).reshape(g.out_c, g.in_c)
+    acc = exact_matmul(pixels(g, x), matrix.T) + bias[: g.out_c].astype(np.int64)
+    write_output(acc, scale, clip, g.y_zero, y, peak)
+
+
+def pointwise_update(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    factor: NDArray[Any],
+    rule: InPlace,
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    rows: int,
+    w: NDArray[Any],
+    residual: NDArray[Any],
+    w_scale: NDArray[Any],
+    gradient: NDArray[Any],
+) -> None:
+    """w -= factor * (e (x - zero)^T), one row per output channel, by the update rule."""
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
+    update_rows(
+        rule, exact_matmul(errors.T, pixels(g, x)), factor, seed, step, tensor, w, residual, w_scale, active
+    )
+
+
+POINTWISE_S8 = Kernel("mcg_pointwise_s8", pointwise_s8)
+POINTWISE_UPDATE = Kernel("mcg_pointwise_update", pointwise_update)

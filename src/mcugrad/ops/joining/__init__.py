@@ -1,0 +1,1 @@
+"""What makes one activation of several: sums, products, concatenation."""

@@ -1,0 +1,34 @@
+"""Add and Sub in float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.core.errors_f32 import ADD_F32, pass_float_error
+from mcugrad.ops.core.operator_f32 import FloatOperator, bounds
+from mcugrad.ops.joining.add import Add
+from mcugrad.program.lowering import Lowering
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatAdd(FloatOperator):
+    """Sum or difference with a fused activation function."""
+
+    of: Add
+
+    def gradient(self, to: GradientBuilder, e: str) -> None:
+        pass_float_error(to, f"{self.name}_grad_a", e, self.of.a)
+        pass_float_error(to, f"{self.name}_grad_b", e, self.of.b, self.of.sign)
+
+    def lower(self, to: Lowering) -> None:
+        to.call(
+            ADD_F32,
+            note=self.describe(to.graph),
+            count=to.graph[self.y].size,
+            sign=self.of.sign,
+            a=to.data(self.of.a),
+            b=to.data(self.of.b),
+            clip=bounds(to, self.y),
+            y=to.data(self.y),
+        )

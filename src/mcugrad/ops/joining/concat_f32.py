@@ -1,0 +1,91 @@
+"""Concat and Clip in float32: activations side by side, or one alone, with a fused activation function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.core.errors_f32 import FloatErrorPart, pass_float_error
+from mcugrad.ops.core.operator_f32 import FloatOperator, bounds, clipped, error_for
+from mcugrad.ops.joining.concat import Concat
+from mcugrad.program import Kernel
+from mcugrad.program.lowering import Lowering
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatConcat(FloatOperator):
+    """Two or more activations joined."""
+
+    of: Concat
+
+    def gradient(self, to: GradientBuilder, e: str) -> None:
+        offset = 0
+        for i, x in enumerate(self.of.xs, 1):
+            rows, count, _ = self.of.rows(to.graph, x)
+            name = f"{self.name}_grad_{i}"
+            to.add(FloatErrorPart(name=name, e=e, x=x, e_x=error_for(to, x), rows=rows, offset=offset))
+            offset += count
+
+    def lower(self, to: Lowering) -> None:
+        offset = 0
+        for i, x in enumerate(self.of.xs, 1):
+            rows, count, pitch = self.of.rows(to.graph, x)
+            to.call(
+                CONCAT_F32,
+                note=f"{self.describe(to.graph)}, part {i}",
+                rows=rows,
+                count=count,
+                pitch=pitch,
+                offset=offset,
+                x=to.data(x),
+                clip=bounds(to, self.y),
+                y=to.data(self.y),
+            )
+            offset += count
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatClip(FloatOperator):
+    """y = min(max(x, low), high)."""
+
+    of: Clip
+
+    def gradient(self, to: GradientBuilder, e: str) -> None:
+        pass_float_error(to, f"{self.name}_grad_input", e, self.of.x)
+
+    def lower(self, to: Lowering) -> None:
+        size = to.graph[self.y].size
+        to.call(
+            CONCAT_F32,
+            note=self.describe(to.graph),
+            rows=1,
+            count=size,
+            pitch=size,
+            offset=0,
+            x=to.data(self.of.x),
+            clip=bounds(to, self.y),
+            y=to.data(self.y),
+        )
+
+
+def concat_f32(
+    rows: int,
+    count: int,
+    pitch: int,
+    offset: int,
+    x: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+) -> None:
+    """y[r, offset + i] = clip(x[r, i]); rows have `count` elements in x and `pitch` in y."""
+    whole = y[: rows * pitch].reshape(rows, pitch)
+    with np.errstate(all="ignore"):
+        whole[:, offset : offset + count] = clipped(x[: rows * count].reshape(rows, count), clip)
+
+
+CONCAT_F32 = Kernel("mcg_concat_f32", concat_f32)

@@ -1,0 +1,1 @@
+"""What goes on around steps: schedules, replay, augmentation, watching, checking."""

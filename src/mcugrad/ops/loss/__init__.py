@@ -1,0 +1,1 @@
+"""Losses, and the errors that begin with them."""

@@ -1,0 +1,1 @@
+"""Normalizing by statistics that training on the PC has found."""

@@ -1,0 +1,1 @@
+"""Which channels and samples take part in a step."""

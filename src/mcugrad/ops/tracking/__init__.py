@@ -1,0 +1,1 @@
+"""Scales and ranges that follow the data."""
