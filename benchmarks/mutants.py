@@ -73,7 +73,7 @@ SUBJECTS = (
     Subject("compiler.py", ("tests/test_fit.py", *QUICK), "module"),
     Subject("fit_check.py", ("tests/test_fit.py", *QUICK), "check_fit|_what_fits"),
     Subject("training/replay.py", GUARD),
-    Subject("runtime/src/mcg_begin_step.c", SCHEDULES, "."),
+    Subject("runtime/src/life/mcg_begin_step.c", SCHEDULES, "."),
     Subject("arithmetic.py", ("tests/test_arithmetic.py", *QUICK)),
 )
 

@@ -7,7 +7,7 @@ import pytest
 from mcugrad.emit import amalgamate as module
 from mcugrad.emit.amalgamate import amalgamate
 
-FUNCTIONS = sorted(module._functions())
+FUNCTIONS = sorted(module._files())
 OTHERS = " ".join(FUNCTIONS)
 TALK = {
     "block": f"/* As in {OTHERS}, but for the rest. */\n",

@@ -224,7 +224,7 @@ def test_a_range_decays_to_what_is_in_use() -> None:
 
 
 HEADERS = "".join(
-    (library.INCLUDE / f"mcugrad/{name}.h").read_text(encoding="utf-8") for name in ("mcg_math", "mcg_shared")
+    (library.INCLUDE / f"mcugrad/{name}.h").read_text(encoding="utf-8") for name in ("mcg_math", "mcg_core")
 )
 CONSTANTS = sorted(
     name for name in vars(ar) if name.isupper() and name != "SCALE" and not name.startswith("F3")

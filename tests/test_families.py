@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
+from kernels.library import every_kernel
 from mcugrad.ops.families import CORE, FAMILIES
+from mcugrad.program.kernel import headers
 
 PACKAGE = Path(str(files("mcugrad")))
+RUNTIME = PACKAGE / "runtime"
 NAMES = [family.name for family in FAMILIES]
+COMPUTED = [family.name for family in FAMILIES if family.kernels]
+"""On the device."""
+BESIDE = ("mcg_all.h", "mcg_build.h", "mcg_math.h", "mcg_structs.h", "mcg_types.h")
+"""Headers that every family needs, and the one that includes all."""
 
 
 def folders(path: Path) -> set[str]:
@@ -18,3 +26,27 @@ def folders(path: Path) -> set[str]:
 def test_operators_lie_in_the_rooms_of_families() -> None:
     assert folders(PACKAGE / "ops") == {*NAMES, CORE}
     assert {p.name for p in (PACKAGE / "ops").glob("*.py")} == {"__init__.py", "families.py", "registry.py"}
+
+
+def test_kernels_lie_in_the_rooms_of_families() -> None:
+    assert folders(RUNTIME / "src") == {*COMPUTED, CORE}
+    assert not [p for p in (RUNTIME / "src").iterdir() if p.is_file()]
+
+
+def test_headers_are_those_of_families() -> None:
+    """Float32 may have a header of its own, where one would be too long."""
+    found = {p.name for p in (RUNTIME / "include/mcugrad").glob("*.h")} - set(BESIDE)
+    assert {f"mcg_{name}.h" for name in (*COMPUTED, CORE)} == {n for n in found if not n.endswith("_f32.h")}
+    assert {n.removesuffix("_f32.h") + ".h" for n in found if n.endswith("_f32.h")} <= found
+
+
+def test_a_kernel_has_its_file_header_and_reference_in_one_family() -> None:
+    rooms = {p.stem: p.parent.name for p in (RUNTIME / "src").glob("*/*.c")}
+    for header in headers().keys() - set(BESIDE):
+        family = header.removeprefix("mcg_").removesuffix(".h").removesuffix("_f32")
+        declared = re.findall(
+            r"^(?:void|int32_t|bool|extern const mcg_rule_t) (mcg_\w+)", headers()[header], re.M
+        )
+        assert {name: rooms[name] for name in declared} == dict.fromkeys(declared, family)
+    for kernel in every_kernel():
+        assert kernel.reference.__module__.split(".")[2] == rooms[kernel.name], kernel.name

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-import mcugrad.ops
 from kernels import activations, cases, convolutions, floats, library, life, selection, shapes, updates
 from mcugrad import arithmetic as ar
 from mcugrad import toolchain
@@ -32,17 +29,7 @@ RUN_BY_CHILD = "not (undefined_behaviour or inputs_alone or no_warnings or heade
 BUILDS = (library.UNDEFINED_BEHAVIOUR,) if IN_CHILD in os.environ else tuple(library.available())
 
 
-def all_kernels() -> dict[str, Kernel]:
-    """Every kernel that an operator names."""
-    found = {}
-    for module in pkgutil.walk_packages(mcugrad.ops.__path__, "mcugrad.ops."):
-        for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, Kernel):
-                found[value.name] = value
-    return found
-
-
-KERNELS = all_kernels()
+KERNELS = {kernel.name: kernel for kernel in library.every_kernel()}
 CASES = (
     cases.CASES
     | convolutions.CASES
@@ -187,8 +174,8 @@ def test_a_kernel_is_one_file_of_its_name() -> None:
 def test_every_header_is_included_and_comes_after_those_it_includes() -> None:
     names = list(headers())
     assert sorted(names) == sorted(path.name for path in (library.INCLUDE / "mcugrad").glob("*.h"))
-    assert names[:4] == ["mcg_build.h", "mcg_types.h", "mcg_math.h", "mcg_layers.h"]
-    assert names[-2:] == ["mcg_kernels.h", "mcg_kernels_f32.h"]
+    assert names[:5] == ["mcg_build.h", "mcg_types.h", "mcg_math.h", "mcg_structs.h", "mcg_core.h"]
+    assert names[-1] == "mcg_all.h"
 
 
 @pytest.mark.parametrize("compiler", toolchain.host_compilers())

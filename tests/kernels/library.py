@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import numpy as np
 from cffi import FFI
 from numpy.typing import NDArray
 
+import mcugrad.ops
 from mcugrad import toolchain
 from mcugrad.program import Kernel, Struct, prototypes
 from mcugrad.program.kernel import headers
@@ -56,9 +59,17 @@ UNDEFINED_BEHAVIOUR = Build(
 )
 
 
+@cache
+def every_kernel() -> frozenset[Kernel]:
+    """Every kernel that an operator names."""
+    modules = pkgutil.walk_packages(mcugrad.ops.__path__, "mcugrad.ops.")
+    values = [value for module in modules for value in vars(importlib.import_module(module.name)).values()]
+    return frozenset(value for value in values if isinstance(value, Kernel))
+
+
 def sources() -> list[Path]:
     """Every C file of the runtime."""
-    return sorted((RUNTIME / "src").glob("*.c"))
+    return sorted((RUNTIME / "src").glob("*/*.c"))
 
 
 def together(folder: Path) -> Path:
@@ -66,7 +77,7 @@ def together(folder: Path) -> Path:
     compiling a kernel. That each file is complete is what test_no_warnings shows.
     """
     path = folder / "kernels.c"
-    path.write_text("".join(f'#include "{source.name}"\n' for source in sources()))
+    path.write_text("".join(f'#include "{source.parent.name}/{source.name}"\n' for source in sources()))
     return path
 
 

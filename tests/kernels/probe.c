@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inline functions of mcg_math.h for tests, on arrays. */
-#include "mcugrad/mcg_kernels.h"
-#include "mcugrad/mcg_shared.h"
+#include "mcugrad/mcg_all.h"
 
 /* What is static there, by itself. */
 #define mcg_output_s8 probe_output_s8
-#include "../../src/mcugrad/runtime/src/mcg_output_s8.c"
+#include "../../src/mcugrad/runtime/src/core/mcg_output_s8.c"
 
 void probe_scale_from_float(int32_t count, const float *factor, mcg_scale_t *scale);
 void probe_rescale(int32_t count, const int32_t *acc, const mcg_scale_t *scale, int32_t *result);

@@ -14,6 +14,7 @@ import re
 from collections.abc import Container, Iterable
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from mcugrad.program.kernel import headers
 
@@ -84,20 +85,22 @@ def _without_unused(declared: str, used: set[str]) -> str:
 
 
 @cache
-def _text(function: str) -> str:
-    return (files("mcugrad") / f"runtime/src/{function}.c").read_text(encoding="utf-8")
+def _files() -> dict[str, Traversable]:
+    """The runtime's C files by the function that each of them holds; a folder per family."""
+    rooms = [room for room in (files("mcugrad") / "runtime/src").iterdir() if room.is_dir()]
+    found = (file for room in rooms for file in room.iterdir() if file.name.endswith(".c"))
+    return {file.name.removesuffix(".c"): file for file in found}
 
 
 @cache
-def _functions() -> frozenset[str]:
-    folder = files("mcugrad") / "runtime/src"
-    return frozenset(f.name.removesuffix(".c") for f in folder.iterdir() if f.name.endswith(".c"))
+def _text(function: str) -> str:
+    return _files()[function].read_text(encoding="utf-8")
 
 
 def _visit(name: str, ordered: list[str]) -> None:
     if name in ordered:
         return
-    for callee in sorted(_names(_text(name)) & _functions() - {name}):
+    for callee in sorted(_names(_text(name)) & _files().keys() - {name}):
         _visit(callee, ordered)
     ordered.append(name)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-FIRST_HEADER = "mcg_kernels_f32.h"
+FIRST_HEADER = "mcg_all.h"
 """Includes every other header of the runtime."""
 
 SCALE = np.dtype([("mult", "<u2"), ("shift", "u1"), ("pre", "u1")])

@@ -1,9 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Around a training step: its rate and number, how well the network does, replay, augmentation. */
+/*
+ * Around a training step: its rate, how well the network does, replay, augmentation; and whether a learned
+ * state can be one: what a memory kept over a reset, or somebody brought, is not always.
+ */
 #ifndef MCG_LIFE_H
 #define MCG_LIFE_H
 
-#include "mcg_layers.h"
+#include "mcg_core.h"
+
+/**
+ * @brief Count the numbers outside their range; NaN and infinity are outside of every one.
+ *
+ * @param[in]     count how many there are
+ * @param[in]     least the smallest that can be
+ * @param[in]     most  the largest that can be
+ * @param[in]     x     [count]
+ * @param[in,out] wrong grows by the number of those that cannot be
+ *
+ * Reference: ops/life/check.py::check_f32.
+ */
+void mcg_check_f32(int32_t count, float least, float most, const float *x, uint32_t *wrong);
+
+/**
+ * @brief Count the codes below the smallest: -128 where weights are symmetric, which sums would not expect.
+ *
+ * @param[in]     count how many there are
+ * @param[in]     least the smallest that can be
+ * @param[in]     x     [count]
+ * @param[in,out] wrong grows by the number of those that cannot be
+ *
+ * Reference: ops/life/check.py::check_s8.
+ */
+void mcg_check_s8(int32_t count, int32_t least, const int8_t *x, uint32_t *wrong);
+
+/**
+ * @brief Count the integers outside their range.
+ *
+ * @param[in]     count how many there are
+ * @param[in]     least the smallest that can be
+ * @param[in]     most  the largest that can be
+ * @param[in]     x     [count]
+ * @param[in,out] wrong grows by the number of those that cannot be
+ *
+ * Reference: ops/life/check.py::check_s32.
+ */
+void mcg_check_s32(int32_t count, int32_t least, int32_t most, const int32_t *x, uint32_t *wrong);
+
+/**
+ * @brief Whether a schedule keeps to what its fields say.
+ *
+ * @param[in]     schedule how the learning rate runs
+ * @param[in,out] wrong    grows by 1 if it cannot
+ *
+ * Reference: ops/life/check.py::check_schedule.
+ */
+void mcg_check_schedule(const mcg_schedule_t *schedule, uint32_t *wrong);
+
+/**
+ * @brief Whether running means and drift can be what training leaves.
+ *
+ * @param[in]     watch how training is going
+ * @param[in,out] wrong grows by 1 if it cannot
+ *
+ * Reference: ops/life/check.py::check_watch.
+ */
+void mcg_check_watch(const mcg_watch_t *watch, uint32_t *wrong);
 
 /**
  * @brief Begin a training step: its learning rate by the schedule, and nothing saturated yet.
@@ -16,15 +77,6 @@
  * Reference: ops/life/life.py::begin_step.
  */
 void mcg_begin_step(const mcg_schedule_t *schedule, const uint32_t *step, float *rate, int32_t *saturated);
-
-/**
- * @brief step += 1, modulo 2^32.
- *
- * @param[in,out] step training steps so far
- *
- * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::next_step.
- */
-void mcg_next_step(uint32_t *step);
 
 /**
  * @brief Index of the largest value, the first one of several.
@@ -118,13 +170,21 @@ void mcg_noise_s8(int32_t count, uint32_t counter, int8_t *x);
 /** Let the CRC-32 of IEEE 802.3 (that of zlib, 0 at the beginning) go on over more bytes. */
 void mcg_crc32(int32_t count, const uint8_t *data, uint32_t *crc);
 
-/** x = (raw - middle) * scale + zero, rounded once, half up, and saturated: samples as converters give them.
+/**
+ * @brief Index of the largest value, the first one of several; NaN is never larger.
+ *
+ * Reference: ops/life/life.py::argmax_f32.
  */
-void mcg_quantize_s16(int32_t count, int32_t zero, int32_t middle, const mcg_scale_t *scale,
-                      const int16_t *raw, int8_t *x);
+void mcg_argmax_f32(int32_t count, const float *x, uint32_t *index);
 
-/** The same of values without a sign. */
-void mcg_quantize_u16(int32_t count, int32_t zero, int32_t middle, const mcg_scale_t *scale,
-                      const uint16_t *raw, int8_t *x);
+/**
+ * @brief Drift of the uncertainty of predictions: one less the probability of the predicted class.
+ *
+ * @param[in]     logits [classes]
+ * @param[in,out] drift  follows; what is not finite is left out
+ *
+ * Reference: ops/life/life.py::watch_confidence_f32.
+ */
+void mcg_watch_confidence_f32(int32_t classes, const float *logits, mcg_drift_t *drift);
 
 #endif /* MCG_LIFE_H */

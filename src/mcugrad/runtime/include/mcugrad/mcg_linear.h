@@ -3,7 +3,7 @@
 #ifndef MCG_LINEAR_H
 #define MCG_LINEAR_H
 
-#include "mcg_layers.h"
+#include "mcg_core.h"
 
 /**
  * @brief y = clip(rescale(w (x - x_zero) + bias)) + y_zero, for every output.
@@ -66,5 +66,33 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint
 void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                        const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
                        const uint32_t *step, uint32_t tensor, int8_t *w, uint8_t *residual, float *w_scale);
+
+/**
+ * @brief y = clip(w x + bias), weights [out][inputs].
+ *
+ * MACs: inputs*out. Reference: ops/linear/linear_f32.py::linear_f32.
+ */
+void mcg_linear_f32(int32_t inputs, int32_t out, const float *x, const float *w, const float *bias,
+                    const float *clip, float *y);
+
+/**
+ * @brief e_x = sum over outputs of e[o] w[o], first output first; those whose e is 0 are skipped.
+ *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ *
+ * MACs: inputs*out. Reference: ops/linear/linear_f32.py::linear_grad_input_f32.
+ */
+void mcg_linear_grad_input_f32(int32_t inputs, int32_t out, const float *e, const uint16_t *active,
+                               const float *w, float *e_x);
+
+/**
+ * @brief w[o, i] -= rate * (e[o] x[i]); rows whose e is 0 are skipped.
+ *
+ * @param[in]  active channels that take part: e holds these alone; NULL for all
+ *
+ * MACs: inputs*out. Reference: ops/linear/linear_f32.py::linear_update_f32.
+ */
+void mcg_linear_update_f32(int32_t inputs, int32_t out, const float *x, const float *e,
+                           const uint16_t *active, const float *rate, float *w);
 
 #endif /* MCG_LINEAR_H */

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Largest values and averages of windows. */
+#ifndef MCG_POOLING_H
+#define MCG_POOLING_H
+
+#include "mcg_core.h"
+
+/**
+ * @brief Largest value of every window and channel; -128 where a window lies in the padding altogether.
+ *
+ * @param[in]  g geometry
+ * @param[in]  x input, [in_h][in_w][channels]
+ * @param[out] y output, [out_h][out_w][channels]; must not overlap x
+ *
+ * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d.py::maxpool2d_s8.
+ */
+void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
+
+/**
+ * @brief Adds each output's error to the input that won its window, in row order, saturating after each.
+ *
+ * @param[in]  g   geometry
+ * @param[in]  e   error of the output, [out_h][out_w][channels]
+ * @param[in]  x   the layer's input
+ * @param[out] e_x error of the input, [in_h][in_w][channels], in [-127, 127]; must not overlap e
+ *
+ * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d.py::maxpool2d_grad_input_s8.
+ */
+void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const int8_t *x, int8_t *e_x);
+
+/**
+ * @brief Index of the largest value of one window and channel, the first one in row order.
+ *
+ * @param[in] g       geometry
+ * @param[in] x       input, [in_h][in_w][channels]
+ * @param[in] out_y   row of the output
+ * @param[in] out_x   column of the output
+ * @param[in] channel channel
+ * @return index into x, or -1 where the window lies in the padding altogether
+ */
+int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x,
+                             int32_t channel);
+
+/**
+ * @brief Average of each window: y = clip(rescale(sum * weight_h[row] * weight_w[column])), per channel.
+ *
+ * @param[in]  g        geometry
+ * @param[in]  grain    1; or 4: sums are four times as large, plus 1 if the sum of codes is above 0, else
+ * minus 1
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  y_zero   zero point of y
+ * @param[in]  x        input, [in_h][in_w][channels]
+ * @param[in]  weight_h integers in proportion to 1 / taps of each output row, [out_h]
+ * @param[in]  weight_w the same for columns, [out_w]
+ * @param[in]  scale    factor, accumulator to y, one for all
+ * @param[in]  clip     bounds of the activation function, relative to y_zero
+ * @param[out] y        output, [out_h][out_w][channels]
+ * @param[out] peak     largest |y - y_zero| before saturation to int8
+ *
+ * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d.py::avgpool2d_s8.
+ */
+void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t grain, int32_t x_zero, int32_t y_zero, const int8_t *x,
+                      const int32_t *weight_h, const int32_t *weight_w, const float *scale,
+                      const int32_t *clip, int8_t *y, int32_t *peak);
+
+/**
+ * @brief e_x = rescale(sum of e * weight over the windows that cover each pixel), masked by the activation
+ * function that made x.
+ *
+ * @param[in]  g        geometry
+ * @param[in]  x_zero   zero point of x
+ * @param[in]  e        error of the output, [out_h][out_w][channels], in [-127, 127]
+ * @param[in]  x        the input, [in_h][in_w][channels]
+ * @param[in]  weight_h integers in proportion to 1 / taps of each output row, [out_h]
+ * @param[in]  weight_w the same for columns, [out_w]
+ * @param[in]  scale    accumulator to error, one for all
+ * @param[in]  clip     bounds of the activation function that made x, relative to its zero point
+ * @param[out] e_x      error of x, [in_h][in_w][channels], in [-127, 127]
+ * @param[out] peak     largest magnitude of e_x before saturation
+ *
+ * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d.py::avgpool2d_grad_input_s8.
+ */
+void mcg_avgpool2d_grad_input_s8(const mcg_pool2d_t *g, int32_t x_zero, const int8_t *e, const int8_t *x,
+                                 const int32_t *weight_h, const int32_t *weight_w, const mcg_scale_t *scale,
+                                 const int32_t *clip, int8_t *e_x, int32_t *peak);
+
+/**
+ * @brief Mean over the middle axis: y = clip(nearest(sum * scale + (-x_zero * count) * scale)), in float32.
+ *
+ * @param[in]  outer  size of what lies before the axis
+ * @param[in]  count  size of the axis; 128 * count < 2^30
+ * @param[in]  inner  size of what lies behind it
+ * @param[in]  x_zero zero point of x
+ * @param[in]  y_zero zero point of y
+ * @param[in]  x      input, [outer][count][inner]
+ * @param[in]  scale  factor, sum to y, one for all
+ * @param[in]  clip   bounds of the activation function, relative to y_zero
+ * @param[out] y      output, [outer][inner]
+ * @param[out] peak   largest |y - y_zero| before saturation to int8
+ *
+ * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d.py::mean_s8.
+ */
+void mcg_mean_s8(int32_t outer, int32_t count, int32_t inner, int32_t x_zero, int32_t y_zero, const int8_t *x,
+                 const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+
+/**
+ * @brief Index of the first largest input of a window and channel; -1 where it covers none.
+ *
+ * Reference: ops/pooling/maxpool2d_f32.py::winners.
+ */
+int32_t mcg_maxpool2d_winner_f32(const mcg_pool2d_t *g, const float *x, int32_t out_y, int32_t out_x,
+                                 int32_t channel);
+
+/**
+ * @brief Largest value of each window and channel; 0 where a window lies in the padding altogether.
+ *
+ * Reference: ops/pooling/maxpool2d_f32.py::maxpool2d_f32.
+ */
+void mcg_maxpool2d_f32(const mcg_pool2d_t *g, const float *x, float *y);
+
+/**
+ * @brief Each error is added to the first winner of its window, in the order of the windows.
+ *
+ * Reference: ops/pooling/maxpool2d_f32.py::maxpool2d_grad_input_f32.
+ */
+void mcg_maxpool2d_grad_input_f32(const mcg_pool2d_t *g, const float *e, const float *x, float *e_x);
+
+/**
+ * @brief y = clip(sum of x over the window, row by row, * (share_h[row] * share_w[column])).
+ *
+ * Reference: ops/pooling/avgpool2d_f32.py::avgpool2d_f32.
+ */
+void mcg_avgpool2d_f32(const mcg_pool2d_t *g, const float *x, const float *share_h, const float *share_w,
+                       const float *clip, float *y);
+
+/**
+ * @brief Each error, times share_h[row] * share_w[column], is added to all inputs of its window.
+ *
+ * Reference: ops/pooling/avgpool2d_f32.py::avgpool2d_grad_input_f32.
+ */
+void mcg_avgpool2d_grad_input_f32(const mcg_pool2d_t *g, const float *e, const float *share_h,
+                                  const float *share_w, float *e_x);
+
+#endif /* MCG_POOLING_H */

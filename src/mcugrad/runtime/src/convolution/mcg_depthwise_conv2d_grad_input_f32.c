@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/* Adds the errors of one window and block of channels to its inputs; e begins at the first of them, and so do
+ * active, or else e_x. */
+static void mcg_depthwise_spread(const mcg_conv2d_t *g, int32_t count, const float *e, const uint16_t *active,
+                                 const float *packed, int32_t out_y, int32_t out_x, float *MCG_RESTRICT e_x)
+{
+    for (int32_t ky = 0; ky < g->k_h; ky++) {
+        const int32_t row = out_y * g->stride_h - g->pad_top + ky * g->dilation_h;
+        for (int32_t kx = 0; kx < g->k_w; kx++) {
+            const int32_t column = out_x * g->stride_w - g->pad_left + kx * g->dilation_w;
+            if (row >= 0 && row < g->in_h && column >= 0 && column < g->in_w) {
+                float *to = e_x + (row * g->in_w + column) * g->in_c;
+                if (active == NULL) {
+                    for (int32_t c = 0; c < count; c++) {
+                        to[c] += e[c] * packed[c];
+                    }
+                } else {
+                    for (int32_t c = 0; c < count; c++) {
+                        to[active[1 + c]] += e[c] * packed[c];
+                    }
+                }
+            }
+            packed += count;
+        }
+    }
+}
+
+void mcg_depthwise_conv2d_grad_input_f32(const mcg_conv2d_t *g, int32_t block, const float *e,
+                                         const uint16_t *active, const float *w, float *e_x, float *packed)
+{
+    const int32_t taps = g->k_h * g->k_w;
+    const int32_t channels = mcg_active_count(active, g->in_c);
+    for (int32_t i = 0; i < g->in_h * g->in_w * g->in_c; i++) {
+        e_x[i] = 0.0F;
+    }
+    for (int32_t first = 0; first < channels; first += block) {
+        const int32_t count = mcg_min(channels - first, block);
+        const uint16_t *list = mcg_active_from(active, first);
+        const int32_t at = active == NULL ? first : 0;
+        const float *error = e + first;
+        mcg_depthwise_pack_f32(w + at * taps, list, taps, count, packed);
+        for (int32_t oy = 0; oy < g->out_h; oy++) {
+            for (int32_t ox = 0; ox < g->out_w; ox++) {
+                mcg_depthwise_spread(g, count, error, list, packed, oy, ox, e_x + at);
+                error += channels;
+            }
+        }
+    }
+}

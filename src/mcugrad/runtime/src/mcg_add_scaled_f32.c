@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "mcugrad/mcg_kernels_f32.h"
-
-void mcg_add_scaled_f32(int32_t count, float factor, const float *MCG_RESTRICT x, float *MCG_RESTRICT y)
-{
-    for (int32_t i = 0; i < count; i++) {
-        y[i] += factor * x[i];
-    }
-}

@@ -1,4 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "mcugrad/mcg_kernels.h"
-
-void mcg_next_step(uint32_t *step) { *step += 1U; }
