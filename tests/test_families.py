@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
@@ -50,3 +51,12 @@ def test_a_kernel_has_its_file_header_and_reference_in_one_family() -> None:
         assert {name: rooms[name] for name in declared} == dict.fromkeys(declared, family)
     for kernel in every_kernel():
         assert kernel.reference.__module__.split(".")[2] == rooms[kernel.name], kernel.name
+
+
+def test_cases_of_kernels_are_in_a_file_per_family() -> None:
+    beside = {"__init__", "draws", "library", "real"}
+    assert {p.stem for p in (Path(__file__).parent / "kernels").glob("*.py")} - beside == {*COMPUTED, CORE}
+    rooms = {kernel.name: kernel.reference.__module__.split(".")[2] for kernel in every_kernel()}
+    for room in (*COMPUTED, CORE):
+        cases = import_module(f"kernels.{room}").CASES
+        assert {name: rooms[name] for name in cases} == dict.fromkeys(cases, room)

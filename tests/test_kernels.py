@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from kernels import activations, cases, convolutions, floats, library, life, selection, shapes, updates
+from kernels import library
 from mcugrad import arithmetic as ar
 from mcugrad import toolchain
+from mcugrad.ops.families import CORE, FAMILIES
 from mcugrad.ops.linear.linear import LinearStruct
 from mcugrad.program import SCALE, Kernel, prototypes
 from mcugrad.program.kernel import headers
@@ -30,16 +32,8 @@ BUILDS = (library.UNDEFINED_BEHAVIOUR,) if IN_CHILD in os.environ else tuple(lib
 
 
 KERNELS = {kernel.name: kernel for kernel in library.every_kernel()}
-CASES = (
-    cases.CASES
-    | convolutions.CASES
-    | shapes.CASES
-    | activations.CASES
-    | floats.CASES
-    | life.CASES
-    | selection.CASES
-    | updates.CASES
-)
+ROOMS = (*(family.name for family in FAMILIES if family.kernels), CORE)
+CASES = {name: case for room in ROOMS for name, case in import_module(f"kernels.{room}").CASES.items()}
 
 
 def check(kernel: Kernel, arguments: dict[str, Any]) -> None:

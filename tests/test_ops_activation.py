@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 import mcugrad as mg
-from kernels import activations, library
+from kernels import activation, library
 from mcugrad.arithmetic import scale_from_float
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, Graph, Tensor
@@ -145,9 +145,9 @@ def test_float_functions_equal_pytorch(function: Function, torch: Any) -> None:
 # -- kernels ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(activations.CASES))
+@pytest.mark.parametrize("name", sorted(activation.CASES))
 def test_c_equals_reference(name: str) -> None:
-    @given(activations.CASES[name])
+    @given(activation.CASES[name])
     @settings(max_examples=60)
     def run(arguments: dict[str, Any]) -> None:
         check(KERNELS[name], arguments)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mcugrad as mg
-from kernels.convolutions import CASES
+from kernels.convolution import CASES
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Operator, Shape, Tensor
 from mcugrad.model import Model

@@ -1,4 +1,4 @@
-"""Arguments for the kernels of a model's life: schedules, running means, drift, replay, memories, augmentation."""
+"""Arguments for the kernels of a model's life: schedules, running means, drift, replay, checks, augmentation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.cases import ZEROS, Arguments, Draw, Rng, clips, floats, int8, old_int8, one, rngs, two
-from mcugrad.arithmetic import scale_from_float
+from kernels.draws import ZEROS, Arguments, Draw, Rng, floats, int8, old_int8, one, rngs
+from kernels.real import Plan, nothing, real_cases
 from mcugrad.program.kernel import AUGMENT, DRIFT, SCHEDULE, WATCH
 
 COUNTERS = st.one_of(
@@ -111,47 +111,6 @@ def replay_slot(draw: Draw) -> Arguments:
         if count == capacity
         else np.zeros(classes, np.uint8),
         "slot": one(np.int32, rng),
-    }
-
-
-def shares(draw: Draw, rng: Rng, classes: int) -> NDArray[np.uint8]:
-    """A soft target: spread, sharp, or full; never all zero."""
-    kind = draw(st.sampled_from(["spread", "sharp", "full"]))
-    soft = rng.integers(0, 256, classes) if kind == "spread" else np.full(classes, 255 * (kind == "full"))
-    soft[rng.integers(classes)] = draw(st.sampled_from([1, 255]))
-    return soft.astype(np.uint8)
-
-
-@st.composite
-def soft_cross_entropy_s8(draw: Draw) -> Arguments:
-    channels, pixels, rng = draw(st.sampled_from([1, 2, 3, 10, 65])), draw(st.integers(1, 4)), rngs(draw)
-    classes = channels * pixels
-    return {
-        "classes": classes,
-        "channels": channels,
-        "zero": draw(ZEROS),
-        "logits": int8(draw, rng, classes, -128),
-        "scale": floats(draw, rng, 1),
-        "soft": shares(draw, rng, classes),
-        "w_scale": floats(draw, rng, channels),
-        "clip": clips(draw),
-        "e": old_int8(rng, classes),
-        "c": two(rng),
-        "loss": one(np.float32, rng),
-        "confidence": one(np.float32, rng),
-        "ratio": one(np.float32, rng) if draw(st.booleans()) else None,
-        "probability": rng.normal(0, 1, classes).astype(np.float32),
-    }
-
-
-@st.composite
-def soften_s8(draw: Draw) -> Arguments:
-    rng, classes = rngs(draw), draw(st.integers(1, 20))
-    return {
-        "classes": classes,
-        "logits": int8(draw, rng, classes, -128),
-        "scale": floats(draw, rng, 1),
-        "soft": rng.integers(0, 256, classes).astype(np.uint8),
     }
 
 
@@ -258,23 +217,6 @@ def crc32(draw: Draw) -> Arguments:
     return {"count": count, "data": data, "crc": np.asarray([draw(COUNTERS)], np.uint32)}
 
 
-@st.composite
-def quantize_raw(draw: Draw, kind: type[Any]) -> Arguments:
-    """Factors that the interface lets pass, middles within it and values of all sizes."""
-    rng, count, limits = rngs(draw), draw(st.integers(1, 40)), np.iinfo(kind)
-    factor = draw(st.sampled_from([1e-9, 2.0**-17, 1 / 256, 0.004, 0.49999, 0.5, 1.0, 3.7, 4096.0]))
-    raw = rng.integers(limits.min, limits.max + 1, count).astype(kind)
-    raw[rng.random(count) < 0.3] = draw(st.sampled_from([limits.min, 0, 2048, limits.max]))
-    return {
-        "count": count,
-        "zero": draw(ZEROS),
-        "middle": draw(st.sampled_from([-65536, -1, 0, 2048, 32768, 65536])),
-        "scale": scale_from_float(np.full(1, factor, np.float32)),
-        "raw": raw,
-        "x": old_int8(rng, count),
-    }
-
-
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -284,8 +226,6 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         watch_loss,
         watch_confidence_s8,
         replay_slot,
-        soft_cross_entropy_s8,
-        soften_s8,
         augment_s8,
         check_f32,
         check_s8,
@@ -295,8 +235,10 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         noise_s8,
         crc32,
     )
-} | {
-    "mcg_quantize_s16": quantize_raw(np.int16),
-    "mcg_quantize_u16": quantize_raw(np.uint16),
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+PLAN: Plan = {
+    "argmax": (nothing, "argmax_s8"),
+    "watch_confidence": (nothing, "watch_confidence_s8"),
+}
+CASES |= real_cases(PLAN, CASES)

@@ -1,11 +1,11 @@
-"""Arguments for the kernels of partial updates; see cases.py."""
+"""Arguments for the kernels of partial updates."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from kernels.cases import (
+from kernels.draws import (
     CHANNELS,
     Arguments,
     Draw,
@@ -20,8 +20,27 @@ from kernels.cases import (
     rngs,
     two,
 )
+from kernels.real import Plan, nothing, real_cases, reals
 from mcugrad.ops.selection.select import SELECT_CERTAIN
 from mcugrad.program.kernel import SCHEDULE, WATCH
+
+
+def copied(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """The odds of listed channels, or none."""
+    return {"odds": odds(draw, rng, int(given["active"][0])) if draw(st.booleans()) else None}
+
+
+def weighed_errors(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """The odds of listed channels."""
+    return {"odds": odds(draw, rng, int(given["active"][0]))}
+
+
+def parts(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """The bits of sums of magnitudes."""
+    sums = np.abs(reals(draw, rng, given["channels"]))
+    sums[np.isnan(sums)] = np.inf
+    return {"sum": sums.view(np.int32), "part": given["sum"]}
+
 
 SHARES = st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.999, 1.0])
 RATIOS = st.sampled_from([0.0, 0.3, 1.0, 1.5, -1.0, float("inf"), float("nan")])
@@ -215,10 +234,17 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         select_certain,
         select_sampled,
         select_samples,
+        select_unit_s8,
         select_share,
         select_copy_s8,
         select_scale_s8,
-        select_unit_s8,
     )
 }
-"""Strategy of the arguments of every kernel, by its C name."""
+"""Strategy of the arguments of every kernel here, by its C name."""
+PLAN: Plan = {
+    "select_copy": (copied, "select_copy_s8"),
+    "select_parts": (parts, "select_sums_s8"),
+    "select_weigh": (weighed_errors, "select_copy_s8"),
+    "select_sums": (nothing, "select_sums_s8"),
+}
+CASES |= real_cases(PLAN, CASES)

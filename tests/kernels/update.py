@@ -1,11 +1,11 @@
-"""Arguments for the kernels that apply, keep and decay: docs/arithmetic.md, "Updates"."""
+"""Arguments for the kernels that change weights and biases: docs/arithmetic.md, "Updates"."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from kernels.cases import (
+from kernels.draws import (
     CHANNELS,
     ZEROS,
     Arguments,
@@ -13,13 +13,53 @@ from kernels.cases import (
     Rng,
     actives,
     biases,
+    error_numbers,
     floats,
+    int8,
+    odds,
     one,
     planes,
     rngs,
     updates,
 )
+from kernels.real import Plan, by_channel, real_cases
+from mcugrad.program import SCALE
 from mcugrad.training.rules import PLANES
+
+
+@st.composite
+def prepare_update(draw: Draw) -> Arguments:
+    channels, rng = draw(CHANNELS), rngs(draw)
+    active, count = actives(draw, rng, channels)
+    return {
+        "channels": channels,
+        "active": active,
+        "odds": odds(draw, rng, count) if draw(st.booleans()) else None,
+        "rate": floats(draw, rng, 1),
+        "c": error_numbers(draw, rng),
+        "x_scale": floats(draw, rng, 1),
+        "w_scale": floats(draw, rng, channels),
+        "to_scale": floats(draw, rng, channels),
+        "factor": np.zeros(channels, SCALE),
+    }
+
+
+@st.composite
+def bias_update(draw: Draw) -> Arguments:
+    pixels, channels, rng = draw(st.integers(1, 40)), draw(CHANNELS), rngs(draw)
+    active, count = actives(draw, rng, channels)
+    return {
+        "pixels": pixels,
+        "channels": channels,
+        "e": int8(draw, rng, pixels * count),
+        "active": active,
+        "odds": odds(draw, rng, count) if draw(st.booleans()) else None,
+        "rate": floats(draw, rng, 1),
+        "c": error_numbers(draw, rng),
+        "w_scale": floats(draw, rng, channels),
+        "bias": rng.normal(0, 1, channels).astype(np.float32),
+    }
+
 
 ROWS = st.sampled_from([1, 2, 3, 17, 33])
 BATCH = st.sampled_from([1, 1, 2, 3, 8, 65535])
@@ -123,7 +163,20 @@ def apply_standardized(draw: Draw) -> Arguments:
     }
 
 
-CASES = {
+CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
-    for case in (mean_rate, apply_update, apply_bias, decay_weights, apply_standardized)
+    for case in (
+        prepare_update,
+        bias_update,
+        mean_rate,
+        apply_update,
+        apply_bias,
+        decay_weights,
+        apply_standardized,
+    )
 }
+"""Strategy of the arguments of every kernel here, by its C name."""
+PLAN: Plan = {
+    "bias_update": (by_channel, "bias_update"),
+}
+CASES |= real_cases(PLAN, CASES)

@@ -6,9 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.cases import (
+from kernels.draws import (
     CHANNELS,
-    PEAKS,
     ZEROS,
     Arguments,
     Draw,
@@ -22,6 +21,7 @@ from kernels.cases import (
     rngs,
     some_int32,
 )
+from kernels.real import Plan, by_channel, real_cases, reals
 from mcugrad.ops.activation.activation import ActivationStruct
 from mcugrad.ops.activation.curves import Function
 
@@ -69,20 +69,6 @@ def lookup_grad_s8(draw: Draw) -> Arguments:
         "scale": factors(draw, rng, 1, 2.0**-14),
         "e_x": old_int8(rng, count),
         "peak": one(np.int32, rng),
-    }
-
-
-@st.composite
-def track_scale_steps(draw: Draw) -> Arguments:
-    rng = rngs(draw)
-    share = st.sampled_from([0.0, 0.4, 0.5, 0.5004, 0.5006, 0.999, 1.0, 1.001, 3.0])
-    fill = floats(draw, rng, 1) if draw(st.booleans()) else np.asarray([draw(share)], np.float32)
-    return {
-        "levels": draw(st.sampled_from([127, 255, 1])),
-        "peak": np.asarray([draw(PEAKS)], np.int32),
-        "fill": fill,
-        "scale": floats(draw, rng, 1),
-        "saturated": one(np.int32, rng),
     }
 
 
@@ -148,16 +134,33 @@ def prelu_grad_s8(draw: Draw) -> Arguments:
     }
 
 
+def function(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """A function of real numbers that are spread wide, now and then."""
+    with np.errstate(over="ignore"):
+        x = reals(draw, rng, given["count"]) * np.float32(draw(st.sampled_from([1, 5, 100])))
+    return {
+        "function": int(draw(st.sampled_from(list(Function)))),
+        "parameters": np.asarray([draw(st.sampled_from([1.0, 0.2, -1.5])), 0.5], np.float32),
+        "x": x,
+    }
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
         prepare_table,
         lookup_s8,
         lookup_grad_s8,
-        track_scale_steps,
         prepare_prelu,
         prelu_s8,
         prelu_grad_s8,
     )
 }
-"""Strategy of the arguments of every kernel, by its C name."""
+"""Strategy of the arguments of every kernel here, by its C name."""
+PLAN: Plan = {
+    "function": (function, "lookup_s8"),
+    "function_grad": (function, "lookup_grad_s8"),
+    "prelu": (by_channel, "prelu_s8"),
+    "prelu_grad": (by_channel, "prelu_grad_s8"),
+}
+CASES |= real_cases(PLAN, CASES)

@@ -1,15 +1,16 @@
-"""Arguments for the kernels of depthwise, grouped and transposed convolutions; see cases.py."""
+"""Arguments for the kernels of convolutions: ordinary, pointwise, depthwise, grouped, transposed."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
-from kernels.cases import (
+from kernels.draws import (
     CHANNELS,
-    MOST_MACS,
+    FEW_CHANNELS,
     ZEROS,
     Arguments,
     Draw,
@@ -28,7 +29,73 @@ from kernels.cases import (
     weights,
     windows,
 )
+from kernels.real import Plan, real_cases
 from mcugrad.ops.core.window import Conv2dStruct
+
+MOST_MACS = 60_000
+
+
+def convolution(draw: Draw) -> Conv2dStruct:
+    in_h, in_w, out_h, out_w, k_h, k_w, *rest = draw(windows())
+    in_c, out_c = draw(st.one_of(st.tuples(FEW_CHANNELS, FEW_CHANNELS), st.tuples(CHANNELS, CHANNELS)))
+    while out_h * out_w * k_h * k_w * in_c * out_c > MOST_MACS:
+        in_c, out_c = (in_c, (out_c + 1) // 2) if out_c > in_c else ((in_c + 1) // 2, out_c)
+        if in_c == out_c == 1:
+            break
+    return Conv2dStruct(in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, *rest, draw(ZEROS), draw(ZEROS))
+
+
+@st.composite
+def conv2d_s8(draw: Draw) -> Arguments:
+    g, rng = convolution(draw), rngs(draw)
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
+        **weights(draw, rng, g.out_c * g.taps),
+        "bias": biases(draw, rng, g.out_c),
+        "scale": output_factors(draw, rng, g.out_c, 1 / (100 * g.taps**0.5)),
+        "clip": clips(draw),
+        "y": old_int8(rng, g.out_h * g.out_w * g.out_c),
+        "peak": one(np.int32, rng),
+        "patch": old_int8(rng, g.taps).astype(np.int16),
+    }
+
+
+@st.composite
+def conv2d_grad_input_s8(draw: Draw) -> Arguments:
+    g, rng = convolution(draw), rngs(draw)
+    active, count = actives(draw, rng, g.out_c)
+    size = g.in_h * g.in_w * g.in_c
+    return {
+        "g": g,
+        "e": int8(draw, rng, g.out_h * g.out_w * count),
+        "active": active,
+        **weights(draw, rng, g.out_c * g.taps),
+        "x": int8(draw, rng, size, -128),
+        "scale": factors(draw, rng, g.in_c, 1 / (60 * (g.out_c * g.k_h * g.k_w) ** 0.5)),
+        "clip": clips(draw),
+        "e_x": old_int8(rng, size),
+        "peak": one(np.int32, rng),
+    }
+
+
+@st.composite
+def conv2d_update(draw: Draw) -> Arguments:
+    g, rng = convolution(draw), rngs(draw)
+    active, count = actives(draw, rng, g.out_c)
+    rows = draw(st.sampled_from([1, 2, 3, 4, 5, 7, 8]))
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.in_c, -128),
+        "e": int8(draw, rng, g.out_h * g.out_w * count),
+        "active": active,
+        "factor": factors(draw, rng, g.out_c, 65536 / (3000 * (g.out_h * g.out_w) ** 0.5)),
+        **updates(draw, rng, g.out_c, g.taps),
+        "rows": rows,
+        "gradient": some_int32(rng, min(rows, g.out_c) * g.taps),
+        "patch": old_int8(rng, g.taps).astype(np.int16),
+    }
+
 
 FEW = st.sampled_from([1, 2, 3, 4, 5, 7])
 
@@ -237,9 +304,32 @@ def pointwise_update(draw: Draw) -> Arguments:
     }
 
 
+def scratch(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Groups and scratch of a convolution."""
+    g, rows = given["g"], draw(st.integers(1, 5))
+    taps = given["w"].size // g.out_c
+    return {"groups": g.taps // taps, "rows": rows, "gradient": rows * taps, "patch": taps}
+
+
+def one_each(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Depthwise convolutions with one output per channel; the channels that are handled at a time, and scratch."""
+    g, block = given["g"], draw(st.integers(1, given["g"].in_c))
+    assume(g.out_c == g.in_c)
+    return {"block": block, "packed": g.k_h * g.k_w * block}
+
+
+def transposed_scratch(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Scratch of a transposed convolution."""
+    g = given["g"]
+    return {"gradient": g.taps, "patch": g.out_c * g.k_h * g.k_w}
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
+        conv2d_s8,
+        conv2d_grad_input_s8,
+        conv2d_update,
         depthwise_conv2d_s8,
         depthwise_conv2d_grad_input_s8,
         depthwise_conv2d_update,
@@ -253,4 +343,21 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         pointwise_update,
     )
 }
-"""Strategy of the arguments of every kernel, by its C name."""
+"""Strategy of the arguments of every kernel here, by its C name."""
+PLAN: Plan = {
+    "conv2d": (scratch, "conv2d_s8", "grouped_conv2d_s8", "depthwise_conv2d_s8"),
+    "conv2d_grad_input": (
+        scratch,
+        "conv2d_grad_input_s8",
+        "grouped_conv2d_grad_input_s8",
+        "depthwise_conv2d_grad_input_s8",
+    ),
+    "conv2d_update": (scratch, "conv2d_update", "grouped_conv2d_update", "depthwise_conv2d_update"),
+    "conv_transpose2d": (transposed_scratch, "conv_transpose2d_s8"),
+    "conv_transpose2d_grad_input": (transposed_scratch, "conv_transpose2d_grad_input_s8"),
+    "conv_transpose2d_update": (transposed_scratch, "conv_transpose2d_update"),
+    "depthwise_conv2d": (one_each, "depthwise_conv2d_s8"),
+    "depthwise_conv2d_grad_input": (one_each, "depthwise_conv2d_grad_input_s8"),
+    "depthwise_conv2d_update": (one_each, "depthwise_conv2d_update"),
+}
+CASES |= real_cases(PLAN, CASES)

@@ -1,0 +1,156 @@
+"""Arguments for the kernels that join activations."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from kernels.draws import (
+    CHANNELS,
+    ZEROS,
+    Arguments,
+    Draw,
+    Rng,
+    clips,
+    error_end,
+    floats,
+    int8,
+    old_int8,
+    one,
+    output_factors,
+    rngs,
+    some_int32,
+)
+from kernels.real import Plan, nothing, real_cases
+
+SHIFTS = st.integers(1, 30)
+
+
+@st.composite
+def prepare_add(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    return {
+        "sign": draw(st.sampled_from([1, -1])),
+        "a_scale": floats(draw, rng, 1),
+        "b_scale": floats(draw, rng, 1),
+        "y_scale": floats(draw, rng, 1),
+        "factor": some_int32(rng, 3),
+    }
+
+
+@st.composite
+def add_s8(draw: Draw) -> Arguments:
+    count, rng = draw(CHANNELS), rngs(draw)
+    # The larger factor has 16 bits; 20 bits only where the sum is far larger than y can hold.
+    factor = rng.integers(-(2**20), 2**20 + 1, 2) if draw(st.booleans()) else rng.integers(-65535, 65536, 2)
+    return {
+        "count": count,
+        "a_zero": draw(ZEROS),
+        "b_zero": draw(ZEROS),
+        "y_zero": draw(ZEROS),
+        "a": int8(draw, rng, count, -128),
+        "b": int8(draw, rng, count, -128),
+        "factor": np.asarray([*factor, draw(SHIFTS)], np.int32),
+        "clip": clips(draw),
+        "y": old_int8(rng, count),
+        "peak": one(np.int32, rng),
+    }
+
+
+@st.composite
+def prepare_product(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    names = ("a_scale", "b_scale", "y_scale")
+    return {**{name: floats(draw, rng, 1) for name in names}, "scale": np.zeros(1, np.float32)}
+
+
+def product(draw: Draw, rng: Rng) -> Arguments:
+    """Sizes, zero points and the two factors of a product."""
+    period = draw(CHANNELS)
+    count = period * draw(st.integers(1, 6))
+    return {
+        "count": count,
+        "period": period,
+        "a_zero": draw(ZEROS),
+        "b_zero": draw(ZEROS),
+        "a": int8(draw, rng, count, -128),
+        "b": int8(draw, rng, period, -128),
+    }
+
+
+@st.composite
+def mul_s8(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    given = product(draw, rng)
+    return {
+        **given,
+        "y_zero": draw(ZEROS),
+        "scale": output_factors(draw, rng, 1, 1 / 128),
+        "clip": clips(draw),
+        "y": old_int8(rng, given["count"]),
+        "peak": one(np.int32, rng),
+    }
+
+
+def channels_of(draw: Draw, count: int) -> int:
+    """A number of factors that repeats a whole number of times."""
+    return draw(st.sampled_from([n for n in range(1, count + 1) if count % n == 0]))
+
+
+@st.composite
+def mul_grad_a_s8(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    given = product(draw, rng)
+    channels = channels_of(draw, given["count"])
+    end = error_end(draw, rng, "a", given["count"], channels, 1 / 128)
+    return {**given, **end, "channels": channels, "e": int8(draw, rng, given["count"])}
+
+
+@st.composite
+def mul_grad_b_s8(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    given = product(draw, rng)
+    channels = channels_of(draw, given["period"])
+    end = error_end(draw, rng, "b", given["period"], channels, 1 / 256)
+    return {**given, **end, "channels": channels, "e": int8(draw, rng, given["count"])}
+
+
+@st.composite
+def concat_s8(draw: Draw) -> Arguments:
+    rows, count, rng = draw(st.integers(1, 4)), draw(CHANNELS), rngs(draw)
+    offset = draw(st.one_of(st.just(0), st.integers(1, 70)))
+    pitch = offset + count + draw(st.integers(0, 70))
+    return {
+        "rows": rows,
+        "count": count,
+        "pitch": pitch,
+        "offset": offset,
+        "x_zero": draw(ZEROS),
+        "y_zero": draw(ZEROS),
+        "x": int8(draw, rng, rows * count, -128),
+        "scale": output_factors(draw, rng, 1, 1.0),
+        "clip": clips(draw),
+        "y": old_int8(rng, rows * pitch),
+        "peak": np.asarray([draw(st.sampled_from([0, 100, 300]))], np.int32),
+    }
+
+
+CASES: dict[str, st.SearchStrategy[Arguments]] = {
+    f"mcg_{case.__name__}": case()
+    for case in (
+        prepare_add,
+        add_s8,
+        prepare_product,
+        mul_s8,
+        mul_grad_a_s8,
+        mul_grad_b_s8,
+        concat_s8,
+    )
+}
+"""Strategy of the arguments of every kernel here, by its C name."""
+PLAN: Plan = {
+    "concat": (nothing, "concat_s8"),
+    "mul": (nothing, "mul_s8"),
+    "mul_grad_b": (nothing, "mul_grad_b_s8"),
+}
+CASES |= real_cases(PLAN, CASES)

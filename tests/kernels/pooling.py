@@ -1,0 +1,139 @@
+"""Arguments for the kernels of pooling."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from kernels.draws import (
+    FEW_CHANNELS,
+    ZEROS,
+    Arguments,
+    Draw,
+    Rng,
+    clips,
+    error_end,
+    int8,
+    old_int8,
+    one,
+    output_factors,
+    rngs,
+    windows,
+)
+from kernels.real import Plan, nothing, real_cases
+from mcugrad.ops.pooling.avgpool2d import Weights, inside
+from mcugrad.ops.pooling.maxpool2d import Pool2dStruct
+
+
+def pooling(draw: Draw) -> Pool2dStruct:
+    in_h, in_w, *rest = draw(windows())
+    return Pool2dStruct(in_h, in_w, draw(FEW_CHANNELS), *rest)
+
+
+@st.composite
+def maxpool2d_s8(draw: Draw) -> Arguments:
+    g, rng = pooling(draw), rngs(draw)
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
+        "y": old_int8(rng, g.out_h * g.out_w * g.channels),
+    }
+
+
+@st.composite
+def maxpool2d_grad_input_s8(draw: Draw) -> Arguments:
+    g, rng = pooling(draw), rngs(draw)
+    size = g.in_h * g.in_w * g.channels
+    return {
+        "g": g,
+        "e": int8(draw, rng, g.out_h * g.out_w * g.channels),
+        "x": int8(draw, rng, size, -128),
+        "e_x": old_int8(rng, size),
+    }
+
+
+def averaging(draw: Draw) -> Arguments:
+    """Geometry and weights; channels beyond a kernel's block now and then."""
+    g = pooling(draw)
+    counted = draw(st.booleans())
+    return {
+        "g": g,
+        **{
+            name: Weights.of(inside(g, axis).sum(axis=1), 5 if counted else None).values.astype(np.int32)
+            for axis, name in enumerate(("weight_h", "weight_w"))
+        },
+        "x_zero": draw(ZEROS),
+    }
+
+
+@st.composite
+def avgpool2d_s8(draw: Draw) -> Arguments:
+    given, rng = averaging(draw), rngs(draw)
+    g = given["g"]
+    most = int(given["weight_h"].max()) * int(given["weight_w"].max()) * g.k_h * g.k_w
+    return {
+        **given,
+        "grain": draw(st.sampled_from([1, 4])),
+        "y_zero": draw(ZEROS),
+        "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
+        "scale": output_factors(draw, rng, 1, 1 / max(most, 1)),
+        "clip": clips(draw),
+        "y": old_int8(rng, g.out_h * g.out_w * g.channels),
+        "peak": one(np.int32, rng),
+    }
+
+
+@st.composite
+def mean_s8(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    outer, count, inner = draw(st.integers(1, 3)), draw(st.integers(1, 70)), draw(st.integers(1, 40))
+    return {
+        "outer": outer,
+        "count": count,
+        "inner": inner,
+        "x_zero": draw(ZEROS),
+        "y_zero": draw(ZEROS),
+        "x": int8(draw, rng, outer * count * inner, -128),
+        "scale": output_factors(draw, rng, 1, 1 / count),
+        "clip": clips(draw),
+        "y": old_int8(rng, outer * inner),
+        "peak": one(np.int32, rng),
+    }
+
+
+@st.composite
+def avgpool2d_grad_input_s8(draw: Draw) -> Arguments:
+    given, rng = averaging(draw), rngs(draw)
+    g = given["g"]
+    most = int(given["weight_h"].max()) * int(given["weight_w"].max())
+    return {
+        **given,
+        "e": int8(draw, rng, g.out_h * g.out_w * g.channels),
+        **error_end(draw, rng, "x", g.in_h * g.in_w * g.channels, 1, 1 / max(most, 1)),
+    }
+
+
+def shares(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
+    """Of a row and of a column in a mean."""
+    lengths = {"share_h": given["g"].out_h, "share_w": given["g"].out_w}
+    return {name: rng.random(n).astype(np.float32) for name, n in lengths.items()}
+
+
+CASES: dict[str, st.SearchStrategy[Arguments]] = {
+    f"mcg_{case.__name__}": case()
+    for case in (
+        maxpool2d_s8,
+        maxpool2d_grad_input_s8,
+        avgpool2d_s8,
+        mean_s8,
+        avgpool2d_grad_input_s8,
+    )
+}
+"""Strategy of the arguments of every kernel here, by its C name."""
+PLAN: Plan = {
+    "avgpool2d": (shares, "avgpool2d_s8"),
+    "avgpool2d_grad_input": (shares, "avgpool2d_grad_input_s8"),
+    "maxpool2d": (nothing, "maxpool2d_s8"),
+    "maxpool2d_grad_input": (nothing, "maxpool2d_grad_input_s8"),
+}
+CASES |= real_cases(PLAN, CASES)
