@@ -11,6 +11,7 @@ from bars import ROOT, markdown
 
 from mcugrad.importers.onnx.operators import HIDDEN
 from mcugrad.ops.activation.curves import Function
+from mcugrad.ops.families import FAMILIES
 from mcugrad.ops.registry import GROUPS, LEFT_OUT, Entry
 from mcugrad.training.losses import TARGETS, Target
 from mcugrad.training.rules import RULES
@@ -27,6 +28,9 @@ Everything that flows between operators is int8 with one scale and one zero poin
 errors on the way back. Sums are int32. Weights are int8 with a scale per output channel, biases and scales float32.
 PyTorch modules come through ONNX. What is not listed here is refused when a file is loaded, all of it at once, with
 what to use instead.
+
+Operators, their references in Python, kernels in C, headers and tests are ordered by the same families. Those without
+operators serve training: it is made of nodes and kernels like everything else.
 """
 
 LATER = """\
@@ -110,11 +114,28 @@ def function_texts() -> str:
     return code(f.name.lower() for f in Function)
 
 
+def families() -> str:
+    """All of them, and what is in each."""
+    rows = [
+        (
+            f.name,
+            f.what,
+            code(e.operator.__name__ for e in GROUPS.get(f.name, ())),
+            f"`mcg_{f.name}.h`" if f.kernels else "-",
+        )
+        for f in FAMILIES
+    ]
+    return markdown(("family", "what", "operators", "kernels"), rows)
+
+
 def document() -> str:
     """The page."""
-    parts = [HEAD]
-    for title, entries in GROUPS.items():
-        parts += [f"## {title}\n", overview(entries), ""]
+    parts = [HEAD, families(), ""]
+    for family in FAMILIES:
+        entries = GROUPS.get(family.name, ())
+        if not entries:
+            continue
+        parts += [f"## {family.name.capitalize()}\n", overview(entries), ""]
         for entry in entries:
             parts += [details(entry), ""]
             if entry.operator.__name__ == "Activation":

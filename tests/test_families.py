@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kernels.library import every_kernel
 from mcugrad.ops.families import CORE, FAMILIES
+from mcugrad.ops.registry import GROUPS
 from mcugrad.program.kernel import headers
 
 PACKAGE = Path(str(files("mcugrad")))
@@ -60,3 +61,14 @@ def test_cases_of_kernels_are_in_a_file_per_family() -> None:
     for room in (*COMPUTED, CORE):
         cases = import_module(f"kernels.{room}").CASES
         assert {name: rooms[name] for name in cases} == dict.fromkeys(cases, room)
+
+
+def test_operators_are_listed_under_their_family() -> None:
+    for family, entries in GROUPS.items():
+        assert {entry.operator.__module__.split(".")[2] for entry in entries} == {family}
+
+
+def test_the_page_of_operators_has_every_family() -> None:
+    page = (Path(__file__).parents[1] / "docs/operators.md").read_text(encoding="utf-8")
+    table = page[page.index("| family") :].split("\n\n", 1)[0]
+    assert [row.split("|")[1].strip() for row in table.splitlines()[2:]] == NAMES

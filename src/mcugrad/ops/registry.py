@@ -111,20 +111,16 @@ _2D = "1-D and 2-D; 1-D signals are maps of height 1."
 _ZEROS = "Pads with zeros only."
 
 GROUPS: dict[str, tuple[Entry, ...]] = {
-    "Layers with weights": (
+    "convolution": (
         Entry(Conv2d, ("Conv",), ("CONV_2D",), _2D),
         Entry(DepthwiseConv2d, ("Conv",), ("DEPTHWISE_CONV_2D",), "Any number of outputs per channel."),
         Entry(GroupedConv2d, ("Conv",), (), _2D),
         Entry(ConvTranspose2d, ("ConvTranspose",), ("TRANSPOSE_CONV",), "One group."),
-        Entry(Linear, ("Gemm", "MatMul"), ("FULLY_CONNECTED", "BATCH_MATMUL"), "Weights must be constants."),
-        Entry(
-            BatchNorm,
-            ("BatchNormalization", "Add", "Sub", "Mul", "Div", "Neg", "Sum", "ReduceSum"),
-            ("ADD", "SUB", "MUL", "DIV", "NEG", "SUM"),
-            "Folded into a layer beside it, so that the device never sees it. Arithmetic with constants is one, too.",
-        ),
     ),
-    "Pooling": (
+    "linear": (
+        Entry(Linear, ("Gemm", "MatMul"), ("FULLY_CONNECTED", "BATCH_MATMUL"), "Weights must be constants."),
+    ),
+    "pooling": (
         Entry(
             MaxPool2d,
             ("MaxPool", "GlobalMaxPool", "ReduceMax"),
@@ -138,7 +134,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
             "Over channels as a map with one channel; a sum is a mean times a number.",
         ),
     ),
-    "Joining": (
+    "joining": (
         Entry(
             Add,
             ("Add", "Sub", "Sum"),
@@ -153,7 +149,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
             "Computed values only, along any axis of a sample.",
         ),
     ),
-    "Functions": (
+    "activation": (
         Entry(
             Clip,
             ("Clip", "Relu", "Max", "Min"),
@@ -172,7 +168,15 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry(PRelu, ("LeakyRelu", "PRelu", "Abs"), ("LEAKY_RELU", "PRELU", "ABS"), "Slopes do not learn."),
     ),
-    "Moving": (
+    "normalization": (
+        Entry(
+            BatchNorm,
+            ("BatchNormalization", "Add", "Sub", "Mul", "Div", "Neg", "Sum", "ReduceSum"),
+            ("ADD", "SUB", "MUL", "DIV", "NEG", "SUM"),
+            "Folded into a layer beside it, so that the device never sees it. Arithmetic with constants is one, too.",
+        ),
+    ),
+    "movement": (
         Entry(Pad, ("Pad",), ("PAD", "PADV2"), _ZEROS),
         Entry(
             Slice,
@@ -195,7 +199,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         ),
     ),
 }
-"""Operators by what they are for."""
+"""Operators by family; `mcugrad.ops.families` says what each family is."""
 
 OPERATORS = tuple(entry for group in GROUPS.values() for entry in group)
 
