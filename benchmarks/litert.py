@@ -24,7 +24,7 @@ from mcugrad.program import Call
 from mcugrad.program.execute import execute
 from mcugrad.trainer import Trainer
 
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests/helpers"))
 from tflite_writer import Net, codes, interpreter, runtime
 
 LAYERWISE = 16

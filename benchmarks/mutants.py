@@ -55,20 +55,20 @@ class Subject:
 
 def kernel(name: str) -> str:
     """The test that compares a kernel with its reference."""
-    return f"tests/test_kernels.py::test_c_equals_reference[{name}]"
+    return f"tests/kernels/test_kernels.py::test_c_equals_reference[{name}]"
 
 
 QUICK = ("-m", "not mcu and not slow")
-GUARD = ("tests/test_replay_and_guard.py", *QUICK)
-SCHEDULES = ("tests/test_schedules.py", kernel("mcg_begin_step"), *QUICK)
+GUARD = ("tests/run/test_replay_and_guard.py", *QUICK)
+SCHEDULES = ("tests/run/test_schedules.py", kernel("mcg_begin_step"), *QUICK)
 SUBJECTS = (
-    Subject("verification.py", ("tests/test_verify.py", "tests/test_tiny.py")),
-    Subject("plan/plan.py", ("tests/test_plan.py",)),
-    Subject("plan/lifetimes.py", ("tests/test_plan.py",)),
-    Subject("plan/verify.py", ("tests/test_plan.py",)),
+    Subject("verification.py", ("tests/test_verify.py", "tests/emit/test_tiny.py")),
+    Subject("plan/plan.py", ("tests/plan/test_plan.py",)),
+    Subject("plan/lifetimes.py", ("tests/plan/test_plan.py",)),
+    Subject("plan/verify.py", ("tests/plan/test_plan.py",)),
     Subject("training/guard.py", GUARD),
     Subject("run/reference.py", (*GUARD, "-k", "reference"), "guard|_error"),
-    Subject("emit/templates/model.c.j2", ("tests/test_life_misuse.py", *GUARD), "_guard|_error"),
+    Subject("emit/templates/model.c.j2", ("tests/run/test_life_misuse.py", *GUARD), "_guard|_error"),
     Subject("training/schedules.py", SCHEDULES),
     Subject("compiler.py", ("tests/test_fit.py", *QUICK), "module"),
     Subject("fit_check.py", ("tests/test_fit.py", *QUICK), "check_fit|_what_fits"),

@@ -26,7 +26,7 @@ from onnx_nets import Net, ours
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-TESTS = Path(__file__).parent
+HELPERS = Path(__file__).parent / "helpers"
 MACHINES: dict[str, dict[str, str]] = {
     "this one": {},
     "AVX2, one thread": {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
@@ -47,11 +47,11 @@ def dispatched() -> str:
 
 
 def hashes(machine: dict[str, str]) -> dict[str, str]:
-    """What tests/generated_hashes.py prints."""
+    """What tests/helpers/generated_hashes.py prints."""
     changed = {key: dispatched() if value == "all" else value for key, value in machine.items()}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS", "OMP", "NPY", "MKL"))}
     done = subprocess.run(
-        [sys.executable, str(TESTS / "generated_hashes.py")],
+        [sys.executable, str(HELPERS / "generated_hashes.py")],
         env={**kept, **changed},
         capture_output=True,
         text=True,

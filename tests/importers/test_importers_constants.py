@@ -11,13 +11,14 @@ import pytest
 pytest.importorskip("tflite", reason="the package tflite is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
+from test_importers_alike import Onnx, both, ints, parts
+
 import onnx_nets
 from mcugrad.errors import ModelError
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx, static
 from mcugrad.importers.tflite import constants
 from mcugrad.passes.fold import fold
-from test_importers_alike import Onnx, both, ints, parts
 
 SAME_AS = {
     "BROADCAST_TO": "Expand", "CONCATENATION": "Concat", "EXPAND_DIMS": "Unsqueeze", "FILL": "ConstantOfShape",

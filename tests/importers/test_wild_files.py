@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("tflite", reason="the package tflite is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
+from test_import_quantized import QuantType, device_outputs, quantized
+
 import mcugrad as mg
 import onnx_nets
 import tflite_writer
@@ -24,7 +26,6 @@ from mcugrad.passes.calibrate import Calibration, run_float
 from mcugrad.passes.fold import fold
 from mcugrad.passes.quantize import quantize
 from onnx_nets import helper
-from test_import_quantized import QuantType, device_outputs, quantized
 from tflite_writer import RELU, VALID, Array
 
 Onnx = onnx_nets.Net

@@ -159,7 +159,7 @@ def test_factors_of_a_sum_stay_in_their_format() -> None:
 @pytest.fixture
 def errors(monkeypatch: pytest.MonkeyPatch) -> Any:
     """benchmarks/depth_errors.py."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     return importlib.import_module("depth_errors")
 
 

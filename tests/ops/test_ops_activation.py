@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 import mcugrad as mg
 from kernels import activation, library
+from kernels.test_kernels import KERNELS, check
 from mcugrad.arithmetic import scale_from_float
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, Graph, Tensor
@@ -29,7 +30,6 @@ from mcugrad.ops.tracking.ranges import track_scale_steps
 from mcugrad.program import Space
 from mcugrad.trainer import Trainer
 from networks import corners
-from test_kernels import KERNELS, check
 
 F = Function
 F32 = np.float32

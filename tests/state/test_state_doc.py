@@ -13,7 +13,7 @@ from mcugrad import toolchain
 from mcugrad.cli import main
 from mcugrad.state.file import HEADER, MAGIC, StateFile
 
-PAGE = (Path(__file__).parents[1] / "docs/state.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/state.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 

@@ -15,7 +15,7 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
 from onnx_nets import Net
 from state_models import KINDS, fresh
-from test_import_tflite import NETS, _samples
+from tflite_nets import NETS, samples
 
 
 def gated() -> mg.Model:
@@ -93,7 +93,7 @@ def options_of(trainer: Trainer) -> dict[str, object]:
 def test_files_with_scales_of_their_own_infer_and_come_back(name: str, tmp_path: Path) -> None:
     """int8 TFLite files: their tables and roundings are those of the file until something trains."""
     net = NETS[name]()
-    x = _samples(net)
+    x = samples(net)
     trainer = mg.compile(model_of(net.int8(x).bytes(), f"{name}.tflite", "net"), calibration=x, rule="sr10")
     q, classes = trainer.quantize(x)[:4], trainer.model.classes
     runner = ReferenceRunner(trainer.build.compiled)

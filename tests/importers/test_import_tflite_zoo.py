@@ -78,7 +78,7 @@ def test_trained_network() -> None:
 def litert(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """benchmarks/litert.py."""
     path = list(sys.path)
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     yield importlib.import_module("litert")
     for name in ("litert", "bars"):
         sys.modules.pop(name, None)

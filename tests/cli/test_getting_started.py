@@ -10,7 +10,7 @@ import pytest
 
 from mcugrad.cli import main
 
-PAGE = (Path(__file__).parents[1] / "docs/getting-started.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/getting-started.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 

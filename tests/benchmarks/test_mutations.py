@@ -63,7 +63,7 @@ static bool {{ name }}_near(const float *x, float y)
 @pytest.fixture
 def mutations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """benchmarks/mutations.py."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     yield importlib.import_module("mutations")
     sys.modules.pop("mutations", None)
 

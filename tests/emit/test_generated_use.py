@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+from test_generated_c import ARG, NETWORKS, NULL, OK, Api, built, folder
 
 import mcugrad as mg
 from mcugrad import toolchain
@@ -19,13 +20,12 @@ from mcugrad.compiler import build, quantized
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.program.kernel import SCALE
 from networks import Dense, model, samples
-from test_generated_c import ARG, NETWORKS, NULL, OK, Api, built, folder
 
 # --- whose and which it is ------------------------------------------------------------------------------------
 
 
 def test_every_file_says_whose_it_is() -> None:
-    licence = (Path(__file__).parents[1] / "LICENSE").read_text()
+    licence = (Path(__file__).parents[2] / "LICENSE").read_text()
     for name in ("one_input", "frozen"):
         files = dict(built(name).build.compiled.files)
         said = files.pop("LICENSE")

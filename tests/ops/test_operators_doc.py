@@ -18,7 +18,7 @@ from mcugrad.ops.core.operator_f32 import FloatOperator
 from mcugrad.ops.registry import LEFT_OUT, OPERATORS
 from mcugrad.program.kernel import prototypes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def classes() -> set[type[ForwardNode]]:

@@ -741,7 +741,7 @@ def test_digits_cnn_is_right_until_the_world_changes() -> None:
 
 
 def test_digits_cnn_is_what_its_script_writes(tmp_path: Path) -> None:
-    script = Path(__file__).parents[1] / "examples/pretrain_digits.py"
+    script = Path(__file__).parents[2] / "examples/pretrain_digits.py"
     target = tmp_path / "digits_cnn.onnx"
     done = subprocess.run(
         [sys.executable, str(script), str(target)], check=True, timeout=300, capture_output=True, text=True

@@ -19,7 +19,7 @@ from mcugrad.targets import Region
 from mcugrad.toolchain import size
 from networks import Conv, Dense, model, samples
 
-RESULTS = Path(__file__).parents[1] / "benchmarks/results"
+RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 SMALL = replace(targets.load("cortex-m4f"), ram=Region(0x2000_0000, 16 << 10), name="small")
 
 mcu = pytest.mark.mcu

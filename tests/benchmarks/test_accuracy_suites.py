@@ -21,7 +21,7 @@ import pytest
 
 from mcugrad.errors import ModelError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SUITES = ("scratch", "transfer", "hundred", "drift", "depth")
 EXPLAIN = ("speakers", "labels", "policies")
 """They explain what others find and have no bars, but for what the default policy reaches."""

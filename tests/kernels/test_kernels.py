@@ -92,7 +92,7 @@ def test_no_undefined_behaviour() -> None:
     child = subprocess.run(
         [*python, "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", RUN_BY_CHILD, __file__],
         env={**os.environ, IN_CHILD: "1"},
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,

@@ -289,7 +289,7 @@ def test_trains_bit_exactly_and_loses_loss(tmp_path: Path, name: str) -> None:
 
 
 def test_committed_results_clear_their_bars_and_the_page_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     try:
         zoo = importlib.import_module("zoo")

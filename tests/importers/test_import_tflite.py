@@ -24,13 +24,11 @@ from mcugrad.ops.movement.slice import Pad
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.passes.fold import fold
 from mcugrad.zoo import data
+from tflite_nets import NETS, SAMPLES, residual, samples
 from tflite_writer import (
     RELU,
     RELU6,
-    RELU_N1_TO_1,
     SAME,
-    VALID,
-    Array,
     Net,
     agreement,
     errors,
@@ -38,155 +36,16 @@ from tflite_writer import (
     runtime,
 )
 
-SAMPLES = 40
-
-
-def _samples(net: Net, count: int = SAMPLES) -> Array:
-    return np.random.default_rng(1).normal(size=(count, *net.items[0].shape[1:])).astype(np.float32)
-
 
 def imported(net: Net, *, fast: bool = False) -> Graph:
     """The graph, proven equal to LiteRT on random samples."""
     model = net.bytes()
     graph = check(load_tflite(model))
-    x = _samples(net)
+    x = samples(net)
     np.testing.assert_allclose(ours(graph, x), runtime(model, x, fast=fast), rtol=1e-4, atol=1e-4)
     return graph
 
 
-def _residual(kind: str) -> Net:
-    net = Net(1, 6, 6, 2).conv(2, 4, act=RELU)
-    branch = net.top
-    return net.conv(4, 4).op(kind, branch, fusedActivationFunction=RELU).flatten(144).fc(144, 3)
-
-
-def _excitation() -> Net:
-    net = Net(1, 6, 6, 2).conv(2, 4, act=RELU)
-    branch = net.top
-    net.op("MEAN", net.ints(1, 2), keepDims=True).conv(4, 2, (1, 1), act=RELU).conv(2, 4, (1, 1)).op(
-        "LOGISTIC"
-    )
-    return net.op("MUL", branch).flatten(144).fc(144, 3)
-
-
-def _joined() -> Net:
-    net = Net(1, 6, 6, 2).conv(2, 4, act=RELU)
-    branch = net.top
-    return net.conv(4, 3, act=RELU).op("CONCATENATION", branch, axis=3).flatten(252).fc(252, 3)
-
-
-def _sequence() -> Net:
-    net = Net(1, 10, 3)
-    net.op("EXPAND_DIMS", net.ints(1)).conv(3, 4, (1, 3), act=RELU)
-    return net.op("SQUEEZE", squeezeDims=[1]).op("MEAN", net.ints(1)).fc(4, 3)
-
-
-def _transposed(size: int, stride: int, k: int, pad: int) -> Net:
-    net = Net(1, 5, 5, 2)
-    w = net.constant(net.normal(3, k, k, 2, fan=2 * k))
-    net.op("TRANSPOSE_CONV", net.ints(1, size, size, 3), w, net.top, net.constant(net.normal(3)), padding=pad,
-           strideH=stride, strideW=stride)  # fmt: skip
-    return net.flatten(size * size * 3).fc(size * size * 3, 3)
-
-
-def _activated(kind: str, *constants: Array, **fields: float) -> Net:
-    net = Net(1, 6, 6, 2).conv(2, 4)
-    net.op(kind, *(net.constant(c) for c in constants), **fields)
-    return net.flatten(144).fc(144, 3)
-
-
-def _grouped(groups: int) -> Net:
-    net = Net(1, 6, 6, 4)
-    w = net.constant(net.normal(8, 3, 3, 4 // groups, fan=9))
-    net.op("CONV_2D", w, net.constant(net.normal(8)), padding=SAME, strideH=1, strideW=1, dilationHFactor=1,
-           dilationWFactor=1)  # fmt: skip
-    return net.flatten(288).fc(288, 3)
-
-
-def _padded() -> Net:
-    net = Net(1, 6, 5, 2).conv(2, 3, act=RELU)
-    net.op("PAD", net.constant([[0, 0], [0, 1], [2, 1], [0, 0]], "int32"))
-    return net.conv(3, 4, s=2, pad=VALID).flatten(36).fc(36, 3)
-
-
-def _cut(strided: bool) -> Net:
-    net = Net(1, 6, 6, 2).conv(2, 4, act=RELU)
-    if strided:
-        bounds = (net.ints(0, 1, 0, 1), net.ints(0, -1, 6, 3), net.ints(1, 1, 2, 1))
-        return net.op("STRIDED_SLICE", *bounds, beginMask=1, endMask=1).flatten(24).fc(24, 3)
-    return net.op("SLICE", net.ints(0, 2, 0, 0), net.ints(-1, 3, 6, 4)).flatten(72).fc(72, 3)
-
-
-def _larger(**fields: bool) -> Net:
-    net = Net(1, 4, 4, 2).conv(2, 3, act=RELU)
-    return net.op("RESIZE_NEAREST_NEIGHBOR", net.ints(8, 12), **fields).conv(3, 2, s=4).flatten(12).fc(12, 3)
-
-
-def _constants(kind: str) -> Net:
-    net = Net(1, 6, 6, 2).conv(2, 4, act=RELU)
-    net.op(
-        kind,
-        net.constant(np.float32([0.5, 1, -1.5, 2])),
-        fusedActivationFunction=RELU6 if kind == "MUL" else 0,
-    )
-    return net.conv(4, 3, (1, 1)).flatten(108).fc(108, 3)
-
-
-NETS: dict[str, Callable[[], Net]] = {
-    "convolutions": lambda: (
-        Net(1, 9, 8, 1).conv(1, 4, s=2, act=RELU).conv(4, 6, act=RELU6).flatten(120).fc(120, 5)
-    ),
-    "even kernels": lambda: (
-        Net(1, 9, 8, 2).conv(2, 4, (4, 2), 3).conv(4, 3, (2, 3), pad=VALID).flatten(6).fc(6, 3)
-    ),
-    "dilation": lambda: Net(1, 9, 9, 2).conv(2, 4, dilation=2).flatten(324).fc(324, 3),
-    "depthwise": lambda: (
-        Net(1, 8, 8, 3).depthwise(3, 2, s=2, act=RELU).conv(6, 4, (1, 1)).flatten(64).fc(64, 3)
-    ),
-    "depthwise of one": lambda: (
-        Net(1, 8, 8, 1).depthwise(1, 4, act=RELU6).depthwise(4, s=2).flatten(64).fc(64, 3)
-    ),
-    "groups": lambda: _grouped(2),
-    "groups of one": lambda: _grouped(4),
-    "transposed SAME": lambda: _transposed(10, 2, 3, SAME),
-    "transposed VALID": lambda: _transposed(11, 2, 3, VALID),
-    "transposed, small kernel": lambda: _transposed(10, 2, 1, SAME),
-    "fully connected": lambda: Net(1, 12).fc(12, 9, RELU).fc(9, 7, RELU_N1_TO_1).fc(7, 4),
-    "fully connected over time": lambda: Net(1, 5, 4).fc(4, 6, RELU, keepNumDims=True).flatten(30).fc(30, 3),
-    "max pool": lambda: Net(1, 7, 7, 2).conv(2, 4, act=RELU).pool("MAX", 3, 2, SAME).flatten(64).fc(64, 3),
-    "average pool": lambda: (
-        Net(1, 7, 7, 2).conv(2, 4, act=RELU).pool("AVERAGE", 3, 2, SAME).flatten(64).fc(64, 3)
-    ),
-    "mean": lambda: (n := Net(1, 6, 5, 2).conv(2, 8, act=RELU)).op("MEAN", n.ints(1, 2)).fc(8, 3),
-    "largest": lambda: (
-        (n := Net(1, 6, 5, 2).conv(2, 8)).op("REDUCE_MAX", n.ints(2, 1), keepDims=True).flatten(8).fc(8, 3)
-    ),
-    "residual": lambda: _residual("ADD"),
-    "difference": lambda: _residual("SUB"),
-    "squeeze and excitation": _excitation,
-    "concatenation": _joined,
-    "sequence": _sequence,
-    "padding": _padded,
-    "slice": lambda: _cut(strided=False),
-    "strided slice": lambda: _cut(strided=True),
-    "upsampling": _larger,
-    "upsampling, half pixels": lambda: _larger(halfPixelCenters=True),
-    "relu": lambda: _activated("RELU"),
-    "relu6": lambda: _activated("RELU6"),
-    "relu between -1 and 1": lambda: _activated("RELU_N1_TO_1"),
-    "leaky relu": lambda: _activated("LEAKY_RELU", alpha=0.2),
-    "prelu": lambda: _activated("PRELU", np.float32([[[0.1, 0.5, 0.25, 0]]])),
-    "prelu, negative slopes": lambda: _activated("PRELU", np.float32([[[0.1, -0.5, 0.25, 0]]])),
-    "logistic": lambda: _activated("LOGISTIC"),
-    "tanh": lambda: _activated("TANH"),
-    "hard swish": lambda: _activated("HARD_SWISH"),
-    "elu": lambda: _activated("ELU"),
-    "gelu": lambda: _activated("GELU"),
-    "gelu, approximate": lambda: _activated("GELU", approximate=True),
-    "constant added": lambda: _constants("ADD"),
-    "constant subtracted": lambda: _constants("SUB"),
-    "constant multiplied": lambda: _constants("MUL"),
-}
 LAYERS: dict[str, Callable[[], Net]] = {
     "CONV_2D": lambda: Net(1, 14, 14, 3).conv(3, 16, s=2, act=RELU),
     "CONV_2D, two": lambda: Net(1, 14, 14, 1).conv(1, 16, s=2, act=RELU).conv(16, 16),
@@ -220,7 +79,7 @@ def test_float(name: str) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 def test_int8_layer(name: str) -> None:
     net = LAYERS[name]()
-    x = _samples(net)
+    x = samples(net)
     whole = net.int8(x)
     assert agreement(whole, x).equal == 1
     assert agreement(whole, x, fast=False).worst <= 1
@@ -230,7 +89,7 @@ def test_int8_layer(name: str) -> None:
 @pytest.mark.parametrize("per_channel", [True, False], ids=["channel", "tensor"])
 def test_int8_network(name: str, per_channel: bool) -> None:
     net = NETS[name]()
-    x = _samples(net, 200)
+    x = samples(net, 200)
     found = agreement(net.int8(x[:SAMPLES], per_channel=per_channel), x)
     assert found.worst <= (1 if name in ROUGH else 0)
     assert found.top1 >= 0.995
@@ -242,7 +101,7 @@ def test_int8_functions_keep_scales(function: str) -> None:
     """Of x and of y, whatever both are."""
     net = Net(1, 5, 5, 3)
     net.op(function, **({"alpha": 0.2} if function == "LEAKY_RELU" else {}))
-    x = _samples(net) * 3
+    x = samples(net) * 3
     whole = net.int8(x)
     graph = fold(load_tflite(whole.bytes()))
     for tensor, item in ((graph.input, whole.items[0]), (graph.output, whole.items[whole.top])):
@@ -256,7 +115,7 @@ def test_int8_functions_keep_scales(function: str) -> None:
 
 def test_int8_keeps_scales() -> None:
     net = NETS["convolutions"]()
-    graph = check(load_tflite((small := net.int8(_samples(net))).bytes()))
+    graph = check(load_tflite((small := net.int8(samples(net))).bytes()))
     stored = {item.name: item for item in small.items}
     for tensor, name in (("input", "x"), ("conv1_y", "conv_2d_0"), ("fc1_y", "fully_connected_3")):
         quant = graph[tensor].quant
@@ -274,7 +133,7 @@ def test_int8_keeps_scales() -> None:
 @pytest.mark.parametrize("border", ["uint8", "float32"])
 def test_borders_of_another_type(border: str) -> None:
     net = NETS["convolutions"]()
-    x = _samples(net)
+    x = samples(net)
     inside, wrapped = (load_tflite(net.int8(x, border=b).bytes()) for b in ("int8", border))
     assert [n.name for n in wrapped.nodes] == [n.name for n in inside.nodes]
     assert {k: t.quant for k, t in wrapped.tensors.items() if isinstance(t.quant, ActivationScale)} == {
@@ -283,8 +142,8 @@ def test_borders_of_another_type(border: str) -> None:
 
 
 def test_compiled_without_another_calibration(tmp_path: Path) -> None:
-    net = _residual("ADD")
-    x = _samples(net)
+    net = residual("ADD")
+    x = samples(net)
     path = tmp_path / "Net 1.tflite"
     path.write_bytes(net.int8(x).bytes())
     model = mg.load(path)
@@ -327,7 +186,7 @@ def test_a_probability_at_the_end_is_left_out(kind: str) -> None:
     note = f"{kind} at the end left out: the outputs are logits, and the loss has its own {word}"
     assert graph.notes == (note,)
     for border in ("int8", "uint8", "float32"):
-        whole = check(load_tflite(net.int8(_samples(net), border=border).bytes()))
+        whole = check(load_tflite(net.int8(samples(net), border=border).bytes()))
         assert [n.name for n in whole.nodes] == ["fc1"]
 
 
