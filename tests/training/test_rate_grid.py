@@ -112,7 +112,7 @@ def test_what_is_known_is_not_looked_for_further_down(untrained: Untrained) -> N
 
 def test_a_rate_on_the_way_from_harm_to_gain_is_no_end() -> None:
     """One that is level with no training by chance, between those that spoil a network and those it needs."""
-    scores = {0.003: 0.9, 0.001: 0.96, 0.000333: 0.98, 0.000111: 0.93}
+    scores = {0.003: 0.901, 0.001: 0.96, 0.000333: 0.98, 0.000111: 0.93}
 
     def trial(rate: float, steps: int) -> Trial:
         score = scores.get(rate, 0.9 if rate < 0.001 else 0.1)
@@ -121,6 +121,29 @@ def test_a_rate_on_the_way_from_harm_to_gain_is_no_end() -> None:
     untrained = Untrained(0.9, 0.3, 0.1, 2000)
     found = search(GRID, 8000, trial, untrained, USUAL)
     assert answer([each for each in found if each.steps == 8000], untrained, USUAL).rate == 0.000333
+
+
+@pytest.mark.parametrize(("upset", "taken"), [(0.02, 0.003), (0.2, 0.001)])
+def test_a_higher_rate_that_few_steps_dislike_is_tried_with_many_unless_it_ruins(
+    upset: float, taken: float
+) -> None:
+    """A pretrained network is upset by rates that many steps make good use of."""
+    short = {0.003: 0.85 - upset, 0.001: 0.86, 0.000333: 0.85}
+    asked: list[tuple[float, int]] = []
+
+    def trial(rate: float, steps: int) -> Trial:
+        asked.append((rate, steps))
+        if steps < 8000:
+            score = short.get(rate, 0.2 if rate > 0.003 else 0.84)
+        else:
+            score = {0.003: 0.93, 0.001: 0.90}.get(rate, 0.86)
+        return Trial(rate, steps, score, 3 * (1 - score), 400)
+
+    untrained = Untrained(0.8, 0.6, 0.1, 400)
+    found = search(GRID, 8000, trial, untrained, USUAL)
+    assert answer([each for each in found if each.steps == 8000], untrained, USUAL).rate == taken
+    assert ((0.003, 8000) in asked) == (taken == 0.003)
+    assert (0.009, 8000) not in asked
 
 
 def test_a_network_at_chance_is_looked_for_further_down() -> None:

@@ -3,8 +3,9 @@
 A search is told how good a rate is after some steps, and knows nothing of networks. Rates stand a factor of 3 apart.
 Each of the grid takes a short training; where the best is the lowest or the highest of them, the grid goes on there,
 downwards only as long as lower rates may be better than no training.
-The best two, and the next lower rate than the best, then train as long as the training that is wanted: what is best of
-few steps is too large for many, seldom too small.
+The best two then train as long as the training that is wanted, and the neighbours of the best of those, until both of
+its neighbours have. Few steps mislead both ways: from new weights what is best of them is too large for many; a network
+that knows much is upset by a rate that many steps make good use of.
 """
 
 from __future__ import annotations
@@ -34,14 +35,18 @@ SHORT = 8
 LEAST = 400
 """Steps of a short training, unless the whole one has fewer."""
 
-CHANCE = 0.5
+CHANCE = 1.0
 """Standard errors of a share within which the loss decides."""
-NEAR = 0.05
-"""Share of a loss within which it is taken for the same."""
+NEAR = 0.01
+"""Share of a loss within which it is taken for the same by who chooses among rates."""
+LEVEL = 0.05
+"""Likewise by who asks whether anything was learned, and share of an error of values that is chance."""
 NATS = 0.02
-"""Likewise for the loss of a network that makes hardly a mistake."""
+"""Loss below which a network makes hardly a mistake: it need not be surer."""
 SURE = 2.0
 """Standard errors above the best guess from which on a network knows something."""
+RUINED = 3.0
+"""Standard errors below the best of few steps from which on a rate is not tried for many."""
 UNMOVED = 0.001
 """Share of a loss within which, with the same score, a training has moved nothing."""
 
@@ -98,7 +103,8 @@ class Untrained:
         apart = abs(trial.loss - self.loss)
         more = NATS if self.score >= 0 else 0.0
         return (
-            abs(trial.score - self.score) <= _margin(self.score, self.of) and apart <= NEAR * self.loss + more
+            abs(trial.score - self.score) <= _margin(self.score, self.of)
+            and apart <= LEVEL * self.loss + more
         )
 
     def ends(self, trials: Iterable[Trial]) -> bool:
@@ -178,13 +184,14 @@ def search(
     first = answer(trials, untrained, usual)
     second = answer([each for each in trials if each is not first], untrained, usual)
     whole = {rate: trial(rate, steps) for rate in dict.fromkeys((first.rate, second.rate))}
-    lower = _below(first.rate, tried)
     for _ in range(LOWER):
-        if lower not in whole:
-            whole[lower] = trial(lower, steps)
-        if best(whole.values()).rate != lower or lower > min(whole) or untrained.ends(whole.values()):
+        top = best(whole.values()).rate
+        lower, higher = _below(top, tried), min((rate for rate in tried if rate > top), default=top)
+        new = [] if untrained.ends(whole.values()) else [lower]
+        new += [higher] if _is_sound(tried[higher], best(trials)) else []
+        if all(rate in whole for rate in new):
             break
-        lower = _below(lower, tried)
+        whole |= {rate: trial(rate, steps) for rate in new if rate not in whole}
     return [*trials, *whole.values()]
 
 
@@ -211,21 +218,27 @@ def best(trials: Iterable[Trial]) -> Trial:
 def ties(trials: Iterable[Trial]) -> list[Trial]:
     """The best trials, which chance may well have told apart in score and loss, that of the lowest rate first.
 
-    Chance is half a standard error of the best share; errors of values, which are losses themselves, differ by chance
-    up to 5 %.
+    Chance is a standard error of the best share; errors of values, which are losses themselves, differ by chance up to
+    5 %.
     """
     found = sorted(trials, key=lambda each: each.rate)
     top = max(each.score for each in found)
     good = [each for each in found if each.score >= top - _margin(top, found[0].of)]
     least = min(each.loss for each in good)
-    return [each for each in good if each.loss <= least * (1 + NEAR) + (NATS if top >= 0 else 0.0)]
+    same = max(least * (1 + NEAR), NATS) if top >= 0 else least * (1 + LEVEL)
+    return [each for each in good if each.loss <= same]
+
+
+def _is_sound(trial: Trial, top: Trial) -> bool:
+    """Whether few steps at a rate did not so much harm that many are to be feared, which may collapse by chance."""
+    return trial.score >= top.score - RUINED / CHANCE * _margin(top.score, top.of)
 
 
 def _margin(score: float, of: int) -> float:
     """By how much scores may well differ by chance: shares, and the negative errors of values."""
     if not np.isfinite(score):
         return 0.0
-    return CHANCE * float(np.sqrt(score * (1 - score) / of)) if score >= 0 else NEAR * abs(score)
+    return CHANCE * float(np.sqrt(score * (1 - score) / of)) if score >= 0 else LEVEL * abs(score)
 
 
 def _batch(size: int) -> float:
