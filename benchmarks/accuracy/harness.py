@@ -347,18 +347,26 @@ def behind(reference: Sequence[float], values: Sequence[float]) -> float | None:
 
 
 def rates_table(results: Results, runs: Sequence[Any], by: str = "accuracy") -> str:
-    """What each learning rate gave for each configuration, %, the highest bold; what all have in common is left out."""
+    """What each learning rate gave for each configuration, %, the highest bold; what all have in common is left out.
+
+    Where several seeds tried it, their mean.
+    """
     entries = {key(entry): entry for entry in results.get("runs", [])}
     made = [(asdict(run), final(entries[key(run)], by)) for run in runs if key(run) in entries]
-    told = [f for f in made[0][0] if len({run[f] for run, _ in made}) > 1 and f != "rate"] if made else []
-    groups: dict[tuple[str, ...], dict[float, float]] = {}
+    fields = [f for f in made[0][0] if f not in ("rate", "seed")] if made else []
+    told = [f for f in fields if len({run[f] for run, _ in made}) > 1]
+    found_by: dict[tuple[str, ...], dict[float, list[float]]] = {}
     for run, accuracy in made:
-        groups.setdefault(tuple(_told(run[f]) for f in told), {})[run["rate"]] = accuracy
+        tried = found_by.setdefault(tuple(_told(run[f]) for f in told), {})
+        tried.setdefault(run["rate"], []).append(accuracy)
+    groups = {
+        name: {rate: float(np.mean(each)) for rate, each in tried.items()} for name, tried in found_by.items()
+    }
     rates = sorted({rate for tried in groups.values() for rate in tried})
     rows = []
-    for name, tried in groups.items():
-        best = max(tried.values())
-        found = (("-" if r not in tried else f"{tried[r]:.2f}", tried.get(r) == best) for r in rates)
+    for name, means in groups.items():
+        best = max(means.values())
+        found = (("-" if r not in means else f"{means[r]:.2f}", means.get(r) == best) for r in rates)
         rows.append((", ".join(name), *(f"**{text}**" if bold else text for text, bold in found)))
     return markdown((", ".join(told), *(f"{rate:g}" for rate in rates)), rows)
 

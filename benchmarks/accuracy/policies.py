@@ -3,8 +3,8 @@
 A network is pretrained offline in float in the old world; the host twin takes `PASSES` passes over a few hundred
 samples of the new one by `sr12`, batch 1, the rate falling to 0 along a cosine: on another device (4 and 54 layers), of
 new speakers (10 and 20). A policy updates 10 or 25 % of the channels, of the samples, or of both together. Each has the
-rate that `--tune` finds best, by samples of the new world that are neither learned nor tested. Three seeds set the
-order, the samples and the device's random numbers.
+rate that `--tune` finds best, by samples of the new world that are neither learned nor tested, mean of three seeds.
+Three others set the order, the samples and the device's random numbers.
 """
 
 from __future__ import annotations
@@ -164,8 +164,14 @@ def matrix(everything: bool) -> list[Run]:
 
 
 def tuning() -> list[Run]:
-    """Every policy at every rate."""
-    return [Run(task, name, rate, TUNING_SEED) for name in POLICIES for task in TASKS for rate in TRIED]
+    """Every policy at every rate, three times: by a single one, rates on the verge of collapse may look best."""
+    return [
+        Run(task, name, rate, TUNING_SEED + count)
+        for name in POLICIES
+        for task in TASKS
+        for rate in TRIED
+        for count in range(3)
+    ]
 
 
 @cache
