@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from mcugrad.graph.tensor import Shape
 
 if TYPE_CHECKING:
-    from mcugrad.graph.gradient import GradientBuilder
+    from mcugrad.builders.gradient import GradientBuilder
+    from mcugrad.builders.program import ProgramBuilder
     from mcugrad.graph.graph import Graph
-    from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Operator(ForwardNode):
         """Multiply-accumulates for one sample."""
 
     @abstractmethod
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         """Add the kernel calls."""
 
     @abstractmethod
@@ -121,5 +121,5 @@ class BackwardNode(Node):
         return 0
 
     @abstractmethod
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         """Add the kernel calls."""

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activation.activation import Activation, RefreshTable
 from mcugrad.ops.core.errors import ErrorSum
 from mcugrad.ops.core.errors_f32 import FloatErrorSum

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator
 from mcugrad.program import Buffer, Call, Program, Space
 from mcugrad.program.execute import execute
-from mcugrad.program.lowering import Lowering
 from mcugrad.program.program import SATURATED, used_buffers
 from mcugrad.training.losses import Target
 
@@ -52,7 +52,7 @@ def lower(
     Raises:
         ModelError: an accumulator could overflow.
     """
-    to = Lowering(graph, seed, rate, learned, sizes_only=sizes_only)
+    to = ProgramBuilder(graph, seed, rate, learned, sizes_only=sizes_only)
     split = 0
     for node in graph.nodes:
         assert isinstance(node, Operator | BackwardNode)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activation.curves import Function, curve
 from mcugrad.ops.tracking.ranges import bounds_of, lower_track_error, prepare_one_error
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.buffer import POSITIVE
-from mcugrad.program.lowering import Lowering
 
 SLOPE_ONE = 1 << 14
 SLOPE_LIMIT = 32767
@@ -99,7 +99,7 @@ class Activation(Operator):
     def describe(self, graph: Graph) -> str:
         return f"{self.function.name.lower()}  {'x'.join(map(str, graph[self.y].shape))}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             LOOKUP_S8,
             note=self.describe(to.graph),
@@ -130,7 +130,7 @@ class Activation(Operator):
         _, _, scale = self._tables(x, zero)
         return ActivationScale(scale=float(scale), zero=zero, owner=self.y)
 
-    def table(self, to: Lowering, which: Literal["value", "slope"]) -> str:
+    def table(self, to: ProgramBuilder, which: Literal["value", "slope"]) -> str:
         """Buffer of the `value` or `slope` table: state where x's scale moves, else constant."""
         value, slope, _ = self._tables(to.activation(self.x), to.zero(self.y))
         if self.codes and not to.is_tracked(self.x):
@@ -148,7 +148,7 @@ class Activation(Operator):
         """Constants of the function as C sees them."""
         return ActivationStruct(int(self.function), x_zero, y_zero)
 
-    def _place(self, to: Lowering, which: str, ctype: str, contents: NDArray[Any], note: str) -> str:
+    def _place(self, to: ProgramBuilder, which: str, ctype: str, contents: NDArray[Any], note: str) -> str:
         name = f"{self.y}_{which}"
         if to.is_tracked(self.x):
             return to.state(name, ctype, contents.shape, contents, note, None)
@@ -187,7 +187,7 @@ class ActivationGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         peak, scale = prepare_one_error(to, self.e, self.e_x, 1 / SLOPE_ONE)
         to.call(
             LOOKUP_GRAD_S8,
@@ -215,7 +215,7 @@ class RefreshTable(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         node, x = self.forward, to.activation(self.x)
         to.call(
             PREPARE_TABLE,

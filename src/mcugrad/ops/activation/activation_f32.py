@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.curves import Function, curve
 from mcugrad.ops.core.operator_f32 import FloatOperator, error_for, lower_mask
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class FloatActivation(FloatOperator):
         name, x = f"{self.name}_grad_input", self.of.x
         to.add(FloatActivationGradInput(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             FUNCTION_F32,
             note=self.describe(to.graph),
@@ -38,7 +38,7 @@ class FloatActivation(FloatOperator):
             y=to.data(self.y),
         )
 
-    def parameters(self, to: Lowering) -> str:
+    def parameters(self, to: ProgramBuilder) -> str:
         """Buffer of alpha and beta."""
         values = np.asarray([self.of.alpha, self.of.beta], np.float32)
         return to.constant(f"{self.y}_parameters", "float", values, "alpha, beta")
@@ -59,7 +59,7 @@ class FloatActivationGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             FUNCTION_GRAD_F32,
             note=f"error of {self.x}",

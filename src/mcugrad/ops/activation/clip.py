@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.errors import pass_error
 from mcugrad.ops.joining.concat import CONCAT_S8
 from mcugrad.ops.joining.mul import lower_product
 from mcugrad.ops.tracking.ranges import clip_of
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Clip(Activated):
         text = self.activation_text().strip() or "rescale"
         return f"{text}  {'x'.join(map(str, graph[self.y].shape))}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         size = to.graph[self.y].size
         one = to.constant("ones1", "float", np.ones(1, np.float32), "no scale")
         to.call(

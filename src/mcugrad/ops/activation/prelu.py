@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.joining.add import FACTOR_BITS, FACTOR_LIMIT
 from mcugrad.ops.tracking.ranges import clip_of, lower_track_error, prepare_one_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 STEEPEST = 15.0
 """With larger slopes, what is left of x's positive side would be a few levels."""
@@ -80,7 +80,7 @@ class PRelu(Operator):
         shape = "x".join(map(str, graph[self.y].shape))
         return f"leaky relu {self.slope[0]:g}  {shape}" if len(self.slope) == 1 else f"prelu  {shape}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         own = not self.passes_scale
         to.call(
             PRELU_S8,
@@ -97,7 +97,7 @@ class PRelu(Operator):
             peak=to.peak(self.y),
         )
 
-    def factors(self, to: Lowering, name: str, x_scale: str = "", y_scale: str = "") -> str:
+    def factors(self, to: ProgramBuilder, name: str, x_scale: str = "", y_scale: str = "") -> str:
         """Add the call that derives the factors of both sides, and their shift; with equal scales they are constant."""
         one = to.constant("ones1", "float", np.ones(1, np.float32), "no scale")
         channels = len(self.slope)
@@ -132,7 +132,7 @@ class PReluGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         slope = self.forward.slope
         peak, scale = prepare_one_error(to, self.e, self.e_x, 1 / factor_unit(slope))
         to.call(

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.activation.prelu import PRelu
 from mcugrad.ops.core.operator_f32 import FloatOperator, Floats, error_for, lower_mask
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class FloatPRelu(FloatOperator):
         name, x = f"{self.name}_grad_input", self.of.x
         to.add(FloatPReluGradInput(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             PRELU_F32,
             note=self.describe(to.graph),
@@ -37,7 +37,7 @@ class FloatPRelu(FloatOperator):
             y=to.data(self.y),
         )
 
-    def slopes(self, to: Lowering) -> str:
+    def slopes(self, to: ProgramBuilder) -> str:
         """Buffer of the slopes for negative x."""
         values = np.asarray(self.of.slope, np.float32)
         return to.constant(f"{self.name}_slope", "float", values, "slope for negative values")
@@ -58,7 +58,7 @@ class FloatPReluGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             PRELU_GRAD_F32,
             note=f"error of {self.x}",

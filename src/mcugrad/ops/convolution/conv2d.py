@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.numerics import grid_bits, on_grid, whole_products
@@ -26,7 +27,6 @@ from mcugrad.ops.core.window import (
 )
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
 
 
@@ -62,15 +62,15 @@ class Conv2d(Convolution):
             result[part] = np.add(sums, b, out=sums)
         return self.activate(result)
 
-    def forward_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         if self.is_pointwise(g):
             return Pass(POINTWISE_S8, g.taps)
         return Pass(CONV2D_S8, g.taps, {"patch": self.patch(to, g.taps)})
 
-    def grad_input_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         return Pass(CONV2D_GRAD_INPUT_S8, g.out_c * g.k_h * g.k_w)
 
-    def update_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         rows = min(UPDATE_ROWS, g.out_c)
         arguments: dict[str, str | int] = {"rows": rows, "gradient": self.gradient_rows(to, rows, g.taps)}
         if self.is_pointwise(g):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
 from mcugrad.numerics import grid_bits, on_grid, whole_products
@@ -23,7 +24,6 @@ from mcugrad.ops.core.weighted import exact_matmul, from_zero, write_error, writ
 from mcugrad.ops.core.window import Conv2dStruct, Pair, centred, each_tap
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
 
 
@@ -80,16 +80,16 @@ class ConvTranspose2d(Convolution):
         height, width, _ = graph[self.x].shape
         return height * width * graph[self.w].size
 
-    def forward_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         # Taps that meet in one output lie a whole number of strides apart.
         apart = [s // gcd(s, d) for s, d in zip(self.stride, self.dilation, strict=True)]
         rows, columns = min(g.in_h, -(-g.k_h // apart[0])), min(g.in_w, -(-g.k_w // apart[1]))
         return Pass(CONV_TRANSPOSE2D_S8, rows * columns * g.in_c, {"patch": self.patch(to, g.in_c)})
 
-    def grad_input_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         return Pass(CONV_TRANSPOSE2D_GRAD_INPUT_S8, g.k_h * g.k_w * g.out_c)
 
-    def update_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         rows = min(UPDATE_ROWS, g.out_c)
         arguments: dict[str, str | int] = {
             "rows": rows,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d, each_reach
 from mcugrad.ops.core.layer_f32 import FloatLayer, FloatPass
@@ -22,7 +23,6 @@ from mcugrad.ops.core.window import Conv2dStruct
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_f32 import descend
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +31,15 @@ class FloatConvTranspose2d(FloatLayer):
 
     of: ConvTranspose2d
 
-    def forward_pass(self, to: Lowering) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
         g = self.struct(to.graph)
         return CONV_TRANSPOSE2D_F32, {"g": g, "patch": self.patch(to, g)}
 
-    def grad_input_pass(self, to: Lowering) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
         g = self.struct(to.graph)
         return CONV_TRANSPOSE2D_GRAD_INPUT_F32, {"g": g, "patch": self.patch(to, g)}
 
-    def update_pass(self, to: Lowering) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> FloatPass:
         g = self.struct(to.graph)
         gradient = to.temporary(
             f"{self.name}_update_gradient", "float", (g.taps,), "weight gradients of a channel"
@@ -51,7 +51,7 @@ class FloatConvTranspose2d(FloatLayer):
         of = self.of
         return of.constants(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape)
 
-    def patch(self, to: Lowering, g: Conv2dStruct) -> str:
+    def patch(self, to: ProgramBuilder, g: Conv2dStruct) -> str:
         """Scratch for what one input pixel adds to the output."""
         shape = (g.out_c, g.k_h, g.k_w)
         return to.temporary(f"{self.name}_patch", "float", shape, "share of one input pixel")

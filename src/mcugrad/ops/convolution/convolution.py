@@ -10,10 +10,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph, Shape
 from mcugrad.ops.core.layer import Layer
 from mcugrad.ops.core.window import Conv2dStruct, Pair
-from mcugrad.program.lowering import Lowering
 
 UPDATE_ROWS = 4
 """Output channels whose gradients are gathered at a time: each costs 4 bytes of scratch per weight of a channel."""
@@ -48,7 +48,7 @@ class Convolution(Layer):
         maps = " -> ".join("x".join(map(str, graph[t].shape)) for t in (self.x, self.y))
         return f"{self.kind} {k[0]}x{k[1]}{stride}{self.activation_text()}  {maps}"
 
-    def struct(self, to: Lowering, e_x: str = "") -> Conv2dStruct:
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> Conv2dStruct:
         graph = to.graph
         return self.constants(
             graph[self.x].shape,
@@ -63,10 +63,10 @@ class Convolution(Layer):
         values = (*x, *y, *w[1:3], *self.stride, *self.padding[:2], *self.dilation, x_zero, y_zero)
         return Conv2dStruct(*values)
 
-    def patch(self, to: Lowering, count: int) -> str:
+    def patch(self, to: ProgramBuilder, count: int) -> str:
         """Buffer of input values that are multiplied together; forward pass and update share its name."""
         return to.temporary(f"{self.name}_patch", "int16_t", (count,), "a part of the input")
 
-    def gradient_rows(self, to: Lowering, *shape: int) -> str:
+    def gradient_rows(self, to: ProgramBuilder, *shape: int) -> str:
         """Buffer of the weight gradients of a few rows."""
         return to.temporary(f"{self.name}_gradient", "int32_t", shape, "weight gradients of a few rows")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
@@ -24,7 +25,6 @@ from mcugrad.ops.core.window import Conv2dStruct, patches, window_index
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_f32 import UPDATE_ROWS, descend
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +33,15 @@ class FloatConvolution(FloatLayer):
 
     of: Conv2d | GroupedConv2d | DepthwiseConv2d
 
-    def forward_pass(self, to: Lowering) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
         g, groups = self.struct(to.graph)
         return CONV2D_F32, {"g": g, "groups": groups, "patch": self.patch(to, g, groups)}
 
-    def grad_input_pass(self, to: Lowering) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
         g, groups = self.struct(to.graph)
         return CONV2D_GRAD_INPUT_F32, {"g": g, "groups": groups, "patch": self.patch(to, g, groups)}
 
-    def update_pass(self, to: Lowering) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> FloatPass:
         g, groups = self.struct(to.graph)
         rows = min(UPDATE_ROWS, g.out_c // groups)
         gradient = to.temporary(
@@ -65,7 +65,7 @@ class FloatConvolution(FloatLayer):
         x, w, y = graph[of.x].shape, graph[of.w].shape, graph[of.y].shape
         return of.constants(x, y, w), x[2] // w[3]
 
-    def patch(self, to: Lowering, g: Conv2dStruct, groups: int) -> str:
+    def patch(self, to: ProgramBuilder, g: Conv2dStruct, groups: int) -> str:
         """Scratch for one window of a group's channels."""
         return to.temporary(
             f"{self.name}_patch", "float", (g.taps // groups,), "one window of the input, or its error"

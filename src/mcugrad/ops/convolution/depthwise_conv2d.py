@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.ops.convolution.convolution import Convolution
@@ -30,7 +31,6 @@ from mcugrad.ops.core.window import (
 )
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
 
 BLOCK = 64
@@ -72,20 +72,20 @@ class DepthwiseConv2d(Convolution):
             result[part] = np.add(sums, b, out=sums)
         return self.activate(result)
 
-    def forward_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         return Pass(DEPTHWISE_CONV2D_S8, g.k_h * g.k_w, {"packed": self._packed(to, g, g.out_c, 1)})
 
-    def grad_input_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         multiplier = g.out_c // g.in_c
         packed = self._packed(to, g, g.in_c, multiplier)
         return Pass(DEPTHWISE_CONV2D_GRAD_INPUT_S8, g.k_h * g.k_w * multiplier, {"packed": packed})
 
-    def update_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         rows = min(UPDATE_ROWS, g.out_c)
         gradient = self.gradient_rows(to, rows + 1, g.k_h * g.k_w)
         return Pass(DEPTHWISE_CONV2D_UPDATE, g.out_h * g.out_w, {"rows": rows, "gradient": gradient})
 
-    def _packed(self, to: Lowering, g: Conv2dStruct, channels: int, multiplier: int) -> str:
+    def _packed(self, to: ProgramBuilder, g: Conv2dStruct, channels: int, multiplier: int) -> str:
         name = f"{self.name}_packed" if multiplier == 1 else f"{self.name}_grad_packed"
         shape = (multiplier * g.k_h * g.k_w, min(channels, BLOCK))
         return to.temporary(name, "int8_t", shape, "weights of a block of channels, tap by tap")

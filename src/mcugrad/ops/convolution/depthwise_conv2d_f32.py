@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.core.layer_f32 import FloatLayer, FloatPass
 from mcugrad.ops.core.operator_f32 import Floats, clipped
@@ -19,7 +20,6 @@ from mcugrad.ops.core.window import Conv2dStruct, patches, window_index
 from mcugrad.ops.update.update import taking_part, whole_error
 from mcugrad.ops.update.update_f32 import descend
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 BLOCK = 32
 """Channels that a kernel handles at a time."""
@@ -31,16 +31,16 @@ class FloatDepthwise(FloatLayer):
 
     of: DepthwiseConv2d
 
-    def forward_pass(self, to: Lowering) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
         return DEPTHWISE_F32, self.block(to)
 
-    def grad_input_pass(self, to: Lowering) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
         return DEPTHWISE_GRAD_INPUT_F32, self.block(to)
 
-    def update_pass(self, to: Lowering) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> FloatPass:
         return DEPTHWISE_UPDATE_F32, self.block(to)
 
-    def block(self, to: Lowering) -> dict[str, Any]:
+    def block(self, to: ProgramBuilder) -> dict[str, Any]:
         """What every kernel is told: channels are done block by block."""
         of, graph = self.of, to.graph
         g = of.constants(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape)

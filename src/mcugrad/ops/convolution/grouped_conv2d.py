@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.ops.convolution.conv2d import Conv2d
@@ -22,7 +23,6 @@ from mcugrad.ops.core.weighted import exact_matmul, from_zero, write_error, writ
 from mcugrad.ops.core.window import Conv2dStruct, centred, each_tap, patches, window_shape
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
 
 
@@ -74,15 +74,15 @@ class GroupedConv2d(Convolution):
         parts = zip(*(np.split(a, self.groups, axis) for a, axis in ((x, 3), (w, 0), (b, 0))), strict=True)
         return self.activate(np.concatenate([one.forward(*part) for part in parts], axis=3))
 
-    def forward_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         taps = g.taps // self.groups
         return Pass(GROUPED_CONV2D_S8, taps, {"groups": self.groups, "patch": self.patch(to, taps)})
 
-    def grad_input_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         terms = g.out_c // self.groups * g.k_h * g.k_w
         return Pass(GROUPED_CONV2D_GRAD_INPUT_S8, terms, {"groups": self.groups})
 
-    def update_pass(self, to: Lowering, g: Conv2dStruct) -> Pass:
+    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
         taps, rows = g.taps // self.groups, min(UPDATE_ROWS, g.out_c // self.groups)
         arguments: dict[str, str | int] = {
             "groups": self.groups,

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Dequantize(Operator):
     def describe(self, graph: Graph) -> str:
         return f"int8 to float32  {'x'.join(map(str, graph[self.y].shape))}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             DEQUANTIZE_F32,
             note=self.describe(to.graph),

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph, WeightScale
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.weighted import write_error
 from mcugrad.ops.tracking.ranges import PREPARE_ERROR, clip_of, error_peak, error_range, lower_track_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 LEAST_REACH = 2
 """Smallest range times fill of a sum of errors: below it, factors would leave their fixed-point format."""
@@ -36,7 +36,7 @@ class ErrorSum(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return 2 * graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         unit = to.temporary(f"{self.name}_unit", "float", (2,), "larger unit of the two, and its fill")
         factor = to.temporary(f"{self.name}_factor", "int32_t", (2,), "errors to their sum, in 1/65536")
         peak = error_peak(to, self.e)
@@ -82,7 +82,7 @@ class ErrorRescale(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         count = to.graph[self.e_x].size
         lower_part(to, self.e, self.x, self.e_x, sign=self.sign, rows=1, count=count, pitch=count, offset=0)
 
@@ -97,7 +97,7 @@ class ErrorAlias(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("e_x",)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.alias(self.e_x, self.e)
 
 
@@ -118,7 +118,7 @@ def pass_error(to: GradientBuilder, name: str, e: str, x: str, sign: int = 1) ->
         to.add(ErrorRescale(name=name, e=e, x=x, e_x=error, sign=sign))
 
 
-def ratio_factors(to: Lowering, e: str, e_x: str) -> tuple[str, int]:
+def ratio_factors(to: ProgramBuilder, e: str, e_x: str) -> tuple[str, int]:
     """Add the call that derives the factors from an error to one that may carry other scales.
 
     Returns:
@@ -146,14 +146,14 @@ def ratio_factors(to: Lowering, e: str, e_x: str) -> tuple[str, int]:
     return scale, channels
 
 
-def _scales(to: Lowering, error: str) -> tuple[int, str]:
+def _scales(to: ProgramBuilder, error: str) -> tuple[int, str]:
     """How many scales an error carries, and their buffer; a single 1 where it carries none."""
     if to.error(error).carrier:
         return to.error_channels(error), to.error_scale(error)
     return 1, to.constant("ones1", "float", np.ones(1, np.float32), "no scale")
 
 
-def _least_ratio(to: Lowering, e: str, e_x: str) -> float:
+def _least_ratio(to: ProgramBuilder, e: str, e_x: str) -> float:
     """Smallest factor between two errors at delivery: with it the first error surely fits."""
     scales = []
     for error in (e, e_x):
@@ -166,7 +166,7 @@ def _least_ratio(to: Lowering, e: str, e_x: str) -> float:
 
 
 def lower_part(
-    to: Lowering, e: str, x: str, e_x: str, *, sign: int, rows: int, count: int, pitch: int, offset: int
+    to: ProgramBuilder, e: str, x: str, e_x: str, *, sign: int, rows: int, count: int, pitch: int, offset: int
 ) -> None:
     """Add the calls that make an error of rows cut out of another: see `rescale_error_s8`."""
     scale, channels = ratio_factors(to, e, e_x)
@@ -191,7 +191,7 @@ def lower_part(
     lower_track_error(to, to.error_unit(e), e_x)
 
 
-def even_factor(to: Lowering, e: str, e_x: str, initial: float) -> tuple[str, str]:
+def even_factor(to: ProgramBuilder, e: str, e_x: str, initial: float) -> tuple[str, str]:
     """Add the call that derives the factor of an error whose accumulators carry its scales already.
 
     Args:
@@ -216,7 +216,7 @@ def even_factor(to: Lowering, e: str, e_x: str, initial: float) -> tuple[str, st
     return error_peak(to, e_x), scale
 
 
-def error_unit_times(to: Lowering, name: str, e: str, factor: str) -> str:
+def error_unit_times(to: ProgramBuilder, name: str, e: str, factor: str) -> str:
     """Add the call that multiplies the unit of an error by a real number; name of the product's buffer."""
     unit = to.temporary(f"{name}_unit", "float", (2,), "unit of the accumulator, and fill")
     to.call(SCALE_UNIT, note="unit", c=to.error_unit(e), factor=factor, unit=unit)

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.errors import ErrorAlias
 from mcugrad.ops.core.operator_f32 import clipped, error_for, lower_mask, open_bounds, real
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class FloatErrorSum(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             ADD_F32,
             note="sum of two errors",
@@ -67,7 +67,7 @@ class FloatErrorPart(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e_x].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             PART_F32,
             note=f"error of {self.x}",

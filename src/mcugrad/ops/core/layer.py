@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcugrad import arithmetic as ar
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.tracking.ranges import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update.update import add_updates, lower_update_factor
 from mcugrad.program import Kernel, Struct
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,19 @@ class Layer(Weighted):
     """A layer whose output, input error and weight gradient are a kernel each."""
 
     @abstractmethod
-    def struct(self, to: Lowering, e_x: str = "") -> Struct:
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> Struct:
         """Constants of the layer as C sees them; `e_x` is the error of its input where that is wanted."""
 
     @abstractmethod
-    def forward_pass(self, to: Lowering, g: Any) -> Pass:
+    def forward_pass(self, to: ProgramBuilder, g: Any) -> Pass:
         """Kernel that computes `y`."""
 
     @abstractmethod
-    def grad_input_pass(self, to: Lowering, g: Any) -> Pass:
+    def grad_input_pass(self, to: ProgramBuilder, g: Any) -> Pass:
         """Kernel that computes the error of `x`."""
 
     @abstractmethod
-    def update_pass(self, to: Lowering, g: Any) -> Pass:
+    def update_pass(self, to: ProgramBuilder, g: Any) -> Pass:
         """Kernel that updates the weights."""
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
@@ -65,7 +65,7 @@ class Layer(Weighted):
             lambda e: WeightUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
         )
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         g = self.struct(to)
         this = self.forward_pass(to, g)
         to.bound_terms(this.terms, to.largest_weight(self.w) * 255, ar.BIAS_LIMIT)
@@ -102,7 +102,7 @@ class GradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         g = self.forward.struct(to, self.e_x)
         this = self.forward.grad_input_pass(to, g)
         to.bound_terms(this.terms, to.largest_weight(self.w) * 127)
@@ -141,7 +141,7 @@ class WeightUpdate(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         g = self.forward.struct(to)
         this = self.forward.update_pass(to, g)
         to.bound_terms(this.terms, 127 * 255)

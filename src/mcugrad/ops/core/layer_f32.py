@@ -6,13 +6,13 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph, Node
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.operator_f32 import FloatOperator, bounds, error_for, lower_mask
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.update.update_f32 import add_float_updates
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 FloatPass = tuple[Kernel, dict[str, Any]]
 """A kernel, and those of its arguments that not every layer has."""
@@ -31,15 +31,15 @@ class FloatLayer(FloatOperator):
     of: Weighted
 
     @abstractmethod
-    def forward_pass(self, to: Lowering) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
         """Kernel that computes `y`."""
 
     @abstractmethod
-    def grad_input_pass(self, to: Lowering) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
         """Kernel that computes the error of `x`."""
 
     @abstractmethod
-    def update_pass(self, to: Lowering) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> FloatPass:
         """Kernel that updates the weights."""
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
@@ -56,7 +56,7 @@ class FloatLayer(FloatOperator):
             lambda e: FloatWeightUpdate(name=f"{name}_update", forward=self, x=of.x, e=e, w=of.w),
         )
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         kernel, arguments = self.forward_pass(to)
         to.call(
             kernel,
@@ -86,7 +86,7 @@ class FloatGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         kernel, arguments = self.forward.grad_input_pass(to)
         to.call(
             kernel,
@@ -116,7 +116,7 @@ class FloatWeightUpdate(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         kernel, arguments = self.forward.update_pass(to)
         to.call(
             kernel,

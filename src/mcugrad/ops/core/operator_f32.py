@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Float32, Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 Floats = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ def error_for(to: GradientBuilder, x: str) -> str:
     return error
 
 
-def bounds(to: Lowering, tensor: str) -> str:
+def bounds(to: ProgramBuilder, tensor: str) -> str:
     """Buffer of the bounds of the activation function that makes a tensor: two floats."""
     quant = real(to.graph, tensor)
     if not quant.bounded:
@@ -77,7 +77,7 @@ def bounds(to: Lowering, tensor: str) -> str:
     return to.constant(name, "float", np.asarray([low, high], np.float32), "activation bounds")
 
 
-def open_bounds(to: Lowering) -> str:
+def open_bounds(to: ProgramBuilder) -> str:
     """Buffer of bounds that every number lies within."""
     return to.constant("bounds_none", "float", np.asarray([-LARGEST, LARGEST], np.float32), "no bounds")
 
@@ -89,7 +89,7 @@ def real(graph: Graph, tensor: str) -> Float32:
     return quant
 
 
-def lower_mask(to: Lowering, x: str, e_x: str) -> None:
+def lower_mask(to: ProgramBuilder, x: str, e_x: str) -> None:
     """Add the call that clears an error just computed where the activation function that made x is flat."""
     if real(to.graph, x).bounded:
         to.call(

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import WeightScale
 from mcugrad.ops.core.activated import Activated
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Weighted(Activated):
 
     INPUTS = ("x", "w", "b")
 
-    def lower_factors(self, to: Lowering) -> tuple[str, str]:
+    def lower_factors(self, to: ProgramBuilder) -> tuple[str, str]:
         """Add the call that derives factors and biases, or what it would give where nothing can change.
 
         The constants multiply first, as other runtimes do: a product for each channel costs a device less.
@@ -62,7 +62,7 @@ class Weighted(Activated):
         )
         return scale, bias
 
-    def constant_factors(self, to: Lowering) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def constant_factors(self, to: ProgramBuilder) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Factors and biases of a layer that does not train."""
         w, b = to.graph[self.w].quant, to.graph[self.b].value
         assert isinstance(w, WeightScale)

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.errors import pass_error
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 FACTOR_LIMIT = 1 << 21
 FACTOR_BITS = 5
@@ -67,7 +67,7 @@ class Add(Activated):
         shape = "x".join(map(str, graph[self.y].shape))
         return f"{'add' if self.sign > 0 else 'sub'}{self.activation_text()}  {shape}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         factor = to.temporary(f"{self.name}_factor", "int32_t", (3,), "two factors and their shift")
         to.call(
             PREPARE_ADD,

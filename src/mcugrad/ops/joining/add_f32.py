@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.errors_f32 import ADD_F32, pass_float_error
 from mcugrad.ops.core.operator_f32 import FloatOperator, bounds
 from mcugrad.ops.joining.add import Add
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class FloatAdd(FloatOperator):
         pass_float_error(to, f"{self.name}_grad_a", e, self.of.a)
         pass_float_error(to, f"{self.name}_grad_b", e, self.of.b, self.of.sign)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             ADD_F32,
             note=self.describe(to.graph),

@@ -10,16 +10,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.errors import lower_part
 from mcugrad.ops.core.weighted import write_output
 from mcugrad.ops.joining.mul import lower_product, spread
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Concat(Activated):
         parts = " + ".join("x".join(map(str, graph[x].shape)) for x in self.xs)
         return f"concat{self.activation_text()}  {parts} -> {'x'.join(map(str, graph[self.y].shape))}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         offset = 0
         one = to.constant("ones1", "float", np.ones(1, np.float32), "no scale")
         for i, x in enumerate(self.xs, 1):
@@ -134,7 +134,7 @@ class ConcatGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e_x].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         rows, count, pitch = self.forward.rows(to.graph, self.x)
         offset = self.first * prod(to.graph[self.x].shape[self.forward.axis + 1 :])
         lower_part(to, self.e, self.x, self.e_x, sign=1, rows=rows, count=count, pitch=pitch, offset=offset)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.graph.gradient import GradientBuilder
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.core.errors_f32 import FloatErrorPart, pass_float_error
 from mcugrad.ops.core.operator_f32 import FloatOperator, bounds, clipped, error_for
 from mcugrad.ops.joining.concat import Concat
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class FloatConcat(FloatOperator):
             to.add(FloatErrorPart(name=name, e=e, x=x, e_x=error_for(to, x), rows=rows, offset=offset))
             offset += count
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         offset = 0
         for i, x in enumerate(self.of.xs, 1):
             rows, count, pitch = self.of.rows(to.graph, x)
@@ -58,7 +58,7 @@ class FloatClip(FloatOperator):
     def gradient(self, to: GradientBuilder, e: str) -> None:
         pass_float_error(to, f"{self.name}_grad_input", e, self.of.x)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         size = to.graph[self.y].size
         to.call(
             CONCAT_F32,

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.errors import error_unit_times, ratio_factors
 from mcugrad.ops.core.weighted import write_error, write_output
 from mcugrad.ops.tracking.ranges import clip_of, error_peak, lower_track_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Mul(Activated):
         what = shapes[0] if shapes[0] == shapes[1] else " * ".join(shapes)
         return f"mul{self.activation_text()}  {what}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             MUL_S8,
             note=self.describe(to.graph),
@@ -111,7 +111,7 @@ class MulGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         count, period = to.graph[self.forward.a].size, to.graph[self.forward.b].size
         if self.side == "b":
             to.bound_terms(count // period, 127 * 255)
@@ -137,7 +137,7 @@ class MulGradInput(BackwardNode):
         lower_track_error(to, unit, self.e_x)
 
 
-def lower_product(to: Lowering, name: str, a_scale: str, b_scale: str, y: str) -> str:
+def lower_product(to: ProgramBuilder, name: str, a_scale: str, b_scale: str, y: str) -> str:
     """Add the call that derives the factor from a product to `y`; name of its buffer."""
     scale = to.temporary(name, "float", (1,), "accumulator to output")
     to.call(

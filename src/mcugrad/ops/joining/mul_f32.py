@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.operator_f32 import FloatOperator, bounds, clipped, error_for, lower_mask, open_bounds
 from mcugrad.ops.joining.mul import Mul
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class FloatMul(FloatOperator):
             error = error_for(to, x)
             to.add(FloatMulGradInput(name=name, forward=self, side=side, e=e, x=x, other=other, e_x=error))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             MUL_F32,
             note=self.describe(to.graph),
@@ -65,7 +65,7 @@ class FloatMulGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         note, e, other, e_x = f"error of {self.x}", to.data(self.e), to.data(self.other), to.data(self.e_x)
         count, period = to.graph[self.forward.of.a].size, to.graph[self.forward.of.b].size
         if self.side == "a":

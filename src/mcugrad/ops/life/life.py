@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.loss.softmax_cross_entropy import exp2
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 from mcugrad.training.losses import Target
 from mcugrad.training.schedules import rates_of
 
@@ -34,7 +34,7 @@ class BeginStep(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             BEGIN_STEP,
             note="learning rate",
@@ -60,7 +60,7 @@ class Watch(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         loss = to.temporary("loss", "float", (1,), "of the sample")
         if self.target is not Target.CLASS:
             to.call(WATCH_LOSS, note="running loss", loss=loss, watch=to.watch())

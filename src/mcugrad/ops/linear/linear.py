@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
 from mcugrad.numerics import matmul
@@ -15,7 +16,6 @@ from mcugrad.ops.core.layer import Layer, Pass
 from mcugrad.ops.core.weighted import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel, Struct
-from mcugrad.program.lowering import Lowering
 from mcugrad.training.rules import InPlace
 
 
@@ -43,18 +43,18 @@ class Linear(Layer):
     def describe(self, graph: Graph) -> str:
         return f"linear{self.activation_text()}  {graph[self.x].size} -> {graph[self.y].size}"
 
-    def struct(self, to: Lowering, e_x: str = "") -> LinearStruct:
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> LinearStruct:
         out, inputs = to.graph[self.w].shape
         channels = to.error_channels(e_x) if e_x else inputs
         return LinearStruct(inputs, out, channels, to.zero(self.x), to.zero(self.y))
 
-    def forward_pass(self, to: Lowering, g: LinearStruct) -> Pass:
+    def forward_pass(self, to: ProgramBuilder, g: LinearStruct) -> Pass:
         return Pass(LINEAR_S8, g.inputs)
 
-    def grad_input_pass(self, to: Lowering, g: LinearStruct) -> Pass:
+    def grad_input_pass(self, to: ProgramBuilder, g: LinearStruct) -> Pass:
         return Pass(LINEAR_GRAD_INPUT_S8, g.out)
 
-    def update_pass(self, to: Lowering, g: LinearStruct) -> Pass:
+    def update_pass(self, to: ProgramBuilder, g: LinearStruct) -> Pass:
         return Pass(LINEAR_UPDATE, 1)
 
 

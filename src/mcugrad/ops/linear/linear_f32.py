@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.core.layer_f32 import FloatLayer, FloatPass
 from mcugrad.ops.core.operator_f32 import (
@@ -20,7 +21,6 @@ from mcugrad.ops.linear.linear import Linear
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_f32 import descend
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,13 @@ class FloatLinear(FloatLayer):
         out, inputs = graph[self.of.w].shape
         return {"inputs": inputs, "out": out}
 
-    def forward_pass(self, to: Lowering) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
         return LINEAR_F32, self.sizes(to.graph)
 
-    def grad_input_pass(self, to: Lowering) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
         return LINEAR_GRAD_INPUT_F32, self.sizes(to.graph)
 
-    def update_pass(self, to: Lowering) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> FloatPass:
         return LINEAR_UPDATE_F32, self.sizes(to.graph)
 
 

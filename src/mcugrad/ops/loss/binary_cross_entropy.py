@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.loss.output_error import write_output_error
 from mcugrad.ops.loss.softmax_cross_entropy import exp2, log
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class BinaryCrossEntropy(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.logits].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         outputs = to.graph[self.logits].size
         to.call(
             BINARY_CROSS_ENTROPY_S8,

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.operator_f32 import lower_mask
 from mcugrad.ops.loss.softmax_cross_entropy import exp2, log
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 LOG2_E = F32(1.4426950)
 
@@ -38,7 +38,7 @@ class FloatSoftmaxCrossEntropy(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.logits].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         classes = to.graph[self.logits].size
         loss = to.temporary("loss", "float", (1,), "cross-entropy of the sample, nats")
         smoothing = np.asarray([self.smoothing], np.float32)
@@ -80,7 +80,7 @@ class FloatBinaryCrossEntropy(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.logits].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         outputs = to.graph[self.logits].size
         to.call(
             BINARY_CROSS_ENTROPY_F32,
@@ -117,7 +117,7 @@ class FloatRegressionLoss(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.y].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         outputs = to.graph[self.y].size
         name = {np.inf: "mean squared error", 0.0: "mean absolute error"}.get(self.linear, "Huber loss")
         scale, linear = (np.asarray([v], np.float32) for v in (self.target_scale, min(self.linear, 3e38)))

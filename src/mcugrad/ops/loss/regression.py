@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.loss.output_error import write_output_error
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class RegressionLoss(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.y].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         outputs = to.graph[self.y].size
         name = {np.inf: "mean squared error", 0.0: "mean absolute error"}.get(self.linear, "Huber loss")
         to.call(
@@ -62,7 +62,7 @@ class RegressionLoss(BackwardNode):
             error=to.temporary("error", "float", (outputs,), "errors, real units"),
         )
 
-    def _constant(self, to: Lowering, name: str, value: float, note: str) -> str:
+    def _constant(self, to: ProgramBuilder, name: str, value: float, note: str) -> str:
         return to.constant(name, "float", np.asarray([value], np.float32), note)
 
 

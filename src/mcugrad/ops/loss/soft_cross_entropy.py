@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.core.operator_f32 import lower_mask
 from mcugrad.ops.life.life import ARGMAX_F32, ARGMAX_S8
@@ -22,7 +23,6 @@ from mcugrad.ops.loss.softmax_cross_entropy import exp2, log
 from mcugrad.ops.selection.select_nodes import loss_ratio
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 TEMPERATURE = F32(3)
 LOG2_E = F32(1.4426950)
@@ -49,7 +49,7 @@ class SoftCrossEntropy(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         with to.for_soft_targets():
             classes = to.graph[self.logits].size
             shared = {

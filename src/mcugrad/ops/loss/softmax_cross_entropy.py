@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class SoftmaxCrossEntropy(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.logits].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         classes = to.graph[self.logits].size
         to.call(
             SOFTMAX_CROSS_ENTROPY_S8,

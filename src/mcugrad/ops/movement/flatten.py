@@ -8,9 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Flatten(Operator):
     def describe(self, graph: Graph) -> str:
         return f"flatten  {'x'.join(map(str, graph[self.x].shape))} -> {graph[self.y].size}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.alias(self.y, self.x)
 
 
@@ -54,5 +54,5 @@ class FlattenGradInput(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("e_x",)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.alias(self.e_x, self.e)

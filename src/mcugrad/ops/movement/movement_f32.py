@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.errors import ErrorAlias
 from mcugrad.ops.core.operator_f32 import FloatOperator, error_for
 from mcugrad.ops.movement.flatten import Flatten
@@ -18,7 +19,6 @@ from mcugrad.ops.movement.reshape import Reshape
 from mcugrad.ops.movement.slice import Pad, Slice, SliceStruct, places
 from mcugrad.ops.movement.upsample2d import Upsample2d
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class FloatReshape(FloatOperator):
     def gradient(self, to: GradientBuilder, e: str) -> None:
         to.add(ErrorAlias(name=f"{self.name}_grad_input", e=e, e_x=error_for(to, self.of.x)))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.alias(self.y, self.of.x)
 
 
@@ -48,7 +48,7 @@ class FloatSlice(FloatOperator):
         place, error = self.of.struct(to.graph), error_for(to, self.of.x)
         to.add(FloatErrorMove(name=f"{self.name}_grad_input", e=e, e_x=error, place=place, spread_out=True))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             GATHER_F32,
             note=self.describe(to.graph),
@@ -70,7 +70,7 @@ class FloatPad(FloatOperator):
         place, error = self.of.struct(to.graph), error_for(to, self.of.x)
         to.add(FloatErrorMove(name=f"{self.name}_grad_input", e=e, e_x=error, place=place, spread_out=False))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             SCATTER_F32,
             note=self.describe(to.graph),
@@ -97,7 +97,7 @@ class FloatErrorMove(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("e_x",)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         e, e_x = to.data(self.e), to.data(self.e_x)
         if self.spread_out:
             to.call(SCATTER_F32, note="error moved", g=self.place, part=e, whole=e_x)
@@ -117,7 +117,7 @@ class FloatUpsample2d(FloatOperator):
         name, error = f"{self.name}_grad_input", error_for(to, self.of.x)
         to.add(FloatUpsample2dGradInput(name=name, forward=self, e=e, e_x=error))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             UPSAMPLE2D_F32,
             note=self.describe(to.graph),
@@ -141,7 +141,7 @@ class FloatUpsample2dGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             UPSAMPLE2D_GRAD_INPUT_F32,
             note=f"error of {self.forward.of.x}",

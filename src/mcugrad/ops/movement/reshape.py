@@ -8,11 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.errors import ErrorAlias, ErrorRescale
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,5 +62,5 @@ class Reshape(Operator):
     def describe(self, graph: Graph) -> str:
         return f"reshape  {' -> '.join('x'.join(map(str, graph[t].shape)) for t in (self.x, self.y))}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.alias(self.y, self.x)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.errors import ErrorRescale
 from mcugrad.program import Kernel, Struct
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Slice(Operator):
     def describe(self, graph: Graph) -> str:
         return f"slice  {' -> '.join('x'.join(map(str, graph[t].shape)) for t in (self.x, self.y))}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             GATHER_S8,
             note=self.describe(to.graph),
@@ -129,7 +129,7 @@ class Pad(Operator):
     def describe(self, graph: Graph) -> str:
         return f"pad  {' -> '.join('x'.join(map(str, graph[t].shape)) for t in (self.x, self.y))}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             SCATTER_S8,
             note=self.describe(to.graph),
@@ -162,7 +162,7 @@ class ErrorMove(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("e_x",)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         e, e_x = to.data(self.e), to.data(self.e_x)
         if self.spread_out:
             to.call(SCATTER_S8, note="error moved", g=self.place, fill=0, part=e, whole=e_x)

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.errors import even_factor
 from mcugrad.ops.core.weighted import write_error
 from mcugrad.ops.core.window import Pair
 from mcugrad.ops.joining.mul import spread
 from mcugrad.ops.tracking.ranges import clip_of, lower_track_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Upsample2d(Operator):
     def describe(self, graph: Graph) -> str:
         return f"upsample  {' -> '.join('x'.join(map(str, graph[t].shape)) for t in (self.x, self.y))}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             UPSAMPLE2D_S8,
             note=self.describe(to.graph),
@@ -98,7 +98,7 @@ class Upsample2dGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.bound_terms(self.forward.factor[0] * self.forward.factor[1], 127)
         peak, scale = even_factor(to, self.e, self.e_x, 127.0)
         to.call(

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.errors import error_unit_times, even_factor
 from mcugrad.ops.core.weighted import write_error, write_output
@@ -27,7 +28,6 @@ from mcugrad.ops.joining.mul import lower_product, spread
 from mcugrad.ops.pooling.maxpool2d import Pool2dStruct, windows
 from mcugrad.ops.tracking.ranges import clip_of, lower_track_error
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 GRAIN = 4
 """Of sums, where ties are rounded away from code 0: a fourth of a unit decides them, and nothing else."""
@@ -99,7 +99,7 @@ class AvgPool2d(Activated):
         maps = " -> ".join("x".join(map(str, graph[t].shape)) for t in (self.x, self.y))
         return f"avgpool {self.kernel[0]}x{self.kernel[1]}/{self.stride[0]}{self.activation_text()}  {maps}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         g = self.geometry(to.graph[self.x].shape, to.graph[self.y].shape)
         down, across = self.weights(g)
         rounding = Rounding.ONCE if to.is_tracked(self.y) else self.rounding
@@ -125,7 +125,7 @@ class AvgPool2d(Activated):
             peak=to.peak(self.y),
         )
 
-    def _lower_mean(self, to: Lowering, g: Pool2dStruct, part: str) -> None:
+    def _lower_mean(self, to: ProgramBuilder, g: Pool2dStruct, part: str) -> None:
         """Of all of height, width or both; `part` is one over their product."""
         outer, inner = (1 if g.k_h > 1 else g.in_h), (g.channels if g.k_w > 1 else g.in_w * g.channels)
         count = g.k_h * g.k_w
@@ -158,7 +158,7 @@ class AvgPool2d(Activated):
         )
         return down, across
 
-    def lower_weights(self, to: Lowering, down: Weights, across: Weights) -> dict[str, str]:
+    def lower_weights(self, to: ProgramBuilder, down: Weights, across: Weights) -> dict[str, str]:
         """Buffers of both weights, by parameter."""
         values = {"weight_h": down.values, "weight_w": across.values}
         return {
@@ -168,7 +168,7 @@ class AvgPool2d(Activated):
             for key, value in values.items()
         }
 
-    def lower_part(self, to: Lowering, down: Weights, across: Weights, grain: int = 1) -> str:
+    def lower_part(self, to: ProgramBuilder, down: Weights, across: Weights, grain: int = 1) -> str:
         """Buffer of what an accumulator is to be multiplied by to be an average."""
         part = np.asarray([1 / (down.whole * across.whole * grain)], np.float32)
         name = f"{self.name}_part" if grain == 1 else f"{self.name}_part{grain}"
@@ -190,7 +190,7 @@ class AvgPool2dGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         layer = self.forward
         g = layer.geometry(to.graph[self.x].shape, to.graph[self.e].shape)
         down, across = layer.weights(g)

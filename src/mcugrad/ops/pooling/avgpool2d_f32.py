@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.operator_f32 import FloatOperator, Floats, bounds, clipped, error_for, lower_mask
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.ops.pooling.maxpool2d import Pool2dStruct, windows
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class FloatAvgPool2d(FloatOperator):
         name, x = f"{self.name}_grad_input", self.of.x
         to.add(FloatAvgPool2dGradInput(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         g = self.struct(to.graph)
         to.call(
             AVGPOOL2D_F32,
@@ -45,7 +45,7 @@ class FloatAvgPool2d(FloatOperator):
         """Constants of the layer as C sees them."""
         return self.of.geometry(graph[self.of.x].shape, graph[self.y].shape)
 
-    def shares(self, to: Lowering, g: Pool2dStruct) -> dict[str, str]:
+    def shares(self, to: ProgramBuilder, g: Pool2dStruct) -> dict[str, str]:
         """Buffers of 1 / taps of output rows and columns, by parameter."""
         names = ("share_h", "share_w")
         return {
@@ -71,7 +71,7 @@ class FloatAvgPool2dGradInput(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return self.forward.macs(graph)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         g = self.forward.struct(to.graph)
         to.call(
             AVGPOOL2D_GRAD_INPUT_F32,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.window import Pair, window_index, window_shape
 from mcugrad.program import Kernel, Struct
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class MaxPool2d(Operator):
         maps = " -> ".join("x".join(map(str, graph[t].shape)) for t in (self.x, self.y))
         return f"maxpool {self.kernel[0]}x{self.kernel[1]}/{self.stride[0]}  {maps}"
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         g = self.geometry(to.graph[self.x].shape, to.graph[self.y].shape)
         to.call(MAXPOOL2D_S8, note=self.describe(to.graph), g=g, x=to.data(self.x), y=to.data(self.y))
 
@@ -86,7 +86,7 @@ class MaxPool2dGradInput(BackwardNode):
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         g = self.forward.geometry(to.graph[self.x].shape, to.graph[self.e].shape)
         to.call(
             MAXPOOL2D_GRAD_INPUT_S8,

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.operator_f32 import FloatOperator, error_for
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d, Pool2dStruct
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class FloatMaxPool2d(FloatOperator):
         name, x = f"{self.name}_grad_input", self.of.x
         to.add(FloatMaxPool2dGradInput(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             MAXPOOL2D_F32,
             note=self.describe(to.graph),
@@ -56,7 +56,7 @@ class FloatMaxPool2dGradInput(BackwardNode):
     INPUTS = ("e", "x")
     OUTPUTS = ("e_x",)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.call(
             MAXPOOL2D_GRAD_INPUT_F32,
             note=f"error of {self.x}",

@@ -39,7 +39,7 @@ from mcugrad.program.buffer import LOSS
 from mcugrad.training.sparse import Sparse
 
 if TYPE_CHECKING:
-    from mcugrad.program.lowering import Lowering
+    from mcugrad.builders.program import ProgramBuilder
 
 MOST_CHANNELS = 65535
 """What the numbers of a list reach."""
@@ -63,7 +63,7 @@ class SelectSamples(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         taken = to.temporary("taken", "int32_t", (1,), "whether the step is taken")
         drawing: dict[str, Any] = {
             "note": f"{100 * self.share / ONE:.3g} % of the samples",
@@ -88,7 +88,7 @@ class SelectSamples(BackwardNode):
         to.skip_unless(taken)
 
 
-def _followed(to: Lowering) -> dict[str, Any]:
+def _followed(to: ProgramBuilder) -> dict[str, Any]:
     """What the odds of a sample follow."""
     one = np.ones(1, np.float32)
     return {
@@ -110,7 +110,7 @@ class LossRatio(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         largest = to.state(
             "largest_loss", "float", (1,), np.zeros(1, np.float32), "largest loss so far", LOSS
         )
@@ -143,11 +143,11 @@ class Selection(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("kept",)
 
-    def is_real(self, to: Lowering) -> bool:
+    def is_real(self, to: ProgramBuilder) -> bool:
         """Whether errors are floats."""
         return isinstance(to.graph[self.e].quant, Float32)
 
-    def choosing(self, to: Lowering) -> dict[str, Any]:
+    def choosing(self, to: ProgramBuilder) -> dict[str, Any]:
         """What kernels that choose take: how many, from which sums, into which list."""
         channels = to.graph[self.e].channels
         _check_channels(to, channels)
@@ -162,7 +162,7 @@ class Selection(BackwardNode):
             ),
         }
 
-    def _sums(self, to: Lowering) -> str:
+    def _sums(self, to: ProgramBuilder) -> str:
         """The sums of |e| of this layer, which are made once."""
         error, real = to.graph[self.e], self.is_real(to)
         name = f"{self.layer}_sum"
@@ -193,7 +193,7 @@ class SelectLargest(Selection):
 
     counts: Counts | None
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         shared = self.choosing(to)
         to.call(SELECT_TOPK, note=self.policy.text, **shared)
         if self.counts is not None:
@@ -213,7 +213,7 @@ class Counts:
     structures: int
     whole: int | None
 
-    def lower(self, to: Lowering, active: str) -> None:
+    def lower(self, to: ProgramBuilder, active: str) -> None:
         """Count the channels of a list."""
         count = to.temporary("updated", "int32_t", (1,), "channels that take part, so far")
         to.call(
@@ -240,7 +240,7 @@ class SelectDrawn(Selection):
     counts: Counts
     is_scaled: bool
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         error, real = to.graph[self.e], self.is_real(to)
         channels, pixels = error.channels, error.size // error.channels
         shared = self.choosing(to)
@@ -313,7 +313,7 @@ class SelectWeighed(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("weighed",)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         error, active, odds = to.graph[self.e], to.active(self.e), to.odds(self.e)
         assert active is not None
         to.alias(self.weighed, self.e)
@@ -347,7 +347,7 @@ class SelectFixed(BackwardNode):
     INPUTS = ("e",)
     OUTPUTS = ("kept",)
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         _check_channels(to, to.graph[self.e].channels)
         numbers = np.asarray([len(self.channels), *self.channels], np.uint16)
         active = to.constant(f"{self.name}_active", "uint16_t", numbers, "number and channels updated")
@@ -356,7 +356,7 @@ class SelectFixed(BackwardNode):
 
 
 def lower_copy(
-    to: Lowering, e: str, kept: str, active: str, odds: str | None = None, *, is_scaled: bool = False
+    to: ProgramBuilder, e: str, kept: str, active: str, odds: str | None = None, *, is_scaled: bool = False
 ) -> None:
     """Add the call that takes the listed channels out of an error.
 
@@ -383,16 +383,16 @@ def lower_copy(
     to.keep(kept, active, None if is_scaled else odds)
 
 
-def loss_ratio(to: Lowering) -> str:
+def loss_ratio(to: ProgramBuilder) -> str:
     """How wrong the network was, in [0, 1]: one float."""
     return to.temporary("loss_ratio", "float", (1,), "loss, compared with the largest so far")
 
 
-def _update_rate(to: Lowering) -> str:
+def _update_rate(to: ProgramBuilder) -> str:
     return to.temporary("update_rate", "float", (1,), "share of the channels that takes part")
 
 
-def _check_channels(to: Lowering, channels: int) -> None:
+def _check_channels(to: ProgramBuilder, channels: int) -> None:
     """Refuse a layer with more channels than a list can name. Raises ModelError."""
     if channels > MOST_CHANNELS:
         raise ModelError(
@@ -402,5 +402,5 @@ def _check_channels(to: Lowering, channels: int) -> None:
         )
 
 
-def _no_ratio(to: Lowering) -> str:
+def _no_ratio(to: ProgramBuilder) -> str:
     return to.constant("no_ratio", "float", np.zeros(1, np.float32), "the smallest share")

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, BackwardNode
 from mcugrad.program import Kernel
 from mcugrad.program.buffer import POSITIVE, SHARE
-from mcugrad.program.lowering import Lowering
 
 EMPTY_ERROR = 65536
 """How an error that was all 0 counts beside the tensors that saturated in a step."""
@@ -41,7 +41,7 @@ class TrackScale(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         note = "scale for the next step"
         levels, peak, scale = 127 - to.zero(self.y), to.peak(self.y), to.scale(self.y)
         saturated = to.saturated()
@@ -70,7 +70,7 @@ class NextStep(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         to.resume()
         to.call(NEXT_STEP, note="count the step", step=to.step())
 
@@ -170,7 +170,7 @@ def bounds_of(quant: ActivationScale) -> NDArray[np.float32]:
     return np.asarray([low, high], np.float32)
 
 
-def clip_of(to: Lowering, tensor: str) -> str:
+def clip_of(to: ProgramBuilder, tensor: str) -> str:
     """Buffer of the bounds of the activation function that made `tensor`, relative to its zero point."""
     quant = to.activation(tensor)
     if quant.low in (None, 0.0) and quant.high is None:
@@ -188,7 +188,7 @@ def clip_of(to: Lowering, tensor: str) -> str:
     return clip
 
 
-def error_factors(to: Lowering, e: str, e_x: str) -> tuple[str, str]:
+def error_factors(to: ProgramBuilder, e: str, e_x: str) -> tuple[str, str]:
     """Add the call that derives the factors of an error about to be computed from another.
 
     Returns:
@@ -208,7 +208,7 @@ def error_factors(to: Lowering, e: str, e_x: str) -> tuple[str, str]:
     return error_peak(to, e_x), scale
 
 
-def prepare_one_error(to: Lowering, e: str, e_x: str, unit: float) -> tuple[str, str]:
+def prepare_one_error(to: ProgramBuilder, e: str, e_x: str, unit: float) -> tuple[str, str]:
     """Add the call that derives the factor of an error whose channels keep their scales.
 
     Args:
@@ -237,18 +237,18 @@ def prepare_one_error(to: Lowering, e: str, e_x: str, unit: float) -> tuple[str,
     return error_peak(to, e_x), scale
 
 
-def error_range(to: Lowering, e_x: str, initial: float = 1.0) -> str:
+def error_range(to: ProgramBuilder, e_x: str, initial: float = 1.0) -> str:
     """Buffer of an error's delayed range; it starts low, since too low a range is exact after one step."""
     value = np.asarray([initial], np.float32)
     return to.state(f"{e_x}_range", "float", (1,), value, "range of the error, relative", POSITIVE)
 
 
-def error_peak(to: Lowering, e_x: str) -> str:
+def error_peak(to: ProgramBuilder, e_x: str) -> str:
     """Buffer of an error's largest magnitude in this step."""
     return to.temporary(f"{e_x}_peak", "int32_t", (1,), "largest magnitude before saturation, steps")
 
 
-def lower_track_error(to: Lowering, c: str, e_x: str, *, least: int = 0) -> None:
+def lower_track_error(to: ProgramBuilder, c: str, e_x: str, *, least: int = 0) -> None:
     """Add the call that derives unit and fill of an error just computed and lets its range follow.
 
     Args:

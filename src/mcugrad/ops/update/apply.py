@@ -17,7 +17,7 @@ from mcugrad.training.rules import PLANES, InPlace, Rule
 from mcugrad.training.rules.update import Update
 
 if TYPE_CHECKING:
-    from mcugrad.program.lowering import Lowering
+    from mcugrad.builders.program import ProgramBuilder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class ApplyBias(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         update = to.update(self.b)
         is_clipped = update.clip is not None and to.graph[self.w].trainable
         to.call(
@@ -57,7 +57,7 @@ class ApplyUpdate(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         update = to.update(self.w)
         out = to.graph[self.w].shape[0]
         count = to.graph[self.w].size // out
@@ -111,7 +111,7 @@ def _momentum(update: Update) -> int:
     return min(round(update.momentum * 65536), 65535)
 
 
-def _kept(to: Lowering, w: str) -> str:
+def _kept(to: ProgramBuilder, w: str) -> str:
     return to.temporary(f"{w}_kept", "float", (to.graph[w].shape[0],), "share of each change that is made")
 
 

@@ -17,9 +17,9 @@ from mcugrad.training.rules import InPlace
 from mcugrad.training.rules.update import Update
 
 if TYPE_CHECKING:
-    from mcugrad.graph.gradient import GradientBuilder
+    from mcugrad.builders.gradient import GradientBuilder
+    from mcugrad.builders.program import ProgramBuilder
     from mcugrad.ops.core.weighted import Weighted
-    from mcugrad.program.lowering import Lowering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class BiasUpdate(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         error = to.graph[self.e]
         update = to.update(self.b)
         to.call(
@@ -65,7 +65,7 @@ class DecayWeights(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         lower_decay(to, self.w, None)
 
 
@@ -84,11 +84,11 @@ class DecayFixed(BackwardNode):
     OUTPUTS = ()
     CHANGES_STATE = True
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         lower_decay(to, self.w, to.active(self.e))
 
 
-def lower_decay(to: Lowering, w: str, active: str | None) -> None:
+def lower_decay(to: ProgramBuilder, w: str, active: str | None) -> None:
     """Add the call that shrinks weights: the rows of a list, or all."""
     update = to.update(w)
     out = to.graph[w].shape[0]
@@ -107,7 +107,7 @@ def lower_decay(to: Lowering, w: str, active: str | None) -> None:
     )
 
 
-def mean_rate_of(to: Lowering, update: Update) -> str:
+def mean_rate_of(to: ProgramBuilder, update: Update) -> str:
     """Buffer of the rate of one sample of a batch: one float."""
     if update.batch == 1:
         return to.rate()
@@ -145,7 +145,7 @@ def add_updates(to: GradientBuilder, layer: Weighted, e: str, update: Callable[[
         to.add(ApplyBias(name=f"{layer.name}_apply_bias", w=layer.w, b=layer.b))
 
 
-def lower_update_factor(to: Lowering, name: str, x: str, e: str, w: str) -> str:
+def lower_update_factor(to: ProgramBuilder, name: str, x: str, e: str, w: str) -> str:
     """Add the call that turns rate and scales into one factor per output channel; name of its buffer."""
     channels = to.graph[w].shape[0]
     factor = to.temporary(
@@ -190,7 +190,7 @@ def whole_error(e: NDArray[Any], active: NDArray[Any] | None, pixels: int, chann
     return whole
 
 
-def _share_of_a_batch(to: Lowering, update: Update) -> str:
+def _share_of_a_batch(to: ProgramBuilder, update: Update) -> str:
     """A gradient that is standardized later needs no rate yet."""
     value = np.asarray([1 / update.batch], np.float32)
     return to.constant(f"share_of_{update.batch}", "float", value, "of one sample in a batch")

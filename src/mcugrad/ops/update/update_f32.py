@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.graph.gradient import GradientBuilder
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.update.update import taking_part
 from mcugrad.program import Kernel
-from mcugrad.program.lowering import Lowering
 
 UPDATE_ROWS = 4
 """Output channels whose gradients exist at a time: each costs 4 bytes of scratch per weight of a channel."""
@@ -35,7 +35,7 @@ class FloatBiasUpdate(BackwardNode):
     def macs(self, graph: Graph) -> int:
         return graph[self.e].size
 
-    def lower(self, to: Lowering) -> None:
+    def lower(self, to: ProgramBuilder) -> None:
         error = to.graph[self.e]
         to.call(
             BIAS_UPDATE_F32,

@@ -1,4 +1,4 @@
-"""What an operator's lowering writes into: buffers and kernel calls."""
+"""What an operator writes its part of the program into: buffers and kernel calls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Plane:
     scale: str
 
 
-class Lowering:
+class ProgramBuilder:
     """Collects the program of a quantized graph. Buffers are made when they are first asked for.
 
     Attributes:
