@@ -31,10 +31,10 @@ from mcugrad.ops.linear.linear import Linear
 from mcugrad.ops.movement.flatten import Flatten
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
-from mcugrad.passes.agree import source_of
 from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
 from mcugrad.passes.lower import lower
+from mcugrad.passes.propagate_scales import source_of
 from mcugrad.run.reference import ReferenceRunner
 
 Array = NDArray[Any]

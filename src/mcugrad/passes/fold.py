@@ -43,7 +43,7 @@ from mcugrad.ops.movement.slice import Pad
 from mcugrad.ops.normalization.batch_norm import BatchNorm
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
-from mcugrad.passes.agree import agree, settle
+from mcugrad.passes.propagate_scales import propagate_scales, settle
 
 MERGED = (BatchNorm, Clip, Pad)
 """What goes into other nodes where it can."""
@@ -55,7 +55,7 @@ def fold(graph: Graph) -> Graph:
     Raises:
         ModelError: weights overflow, or activation functions one after the other leave a constant.
     """
-    draft = Draft(agree(graph))
+    draft = Draft(propagate_scales(graph))
     norms = sum(isinstance(n, BatchNorm) for n in draft)
     _merge(draft)
     left = [n for n in draft if isinstance(n, BatchNorm)]

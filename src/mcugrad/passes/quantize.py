@@ -23,8 +23,8 @@ from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.weighted import Weighted
-from mcugrad.passes.bound import bound
 from mcugrad.passes.calibrate import Calibration, Range, activation_ranges
+from mcugrad.passes.clip_saturating import clip_saturating
 
 
 def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.float32]:
@@ -80,11 +80,11 @@ def quantize(
     missing = without_scale(graph)
     if known is None:
         real = _calibration_samples(graph, samples, missing) if missing else None
-        graph = bound(graph)
+        graph = clip_saturating(graph)
         ranges = {} if real is None else activation_ranges(graph, real, calibration, missing)
         known = {tensor: _ranged(tensor, found) for tensor, found in ranges.items()}
     else:
-        graph = bound(graph)
+        graph = clip_saturating(graph)
     if graph.input in missing:
         graph = graph.changed(graph.input, quant=known[graph.input])
     for node in graph.nodes:

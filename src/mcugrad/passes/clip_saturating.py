@@ -1,4 +1,4 @@
-"""Bound: clip what a saturating function reads where the function is flat, so that no code is spent beyond.
+"""Clip saturating: clip what a saturating function reads where the function is flat, so that no code is spent beyond.
 
 1. The layer before gets the bounds as its fused clip, if tabulated functions are its only readers.
 2. Where several functions read it, the widest bounds count; a clip that is there already stays.
@@ -17,12 +17,12 @@ from mcugrad.ops.core.activated import Activated
 Choose = Callable[[Iterable[float]], float]
 
 
-def bound(graph: Graph) -> Graph:
+def clip_saturating(graph: Graph) -> Graph:
     """The same float graph with such clips."""
-    return graph.with_nodes(_bounded(graph, n) if isinstance(n, Activated) else n for n in graph.nodes)
+    return graph.with_nodes(_clipped(graph, n) if isinstance(n, Activated) else n for n in graph.nodes)
 
 
-def _bounded(graph: Graph, node: Activated) -> Activated:
+def _clipped(graph: Graph, node: Activated) -> Activated:
     readers = graph.consumers(node.y)
     functions = [n for n in readers if isinstance(n, Activation)]
     if not functions or len(functions) < len(readers) or node.y == graph.output:

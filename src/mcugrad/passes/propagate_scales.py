@@ -1,4 +1,4 @@
-"""Agree: make the scales that a file gives fit the operators. Graphs without any stay as they are.
+"""Propagate scales: make the scales that a file gives fit the operators. Graphs without any stay as they are.
 
 1. An operator that passes its input's scale on hands a scale given to its output up to what computes the values.
 2. Where that has another scale already, the output is rescaled behind the operator.
@@ -16,7 +16,7 @@ from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.core.activated import Activated
 
 
-def agree(graph: Graph) -> Graph:
+def propagate_scales(graph: Graph) -> Graph:
     """Move the scales that a file gives to where values are computed."""
     for tensor in [t for n in graph.nodes for t in n.outputs]:
         node = graph.producer(tensor)  # as it is by now: it may read what rescales its input
