@@ -70,7 +70,7 @@ SUBJECTS = (
     Subject("run/reference.py", (*GUARD, "-k", "reference"), "guard|_error"),
     Subject("emit/templates/model.c.j2", ("tests/run/test_life_misuse.py", *GUARD), "_guard|_error"),
     Subject("training/schedules.py", SCHEDULES),
-    Subject("compiler.py", ("tests/test_fit.py", *QUICK), "module"),
+    Subject("pipeline.py", ("tests/test_fit.py", *QUICK), "module"),
     Subject("fit_check.py", ("tests/test_fit.py", *QUICK), "check_fit|_what_fits"),
     Subject("training/replay.py", GUARD),
     Subject("runtime/src/life/mcg_begin_step.c", SCHEDULES, "."),

@@ -25,7 +25,7 @@ from mcugrad.errors import (
 )
 
 if TYPE_CHECKING:
-    from mcugrad.compiling import compile  # noqa: A004
+    from mcugrad.api import compile  # noqa: A004
     from mcugrad.fitting import Epoch
     from mcugrad.model import Model, load
     from mcugrad.trainer import Trainer
@@ -80,7 +80,7 @@ _LATER = {
     "Epoch": "mcugrad.fitting",
     "Trainer": "mcugrad.trainer",
     "Verification": "mcugrad.verification",
-    "compile": "mcugrad.compiling",
+    "compile": "mcugrad.api",
 }
 
 if not TYPE_CHECKING:  # with it, type checkers would accept every name

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
-from mcugrad.compiler import Build, Options
 from mcugrad.encoding import encode_samples, encode_targets, loss_of, score, score_of_guess, sigmoid, softmax
 from mcugrad.errors import UsageError
 from mcugrad.fitting import Samples
@@ -17,6 +16,8 @@ from mcugrad.graph import ActivationScale, Float32
 from mcugrad.keeping import Keeper
 from mcugrad.model import Model
 from mcugrad.ops.life.life import watch_confidence_f32, watch_confidence_s8
+from mcugrad.options import Options
+from mcugrad.pipeline import Build
 from mcugrad.program.kernel import DRIFT
 from mcugrad.run.runner import State
 from mcugrad.targets import Target

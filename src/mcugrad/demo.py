@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import targets
-from mcugrad.compiling import compile  # noqa: A004
+from mcugrad.api import compile  # noqa: A004
 from mcugrad.errors import MismatchError
 from mcugrad.measure.cost import Activity, Cost, activity
 from mcugrad.model import Model, load

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcugrad.compiler import Build, Footprint, Options, complete, kib, lowered, quantized
 from mcugrad.emit import layout
 from mcugrad.errors import FitError, ModelError, UsageError
+from mcugrad.footprint import Footprint, kib
 from mcugrad.graph import Graph, WeightScale
 from mcugrad.model import Model
+from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
+from mcugrad.pipeline import Build, complete, lowered, quantized
 from mcugrad.plan import aligned, greedy_by_size
 from mcugrad.program import Space
 from mcugrad.targets import Target

@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from mcugrad.compiler import Build, Options, as_trained, inference
 from mcugrad.emit.folder import write_folder
 from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model
+from mcugrad.options import Options
+from mcugrad.pipeline import Build, as_trained, inference
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import State
 from mcugrad.run.selftest import selftest_files

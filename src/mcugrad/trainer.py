@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from mcugrad import concerns
 from mcugrad.answering import Answerer
 from mcugrad.collapse import Judge
-from mcugrad.compiler import kib
 from mcugrad.errors import UsageError
 from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fitting import Course, Epoch, Samples, run
+from mcugrad.footprint import kib
 from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.health import Health, layers_of

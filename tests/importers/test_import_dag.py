@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given, settings
 from onnx import helper
 
-from mcugrad.compiler import Options, build
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.model import Model
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.joining.add import Add
+from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration, run_float
 from mcugrad.passes.fold import fold
 from mcugrad.passes.quantize import quantize
+from mcugrad.pipeline import build
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.training.rules import updates
 from onnx_nets import Array, Net, assert_close, dags, join, net_shape, ours, refused, runtime

@@ -11,7 +11,7 @@ import pytest
 
 import mcugrad as mg
 from mcugrad import arithmetic as ar
-from mcugrad import compiler
+from mcugrad import pipeline
 from mcugrad.graph import Graph, Tensor
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import State, differences
@@ -59,7 +59,7 @@ def test_a_tensor_more_changes_nothing(kind: str, stage: str, monkeypatch: pytes
     """As if a pass after this one had added some."""
     plain = compiled(NET, OPTIONS[kind])[0].build.compiled
     done: Callable[..., Graph] = getattr(compiler, stage)
-    monkeypatch.setattr(compiler, stage, lambda *given, **named: crowded(done(*given, **named)))
+    monkeypatch.setattr(pipeline, stage, lambda *given, **named: crowded(done(*given, **named)))
     found = compiled(NET, OPTIONS[kind])[0].build.compiled
     assert found.program.train == plain.program.train
     assert found.fingerprint == plain.fingerprint

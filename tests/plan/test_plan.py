@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mcugrad as mg
-from mcugrad.compiler import Build
+from mcugrad.pipeline import Build
 from mcugrad.plan import Plan, PlanError, aligned, greedy_by_size, verify
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Space

@@ -8,9 +8,9 @@ from mcugrad.commands.options import Board, Json, Name, Network
 from mcugrad.commands.output import Output
 
 if TYPE_CHECKING:
-    from mcugrad.compiler import Options
     from mcugrad.fit_check import Footprints
     from mcugrad.model import Model
+    from mcugrad.options import Options
     from mcugrad.targets import Target
 
 FEW = 5
@@ -90,8 +90,8 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
         target: what it has to fit; None for nothing.
         like: whose loss they have; cross-entropy without.
     """
-    from mcugrad.compiler import Options
     from mcugrad.fit_check import Footprints, made_up
+    from mcugrad.options import Options
     from mcugrad.training.rules import updates
     from mcugrad.training.rules.family import FAMILY
 
@@ -137,7 +137,7 @@ def _choice(sizes: Footprints, train: str, rule: str, target: Target | None) -> 
 
 
 def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target | None) -> None:
-    from mcugrad.compiler import kib
+    from mcugrad.footprint import kib
 
     rows = []
     for choice in choices:

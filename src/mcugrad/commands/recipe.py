@@ -41,9 +41,9 @@ from mcugrad.commands.output import Output
 if TYPE_CHECKING:
     from mcugrad.commands.inputs import Samples
     from mcugrad.commands.output import Output
-    from mcugrad.compiler import Precision as Compiled
     from mcugrad.fidelity import Fidelity
     from mcugrad.model import Model
+    from mcugrad.options import Precision as Compiled
     from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
 
@@ -184,8 +184,8 @@ class Recipe:
         return made
 
     def _compiled(self, model: Model, samples: Samples, schedule: Kind, steps: int | None) -> Trainer:
+        from mcugrad.api import compile  # noqa: A004
         from mcugrad.commands.inputs import rules, sparse_choice
-        from mcugrad.compiling import compile  # noqa: A004
         from mcugrad.training.losses import Loss, Target
 
         return compile(

@@ -18,7 +18,7 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 
 if TYPE_CHECKING:
-    from mcugrad.compiler import Build
+    from mcugrad.pipeline import Build
 
 
 def _short(value: float) -> str:

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from mcugrad.compiler import Build, Options, build, quantized
 from mcugrad.errors import DataError, McugradError, UsageError
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model, is_tflite, model_of
+from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.quantize import without_scale
+from mcugrad.pipeline import Build, build, quantized
 from mcugrad.state.about import plain_json
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target

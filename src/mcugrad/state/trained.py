@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.compiler import Build, Options
 from mcugrad.model import Model
+from mcugrad.options import Options
+from mcugrad.pipeline import Build
 from mcugrad.run.runner import State
 from mcugrad.state.about import About, arrays_of
 from mcugrad.state.file import StateFile

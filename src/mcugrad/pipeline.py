@@ -2,111 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from numpy.typing import NDArray
 
 from mcugrad._version import __version__
-from mcugrad.emit import Layout, Origin, emit, host_source, layout
+from mcugrad.emit import Origin, emit, host_source, layout
+from mcugrad.footprint import Footprint
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
+from mcugrad.options import Options, Precision
 from mcugrad.passes.backward import backward
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import to_float
-from mcugrad.passes.freeze import Train, freeze
+from mcugrad.passes.freeze import freeze
 from mcugrad.passes.learned import learned
 from mcugrad.passes.lower import lower
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import quantize, quantize_input
 from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Program, Space
-from mcugrad.program.reserve import reserve
 from mcugrad.run.runner import Compiled, State
-from mcugrad.targets import Target
-from mcugrad.training.losses import Loss, loss_of_balance
-from mcugrad.training.rules import Updates
-from mcugrad.training.schedules import Schedule, has_ended, rate_ahead
-from mcugrad.training.sparse import Choice, choice_text
-
-Precision = Literal["int8", "mixed", "float32"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user decides.
-
-    Attributes:
-        train: what trains: `all`, `last:N`, `bias`, `none`, or names of layers.
-        updates: how each layer learns.
-        seed: of the random numbers on the device.
-        rate: learning rate at delivery.
-        rate_given: whether somebody chose it; else `fit` looks for one.
-        schedule: how the rate runs from delivery on.
-        steps: training steps that it spans; 0 where it needs none.
-        loss: what training makes smaller.
-        target: quantization of the target, for losses on values.
-        precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
-        sparse: which channels a sample updates; None for all.
-        class_names: what the outputs are called in generated code; empty if nobody said.
-    """
-
-    train: Train
-    updates: Updates
-    seed: int
-    rate: float
-    loss: Loss = Loss()  # noqa: RUF009  (frozen)
-    target: ActivationScale | None = None
-    precision: Precision = "int8"
-    sparse: Choice | None = None
-    class_names: tuple[str, ...] = ()
-    rate_given: bool = True
-    schedule: Schedule = Schedule()  # noqa: RUF009  (frozen)
-    steps: int = 0
-
-    @property
-    def method(self) -> str:
-        """How weights learn."""
-        text = self.updates.text if self.precision == "int8" else "float32 SGD"
-        return text if self.sparse is None else f"{text}, {choice_text(self.sparse)}"
-
-    def describe(self, layers: Sequence[str]) -> str:
-        """How these layers learn: `conv1, fc1 (sr12, in place)`."""
-        if self.precision == "int8":
-            text = self.updates.describe(layers)
-            return text if self.sparse is None else f"{text}, in part: {choice_text(self.sparse)}"
-        return f"{', '.join(layers)} ({self.method}, in place)"
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Memory that a program takes.
-
-    Attributes:
-        ram: bytes of RAM that the firmware must have: model and sample; stack aside.
-        constants: bytes of flash for constants, initial state included; code comes on top.
-        reserve: bytes of RAM that are kept for the stack and for what calls the model.
-    """
-
-    ram: int
-    constants: int
-    reserve: int
-
-    @classmethod
-    def of(cls, program: Program, place: Layout) -> Footprint:
-        """That of a program which lies in memory like this."""
-        fixed = (b.size for s in (Space.CONST, Space.STATE) for b in program.in_space(s))
-        return cls(place.size + program.buffers[program.input].count, sum(fixed), reserve(program))
-
-    @property
-    def need(self) -> int:
-        """Bytes of RAM that a target must have."""
-        return self.ram + self.reserve
-
-    def fits(self, target: Target) -> bool:
-        """Whether a target has so much."""
-        return self.need <= target.ram.bytes and self.constants <= target.flash.bytes
+from mcugrad.training.losses import loss_of_balance
+from mcugrad.training.schedules import has_ended, rate_ahead
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,11 +179,6 @@ def _built(
     return Build(
         graph, quantized, origin, plan, Compiled(program, layout(program, plan), files, host_source(program))
     )
-
-
-def kib(size: int) -> str:
-    """`24.7 KiB`."""
-    return f"{size / 1024:.1f} KiB"
 
 
 def _origin(model: Model, graph: Graph, options: Options) -> Origin:

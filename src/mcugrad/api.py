@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
-from mcugrad.compiler import Options, Precision, build, kib, quantized
 from mcugrad.errors import DataError, UsageError
 from mcugrad.fit_check import check_fit
+from mcugrad.footprint import kib
 from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.movement.flatten import Flatten
+from mcugrad.options import Options, Precision
 from mcugrad.passes.backward import enlarged
 from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
+from mcugrad.pipeline import build, quantized
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer, demand_seed, rate_given

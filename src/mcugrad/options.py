@@ -1,0 +1,62 @@
+"""What the user decides about firmware that learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mcugrad.graph import ActivationScale
+from mcugrad.passes.freeze import Train
+from mcugrad.training.losses import Loss
+from mcugrad.training.rules import Updates
+from mcugrad.training.schedules import Schedule
+from mcugrad.training.sparse import Choice, choice_text
+
+Precision = Literal["int8", "mixed", "float32"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user decides.
+
+    Attributes:
+        train: what trains: `all`, `last:N`, `bias`, `none`, or names of layers.
+        updates: how each layer learns.
+        seed: of the random numbers on the device.
+        rate: learning rate at delivery.
+        rate_given: whether somebody chose it; else `fit` looks for one.
+        schedule: how the rate runs from delivery on.
+        steps: training steps that it spans; 0 where it needs none.
+        loss: what training makes smaller.
+        target: quantization of the target, for losses on values.
+        precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
+        sparse: which channels a sample updates; None for all.
+        class_names: what the outputs are called in generated code; empty if nobody said.
+    """
+
+    train: Train
+    updates: Updates
+    seed: int
+    rate: float
+    loss: Loss = Loss()  # noqa: RUF009  (frozen)
+    target: ActivationScale | None = None
+    precision: Precision = "int8"
+    sparse: Choice | None = None
+    class_names: tuple[str, ...] = ()
+    rate_given: bool = True
+    schedule: Schedule = Schedule()  # noqa: RUF009  (frozen)
+    steps: int = 0
+
+    @property
+    def method(self) -> str:
+        """How weights learn."""
+        text = self.updates.text if self.precision == "int8" else "float32 SGD"
+        return text if self.sparse is None else f"{text}, {choice_text(self.sparse)}"
+
+    def describe(self, layers: Sequence[str]) -> str:
+        """How these layers learn: `conv1, fc1 (sr12, in place)`."""
+        if self.precision == "int8":
+            text = self.updates.describe(layers)
+            return text if self.sparse is None else f"{text}, in part: {choice_text(self.sparse)}"
+        return f"{', '.join(layers)} ({self.method}, in place)"
