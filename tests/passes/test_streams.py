@@ -58,7 +58,7 @@ def crowded(graph: Graph) -> Graph:
 def test_a_tensor_more_changes_nothing(kind: str, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a pass after this one had added some."""
     plain = compiled(NET, OPTIONS[kind])[0].build.compiled
-    done: Callable[..., Graph] = getattr(compiler, stage)
+    done: Callable[..., Graph] = getattr(pipeline, stage)
     monkeypatch.setattr(pipeline, stage, lambda *given, **named: crowded(done(*given, **named)))
     found = compiled(NET, OPTIONS[kind])[0].build.compiled
     assert found.program.train == plain.program.train
