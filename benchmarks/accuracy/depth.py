@@ -104,12 +104,12 @@ RATES: dict[str, dict[str, float]] = {
         "sr8": 0.0003,
     },
     "MbedNet from scratch": {
-        "10% of updates": 0.001,
-        "25% of samples": 0.003,
-        "25% of updates": 0.003,
+        "10% of updates": 0.009,
+        "25% of samples": 0.009,
+        "25% of updates": 0.009,
         "float32": 0.001,
         "sr12": 0.003,
-        "sr8": 0.003,
+        "sr8": 0.009,
     },
     "MbedNet motion": {
         "10% of updates": 0.009,
@@ -120,11 +120,11 @@ RATES: dict[str, dict[str, float]] = {
         "sr8": 0.003,
     },
     "MbedNet photographs": {
-        "10% of updates": 0.003,
+        "10% of updates": 0.009,
         "25% of samples": 0.003,
-        "25% of updates": 0.003,
+        "25% of updates": 0.009,
         "float32": 0.003,
-        "sr12": 0.003,
+        "sr12": 0.009,
         "sr8": 0.003,
     },
     "MobileNetV1-0.25 photographs": {
@@ -138,7 +138,7 @@ RATES: dict[str, dict[str, float]] = {
     "MobileNetV2-0.35 photographs": {
         "10% of updates": 0.003,
         "25% of samples": 0.003,
-        "25% of updates": 0.003,
+        "25% of updates": 0.009,
         "float32": 0.003,
         "sr12": 0.003,
         "sr8": 0.003,
