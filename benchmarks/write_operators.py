@@ -13,7 +13,7 @@ from mcugrad.importers.onnx.operators import HIDDEN
 from mcugrad.ops.activation.curves import Function
 from mcugrad.ops.families import FAMILIES
 from mcugrad.ops.registry import GROUPS, LEFT_OUT, Entry
-from mcugrad.training.losses import TARGETS, Target
+from mcugrad.training.losses import LABEL_KINDS, LabelKind
 from mcugrad.training.rules import RULES
 
 DOCUMENT = ROOT / "docs/operators.md"
@@ -67,9 +67,9 @@ COMES_LATER = (
 """What, its operators in files, what to use until then."""
 
 TARGET_TEXTS = {
-    Target.CLASS: "the index of one class",
-    Target.BITS: "0 or 1 for every output",
-    Target.VALUES: "a quantized value for every output",
+    LabelKind.CLASS: "the index of one class",
+    LabelKind.BITS: "0 or 1 for every output",
+    LabelKind.VALUES: "a quantized value for every output",
 }
 
 
@@ -147,7 +147,9 @@ def document() -> str:
     parts += [markdown(("what", "in files", "until then"), later), "", "## Update rules\n"]
     rules = [(f"`{r.name}`", f"{r.bytes_per_weight:g}", r.summary) for r in RULES.values()]
     parts += [markdown(("rule", "bytes per weight", "what"), rules), "", "## Losses\n"]
-    losses = [(f"`{name}`", TARGET_TEXTS[target], f"`{target.value}`") for name, target in TARGETS.items()]
+    losses = [
+        (f"`{name}`", TARGET_TEXTS[target], f"`{target.value}`") for name, target in LABEL_KINDS.items()
+    ]
     parts += [markdown(("loss", "a sample's target", "in C"), losses)]
     return "\n".join(parts) + "\n"
 

@@ -17,7 +17,7 @@ from mcugrad.encoding import encode_targets
 from mcugrad.errors import DataError, McugradWarning
 from mcugrad.graph import ActivationScale
 from mcugrad.passes.quantize import affine
-from mcugrad.training.losses import Loss, Target
+from mcugrad.training.losses import LabelKind, Loss
 from networks import Conv, Dense, corners, model
 
 Array = np.ndarray
@@ -182,14 +182,14 @@ LABELS: dict[str, tuple[Any, str]] = {
 def test_labels_that_are_none_and_what_to_write(case: str) -> None:
     y, hint = LABELS[case]
     with pytest.raises(DataError) as caught:
-        encode_targets(Target.CLASS, y, samples=4, outputs=3, quant=None)
+        encode_targets(LabelKind.CLASS, y, samples=4, outputs=3, quant=None)
     assert caught.value.hint.startswith(hint)
     expression = hint.split(";")[-1].split(",")[0].strip()
     if expression.startswith("y") or "unique" in hint:  # it does what it says
         array = np.asarray(y)
         names = {"y": array, "np": np}
         better = np.unique(array, return_inverse=True)[1] if "unique" in hint else eval(expression, names)
-        assert encode_targets(Target.CLASS, better, samples=4, outputs=3, quant=None).shape == (4,)
+        assert encode_targets(LabelKind.CLASS, better, samples=4, outputs=3, quant=None).shape == (4,)
 
 
 # --- where they are told ------------------------------------------------------------------------------------

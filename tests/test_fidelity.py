@@ -12,7 +12,7 @@ import mcugrad as mg
 from command_line import Cli, save
 from mcugrad.errors import DataError
 from mcugrad.fidelity import compared, float_outputs, sample_count
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 from networks import Conv, Dense, corners, model, samples, trainer
 
 EXACT = np.asarray([[4.0, 0, -4], [0, 3, 0], [1, 2, 2], [-1, 0, 1]], np.float32)
@@ -21,13 +21,13 @@ EXACT = np.asarray([[4.0, 0, -4], [0, 3, 0], [1, 2, 2], [-1, 0, 1]], np.float32)
 def test_agreement_and_noise_by_hand() -> None:
     real = EXACT.copy()
     real[1] = (3, 2, 0)  # another class; squares of the difference 9 + 1
-    found = compared(Target.CLASS, real, EXACT)
+    found = compared(LabelKind.CLASS, real, EXACT)
     assert (found.samples, found.agreement) == (4, 0.75)
     assert found.snr == pytest.approx(10 * np.log10((32 + 9 + 9 + 2) / 10), abs=0.05)
     assert str(found) == "75.0% of answers as in float32, 7.2 dB signal to noise, 4 samples"
-    bits = compared(Target.BITS, real, EXACT)
+    bits = compared(LabelKind.BITS, real, EXACT)
     assert bits.agreement == pytest.approx(11 / 12)
-    values = compared(Target.VALUES, real, EXACT)
+    values = compared(LabelKind.VALUES, real, EXACT)
     assert values.agreement is None
     assert str(values) == "7.2 dB signal to noise against float32, 4 samples"
     assert values.facts() == {"samples": 4, "agreement": None, "snr_db": 7.2}
@@ -35,7 +35,7 @@ def test_agreement_and_noise_by_hand() -> None:
 
 @pytest.mark.parametrize("exact", [EXACT, 0 * EXACT, EXACT[:1]], ids=["equal", "zeros", "one sample"])
 def test_without_noise_there_is_no_ratio(exact: np.ndarray) -> None:
-    found = compared(Target.CLASS, exact, exact)
+    found = compared(LabelKind.CLASS, exact, exact)
     assert (found.agreement, found.snr) == (1.0, None)
     assert str(found) == f"100.0% of answers as in float32, no output differs, {len(exact)} samples"
 

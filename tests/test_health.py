@@ -16,7 +16,7 @@ from mcugrad.ops.life.life import EMPTY, EXCEEDED, STALLED, trouble
 from mcugrad.program.kernel import WATCH
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Steps, step_type
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 from networks import Conv, Dense, corners, model
 
 Array = np.ndarray
@@ -25,7 +25,7 @@ BLIND = float(np.log(4))
 
 
 def steps(count: int, *, loss: float = 1.0, saturation: float = 0.0) -> Steps:
-    info = np.zeros(count, step_type(Target.CLASS))
+    info = np.zeros(count, step_type(LabelKind.CLASS))
     info["loss"], info["saturation"] = loss, saturation
     return Steps(info)
 

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 import mcugrad as mg
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import Compiled, State, Steps, differences, step_type
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 from networks import Conv, Dense, Pool, corners, write_onnx
 
 STEPS = 3
 STAGES = ["before training", *(f"in training step {i + 1} of {STEPS}" for i in range(STEPS))]
 STAGES.append(f"after {STEPS} training steps")
 """When an executor is compared with the host twin."""
-REPORTED = {target: step_type(target).names or () for target in Target}
-OPTIONS: dict[Target, dict[str, Any]] = {
-    Target.CLASS: {},
-    Target.BITS: {"loss": "binary_cross_entropy"},
-    Target.VALUES: {"loss": "mse", "targets": np.float32([-1, 1])},
+REPORTED = {target: step_type(target).names or () for target in LabelKind}
+OPTIONS: dict[LabelKind, dict[str, Any]] = {
+    LabelKind.CLASS: {},
+    LabelKind.BITS: {"loss": "binary_cross_entropy"},
+    LabelKind.VALUES: {"loss": "mse", "targets": np.float32([-1, 1])},
 }
 
 
@@ -69,7 +69,7 @@ class Liar(HostTwin):
 
 
 @pytest.fixture(scope="module")
-def trainers(tmp_path_factory: pytest.TempPathFactory) -> dict[Target, mg.Trainer]:
+def trainers(tmp_path_factory: pytest.TempPathFactory) -> dict[LabelKind, mg.Trainer]:
     path = tmp_path_factory.mktemp("verify") / "tiny.onnx"
     model = mg.load(write_onnx(path, (1, 12, 12), (Conv(2), Pool(), Dense(4))))
     x, _ = corners(16)
@@ -93,9 +93,9 @@ class Witness(HostTwin):
 
 
 def test_steps_begin_where_the_trainer_is_at_the_rate_that_is_asked_for(
-    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch
+    trainers: dict[LabelKind, mg.Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = trainers[Target.CLASS]
+    trainer = trainers[LabelKind.CLASS]
     trainer.fit(*corners(8), rate=0.05)
     known = trainer.state
     monkeypatch.setattr(trainer, "_runner", lambda name: Witness(trainer.build.compiled))
@@ -112,7 +112,7 @@ def verified(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) ->
     monkeypatch.setattr(trainer, "_runner", lambda name: Liar(trainer.build.compiled, *lie))
     x, classes = corners(STEPS)
     kind = trainer.options.loss.target
-    y = classes if kind is Target.CLASS else np.eye(4, dtype=int)[classes]
+    y = classes if kind is LabelKind.CLASS else np.eye(4, dtype=int)[classes]
     return trainer.verify(x, y)
 
 
@@ -125,9 +125,9 @@ def found_out(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) -
     return error.value.where
 
 
-@pytest.mark.parametrize("target", Target)
+@pytest.mark.parametrize("target", LabelKind)
 def test_honest_executors_pass(
-    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, target: Target
+    trainers: dict[LabelKind, mg.Trainer], monkeypatch: pytest.MonkeyPatch, target: LabelKind
 ) -> None:
     trainer = trainers[target]
     before = trainer.state
@@ -150,9 +150,13 @@ def test_honest_executors_pass(
 
 
 @pytest.mark.parametrize("stage", [1, STEPS])
-@pytest.mark.parametrize(("target", "name"), [(t, name) for t in Target for name in REPORTED[t]])
+@pytest.mark.parametrize(("target", "name"), [(t, name) for t in LabelKind for name in REPORTED[t]])
 def test_everything_that_a_step_reports_is_compared(
-    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, target: Target, name: str, stage: int
+    trainers: dict[LabelKind, mg.Trainer],
+    monkeypatch: pytest.MonkeyPatch,
+    target: LabelKind,
+    name: str,
+    stage: int,
 ) -> None:
     where = found_out(trainers[target], monkeypatch, name, stage)
     assert re.fullmatch(rf"{name}: \S+ and \S+", where)
@@ -161,9 +165,9 @@ def test_everything_that_a_step_reports_is_compared(
 @pytest.mark.parametrize("stage", [0, STEPS + 1])
 @pytest.mark.parametrize("place", [0, 6, 4 * STEPS - 1])
 def test_every_output_is_compared_before_and_after_training(
-    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, place: int, stage: int
+    trainers: dict[LabelKind, mg.Trainer], monkeypatch: pytest.MonkeyPatch, place: int, stage: int
 ) -> None:
-    where = found_out(trainers[Target.CLASS], monkeypatch, "outputs", stage, place)
+    where = found_out(trainers[LabelKind.CLASS], monkeypatch, "outputs", stage, place)
     sample, output = divmod(place, 4)
     assert where.startswith(
         f"outputs: 1 of {4 * STEPS} bytes differ, first output {output} of sample {sample}: "
@@ -171,18 +175,18 @@ def test_every_output_is_compared_before_and_after_training(
 
 
 def test_outputs_that_are_floats_are_compared_too(
-    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch
+    trainers: dict[LabelKind, mg.Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = mg.compile(trainers[Target.CLASS].model, calibration=corners(16)[0], precision="float32")
+    trainer = mg.compile(trainers[LabelKind.CLASS].model, calibration=corners(16)[0], precision="float32")
     where = found_out(trainer, monkeypatch, "outputs", 0, 6)
     assert where.startswith(f"outputs: 1 of {16 * STEPS} bytes differ, first output 2 of sample 1: ")
 
 
 @pytest.mark.parametrize("stage", range(STEPS + 2))
 def test_every_part_of_the_state_is_compared_at_every_stage(
-    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch, stage: int
+    trainers: dict[LabelKind, mg.Trainer], monkeypatch: pytest.MonkeyPatch, stage: int
 ) -> None:
-    trainer, place = trainers[Target.CLASS], 0
+    trainer, place = trainers[LabelKind.CLASS], 0
     assert len(trainer.state) > 8
     for name, value in trainer.state.items():
         place += value.nbytes
@@ -193,8 +197,8 @@ def test_every_part_of_the_state_is_compared_at_every_stage(
 
 
 def test_all_that_differs_in_one_step_is_listed(
-    trainers: dict[Target, mg.Trainer], monkeypatch: pytest.MonkeyPatch
+    trainers: dict[LabelKind, mg.Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    where = found_out(trainers[Target.CLASS], monkeypatch, "everything", 2)
-    last = list(trainers[Target.CLASS].state)[-1]
-    assert [line.strip().split(":")[0] for line in where.splitlines()] == [*REPORTED[Target.CLASS], last]
+    where = found_out(trainers[LabelKind.CLASS], monkeypatch, "everything", 2)
+    last = list(trainers[LabelKind.CLASS].state)[-1]
+    assert [line.strip().split(":")[0] for line in where.splitlines()] == [*REPORTED[LabelKind.CLASS], last]

@@ -21,7 +21,7 @@ from mcugrad.pipeline import Build
 from mcugrad.program.kernel import DRIFT
 from mcugrad.run.runner import State
 from mcugrad.targets import Target
-from mcugrad.training.losses import Target as Goal
+from mcugrad.training.losses import LabelKind
 
 
 class Answerer(Keeper):
@@ -66,11 +66,11 @@ class Answerer(Keeper):
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Classes (n,); for several labels which apply, (n, outputs) bool; else real outputs, (n, outputs)."""
         outputs = self.twin.predict(self.quantize(x))
-        if self._kind is Goal.CLASS:
+        if self._kind is LabelKind.CLASS:
             classes: NDArray[np.int64] = outputs.argmax(axis=1)
             return classes
         real = self._real(outputs)
-        return real > 0 if self._kind is Goal.BITS else real
+        return real > 0 if self._kind is LabelKind.BITS else real
 
     def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities, (n, outputs), to the last bit the same on every computer.
@@ -82,14 +82,14 @@ class Answerer(Keeper):
             UsageError: the model predicts values.
             DataError: samples cannot be used.
         """
-        if self._kind is Goal.VALUES:
+        if self._kind is LabelKind.VALUES:
             raise UsageError(
                 f"a model with loss={self.options.loss.name!r} predicts values, which have no probabilities",
                 where="predict_proba",
                 hint="predict(x) gives the values",
             )
         outputs = self.twin.predict(self.quantize(x))
-        if self._kind is Goal.CLASS:
+        if self._kind is LabelKind.CLASS:
             return softmax(outputs, self._unit())
         return sigmoid(self._real(outputs))
 
@@ -101,7 +101,7 @@ class Answerer(Keeper):
         Raises:
             UsageError: the model predicts several labels or values, not one class.
         """
-        if self._kind is not Goal.CLASS:
+        if self._kind is not LabelKind.CLASS:
             raise UsageError(
                 f"confidence is that of a class, and loss={self.options.loss.name!r} knows none",
                 where="confidence",
@@ -124,7 +124,7 @@ class Answerer(Keeper):
         return self._score(samples, self.targets(y, len(samples)))
 
     @property
-    def _kind(self) -> Goal:
+    def _kind(self) -> LabelKind:
         return self.options.loss.target
 
     def _real(self, outputs: NDArray[Any], state: State | None = None) -> NDArray[np.float32]:
@@ -155,17 +155,17 @@ class Answerer(Keeper):
         goals, real = self._wanted(wanted), self._real(outputs)
         found = score(self._kind, outputs, goals, real)
         loss = loss_of(self._kind, outputs, goals, real, self._unit())
-        return -found if self._kind is Goal.VALUES else found, loss
+        return -found if self._kind is LabelKind.VALUES else found, loss
 
     def _guess(self, wanted: NDArray[Any]) -> float:
         """Score, larger for better, of the best answer that is the same for every sample."""
         found = score_of_guess(self._kind, self._wanted(wanted))
-        return -found if self._kind is Goal.VALUES else found
+        return -found if self._kind is LabelKind.VALUES else found
 
     def _wanted(self, wanted: NDArray[Any]) -> NDArray[Any]:
         """Targets as a score takes them: values in real units."""
         target = self.options.target
-        if self._kind is Goal.VALUES and target is not None:
+        if self._kind is LabelKind.VALUES and target is not None:
             return (wanted.astype(np.float32) - target.zero) * np.float32(target.scale)
         return wanted
 

@@ -26,8 +26,7 @@ from mcugrad.pipeline import build, quantized
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer, demand_seed, rate_given
-from mcugrad.training.losses import Loss
-from mcugrad.training.losses import Target as Goal
+from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.rate_grid import usual
 from mcugrad.training.rules import RuleChoice, updates
 from mcugrad.training.schedules import Kind, Schedule, named
@@ -211,7 +210,7 @@ def _loss(loss: str | Loss, outputs: int) -> Loss:
 
 
 def _target_scale(loss: Loss, targets: NDArray[Any] | None) -> ActivationScale | None:
-    if loss.target is not Goal.VALUES:
+    if loss.target is not LabelKind.VALUES:
         if targets is not None:
             raise UsageError(
                 f"the loss {loss.name} takes no values, so that their range is of no use",

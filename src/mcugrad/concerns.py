@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import McugradWarning
 from mcugrad.graph import ActivationScale
-from mcugrad.training.losses import Loss, Target
+from mcugrad.training.losses import LabelKind, Loss
 
 OUTSIDE = 0.01
 """Share of values beyond the range of the input from which on it is told."""
@@ -138,7 +138,7 @@ def of_loss(loss: Loss, given: tuple[int, ...], outputs: tuple[int, ...]) -> lis
         outputs: shape of its output.
     """
     count = int(np.prod(outputs))
-    if loss.target is not Target.CLASS:
+    if loss.target is not LabelKind.CLASS:
         return []
     if count == 1:
         return [

@@ -14,7 +14,7 @@ from mcugrad.graph import ActivationScale, Graph
 from mcugrad.numerics import log
 from mcugrad.ops.loss.softmax_cross_entropy import exp2
 from mcugrad.passes.quantize import check_samples
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 
 def quantize_values(real: NDArray[np.float32], quant: ActivationScale) -> NDArray[np.int8]:
@@ -39,7 +39,7 @@ def encode_samples(graph: Graph, x: NDArray[Any], what: str) -> tuple[NDArray[np
 
 
 def encode_targets(
-    kind: Target,
+    kind: LabelKind,
     y: Sequence[Any] | NDArray[Any],
     *,
     samples: int,
@@ -64,7 +64,7 @@ def encode_targets(
         DataError: shape, type or values do not fit.
     """
     array = np.asarray(y)
-    if kind is Target.CLASS:
+    if kind is LabelKind.CLASS:
         return _classes(array, samples, outputs, what)
     if array.shape[:1] != (samples,) or array.size != samples * outputs:
         raise DataError(
@@ -77,7 +77,7 @@ def encode_targets(
             f"{what} of dtype {array.dtype} is not finite numbers", where=what, hint="clean the targets"
         )
     flat = array.reshape(samples, outputs)
-    if kind is Target.VALUES:
+    if kind is LabelKind.VALUES:
         assert quant is not None
         return quantize_values(flat.astype(np.float32), quant)
     wrong = np.flatnonzero((flat != 0) & (flat != 1))
@@ -90,7 +90,7 @@ def encode_targets(
     return flat.astype(np.uint8)
 
 
-def score(kind: Target, outputs: NDArray[Any], targets: NDArray[Any], real: NDArray[np.float32]) -> float:
+def score(kind: LabelKind, outputs: NDArray[Any], targets: NDArray[Any], real: NDArray[np.float32]) -> float:
     """How good outputs are.
 
     Args:
@@ -102,25 +102,25 @@ def score(kind: Target, outputs: NDArray[Any], targets: NDArray[Any], real: NDAr
     Returns:
         Share of samples whose class is right; share of labels that are right; or mean squared error.
     """
-    if kind is Target.CLASS:
+    if kind is LabelKind.CLASS:
         return float((outputs.argmax(axis=1) == targets).mean())
-    if kind is Target.BITS:
+    if kind is LabelKind.BITS:
         return float(((real > 0) == (targets != 0)).mean())
     return float(np.square(real.astype(np.float64) - targets).mean())
 
 
-def score_of_guess(kind: Target, targets: NDArray[Any]) -> float:
+def score_of_guess(kind: LabelKind, targets: NDArray[Any]) -> float:
     """The same of the best answer that is the same for every sample; targets as `score` takes them."""
-    if kind is Target.CLASS:
+    if kind is LabelKind.CLASS:
         return float(np.bincount(targets.astype(np.int64)).max() / len(targets))
-    if kind is Target.BITS:
+    if kind is LabelKind.BITS:
         shares = (targets != 0).mean(axis=0)
         return float(np.maximum(shares, 1 - shares).mean())
     return float(np.var(targets.astype(np.float64), axis=0).mean())
 
 
 def loss_of(
-    kind: Target,
+    kind: LabelKind,
     outputs: NDArray[Any],
     targets: NDArray[Any],
     real: NDArray[np.float32],
@@ -135,9 +135,9 @@ def loss_of(
         real: outputs in real units.
         unit: real units per step of int8 outputs; None for floats.
     """
-    if kind is Target.VALUES:
+    if kind is LabelKind.VALUES:
         return score(kind, outputs, targets, real)
-    if kind is Target.CLASS:
+    if kind is LabelKind.CLASS:
         likely = softmax(outputs, unit)[np.arange(len(outputs)), targets.astype(np.int64)]
     else:
         likely = sigmoid(np.where(targets != 0, real, -real).astype(np.float32))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcugrad.graph import Graph
 from mcugrad.passes.calibrate import BATCH, run_float
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 MACS = 2_000_000_000
 """Of the float32 passes that a report may cost, about the seconds of a calibration."""
@@ -59,7 +59,7 @@ def float_outputs(graph: Graph, x: NDArray[np.float32]) -> NDArray[np.float32]:
     return joined
 
 
-def compared(kind: Target, real: NDArray[np.float32], exact: NDArray[np.float32]) -> Fidelity:
+def compared(kind: LabelKind, real: NDArray[np.float32], exact: NDArray[np.float32]) -> Fidelity:
     """Fidelity of outputs.
 
     Args:
@@ -68,9 +68,9 @@ def compared(kind: Target, real: NDArray[np.float32], exact: NDArray[np.float32]
         exact: of float32, likewise.
     """
     agreement = None
-    if kind is Target.CLASS:
+    if kind is LabelKind.CLASS:
         agreement = float((real.argmax(axis=1) == exact.argmax(axis=1)).mean())
-    elif kind is Target.BITS:
+    elif kind is LabelKind.BITS:
         agreement = float(((real > 0) == (exact > 0)).mean())
     signal, noise = (_squares(v) for v in (exact.astype(np.float64), real.astype(np.float64) - exact))
     ratio = 10 * math.log10(signal / noise) if signal and noise else None

@@ -34,7 +34,7 @@ from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
 from mcugrad.training.guard import Guard
-from mcugrad.training.losses import Target as Goal
+from mcugrad.training.losses import LabelKind
 from mcugrad.training.rate_grid import grid, usual
 from mcugrad.training.replay import Replay
 from mcugrad.training.rules.update import Update
@@ -125,7 +125,7 @@ class Trainer(Answerer):
         demand_seed(seed)
         if not isinstance(replay, Replay | None):
             raise UsageError(f"replay={replay!r} is no Replay", where="replay", hint="replay=mg.Replay(64)")
-        if replay is not None and replay.remember and self._kind is not Goal.CLASS:
+        if replay is not None and replay.remember and self._kind is not LabelKind.CLASS:
             raise UsageError(
                 f"the loss {self.options.loss.name} has no classes that a replay buffer could remember",
                 where="replay",
@@ -140,7 +140,7 @@ class Trainer(Answerer):
         watched = guard if isinstance(guard, Guard | None) else Guard(*_pair(guard, "guard", ", or a Guard"))
         guarded = None if watched is None else self._encoded((watched.x, watched.y), "guard ")
         replayed = None if replay is None else self._encoded(replay.source, "replay source ")
-        if self._kind is Goal.CLASS:
+        if self._kind is LabelKind.CLASS:
             trained = wanted if replayed is None else np.concatenate([wanted, replayed[1]])
             concerns.warn(
                 concerns.of_classes(trained, self.model.classes, None if held_out is None else held_out[1])
@@ -152,8 +152,8 @@ class Trainer(Answerer):
             schedule=schedule,
             shuffle=shuffle,
             seed=seed,
-            is_class=self._kind is Goal.CLASS,
-            is_share=self._kind is not Goal.VALUES,
+            is_class=self._kind is LabelKind.CLASS,
+            is_share=self._kind is not LabelKind.VALUES,
             replay=None if replay is None else (replay, replayed),
             augment=None if augment is None else self.augmentation(augment),
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),

@@ -32,7 +32,7 @@ from mcugrad.passes.quantize import quantize, quantize_input
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import differences
 from mcugrad.state.program import pack
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 from mcugrad.training.rules.update import updates
 from networks import Conv, Dense, Pool, corners, model, samples
 from shape_nets import NETWORKS, SIZE, Net
@@ -124,9 +124,11 @@ def test_losses_follow_pytorch(torch: ModuleType, loss: mg.Loss) -> None:
     random = np.random.default_rng(3)
     y: Any = random.integers(0, 4, 24)
     values = random.uniform(-1, 1, (24, 4)).astype(np.float32)
-    if loss.target is not Target.CLASS:
-        y = random.integers(0, 2, (24, 4)) if loss.target is Target.BITS else values
-    trainer, x, _ = compiled("float32", loss=loss, targets=values if loss.target is Target.VALUES else None)
+    if loss.target is not LabelKind.CLASS:
+        y = random.integers(0, 2, (24, 4)) if loss.target is LabelKind.BITS else values
+    trainer, x, _ = compiled(
+        "float32", loss=loss, targets=values if loss.target is LabelKind.VALUES else None
+    )
     real_y, scale = y, trainer.options.target
     if scale is not None:
         real_y = (trainer.targets(y, 24).astype(np.float64) - scale.zero) * scale.scale

@@ -14,7 +14,7 @@ from mcugrad.graph import ActivationScale
 from mcugrad.ops.loss.binary_cross_entropy import binary_cross_entropy_s8
 from mcugrad.ops.loss.regression import regression_loss_s8
 from mcugrad.ops.loss.softmax_cross_entropy import softmax_cross_entropy_s8
-from mcugrad.training.losses import Target, loss_of_one_answer
+from mcugrad.training.losses import LabelKind, loss_of_one_answer
 from networks import Conv, Dense, Pool, model, samples
 
 OPEN = np.asarray([-(1 << 30), 1 << 30], np.int32)
@@ -90,9 +90,9 @@ def test_loss_and_gradient_follow_the_definition(name: str) -> None:
         q = random.integers(-127, 128, CLASSES).astype(np.int8)
         scale = float(np.float32(random.uniform(0.005, 0.05)))
         target: Any = int(random.integers(CLASSES))
-        if loss.target is Target.BITS:
+        if loss.target is LabelKind.BITS:
             target = random.integers(0, 2, CLASSES).astype(np.uint8)
-        elif loss.target is Target.VALUES:
+        elif loss.target is LabelKind.VALUES:
             target = random.integers(-50, 50, CLASSES) * 0.02
         z = q * scale
         found, gradient = integer_loss(loss, q, scale, target)
@@ -113,8 +113,8 @@ def task(loss: mg.Loss) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
     x = samples(net, 400, seed=3)[0]
     y = (x.reshape(400, -1) @ np.random.default_rng(5).normal(size=(144, CLASSES))).argmax(axis=1)
     target = np.eye(CLASSES)[y]
-    y = y if loss.target is Target.CLASS else target
-    targets = target if loss.target is Target.VALUES else None
+    y = y if loss.target is LabelKind.CLASS else target
+    targets = target if loss.target is LabelKind.VALUES else None
     return mg.compile(net, calibration=x[:64], loss=loss, targets=targets, rule="sr16"), x, y
 
 
@@ -122,11 +122,11 @@ def task(loss: mg.Loss) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_training_with_it(name: str) -> None:
     trainer, x, y = task(LOSSES[name])
-    rate = 0.2 if LOSSES[name].target is Target.BITS else 0.05  # a mean over labels has small gradients
+    rate = 0.2 if LOSSES[name].target is LabelKind.BITS else 0.05  # a mean over labels has small gradients
     trainer.verify(x[:12], y[:12], on=["reference", "cortex-m0plus", "cortex-m4f"], rate=rate)
     history = trainer.fit(x, y, epochs=8, rate=rate, schedule="cosine", validation=(x, y))
     assert history[-1].loss < 0.9 * history[0].loss
-    assert (history[0].accuracy is None) == (LOSSES[name].target is not Target.CLASS)
+    assert (history[0].accuracy is None) == (LOSSES[name].target is not LabelKind.CLASS)
     assert history[-1].validation_accuracy == trainer.evaluate(x, y)
 
 
@@ -199,10 +199,10 @@ def test_targets_that_do_not_fit() -> None:
 
 def test_scores() -> None:
     q, real = np.asarray([[3, -2], [-1, 5]], np.int8), np.asarray([[0.3, -0.2], [-0.1, 0.5]], np.float32)
-    assert score(Target.CLASS, q, np.asarray([0, 0]), real) == 0.5
-    assert score(Target.BITS, q, np.asarray([[1, 0], [1, 1]]), real) == 0.75
-    assert score(Target.VALUES, q, real + np.float32(0.5), real) == pytest.approx(0.25)
-    assert score(Target.VALUES, q, 0 * real, 1e30 * real) == pytest.approx(0.0975e60), "beyond float32"
+    assert score(LabelKind.CLASS, q, np.asarray([0, 0]), real) == 0.5
+    assert score(LabelKind.BITS, q, np.asarray([[1, 0], [1, 1]]), real) == 0.75
+    assert score(LabelKind.VALUES, q, real + np.float32(0.5), real) == pytest.approx(0.25)
+    assert score(LabelKind.VALUES, q, 0 * real, 1e30 * real) == pytest.approx(0.0975e60), "beyond float32"
 
 
 def test_an_autoencoder_restores_its_samples() -> None:

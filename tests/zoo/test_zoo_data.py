@@ -27,7 +27,7 @@ from hypothesis.extra import numpy as hnp
 
 from mcugrad import progress
 from mcugrad.errors import DataError, UsageError
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 from mcugrad.zoo import data, model_names, model_path, worlds
 from mcugrad.zoo.data import Dataset, load
 from mcugrad.zoo.data import _builtin as builtin
@@ -564,7 +564,7 @@ def test_values(save: Save, loss: str, dtype: type) -> None:
     assert got.y_train.dtype == got.y_test.dtype == np.float32
     np.testing.assert_array_equal(got.y_train, y)
     np.testing.assert_array_equal(got.y_test, y[:3])
-    assert (got.target, got.num_classes) == (Target.VALUES, 0)
+    assert (got.target, got.num_classes) == (LabelKind.VALUES, 0)
     assert repr(got) == "<Dataset set: 6 train, 3 test, 4x4 uint8, 3 values>"
 
 
@@ -584,7 +584,7 @@ def test_several_labels_at_once(save: Save, dtype: type) -> None:
     got = load(path, loss="binary_cross_entropy")
     assert got.y_train.dtype == np.uint8
     np.testing.assert_array_equal(got.y_train, BITS)
-    assert (got.target, got.class_names) == (Target.BITS, ("0", "1", "2"))
+    assert (got.target, got.class_names) == (LabelKind.BITS, ("0", "1", "2"))
     assert repr(got) == "<Dataset set: 6 train, 3 test, 4x4 uint8, 3 labels>"
     one_hot = load(save(y_train=np.eye(6), y_test=np.eye(6)[:3]), loss="binary_cross_entropy")
     np.testing.assert_array_equal(one_hot.y_train, np.eye(6))

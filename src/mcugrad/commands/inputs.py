@@ -25,7 +25,7 @@ from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.report.scores import Score, number
 from mcugrad.training.augment import Augment
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 from mcugrad.training.replay import Replay
 from mcugrad.training.rules import RuleChoice, Update
 from mcugrad.training.rules.update import REST
@@ -106,7 +106,7 @@ def samples(
         raise UsageError(
             f"samples cannot be divided by {divisor:g}", where="--scale", hint="a number above 0, such as 255"
         )
-    if found.target is Target.CLASS:
+    if found.target is LabelKind.CLASS:
         _check_classes(found, model, option)
     else:
         _check_outputs(found, model, option)
@@ -142,10 +142,10 @@ def _scale_notes(found: data.Dataset, divisor: float, *, given: bool) -> tuple[s
 
 def _wanted_text(found: data.Dataset) -> str:
     """What the samples are labelled with, where it is no class."""
-    if found.target is Target.CLASS:
+    if found.target is LabelKind.CLASS:
         return ""
     answer = Score(found.target, found.y_train.shape[1]).answer
-    if found.target is Target.BITS:
+    if found.target is LabelKind.BITS:
         return f", {answer}"
     return f", {answer} from {number(found.y_train.min())} to {number(found.y_train.max())}"
 

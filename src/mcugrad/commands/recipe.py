@@ -186,7 +186,7 @@ class Recipe:
     def _compiled(self, model: Model, samples: Samples, schedule: Kind, steps: int | None) -> Trainer:
         from mcugrad.api import compile  # noqa: A004
         from mcugrad.commands.inputs import rules, sparse_choice
-        from mcugrad.training.losses import Loss, Target
+        from mcugrad.training.losses import LabelKind, Loss
 
         return compile(
             model,
@@ -202,7 +202,7 @@ class Recipe:
             ),
             precision=cast("Compiled", self.precision),  # checked there
             loss=self.loss,
-            targets=samples.y if Loss(self.loss).target is Target.VALUES else None,
+            targets=samples.y if Loss(self.loss).target is LabelKind.VALUES else None,
             sparse=sparse_choice(self.sparse, self.sparse_policy, self.sparse_samples),
             target=self.target,
             rate=self.learning_rate,

@@ -45,7 +45,7 @@ def report(
     from mcugrad.emit.folder import write_folder
     from mcugrad.report.page import model_page
     from mcugrad.report.scores import Score
-    from mcugrad.training.losses import Target
+    from mcugrad.training.losses import LabelKind
 
     output = recipe.output
     demand_places(files=[out / "report.html", recipe.save], folders=[out / "firmware"])
@@ -68,7 +68,7 @@ def report(
     facts = {
         **compiled_facts(made, given.text),
         "input_shape": list(found.input_shape),
-        **({"classes": found.classes} if score.target is Target.CLASS else {}),
+        **({"classes": found.classes} if score.target is LabelKind.CLASS else {}),
         "outputs": found.classes,
         "parameters": found.parameters,
         "macs": found.macs,

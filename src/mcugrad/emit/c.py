@@ -20,7 +20,7 @@ from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
 from mcugrad.program.reserve import reserve
 from mcugrad.training.augment import map_of
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("mcugrad.emit"),
@@ -43,9 +43,9 @@ _TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_stream", 
 
 
 _GUARD_ERRORS = {
-    Target.CLASS: "the share of samples whose class is wrong",
-    Target.BITS: "the share of labels that are wrong",
-    Target.VALUES: "the mean squared error in real units",
+    LabelKind.CLASS: "the share of samples whose class is wrong",
+    LabelKind.BITS: "the share of labels that are wrong",
+    LabelKind.VALUES: "the mean squared error in real units",
 }
 
 
@@ -109,7 +109,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "layout": place,
         "training": bool(program.train),
         "target": program.target,
-        "classes": program.target is Target.CLASS,
+        "classes": program.target is LabelKind.CLASS,
         "types": public_types(),
         "arena": _arena(program, plan),
         "arena_size": plan.size,
@@ -187,7 +187,7 @@ def host_source(program: Program) -> str:
         "output_type": program.buffers[program.output].ctype,
         "training": bool(program.train),
         "target": program.target,
-        "classes": program.target is Target.CLASS,
+        "classes": program.target is LabelKind.CLASS,
     }
     return render("host.c.j2", context)
 

@@ -8,7 +8,7 @@ from mcugrad.emit.layout import Layout
 from mcugrad.emit.literals import number
 from mcugrad.ops.life.selftest import CRC, NOISE
 from mcugrad.program import Program
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 PREDICTIONS, STEPS = 4, 8
 """Samples that are predicted, and training steps on them."""
@@ -29,7 +29,7 @@ def emit_selftest(program: Program, place: Layout, rate: float, expected: int) -
         Text by file name: `<name>_selftest.h` and `<name>_selftest.c`.
     """
     output = program.buffers[program.output]
-    classes = program.target is Target.CLASS
+    classes = program.target is LabelKind.CLASS
     targets = 0 if classes or not program.train else program.classes
     context = {
         "name": program.name,

@@ -46,7 +46,7 @@ from mcugrad.ops.selection.select_nodes import (
     SelectWeighed,
 )
 from mcugrad.ops.tracking.ranges import NextStep, TrackScale
-from mcugrad.training.losses import Loss, Target
+from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.rules.update import MOST_BATCH
 from mcugrad.training.sparse import ONE, Choice, Fate, Sparse, policies, share_of_samples
 
@@ -75,7 +75,7 @@ def backward(
     selection = _selection(graph, sparse)
     has_ratio = any(isinstance(p, Sparse) and p.follows_loss for p in selection.policies.values())
     to.add(make(loss, graph.output, error, target))
-    if loss.target is Target.CLASS:
+    if loss.target is LabelKind.CLASS:
         to.add(SoftCrossEntropy(name="soft_loss", logits=graph.output, e=error, has_ratio=has_ratio))
     to.add(Watch(name="watch", logits=graph.output, target=loss.target))
     if has_ratio:

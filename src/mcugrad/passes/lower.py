@@ -20,7 +20,7 @@ from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator
 from mcugrad.program import Buffer, Call, Program, Space
 from mcugrad.program.execute import execute
 from mcugrad.program.program import SATURATED, used_buffers
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 RESULTS = ("loss", "confidence", "predicted", "rate", "update_rate", SATURATED)
 """Buffers that are read after a training step, where they exist."""
@@ -31,7 +31,7 @@ def lower(
     *,
     seed: int,
     rate: float | NDArray[Any],
-    target: Target = Target.CLASS,
+    target: LabelKind = LabelKind.CLASS,
     values: ActivationScale | None = None,
     learned: Mapping[str, NDArray[Any]] | None = None,
     blind: float = 0.0,
@@ -62,9 +62,9 @@ def lower(
             split = len(to.calls)
     output = to.data(graph.output)
     x = to.data(graph.input)
-    watched = target is Target.CLASS
+    watched = target is LabelKind.CLASS
     quant = graph[graph.output].quant
-    scaled = watched or (target is Target.VALUES and split < len(to.calls))
+    scaled = watched or (target is LabelKind.VALUES and split < len(to.calls))
     scale = to.scale(graph.output) if scaled and isinstance(quant, ActivationScale) else ""
     forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers, sizes_only)
     train, buffers = _fold_constants(tuple(to.calls[split:]), buffers, sizes_only)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from mcugrad.graph.tensor import ActivationScale
 from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.kernel import Kernel
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 SATURATED = "saturated"
 """Buffer that counts tensors which saturated in this step."""
@@ -126,16 +126,16 @@ class Program:
         return self.forward + self.train[:first] + self.train[after:] if self.taken else ()
 
     @property
-    def target(self) -> Target:
+    def target(self) -> LabelKind:
         """What a sample is labelled with."""
         if "target" in self.buffers:
-            return Target(self.buffers["target"].ctype)
-        return Target.CLASS
+            return LabelKind(self.buffers["target"].ctype)
+        return LabelKind.CLASS
 
     @property
     def replay_classes(self) -> int:
         """Classes that share a replay buffer; 1 where samples have none."""
-        return self.classes if self.target is Target.CLASS else 1
+        return self.classes if self.target is LabelKind.CLASS else 1
 
     @property
     def slot_words(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mcugrad.program.kernel import SCHEDULE
 from mcugrad.program.program import Program
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 STACK = 3072
 """Bytes of stack: the deepest of all calls that benchmarks/results has counted, and `INTERRUPTS`, in whole KiB."""
@@ -25,7 +25,7 @@ _REPORT = 128
 def caller(program: Program) -> int:
     """Bytes that the emulated firmware keeps beside model and sample at most: answers, targets, reports."""
     answers = program.buffers[program.output].size
-    targets = program.classes * (program.target is not Target.CLASS) + program.classes * bool(program.soft)
+    targets = program.classes * (program.target is not LabelKind.CLASS) + program.classes * bool(program.soft)
     size = _REPORT + SCHEDULE.itemsize + answers + targets
     return size + -size % 8
 

@@ -12,7 +12,7 @@ from mcugrad.report.chart import Line, shares, values
 from mcugrad.report.images import data_address
 from mcugrad.report.quantities import percent, significant
 from mcugrad.report.scores import Score
-from mcugrad.training.losses import TARGETS
+from mcugrad.training.losses import LABEL_KINDS
 
 if TYPE_CHECKING:
     from mcugrad.demo import Demo
@@ -57,7 +57,7 @@ def model_page(facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files:
         work: rows of the table of work.
         files: text of the exported files by name.
     """
-    score = Score(TARGETS[facts["loss"]], facts["outputs"])
+    score = Score(LABEL_KINDS[facts["loss"]], facts["outputs"])
     training, held_out = score.curve_keys
     curve = facts["curve"]
     lines = [Line("training", [(p["step"], p[training]) for p in curve], "old")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcugrad.report.quantities import percent
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Words:
 
 _AFTER_EPOCHS = "The curve of training samples is that of all of them, after each epoch."
 _WORDS = {
-    Target.CLASS: _Words(
+    LabelKind.CLASS: _Words(
         "class",
         "classes",
         "{} of them right before, {} after",
@@ -39,7 +39,7 @@ _WORDS = {
         "label",
         "one logit per class",
     ),
-    Target.BITS: _Words(
+    LabelKind.BITS: _Words(
         "label",
         "labels",
         "{} of their labels right before, {} after",
@@ -47,7 +47,7 @@ _WORDS = {
         "target",
         "one logit per label",
     ),
-    Target.VALUES: _Words(
+    LabelKind.VALUES: _Words(
         "value",
         "values",
         "mean squared error {} before, {} after",
@@ -67,7 +67,7 @@ class Score:
         outputs: of the network.
     """
 
-    target: Target
+    target: LabelKind
     outputs: int
 
     @property
@@ -78,7 +78,7 @@ class Score:
     @property
     def is_share(self) -> bool:
         """Whether it is a share of what is right, in [0, 1]; else a mean squared error, the lower the better."""
-        return self.target is not Target.VALUES
+        return self.target is not LabelKind.VALUES
 
     def is_better(self, one: float, other: float) -> bool:
         """Whether one score is better than another."""
@@ -118,7 +118,7 @@ class Score:
         """`held-out samples right`, `held-out labels right`, `mean squared error on held-out samples`."""
         if not self.is_share:
             return f"mean squared error on {kind} samples"
-        return f"{kind} {'samples' if self.target is Target.CLASS else 'labels'} right"
+        return f"{kind} {'samples' if self.target is LabelKind.CLASS else 'labels'} right"
 
     def sentence(self, score: float, samples: int, kind: str) -> str:
         """`97.3% of 450 held-out samples right`, `0.01234 mean squared error on 450 held-out samples`.
@@ -130,7 +130,7 @@ class Score:
         """
         if not self.is_share:
             return f"{number(score)} mean squared error on {samples} {kind} samples"
-        parts = samples if self.target is Target.CLASS else samples * self.outputs
+        parts = samples if self.target is LabelKind.CLASS else samples * self.outputs
         return f"{score:6.1%} of {parts} {self.what(kind)}"
 
 

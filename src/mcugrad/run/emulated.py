@@ -25,7 +25,7 @@ from mcugrad.run.runner import (
 )
 from mcugrad.targets import Target
 from mcugrad.training.guard import Guarded
-from mcugrad.training.losses import Target as Goal
+from mcugrad.training.losses import LabelKind
 
 
 class EmulatedDevice:
@@ -66,7 +66,7 @@ class EmulatedDevice:
         program = compiled.program
         training = bool(program.train)
         self._compiled = compiled
-        self._classes = program.target is Goal.CLASS
+        self._classes = program.target is LabelKind.CLASS
         self._info = step_type(program.target)
         self.device = DeviceModel(
             [folder / f"{program.name}.c"],

@@ -19,7 +19,7 @@ from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES
 from mcugrad.run.runner import Compiled, State, Steps, Stored, demand_soft, replay_type, step_type
 from mcugrad.training.augment import map_of
 from mcugrad.training.guard import Guarded
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 WORST = np.float32(3e38)
 """The error of a guard that is no number, as large as one can be."""
@@ -142,7 +142,7 @@ class ReferenceRunner:
         total = np.float32(0)
         for sample, target in zip(x, targets, strict=True):
             total = np.float32(total + self._error(sample, target))
-        outputs = 1 if self._program.target is Target.CLASS else self._program.classes
+        outputs = 1 if self._program.target is LabelKind.CLASS else self._program.classes
         error = total / np.float32(np.float32(len(x)) * np.float32(outputs))
         error = error if error <= WORST else WORST
         if self._best is None or error <= self._best[0]:
@@ -175,7 +175,7 @@ class ReferenceRunner:
         if soft is not None:
             self._values["soft"] = soft
             head = self._program.soft
-        elif self._program.target is Target.CLASS:
+        elif self._program.target is LabelKind.CLASS:
             self._values["label"] = np.asarray([target], np.uint32)
         else:
             self._values["target"] = np.asarray(target)
@@ -211,7 +211,7 @@ class ReferenceRunner:
         self._forward(x)
         program = self._program
         y = self._value(program.output).reshape(-1)
-        if program.target is Target.CLASS:
+        if program.target is LabelKind.CLASS:
             index = np.zeros(1, np.uint32)
             (argmax_s8 if y.dtype == np.int8 else argmax_f32)(len(y), y, index)
             return np.float32(index[0] != target)
@@ -278,7 +278,7 @@ class _Replay:
     def add(self, x: NDArray[np.int8], target: Any) -> None:
         """Offer a sample."""
         header, slot = self.header, np.zeros(1, np.int32)
-        label = int(target) if self._program.target is Target.CLASS else 0
+        label = int(target) if self._program.target is LabelKind.CLASS else 0
         replay_slot(
             len(self.memory),
             self._program.replay_classes,
@@ -297,7 +297,7 @@ class _Replay:
             place = self.memory[slot[0]]
             place[0] = label
             nothing = np.zeros(self._program.classes, np.int8)
-            parts = (x, nothing if self._program.target is Target.CLASS else target)
+            parts = (x, nothing if self._program.target is LabelKind.CLASS else target)
             content = np.concatenate([part.reshape(-1).view(np.int8) for part in parts])
             place[1:].view(np.int8)[: len(content)] = content
 
@@ -317,7 +317,7 @@ class _Replay:
         header["drawn"] += 1
         size = self._program.buffers[self._program.input].count
         content = place[1:].view(np.int8)
-        if self._program.target is Target.CLASS:
+        if self._program.target is LabelKind.CLASS:
             soft = content[size : size + self._program.classes].view(np.uint8).copy()
             return content[:size].copy(), place[0], soft if soft.any() else None
         values = content[size : size + self._program.classes].view(ELEMENT_TYPES[self._program.target.value])

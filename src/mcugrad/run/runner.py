@@ -17,7 +17,7 @@ from mcugrad.errors import UsageError
 from mcugrad.program import Program
 from mcugrad.toolchain import cache
 from mcugrad.training.guard import OUTCOMES, Guarded
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 State = dict[str, NDArray[Any]]
 """Learned state by buffer name: weights, residuals, biases, scales, ranges, step counter, seed, rate."""
@@ -58,11 +58,11 @@ class Compiled:
         return cache.build(identity, "model", write)
 
 
-def step_type(target: Target) -> np.dtype[Any]:
+def step_type(target: LabelKind) -> np.dtype[Any]:
     """NumPy's view of `<name>_step_t`."""
     fields = ["loss", "rate", "update_rate", "saturation", "empty", "mean_loss", "drift"]
     kinds = [*((name, "<f4") for name in fields), ("trouble", "<u4")]
-    if target is Target.CLASS:
+    if target is LabelKind.CLASS:
         kinds += [("mean_accuracy", "<f4"), ("confidence", "<f4"), ("predicted", "<u4")]
     return np.dtype(kinds)
 

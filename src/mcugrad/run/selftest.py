@@ -15,7 +15,7 @@ from mcugrad.ops.life.selftest import noise_s8
 from mcugrad.program import Program
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import Compiled, Runner, State
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 
 RATES = (0.01, 1e-3, 1e-4, 0.0)
 """Learning rates; the first that leaves all numbers finite is taken: the bits of a NaN differ between cores."""
@@ -76,8 +76,8 @@ def _noise(count: int, counter: int) -> NDArray[np.int8]:
 def _targets(program: Program) -> NDArray[Any]:
     """Of each step."""
     steps, outputs = np.arange(STEPS), program.classes
-    if program.target is Target.CLASS:
+    if program.target is LabelKind.CLASS:
         return (steps % outputs).astype(np.uint32)
-    if program.target is Target.BITS:
+    if program.target is LabelKind.BITS:
         return ((steps[:, None] + np.arange(outputs)) & 1).astype(np.uint8)
     return _noise(STEPS * outputs, TARGET_COUNTER).reshape(STEPS, outputs)

@@ -13,7 +13,7 @@ from mcugrad.errors import UsageError
 from mcugrad.given import is_number, shown
 
 
-class Target(Enum):
+class LabelKind(Enum):
     """What a sample is labelled with, as the device takes it."""
 
     CLASS = "uint32_t"
@@ -41,8 +41,10 @@ class Loss:
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.name not in TARGETS:
-            raise UsageError(f"unknown loss {self.name!r}", where="loss", hint=f"one of {', '.join(TARGETS)}")
+        if self.name not in LABEL_KINDS:
+            raise UsageError(
+                f"unknown loss {self.name!r}", where="loss", hint=f"one of {', '.join(LABEL_KINDS)}"
+            )
         if not (is_number(self.label_smoothing) and 0 <= self.label_smoothing < 1):
             raise UsageError(
                 f"label smoothing of {shown(self.label_smoothing)} is not in [0, 1)", where="loss", hint="0.1"
@@ -67,9 +69,9 @@ class Loss:
             )
 
     @property
-    def target(self) -> Target:
+    def target(self) -> LabelKind:
         """What a sample is labelled with."""
-        return TARGETS[self.name]
+        return LABEL_KINDS[self.name]
 
     @property
     def text(self) -> str:
@@ -84,12 +86,12 @@ class Loss:
         return ", ".join(parts)
 
 
-TARGETS: dict[str, Target] = {
-    "cross_entropy": Target.CLASS,
-    "binary_cross_entropy": Target.BITS,
-    "mse": Target.VALUES,
-    "mae": Target.VALUES,
-    "huber": Target.VALUES,
+LABEL_KINDS: dict[str, LabelKind] = {
+    "cross_entropy": LabelKind.CLASS,
+    "binary_cross_entropy": LabelKind.BITS,
+    "mse": LabelKind.VALUES,
+    "mae": LabelKind.VALUES,
+    "huber": LabelKind.VALUES,
 }
 
 
@@ -104,7 +106,7 @@ def loss_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int | None = None) 
     Returns:
         Nats, or the loss in real units; for `huber` at most a little more than the best.
     """
-    if loss.target is Target.CLASS:
+    if loss.target is LabelKind.CLASS:
         classes = max(outputs or 0, int(y.max()) + 1)
         shares = np.bincount(y.astype(np.int64), minlength=classes) / len(y)
         if loss.class_weights:
@@ -114,7 +116,7 @@ def loss_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int | None = None) 
         shares = shares[shares > 0]
         return float(-(shares * np.log(shares / shares.sum())).sum())
     rows = y.astype(np.float64)
-    if loss.target is Target.BITS:
+    if loss.target is LabelKind.BITS:
         shares = np.stack([rows.mean(axis=0), 1 - rows.mean(axis=0)])
         return float(-(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=0).mean())
     return min(
@@ -144,9 +146,9 @@ def losses_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int) -> NDArray[n
 
 def loss_of_balance(loss: Loss, outputs: int) -> float:
     """The same where each class, or each label, is as frequent as not; 0 for values, of which that says nothing."""
-    if loss.target is Target.VALUES:
+    if loss.target is LabelKind.VALUES:
         return 0.0
-    if loss.target is Target.BITS:
+    if loss.target is LabelKind.BITS:
         return loss_of_one_answer(loss, np.asarray([[0], [1]]))
     return loss_of_one_answer(loss, np.arange(outputs), outputs)
 

@@ -13,7 +13,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.loss.softmax_cross_entropy import exp2
 from mcugrad.program import Kernel
-from mcugrad.training.losses import Target
+from mcugrad.training.losses import LabelKind
 from mcugrad.training.schedules import rates_of
 
 WATCH_HORIZON = 256
@@ -54,7 +54,7 @@ class Watch(BackwardNode):
     """
 
     logits: str
-    target: Target
+    target: LabelKind
 
     INPUTS = ("logits",)
     OUTPUTS = ()
@@ -62,7 +62,7 @@ class Watch(BackwardNode):
 
     def lower(self, to: ProgramBuilder) -> None:
         loss = to.temporary("loss", "float", (1,), "of the sample")
-        if self.target is not Target.CLASS:
+        if self.target is not LabelKind.CLASS:
             to.call(WATCH_LOSS, note="running loss", loss=loss, watch=to.watch())
             to.shared = len(to.calls)
             return

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import DataError
 from mcugrad.files import shown
-from mcugrad.training.losses import Loss, Target
+from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.zoo.data._targets import HINTS, NOUNS, as_target, loss_hint, other_target, target_problems
 
 PARTS = ("x_train", "y_train", "x_test", "y_test")
@@ -43,7 +43,7 @@ class Dataset:
     y_test: NDArray[Any]
     class_names: tuple[str, ...]
     extras: Mapping[str, NDArray[Any]] = field(default_factory=lambda: MappingProxyType({}))
-    target: Target = Target.CLASS
+    target: LabelKind = LabelKind.CLASS
 
     @property
     def num_classes(self) -> int:
@@ -57,7 +57,7 @@ class Dataset:
 
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.sample_shape)
-        if self.target is Target.CLASS:
+        if self.target is LabelKind.CLASS:
             outputs = f"{self.num_classes} classes"
         else:
             outputs = f"{self.y_train.shape[1]} {NOUNS[self.target]}"
@@ -108,7 +108,7 @@ def checked(
     if x_train.dtype != x_test.dtype:
         problems.append(f"x_train is {x_train.dtype} but x_test is {x_test.dtype}")
     shapes = [parts[key].shape[1:] for key in ("y_train", "y_test")]
-    if loss.target is not Target.CLASS and len(given) == 2 and len({s or (1,) for s in shapes}) == 2:
+    if loss.target is not LabelKind.CLASS and len(given) == 2 and len({s or (1,) for s in shapes}) == 2:
         problems.append(
             f"y_train {parts['y_train'].shape} and y_test {parts['y_test'].shape} differ in the "
             f"{NOUNS[loss.target]} of a sample"
@@ -123,9 +123,9 @@ def checked(
             else loss_hint(other),
         )
     y_train, y_test = (as_target(parts[key], loss.target) for key in ("y_train", "y_test"))
-    if loss.target is Target.VALUES:
+    if loss.target is LabelKind.VALUES:
         class_names = ()
-    elif not class_names and loss.target is Target.BITS:
+    elif not class_names and loss.target is LabelKind.BITS:
         class_names = tuple(map(str, range(y_train.shape[1])))
     elif not class_names:
         class_names = tuple(map(str, range(int(max(y_train.max(), y_test.max(initial=0))) + 1)))

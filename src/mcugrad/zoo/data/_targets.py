@@ -7,41 +7,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.training.losses import TARGETS, Loss, Target
+from mcugrad.training.losses import LABEL_KINDS, LabelKind, Loss
 
 _LABEL_MAX = 65535
 _HOLDS = {
-    Target.CLASS: "a class for each sample",
-    Target.BITS: "labels of 0 and 1",
-    Target.VALUES: "values",
+    LabelKind.CLASS: "a class for each sample",
+    LabelKind.BITS: "labels of 0 and 1",
+    LabelKind.VALUES: "values",
 }
-NOUNS = {Target.CLASS: "labels", Target.BITS: "labels", Target.VALUES: "values"}
+NOUNS = {LabelKind.CLASS: "labels", LabelKind.BITS: "labels", LabelKind.VALUES: "values"}
 """What to call what y holds."""
 HINTS = {
-    Target.CLASS: "y_train and y_test with a class for each sample",
-    Target.BITS: "y_train and y_test as (n, outputs), 1 where a label applies, else 0",
-    Target.VALUES: "y_train and y_test as (n, outputs), finite numbers",
+    LabelKind.CLASS: "y_train and y_test with a class for each sample",
+    LabelKind.BITS: "y_train and y_test as (n, outputs), 1 where a label applies, else 0",
+    LabelKind.VALUES: "y_train and y_test as (n, outputs), finite numbers",
 }
 """What to try where y is none of this."""
 
 
-def other_target(y: NDArray[Any], loss: Loss) -> Target | None:
+def other_target(y: NDArray[Any], loss: Loss) -> LabelKind | None:
     """What y is a target for, where it is obviously none for this loss; None where it may be one."""
     if y.ndim not in (1, 2) or y.dtype.kind not in "uifb" or y.size == 0:
         return None
     rows = y.reshape(len(y), -1)
     whole = y.dtype.kind != "f" or bool((np.isfinite(y) & (y == np.trunc(y))).all())
     bits = bool(((y == 0) | (y == 1)).all())
-    if loss.target is Target.CLASS:
+    if loss.target is LabelKind.CLASS:
         if rows.shape[1] > 1:
             one_hot = bits and bool((rows.sum(axis=1) == 1).all())
-            return None if one_hot else Target.BITS if bits else Target.VALUES
-        return None if whole else Target.VALUES
-    if loss.target is Target.BITS:
+            return None if one_hot else LabelKind.BITS if bits else LabelKind.VALUES
+        return None if whole else LabelKind.VALUES
+    if loss.target is LabelKind.BITS:
         if not whole and np.isfinite(y).all():
-            return Target.VALUES
-        return Target.CLASS if whole and not bits and rows.shape[1] == 1 and y.min() >= 0 else None
-    return Target.BITS if y.dtype.kind == "b" else None
+            return LabelKind.VALUES
+        return LabelKind.CLASS if whole and not bits and rows.shape[1] == 1 and y.min() >= 0 else None
+    return LabelKind.BITS if y.dtype.kind == "b" else None
 
 
 def target_problems(key: str, y: NDArray[Any], loss: Loss, names: int) -> list[str]:
@@ -56,26 +56,26 @@ def target_problems(key: str, y: NDArray[Any], loss: Loss, names: int) -> list[s
     other = other_target(y, loss)
     if other is not None:
         return [f"{key} {y.shape} {y.dtype} holds {_HOLDS[other]}, but the loss is {loss.name}"]
-    if loss.target is Target.CLASS:
+    if loss.target is LabelKind.CLASS:
         return _class_problems(key, y, names)
     if y.ndim not in (1, 2) or 0 in y.shape[1:]:
         return [f"{key} {y.shape} is not (n, outputs) {NOUNS[loss.target]}"]
-    if loss.target is Target.BITS:
+    if loss.target is LabelKind.BITS:
         return _bit_problems(key, y, names)
     return _value_problems(key, y)
 
 
-def as_target(y: NDArray[Any], target: Target) -> NDArray[Any]:
+def as_target(y: NDArray[Any], target: LabelKind) -> NDArray[Any]:
     """What has no problems as a loss takes it: int64 (n,), uint8 (n, outputs) or float32 (n, outputs)."""
-    if target is Target.CLASS:
+    if target is LabelKind.CLASS:
         return y.reshape(-1).astype(np.int64)
     rows = y.reshape(len(y), *y.shape[1:] or (1,))
-    return rows.astype(np.uint8 if target is Target.BITS else np.float32)
+    return rows.astype(np.uint8 if target is LabelKind.BITS else np.float32)
 
 
-def loss_hint(target: Target) -> str:
+def loss_hint(target: LabelKind) -> str:
     """How to say that y is a target of another kind."""
-    name = next(name for name, takes in TARGETS.items() if takes is target)
+    name = next(name for name, takes in LABEL_KINDS.items() if takes is target)
     return f'--loss {name};  in Python loss="{name}"'
 
 
