@@ -111,7 +111,7 @@ def verified(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) ->
     """verify with a liar in the place of the emulator."""
     monkeypatch.setattr(trainer, "_runner", lambda name: Liar(trainer.build.compiled, *lie))
     x, classes = corners(STEPS)
-    kind = trainer.options.loss.target
+    kind = trainer.options.loss.label_kind
     y = classes if kind is LabelKind.CLASS else np.eye(4, dtype=int)[classes]
     return trainer.verify(x, y)
 

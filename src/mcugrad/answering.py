@@ -59,7 +59,7 @@ class Answerer(Keeper):
             y,
             samples=samples,
             outputs=self.model.classes,
-            quant=self.options.target,
+            quant=self.options.label_scale,
             what=what,
         )
 
@@ -125,7 +125,7 @@ class Answerer(Keeper):
 
     @property
     def _kind(self) -> LabelKind:
-        return self.options.loss.target
+        return self.options.loss.label_kind
 
     def _real(self, outputs: NDArray[Any], state: State | None = None) -> NDArray[np.float32]:
         """Outputs in real units, by the scale that they have now, or had in another state."""
@@ -164,7 +164,7 @@ class Answerer(Keeper):
 
     def _wanted(self, wanted: NDArray[Any]) -> NDArray[Any]:
         """Targets as a score takes them: values in real units."""
-        target = self.options.target
+        target = self.options.label_scale
         if self._kind is LabelKind.VALUES and target is not None:
             return (wanted.astype(np.float32) - target.zero) * np.float32(target.scale)
         return wanted

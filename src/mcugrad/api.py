@@ -210,7 +210,7 @@ def _loss(loss: str | Loss, outputs: int) -> Loss:
 
 
 def _target_scale(loss: Loss, targets: NDArray[Any] | None) -> ActivationScale | None:
-    if loss.target is not LabelKind.VALUES:
+    if loss.label_kind is not LabelKind.VALUES:
         if targets is not None:
             raise UsageError(
                 f"the loss {loss.name} takes no values, so that their range is of no use",

@@ -155,7 +155,7 @@ class Judge:
 
     def _costs(self, wanted: NDArray[Any], some: NDArray[Any]) -> NDArray[np.float64]:
         """What the one answer that suits all these samples costs each of some of them."""
-        if self.loss.target is LabelKind.CLASS:
+        if self.loss.label_kind is LabelKind.CLASS:
             return losses_of_one_answer(self.loss, wanted, self.outputs)[some.astype(np.int64)]
         return np.full(len(some), self.blind(wanted))
 
@@ -231,7 +231,7 @@ class Judge:
         return f"try {more}; {tried}do labels and samples belong together?"
 
     def _real(self, wanted: NDArray[Any]) -> NDArray[Any]:
-        if self.loss.target is not LabelKind.VALUES or self.target is None:
+        if self.loss.label_kind is not LabelKind.VALUES or self.target is None:
             return wanted
         return (wanted.astype(np.float64) - self.target.zero) * self.target.scale
 

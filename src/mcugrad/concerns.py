@@ -138,7 +138,7 @@ def of_loss(loss: Loss, given: tuple[int, ...], outputs: tuple[int, ...]) -> lis
         outputs: shape of its output.
     """
     count = int(np.prod(outputs))
-    if loss.target is not LabelKind.CLASS:
+    if loss.label_kind is not LabelKind.CLASS:
         return []
     if count == 1:
         return [

@@ -29,7 +29,7 @@ class Options:
         schedule: how the rate runs from delivery on.
         steps: training steps that it spans; 0 where it needs none.
         loss: what training makes smaller.
-        target: quantization of the target, for losses on values.
+        label_scale: quantization of the labels, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
         sparse: which channels a sample updates; None for all.
         class_names: what the outputs are called in generated code; empty if nobody said.
@@ -40,7 +40,7 @@ class Options:
     seed: int
     rate: float
     loss: Loss = Loss()  # noqa: RUF009  (frozen)
-    target: ActivationScale | None = None
+    label_scale: ActivationScale | None = None
     precision: Precision = "int8"
     sparse: Choice | None = None
     class_names: tuple[str, ...] = ()

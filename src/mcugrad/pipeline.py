@@ -98,7 +98,7 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
 def complete(model: Model, graph: Graph, options: Options) -> Graph:
     """A quantized graph with its backward pass, pruned. Raises UsageError where `build` does."""
     trainable = _trainable(model, graph, options)
-    return prune(backward(trainable, options.loss, options.target, options.sparse))
+    return prune(backward(trainable, options.loss, options.label_scale, options.sparse))
 
 
 def lowered(
@@ -109,8 +109,8 @@ def lowered(
         graph,
         seed=options.seed,
         rate=options.schedule.record(options.rate, options.steps),
-        target=options.loss.target,
-        values=options.target,
+        label_kind=options.loss.label_kind,
+        values=options.label_scale,
         learned=state,
         blind=loss_of_balance(options.loss, graph[graph.output].size),
         sizes_only=sizes_only,
@@ -203,7 +203,7 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
         input_zero=source.zero,
         output_scale=output_scale,
         output_zero=output_zero,
-        target_scale=options.target.scale if options.target else 1.0,
-        target_zero=options.target.zero if options.target else 0,
+        target_scale=options.label_scale.scale if options.label_scale else 1.0,
+        target_zero=options.label_scale.zero if options.label_scale else 0,
         class_names=options.class_names,
     )

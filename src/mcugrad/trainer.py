@@ -294,7 +294,7 @@ class Trainer(Answerer):
         return Judge(
             options.loss,
             self.model.classes,
-            options.target,
+            options.label_scale,
             liveliest,
             course.rate,
             course.shuffle,

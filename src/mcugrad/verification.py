@@ -111,7 +111,7 @@ def verify(
                 )
         if isinstance(runner, EmulatedDevice):
             instructions[name] = float(np.mean(runner.step_instructions))
-    reported = step_type(compiled.program.target).names or ()
+    reported = step_type(compiled.program.label_kind).names or ()
     return Verification(
         steps=len(samples),
         executors=tuple(executors),

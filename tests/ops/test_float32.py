@@ -124,12 +124,12 @@ def test_losses_follow_pytorch(torch: ModuleType, loss: mg.Loss) -> None:
     random = np.random.default_rng(3)
     y: Any = random.integers(0, 4, 24)
     values = random.uniform(-1, 1, (24, 4)).astype(np.float32)
-    if loss.target is not LabelKind.CLASS:
-        y = random.integers(0, 2, (24, 4)) if loss.target is LabelKind.BITS else values
+    if loss.label_kind is not LabelKind.CLASS:
+        y = random.integers(0, 2, (24, 4)) if loss.label_kind is LabelKind.BITS else values
     trainer, x, _ = compiled(
-        "float32", loss=loss, targets=values if loss.target is LabelKind.VALUES else None
+        "float32", loss=loss, targets=values if loss.label_kind is LabelKind.VALUES else None
     )
-    real_y, scale = y, trainer.options.target
+    real_y, scale = y, trainer.options.label_scale
     if scale is not None:
         real_y = (trainer.targets(y, 24).astype(np.float64) - scale.zero) * scale.scale
     assert_follows_pytorch(torch, trainer, x, y, real_y, rate=0.05)

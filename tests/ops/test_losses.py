@@ -90,9 +90,9 @@ def test_loss_and_gradient_follow_the_definition(name: str) -> None:
         q = random.integers(-127, 128, CLASSES).astype(np.int8)
         scale = float(np.float32(random.uniform(0.005, 0.05)))
         target: Any = int(random.integers(CLASSES))
-        if loss.target is LabelKind.BITS:
+        if loss.label_kind is LabelKind.BITS:
             target = random.integers(0, 2, CLASSES).astype(np.uint8)
-        elif loss.target is LabelKind.VALUES:
+        elif loss.label_kind is LabelKind.VALUES:
             target = random.integers(-50, 50, CLASSES) * 0.02
         z = q * scale
         found, gradient = integer_loss(loss, q, scale, target)
@@ -113,8 +113,8 @@ def task(loss: mg.Loss) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
     x = samples(net, 400, seed=3)[0]
     y = (x.reshape(400, -1) @ np.random.default_rng(5).normal(size=(144, CLASSES))).argmax(axis=1)
     target = np.eye(CLASSES)[y]
-    y = y if loss.target is LabelKind.CLASS else target
-    targets = target if loss.target is LabelKind.VALUES else None
+    y = y if loss.label_kind is LabelKind.CLASS else target
+    targets = target if loss.label_kind is LabelKind.VALUES else None
     return mg.compile(net, calibration=x[:64], loss=loss, targets=targets, rule="sr16"), x, y
 
 
@@ -122,11 +122,13 @@ def task(loss: mg.Loss) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_training_with_it(name: str) -> None:
     trainer, x, y = task(LOSSES[name])
-    rate = 0.2 if LOSSES[name].target is LabelKind.BITS else 0.05  # a mean over labels has small gradients
+    rate = (
+        0.2 if LOSSES[name].label_kind is LabelKind.BITS else 0.05
+    )  # a mean over labels has small gradients
     trainer.verify(x[:12], y[:12], on=["reference", "cortex-m0plus", "cortex-m4f"], rate=rate)
     history = trainer.fit(x, y, epochs=8, rate=rate, schedule="cosine", validation=(x, y))
     assert history[-1].loss < 0.9 * history[0].loss
-    assert (history[0].accuracy is None) == (LOSSES[name].target is not LabelKind.CLASS)
+    assert (history[0].accuracy is None) == (LOSSES[name].label_kind is not LabelKind.CLASS)
     assert history[-1].validation_accuracy == trainer.evaluate(x, y)
 
 
@@ -214,7 +216,7 @@ def test_an_autoencoder_restores_its_samples() -> None:
     trainer.fit(x, x, epochs=10, rate=0.05, schedule="cosine")
     assert trainer.evaluate(x, x) < 0.3 * before
     assert trainer.predict(x).shape == (500, 8)
-    quant = trainer.options.target
+    quant = trainer.options.label_scale
     assert isinstance(quant, ActivationScale)
 
 

@@ -564,7 +564,7 @@ def test_values(save: Save, loss: str, dtype: type) -> None:
     assert got.y_train.dtype == got.y_test.dtype == np.float32
     np.testing.assert_array_equal(got.y_train, y)
     np.testing.assert_array_equal(got.y_test, y[:3])
-    assert (got.target, got.num_classes) == (LabelKind.VALUES, 0)
+    assert (got.label_kind, got.num_classes) == (LabelKind.VALUES, 0)
     assert repr(got) == "<Dataset set: 6 train, 3 test, 4x4 uint8, 3 values>"
 
 
@@ -584,7 +584,7 @@ def test_several_labels_at_once(save: Save, dtype: type) -> None:
     got = load(path, loss="binary_cross_entropy")
     assert got.y_train.dtype == np.uint8
     np.testing.assert_array_equal(got.y_train, BITS)
-    assert (got.target, got.class_names) == (LabelKind.BITS, ("0", "1", "2"))
+    assert (got.label_kind, got.class_names) == (LabelKind.BITS, ("0", "1", "2"))
     assert repr(got) == "<Dataset set: 6 train, 3 test, 4x4 uint8, 3 labels>"
     one_hot = load(save(y_train=np.eye(6), y_test=np.eye(6)[:3]), loss="binary_cross_entropy")
     np.testing.assert_array_equal(one_hot.y_train, np.eye(6))

@@ -106,7 +106,7 @@ def samples(
         raise UsageError(
             f"samples cannot be divided by {divisor:g}", where="--scale", hint="a number above 0, such as 255"
         )
-    if found.target is LabelKind.CLASS:
+    if found.label_kind is LabelKind.CLASS:
         _check_classes(found, model, option)
     else:
         _check_outputs(found, model, option)
@@ -142,10 +142,10 @@ def _scale_notes(found: data.Dataset, divisor: float, *, given: bool) -> tuple[s
 
 def _wanted_text(found: data.Dataset) -> str:
     """What the samples are labelled with, where it is no class."""
-    if found.target is LabelKind.CLASS:
+    if found.label_kind is LabelKind.CLASS:
         return ""
-    answer = Score(found.target, found.y_train.shape[1]).answer
-    if found.target is LabelKind.BITS:
+    answer = Score(found.label_kind, found.y_train.shape[1]).answer
+    if found.label_kind is LabelKind.BITS:
         return f", {answer}"
     return f", {answer} from {number(found.y_train.min())} to {number(found.y_train.max())}"
 
@@ -210,7 +210,7 @@ def _check_outputs(found: data.Dataset, model: Model, option: str) -> None:
     outputs = f"{model.classes} output{'s' if model.classes > 1 else ''}"
     may_be_classes = count == 1 and bool(np.isin(y, np.arange(model.classes)).all())
     raise DataError(
-        f"y_train has {Score(found.target, count).answer} for each sample, {model.name} has {outputs}",
+        f"y_train has {Score(found.label_kind, count).answer} for each sample, {model.name} has {outputs}",
         where=option,
         hint=f"y_train of shape ({len(y)}, {model.classes})"
         + (";  --loss cross_entropy, if these are classes" if may_be_classes else ""),

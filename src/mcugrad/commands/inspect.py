@@ -97,7 +97,7 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
 
     graph = made_up(model)
     like = like or Options("all", updates("sr16"), seed=0, rate=0.01)
-    sizes = Footprints(model, graph, Options("all", updates("sr16"), 0, 0.01, like.loss, like.target))
+    sizes = Footprints(model, graph, Options("all", updates("sr16"), 0, 0.01, like.loss, like.label_scale))
     rules = [rule.name for rule in reversed(FAMILY)]
     count = len(model.layers)
     every = ["all", *(f"last:{n}" for n in range(count - 1, 0, -1))] if count else []

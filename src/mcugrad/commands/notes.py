@@ -24,7 +24,7 @@ def beyond_range(made: Trainer, y: NDArray[Any] | None, kind: str) -> list[str]:
         y: values (n, outputs); None without any, and anything where the loss takes no values.
         kind: what they are called: `held-out`.
     """
-    quant = made.options.target
+    quant = made.options.label_scale
     if quant is None or y is None:
         return []
     low, high = ((code - quant.zero) * quant.scale for code in (-128, 127))
@@ -50,7 +50,7 @@ def became_worse(made: Trainer, y: NDArray[Any], last: Epoch, before: float | No
     """
     blind = loss_of_one_answer(made.options.loss, y, made.model.classes)
     tried = () if made.rate_search is None else made.rate_search.tried
-    score, after = Score(made.options.loss.target, made.model.classes), last.validation_accuracy
+    score, after = Score(made.options.loss.label_kind, made.model.classes), last.validation_accuracy
     is_worse = before is not None and after is not None and score.is_better(before, after)
     if last.notes or blind == 0 or last.loss <= blind or not is_worse:
         return []

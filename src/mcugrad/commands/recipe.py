@@ -202,7 +202,7 @@ class Recipe:
             ),
             precision=cast("Compiled", self.precision),  # checked there
             loss=self.loss,
-            targets=samples.y if Loss(self.loss).target is LabelKind.VALUES else None,
+            targets=samples.y if Loss(self.loss).label_kind is LabelKind.VALUES else None,
             sparse=sparse_choice(self.sparse, self.sparse_policy, self.sparse_samples),
             target=self.target,
             rate=self.learning_rate,

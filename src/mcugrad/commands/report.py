@@ -59,7 +59,7 @@ def report(
         functions = _profile(made, given, board)
         few = given.spaced(steps)
         proof = made.verify(given.x[few], given.y[few])
-    score = Score(made.options.loss.target, found.classes)
+    score = Score(made.options.loss.label_kind, found.classes)
     for note in beyond_range(made, given.y_test, "held-out"):
         output.note(note)
     curve, late = _fit(made, given, score, epochs, recipe.seed)
@@ -68,7 +68,7 @@ def report(
     facts = {
         **compiled_facts(made, given.text),
         "input_shape": list(found.input_shape),
-        **({"classes": found.classes} if score.target is LabelKind.CLASS else {}),
+        **({"classes": found.classes} if score.label_kind is LabelKind.CLASS else {}),
         "outputs": found.classes,
         "parameters": found.parameters,
         "macs": found.macs,

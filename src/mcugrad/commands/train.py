@@ -84,7 +84,7 @@ def train(
     made = recipe.learner(found, given)
     validation = given.held_out
     old_validation = None if known is None else known.held_out
-    score = Score(made.options.loss.target, found.classes)
+    score = Score(made.options.loss.label_kind, found.classes)
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
     loss = recipe.fidelity(made, given)

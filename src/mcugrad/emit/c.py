@@ -108,8 +108,8 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "origin": origin,
         "layout": place,
         "training": bool(program.train),
-        "target": program.target,
-        "classes": program.target is LabelKind.CLASS,
+        "target": program.label_kind,
+        "classes": program.label_kind is LabelKind.CLASS,
         "types": public_types(),
         "arena": _arena(program, plan),
         "arena_size": plan.size,
@@ -145,7 +145,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "replay_classes": program.replay_classes,
         "slot_words": program.slot_words,
         "reserve": reserve(program),
-        "guard_error": _GUARD_ERRORS[program.target],
+        "guard_error": _GUARD_ERRORS[program.label_kind],
     }
     return {
         f"{program.name}.h": render("model.h.j2", context),
@@ -186,8 +186,8 @@ def host_source(program: Program) -> str:
         "NAME": name.upper(),
         "output_type": program.buffers[program.output].ctype,
         "training": bool(program.train),
-        "target": program.target,
-        "classes": program.target is LabelKind.CLASS,
+        "target": program.label_kind,
+        "classes": program.label_kind is LabelKind.CLASS,
     }
     return render("host.c.j2", context)
 

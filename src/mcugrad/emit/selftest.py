@@ -29,13 +29,13 @@ def emit_selftest(program: Program, place: Layout, rate: float, expected: int) -
         Text by file name: `<name>_selftest.h` and `<name>_selftest.c`.
     """
     output = program.buffers[program.output]
-    classes = program.target is LabelKind.CLASS
+    classes = program.label_kind is LabelKind.CLASS
     targets = 0 if classes or not program.train else program.classes
     context = {
         "name": program.name,
         "NAME": program.name.upper(),
         "training": bool(program.train),
-        "target": program.target,
+        "target": program.label_kind,
         "classes": classes,
         "output_type": output.ctype,
         "output_bytes": output.size + targets,

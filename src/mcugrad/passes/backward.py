@@ -75,9 +75,9 @@ def backward(
     selection = _selection(graph, sparse)
     has_ratio = any(isinstance(p, Sparse) and p.follows_loss for p in selection.policies.values())
     to.add(make(loss, graph.output, error, target))
-    if loss.target is LabelKind.CLASS:
+    if loss.label_kind is LabelKind.CLASS:
         to.add(SoftCrossEntropy(name="soft_loss", logits=graph.output, e=error, has_ratio=has_ratio))
-    to.add(Watch(name="watch", logits=graph.output, target=loss.target))
+    to.add(Watch(name="watch", logits=graph.output, label_kind=loss.label_kind))
     if has_ratio:
         to.add(LossRatio(name="loss_ratio"))
     if (share := share_of_samples(sparse)) < ONE:

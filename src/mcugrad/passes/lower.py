@@ -31,7 +31,7 @@ def lower(
     *,
     seed: int,
     rate: float | NDArray[Any],
-    target: LabelKind = LabelKind.CLASS,
+    label_kind: LabelKind = LabelKind.CLASS,
     values: ActivationScale | None = None,
     learned: Mapping[str, NDArray[Any]] | None = None,
     blind: float = 0.0,
@@ -43,7 +43,7 @@ def lower(
         graph: quantized; with its backward pass if it is to train.
         seed: of the random numbers.
         rate: the learning rate, or how it runs: one record of `SCHEDULE`.
-        target: what samples are labelled with.
+        label_kind: what samples are labelled with.
         values: its quantization, where that is values.
         learned: what buffers that training keeps hold for good, by name; None for a program that trains.
         blind: loss of the same answer to every sample; 0 where nobody knows it.
@@ -62,9 +62,9 @@ def lower(
             split = len(to.calls)
     output = to.data(graph.output)
     x = to.data(graph.input)
-    watched = target is LabelKind.CLASS
+    watched = label_kind is LabelKind.CLASS
     quant = graph[graph.output].quant
-    scaled = watched or (target is LabelKind.VALUES and split < len(to.calls))
+    scaled = watched or (label_kind is LabelKind.VALUES and split < len(to.calls))
     scale = to.scale(graph.output) if scaled and isinstance(quant, ActivationScale) else ""
     forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers, sizes_only)
     train, buffers = _fold_constants(tuple(to.calls[split:]), buffers, sizes_only)

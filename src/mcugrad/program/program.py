@@ -126,7 +126,7 @@ class Program:
         return self.forward + self.train[:first] + self.train[after:] if self.taken else ()
 
     @property
-    def target(self) -> LabelKind:
+    def label_kind(self) -> LabelKind:
         """What a sample is labelled with."""
         if "target" in self.buffers:
             return LabelKind(self.buffers["target"].ctype)
@@ -135,7 +135,7 @@ class Program:
     @property
     def replay_classes(self) -> int:
         """Classes that share a replay buffer; 1 where samples have none."""
-        return self.classes if self.target is LabelKind.CLASS else 1
+        return self.classes if self.label_kind is LabelKind.CLASS else 1
 
     @property
     def slot_words(self) -> int:

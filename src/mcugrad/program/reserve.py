@@ -25,7 +25,9 @@ _REPORT = 128
 def caller(program: Program) -> int:
     """Bytes that the emulated firmware keeps beside model and sample at most: answers, targets, reports."""
     answers = program.buffers[program.output].size
-    targets = program.classes * (program.target is not LabelKind.CLASS) + program.classes * bool(program.soft)
+    targets = program.classes * (program.label_kind is not LabelKind.CLASS) + program.classes * bool(
+        program.soft
+    )
     size = _REPORT + SCHEDULE.itemsize + answers + targets
     return size + -size % 8
 

@@ -63,22 +63,22 @@ class Score:
     """How good a network is, by what its loss takes.
 
     Attributes:
-        target: what a sample is labelled with.
+        label_kind: what a sample is labelled with.
         outputs: of the network.
     """
 
-    target: LabelKind
+    label_kind: LabelKind
     outputs: int
 
     @property
     def words(self) -> _Words:
         """How to speak of it."""
-        return _WORDS[self.target]
+        return _WORDS[self.label_kind]
 
     @property
     def is_share(self) -> bool:
         """Whether it is a share of what is right, in [0, 1]; else a mean squared error, the lower the better."""
-        return self.target is not LabelKind.VALUES
+        return self.label_kind is not LabelKind.VALUES
 
     def is_better(self, one: float, other: float) -> bool:
         """Whether one score is better than another."""
@@ -118,7 +118,7 @@ class Score:
         """`held-out samples right`, `held-out labels right`, `mean squared error on held-out samples`."""
         if not self.is_share:
             return f"mean squared error on {kind} samples"
-        return f"{kind} {'samples' if self.target is LabelKind.CLASS else 'labels'} right"
+        return f"{kind} {'samples' if self.label_kind is LabelKind.CLASS else 'labels'} right"
 
     def sentence(self, score: float, samples: int, kind: str) -> str:
         """`97.3% of 450 held-out samples right`, `0.01234 mean squared error on 450 held-out samples`.
@@ -130,7 +130,7 @@ class Score:
         """
         if not self.is_share:
             return f"{number(score)} mean squared error on {samples} {kind} samples"
-        parts = samples if self.target is LabelKind.CLASS else samples * self.outputs
+        parts = samples if self.label_kind is LabelKind.CLASS else samples * self.outputs
         return f"{score:6.1%} of {parts} {self.what(kind)}"
 
 

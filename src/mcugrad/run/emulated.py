@@ -66,8 +66,8 @@ class EmulatedDevice:
         program = compiled.program
         training = bool(program.train)
         self._compiled = compiled
-        self._classes = program.target is LabelKind.CLASS
-        self._info = step_type(program.target)
+        self._classes = program.label_kind is LabelKind.CLASS
+        self._info = step_type(program.label_kind)
         self.device = DeviceModel(
             [folder / f"{program.name}.c"],
             program.name,
@@ -84,7 +84,7 @@ class EmulatedDevice:
             guard=guard,
             soft=bool(program.soft),
             augment=augment,
-            target_type="" if self._classes else program.target.value,
+            target_type="" if self._classes else program.label_kind.value,
             compiler=compiler,
             opt=opt,
             flags=flags,

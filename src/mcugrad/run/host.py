@@ -125,7 +125,7 @@ class HostTwin:
         rate = None if rates is None else np.ascontiguousarray(rates, np.float32)
         if len(sequence) and int(sequence.max()) >= len(samples):
             raise UsageError(f"order names sample {int(sequence.max())} of {len(samples)}", where="order")
-        info = np.zeros(len(sequence), step_type(program.target))
+        info = np.zeros(len(sequence), step_type(program.label_kind))
         _demand_ok(
             self._library.mcg_host_train(
                 self._pointer("void *", self._memory),
@@ -175,7 +175,7 @@ class HostTwin:
                 where="soft",
                 hint="shares of the classes, 255 for the largest",
             )
-        info = np.zeros(len(sequence), step_type(program.target))
+        info = np.zeros(len(sequence), step_type(program.label_kind))
         _demand_ok(
             self._library.mcg_host_train_soft(
                 self._pointer("void *", self._memory),
@@ -307,7 +307,7 @@ class HostTwin:
             )
 
     def _targets(self, targets: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(targets, ELEMENT_TYPES[self._compiled.program.target.value])
+        return np.ascontiguousarray(targets, ELEMENT_TYPES[self._compiled.program.label_kind.value])
 
     def _view(self, name: str) -> NDArray[Any]:
         buffer = self._compiled.program.buffers[name]

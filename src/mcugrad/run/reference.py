@@ -59,7 +59,7 @@ class ReferenceRunner:
         rates: NDArray[np.float32] | None = None,
     ) -> Steps:
         """One training step per entry of `order`."""
-        info = np.zeros(len(order), step_type(self._program.target))
+        info = np.zeros(len(order), step_type(self._program.label_kind))
         for i, sample in enumerate(order):
             if rates is not None:
                 self._hold(rates[i])
@@ -81,7 +81,7 @@ class ReferenceRunner:
     ) -> Steps:
         """One training step towards a distribution per entry of `order`. Raises UsageError without classes."""
         demand_soft(self._program)
-        info = np.zeros(len(order), step_type(self._program.target))
+        info = np.zeros(len(order), step_type(self._program.label_kind))
         for i, sample in enumerate(order):
             if rates is not None:
                 self._hold(rates[i])
@@ -142,7 +142,7 @@ class ReferenceRunner:
         total = np.float32(0)
         for sample, target in zip(x, targets, strict=True):
             total = np.float32(total + self._error(sample, target))
-        outputs = 1 if self._program.target is LabelKind.CLASS else self._program.classes
+        outputs = 1 if self._program.label_kind is LabelKind.CLASS else self._program.classes
         error = total / np.float32(np.float32(len(x)) * np.float32(outputs))
         error = error if error <= WORST else WORST
         if self._best is None or error <= self._best[0]:
@@ -175,7 +175,7 @@ class ReferenceRunner:
         if soft is not None:
             self._values["soft"] = soft
             head = self._program.soft
-        elif self._program.target is LabelKind.CLASS:
+        elif self._program.label_kind is LabelKind.CLASS:
             self._values["label"] = np.asarray([target], np.uint32)
         else:
             self._values["target"] = np.asarray(target)
@@ -211,7 +211,7 @@ class ReferenceRunner:
         self._forward(x)
         program = self._program
         y = self._value(program.output).reshape(-1)
-        if program.target is LabelKind.CLASS:
+        if program.label_kind is LabelKind.CLASS:
             index = np.zeros(1, np.uint32)
             (argmax_s8 if y.dtype == np.int8 else argmax_f32)(len(y), y, index)
             return np.float32(index[0] != target)
@@ -278,7 +278,7 @@ class _Replay:
     def add(self, x: NDArray[np.int8], target: Any) -> None:
         """Offer a sample."""
         header, slot = self.header, np.zeros(1, np.int32)
-        label = int(target) if self._program.target is LabelKind.CLASS else 0
+        label = int(target) if self._program.label_kind is LabelKind.CLASS else 0
         replay_slot(
             len(self.memory),
             self._program.replay_classes,
@@ -297,7 +297,7 @@ class _Replay:
             place = self.memory[slot[0]]
             place[0] = label
             nothing = np.zeros(self._program.classes, np.int8)
-            parts = (x, nothing if self._program.target is LabelKind.CLASS else target)
+            parts = (x, nothing if self._program.label_kind is LabelKind.CLASS else target)
             content = np.concatenate([part.reshape(-1).view(np.int8) for part in parts])
             place[1:].view(np.int8)[: len(content)] = content
 
@@ -317,8 +317,10 @@ class _Replay:
         header["drawn"] += 1
         size = self._program.buffers[self._program.input].count
         content = place[1:].view(np.int8)
-        if self._program.target is LabelKind.CLASS:
+        if self._program.label_kind is LabelKind.CLASS:
             soft = content[size : size + self._program.classes].view(np.uint8).copy()
             return content[:size].copy(), place[0], soft if soft.any() else None
-        values = content[size : size + self._program.classes].view(ELEMENT_TYPES[self._program.target.value])
+        values = content[size : size + self._program.classes].view(
+            ELEMENT_TYPES[self._program.label_kind.value]
+        )
         return content[:size].copy(), values.copy(), None

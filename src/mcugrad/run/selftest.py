@@ -76,8 +76,8 @@ def _noise(count: int, counter: int) -> NDArray[np.int8]:
 def _targets(program: Program) -> NDArray[Any]:
     """Of each step."""
     steps, outputs = np.arange(STEPS), program.classes
-    if program.target is LabelKind.CLASS:
+    if program.label_kind is LabelKind.CLASS:
         return (steps % outputs).astype(np.uint32)
-    if program.target is LabelKind.BITS:
+    if program.label_kind is LabelKind.BITS:
         return ((steps[:, None] + np.arange(outputs)) & 1).astype(np.uint8)
     return _noise(STEPS * outputs, TARGET_COUNTER).reshape(STEPS, outputs)

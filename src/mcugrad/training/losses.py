@@ -69,7 +69,7 @@ class Loss:
             )
 
     @property
-    def target(self) -> LabelKind:
+    def label_kind(self) -> LabelKind:
         """What a sample is labelled with."""
         return LABEL_KINDS[self.name]
 
@@ -106,7 +106,7 @@ def loss_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int | None = None) 
     Returns:
         Nats, or the loss in real units; for `huber` at most a little more than the best.
     """
-    if loss.target is LabelKind.CLASS:
+    if loss.label_kind is LabelKind.CLASS:
         classes = max(outputs or 0, int(y.max()) + 1)
         shares = np.bincount(y.astype(np.int64), minlength=classes) / len(y)
         if loss.class_weights:
@@ -116,7 +116,7 @@ def loss_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int | None = None) 
         shares = shares[shares > 0]
         return float(-(shares * np.log(shares / shares.sum())).sum())
     rows = y.astype(np.float64)
-    if loss.target is LabelKind.BITS:
+    if loss.label_kind is LabelKind.BITS:
         shares = np.stack([rows.mean(axis=0), 1 - rows.mean(axis=0)])
         return float(-(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=0).mean())
     return min(
@@ -146,9 +146,9 @@ def losses_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int) -> NDArray[n
 
 def loss_of_balance(loss: Loss, outputs: int) -> float:
     """The same where each class, or each label, is as frequent as not; 0 for values, of which that says nothing."""
-    if loss.target is LabelKind.VALUES:
+    if loss.label_kind is LabelKind.VALUES:
         return 0.0
-    if loss.target is LabelKind.BITS:
+    if loss.label_kind is LabelKind.BITS:
         return loss_of_one_answer(loss, np.asarray([[0], [1]]))
     return loss_of_one_answer(loss, np.arange(outputs), outputs)
 

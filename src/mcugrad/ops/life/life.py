@@ -50,11 +50,11 @@ class Watch(BackwardNode):
     """Let running loss, accuracy and drift follow.
 
     Attributes:
-        target: what a sample is labelled with: accuracy is known for classes only.
+        label_kind: what a sample is labelled with: accuracy is known for classes only.
     """
 
     logits: str
-    target: LabelKind
+    label_kind: LabelKind
 
     INPUTS = ("logits",)
     OUTPUTS = ()
@@ -62,7 +62,7 @@ class Watch(BackwardNode):
 
     def lower(self, to: ProgramBuilder) -> None:
         loss = to.temporary("loss", "float", (1,), "of the sample")
-        if self.target is not LabelKind.CLASS:
+        if self.label_kind is not LabelKind.CLASS:
             to.call(WATCH_LOSS, note="running loss", loss=loss, watch=to.watch())
             to.shared = len(to.calls)
             return

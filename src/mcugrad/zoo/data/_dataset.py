@@ -33,7 +33,7 @@ class Dataset:
         y_test: what these are labelled with.
         class_names: one name per label; none for values.
         extras: whatever else an `.npz` file holds, for example the subject or the machine of each sample.
-        target: what y holds.
+        label_kind: what y holds.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Dataset:
     y_test: NDArray[Any]
     class_names: tuple[str, ...]
     extras: Mapping[str, NDArray[Any]] = field(default_factory=lambda: MappingProxyType({}))
-    target: LabelKind = LabelKind.CLASS
+    label_kind: LabelKind = LabelKind.CLASS
 
     @property
     def num_classes(self) -> int:
@@ -57,10 +57,10 @@ class Dataset:
 
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.sample_shape)
-        if self.target is LabelKind.CLASS:
+        if self.label_kind is LabelKind.CLASS:
             outputs = f"{self.num_classes} classes"
         else:
-            outputs = f"{self.y_train.shape[1]} {NOUNS[self.target]}"
+            outputs = f"{self.y_train.shape[1]} {NOUNS[self.label_kind]}"
         return (
             f"<Dataset {self.name}: {len(self.x_train)} train, {len(self.x_test)} test, "
             f"{shape} {self.x_train.dtype}, {outputs}>"
@@ -98,7 +98,7 @@ def checked(
         x, y = parts[f"x_{part}"], parts[f"y_{part}"]
         if x.ndim and y.ndim and len(x) != len(y):
             problems.append(
-                f"x_{part} {x.shape} has {len(x)} samples but y_{part} {y.shape} has {len(y)} {NOUNS[loss.target]}"
+                f"x_{part} {x.shape} has {len(x)} samples but y_{part} {y.shape} has {len(y)} {NOUNS[loss.label_kind]}"
             )
     x_train, x_test = parts["x_train"], parts["x_test"]
     if x_train.ndim and len(x_train) == 0:
@@ -108,24 +108,24 @@ def checked(
     if x_train.dtype != x_test.dtype:
         problems.append(f"x_train is {x_train.dtype} but x_test is {x_test.dtype}")
     shapes = [parts[key].shape[1:] for key in ("y_train", "y_test")]
-    if loss.target is not LabelKind.CLASS and len(given) == 2 and len({s or (1,) for s in shapes}) == 2:
+    if loss.label_kind is not LabelKind.CLASS and len(given) == 2 and len({s or (1,) for s in shapes}) == 2:
         problems.append(
             f"y_train {parts['y_train'].shape} and y_test {parts['y_test'].shape} differ in the "
-            f"{NOUNS[loss.target]} of a sample"
+            f"{NOUNS[loss.label_kind]} of a sample"
         )
     if problems:
         other = next((o for part in given if (o := other_target(parts[f"y_{part}"], loss))), None)
         raise DataError(
             f"the data cannot be used: {problems[0]}" + "".join(f"; {problem}" for problem in problems[1:]),
             where=shown(path),
-            hint=f"x_train and x_test as (n, ...) of one type, {HINTS[loss.target]}"
+            hint=f"x_train and x_test as (n, ...) of one type, {HINTS[loss.label_kind]}"
             if other is None
             else loss_hint(other),
         )
-    y_train, y_test = (as_target(parts[key], loss.target) for key in ("y_train", "y_test"))
-    if loss.target is LabelKind.VALUES:
+    y_train, y_test = (as_target(parts[key], loss.label_kind) for key in ("y_train", "y_test"))
+    if loss.label_kind is LabelKind.VALUES:
         class_names = ()
-    elif not class_names and loss.target is LabelKind.BITS:
+    elif not class_names and loss.label_kind is LabelKind.BITS:
         class_names = tuple(map(str, range(y_train.shape[1])))
     elif not class_names:
         class_names = tuple(map(str, range(int(max(y_train.max(), y_test.max(initial=0))) + 1)))
@@ -137,7 +137,7 @@ def checked(
         y_test,
         class_names,
         extras=MappingProxyType(extras if extras is not None else {}),
-        target=loss.target,
+        label_kind=loss.label_kind,
     )
 
 

@@ -32,12 +32,12 @@ def other_target(y: NDArray[Any], loss: Loss) -> LabelKind | None:
     rows = y.reshape(len(y), -1)
     whole = y.dtype.kind != "f" or bool((np.isfinite(y) & (y == np.trunc(y))).all())
     bits = bool(((y == 0) | (y == 1)).all())
-    if loss.target is LabelKind.CLASS:
+    if loss.label_kind is LabelKind.CLASS:
         if rows.shape[1] > 1:
             one_hot = bits and bool((rows.sum(axis=1) == 1).all())
             return None if one_hot else LabelKind.BITS if bits else LabelKind.VALUES
         return None if whole else LabelKind.VALUES
-    if loss.target is LabelKind.BITS:
+    if loss.label_kind is LabelKind.BITS:
         if not whole and np.isfinite(y).all():
             return LabelKind.VALUES
         return LabelKind.CLASS if whole and not bits and rows.shape[1] == 1 and y.min() >= 0 else None
@@ -56,11 +56,11 @@ def target_problems(key: str, y: NDArray[Any], loss: Loss, names: int) -> list[s
     other = other_target(y, loss)
     if other is not None:
         return [f"{key} {y.shape} {y.dtype} holds {_HOLDS[other]}, but the loss is {loss.name}"]
-    if loss.target is LabelKind.CLASS:
+    if loss.label_kind is LabelKind.CLASS:
         return _class_problems(key, y, names)
     if y.ndim not in (1, 2) or 0 in y.shape[1:]:
-        return [f"{key} {y.shape} is not (n, outputs) {NOUNS[loss.target]}"]
-    if loss.target is LabelKind.BITS:
+        return [f"{key} {y.shape} is not (n, outputs) {NOUNS[loss.label_kind]}"]
+    if loss.label_kind is LabelKind.BITS:
         return _bit_problems(key, y, names)
     return _value_problems(key, y)
 
