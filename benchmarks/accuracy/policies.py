@@ -90,31 +90,31 @@ DEFAULT = {"split 50 % x samples 20 %": 0.1, "split 50 % x samples 50 %": 0.25}
 TRIED = (0.001, 0.003, 0.009)
 RATES: dict[str, dict[str, float]] = {
     "DS-CNN 10": {
-        "all": 0.003,
+        "all": 0.001,
         "sampled 10 %": 0.001,
         "samples 10 %": 0.001,
         "samples 25 %": 0.001,
         "single 10 %": 0.001,
         "split 10 %": 0.001,
-        "split 25 %": 0.001,
+        "split 25 %": 0.003,
         "split 50 % x samples 20 %": 0.001,
         "split 50 % x samples 50 %": 0.001,
-        "topk 10 %": 0.009,
+        "topk 10 %": 0.003,
     },
     "DS-CNN 20": {
         "all": 0.003,
         "sampled 10 %": 0.001,
         "samples 10 %": 0.001,
-        "samples 25 %": 0.003,
-        "single 10 %": 0.009,
+        "samples 25 %": 0.001,
+        "single 10 %": 0.001,
         "split 10 %": 0.003,
-        "split 25 %": 0.003,
+        "split 25 %": 0.001,
         "split 50 % x samples 20 %": 0.003,
         "split 50 % x samples 50 %": 0.003,
         "topk 10 %": 0.003,
     },
     "MbedNet 54": {
-        "all": 0.009,
+        "all": 0.003,
         "sampled 10 %": 0.001,
         "samples 10 %": 0.003,
         "samples 25 %": 0.003,
@@ -130,15 +130,16 @@ RATES: dict[str, dict[str, float]] = {
         "sampled 10 %": 0.003,
         "samples 10 %": 0.009,
         "samples 25 %": 0.009,
-        "single 10 %": 0.003,
+        "single 10 %": 0.009,
         "split 10 %": 0.009,
         "split 25 %": 0.009,
         "split 50 % x samples 20 %": 0.009,
-        "split 50 % x samples 50 %": 0.009,
+        "split 50 % x samples 50 %": 0.003,
         "topk 10 %": 0.009,
     },
 }
-"""Best of those that `--tune` tries, by task and policy."""
+"""Of those that `--tune` tries, by task and policy: the lowest within half a point of the best, for higher ones are
+nearer to collapse, which one seed in six may show."""
 
 
 @dataclass(frozen=True)
