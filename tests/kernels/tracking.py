@@ -17,7 +17,7 @@ from kernels.draws import (
     some_int32,
     two,
 )
-from mcugrad.ops.core.errors import LEAST_REACH
+from mcugrad.ops.core.gradients import LEAST_REACH
 from mcugrad.program import SCALE
 
 

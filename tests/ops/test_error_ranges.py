@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import mcugrad as mg
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.ops.core.errors import LEAST_REACH, PREPARE_ERROR_SUM, SCALE_UNIT
+from mcugrad.ops.core.gradients import LEAST_REACH, PREPARE_ERROR_SUM, SCALE_UNIT
 from mcugrad.ops.tracking.ranges import EMPTY_ERROR, PREPARE_ERROR, TRACK_ERROR
 from mcugrad.program import SCALE
 from mcugrad.run.reference import ReferenceRunner

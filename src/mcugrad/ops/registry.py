@@ -37,7 +37,7 @@ SHARED = frozenset(
     f"mcugrad.ops.{name}"
     for name in (
         "core.activated",
-        "core.errors",
+        "core.gradients",
         "core.weighted",
         "tracking.ranges",
         "update.apply",

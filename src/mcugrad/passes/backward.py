@@ -23,8 +23,8 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
 from mcugrad.ops.activation.activation import Activation, RefreshTable
-from mcugrad.ops.core.errors import ErrorSum
-from mcugrad.ops.core.errors_f32 import FloatErrorSum
+from mcugrad.ops.core.gradients import ErrorSum
+from mcugrad.ops.core.gradients_f32 import FloatErrorSum
 from mcugrad.ops.core.layer_f32 import layer_of
 from mcugrad.ops.life.life import BeginStep, Watch
 from mcugrad.ops.loss.binary_cross_entropy import BinaryCrossEntropy

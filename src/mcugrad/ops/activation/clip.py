@@ -12,7 +12,7 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph, Shape
 from mcugrad.ops.core.activated import Activated
-from mcugrad.ops.core.errors import pass_error
+from mcugrad.ops.core.gradients import pass_error
 from mcugrad.ops.joining.concat import CONCAT_S8
 from mcugrad.ops.joining.mul import lower_product
 from mcugrad.ops.tracking.ranges import clip_of

@@ -15,7 +15,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
 from mcugrad.ops.core.activated import Activated
-from mcugrad.ops.core.errors import pass_error
+from mcugrad.ops.core.gradients import pass_error
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.ops.core.errors_f32 import ADD_F32, pass_float_error
+from mcugrad.ops.core.gradients_f32 import ADD_F32, pass_float_error
 from mcugrad.ops.core.operator_f32 import FloatOperator, bounds
 from mcugrad.ops.joining.add import Add
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.activation.clip import Clip
-from mcugrad.ops.core.errors_f32 import FloatErrorPart, pass_float_error
+from mcugrad.ops.core.gradients_f32 import FloatErrorPart, pass_float_error
 from mcugrad.ops.core.operator_f32 import FloatOperator, bounds, clipped, error_for
 from mcugrad.ops.joining.concat import Concat
 from mcugrad.program import Kernel

@@ -12,7 +12,7 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Operator, Shape
-from mcugrad.ops.core.errors import ErrorAlias, ErrorRescale
+from mcugrad.ops.core.gradients import ErrorAlias, ErrorRescale
 
 
 @dataclass(frozen=True, kw_only=True)

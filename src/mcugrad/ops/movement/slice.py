@@ -12,7 +12,7 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.ops.core.errors import ErrorRescale
+from mcugrad.ops.core.gradients import ErrorRescale
 from mcugrad.program import Kernel, Struct
 
 

@@ -12,7 +12,7 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.ops.core.errors import even_factor
+from mcugrad.ops.core.gradients import even_factor
 from mcugrad.ops.core.weighted import write_error
 from mcugrad.ops.core.window import Pair
 from mcugrad.ops.joining.mul import spread
