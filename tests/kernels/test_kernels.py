@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -196,3 +197,13 @@ def test_every_declared_function_is_documented() -> None:
     for i, line in enumerate(lines):
         if line.startswith(("void mcg_", "int32_t mcg_", "bool mcg_", "extern const")):
             assert lines[i - 1].strip().endswith("*/"), f"no comment above: {line}"
+
+
+def test_every_reference_is_there() -> None:
+    """Comments in headers name a function of the package, or one of its files."""
+    text = re.sub(r"\n \*", "", library.declarations())
+    named = re.findall(r"Reference: (ops/[\w/]+\.py)(?:::(\w+))?", text)
+    assert len(named) > 100
+    for file, function in named:
+        source = (library.RUNTIME.parent / file).read_text(encoding="utf-8")
+        assert not function or re.search(rf"^def {function}\(", source, re.MULTILINE), f"{file}::{function}"

@@ -386,7 +386,7 @@ void mcg_add_scaled_f32(int32_t count, float factor, const float *x, float *y);
  * @brief Copy the window of one output, `channels` channels of each pixel, x at the first of them; 0 outside
  * the map.
  *
- * Reference: ops/convolution/conv2d.py::patches.
+ * Reference: ops/core/window.py::patches.
  */
 void mcg_patch_f32(const mcg_conv2d_t *g, const float *x, int32_t channels, int32_t out_y, int32_t out_x,
                    float *patch);
