@@ -66,7 +66,7 @@ COMES_LATER = (
 )
 """What, its operators in files, what to use until then."""
 
-TARGET_TEXTS = {
+LABEL_TEXTS = {
     LabelKind.CLASS: "the index of one class",
     LabelKind.BITS: "0 or 1 for every output",
     LabelKind.VALUES: "a quantized value for every output",
@@ -147,9 +147,7 @@ def document() -> str:
     parts += [markdown(("what", "in files", "until then"), later), "", "## Update rules\n"]
     rules = [(f"`{r.name}`", f"{r.bytes_per_weight:g}", r.summary) for r in RULES.values()]
     parts += [markdown(("rule", "bytes per weight", "what"), rules), "", "## Losses\n"]
-    losses = [
-        (f"`{name}`", TARGET_TEXTS[target], f"`{target.value}`") for name, target in LABEL_KINDS.items()
-    ]
+    losses = [(f"`{name}`", LABEL_TEXTS[kind], f"`{kind.value}`") for name, kind in LABEL_KINDS.items()]
     parts += [markdown(("loss", "a sample's target", "in C"), losses)]
     return "\n".join(parts) + "\n"
 

@@ -58,11 +58,11 @@ class Compiled:
         return cache.build(identity, "model", write)
 
 
-def step_type(target: LabelKind) -> np.dtype[Any]:
+def step_type(kind: LabelKind) -> np.dtype[Any]:
     """NumPy's view of `<name>_step_t`."""
     fields = ["loss", "rate", "update_rate", "saturation", "empty", "mean_loss", "drift"]
     kinds = [*((name, "<f4") for name in fields), ("trouble", "<u4")]
-    if target is LabelKind.CLASS:
+    if kind is LabelKind.CLASS:
         kinds += [("mean_accuracy", "<f4"), ("confidence", "<f4"), ("predicted", "<u4")]
     return np.dtype(kinds)
 

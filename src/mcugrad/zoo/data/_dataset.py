@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import DataError
 from mcugrad.files import shown
 from mcugrad.training.losses import LabelKind, Loss
-from mcugrad.zoo.data._targets import HINTS, NOUNS, as_target, loss_hint, other_target, target_problems
+from mcugrad.zoo.data._labels import HINTS, NOUNS, as_labels, label_problems, loss_hint, other_kind
 
 PARTS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -82,7 +82,7 @@ def checked(
         path: where it came from.
         parts: arrays by their names, `PARTS`.
         class_names: one per label; none if they are not known.
-        loss: what y has to be a target for.
+        loss: what y has to hold labels for.
         extras: other arrays that came with it.
 
     Raises:
@@ -94,7 +94,7 @@ def checked(
         parts.setdefault(f"{key}_test", np.atleast_1d(parts[f"{key}_train"])[:0])
     for part in given:
         problems += _sample_problems(f"x_{part}", parts[f"x_{part}"])
-        problems += target_problems(f"y_{part}", parts[f"y_{part}"], loss, len(class_names))
+        problems += label_problems(f"y_{part}", parts[f"y_{part}"], loss, len(class_names))
         x, y = parts[f"x_{part}"], parts[f"y_{part}"]
         if x.ndim and y.ndim and len(x) != len(y):
             problems.append(
@@ -114,7 +114,7 @@ def checked(
             f"{NOUNS[loss.label_kind]} of a sample"
         )
     if problems:
-        other = next((o for part in given if (o := other_target(parts[f"y_{part}"], loss))), None)
+        other = next((o for part in given if (o := other_kind(parts[f"y_{part}"], loss))), None)
         raise DataError(
             f"the data cannot be used: {problems[0]}" + "".join(f"; {problem}" for problem in problems[1:]),
             where=shown(path),
@@ -122,7 +122,7 @@ def checked(
             if other is None
             else loss_hint(other),
         )
-    y_train, y_test = (as_target(parts[key], loss.label_kind) for key in ("y_train", "y_test"))
+    y_train, y_test = (as_labels(parts[key], loss.label_kind) for key in ("y_train", "y_test"))
     if loss.label_kind is LabelKind.VALUES:
         class_names = ()
     elif not class_names and loss.label_kind is LabelKind.BITS:

@@ -28,7 +28,7 @@ def load_npz(path: Path, loss: Loss, class_names: tuple[str, ...] = ()) -> Datas
 
     Args:
         path: of the archive.
-        loss: what y has to be a target for.
+        loss: what y has to hold labels for.
         class_names: where the file has none.
 
     Raises:

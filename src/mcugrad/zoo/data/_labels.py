@@ -25,8 +25,8 @@ HINTS = {
 """What to try where y is none of this."""
 
 
-def other_target(y: NDArray[Any], loss: Loss) -> LabelKind | None:
-    """What y is a target for, where it is obviously none for this loss; None where it may be one."""
+def other_kind(y: NDArray[Any], loss: Loss) -> LabelKind | None:
+    """What kind of labels y obviously holds, where they are none for this loss; None where it may be one."""
     if y.ndim not in (1, 2) or y.dtype.kind not in "uifb" or y.size == 0:
         return None
     rows = y.reshape(len(y), -1)
@@ -44,7 +44,7 @@ def other_target(y: NDArray[Any], loss: Loss) -> LabelKind | None:
     return LabelKind.BITS if y.dtype.kind == "b" else None
 
 
-def target_problems(key: str, y: NDArray[Any], loss: Loss, names: int) -> list[str]:
+def label_problems(key: str, y: NDArray[Any], loss: Loss, names: int) -> list[str]:
     """What keeps an array from being what a loss takes.
 
     Args:
@@ -53,7 +53,7 @@ def target_problems(key: str, y: NDArray[Any], loss: Loss, names: int) -> list[s
         loss: what samples are to be trained with.
         names: number of class names; 0 if unknown.
     """
-    other = other_target(y, loss)
+    other = other_kind(y, loss)
     if other is not None:
         return [f"{key} {y.shape} {y.dtype} holds {_HOLDS[other]}, but the loss is {loss.name}"]
     if loss.label_kind is LabelKind.CLASS:
@@ -65,17 +65,17 @@ def target_problems(key: str, y: NDArray[Any], loss: Loss, names: int) -> list[s
     return _value_problems(key, y)
 
 
-def as_target(y: NDArray[Any], target: LabelKind) -> NDArray[Any]:
+def as_labels(y: NDArray[Any], kind: LabelKind) -> NDArray[Any]:
     """What has no problems as a loss takes it: int64 (n,), uint8 (n, outputs) or float32 (n, outputs)."""
-    if target is LabelKind.CLASS:
+    if kind is LabelKind.CLASS:
         return y.reshape(-1).astype(np.int64)
     rows = y.reshape(len(y), *y.shape[1:] or (1,))
-    return rows.astype(np.uint8 if target is LabelKind.BITS else np.float32)
+    return rows.astype(np.uint8 if kind is LabelKind.BITS else np.float32)
 
 
-def loss_hint(target: LabelKind) -> str:
-    """How to say that y is a target of another kind."""
-    name = next(name for name, takes in LABEL_KINDS.items() if takes is target)
+def loss_hint(kind: LabelKind) -> str:
+    """How to say that y holds labels of another kind."""
+    name = next(name for name, takes in LABEL_KINDS.items() if takes is kind)
     return f'--loss {name};  in Python loss="{name}"'
 
 
