@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_the_twin_computes_in_its_own_mode(mode: str, options: dict[str, Any], p
     if "rule" in options:
         assert smallest < np.finfo(np.float32).tiny  # there is what can be lost
     plain = processor.mode()
-    wanted = plain | MODES[mode][toolchain.platform.machine() not in ("x86_64", "AMD64")]
+    wanted = plain | MODES[mode][platform.machine() not in ("x86_64", "AMD64")]
     processor.set_mode(wanted)
     try:
         found, _ = lived(twin, x, y)
