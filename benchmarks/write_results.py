@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dead
 import instructions
+import silent
 import twin
 from bars import RESULTS, ROOT, Results, read
 
@@ -44,6 +45,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "dead": ("dead", dead.table),
     "boards": ("instructions", instructions.board_table),
     "memory": ("instructions", instructions.memory_table),
+    **({"silent": ("silent", silent.table)} if (RESULTS / "silent.json").is_file() else {}),
     **{
         marker: (suite.results.stem, table)
         for suite in SUITES
