@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kernels import library
 from mcugrad import arithmetic as ar
-from mcugrad.program import SCALE
+from mcugrad.abi.records import SCALE
 
 BUILDS = library.available()
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)

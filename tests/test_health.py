@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+from mcugrad.abi.records import WATCH
 from mcugrad.errors import McugradWarning
 from mcugrad.health import Health, Layer, layers_of
 from mcugrad.ops.life.life import EMPTY, EXCEEDED, STALLED, trouble
-from mcugrad.program.kernel import WATCH
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Steps, step_type
 from mcugrad.training.losses import LabelKind

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
+from mcugrad.abi.records import DRIFT
 from mcugrad.encoding import encode_samples, encode_targets, loss_of, score, score_of_guess, sigmoid, softmax
 from mcugrad.errors import UsageError
 from mcugrad.fitting import Samples
@@ -18,7 +19,6 @@ from mcugrad.model import Model
 from mcugrad.ops.life.life import watch_confidence_f32, watch_confidence_s8
 from mcugrad.options import Options
 from mcugrad.pipeline import Build
-from mcugrad.program.kernel import DRIFT
 from mcugrad.run.runner import State
 from mcugrad.targets import Target
 from mcugrad.training.losses import LabelKind

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.program.kernel import SCALE
+from mcugrad.abi.records import SCALE
 
 Ints = NDArray[np.int64]
 F32 = np.float32

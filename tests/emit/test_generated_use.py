@@ -16,9 +16,9 @@ from test_generated_c import ARG, NETWORKS, NULL, OK, Api, built, folder
 
 import mcugrad as mg
 from mcugrad import toolchain
+from mcugrad.abi.records import SCALE
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.pipeline import build, quantized
-from mcugrad.program.kernel import SCALE
 from networks import Dense, model, samples
 
 # --- whose and which it is ------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ from kernels.draws import (
     two,
 )
 from kernels.real import BOUNDS, Plan, nothing, real_cases, reals
+from mcugrad.abi.records import SCALE
 from mcugrad.arithmetic import scale_from_float
-from mcugrad.program import SCALE
 
 
 @st.composite

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
+from mcugrad.abi.records import SCALE
 from mcugrad.errors import ModelError
 from mcugrad.ops.core.window import window_shape
-from mcugrad.program import SCALE
 from mcugrad.training.rules import IN_PLACE, Rule
 
 Arguments = dict[str, Any]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kernels.draws import ZEROS, Arguments, Draw, Rng, floats, int8, old_int8, one, rngs
 from kernels.real import Plan, nothing, real_cases
-from mcugrad.program.kernel import AUGMENT, DRIFT, SCHEDULE, WATCH
+from mcugrad.abi.records import AUGMENT, DRIFT, SCHEDULE, WATCH
 
 COUNTERS = st.one_of(
     st.integers(0, 40), st.sampled_from([2**24 + 1, 2**31, 2**32 - 1]), st.integers(0, 2**32 - 1)

@@ -21,8 +21,8 @@ from kernels.draws import (
     two,
 )
 from kernels.real import Plan, nothing, real_cases, reals
+from mcugrad.abi.records import SCHEDULE, WATCH
 from mcugrad.ops.selection.select import SELECT_CERTAIN
-from mcugrad.program.kernel import SCHEDULE, WATCH
 
 
 def copied(draw: Draw, rng: Rng, given: Arguments) -> Arguments:

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from kernels import library
 from mcugrad import arithmetic as ar
 from mcugrad import toolchain
+from mcugrad.abi.records import SCALE
 from mcugrad.ops.families import CORE, FAMILIES
 from mcugrad.ops.linear.linear import LinearStruct
-from mcugrad.program import SCALE, Kernel, prototypes
+from mcugrad.program import Kernel, prototypes
 from mcugrad.program.kernel import headers
 from mcugrad.training.rules import IN_PLACE
 

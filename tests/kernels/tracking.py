@@ -17,8 +17,8 @@ from kernels.draws import (
     some_int32,
     two,
 )
+from mcugrad.abi.records import SCALE
 from mcugrad.ops.core.gradients import LEAST_REACH
-from mcugrad.program import SCALE
 
 
 @st.composite

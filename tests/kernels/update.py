@@ -23,7 +23,7 @@ from kernels.draws import (
     updates,
 )
 from kernels.real import Plan, by_channel, real_cases
-from mcugrad.program import SCALE
+from mcugrad.abi.records import SCALE
 from mcugrad.training.rules import PLANES
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mcugrad import arithmetic as ar
+from mcugrad.abi.records import SCALE
 from mcugrad.ops.convolution.conv2d import CONV2D_GRAD_INPUT_S8, CONV2D_S8, CONV2D_UPDATE, Conv2d
 from mcugrad.ops.core.weighted import PREPARE_S8
 from mcugrad.ops.linear.linear import LINEAR_GRAD_INPUT_S8, LINEAR_S8, LINEAR_UPDATE, Linear, LinearStruct
@@ -16,7 +17,6 @@ from mcugrad.ops.loss.softmax_cross_entropy import SOFTMAX_CROSS_ENTROPY_S8
 from mcugrad.ops.pooling.maxpool2d import MAXPOOL2D_GRAD_INPUT_S8, MAXPOOL2D_S8, MaxPool2d
 from mcugrad.ops.tracking.ranges import PREPARE_CLIP, PREPARE_ERROR, TRACK_ERROR, TRACK_SCALE
 from mcugrad.ops.update.update import BIAS_UPDATE, PREPARE_UPDATE
-from mcugrad.program import SCALE
 from mcugrad.training.rules import IN_PLACE, InPlace
 
 F32 = np.float32

@@ -9,6 +9,7 @@ import pytest
 
 import mcugrad as mg
 from life_models import mcu
+from mcugrad.abi.records import SCALE, WATCH
 from mcugrad.commands.options import DEFAULT_POLICY as COMMAND_LINE
 from mcugrad.ops.selection.select import (
     SELECT_CERTAIN,
@@ -18,8 +19,7 @@ from mcugrad.ops.selection.select import (
     odds_of,
 )
 from mcugrad.ops.update.update import bias_update, prepare_update
-from mcugrad.program import SCALE, Space
-from mcugrad.program.kernel import WATCH
+from mcugrad.program import Space
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.training.schedules import Kind, Schedule, rates_of

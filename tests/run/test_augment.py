@@ -11,9 +11,9 @@ import pytest
 import mcugrad as mg
 from life_models import ARG, CORES, LABEL, NULL, OK, Api, kinds, mcu, task
 from mcugrad import targets
+from mcugrad.abi.records import AUGMENT
 from mcugrad.graph import ActivationScale
 from mcugrad.ops.life.augment import augment_s8
-from mcugrad.program.kernel import AUGMENT
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner

@@ -7,8 +7,8 @@ import pytest
 
 import mcugrad as mg
 from life_models import NET, OK, Api, task
+from mcugrad.abi.records import DRIFT, WATCH
 from mcugrad.ops.life.life import DRIFT_LIMIT, watch_class, watch_confidence_s8
-from mcugrad.program.kernel import DRIFT, WATCH
 from mcugrad.run.host import HostTwin
 from mcugrad.training.schedules import rates
 from networks import corners, model

@@ -8,7 +8,7 @@ import numpy as np
 
 import mcugrad as mg
 from life_models import ARG, EMPTY, LABEL, NULL, OK, RATE, STATE, Api, task
-from mcugrad.program.kernel import DRIFT, SCHEDULE
+from mcugrad.abi.records import DRIFT, SCHEDULE
 
 F32 = np.float32
 

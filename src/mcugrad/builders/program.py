@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
+from mcugrad.abi.records import WATCH
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Tensor, WeightScale
 from mcugrad.program.buffer import CODE, POSITIVE, REAL, SYMMETRIC, Buffer, Space, reals
-from mcugrad.program.kernel import WATCH, Kernel
+from mcugrad.program.kernel import Kernel
 from mcugrad.program.program import SATURATED, Argument, Call, Struct
 from mcugrad.training.rules import IN_PLACE, PLANES, RULES
 from mcugrad.training.rules.update import Update

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.program.kernel import ELEMENT_TYPES
+from mcugrad.abi.records import ELEMENT_TYPES
 
 WIDTH = 110
 _SPELLING = {np.dtype("<f4"): "float", np.dtype("<u4"): "uint32_t"}

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mcugrad import toolchain
+from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.emulator import HARNESS, source
 from mcugrad.emulator.counter import BlockCount
 from mcugrad.emulator.cpu import AFTER_CALL, BEFORE_CALL, DEFAULT_BUDGET, IDLE, Emulator, Hook
 from mcugrad.errors import DataError, DeviceError, UsageError
-from mcugrad.program.kernel import ELEMENT_TYPES
 from mcugrad.program.reserve import STACK
 from mcugrad.progress import working
 from mcugrad.targets import Target

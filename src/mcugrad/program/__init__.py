@@ -1,11 +1,10 @@
 """What the device executes: a flat list of kernel calls over named buffers."""
 
 from mcugrad.program.buffer import Buffer, Space
-from mcugrad.program.kernel import SCALE, Kernel, Param, prototypes
+from mcugrad.program.kernel import Kernel, Param, prototypes
 from mcugrad.program.program import Argument, Call, Program, Struct
 
 __all__ = [
-    "SCALE",
     "Argument",
     "Buffer",
     "Call",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.program.kernel import ELEMENT_TYPES
+from mcugrad.abi.records import ELEMENT_TYPES
 
 
 class Space(Enum):

@@ -10,52 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
-
-import numpy as np
 
 FIRST_HEADER = "mcg_all.h"
 """Includes every other header of the runtime."""
-
-SCALE = np.dtype([("mult", "<u2"), ("shift", "u1"), ("pre", "u1")])
-"""NumPy's view of `mcg_scale_t`."""
-
-SCHEDULE = np.dtype(
-    [
-        *((field, "<u4") for field in ("kind", "start", "warmup", "steps", "every")),
-        *((field, "<f4") for field in ("rate", "last", "factor")),
-    ]
-)
-"""NumPy's view of `mcg_schedule_t`."""
-WATCH = np.dtype(
-    [("seen", "<u4"), *((field, "<f4") for field in ("loss", "accuracy", "drift_mean", "drift_sum"))]
-)
-"""NumPy's view of `mcg_watch_t`."""
-DRIFT = np.dtype([("seen", "<u4"), *((field, "<f4") for field in ("mean", "sum", "confidence", "drift"))])
-"""NumPy's view of `mcg_drift_t`."""
-
-AUGMENT = np.dtype(
-    [
-        *((field, "<i4") for field in ("shift_h", "shift_w", "gain", "offset", "noise")),
-        *((field, "<u4") for field in ("seed", "count")),
-    ]
-)
-"""NumPy's view of `mcg_augment_t`."""
-
-ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
-    "int8_t": np.dtype(np.int8),
-    "uint8_t": np.dtype(np.uint8),
-    "int16_t": np.dtype("<i2"),
-    "uint16_t": np.dtype("<u2"),
-    "int32_t": np.dtype("<i4"),
-    "uint32_t": np.dtype("<u4"),
-    "float": np.dtype("<f4"),
-    "mcg_scale_t": SCALE,
-    "mcg_schedule_t": SCHEDULE,
-    "mcg_watch_t": WATCH,
-    "mcg_drift_t": DRIFT,
-    "mcg_augment_t": AUGMENT,
-}
 
 _INCLUDE = re.compile(r'^#include "(mcg_\w+\.h)"$', re.MULTILINE)
 _PROTOTYPE = re.compile(r"^(?:void|int32_t|bool) (mcg_\w+)\(([^)]*)\);", re.MULTILINE)

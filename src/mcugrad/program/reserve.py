@@ -6,7 +6,7 @@ firmware is linked with it, so that what the one accepts the other takes.
 
 from __future__ import annotations
 
-from mcugrad.program.kernel import SCHEDULE
+from mcugrad.abi.records import SCHEDULE
 from mcugrad.program.program import Program
 from mcugrad.training.losses import LabelKind
 

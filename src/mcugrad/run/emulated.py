@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.records import AUGMENT, SCHEDULE
 from mcugrad.emulator.firmware import DeviceModel
 from mcugrad.errors import DeviceError, UsageError
-from mcugrad.program.kernel import AUGMENT, SCHEDULE
 from mcugrad.program.reserve import stack
 from mcugrad.run.runner import (
     GUARD,

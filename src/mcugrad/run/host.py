@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import toolchain
+from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, SCHEDULE
 from mcugrad.errors import ToolError, UsageError
-from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES, SCHEDULE
 from mcugrad.progress import working
 from mcugrad.run.runner import (
     GUARD,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES
 from mcugrad.emit.fingerprint import word
 from mcugrad.ops.life.augment import augment_s8
 from mcugrad.ops.life.life import DRIFT_LIMIT, argmax_f32, argmax_s8, trouble
@@ -15,7 +16,6 @@ from mcugrad.ops.loss.soft_cross_entropy import soften_f32, soften_s8
 from mcugrad.ops.tracking.ranges import EMPTY_ERROR
 from mcugrad.program import Program, Space
 from mcugrad.program.execute import execute
-from mcugrad.program.kernel import AUGMENT, ELEMENT_TYPES
 from mcugrad.run.runner import Compiled, State, Steps, Stored, demand_soft, replay_type, step_type
 from mcugrad.training.augment import map_of
 from mcugrad.training.guard import Guarded

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.errors import DataError
 from mcugrad.program import Buffer, Space
-from mcugrad.program.kernel import ELEMENT_TYPES
 
 NAMED_ARRAYS = 3
 """Arrays that a message names at most."""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
+from mcugrad.abi.records import AUGMENT
 from mcugrad.errors import UsageError
 from mcugrad.given import is_number, is_whole
 from mcugrad.graph import ActivationScale
-from mcugrad.program.kernel import AUGMENT
 
 F32 = np.float32
 MOST_STEPS = 65280

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.records import SCHEDULE
 from mcugrad.errors import UsageError
 from mcugrad.given import is_number, is_whole, shown
-from mcugrad.program.kernel import SCHEDULE
 
 F32 = np.float32
 Kind = Literal["constant", "cosine", "linear", "steps"]
