@@ -9,6 +9,7 @@ import numpy as np
 
 from mcugrad.errors import UsageError
 from mcugrad.given import is_number, is_whole, shown
+from mcugrad.training.rules.table import rule
 
 MOST_BATCH = 65535
 REST = "*"
@@ -37,8 +38,6 @@ class Update:
     clip: float | None = None
 
     def __post_init__(self) -> None:
-        from mcugrad.training.rules import rule
-
         rule(self.rule)
         _between("momentum", self.momentum, 0, 1, "0.9")
         _between("weight_decay", self.weight_decay, 0, np.inf, "0.0001")
