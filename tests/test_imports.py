@@ -23,7 +23,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "know no network": ("_version", "errors", "given", "files", "npz", "numerics", "progress", "layouts"),
     "what C and Python agree on": ("abi", "arithmetic"),
     "hardware": ("targets",),
-    "what is said of a network and its training": ("graph", "training"),
+    "what is said of a training and its network": ("training", "graph"),
     "what a device executes": ("program", "builders"),
     "operators, and files that hold them": ("ops", "importers"),
     "from a network to C": ("passes", "plan", "emit"),
@@ -45,7 +45,6 @@ BACK: set[tuple[str, str]] = set()
 NAMED_BACK = {
     ("graph.node", "builders.gradient"),
     ("graph.node", "builders.program"),
-    ("graph.tensor", "training.rules.update"),
     ("report.page", "demo"),
     ("report.picture", "demo"),
 }
@@ -168,7 +167,8 @@ def cycles(found: list[Arrow]) -> list[list[str]]:
             after.setdefault(arrow.source, set()).add(arrow.target)
     reached = {}
     for start in after:
-        seen, pending = set(), [start]
+        seen: set[str] = set()
+        pending = [start]
         while pending:
             new = after.get(pending.pop(), set()) - seen
             seen |= new

@@ -211,7 +211,7 @@ class Trainer(Answerer):
             raise UsageError(
                 f"augment={augment!r} says of no change", where="fit", hint="augment=mg.Augment(shift=2)"
             )
-        return augment.record(source.shape, source.quant)
+        return augment.record(source.shape, source.quant.scale)
 
     def fidelity(self, x: NDArray[Any]) -> Fidelity:
         """What 8 bits cost: outputs of the network as delivered against those that its file gives in float32.

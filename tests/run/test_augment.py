@@ -12,7 +12,6 @@ import mcugrad as mg
 from life_models import ARG, CORES, LABEL, NULL, OK, Api, kinds, mcu, task
 from mcugrad import targets
 from mcugrad.abi.records import AUGMENT
-from mcugrad.graph import ActivationScale
 from mcugrad.ops.life.augment import augment_s8
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
@@ -23,7 +22,7 @@ from networks import Dense, corners, model
 
 F32 = np.float32
 H, W, C, ZERO = 7, 5, 3, -20
-QUANT = ActivationScale(0.02, ZERO, "x")
+SCALE = 0.02
 ALL = mg.Augment(shift=(2, 1), gain=0.2, offset=0.1, noise=0.05, seed=3)
 
 
@@ -47,7 +46,7 @@ def test_nothing_asked_for_changes_nothing() -> None:
 
 
 def test_shifts_take_the_sample_everywhere_and_repeat_the_border() -> None:
-    how, seen = mg.Augment(shift=(2, 1)).record((H, W, C), QUANT), {}
+    how, seen = mg.Augment(shift=(2, 1)).record((H, W, C), SCALE), {}
     padded = np.pad(sample().reshape(H, W, C), ((2, 2), (1, 1), (0, 0)), mode="edge")
     wanted = {
         (down, right): padded[2 - down : 2 - down + H, 1 - right : 1 - right + W].tobytes()
@@ -65,12 +64,12 @@ def test_shifts_take_the_sample_everywhere_and_repeat_the_border() -> None:
 def test_gain_is_around_zero_and_offset_moves_all_alike() -> None:
     x = np.full(H * W * C, ZERO + 100, np.int8)
     x[0] = ZERO
-    gain = mg.Augment(gain=0.25).record((H, W, C), QUANT)
+    gain = mg.Augment(gain=0.25).record((H, W, C), SCALE)
     grown = np.asarray([changed(gain, x, n)[:2] for n in range(2000)], int) - ZERO
     assert not grown[:, 0].any(), "zero stays zero"
     assert (grown[:, 1].min(), grown[:, 1].max()) == (75, 125)
     assert abs(grown[:, 1].mean() - 100) < 1
-    offset = mg.Augment(offset=0.4).record((H, W, C), QUANT)
+    offset = mg.Augment(offset=0.4).record((H, W, C), SCALE)
     moved = np.asarray([changed(offset, x, n) for n in range(2000)], int) - ZERO
     assert (moved[:, 1:] == moved[:, 1:2]).all()
     assert (moved[:, 0].min(), moved[:, 0].max()) == (-20, 20)
@@ -80,9 +79,9 @@ def test_gain_is_around_zero_and_offset_moves_all_alike() -> None:
 def test_noise_has_the_deviation_asked_for_and_no_bias() -> None:
     x = np.full(H * W * C, ZERO, np.int8)
     for wanted in (0.02, 0.1, 0.4):  # 1, 5 and 20 steps
-        how = mg.Augment(noise=wanted).record((H, W, C), QUANT)
-        noise = (np.stack([changed(how, x, n) for n in range(1000)]).astype(int) - ZERO) * QUANT.scale
-        rounding = QUANT.scale / np.sqrt(12)
+        how = mg.Augment(noise=wanted).record((H, W, C), SCALE)
+        noise = (np.stack([changed(how, x, n) for n in range(1000)]).astype(int) - ZERO) * SCALE
+        rounding = SCALE / np.sqrt(12)
         assert noise.std() == pytest.approx(np.hypot(wanted, rounding), rel=0.02)
         assert abs(noise.mean()) < 4 * noise.std() / np.sqrt(noise.size)
         neighbours = np.corrcoef(noise[:, :-1].reshape(-1), noise[:, 1:].reshape(-1))[0, 1]
@@ -90,7 +89,7 @@ def test_noise_has_the_deviation_asked_for_and_no_bias() -> None:
 
 
 def test_values_saturate() -> None:
-    how = mg.Augment(offset=255 * 0.02).record((H, W, C), QUANT)
+    how = mg.Augment(offset=255 * 0.02).record((H, W, C), SCALE)
     found = np.stack([changed(how, sample(), n) for n in range(50)])
     assert (found.min(), found.max()) == (-128, 127)
 
@@ -98,7 +97,7 @@ def test_values_saturate() -> None:
 def test_every_sample_and_seed_has_changes_of_its_own() -> None:
     other = mg.Augment(shift=(2, 1), gain=0.2, offset=0.1, noise=0.05, seed=4)
     found = {
-        changed(h.record((H, W, C), QUANT), sample(), n).tobytes() for h in (ALL, other) for n in range(50)
+        changed(h.record((H, W, C), SCALE), sample(), n).tobytes() for h in (ALL, other) for n in range(50)
     }
     assert len(found) == 100
 
@@ -108,7 +107,7 @@ def test_every_sample_and_seed_has_changes_of_its_own() -> None:
 
 def test_maps_signals_and_features() -> None:
     def shifts(augment: mg.Augment, shape: tuple[int, ...]) -> tuple[int, int]:
-        record = augment.record(shape, QUANT)[0]
+        record = augment.record(shape, SCALE)[0]
         return int(record["shift_h"]), int(record["shift_w"])
 
     assert shifts(mg.Augment(shift=2), (9, 7, 3)) == (2, 2)
@@ -149,14 +148,14 @@ def test_augmentation_that_does_not_fit_the_input() -> None:
         (1, (1, 1, 4), "an input of 1x1x4 is no map that could shift"),
     ):
         with pytest.raises(mg.UsageError, match=message):
-            mg.Augment(shift=shift).record(shape, QUANT)
+            mg.Augment(shift=shift).record(shape, SCALE)
     with pytest.raises(mg.UsageError, match=r"offset=5.2 is larger than the range of the input allows: 5.1"):
-        mg.Augment(offset=5.2).record((H, W, C), QUANT)
+        mg.Augment(offset=5.2).record((H, W, C), SCALE)
     for noise in (3.0, 1e38):
         with pytest.raises(
             mg.UsageError, match=r"noise=.* is larger than the range of the input allows: 2.944"
         ):
-            mg.Augment(noise=noise).record((H, W, C), QUANT)
+            mg.Augment(noise=noise).record((H, W, C), SCALE)
 
 
 # --- training -------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from mcugrad import arithmetic as ar
 from mcugrad.abi.records import AUGMENT
 from mcugrad.errors import UsageError
 from mcugrad.given import is_number, is_whole
-from mcugrad.graph import ActivationScale
 
 F32 = np.float32
 MOST_STEPS = 65280
@@ -63,12 +62,12 @@ class Augment:
                 f"seed {self.seed!r} does not fit into 32 bits", where="augment", hint=f"0 to {2**32 - 1}"
             )
 
-    def record(self, shape: tuple[int, ...], quant: ActivationScale) -> NDArray[Any]:
+    def record(self, shape: tuple[int, ...], scale: float) -> NDArray[Any]:
         """What the device is given: one `mcg_augment_t`.
 
         Args:
             shape: of a sample: (height, width, channels), or (features,).
-            quant: its quantization.
+            scale: of its quantization.
 
         Raises:
             UsageError: a shift moves all of the sample out of its map, or a change is larger than its range.
@@ -77,7 +76,7 @@ class Augment:
         result["shift_h"], result["shift_w"] = self._shifts(shape)
         result["gain"] = ar.round_half_up(F32(self.gain) * F32(65536), 1 << 17)
         result["seed"] = self.seed
-        per_unit = F32(256) / F32(quant.scale)
+        per_unit = F32(256) / F32(scale)
         for name, factor in (("offset", F32(1)), ("noise", F32(1.7320508))):
             with np.errstate(over="ignore"):
                 steps = F32(F32(F32(getattr(self, name)) * factor) * per_unit)
