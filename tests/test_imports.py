@@ -45,8 +45,6 @@ BACK: set[tuple[str, str]] = set()
 NAMED_BACK = {
     ("graph.node", "builders.gradient"),
     ("graph.node", "builders.program"),
-    ("report.page", "demo"),
-    ("report.picture", "demo"),
 }
 """Arrows back under TYPE_CHECKING that are still there. It only gets shorter."""
 

@@ -14,13 +14,14 @@ import pytest
 
 from mcugrad import targets
 from mcugrad.demo import Demo, Settings, run
+from mcugrad.demo.page import demo_page
+from mcugrad.demo.picture import demo_picture
 from mcugrad.measure.cost import Activity, Cost
 from mcugrad.measure.cycles import CycleEstimate
 from mcugrad.measure.energy import EnergyEstimate
 from mcugrad.report.chart import LABEL_GAP, Line, marks, shares, spread, ticks, values
 from mcugrad.report.images import data_address, png
-from mcugrad.report.page import demo_page, model_page
-from mcugrad.report.picture import demo_picture
+from mcugrad.report.page import model_page
 from mcugrad.report.quantities import cost_table, percent, significant
 
 VOID = {"meta", "br", "img", "hr", "link", "input"}

@@ -30,8 +30,8 @@ def demo(
     from mcugrad import targets
     from mcugrad.commands.compile import show_cost
     from mcugrad.demo import WORLD, Settings, run
+    from mcugrad.demo.page import demo_page
     from mcugrad.emit.folder import write_folder
-    from mcugrad.report.page import demo_page
 
     output = Output(json)
     demand_places(files=[picture, out / "report.html"], folders=[out / "firmware"])
@@ -52,7 +52,7 @@ def demo(
     }
     write_folder(pages, out, what="the report")
     if picture is not None:
-        from mcugrad.report.picture import demo_picture
+        from mcugrad.demo.picture import demo_picture
 
         write(picture, demo_picture(done))
     _conclude(output, done)

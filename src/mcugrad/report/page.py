@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mcugrad._version import __version__
 from mcugrad.report.chart import Line, shares, values
-from mcugrad.report.images import data_address
 from mcugrad.report.quantities import percent, significant
 from mcugrad.report.scores import Score
 from mcugrad.training.losses import LABEL_KINDS
-
-if TYPE_CHECKING:
-    from mcugrad.demo import Demo
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("mcugrad.report"),
@@ -27,26 +23,6 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters["percent"] = percent
 _ENVIRONMENT.filters["significant"] = significant
-
-
-def demo_page(demo: Demo, files: Mapping[str, str]) -> str:
-    """The report of a demonstration.
-
-    Args:
-        demo: what came out.
-        files: text of the exported files by name.
-    """
-    facts = demo.facts()
-    old, new = demo.worlds.pictures
-    digits = [
-        {
-            **answer,
-            "old_picture": data_address(old[answer["index"]], demo.top),
-            "new_picture": data_address(new[answer["index"]], demo.top),
-        }
-        for answer in facts["answers"]
-    ]
-    return _render("demo.html.j2", facts, demo.cost.work_rows(), files, digits=digits, chart=_curve(facts))
 
 
 def model_page(facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files: Mapping[str, str]) -> str:
@@ -70,16 +46,17 @@ def model_page(facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files:
     held = (
         None if curve[0][held_out] is None else [score.page_text(p[held_out]) for p in (curve[0], curve[-1])]
     )
-    return _render("model.html.j2", facts, work, files, chart=chart, score=score, held_out=held)
+    return render("model.html.j2", facts, work, files, chart=chart, score=score, held_out=held)
 
 
-def _render(
+def render(
     template: str,
     facts: Mapping[str, Any],
     work: Sequence[tuple[str, ...]],
     files: Mapping[str, str],
     **more: Any,
 ) -> str:
+    """A page by its template: of `facts`, rows of the table of work, exported files, and what only it shows."""
     return _ENVIRONMENT.get_template(template).render(
         facts=facts,
         cost={kind: {q["key"]: q for q in rows} for kind, rows in facts["cost"].items()},
@@ -88,16 +65,3 @@ def _render(
         version=__version__,
         **more,
     )
-
-
-def _curve(facts: Mapping[str, Any]) -> str:
-    lines = [
-        Line("new world", [(p["step"], p["new"]) for p in facts["curve"]], "new"),
-        Line("old world", [(p["step"], p["old"]) for p in facts["curve"]], "old"),
-    ]
-    before, after = facts["before"], facts["after"]
-    title = (
-        f"Accuracy on held-out digits: new world from {percent(before['new'])} to {percent(after['new'])}, "
-        f"old world from {percent(before['old'])} to {percent(after['old'])}"
-    )
-    return shares(lines, "training steps, one labelled digit of the new world each", title)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from mcugrad.demo.demo import Answer, Demo
 from mcugrad.report import chart
 from mcugrad.report.chart import Line, shares
 from mcugrad.report.images import data_address
 from mcugrad.report.quantities import percent, significant
-
-if TYPE_CHECKING:
-    from mcugrad.demo import Answer, Demo
 
 WIDTH, HEIGHT = 920, 706
 _MARGIN = 28
