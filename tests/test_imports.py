@@ -207,6 +207,13 @@ def test_every_room_has_its_place() -> None:
     assert sorted(ROOMS) == sorted(there), "FLOORS of this file says which rooms there are, and their order"
 
 
+def test_design_shows_the_rooms_in_their_order() -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    rows = [f"| {floor} | {', '.join(f'`{room}`' for room in rooms)} |" for floor, rooms in FLOORS.items()]
+    table = "\n".join(("| floor | rooms |", "|---|---|", *rows, ""))
+    assert f"\n\n{table}\n" in text, f"docs/design.md has another table of rooms than\n{table}"
+
+
 def test_no_module_imports_itself_by_way_of_others(found: list[Arrow]) -> None:
     for group in cycles(found):
         inner = [str(arrow) for arrow in found if arrow.source in group and arrow.target in group]
