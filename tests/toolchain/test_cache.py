@@ -16,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Cli
 from mcugrad import toolchain
-from mcugrad.errors import ToolError, UsageError
-from mcugrad.toolchain import cache, private, processor
+from mcugrad.errors import ToolError
+from mcugrad.toolchain import cache, private
 
 IDENTITY = "ab" + "0" * 38
 TEXT = b"int f;\n" * 100
@@ -439,76 +438,3 @@ def test_without_any_place_a_process_has_its_own(tmp_path: Path) -> None:
     assert Path(place).parent == tmp_path
     assert not Path(place).exists(), "it is removed when the process ends"
     assert "the cache is not where it should be" in done.stderr
-
-
-# --- the processor ------------------------------------------------------------------------------------------
-
-CPUINFO = """processor : 0
-vendor_id : GenuineIntel
-cpu family : 6
-model : {model}
-cpu MHz : {mhz}
-flags : {flags}
-"""
-
-
-def identity(monkeypatch: pytest.MonkeyPatch, text: str) -> str:
-    monkeypatch.setattr(processor, "_cpuinfo", lambda: text)
-    processor.identity.cache_clear()
-    try:
-        return processor.identity()
-    finally:
-        processor.identity.cache_clear()
-
-
-def test_builds_are_keyed_by_what_the_processor_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of(flags: str, model: int = 1, mhz: int = 2) -> str:
-        return identity(monkeypatch, CPUINFO.format(flags=flags, model=model, mhz=mhz))
-
-    base = of("sse2 avx2")
-    assert of("avx2 sse2", mhz=3) == base
-    assert base not in (of("sse2"), of("sse2 avx2", model=2))
-    monkeypatch.setattr("platform.node", lambda: "another")
-    assert of("sse2 avx2") == base, "the computer's name says nothing"
-    monkeypatch.setattr(processor.sys, "platform", "unknown")
-    nameless = identity(monkeypatch, "")
-    monkeypatch.setattr("platform.node", lambda: "a third")
-    assert identity(monkeypatch, "") != nameless, "but where nothing else is known"
-
-
-def test_a_library_for_any_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
-    (tmp_path / "f.c").write_text("int f(int a);\nint f(int a) { return a * 3; }\n")
-    monkeypatch.setenv("MCUGRAD_HOST_CPU", "baseline")
-    paths = {toolchain.build_shared([tmp_path / "f.c"], native=native) for native in (True, False)}
-    assert len(paths) == 1
-    assert "baseline: any" in cli("doctor").out
-    assert cli("doctor", "--json").facts["host_cpu"].startswith("baseline")
-    for usual in ("native", ""):
-        monkeypatch.setenv("MCUGRAD_HOST_CPU", usual)
-        assert toolchain.build_shared([tmp_path / "f.c"]) not in paths
-    monkeypatch.setenv("MCUGRAD_HOST_CPU", "haswell")
-    with pytest.raises(UsageError, match="MCUGRAD_HOST_CPU is 'haswell'") as caught:
-        toolchain.build_shared([tmp_path / "f.c"])
-    assert "baseline" in caught.value.hint
-
-
-LOOP = """
-void scale(float *x, int n);
-void scale(float *x, int n) { for (int i = 0; i < n; i++) x[i] = x[i] * 3.0f + 1.0f; }
-"""
-
-
-@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="qemu-user is not installed")
-def test_an_emulated_processor_gets_what_it_can_run(tmp_path: Path) -> None:
-    (tmp_path / "f.c").write_text(LOOP)
-    code = (
-        "import ctypes; from pathlib import Path; from mcugrad import toolchain;"
-        f"path = toolchain.build_shared([Path({str(tmp_path / 'f.c')!r})]);"
-        "x = (ctypes.c_float * 64)(*range(64)); ctypes.CDLL(str(path)).scale(x, 64); print(sum(x))"
-    )
-    # NumPy's BLAS must not be told to run what the emulated processor does not have.
-    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
-    for emulator in ([], ["qemu-x86_64", "-cpu", "Nehalem"]):
-        command = [*emulator, sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert (done.returncode, done.stdout) == (0, "6112.0\n"), done.stderr
