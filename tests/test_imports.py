@@ -215,7 +215,8 @@ def test_design_shows_the_rooms_in_their_order() -> None:
 
 def test_no_module_imports_itself_by_way_of_others(found: list[Arrow]) -> None:
     for group in cycles(found):
-        inner = [str(arrow) for arrow in found if arrow.source in group and arrow.target in group]
+        run = [arrow for arrow in found if arrow.when is not When.NEVER]
+        inner = dict.fromkeys(str(arrow) for arrow in run if {arrow.source, arrow.target} <= set(group))
         pytest.fail("\n".join(("modules in a circle; move what they share below them:", *inner)))
 
 
