@@ -54,3 +54,8 @@ def test_a_training_says_what_became_of_it(silent: Any) -> None:
     found = silent.trained({**wild, "momentum": 0.0, "batch": 1, "rate": 3.0})
     assert found["said"]
     assert found["before"] > 0.9
+
+
+def test_what_is_committed_clears_its_bars(silent: Any) -> None:
+    results = silent.read(FOLDER / "results/silent.json")
+    assert [str(bar) for bar in silent.bars(results) if not bar.holds] == []
