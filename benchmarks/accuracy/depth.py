@@ -99,7 +99,7 @@ DEFAULT = 0.0
 RATES: dict[str, dict[str, float]] = {
     "DS-CNN keywords": {
         "10% of updates": 0.0003,
-        "25% of samples": 0.001,
+        "25% of samples": 0.0003,
         "25% of updates": 0.0003,
         "float32": 0.0003,
         "sr12": 0.0003,
@@ -116,7 +116,7 @@ RATES: dict[str, dict[str, float]] = {
     "MbedNet motion": {
         "10% of updates": 0.009,
         "25% of samples": 0.003,
-        "25% of updates": 0.027,
+        "25% of updates": 0.009,
         "float32": 0.003,
         "sr12": 0.003,
         "sr8": 0.003,
@@ -149,7 +149,7 @@ RATES: dict[str, dict[str, float]] = {
         "10% of updates": 0.009,
         "25% of samples": 0.009,
         "25% of updates": 0.009,
-        "float32": 0.027,
+        "float32": 0.009,
         "sr12": 0.009,
         "sr8": 0.009,
     },
