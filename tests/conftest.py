@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from command_line import Cli, Result
+from mcugrad import progress
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -59,6 +60,13 @@ def no_wait_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "_sync", lambda path: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def each_test_may_show_progress() -> Iterator[None]:
+    """A command with --json turns progress off for its process, which here goes on to other tests."""
+    yield
+    progress.show(True)
 
 
 @pytest.fixture
