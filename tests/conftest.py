@@ -74,7 +74,7 @@ def quick_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twins without optimisation: building takes a fifth of the time, and few steps do not make up for that.
 
     For files that look at options of training. That optimised twins have the same bytes is shown by
-    test_bit_exact.py for networks, by test_kernels.py for every kernel, by test_ops_*.py for operators.
+    test_bit_exact.py for networks, by test_kernels.py for every kernel, by tests/ops for operators.
     """
     from mcugrad.run.host import HostTwin
 

@@ -2,7 +2,7 @@
 /*
  * Counts executed instructions inside the emulator: unicorn calls mcg_host_count_block at the start of every
  * translated block. Built for this computer and registered by address; needs no header of unicorn.
- * hooks.py holds the same structures and, in Python, the same rules.
+ * counter.py holds the same structures and, in Python, the same rules.
  */
 #include <stdint.h>
 

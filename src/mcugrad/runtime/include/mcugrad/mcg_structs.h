@@ -78,7 +78,7 @@ static inline bool mcg_position_hits(mcg_position_t p, int32_t size)
     return p.rest == 0 && p.at >= 0 && p.at < size;
 }
 
-/** Activation functions that are tabulated; ops/activation.py says what each one computes. */
+/** Activation functions that are tabulated; ops/activation/activation.py says what each one computes. */
 typedef enum {
     MCG_SIGMOID,
     MCG_TANH,
