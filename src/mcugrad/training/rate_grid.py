@@ -35,8 +35,6 @@ SHORT = 8
 LEAST = 400
 """Steps of a short training, unless the whole one has fewer."""
 
-CHANCE = 1.0
-"""Standard errors of a share within which the loss decides."""
 NEAR = 0.01
 """Share of a loss within which it is taken for the same by who chooses among rates."""
 LEVEL = 0.05
@@ -95,7 +93,7 @@ class Untrained:
     @property
     def knows(self) -> bool:
         """Whether the network is not at chance."""
-        chance = SURE / CHANCE * _margin(self.guess, self.of)
+        chance = SURE * _margin(self.guess, self.of)
         return self.score > self.guess + chance or (self.score >= 0 and self.loss <= NATS)
 
     def is_level_with(self, trial: Trial) -> bool:
@@ -231,14 +229,14 @@ def ties(trials: Iterable[Trial]) -> list[Trial]:
 
 def _is_sound(trial: Trial, top: Trial) -> bool:
     """Whether few steps at a rate did not so much harm that many are to be feared, which may collapse by chance."""
-    return trial.score >= top.score - RUINED / CHANCE * _margin(top.score, top.of)
+    return trial.score >= top.score - RUINED * _margin(top.score, top.of)
 
 
 def _margin(score: float, of: int) -> float:
-    """By how much scores may well differ by chance: shares, and the negative errors of values."""
+    """By how much scores may well differ by chance: a standard error of shares, 5 % of negative errors of values."""
     if not np.isfinite(score):
         return 0.0
-    return CHANCE * float(np.sqrt(score * (1 - score) / of)) if score >= 0 else LEVEL * abs(score)
+    return float(np.sqrt(score * (1 - score) / of)) if score >= 0 else LEVEL * abs(score)
 
 
 def _batch(size: int) -> float:
