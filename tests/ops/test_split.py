@@ -268,6 +268,17 @@ def test_the_share_is_kept_however_losses_are_spread(share: float) -> None:
     assert np.mean(np.asarray(found)[large]) >= min(2 * share, 0.95)
 
 
+@pytest.mark.parametrize("share", [0.4, 0.75, 0.95])
+@pytest.mark.parametrize("kind", ["cosine", "linear"])
+def test_a_large_share_is_kept_over_a_schedule(kind: Kind, share: float) -> None:
+    """Where twice the share is more than all samples, less is made of the rate."""
+    gain, schedule = f32(1), Schedule(kind)
+    found = [taken(step, 1.0, 1.0, gain, int(share * 65536), schedule) for step in range(4000)]
+    assert np.mean(found) == pytest.approx(share, abs=0.02)
+    assert np.mean(found[:2000]) > np.mean(found[2000:])
+    assert gain[0] == pytest.approx(1, abs=0.01)
+
+
 @pytest.mark.parametrize("kind", ["cosine", "linear"])
 def test_more_samples_are_taken_while_the_rate_is_high(kind: Kind) -> None:
     """As many as a constant rate takes by the end of the schedule, and evenly after it."""

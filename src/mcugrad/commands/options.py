@@ -78,7 +78,7 @@ Precision = Annotated[str, typer.Option("--precision", help=_PRECISION)]
 Board = Annotated[str | None, typer.Option("--target", help=_TARGET)]
 _RATE = (
     "Learning rate at the beginning; auto: train and report look for one on held-out training samples, which takes "
-    "some 5 times as long as the training itself; other verbs take the usual one."
+    "some 6 times as long as the training itself, more for less than 1,000 samples; other verbs take the usual one."
 )
 Rate = Annotated[str, typer.Option("--rate", metavar="RATE", help=_RATE)]
 Seed = Annotated[int, typer.Option("--seed", help="Of the random numbers, the device's included.")]

@@ -124,7 +124,8 @@ class Target:
             memory: `RAM` or `flash`.
         """
         have = {"RAM": self.ram, "flash": self.flash}[memory].bytes
-        whole, there, short = (f"{size / 1024:.1f} KiB" for size in (need, have, need - have))
+        whole, there = (f"{size / 1024:.1f} KiB" for size in (need, have))
+        short = f"{need - have} B" if need - have < 1024 else f"{(need - have) / 1024:.1f} KiB"
         return f"{whole} of {memory}; {self.name} has {there} ({short} short)"
 
     def __post_init__(self) -> None:

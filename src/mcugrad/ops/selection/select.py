@@ -159,25 +159,27 @@ def select_samples(
     odds, now = F32(share), int(step[0])
     if loss is not None and loss.size:
         with np.errstate(all="ignore"):
-            odds = F32(odds * _emphasis(schedule[0], rate[0], now))
+            odds = _wanted(share, schedule[0], rate[0], now)
             fit = F32(loss[0] / watch["loss"][0])
             if fit >= 0:
-                most = odds if odds < ONE else F32(ONE)
-                odds = F32(F32(odds * gain[0]) * fit)
+                want = odds
+                odds = F32(F32(want * gain[0]) * fit)
                 odds = odds if odds < ONE else F32(ONE)
-                found = F32(gain[0] * F32(F32(1) + F32(F32(most - odds) / F32(2**19))))
+                found = F32(gain[0] * F32(F32(1) + F32(F32(want - odds) / F32(2**19))))
                 gain[0] = np.clip(found, *GAIN)
     number = ar.hash32(ar.stream(int(seed[0]), now // batch, stream))[0]
     taken[0] = F32(int(number) & 0xFFFF) < odds
     updated[0] = whole[0] if taken[0] else F32(0)
 
 
-def _emphasis(schedule: Any, rate: Any, step: int) -> np.float32:
-    """By how much a step is worth more than the mean one of a schedule that falls: its rate in that of means."""
+def _wanted(share: int, schedule: Any, rate: Any, step: int) -> np.float32:
+    """Odds of a sample whose loss is the mean: while a schedule falls more where its rate is above the mean of all."""
     mean = F32(F32(0.5) * schedule["rate"]) + F32(F32(0.5) * schedule["last"])
     falls = int(schedule["kind"]) in (COSINE, LINEAR)
     is_under_way = (step - int(schedule["start"])) & 0xFFFFFFFF < int(schedule["steps"])
-    return F32(rate / mean) if falls and is_under_way and mean > 0 else F32(1)
+    if not (falls and is_under_way and mean > 0):
+        return F32(share)
+    return F32(share) + F32(F32(min(share, ONE - share)) * F32(F32(rate / mean) - F32(1)))
 
 
 def select_share(

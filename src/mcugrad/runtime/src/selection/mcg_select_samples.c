@@ -11,14 +11,15 @@ void mcg_select_samples(uint32_t share, uint32_t batch, const float *loss, const
         const bool falls = schedule->kind == MCG_SCHEDULE_COSINE || schedule->kind == MCG_SCHEDULE_LINEAR;
         const float mean = 0.5F * schedule->rate + 0.5F * schedule->last;
         if (falls && *step - schedule->start < schedule->steps && mean > 0.0F) {
-            odds *= *rate / mean;
+            const uint32_t room = 65536U - share;
+            odds += (float)(share < room ? share : room) * (*rate / mean - 1.0F);
         }
         const float fit = *loss / watch->loss;
         if (fit >= 0.0F) { /* neither is a number that has been spoilt */
-            const float most = odds < 65536.0F ? odds : 65536.0F;
-            odds = odds * *gain * fit;
+            const float want = odds;
+            odds = want * *gain * fit;
             odds = odds < 65536.0F ? odds : 65536.0F;
-            const float next = *gain * (1.0F + (most - odds) / 524288.0F);
+            const float next = *gain * (1.0F + (want - odds) / 524288.0F);
             *gain = next < 0.015625F ? 0.015625F : next > 64.0F ? 64.0F : next;
         }
     }
