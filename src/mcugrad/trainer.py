@@ -95,9 +95,9 @@ class Trainer(Answerer):
             y: classes (n,), labels that apply (n, outputs), or values (n, outputs), by the loss.
             epochs: passes over the samples.
             rate: learning rate at the beginning, or after the warm-up. `auto` looks for one by trainings that leave no
-                trace, some 6 times as long as the training itself, 10 to 50 times for less than 1,000 samples, less for a
-                long one; `rate_search` then says what was found. Not given: the one that was compiled in, or `auto` if
-                none was.
+                trace, some 6 times as long as the training itself, 10 to 50 times for less than 1,000 samples, less for
+                a long one; `rate_search` then says what was found. Not given: the one that was compiled in, or `auto`
+                if none was.
             schedule: `cosine`, which ends at a rate of 0, `constant`, `linear` or a Schedule, which the device's own
                 code follows from here on; or a function from progress in [0, 1) to a factor, which sets the rate anew
                 for each step.
