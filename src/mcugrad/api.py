@@ -18,6 +18,7 @@ from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.movement.flatten import Flatten
 from mcugrad.options import Options, Precision
+from mcugrad.passes.alike import drifting
 from mcugrad.passes.backward import enlarged
 from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
@@ -142,6 +143,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             [
                 *concerns.of_loss(wanted, model.input_shape, _outputs(model)),
                 *concerns.of_policies(*enlarged(result.graph)),
+                *drifting(model.layers, result.graph, weights=train != "bias"),
             ]
         )
     room = result.footprint

@@ -14,6 +14,7 @@ from mcugrad.footprint import Footprint
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
 from mcugrad.options import Options, Precision
+from mcugrad.passes.alike import drifting
 from mcugrad.passes.backward import backward
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.float32 import to_float
@@ -98,6 +99,7 @@ def build(model: Model, graph: Graph, options: Options) -> Build:
 def complete(model: Model, graph: Graph, options: Options) -> Graph:
     """A quantized graph with its backward pass, pruned. Raises UsageError where `build` does."""
     trainable = _trainable(model, graph, options)
+    trainable = trainable.noted(*drifting(model.layers, trainable, weights=options.train != "bias"))
     return prune(backward(trainable, options.loss, options.label_scale, options.sparse))
 
 

@@ -299,13 +299,6 @@ def test_a_fixed_batch_is_set_to_one() -> None:
     assert_close(ours(graph, x), runtime(net.bytes(), x, batch=8))
 
 
-def test_shared_weights_become_copies() -> None:
-    net = Net(1, 4).fc(4, 4).op("Relu")
-    net.nodes.append(helper.make_node("Gemm", [net.top, "gemm_0.0", "gemm_0.1"], ["y"], transB=1))
-    net.top = "y"
-    assert imported(net).notes == ("fc1 and fc2 share weights in the file; here each trains its own copy",)
-
-
 @pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
 def test_softmax_at_the_end(kind: str) -> None:
     net = Net(1, 4).fc(4, 3)

@@ -61,7 +61,8 @@ def compile_(
     if loss is not None:
         output.say(f"{made.options.precision}  {loss}")
     for note in made.build.graph.notes:
-        output.say(f"note  {note}")
+        if note not in output.notes:
+            output.say(f"note  {note}")
     output.show_notes()
     if table is not None:
         show_cost(output, made, table)

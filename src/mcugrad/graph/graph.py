@@ -22,6 +22,7 @@ class Graph:
         input: name of the one input.
         output: name of the one output, the logits.
         notes: what importing and the passes did that the user should know, one sentence each.
+        alike: layers with the same weights in the file, as one layer has that is used twice; sets of names.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Graph:
     input: str
     output: str
     notes: tuple[str, ...] = ()
+    alike: tuple[tuple[str, ...], ...] = ()
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]

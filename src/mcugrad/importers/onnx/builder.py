@@ -60,7 +60,6 @@ class Builder(GraphBuilder):
         self.tensors[name] = Tensor(name, shape)
         self.grids = grids
         self.anew: list[str] = []
-        self._weights: dict[str, str] = {}
 
     def put(self, at: Origin, node: ForwardNode) -> str:
         """Add a node and its output; its name."""
@@ -151,12 +150,6 @@ class Builder(GraphBuilder):
         (value,) = {v for i in computed(node) if (v := node.inputs[i]) is not None}
         alone = len(value.uses()) == 1 and sum(f.tensor == x.tensor for f in self.flows.values()) == 1
         return layer if isinstance(layer, Weighted) and alone and not value.is_graph_output() else None
-
-    def shared(self, weights: ir.Value, name: str) -> None:
-        """Note weights that two layers share: they become two copies."""
-        first = self._weights.setdefault(str(weights.name), name)
-        if first != name:
-            self.notes.append(f"{first} and {name} share weights in the file; here each trains its own copy")
 
 
 def label(node: ir.Node) -> str:

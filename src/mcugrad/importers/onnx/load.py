@@ -22,6 +22,7 @@ from mcugrad.importers.onnx.operators import DOMAINS, HIDDEN, HINTS, KEEPS_VALUE
 from mcugrad.importers.onnx.patterns import recognise
 from mcugrad.importers.onnx.quantized import prepare
 from mcugrad.importers.onnx.read import Source, guarded, read
+from mcugrad.importers.shared.alike import alike
 from mcugrad.importers.shared.flow import Flow, Layout, layouts
 from mcugrad.importers.shared.hints import STEPS, anew
 from mcugrad.importers.shared.layout import first_fit, input_notes, output
@@ -76,7 +77,14 @@ def _translate(source: Source, name: str) -> Graph:
         notes.append(f"weights converted from {' and '.join(kinds)} to float32")
     if to.anew:
         notes.append(anew(to.anew))
-    result = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=output)
+    result = Graph(
+        name=name,
+        nodes=tuple(to.nodes),
+        tensors=to.tensors,
+        input=INPUT,
+        output=output,
+        alike=alike(to.nodes, to.tensors),
+    )
     return result.noted(*notes)
 
 

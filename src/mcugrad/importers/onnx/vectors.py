@@ -108,7 +108,6 @@ def linear(
             hint="torch.flatten(x, 1) before it, or transpose the channels to the end",
         )
     name = to.name("conv" if pixels else "fc")
-    to.shared(source, name)
     if x.order is not None and w.shape[1] == len(x.order):
         w = w[:, x.order]
     fields: dict[str, Any] = {"name": name, "source": label(node), "x": x.tensor, "y": f"{name}_y"}

@@ -133,7 +133,6 @@ def conv(to: Builder, node: ir.Node, x: Flow) -> Flow:
     w = floats(source)
     x, shape = checked_map(to, node, x, w.ndim - 2)
     name = to.name("conv")
-    to.shared(source, name)
     w = rows_of_pixels(w).transpose(0, 2, 3, 1)
     group = node.attributes.get_int("group", 1)
     fields = layer_fields(to, node, x, name, w, 0)
@@ -174,7 +173,6 @@ def conv_transpose(to: Builder, node: ir.Node, x: Flow) -> Flow:
     w = floats(required(node, 1))
     x, shape = checked_map(to, node, x, w.ndim - 2)
     name = to.name("conv")
-    to.shared(required(node, 1), name)
     w = rows_of_pixels(w).transpose(1, 2, 3, 0)
     layer = ConvTranspose2d(
         **layer_fields(to, node, x, name, w, 1), **transposed_fields(node, shape, pair(w.shape[1:3]))

@@ -43,7 +43,6 @@ class Builder(GraphBuilder):
         self.quantized = quantized
         self.constants: dict[int, Stored] = {}
         self.anew: list[str] = []
-        self._weights: dict[int, str] = {}
         self._readers = Counter(i for step in source.steps for i in step.inputs) + Counter([source.output])
 
     # -- the file --------------------------------------------------------------------------------------------
@@ -98,12 +97,6 @@ class Builder(GraphBuilder):
                 hint="train again with a lower learning rate, or convert an earlier checkpoint",
             )
         return result
-
-    def shared(self, index: int, name: str) -> None:
-        """Note weights that two layers share: they become two copies."""
-        first = self._weights.setdefault(index, name)
-        if first != name:
-            self.notes.append(f"{first} and {name} share weights in the file; here each trains its own copy")
 
     # -- the graph -------------------------------------------------------------------------------------------
 

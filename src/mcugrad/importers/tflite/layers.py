@@ -118,7 +118,6 @@ def parameters(
         Names of weights and bias, and the weights' shape.
     """
     stored = to.stored(step, 1)
-    to.shared(step.inputs[1], name)
     w = arrange(to.real(stored))
     lowest = 0 if stored.data is None or stored.dtype != "int8" else int((stored.data == LOWEST).sum())
     if to.quantized and lowest and as_on_device(step, stored):

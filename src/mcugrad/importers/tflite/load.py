@@ -20,6 +20,7 @@ from pathlib import Path
 from mcugrad.errors import ModelError
 from mcugrad.files import shown
 from mcugrad.graph import Graph
+from mcugrad.importers.shared.alike import alike
 from mcugrad.importers.shared.flow import Flow, Layout, layouts
 from mcugrad.importers.shared.hints import INTEGERS, anew
 from mcugrad.importers.shared.layout import first_fit, input_notes
@@ -75,7 +76,14 @@ def _translate(source: Source, name: str) -> Graph:
         )
     if to.anew:
         notes.append(anew(to.anew))
-    graph = Graph(name=name, nodes=tuple(to.nodes), tensors=to.tensors, input=INPUT, output=output)
+    graph = Graph(
+        name=name,
+        nodes=tuple(to.nodes),
+        tensors=to.tensors,
+        input=INPUT,
+        output=output,
+        alike=alike(to.nodes, to.tensors),
+    )
     return graph.noted(*source.notes, *notes, *to.notes, *input_notes(to, to.flows[source.input]))
 
 
