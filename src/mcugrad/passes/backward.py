@@ -24,14 +24,14 @@ from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
 from mcugrad.ops.activation.activation import Activation, RefreshTable
 from mcugrad.ops.core.gradients import ErrorSum
-from mcugrad.ops.core.gradients_f32 import FloatErrorSum
+from mcugrad.ops.core.gradients_f32 import ErrorSumF32
 from mcugrad.ops.core.layer_f32 import layer_of
 from mcugrad.ops.life.life import BeginStep, Watch
 from mcugrad.ops.loss.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.loss.losses_f32 import (
-    FloatBinaryCrossEntropy,
-    FloatRegressionLoss,
-    FloatSoftmaxCrossEntropy,
+    BinaryCrossEntropyF32,
+    RegressionLossF32,
+    SoftmaxCrossEntropyF32,
 )
 from mcugrad.ops.loss.regression import RegressionLoss
 from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy
@@ -223,7 +223,7 @@ def total_error(to: GradientBuilder, tensor: str) -> str | None:
     total = parts[0]
     for count, part in enumerate(parts[1:], 2):
         merged = to.sum_of(tensor, count)
-        kind = FloatErrorSum if isinstance(to.graph[tensor].quant, Float32) else ErrorSum
+        kind = ErrorSumF32 if isinstance(to.graph[tensor].quant, Float32) else ErrorSum
         to.add(kind(name=f"{merged}_sum", a=total, b=part, e=merged))
         total = merged
     return total
@@ -231,13 +231,13 @@ def total_error(to: GradientBuilder, tensor: str) -> str | None:
 
 def _float_loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None) -> Node:
     if loss.name == "cross_entropy":
-        return FloatSoftmaxCrossEntropy(
+        return SoftmaxCrossEntropyF32(
             name="loss", logits=y, e=e, smoothing=loss.label_smoothing, class_weights=loss.class_weights
         )
     if loss.name == "binary_cross_entropy":
-        return FloatBinaryCrossEntropy(name="loss", logits=y, e=e)
+        return BinaryCrossEntropyF32(name="loss", logits=y, e=e)
     assert target is not None
-    return FloatRegressionLoss(
+    return RegressionLossF32(
         name="loss", y=y, e=e, linear=_linear(loss), target_scale=target.scale, target_zero=target.zero
     )
 

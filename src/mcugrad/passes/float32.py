@@ -14,58 +14,63 @@ from dataclasses import replace
 from mcugrad.errors import ModelError
 from mcugrad.graph import Float32, Graph, Node, Operator, Tensor
 from mcugrad.ops.activation.activation import Activation
-from mcugrad.ops.activation.activation_f32 import FloatActivation
+from mcugrad.ops.activation.activation_f32 import ActivationF32
 from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.activation.clip_f32 import ClipF32
 from mcugrad.ops.activation.prelu import PRelu
-from mcugrad.ops.activation.prelu_f32 import FloatPRelu
+from mcugrad.ops.activation.prelu_f32 import PReluF32
 from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.conv2d_f32 import Conv2dF32
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
-from mcugrad.ops.convolution.conv_transpose2d_f32 import FloatConvTranspose2d
-from mcugrad.ops.convolution.convolution_f32 import FloatConvolution
+from mcugrad.ops.convolution.conv_transpose2d_f32 import ConvTranspose2dF32
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.convolution.depthwise_conv2d_f32 import FloatDepthwise
+from mcugrad.ops.convolution.depthwise_conv2d_f32 import DepthwiseConv2dF32
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.convolution.grouped_conv2d_f32 import GroupedConv2dF32
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.dequantize import Dequantize
-from mcugrad.ops.core.operator_f32 import FloatOperator, real
+from mcugrad.ops.core.operator_f32 import OperatorF32, real
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.joining.add import Add
-from mcugrad.ops.joining.add_f32 import FloatAdd
+from mcugrad.ops.joining.add_f32 import AddF32
 from mcugrad.ops.joining.concat import Concat
-from mcugrad.ops.joining.concat_f32 import FloatClip, FloatConcat
+from mcugrad.ops.joining.concat_f32 import ConcatF32
 from mcugrad.ops.joining.mul import Mul
-from mcugrad.ops.joining.mul_f32 import FloatMul
+from mcugrad.ops.joining.mul_f32 import MulF32
 from mcugrad.ops.linear.linear import Linear
-from mcugrad.ops.linear.linear_f32 import FloatLinear
+from mcugrad.ops.linear.linear_f32 import LinearF32
 from mcugrad.ops.movement.flatten import Flatten
-from mcugrad.ops.movement.movement_f32 import FloatPad, FloatReshape, FloatSlice, FloatUpsample2d
+from mcugrad.ops.movement.flatten_f32 import FlattenF32
 from mcugrad.ops.movement.reshape import Reshape
+from mcugrad.ops.movement.reshape_f32 import ReshapeF32
 from mcugrad.ops.movement.slice import Pad, Slice
+from mcugrad.ops.movement.slice_f32 import PadF32, SliceF32
 from mcugrad.ops.movement.upsample2d import Upsample2d
+from mcugrad.ops.movement.upsample2d_f32 import Upsample2dF32
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
-from mcugrad.ops.pooling.avgpool2d_f32 import FloatAvgPool2d
+from mcugrad.ops.pooling.avgpool2d_f32 import AvgPool2dF32
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
-from mcugrad.ops.pooling.maxpool2d_f32 import FloatMaxPool2d
+from mcugrad.ops.pooling.maxpool2d_f32 import MaxPool2dF32
 
-FLOAT: dict[type[Operator], type[FloatOperator]] = {
-    Activation: FloatActivation,
-    Add: FloatAdd,
-    AvgPool2d: FloatAvgPool2d,
-    Clip: FloatClip,
-    Concat: FloatConcat,
-    Conv2d: FloatConvolution,
-    ConvTranspose2d: FloatConvTranspose2d,
-    DepthwiseConv2d: FloatConvolution,
-    Flatten: FloatReshape,
-    GroupedConv2d: FloatConvolution,
-    Linear: FloatLinear,
-    MaxPool2d: FloatMaxPool2d,
-    Mul: FloatMul,
-    PRelu: FloatPRelu,
-    Pad: FloatPad,
-    Reshape: FloatReshape,
-    Slice: FloatSlice,
-    Upsample2d: FloatUpsample2d,
+FLOAT: dict[type[Operator], type[OperatorF32]] = {
+    Activation: ActivationF32,
+    Add: AddF32,
+    AvgPool2d: AvgPool2dF32,
+    Clip: ClipF32,
+    Concat: ConcatF32,
+    Conv2d: Conv2dF32,
+    ConvTranspose2d: ConvTranspose2dF32,
+    DepthwiseConv2d: DepthwiseConv2dF32,
+    Flatten: FlattenF32,
+    GroupedConv2d: GroupedConv2dF32,
+    Linear: LinearF32,
+    MaxPool2d: MaxPool2dF32,
+    Mul: MulF32,
+    PRelu: PReluF32,
+    Pad: PadF32,
+    Reshape: ReshapeF32,
+    Slice: SliceF32,
+    Upsample2d: Upsample2dF32,
 }
 """What computes an operator in float32."""
 
@@ -103,16 +108,10 @@ def to_float(graph: Graph, source: Graph, *, whole: bool) -> Graph:
                 nodes.append(Dequantize(name=f"{x}_to_float", source=node.source, x=x, y=names[x]))
                 graph = graph.with_tensors(Tensor(names[x], graph[x].shape, quant=Float32()))
         of = of.renamed({x: names[x] for x in of.inputs if x in names})
-        kind = FloatDepthwise if _one_output_per_channel(graph, of) else FLOAT[type(of)]
-        computed = kind(name=of.name, source=of.source, y=of.y, of=of)
+        computed = FLOAT[type(of)](name=of.name, source=of.source, y=of.y, of=of)
         graph = _as_float(graph, computed)
         nodes.append(computed)
     return graph.with_nodes(nodes)
-
-
-def _one_output_per_channel(graph: Graph, node: Operator) -> bool:
-    """Whether a layer is a depthwise convolution that has faster kernels."""
-    return isinstance(node, DepthwiseConv2d) and graph[node.w].shape[0] == graph[node.x].channels
 
 
 def _chosen(graph: Graph, whole: bool) -> set[str]:
@@ -127,7 +126,7 @@ def _chosen(graph: Graph, whole: bool) -> set[str]:
     return chosen
 
 
-def _as_float(graph: Graph, node: FloatOperator) -> Graph:
+def _as_float(graph: Graph, node: OperatorF32) -> Graph:
     """The graph with the node's output and weights in float32."""
     of = node.of
     quant = Float32()

@@ -13,19 +13,19 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.curves import Function, curve
-from mcugrad.ops.core.operator_f32 import FloatOperator, error_for, lower_mask
+from mcugrad.ops.core.operator_f32 import OperatorF32, error_for, lower_mask
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatActivation(FloatOperator):
+class ActivationF32(OperatorF32):
     """y = function(x), element by element."""
 
     of: Activation
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         name, x = f"{self.name}_grad_input", self.of.x
-        to.add(FloatActivationGradInput(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
+        to.add(ActivationGradInputF32(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
 
     def lower(self, to: ProgramBuilder) -> None:
         to.call(
@@ -45,10 +45,10 @@ class FloatActivation(FloatOperator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatActivationGradInput(BackwardNode):
+class ActivationGradInputF32(BackwardNode):
     """Error of a function's input: times the slope."""
 
-    forward: FloatActivation
+    forward: ActivationF32
     e: str
     x: str
     e_x: str

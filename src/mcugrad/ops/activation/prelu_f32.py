@@ -12,19 +12,19 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.activation.prelu import PRelu
-from mcugrad.ops.core.operator_f32 import FloatOperator, Floats, error_for, lower_mask
+from mcugrad.ops.core.operator_f32 import Floats, OperatorF32, error_for, lower_mask
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatPRelu(FloatOperator):
+class PReluF32(OperatorF32):
     """Rectifier that lets a share of negative values through."""
 
     of: PRelu
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         name, x = f"{self.name}_grad_input", self.of.x
-        to.add(FloatPReluGradInput(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
+        to.add(PReluGradInputF32(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
 
     def lower(self, to: ProgramBuilder) -> None:
         to.call(
@@ -44,10 +44,10 @@ class FloatPRelu(FloatOperator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatPReluGradInput(BackwardNode):
+class PReluGradInputF32(BackwardNode):
     """Error of a PReLU's input."""
 
-    forward: FloatPRelu
+    forward: PReluF32
     e: str
     x: str
     e_x: str

@@ -12,7 +12,7 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d, each_reach
-from mcugrad.ops.core.layer_f32 import FloatLayer, FloatPass
+from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 from mcugrad.ops.core.operator_f32 import (
     Floats,
     clipped,
@@ -26,20 +26,20 @@ from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatConvTranspose2d(FloatLayer):
+class ConvTranspose2dF32(LayerF32):
     """2-D transposed convolution with a fused activation function."""
 
     of: ConvTranspose2d
 
-    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> PassF32:
         g = self.struct(to.graph)
         return CONV_TRANSPOSE2D_F32, {"g": g, "patch": self.patch(to, g)}
 
-    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> PassF32:
         g = self.struct(to.graph)
         return CONV_TRANSPOSE2D_GRAD_INPUT_F32, {"g": g, "patch": self.patch(to, g)}
 
-    def update_pass(self, to: ProgramBuilder) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> PassF32:
         g = self.struct(to.graph)
         gradient = to.temporary(
             f"{self.name}_update_gradient", "float", (g.taps,), "weight gradients of a channel"

@@ -14,7 +14,7 @@ from mcugrad.graph import Graph
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d, group_slices
-from mcugrad.ops.core.layer_f32 import FloatLayer, FloatPass
+from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 from mcugrad.ops.core.operator_f32 import (
     Floats,
     clipped,
@@ -28,20 +28,20 @@ from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatConvolution(FloatLayer):
+class ConvolutionF32(LayerF32):
     """2-D convolution with a fused activation function."""
 
     of: Conv2d | GroupedConv2d | DepthwiseConv2d
 
-    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> PassF32:
         g, groups = self.struct(to.graph)
         return CONV2D_F32, {"g": g, "groups": groups, "patch": self.patch(to, g, groups)}
 
-    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> PassF32:
         g, groups = self.struct(to.graph)
         return CONV2D_GRAD_INPUT_F32, {"g": g, "groups": groups, "patch": self.patch(to, g, groups)}
 
-    def update_pass(self, to: ProgramBuilder) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> PassF32:
         g, groups = self.struct(to.graph)
         rows = min(UPDATE_ROWS, g.out_c // groups)
         gradient = to.temporary(

@@ -1,6 +1,8 @@
-"""Depthwise convolution in float32 with one output per channel: channels are the lanes of a vector.
+"""Depthwise convolution in float32.
 
-Weights lie channel by channel, as everywhere; the kernels lay those of a block of channels side by side in scratch.
+With one output per channel, channels are the lanes of a vector. Weights lie channel by channel, as everywhere; the
+kernels lay those of a block of channels side by side in scratch. With more, it is a convolution in as many groups as
+there are channels.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
+from mcugrad.graph import Graph
+from mcugrad.ops.convolution.convolution_f32 import ConvolutionF32
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.core.layer_f32 import FloatLayer, FloatPass
+from mcugrad.ops.core.layer_f32 import PassF32
 from mcugrad.ops.core.operator_f32 import Floats, clipped
 from mcugrad.ops.core.window import Conv2dStruct, patches, window_index
 from mcugrad.ops.update.update import taking_part, whole_error
@@ -26,24 +30,31 @@ BLOCK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatDepthwise(FloatLayer):
+class DepthwiseConv2dF32(ConvolutionF32):
     """Depthwise convolution with a fused activation function."""
 
     of: DepthwiseConv2d
 
-    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
-        return DEPTHWISE_F32, self.block(to)
+    def forward_pass(self, to: ProgramBuilder) -> PassF32:
+        return (DEPTHWISE_F32, self.block(to)) if self.is_one_to_one(to.graph) else super().forward_pass(to)
 
-    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
-        return DEPTHWISE_GRAD_INPUT_F32, self.block(to)
+    def grad_input_pass(self, to: ProgramBuilder) -> PassF32:
+        if self.is_one_to_one(to.graph):
+            return DEPTHWISE_GRAD_INPUT_F32, self.block(to)
+        return super().grad_input_pass(to)
 
-    def update_pass(self, to: ProgramBuilder) -> FloatPass:
-        return DEPTHWISE_UPDATE_F32, self.block(to)
+    def update_pass(self, to: ProgramBuilder) -> PassF32:
+        if self.is_one_to_one(to.graph):
+            return DEPTHWISE_UPDATE_F32, self.block(to)
+        return super().update_pass(to)
+
+    def is_one_to_one(self, graph: Graph) -> bool:
+        """Whether every channel has one output."""
+        return graph[self.of.w].shape[0] == graph[self.of.x].channels
 
     def block(self, to: ProgramBuilder) -> dict[str, Any]:
         """What every kernel is told: channels are done block by block."""
-        of, graph = self.of, to.graph
-        g = of.constants(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape)
+        g, _ = self.struct(to.graph)
         size = min(BLOCK, g.in_c)
         note = "weights of a block of channels, tap by tap"
         packed = to.temporary(f"{self.name}_packed", "float", (g.k_h * g.k_w, size), note)

@@ -18,7 +18,7 @@ from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatErrorSum(BackwardNode):
+class ErrorSumF32(BackwardNode):
     """Sum of two errors of the same activation."""
 
     a: str
@@ -45,7 +45,7 @@ class FloatErrorSum(BackwardNode):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatErrorPart(BackwardNode):
+class ErrorPartF32(BackwardNode):
     """The error of `x`: rows cut out of that of `y`, with a sign.
 
     Attributes:
@@ -88,7 +88,7 @@ def pass_float_error(to: GradientBuilder, name: str, e: str, x: str, sign: int =
     if sign == 1 and not real(to.graph, x).bounded:
         to.add(ErrorAlias(name=name, e=e, e_x=error))
     else:
-        to.add(FloatErrorPart(name=name, e=e, x=x, e_x=error, sign=sign))
+        to.add(ErrorPartF32(name=name, e=e, x=x, e_x=error, sign=sign))
 
 
 def part_f32(

@@ -9,43 +9,43 @@ from typing import Any
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph, Node
-from mcugrad.ops.core.operator_f32 import FloatOperator, bounds, error_for, lower_mask
+from mcugrad.ops.core.operator_f32 import OperatorF32, bounds, error_for, lower_mask
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.update.update_f32 import add_float_updates
 from mcugrad.program import Kernel
 
-FloatPass = tuple[Kernel, dict[str, Any]]
+PassF32 = tuple[Kernel, dict[str, Any]]
 """A kernel, and those of its arguments that not every layer has."""
 
 
 def layer_of(node: Node) -> Weighted | None:
     """The layer with weights that a node computes, in 8 bits or in float32; None if it is another operator."""
-    of = node.of if isinstance(node, FloatOperator) else node
+    of = node.of if isinstance(node, OperatorF32) else node
     return of if isinstance(of, Weighted) else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatLayer(FloatOperator):
+class LayerF32(OperatorF32):
     """A layer whose output, input error and weight gradient are a kernel each."""
 
     of: Weighted
 
     @abstractmethod
-    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> PassF32:
         """Kernel that computes `y`."""
 
     @abstractmethod
-    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> PassF32:
         """Kernel that computes the error of `x`."""
 
     @abstractmethod
-    def update_pass(self, to: ProgramBuilder) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> PassF32:
         """Kernel that updates the weights."""
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         of, name = self.of, self.name
         to.add(
-            FloatGradInput(
+            GradInputF32(
                 name=f"{name}_grad_input", forward=self, e=e, w=of.w, x=of.x, e_x=error_for(to, of.x)
             )
         )
@@ -53,7 +53,7 @@ class FloatLayer(FloatOperator):
             to,
             of,
             e,
-            lambda e: FloatWeightUpdate(name=f"{name}_update", forward=self, x=of.x, e=e, w=of.w),
+            lambda e: WeightUpdateF32(name=f"{name}_update", forward=self, x=of.x, e=e, w=of.w),
         )
 
     def lower(self, to: ProgramBuilder) -> None:
@@ -71,10 +71,10 @@ class FloatLayer(FloatOperator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatGradInput(BackwardNode):
+class GradInputF32(BackwardNode):
     """Error of a layer's input, the mask of the preceding activation function applied."""
 
-    forward: FloatLayer
+    forward: LayerF32
     e: str
     w: str
     x: str
@@ -101,10 +101,10 @@ class FloatGradInput(BackwardNode):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatWeightUpdate(BackwardNode):
+class WeightUpdateF32(BackwardNode):
     """Weight gradient of a layer, applied as soon as that of a few rows is known."""
 
-    forward: FloatLayer
+    forward: LayerF32
     x: str
     e: str
     w: str

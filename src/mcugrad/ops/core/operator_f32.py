@@ -27,7 +27,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatOperator(Operator):
+class OperatorF32(Operator):
     """An operator of the network, computed in float32.
 
     Attributes:

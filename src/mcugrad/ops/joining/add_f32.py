@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.gradients_f32 import ADD_F32, pass_float_error
-from mcugrad.ops.core.operator_f32 import FloatOperator, bounds
+from mcugrad.ops.core.operator_f32 import OperatorF32, bounds
 from mcugrad.ops.joining.add import Add
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatAdd(FloatOperator):
+class AddF32(OperatorF32):
     """Sum or difference with a fused activation function."""
 
     of: Add

@@ -1,4 +1,4 @@
-"""Concat and Clip in float32: activations side by side, or one alone, with a fused activation function."""
+"""Concat in float32: activations side by side, with a fused activation function."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.ops.activation.clip import Clip
-from mcugrad.ops.core.gradients_f32 import FloatErrorPart, pass_float_error
-from mcugrad.ops.core.operator_f32 import FloatOperator, bounds, clipped, error_for
+from mcugrad.ops.core.gradients_f32 import ErrorPartF32
+from mcugrad.ops.core.operator_f32 import OperatorF32, bounds, clipped, error_for
 from mcugrad.ops.joining.concat import Concat
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatConcat(FloatOperator):
+class ConcatF32(OperatorF32):
     """Two or more activations joined."""
 
     of: Concat
@@ -28,7 +27,7 @@ class FloatConcat(FloatOperator):
         for i, x in enumerate(self.of.xs, 1):
             rows, count, _ = self.of.rows(to.graph, x)
             name = f"{self.name}_grad_{i}"
-            to.add(FloatErrorPart(name=name, e=e, x=x, e_x=error_for(to, x), rows=rows, offset=offset))
+            to.add(ErrorPartF32(name=name, e=e, x=x, e_x=error_for(to, x), rows=rows, offset=offset))
             offset += count
 
     def lower(self, to: ProgramBuilder) -> None:
@@ -47,30 +46,6 @@ class FloatConcat(FloatOperator):
                 y=to.data(self.y),
             )
             offset += count
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatClip(FloatOperator):
-    """y = min(max(x, low), high)."""
-
-    of: Clip
-
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        pass_float_error(to, f"{self.name}_grad_input", e, self.of.x)
-
-    def lower(self, to: ProgramBuilder) -> None:
-        size = to.graph[self.y].size
-        to.call(
-            CONCAT_F32,
-            note=self.describe(to.graph),
-            rows=1,
-            count=size,
-            pitch=size,
-            offset=0,
-            x=to.data(self.of.x),
-            clip=bounds(to, self.y),
-            y=to.data(self.y),
-        )
 
 
 def concat_f32(

@@ -12,13 +12,13 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.core.operator_f32 import FloatOperator, bounds, clipped, error_for, lower_mask, open_bounds
+from mcugrad.ops.core.operator_f32 import OperatorF32, bounds, clipped, error_for, lower_mask, open_bounds
 from mcugrad.ops.joining.mul import Mul
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatMul(FloatOperator):
+class MulF32(OperatorF32):
     """Product with a fused activation function."""
 
     of: Mul
@@ -29,7 +29,7 @@ class FloatMul(FloatOperator):
             x, other = (self.of.a, self.of.b) if side == "a" else (self.of.b, self.of.a)
             name = f"{self.name}_grad_{side}"
             error = error_for(to, x)
-            to.add(FloatMulGradInput(name=name, forward=self, side=side, e=e, x=x, other=other, e_x=error))
+            to.add(MulGradInputF32(name=name, forward=self, side=side, e=e, x=x, other=other, e_x=error))
 
     def lower(self, to: ProgramBuilder) -> None:
         to.call(
@@ -45,14 +45,14 @@ class FloatMul(FloatOperator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatMulGradInput(BackwardNode):
+class MulGradInputF32(BackwardNode):
     """Error of one factor of a product: that of the product times the other factor.
 
     Attributes:
         side: which factor `x` is.
     """
 
-    forward: FloatMul
+    forward: MulF32
     side: Literal["a", "b"]
     e: str
     x: str

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
-from mcugrad.ops.core.layer_f32 import FloatLayer, FloatPass
+from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 from mcugrad.ops.core.operator_f32 import (
     clipped,
     combined,
@@ -24,7 +24,7 @@ from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatLinear(FloatLayer):
+class LinearF32(LayerF32):
     """Fully connected layer with a fused activation function."""
 
     of: Linear
@@ -34,13 +34,13 @@ class FloatLinear(FloatLayer):
         out, inputs = graph[self.of.w].shape
         return {"inputs": inputs, "out": out}
 
-    def forward_pass(self, to: ProgramBuilder) -> FloatPass:
+    def forward_pass(self, to: ProgramBuilder) -> PassF32:
         return LINEAR_F32, self.sizes(to.graph)
 
-    def grad_input_pass(self, to: ProgramBuilder) -> FloatPass:
+    def grad_input_pass(self, to: ProgramBuilder) -> PassF32:
         return LINEAR_GRAD_INPUT_F32, self.sizes(to.graph)
 
-    def update_pass(self, to: ProgramBuilder) -> FloatPass:
+    def update_pass(self, to: ProgramBuilder) -> PassF32:
         return LINEAR_UPDATE_F32, self.sizes(to.graph)
 
 

@@ -19,7 +19,7 @@ LOG2_E = F32(1.4426950)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatSoftmaxCrossEntropy(BackwardNode):
+class SoftmaxCrossEntropyF32(BackwardNode):
     """Loss of a sample and the error of the logits.
 
     Attributes:
@@ -68,7 +68,7 @@ class FloatSoftmaxCrossEntropy(BackwardNode):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatBinaryCrossEntropy(BackwardNode):
+class BinaryCrossEntropyF32(BackwardNode):
     """Mean over outputs of -t ln p - (1 - t) ln(1 - p), p = sigmoid of the logit, t the label's bit."""
 
     logits: str
@@ -95,7 +95,7 @@ class FloatBinaryCrossEntropy(BackwardNode):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatRegressionLoss(BackwardNode):
+class RegressionLossF32(BackwardNode):
     """Mean over outputs of a function of d = output - target, real units.
 
     Attributes:

@@ -12,7 +12,7 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.core.operator_f32 import FloatOperator, Floats, bounds, clipped, error_for, lower_mask
+from mcugrad.ops.core.operator_f32 import Floats, OperatorF32, bounds, clipped, error_for, lower_mask
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.ops.pooling.maxpool2d import Pool2dStruct, windows
@@ -20,14 +20,14 @@ from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatAvgPool2d(FloatOperator):
+class AvgPool2dF32(OperatorF32):
     """Mean of each window and channel, with a fused activation function."""
 
     of: AvgPool2d
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         name, x = f"{self.name}_grad_input", self.of.x
-        to.add(FloatAvgPool2dGradInput(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
+        to.add(AvgPool2dGradInputF32(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
 
     def lower(self, to: ProgramBuilder) -> None:
         g = self.struct(to.graph)
@@ -57,10 +57,10 @@ class FloatAvgPool2d(FloatOperator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatAvgPool2dGradInput(BackwardNode):
+class AvgPool2dGradInputF32(BackwardNode):
     """Error of each input: the average's error over the windows that cover it, each by its number of taps."""
 
-    forward: FloatAvgPool2d
+    forward: AvgPool2dF32
     e: str
     x: str
     e_x: str

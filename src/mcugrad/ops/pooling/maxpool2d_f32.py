@@ -12,14 +12,14 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.core.operator_f32 import FloatOperator, error_for
+from mcugrad.ops.core.operator_f32 import OperatorF32, error_for
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d, Pool2dStruct
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatMaxPool2d(FloatOperator):
+class MaxPool2dF32(OperatorF32):
     """Largest value of each window and channel."""
 
     of: MaxPool2d
@@ -28,7 +28,7 @@ class FloatMaxPool2d(FloatOperator):
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         name, x = f"{self.name}_grad_input", self.of.x
-        to.add(FloatMaxPool2dGradInput(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
+        to.add(MaxPool2dGradInputF32(name=name, forward=self, e=e, x=x, e_x=error_for(to, x)))
 
     def lower(self, to: ProgramBuilder) -> None:
         to.call(
@@ -45,10 +45,10 @@ class FloatMaxPool2d(FloatOperator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatMaxPool2dGradInput(BackwardNode):
+class MaxPool2dGradInputF32(BackwardNode):
     """The error of each output goes to the input that won; windows that overlap add up."""
 
-    forward: FloatMaxPool2d
+    forward: MaxPool2dF32
     e: str
     x: str
     e_x: str

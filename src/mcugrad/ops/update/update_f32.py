@@ -22,7 +22,7 @@ UPDATE_ROWS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatBiasUpdate(BackwardNode):
+class BiasUpdateF32(BackwardNode):
     """b -= rate * sum of the errors of its channel."""
 
     e: str
@@ -64,7 +64,7 @@ def add_float_updates(
     if layer.name in to.before_updates:
         to.add(to.before_updates[layer.name])
     if to.graph[layer.b].trainable:
-        to.add(FloatBiasUpdate(name=f"{layer.name}_bias_update", e=e, b=layer.b))
+        to.add(BiasUpdateF32(name=f"{layer.name}_bias_update", e=e, b=layer.b))
     if to.graph[layer.w].trainable:
         to.add(update(e))
 

@@ -70,21 +70,21 @@ void mcg_upsample2d_grad_input_s8(int32_t height, int32_t width, int32_t channel
 /**
  * @brief part = whole[first :: step].
  *
- * Reference: ops/movement/movement_f32.py::gather_f32.
+ * Reference: ops/movement/slice_f32.py::gather_f32.
  */
 void mcg_gather_f32(const mcg_slice_t *g, const float *whole, float *part);
 
 /**
  * @brief whole[first :: step] = part; 0 elsewhere.
  *
- * Reference: ops/movement/movement_f32.py::scatter_f32.
+ * Reference: ops/movement/slice_f32.py::scatter_f32.
  */
 void mcg_scatter_f32(const mcg_slice_t *g, const float *part, float *whole);
 
 /**
  * @brief y[i, j] = x[i / factor_h, j / factor_w]; `height` and `width` are those of x.
  *
- * Reference: ops/movement/movement_f32.py::upsample2d_f32.
+ * Reference: ops/movement/upsample2d_f32.py::upsample2d_f32.
  */
 void mcg_upsample2d_f32(int32_t height, int32_t width, int32_t channels, int32_t factor_h, int32_t factor_w,
                         const float *x, float *y);
@@ -92,7 +92,7 @@ void mcg_upsample2d_f32(int32_t height, int32_t width, int32_t channels, int32_t
 /**
  * @brief Error of a pixel: the sum over its copies, row by row.
  *
- * Reference: ops/movement/movement_f32.py::upsample2d_grad_input_f32.
+ * Reference: ops/movement/upsample2d_f32.py::upsample2d_grad_input_f32.
  */
 void mcg_upsample2d_grad_input_f32(int32_t height, int32_t width, int32_t channels, int32_t factor_h,
                                    int32_t factor_w, const float *e, float *e_x);
