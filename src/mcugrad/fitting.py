@@ -16,6 +16,7 @@ from mcugrad.given import is_whole
 from mcugrad.health import LOOKS, Health
 from mcugrad.progress import Pace, progress
 from mcugrad.run.runner import Runner, State, Steps
+from mcugrad.share import Share
 from mcugrad.training.guard import Guarded
 from mcugrad.training.replay import Replay
 from mcugrad.training.schedules import Kind, Schedule, named, rates
@@ -43,6 +44,7 @@ class Epoch:
             without any.
         guard: what the guard last found in this epoch; None without one.
         update_rate: share of the channels that a step updated, mean.
+        taken: samples that were learned from; a share of the samples leaves the others out.
         notes: what looks wrong by then: a training that has collapsed or ran away, with what to try. Those of the last
             epoch are warnings, too.
     """
@@ -54,6 +56,7 @@ class Epoch:
     validation_accuracy: float | None
     guard: Guarded | None = None
     update_rate: float = 1.0
+    taken: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -74,6 +77,7 @@ class Course:
         guard: the guard set, steps between two looks (0 for epochs), and margin; None for none.
         judge: says whether anything is learned; None says nothing.
         health: says which layers learn, with a judge; None says nothing.
+        share: counts what is learned from, with a judge, where a part of the samples was asked for; else None.
     """
 
     epochs: int
@@ -88,6 +92,7 @@ class Course:
     guard: tuple[Samples, int, float] | None = None
     judge: Judge | None = None
     health: Health | None = None
+    share: Share | None = None
 
 
 def run(
@@ -232,8 +237,7 @@ def _epochs(
                 if every and ((first + size) % every == 0 or last):
                     found = _look(twin, course)
                 if course.health is not None and (done % looks == 0 or done == count):
-                    taken = sum(map(_taken, info[told:]))
-                    course.health.look(twin.state(), done - looked, taken)
+                    course.health.look(twin.state(), done - looked, sum(map(_taken, info[told:])))
                     looked, told = done, len(info)
                 pace.done()
                 advance(size)
@@ -245,9 +249,14 @@ def _epochs(
             begin = twin.state()
             accuracy = float((steps.predicted == wanted[order]).mean()) if course.is_class else None
             updated = float(steps.info["update_rate"].mean(dtype=np.float64))
+            taken = _taken(steps.info)
             notes = _judged(twin, data, course, order, steps)
+            if course.share is not None:
+                course.share.count(count, taken)
+                if epoch + 1 == course.epochs and not any("learned from" in note for note in notes):
+                    notes += course.share.notes(begin, _warmup(course))
             trained = spanned(course, (epoch + 1) * count)
-            history.append(Epoch(epoch + 1, trained, loss, accuracy, held_out, found, updated, notes))
+            history.append(Epoch(epoch + 1, trained, loss, accuracy, held_out, found, updated, taken, notes))
             if on_epoch is not None:
                 on_epoch(history[-1])
     return history
@@ -312,6 +321,10 @@ def _look(twin: Runner, course: Course) -> Guarded:
 def _taken(info: NDArray[Any]) -> int:
     """How many samples were learned from; the others were left out by a share of the samples."""
     return int((info["update_rate"] > 0).sum())
+
+
+def _warmup(course: Course) -> int:
+    return 0 if callable(course.schedule) else named(course.schedule).warmup
 
 
 def _judged(

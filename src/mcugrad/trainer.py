@@ -22,6 +22,7 @@ from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.health import Health, layers_of
 from mcugrad.measure.cost import Cost, measure
+from mcugrad.ops.selection.select_nodes import SelectSamples
 from mcugrad.passes.quantize import check_samples
 from mcugrad.progress import line
 from mcugrad.rate_search import RateSearch, find
@@ -29,6 +30,7 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner
+from mcugrad.share import Share
 from mcugrad.state.trained import step_of
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
@@ -39,6 +41,7 @@ from mcugrad.training.rate_grid import grid, usual
 from mcugrad.training.replay import Replay
 from mcugrad.training.rules.update import Update
 from mcugrad.training.schedules import Kind, Schedule, rates
+from mcugrad.training.sparse import ONE
 from mcugrad.verification import Verification, verify
 
 _log = logging.getLogger(__name__)
@@ -165,7 +168,7 @@ class Trainer(Answerer):
         )
         if self.rate_search is not None:
             course = replace(course, rate=self.rate_search.rate)
-        course = replace(course, judge=self._judge(course), health=self._health())
+        course = replace(course, judge=self._judge(course), health=self._health(), share=self._share())
         before = step_of(self.state)
         self._trained_on = (self.data_hash, before)
         try:
@@ -311,6 +314,11 @@ class Trainer(Answerer):
         batches = {name: update.batch for name, update in updates.items()}
         rounded = [name for name, update in updates.items() if update.rule == "qas"]
         return Health(layers_of(names, batches, self.state, rounded))
+
+    def _share(self) -> Share | None:
+        """Who counts the samples that are learned from, where not all are."""
+        draws = (node for node in self.build.graph.nodes if isinstance(node, SelectSamples))
+        return next((Share(node.share / ONE, node.batch) for node in draws), None)
 
     @property
     def _learning(self) -> list[Update]:
