@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 import mcugrad.ops
 from mcugrad import toolchain
+from mcugrad.ops.life.model import Model
 from mcugrad.program import Kernel, Struct, prototypes
 from mcugrad.program.kernel import headers
+from mcugrad.training.losses import LabelKind
 from mcugrad.training.rules import InPlace
 
 RUNTIME = Path(str(files("mcugrad") / "runtime"))
@@ -85,7 +87,9 @@ def _declarations(source: str) -> str:
     """What cffi understands of a C file: structs, prototypes and variables, but no inline functions and macros."""
     text = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
     structs = re.findall(r"^typedef struct \{.*?^\} \w+;", text, flags=re.DOTALL | re.MULTILINE)
-    functions = re.findall(r"^(?:void|int32_t|bool) (?:mcg|probe)_\w+\([^)]*\);", text, flags=re.MULTILINE)
+    functions = re.findall(
+        r"^(?:void|int32_t|bool|mcg_status_t) (?:mcg|probe)_\w+\([^)]*\);", text, flags=re.MULTILINE
+    )
     # cffi reads variables, but no constants, from a library that it did not compile itself.
     variables = re.findall(r"^extern const (\w+ \w+;)", text, flags=re.MULTILINE)
     return "\n".join(structs + functions + [f"extern {variable}" for variable in variables])
@@ -95,6 +99,7 @@ def _declarations(source: str) -> str:
 def ffi() -> FFI:
     """Declarations of every kernel and of the probe."""
     result = FFI()
+    result.cdef("typedef int mcg_status_t;")
     for text in (*headers().values(), PROBE.read_text(encoding="utf-8")):
         result.cdef(_declarations(text))
     return result
@@ -117,8 +122,8 @@ class Library:
             )
         self.lib = ffi().dlopen(str(path))
 
-    def run(self, kernel: Kernel, arguments: dict[str, Any]) -> None:
-        """Call a kernel; arrays are written in place, None is a null pointer.
+    def run(self, kernel: Kernel, arguments: dict[str, Any]) -> Any:
+        """Call a kernel; arrays are written in place, None is a null pointer. Returns what it returns.
 
         Raises:
             AssertionError: a byte beside a buffer changed.
@@ -129,6 +134,8 @@ class Library:
             value = arguments[param.name]
             if isinstance(value, Struct):
                 values.append(ffi().new(f"{value.ctype()} *", value.values()))
+            elif isinstance(value, Model):
+                values.append(self._model(value))
             elif isinstance(value, InPlace):
                 values.append(ffi().addressof(getattr(self.lib, f"mcg_rule_{value.name}")))
             elif isinstance(value, np.ndarray):
@@ -139,12 +146,25 @@ class Library:
                 values.append(ffi().cast(f"{param.ctype} *", start))
             else:
                 values.append(ffi().NULL if value is None else value)
-        getattr(self.lib, kernel.name)(*values)
+        returned = getattr(self.lib, kernel.name)(*values)
         for name, value, whole in guarded:
             inside = whole[GUARD : GUARD + value.nbytes]
             outside = np.concatenate([whole[:GUARD], whole[GUARD + value.nbytes :]])
             assert (outside == 0xA5).all(), f"{self.build}: {kernel.name} wrote beside {name}"
             value[...] = inside.view(value.dtype).reshape(value.shape)
+        return returned
+
+    def _model(self, model: Model) -> Any:
+        """An `mcg_model_t`; the functions of the model are those of probe.c with the same name."""
+        given: dict[str, Any] = {**vars(model), "label_kind": list(LabelKind).index(model.label_kind)}
+        scale = given.pop("output_scale")
+        for name, value in given.items():
+            if callable(value):
+                given[name] = getattr(self.lib, f"probe_{value.__name__}")
+        found = ffi().new("mcg_model_t *", given)
+        self._scale = ffi().new("float *", scale or 0.0)  # C holds no reference
+        found.output_scale = ffi().NULL if scale is None else self._scale
+        return found
 
     def probe(self, name: str, *arguments: Any) -> None:
         """Call a function of probe.c; arrays are passed by reference."""

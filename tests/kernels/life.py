@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from kernels import life_model
 from kernels.draws import ZEROS, Arguments, Draw, Rng, floats, int8, old_int8, one, rngs
 from kernels.real import Plan, nothing, real_cases
 from mcugrad.abi.records import AUGMENT, DRIFT, SCHEDULE, WATCH
@@ -241,4 +242,4 @@ PLAN: Plan = {
     "argmax": (nothing, "argmax_s8"),
     "watch_confidence": (nothing, "watch_confidence_s8"),
 }
-CASES |= real_cases(PLAN, CASES)
+CASES |= real_cases(PLAN, CASES) | life_model.CASES

@@ -17,6 +17,8 @@ void probe_hash(int32_t count, const uint32_t *x, uint32_t *result);
 void probe_stream(uint32_t seed, uint32_t step, uint32_t tensor, uint32_t *result);
 void probe_sqrt(int32_t count, const float *value, float *result);
 void probe_decay(int32_t count, const float *range, const float *fill, float rate, float *result);
+void probe_forward_s8(void *m, const int8_t *x);
+void probe_forward_f32(void *m, const int8_t *x);
 
 void probe_scale_from_float(int32_t count, const float *factor, mcg_scale_t *scale)
 {
@@ -90,5 +92,43 @@ void probe_decay(int32_t count, const float *range, const float *fill, float rat
 {
     for (int32_t i = 0; i < count; i++) {
         result[i] = mcg_decay(range[i], fill[i], rate);
+    }
+}
+
+/* A model for the functions around one: life_model.py computes the same. */
+typedef struct {
+    uint32_t ready;
+    mcg_schedule_t schedule;
+    mcg_watch_t watch;
+    uint32_t step;
+    float scale;
+    uint8_t weights[8];
+    union {
+        int8_t s8[8];
+        float f32[8];
+    } y;
+} probe_model_t;
+
+static int8_t probe_output(const probe_model_t *model, const int8_t *x, int32_t i)
+{
+    return (int8_t)(uint8_t)(x[0] * (i + 1) + x[5] + model->weights[i]);
+}
+
+void probe_forward_s8(void *m, const int8_t *x)
+{
+    probe_model_t *const model = (probe_model_t *)m;
+    for (int32_t i = 0; i < 8; i++) {
+        model->y.s8[i] = probe_output(model, x, i);
+    }
+}
+
+void probe_forward_f32(void *m, const int8_t *x)
+{
+    probe_model_t *const model = (probe_model_t *)m;
+    for (int32_t i = 0; i < 8; i++) {
+        model->y.f32[i] = (float)probe_output(model, x, i) * 0.5F;
+    }
+    if (x[0] == 127) {
+        model->y.f32[0] = mcg_bits_float(0x7fc00000U);
     }
 }

@@ -39,12 +39,14 @@ CASES = {name: case for room in ROOMS for name, case in import_module(f"kernels.
 
 
 def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
-    """Reference and every build agree on all that is written and leave the rest alone."""
+    """Reference and every build agree on all that is written and returned, and leave the rest alone."""
     expected = library.copied(arguments)
-    kernel.reference(*(expected[p.name] for p in kernel.params))
+    wanted = kernel.reference(*(expected[p.name] for p in kernel.params))
     for build in BUILDS:
         got = library.copied(arguments)
-        library.library(build).run(kernel, got)
+        assert library.library(build).run(kernel, got) == wanted, (
+            f"{build}: what {kernel.name} returns differs"
+        )
         for name, value in got.items():
             if isinstance(value, np.ndarray) and name not in library.SCRATCH:
                 reference = expected[name] if name in library.written(kernel) else arguments[name]
@@ -196,7 +198,7 @@ def test_every_declared_function_is_documented() -> None:
     """A doxygen comment ends right above each prototype."""
     lines = library.declarations().splitlines()
     for i, line in enumerate(lines):
-        if line.startswith(("void mcg_", "int32_t mcg_", "bool mcg_", "extern const")):
+        if line.startswith(("void mcg_", "int32_t mcg_", "bool mcg_", "mcg_status_t mcg_", "extern const")):
             assert lines[i - 1].strip().endswith("*/"), f"no comment above: {line}"
 
 

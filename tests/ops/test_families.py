@@ -19,6 +19,8 @@ COMPUTED = [family.name for family in FAMILIES if family.kernels]
 """On the device."""
 BESIDE = ("mcg_all.h", "mcg_build.h", "mcg_math.h", "mcg_structs.h", "mcg_types.h")
 """Headers that every family needs, and the one that includes all."""
+SECOND = re.compile(r"_(f32|model)\.h$")
+"""The second header of a family: of its kernels in float32, of its functions around whole models."""
 
 
 def folders(path: Path) -> set[str]:
@@ -36,18 +38,18 @@ def test_kernels_lie_in_the_rooms_of_families() -> None:
 
 
 def test_headers_are_those_of_families() -> None:
-    """Float32 may have a header of its own, where one would be too long."""
+    """A second one lies beside the first, where one would be too long."""
     found = {p.name for p in (RUNTIME / "include/mcugrad").glob("*.h")} - set(BESIDE)
-    assert {f"mcg_{name}.h" for name in (*COMPUTED, CORE)} == {n for n in found if not n.endswith("_f32.h")}
-    assert {n.removesuffix("_f32.h") + ".h" for n in found if n.endswith("_f32.h")} <= found
+    assert {f"mcg_{name}.h" for name in (*COMPUTED, CORE)} == {n for n in found if not SECOND.search(n)}
+    assert {SECOND.sub("", n) for n in found if SECOND.search(n)} <= {n.removesuffix(".h") for n in found}
 
 
 def test_a_kernel_has_its_file_header_and_reference_in_one_family() -> None:
     rooms = {p.stem: p.parent.name for p in (RUNTIME / "src").glob("*/*.c")}
     for header in headers().keys() - set(BESIDE):
-        family = header.removeprefix("mcg_").removesuffix(".h").removesuffix("_f32")
+        family = SECOND.sub("", header).removeprefix("mcg_").removesuffix(".h")
         declared = re.findall(
-            r"^(?:void|int32_t|bool|extern const mcg_rule_t) (mcg_\w+)", headers()[header], re.M
+            r"^(?:void|int32_t|bool|mcg_status_t|extern const mcg_rule_t) (mcg_\w+)", headers()[header], re.M
         )
         assert {name: rooms[name] for name in declared} == dict.fromkeys(declared, family)
     for kernel in every_kernel():
@@ -55,7 +57,7 @@ def test_a_kernel_has_its_file_header_and_reference_in_one_family() -> None:
 
 
 def test_cases_of_kernels_are_in_a_file_per_family() -> None:
-    beside = {"__init__", "draws", "library", "real", "test_kernels"}
+    beside = {"__init__", "draws", "library", "real", "life_model", "test_kernels"}
     assert {p.stem for p in (Path(__file__).parents[1] / "kernels").glob("*.py")} - beside == {
         *COMPUTED,
         CORE,

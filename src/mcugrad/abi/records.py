@@ -30,6 +30,8 @@ AUGMENT = np.dtype(
     ]
 )
 """NumPy's view of `mcg_augment_t`."""
+GUARD = np.dtype([("outcome", "<u4"), ("error", "<f4"), ("best", "<f4")])
+"""NumPy's view of `mcg_guard_t`."""
 
 ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "int8_t": np.dtype(np.int8),
@@ -44,4 +46,5 @@ ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "mcg_watch_t": WATCH,
     "mcg_drift_t": DRIFT,
     "mcg_augment_t": AUGMENT,
+    "mcg_guard_t": GUARD,
 }

@@ -26,12 +26,13 @@ _GUARD = re.compile(
 _OWN_INCLUDE = re.compile(r'^#include "[^"]*"\n', re.MULTILINE)
 _LICENCE = re.compile(r"^/\* SPDX[^\n]*\n", re.MULTILINE)
 _PROTOTYPE = re.compile(
-    r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^(?:void|int32_t|bool) mcg_\w+\([^)]*\);\n", re.MULTILINE | re.DOTALL
+    r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^(?:void|int32_t|bool|mcg_status_t) mcg_\w+\([^)]*\);\n",
+    re.MULTILINE | re.DOTALL,
 )
 _EXTERN = re.compile(r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^extern [^\n]*;\n", re.MULTILINE | re.DOTALL)
 _STATUS = re.compile(r"^#ifndef MCG_STATUS_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
 _LIFE = re.compile(r"^#ifndef MCG_LIFE_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
-_DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|const mcg_rule_t) mcg_)", re.MULTILINE)
+_DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|mcg_status_t|const mcg_rule_t) mcg_)", re.MULTILINE)
 _INLINE = re.compile(
     r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^static inline [^{;]*?\b(mcg_\w+)\([^{;]*\)\s*\{(?:[^\n]*\}\n|.*?^\}\n)",
     re.MULTILINE | re.DOTALL,

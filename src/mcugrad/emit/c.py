@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mcugrad.emit.amalgamate import amalgamate, public_types
+from mcugrad.emit.descriptor import descriptor
 from mcugrad.emit.fingerprint import fingerprint, word
 from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import WIDTH, initializer, number
@@ -124,6 +125,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "learn": _part(program, names, *program.skipped),
         "rest": _part(program, names, program.skipped[1], len(program.train)),
         "fingerprint": f"0x{word(fingerprint(program, place)):08x}U",
+        "descriptor": descriptor(program, place),
         "check": [line for call in check for line in _check_call(call, names)],
         "runtime": amalgamate(
             sorted({*_kernels(program), *(call.kernel.name for call in check)}),
@@ -200,7 +202,11 @@ def render(template: str, context: Mapping[str, Any]) -> str:
 def _kernels(program: Program) -> list[str]:
     """What the steps call, and what the interface calls beside them."""
     watch = {_watch_kernel(program)} if program.watched else set()
-    replay = {"mcg_replay_slot", "mcg_augment_s8"} if program.train else set()
+    replay = (
+        {"mcg_replay_slot", "mcg_augment_s8", "mcg_snapshot", "mcg_rollback", "mcg_guard"}
+        if program.train
+        else set()
+    )
     soft = {_soften_kernel(program)} if program.soft else set()
     raw = {QUANTIZE_S16.name, QUANTIZE_U16.name}
     calls = program.calls + program.soft

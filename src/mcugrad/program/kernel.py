@@ -15,7 +15,7 @@ FIRST_HEADER = "mcg_all.h"
 """Includes every other header of the runtime."""
 
 _INCLUDE = re.compile(r'^#include "(mcg_\w+\.h)"$', re.MULTILINE)
-_PROTOTYPE = re.compile(r"^(?:void|int32_t|bool) (mcg_\w+)\(([^)]*)\);", re.MULTILINE)
+_PROTOTYPE = re.compile(r"^(?:void|int32_t|bool|mcg_status_t) (mcg_\w+)\(([^)]*)\);", re.MULTILINE)
 _PARAM = re.compile(r"^(const )?(\w+) (\*?)(\w+)$")
 
 
@@ -68,11 +68,12 @@ class Kernel:
     Attributes:
         name: function name, also the name of its C file.
         reference: Python function with the same parameters in the same order; it writes into the NumPy
-            arrays it is given where C writes through a pointer that is not const.
+            arrays it is given where C writes through a pointer that is not const, and returns the status that C does,
+            if that returns one.
     """
 
     name: str
-    reference: Callable[..., None]
+    reference: Callable[..., int | None]
 
     @property
     def params(self) -> tuple[Param, ...]:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.abi.records import AUGMENT, SCHEDULE
+from mcugrad.abi.records import AUGMENT, GUARD, SCHEDULE
 from mcugrad.emulator.firmware import DeviceModel
 from mcugrad.errors import DeviceError, UsageError
 from mcugrad.program.reserve import stack
 from mcugrad.run.runner import (
-    GUARD,
     Compiled,
     State,
     Steps,

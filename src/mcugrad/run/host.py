@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import toolchain
-from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, SCHEDULE
+from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, GUARD, SCHEDULE
 from mcugrad.errors import ToolError, UsageError
 from mcugrad.progress import working
 from mcugrad.run.runner import (
-    GUARD,
     Compiled,
     State,
     Steps,

@@ -113,10 +113,6 @@ def demand_soft(program: Program) -> None:
         )
 
 
-GUARD = np.dtype([("outcome", "<u4"), ("error", "<f4"), ("best", "<f4")])
-"""NumPy's view of `mcg_guard_t`."""
-
-
 def guarded(record: Any) -> Guarded:
     """What a guard found, from its `mcg_guard_t`."""
     return Guarded(OUTCOMES[int(record["outcome"])], float(record["error"]), float(record["best"]))

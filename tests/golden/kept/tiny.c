@@ -201,6 +201,33 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     mcg_next_step(&p->step);
 }
 
+
+static void tiny_compute(void *m, const int8_t *x) { tiny_forward((tiny_t *)m, x); }
+
+/* What the functions around the steps know of the model. */
+static const mcg_model_t tiny_model = {
+    /* fingerprint */ TINY_FINGERPRINT,
+    /* input_size */ TINY_INPUT_SIZE,
+    /* output_size */ TINY_OUTPUT_SIZE,
+    /* label_kind */ MCG_LABEL_CLASS,
+    /* label_scale */ 1.0e+00F,
+    /* label_zero */ 0,
+    /* output_zero */ 0,
+    /* output_real */ false,
+    /* output */ 276U,
+    /* output_scale */ NULL,
+    /* output_scale_place */ 48U,
+    /* params */ 4U,
+    /* params_size */ TINY_PARAMS_SIZE,
+    /* schedule */ 52U,
+    /* watch */ 88U,
+    /* step */ 84U,
+    /* forward */ tiny_compute,
+};
+
+MCG_STATIC_ASSERT(offsetof(tiny_snapshot_t, error) == MCG_SNAPSHOT_ERROR, "a snapshot is laid out differently");
+MCG_STATIC_ASSERT(offsetof(tiny_snapshot_t, params) == MCG_SNAPSHOT_PARAMS, "a snapshot is laid out differently");
+
 /* ---- interface ------------------------------------------------------------------------------------------- */
 
 const char *tiny_info(void)
@@ -493,91 +520,18 @@ mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], i
 
 mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot)
 {
-    if (m == NULL || snapshot == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    snapshot->params = m->params;
-    snapshot->error = 3.0e38F;
-    snapshot->ready = TINY_FINGERPRINT;
-    return MCG_OK;
+    return mcg_snapshot(&tiny_model, m, snapshot);
 }
 
 mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot)
 {
-    if (m == NULL || snapshot == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT || snapshot->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    {
-        const mcg_schedule_t schedule = m->params.schedule;
-        const mcg_watch_t watch = m->params.watch;
-        const uint32_t step = m->params.step;
-        m->params = snapshot->params;
-        m->params.schedule = schedule;
-        m->params.watch = watch;
-        m->params.step = step;
-    }
-    return MCG_OK;
-}
-
-/* The share of samples whose class is wrong, summed over the outputs of one sample. */
-static float tiny_error(tiny_t *m, const int8_t *x, uint32_t label)
-{
-    tiny_forward(m, x);
-    {
-        tiny_arena_t *const a = &m->arena;
-        const int8_t *const y = a->fc1_y.v;
-        uint32_t predicted;
-        mcg_argmax_s8(TINY_OUTPUT_SIZE, y, &predicted);
-        return predicted == label ? 0.0F : 1.0F;
-    }
+    return mcg_rollback(&tiny_model, m, snapshot);
 }
 
 mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
                         const uint32_t *labels, uint32_t samples, float margin, mcg_guard_t *result)
 {
-    float error = 0.0F;
-    uint32_t outcome = MCG_GUARD_WITHIN;
-    if (m == NULL || snapshot == NULL || x == NULL || labels == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    if (samples == 0U || !(margin >= 0.0F && margin <= 3.0e38F)) {
-        return MCG_ERR_ARG;
-    }
-    for (uint32_t i = 0; i < samples; i++) {
-        if (labels[i] >= TINY_OUTPUT_SIZE) {
-            return MCG_ERR_LABEL;
-        }
-    }
-    for (uint32_t i = 0; i < samples; i++) {
-        error += tiny_error(m, x + (size_t)i * TINY_INPUT_SIZE, labels[i]);
-    }
-    error /= (float)samples;
-    if (!(error <= 3.0e38F)) {
-        error = 3.0e38F; /* not a number: worse than any */
-    }
-    if (snapshot->ready != TINY_FINGERPRINT || error <= snapshot->error) {
-        (void)tiny_snapshot(m, snapshot);
-        snapshot->error = error;
-        outcome = MCG_GUARD_BEST;
-    } else if (error > snapshot->error + margin) {
-        (void)tiny_rollback(m, snapshot);
-        outcome = MCG_GUARD_RESTORED;
-    }
-    if (result != NULL) {
-        result->outcome = outcome;
-        result->error = error;
-        result->best = snapshot->error;
-    }
-    return MCG_OK;
+    return mcg_guard(&tiny_model, m, snapshot, x, labels, samples, margin, result);
 }
 
 mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed)

@@ -1,0 +1,64 @@
+"""Descriptor: the constant by which the functions around a model's steps know it, `mcg_model_t`.
+
+Its members are read from the C header, in their order; a member that nothing here gives a value is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from mcugrad.emit.layout import HEADER_SIZE, Layout
+from mcugrad.emit.literals import number
+from mcugrad.program import Program, Space
+from mcugrad.program.kernel import headers
+from mcugrad.training.losses import LabelKind
+
+_STRUCT = re.compile(r"^typedef struct \{\n((?:(?!^\}).)*)^\} mcg_model_t;", re.MULTILINE | re.DOTALL)
+_MEMBER = re.compile(r"\b(\w+)\)?(?:\([^)]*\))?;")
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+KINDS = {
+    LabelKind.CLASS: "MCG_LABEL_CLASS",
+    LabelKind.BITS: "MCG_LABEL_BITS",
+    LabelKind.VALUES: "MCG_LABEL_VALUES",
+}
+"""Values of `mcg_label_kind_t`."""
+
+
+@cache
+def members() -> tuple[str, ...]:
+    """Names of the members of `mcg_model_t`, in order."""
+    found = _STRUCT.search(headers()["mcg_life_model.h"])
+    assert found is not None
+    return tuple(_MEMBER.findall(_COMMENT.sub("", found.group(1))))
+
+
+def descriptor(program: Program, layout: Layout) -> list[tuple[str, str]]:
+    """Members of the constant with their values in C, in order."""
+    values = _values(program, layout)
+    return [(name, values[name]) for name in members()]
+
+
+def _values(program: Program, layout: Layout) -> dict[str, str]:
+    own, place = program.name.upper(), layout.offsets
+    scale = program.buffers[program.output_scale] if program.output_scale else None
+    learned = scale is not None and scale.space is Space.STATE
+    values = program.values
+    training = bool(program.train)
+    return {
+        "fingerprint": f"{own}_FINGERPRINT",
+        "input_size": f"{own}_INPUT_SIZE",
+        "output_size": f"{own}_OUTPUT_SIZE",
+        "label_kind": KINDS[program.label_kind],
+        "label_scale": number(values.scale if values else 1, "float"),
+        "label_zero": number(values.zero if values else 0, "int32_t"),
+        "output_zero": number(program.output_zero, "int32_t"),
+        "output_real": "true" if program.buffers[program.output].ctype == "float" else "false",
+        "output": number(place.get(program.output, 0), "uint32_t"),
+        "output_scale": f"&{program.name}_{scale.name}" if scale is not None and not learned else "NULL",
+        "output_scale_place": number(place[scale.name] if learned and scale else 0, "uint32_t"),
+        "params": number(HEADER_SIZE if training else 0, "uint32_t"),
+        "params_size": f"{own}_PARAMS_SIZE",
+        **{name: number(place.get(name, 0), "uint32_t") for name in ("schedule", "watch", "step")},
+        "forward": f"{program.name}_compute",
+    }
