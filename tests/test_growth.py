@@ -237,13 +237,13 @@ def test_few_ways_are_tried(tmp_path: Path) -> None:
     made = compiled(model)
     count = len(model.layers)
     ways = [f"last:{n}" for n in range(1, count)] + ["all"]
-    sizes = Footprints(model, made.build.quantized, made.options)
+    sizes = Footprints(model, made.build.scales, made.options)
     for rule in ("sr8", "sr16"):
         how = updates(rule)
         need = [sizes.of(way, how).ram + 4096 for way in ways]
         assert need == sorted(need)
         for index in range(0, count, 7):
-            fresh = Footprints(model, made.build.quantized, made.options)
+            fresh = Footprints(model, made.build.scales, made.options)
             found = fresh.most(how, board(need[index]))
             assert found is not None
             assert sizes.of(found, how).ram + 4096 <= need[index]

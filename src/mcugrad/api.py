@@ -17,13 +17,14 @@ from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.movement.flatten import Flatten
-from mcugrad.options import Options, Precision
+from mcugrad.options import Options
 from mcugrad.passes.alike import drifting
+from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.backward import enlarged
 from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
-from mcugrad.pipeline import build, quantized
+from mcugrad.pipeline import build, calibrate
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer, demand_seed, rate_given
@@ -52,7 +53,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     seed: int = 0,
     calibration_method: Method = "mse",
     percentile: float = 99.99,
-    precision: Precision = "int8",
+    precision: Wanted = "int8",
     class_names: Sequence[str] | None = None,
 ) -> Trainer:
     """Turn a model into firmware that learns.
@@ -106,11 +107,11 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     course = _course(schedule)
     length = _steps(course, steps)
     wanted = _loss(loss, model.classes)
-    if precision not in get_args(Precision):
+    if precision not in get_args(Wanted):
         raise UsageError(
             f"unknown precision {precision!r}",
             where="precision",
-            hint=f"one of {', '.join(get_args(Precision))}",
+            hint=f"one of {', '.join(get_args(Wanted))}",
         )
     if precision != "int8" and not updates(rule).are_plain:
         raise UsageError(
@@ -134,10 +135,11 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         schedule=course,
         steps=length,
     )
-    graph = quantized(model, calibration, Calibration(calibration_method, percentile), options.precision)
-    result = build(model, graph, options)
+    method = Calibration(calibration_method, percentile)
+    scales = calibrate(model, calibration, method, options.precision, options.train)
+    result = build(model, scales, options)
     if goal is not None:
-        check_fit(model, graph, options, result, goal)
+        check_fit(model, scales, options, result, goal)
     if result.compiled.program.train:
         concerns.warn(
             [

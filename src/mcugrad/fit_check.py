@@ -6,6 +6,7 @@ ways are tried: the more layers train, the more RAM it takes, so the most that f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,12 +14,12 @@ import numpy as np
 from mcugrad.emit import layout
 from mcugrad.errors import FitError, ModelError, UsageError
 from mcugrad.footprint import Footprint, kib
-from mcugrad.graph import Graph, WeightScale
+from mcugrad.graph import ActivationScale, WeightScale
 from mcugrad.model import Model
 from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
-from mcugrad.pipeline import Build, complete, lowered, quantized
+from mcugrad.pipeline import Build, calibrate, complete, lowered
 from mcugrad.plan import aligned, greedy_by_size
 from mcugrad.program import Space
 from mcugrad.targets import Target
@@ -55,17 +56,17 @@ class Footprints:
 
     Args:
         model: the network.
-        graph: quantized.
+        scales: from `calibrate`; of every activation, where `train` says which of them are int8.
         options: all but what trains, and how.
 
     Attributes:
         computed: how many ways were lowered and planned so far.
     """
 
-    def __init__(self, model: Model, graph: Graph, options: Options) -> None:
+    def __init__(self, model: Model, scales: Mapping[str, ActivationScale], options: Options) -> None:
         self.model = model
         self.computed = 0
-        self._graph = graph
+        self._scales = scales
         self._options = options
         self._known: dict[tuple[Train, Updates], _Size | ModelError] = {}
 
@@ -136,12 +137,12 @@ class Footprints:
     def _computed(self, options: Options) -> _Size:
         self.computed += 1
         try:
-            graph = complete(self.model, self._graph, options)
+            graph = complete(self.model, self._scales, options)
         except UsageError:  # sparse= asks for layers that then do not train
             if options.sparse is None:
                 raise
             options = replace(options, sparse=None)
-            graph = complete(self.model, self._graph, options)
+            graph = complete(self.model, self._scales, options)
         program = lowered(graph, options, sizes_only=True)
         place = layout(program, greedy_by_size(program))
         whole = Footprint.of(program, place)
@@ -159,7 +160,9 @@ class Footprints:
         return (train, how), None
 
 
-def check_fit(model: Model, graph: Graph, options: Options, result: Build, target: Target) -> None:
+def check_fit(
+    model: Model, scales: Mapping[str, ActivationScale], options: Options, result: Build, target: Target
+) -> None:
     """Refuse what does not fit into the target's memories; a linked firmware is checked again, code included.
 
     Raises:
@@ -171,7 +174,7 @@ def check_fit(model: Model, graph: Graph, options: Options, result: Build, targe
         raise FitError(
             f"{what} needs {target.shortage(found.need, 'RAM')}",
             where=f"{_peak(result)}, {found.reserve} B kept for the stack and for what calls the model",
-            hint=_what_fits(model, graph, options, target),
+            hint=_what_fits(model, scales, options, target),
         )
     if found.constants > target.flash.bytes:
         raise FitError(
@@ -181,10 +184,10 @@ def check_fit(model: Model, graph: Graph, options: Options, result: Build, targe
         )
 
 
-def made_up(model: Model) -> Graph:
-    """The graph quantized by samples that mean nothing, for sizes, which do not depend on ranges."""
+def made_up(model: Model) -> dict[str, ActivationScale]:
+    """Scales of all activations from samples that mean nothing, for sizes, which do not depend on ranges."""
     noise = np.random.default_rng(0).standard_normal((2, *model.input_shape), np.float32)
-    return quantized(model, noise, Calibration("minmax"))
+    return calibrate(model, noise, Calibration("minmax"))
 
 
 def _peak(result: Build) -> str:
@@ -202,9 +205,11 @@ def _peak(result: Build) -> str:
     )
 
 
-def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> str:
+def _what_fits(model: Model, scales: Mapping[str, ActivationScale], options: Options, target: Target) -> str:
     """The most that can be trained on the target: more layers by the smallest rule before fewer by the chosen one."""
-    sizes = Footprints(model, graph, options)
+    if options.precision == "mixed":  # how much of it is int8 depends on what trains
+        scales = made_up(model)
+    sizes = Footprints(model, scales, options)
     smallest = updates("sr8") if options.precision == "int8" else options.updates
     most = None
     if sizes.fits("none", options.updates, target):  # nothing takes less
@@ -216,7 +221,6 @@ def _what_fits(model: Model, graph: Graph, options: Options, target: Target) -> 
                 rule_text = "" if how == options.updates else f" with rule={how.text}"
                 return f"train={train}{rule_text}   ({kib(sizes.of(train, how).need)})"
     if options.precision != "int8":
-        graph = made_up(model) if options.precision == "float32" else graph
-        rest = _what_fits(model, graph, replace(options, precision="int8"), target)
+        rest = _what_fits(model, made_up(model), replace(options, precision="int8"), target)
         return f"precision=int8 with {rest}" if rest.startswith("train=") else rest
     return "a smaller input or network: not even inference fits"

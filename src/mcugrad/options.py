@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from mcugrad.graph import ActivationScale
+from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.freeze import Train
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Updates
 from mcugrad.training.schedules import Schedule
 from mcugrad.training.sparse import Choice, choice_text
-
-Precision = Literal["int8", "mixed", "float32"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Options:
     rate: float
     loss: Loss = Loss()  # noqa: RUF009  (frozen)
     label_scale: ActivationScale | None = None
-    precision: Precision = "int8"
+    precision: Wanted = "int8"
     sparse: Choice | None = None
     class_names: tuple[str, ...] = ()
     rate_given: bool = True

@@ -13,16 +13,17 @@ from mcugrad.emit import Origin, emit, host_source, layout
 from mcugrad.footprint import Footprint
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
-from mcugrad.options import Options, Precision
+from mcugrad.options import Options
 from mcugrad.passes.alike import drifting
+from mcugrad.passes.assign_precision import Wanted, assign_precision
 from mcugrad.passes.backward import backward
 from mcugrad.passes.calibrate import Calibration
-from mcugrad.passes.float32 import to_float
-from mcugrad.passes.freeze import freeze
+from mcugrad.passes.clip_saturating import clip_saturating
+from mcugrad.passes.freeze import Train, freeze
 from mcugrad.passes.learned import learned
 from mcugrad.passes.lower import lower
 from mcugrad.passes.prune import prune
-from mcugrad.passes.quantize import quantize, quantize_input
+from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
@@ -36,14 +37,14 @@ class Build:
 
     Attributes:
         graph: quantized, with backward pass, pruned.
-        quantized: as calibration left it, before it was decided what trains; for float32, with a scale of its input.
+        scales: those that calibration found, by tensor.
         origin: what the generated files say about where they come from.
         plan: offsets of the arena.
         compiled: program, layout and files.
     """
 
     graph: Graph
-    quantized: Graph
+    scales: Mapping[str, ActivationScale]
     origin: Origin
     plan: Plan
     compiled: Compiled
@@ -64,41 +65,41 @@ class Build:
         return self.footprint.constants
 
 
-def quantized(
+def calibrate(
     model: Model,
     samples: NDArray[Any] | None,
     calibration: Calibration,
-    precision: Precision = "int8",
-    known: Mapping[str, ActivationScale] | None = None,
-) -> Graph:
-    """The model's graph with scales, known ones or from samples; with that of its input alone in float32.
+    precision: Wanted = "int8",
+    train: Train = "all",
+) -> dict[str, ActivationScale]:
+    """Scales of the activations that are int8 and have none from the file, by tensor.
 
     Raises:
         DataError: samples cannot be used.
-        ModelError: an activation is not finite.
+        ModelError: an activation is not finite; operators that cannot be computed in this precision.
+        UsageError: `train` names nothing.
     """
-    scaled = quantize_input if precision == "float32" else quantize
-    return scaled(model.graph, samples, calibration, known)
+    return calibrated(_prepared(model, precision, train), samples, calibration)
 
 
-def build(model: Model, graph: Graph, options: Options) -> Build:
-    """Everything after quantization.
+def build(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> Build:
+    """Everything after calibration.
 
     Args:
-        model: for what the generated files say about their origin.
-        graph: quantized for the same precision.
+        model: the network.
+        scales: from `calibrate`, for the same precision.
         options: what the user decides.
 
     Raises:
         UsageError: `train` names nothing, `sparse` does not fit what trains.
         ModelError: an accumulator could overflow.
     """
-    return _built(model, graph, complete(model, graph, options), options)
+    return _built(model, scales, complete(model, scales, options), options)
 
 
-def complete(model: Model, graph: Graph, options: Options) -> Graph:
-    """A quantized graph with its backward pass, pruned. Raises UsageError where `build` does."""
-    trainable = _trainable(model, graph, options)
+def complete(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> Graph:
+    """The quantized graph with its backward pass, pruned. Raises UsageError where `build` does."""
+    trainable = _trainable(model, scales, options)
     trainable = trainable.noted(*drifting(model.layers, trainable, weights=options.train != "bias"))
     return prune(backward(trainable, options.loss, options.label_scale, options.sparse))
 
@@ -129,8 +130,8 @@ def inference(model: Model, made: Build, options: Options, state: State, note: s
         state: what it learned.
         note: how, in a few words.
     """
-    graph = prune(_trainable(model, made.quantized, options))
-    return _built(model, made.quantized, graph, replace(options, train="none", sparse=None), state, note)
+    graph = prune(_trainable(model, made.scales, options))
+    return _built(model, made.scales, graph, replace(options, train="none", sparse=None), state, note)
 
 
 def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, str]:
@@ -156,16 +157,19 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, s
     return emit(replace(program, buffers=buffers), made.plan, origin)
 
 
-def _trainable(model: Model, graph: Graph, options: Options) -> Graph:
-    if options.precision == "float32":
-        return freeze(to_float(graph, model.graph, whole=True), options.train, options.updates)
-    graph = freeze(graph, options.train, options.updates)
-    return to_float(graph, model.graph, whole=False) if options.precision == "mixed" else graph
+def _prepared(model: Model, precision: Wanted, train: Train) -> Graph:
+    """The float graph as it is going to be computed: with precisions, and without values that no code stands for."""
+    return clip_saturating(assign_precision(model.graph, precision, train))
+
+
+def _trainable(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> Graph:
+    graph = quantize(_prepared(model, options.precision, options.train), scales)
+    return freeze(graph, options.train, options.updates)
 
 
 def _built(
     model: Model,
-    quantized: Graph,
+    scales: Mapping[str, ActivationScale],
     graph: Graph,
     options: Options,
     state: State | None = None,
@@ -179,7 +183,7 @@ def _built(
     origin = replace(_origin(model, graph, options), state=note)
     files = emit(program, plan, origin)
     return Build(
-        graph, quantized, origin, plan, Compiled(program, layout(program, plan), files, host_source(program))
+        graph, scales, origin, plan, Compiled(program, layout(program, plan), files, host_source(program))
     )
 
 

@@ -18,7 +18,7 @@ import mcugrad as mg
 from mcugrad import toolchain
 from mcugrad.abi.records import SCALE
 from mcugrad.passes.calibrate import Calibration
-from mcugrad.pipeline import build, quantized
+from mcugrad.pipeline import build, calibrate
 from networks import Dense, model, samples
 
 # --- whose and which it is ------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def test_a_program_can_ask_what_was_linked(name: str, source: str | None, tmp_pa
         found = replace(trainer.model, source=source)
         files = dict(
             build(
-                found, quantized(found, samples(found, 32)[0], Calibration()), trainer.options
+                found, calibrate(found, samples(found, 32)[0], Calibration()), trainer.options
             ).compiled.files
         )
     for file in (f"{name}.c", f"{name}.h"):

@@ -8,16 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mcugrad.graph import ActivationScale, Graph, Tensor, WeightScale
+import quantizing
+from mcugrad.graph import ActivationScale, Graph, Precision, Tensor, WeightScale
 from mcugrad.graph.spec import MEANING, STRUCTURE, IllegalGraphError, check, violations
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.ops.normalization.batch_norm import BatchNorm
 from mcugrad.passes.backward import backward
-from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.fold import fold
 from mcugrad.passes.freeze import freeze
 from mcugrad.passes.prune import prune
-from mcugrad.passes.quantize import quantize
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Update, updates
 from onnx_nets import Net
@@ -33,7 +32,7 @@ def floating() -> Graph:
 @pytest.fixture(scope="module")
 def quantized(floating: Graph) -> Graph:
     x = np.random.default_rng(0).normal(size=(20, 6, 6, 2)).astype(np.float32)
-    return quantize(fold(floating), x, Calibration())
+    return quantizing.quantized(fold(floating), x)
 
 
 @pytest.mark.parametrize("train", ["all", "bias", "none", "last:1", "last:2", ["conv1"]])
@@ -93,6 +92,14 @@ BREAK: dict[str, tuple[str, Callable[[Graph], Graph]]] = {
     "an activation has a weight's scale": (
         "their kind",
         lambda g: g.changed("input", quant=WeightScale(W[0, 0, 0])),
+    ),
+    "a value is stored in another precision": (
+        "stored in their precision",
+        lambda g: node(g, "fc1", precision=Precision.FLOAT32),
+    ),
+    "a network that trains has a node without precision": (
+        "stored in their precision",
+        lambda g: node(g, "fc1", precision=None).changed("fc2_b", trainable=True),
     ),
     "a scale is zero": ("scales are positive", lambda g: scale(g, "fc1_y", scale=0.0)),
     "a zero point is no int8": ("scales are positive", lambda g: scale(g, "fc1_y", zero=128)),

@@ -18,8 +18,7 @@ from mcugrad.ops.joining.add import Add
 from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration, run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import quantize
-from mcugrad.pipeline import build
+from mcugrad.pipeline import build, calibrate
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.training.rules import updates
 from onnx_nets import Array, Net, assert_close, dags, join, net_shape, ours, refused, runtime
@@ -289,9 +288,8 @@ def test_values_in_different_orders_are_refused() -> None:
 def test_random_networks_train_on_the_device(net: Net) -> None:
     model = Model(fold(load_onnx(net.bytes())), "net.onnx", "0" * 64)
     x = np.moveaxis(net.rng.normal(size=(24, *net_shape(net))).astype(np.float32), 1, -1)
-    graph = quantize(model.graph, x, Calibration())
-    result = build(model, check(graph), Options("all", updates("sr8"), 0, 0.01))
-    check(result.graph)
+    result = build(model, calibrate(model, x, Calibration()), Options("all", updates("sr8"), 0, 0.01))
+    graph = check(result.graph)
     runner = ReferenceRunner(result.compiled)
     given, out = (result.graph[t].quant for t in (graph.input, graph.output))
     assert isinstance(given, ActivationScale)

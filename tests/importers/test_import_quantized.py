@@ -14,16 +14,17 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 import mcugrad as mg
+import quantizing
 from exact_onnx import exact_outputs
 from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph, WeightScale
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.ops.convolution.conv2d import Conv2d
-from mcugrad.passes.calibrate import Calibration
+from mcugrad.passes.assign_precision import assign_precision
 from mcugrad.passes.fold import fold
 from mcugrad.passes.lower import lower
-from mcugrad.passes.quantize import quantize, without_scale
+from mcugrad.passes.quantize import without_scale
 from mcugrad.run.reference import ReferenceRunner
 from onnx_nets import Array, Net, join, net_shape, refused, runtime
 
@@ -54,7 +55,11 @@ def device_outputs(graph: Graph, x: Array) -> Array:
     assert isinstance(out, ActivationScale)
     x = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x.transpose(0, 2, 1)[:, None] if x.ndim == 3 else x
     codes = np.clip(np.rint(x / np.float32(given.scale)) + given.zero, -128, 127).astype(np.int8)
-    runner = ReferenceRunner(SimpleNamespace(program=lower(graph, seed=0, rate=0.01), fingerprint=bytes(32)))  # type: ignore[arg-type]
+    runner = ReferenceRunner(
+        SimpleNamespace(
+            program=lower(quantizing.quantized(graph, None), seed=0, rate=0.01), fingerprint=bytes(32)
+        )
+    )  # type: ignore[arg-type]
     found = runner.predict(codes.reshape(len(x), -1)).astype(np.float64)
     return (found - out.zero) * out.scale
 
@@ -129,7 +134,7 @@ def case(name: str, form: str, kind: str, folder: Path, **options: Any) -> tuple
         weight_type=QuantType.QInt8,
         **options,
     )
-    return model, check(quantize(check(fold(check(load_onnx(model)))), None, Calibration())), x
+    return model, check(quantizing.quantized(check(fold(check(load_onnx(model)))), None)), x
 
 
 def assert_agree(graph: Graph, x: Array, expected: Array, most: float, equal: float) -> None:
@@ -183,7 +188,7 @@ def test_scales_and_codes_are_kept(tmp_path: Path) -> None:
     assert isinstance(given, ActivationScale)
     assert given.scale == float(constants["x_scale"])
     assert given.zero == int(constants["x_zero_point"])
-    assert without_scale(graph) == []
+    assert without_scale(assign_precision(graph, "int8")) == []
     assert isinstance(graph.nodes[0], Conv2d)
     assert graph.nodes[0].low == 0.0
 
@@ -213,15 +218,15 @@ def scaled(net: Net, scale: float, zero: Any = 0) -> Net:
 def test_missing_scales_are_calibrated_or_asked_for() -> None:
     net = scaled(Net("batch", 4), 0.05).fc(4, 3).op("Relu").fc(3, 2)
     graph = fold(load_onnx(scaled(net, 0.1).bytes()))
-    assert without_scale(graph) == ["fc1_y"]
+    assert without_scale(assign_precision(graph, "int8")) == ["fc1_y"]
     with pytest.raises(DataError) as caught:
-        quantize(graph, None, Calibration())
+        quantizing.quantized(graph, None)
     assert caught.value.what == (
         "an activation has no scale in the file, and there are no calibration samples"
     )
     assert caught.value.where == "fc1_y"
     x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
-    done = check(quantize(graph, x, Calibration()))
+    done = check(quantizing.quantized(graph, x))
     quant = done["input"].quant
     assert isinstance(quant, ActivationScale)
     assert quant.scale == float(np.float32(0.05))
@@ -233,7 +238,7 @@ def test_values_that_only_move_are_rescaled_where_scales_differ() -> None:
     assert [n.name for n in graph.nodes] == ["pool1", "pool1_rescale", "flatten1", "fc1"]
     scales = {n.y: graph[n.y].quant.scale for n in graph.nodes}  # type: ignore[attr-defined, union-attr]
     assert [round(s, 4) for s in scales.values()] == [0.05, 0.02, 0.02, 0.1]
-    check(quantize(graph, None, Calibration()))
+    check(quantizing.quantized(graph, None))
 
 
 def test_a_scale_behind_moved_values_is_that_of_what_computes_them() -> None:
@@ -262,7 +267,7 @@ def test_int8_inputs_and_weights_that_are_quantized_in_the_graph() -> None:
     net.nodes.append(helper.make_node("MatMul", [net.top, "d"], ["y"], name="fc"))
     net.top = "y"
     model = scaled(net, 0.25).bytes()
-    graph = check(quantize(fold(load_onnx(model)), None, Calibration()))
+    graph = check(quantizing.quantized(fold(load_onnx(model)), None))
     given, quant = graph[graph.input].quant, graph["fc1_w"].quant
     assert isinstance(given, ActivationScale)
     assert isinstance(quant, WeightScale)

@@ -15,6 +15,7 @@ from test_import_quantized import QuantType, device_outputs, quantized
 
 import mcugrad as mg
 import onnx_nets
+import quantizing
 import tflite_writer
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, WeightScale
@@ -22,9 +23,8 @@ from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.importers.shared import hints
 from mcugrad.importers.tflite import load_tflite
-from mcugrad.passes.calibrate import Calibration, run_float
+from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import quantize
 from onnx_nets import helper
 from tflite_writer import RELU, VALID, Array
 
@@ -104,7 +104,7 @@ def test_tflite_weights_with_a_zero_point_are_quantized_anew(kind: str) -> None:
     assert graph.notes[-1].startswith(
         "weights of 3 layers, conv1 to fc1, are not symmetric int8 per output channel"
     )
-    made = check(quantize(graph, None, Calibration()))
+    made = check(quantizing.quantized(graph, None))
     assert isinstance(made["fc1_w"].quant, WeightScale)
     real = tflite_writer.runtime(net.bytes(), samples)
     given, out = made[made.input].quant, made[made.output].quant
@@ -134,7 +134,7 @@ def test_onnx_weights_with_a_zero_point_are_quantized_anew(kind: str, tmp_path: 
     graph = check(fold(load_onnx(data)))
     assert sum("are not symmetric int8 per output channel in the file" in n for n in graph.notes) == 1
     assert graph["fc1_w"].quant is None
-    made = check(quantize(graph, None, Calibration()))
+    made = check(quantizing.quantized(graph, None))
     assert isinstance(made["fc1_w"].quant, WeightScale)
     real = onnx_nets.runtime(net.bytes(), samples)
     assert np.abs(device_outputs(made, samples) - real).max() < 0.05 * np.abs(real).max()

@@ -15,26 +15,26 @@ import pytest
 
 import mcugrad as mg
 from mcugrad import targets, toolchain
-from mcugrad.graph import Operator, spec
+from mcugrad.graph import Operator, Precision, spec
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.activation.curves import Function
 from mcugrad.ops.activation.prelu import PRelu
+from mcugrad.ops.core.computation import computed_by
 from mcugrad.ops.joining.add import Add
 from mcugrad.ops.joining.mul import Mul
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.ops.registry import OPERATORS
-from mcugrad.passes.calibrate import Calibration
-from mcugrad.passes.float32 import FLOAT, to_float
+from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.freeze import freeze
-from mcugrad.passes.quantize import quantize, quantize_input
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import differences
 from mcugrad.state.program import pack
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.rules.update import updates
 from networks import Conv, Dense, Pool, corners, model, samples
+from quantizing import quantized
 from shape_nets import NETWORKS, SIZE, Net
 from torch_graph import TorchGraph
 
@@ -190,8 +190,9 @@ def test_networks_follow_pytorch(torch: ModuleType, name: str) -> None:
 
 
 def test_every_operator_has_a_float_form_and_is_in_a_network() -> None:
-    assert set(FLOAT) == {entry.operator for entry in OPERATORS if issubclass(entry.operator, Operator)}
-    assert set(FLOAT) == {type(n) for make in NETS.values() for n in make().graph.nodes}
+    kinds = {entry.operator for entry in OPERATORS if issubclass(entry.operator, Operator)}
+    assert all(computed_by(kind, Precision.FLOAT32) for kind in kinds)
+    assert kinds == {type(n) for make in NETS.values() for n in make().graph.nodes}
 
 
 # -- the same bits everywhere --------------------------------------------------------------------------------------
@@ -290,17 +291,13 @@ def test_mixed_is_float_from_the_first_trained_layer_on() -> None:
     assert "train by float32 SGD" in repr(trainer)
 
 
-@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
 @pytest.mark.parametrize("train", ["all", "last:1", "none"])
-def test_the_graph_is_legal(train: str, whole: bool) -> None:
+def test_the_graph_is_legal(train: str, precision: Wanted) -> None:
     net = model(SHAPE, SMALL)
-    x, how = samples(net, 8)[0], updates("sr16")
-    if whole:
-        graph = to_float(quantize_input(net.graph, x, Calibration()), net.graph, whole=True)
-        spec.check(freeze(spec.check(graph), train, how))
-    else:
-        graph = freeze(quantize(net.graph, x, Calibration()), train, how)
-        spec.check(to_float(graph, net.graph, whole=False))
+    x = samples(net, 8)[0]
+    graph = spec.check(quantized(net.graph, x, precision=precision, train=train))
+    spec.check(freeze(graph, train, updates("sr16")))
 
 
 def test_no_scale_is_asked_for_that_no_int8_has() -> None:

@@ -9,12 +9,11 @@ from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.fold import fold
 from mcugrad.passes.freeze import Train, freeze
-from mcugrad.passes.quantize import quantize
 from mcugrad.training.rules import updates
 from onnx_nets import Net
+from quantizing import quantized
 
 RULE = updates("sr8")
 ALL = "conv1, conv2, fc1, fc2"
@@ -25,7 +24,7 @@ def graph() -> Graph:
     net = Net("batch", 1, 6, 6).conv(1, 3).op("Relu").conv(3, 2).op("MaxPool", kernel_shape=[2, 2])
     net.op("Flatten").fc(2, 5).op("Relu").fc(5, 4)
     x = np.random.default_rng(0).normal(size=(8, 6, 6, 1)).astype(np.float32)
-    return quantize(fold(load_onnx(net.bytes())), x, Calibration())
+    return quantized(fold(load_onnx(net.bytes())), x)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,7 @@ def test_what_is_refused(graph: Graph, train: Train, what: str) -> None:
 def test_a_network_without_weights() -> None:
     net = Net(1, 1, 4, 4).op("MaxPool", kernel_shape=[2, 2], strides=[2, 2]).op("Flatten")
     x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype(np.float32)
-    graph = quantize(fold(load_onnx(net.bytes())), x, Calibration())
+    graph = quantized(fold(load_onnx(net.bytes())), x)
     assert freeze(graph, "none", RULE).nodes == graph.nodes
     for train in ("all", "bias", "last:1"):
         with pytest.raises(UsageError, match="no layer with weights, so there is nothing to train"):

@@ -13,10 +13,12 @@ from mcugrad.errors import DataError, ModelError
 from mcugrad.graph import ActivationScale, Graph, WeightScale
 from mcugrad.graph.spec import check
 from mcugrad.importers.onnx import load_onnx
+from mcugrad.ops.core.computation_s8 import channel_scales
 from mcugrad.passes.calibrate import BATCH, Calibration, run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.quantize import affine, channel_scales, check_samples, quantize, symmetric
+from mcugrad.passes.quantize import affine, check_samples, symmetric
 from onnx_nets import Net
+from quantizing import quantized
 
 
 def samples(*shape: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -37,27 +39,27 @@ def quant_of(graph: Graph, tensor: str) -> ActivationScale:
 def test_every_tensor_gets_the_scale_of_its_kind() -> None:
     graph = network()
     x = samples(BATCH + 3, 6, 6, 1)
-    quantized = check(quantize(graph, x, Calibration("minmax")))
+    made = check(quantized(graph, x, Calibration("minmax")))
     values = run_float(graph, x)
     for name in ("input", "conv1_y", "fc1_y", "fc2_y"):
-        quant = quant_of(quantized, name)
+        quant = quant_of(made, name)
         step = (
             quant.scale * np.clip(np.round(values[name] / quant.scale) + quant.zero, -128, 127)
             - quant.scale * quant.zero
         )
         assert np.abs(step - values[name]).max() <= 1.01 * quant.scale, name
         assert quant.owner == name
-    assert (quant_of(quantized, "conv1_y").low, quant_of(quantized, "conv1_y").high) == (0.0, None)
-    assert (quant_of(quantized, "fc1_y").low, quant_of(quantized, "fc1_y").high) == (-1.0, 1.0)
-    assert quant_of(quantized, "conv1_y").zero == -128
+    assert (quant_of(made, "conv1_y").low, quant_of(made, "conv1_y").high) == (0.0, None)
+    assert (quant_of(made, "fc1_y").low, quant_of(made, "fc1_y").high) == (-1.0, 1.0)
+    assert quant_of(made, "conv1_y").zero == -128
     for name in ("pool1_y", "flatten1_y"):
-        assert quantized[name].quant is quantized["conv1_y"].quant
-    weights = quantized["fc1_w"]
+        assert made[name].quant is made["conv1_y"].quant
+    weights = made["fc1_w"]
     assert isinstance(weights.quant, WeightScale)
     assert weights.value is not None
     levels = np.abs(weights.value / weights.quant.scales[:, None]).max(axis=1)
     np.testing.assert_allclose(levels, 127, rtol=1e-6)
-    assert quantized["fc1_b"].quant is None
+    assert made["fc1_b"].quant is None
     assert graph["fc1_w"].quant is None
 
 
@@ -89,7 +91,7 @@ def test_tracked_scales_begin_with_all_values() -> None:
     """However the others are calibrated: the tracked ones are those of `minmax`."""
     net = Net("batch", 1, 12, 12).conv(1, 4).op("Relu").op("Flatten").fc(400, 20).op("Relu").fc(20, 3)
     graph, x = fold(load_onnx(net.bytes())), samples(300, 12, 12, 1)
-    narrow, wide = (quantize(graph, x, Calibration(method)) for method in ("mse", "minmax"))
+    narrow, wide = (quantized(graph, x, Calibration(method)) for method in ("mse", "minmax"))
     assert quant_of(narrow, "conv1_y").scale < 0.95 * quant_of(wide, "conv1_y").scale
     for y in ("conv1_y", "fc1_y", "fc2_y"):
         assert symmetric(quant_of(narrow, y)).scale == symmetric(quant_of(wide, y)).scale
@@ -155,7 +157,7 @@ def test_bad_samples(case: str) -> None:
 
 def test_constant_calibration() -> None:
     with pytest.raises(DataError) as caught:
-        quantize(network(), np.full((3, 6, 6, 1), 2.0), Calibration())
+        quantized(network(), np.full((3, 6, 6, 1), 2.0))
     assert caught.value.what == "calibration is constant: all 108 values are 2"
     assert caught.value.where == "calibration"
 
@@ -164,6 +166,6 @@ def test_activations_beyond_float32() -> None:
     net = Net(1, 2).op("Gemm", np.full((2, 2), 1e30)).op("Gemm", np.full((2, 2), 1e30))
     graph = fold(load_onnx(net.bytes()))
     with pytest.raises(ModelError) as caught:
-        quantize(graph, samples(4, 2), Calibration())
+        quantized(graph, samples(4, 2))
     assert caught.value.what == "an activation is NaN or infinite on a calibration sample"
     assert caught.value.where == "gemm_1  Linear"

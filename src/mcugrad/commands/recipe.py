@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mcugrad.commands.output import Output
     from mcugrad.fidelity import Fidelity
     from mcugrad.model import Model
-    from mcugrad.options import Precision as Compiled
+    from mcugrad.passes.assign_precision import Wanted
     from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
 
@@ -180,7 +180,7 @@ class Recipe:
             )
         made = trained.inference()
         if made.target is not None:
-            check_fit(made.model, made.build.quantized, made.options, made.build, made.target)
+            check_fit(made.model, made.build.scales, made.options, made.build, made.target)
         return made
 
     def _compiled(self, model: Model, samples: Samples, schedule: Kind, steps: int | None) -> Trainer:
@@ -200,7 +200,7 @@ class Recipe:
                 weight_decay=self.weight_decay,
                 clip=self.clip,
             ),
-            precision=cast("Compiled", self.precision),  # checked there
+            precision=cast("Wanted", self.precision),  # checked there
             loss=self.loss,
             targets=samples.y if Loss(self.loss).label_kind is LabelKind.VALUES else None,
             sparse=sparse_choice(self.sparse, self.sparse_policy, self.sparse_samples),

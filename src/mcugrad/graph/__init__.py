@@ -2,6 +2,7 @@
 
 from mcugrad.graph.graph import Graph
 from mcugrad.graph.node import BackwardNode, ForwardNode, Node, Operator
+from mcugrad.graph.precision import Precision
 from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, Shape, Tensor, WeightScale
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Graph",
     "Node",
     "Operator",
+    "Precision",
     "Shape",
     "Tensor",
     "WeightScale",

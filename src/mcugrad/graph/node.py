@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
+from mcugrad.graph.precision import Precision
 from mcugrad.graph.tensor import Shape
 
 if TYPE_CHECKING:
-    from mcugrad.builders.gradient import GradientBuilder
     from mcugrad.builders.program import ProgramBuilder
     from mcugrad.graph.graph import Graph
 
@@ -75,7 +75,13 @@ class ForwardNode(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Operator(ForwardNode):
-    """A forward operator that the device can execute."""
+    """A forward operator that the device can execute. How it does is not said here but in `ops`, by precision.
+
+    Attributes:
+        precision: what it computes in; None before that is decided.
+    """
+
+    precision: Precision | None = None
 
     @property
     @abstractmethod
@@ -93,16 +99,8 @@ class Operator(ForwardNode):
         return False
 
     @abstractmethod
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        """Add the nodes that carry the error `e` of `y` back to `x` and update the constants."""
-
-    @abstractmethod
     def macs(self, graph: Graph) -> int:
         """Multiply-accumulates for one sample."""
-
-    @abstractmethod
-    def lower(self, to: ProgramBuilder) -> None:
-        """Add the kernel calls."""
 
     @abstractmethod
     def describe(self, graph: Graph) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from mcugrad.errors import McugradError
 from mcugrad.graph.graph import Graph
 from mcugrad.graph.node import BackwardNode, ForwardNode, Operator
+from mcugrad.graph.precision import Precision
 from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, WeightScale
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -145,6 +146,22 @@ def _half_quantized(graph: Graph) -> Iterator[str]:
     )
 
 
+FORMS: dict[Precision, type] = {Precision.INT8: ActivationScale, Precision.FLOAT32: Float32}
+"""How what a node computes is stored, by its precision."""
+
+
+def _another_precision(graph: Graph) -> Iterator[str]:
+    trains = any(t.trainable for t in graph.tensors.values())
+    for node in graph.nodes:
+        if isinstance(node, Operator) and node.precision is not None:
+            quant, form = graph[node.y].quant, FORMS[node.precision]
+            if quant is not None and not isinstance(quant, form):
+                text = f"{node.name} computes in {node.precision.text}"
+                yield f"{node.y} has {type(quant).__name__}, {text}"
+        elif isinstance(node, Operator) and trains:
+            yield f"{node.name} has none"
+
+
 def _wrong_scales(graph: Graph) -> Iterator[str]:
     for name, t in graph.tensors.items():
         match t.quant:
@@ -200,6 +217,7 @@ MEANING: Table = (
     ("shapes are what the nodes give", _wrong_shapes),
     ("constants are finite float32 of their tensor's shape", _wrong_constants),
     ("tensors are quantized as their kind is, all of them where some train", _half_quantized),
+    ("what nodes compute is stored in their precision, which all have where some train", _another_precision),
     ("scales are positive and refer to what exists", _wrong_scales),
     (
         "only constants train, int8 weights that train have a rule, only owners of scales are tracked",

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.errors import UsageError
-from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator
+from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator, Precision
 from mcugrad.ops.activation.activation import Activation, RefreshTable
+from mcugrad.ops.core.computation import computation
 from mcugrad.ops.core.gradients import ErrorSum
 from mcugrad.ops.core.gradients_f32 import ErrorSumF32
-from mcugrad.ops.core.layer_f32 import layer_of
+from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.life.life import BeginStep, Watch
 from mcugrad.ops.loss.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.loss.losses_f32 import (
@@ -87,7 +88,7 @@ def backward(
         assert isinstance(node, Operator)
         error = total_error(to, node.y)
         if error is not None:
-            node.gradient(to, _kept(to, node.name, error, selection))
+            computation(node).gradient(to, _kept(to, node.name, error, selection))
     _follow(to, graph)
     to.add(NextStep(name="next_step"))
     return to.finish()
@@ -111,9 +112,8 @@ class _Selection:
 def _selection(graph: Graph, sparse: Choice | None) -> _Selection:
     layers: dict[str, NDArray[Any]] = {}
     for node in graph.nodes:
-        layer = layer_of(node)
-        if layer is not None and graph[layer.w].trainable:
-            value = graph[layer.w].value
+        if isinstance(node, Weighted) and graph[node.w].trainable:
+            value = graph[node.w].value
             assert value is not None
             layers[node.name] = value
     found = policies(sparse, layers, _output_layers(graph, graph.output))
@@ -130,7 +130,7 @@ def _output_layers(graph: Graph, tensor: str) -> list[str]:
         node = graph.producer(pending.pop())
         if node is None:
             continue
-        if layer_of(node) is not None:
+        if isinstance(node, Weighted):
             found.append(node.name)
             continue
         new = [x for x in dict.fromkeys(node.inputs) if x not in seen]
@@ -205,7 +205,7 @@ def enlarged(graph: Graph) -> tuple[int, set[str]]:
 
 def _follow(to: GradientBuilder, graph: Graph) -> None:
     """Scales first, for tables are made from them; tables in order, for one may depend on another."""
-    tables = [n for n in graph.nodes if isinstance(n, Activation)]
+    tables = [n for n in graph.nodes if isinstance(n, Activation) and n.precision is Precision.INT8]
     stepped = {graph[n.x].quant.owner for n in tables}  # type: ignore[union-attr]
     for name, tensor in graph.tensors.items():
         if tensor.tracked and not isinstance(graph.producer(name), Activation):

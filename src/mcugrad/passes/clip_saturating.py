@@ -2,7 +2,8 @@
 
 1. The layer before gets the bounds as its fused clip, if tabulated functions are its only readers.
 2. Where several functions read it, the widest bounds count; a clip that is there already stays.
-3. Outside the bounds a function changes by less than half a step of its table, see `BOUNDS`.
+3. Only what computes in int8 has codes to save: a float32 layer keeps its values.
+4. Outside the bounds a function changes by less than half a step of its table, see `BOUNDS`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from mcugrad.graph import Graph
+from mcugrad.graph import Graph, Precision
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.core.activated import Activated
 
@@ -19,7 +20,10 @@ Choose = Callable[[Iterable[float]], float]
 
 def clip_saturating(graph: Graph) -> Graph:
     """The same float graph with such clips."""
-    return graph.with_nodes(_clipped(graph, n) if isinstance(n, Activated) else n for n in graph.nodes)
+    return graph.with_nodes(
+        _clipped(graph, n) if isinstance(n, Activated) and n.precision is Precision.INT8 else n
+        for n in graph.nodes
+    )
 
 
 def _clipped(graph: Graph, node: Activated) -> Activated:

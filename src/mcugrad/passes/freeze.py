@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcugrad.errors import UsageError
-from mcugrad.graph import ActivationScale, Float32, Graph, Operator, WeightScale
+from mcugrad.graph import ActivationScale, Graph, Operator, Precision, WeightScale
 from mcugrad.ops.activation.activation import Activation
-from mcugrad.ops.core.layer_f32 import layer_of
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.passes.quantize import affine_codes, symmetric
 from mcugrad.training.rules import Updates
@@ -27,12 +26,12 @@ def freeze(graph: Graph, train: Train, updates: Updates) -> Graph:
     Raises:
         UsageError: `train` names nothing, an unknown layer, or more layers than there are; an update of no layer.
     """
-    layers = [layer for n in graph.nodes if (layer := layer_of(n)) is not None]
+    layers = [n for n in graph.nodes if isinstance(n, Weighted)]
     updates.check_names(n.name for n in layers)
     chosen = {n.name for n in select(layers, train)}
     for layer in layers:
         if layer.name in chosen:
-            update = None if isinstance(graph[layer.w].quant, Float32) else updates.of(layer.name)
+            update = updates.of(layer.name) if layer.precision is Precision.INT8 else None
             graph = graph.changed(layer.b, trainable=True, update=update)
             if train != "bias":
                 graph = graph.changed(layer.w, trainable=True, update=update)
@@ -103,9 +102,9 @@ def _track(graph: Graph, trained: set[str]) -> Graph:
         if node.name not in trained and not moving.intersection(node.inputs):
             continue
         moving.add(y)
-        quant = graph[node.inputs[0] if node.passes_scale else y].quant
-        if isinstance(quant, Float32):
+        if node.precision is not Precision.INT8:
             continue
+        quant = graph[node.inputs[0] if node.passes_scale else y].quant
         assert isinstance(quant, ActivationScale)
         if node.passes_scale:
             graph = graph.changed(y, quant=quant)

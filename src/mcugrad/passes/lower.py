@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator
+from mcugrad.ops.core.computation import computation
 from mcugrad.program import Buffer, Call, Program, Space
 from mcugrad.program.execute import execute
 from mcugrad.program.program import SATURATED, used_buffers
@@ -55,11 +56,13 @@ def lower(
     to = ProgramBuilder(graph, seed, rate, learned, sizes_only=sizes_only)
     split = 0
     for node in graph.nodes:
-        assert isinstance(node, Operator | BackwardNode)
         to.node = node
-        node.lower(to)
         if isinstance(node, Operator):
+            computation(node).lower(to)
             split = len(to.calls)
+        else:
+            assert isinstance(node, BackwardNode)
+            node.lower(to)
     output = to.data(graph.output)
     x = to.data(graph.input)
     watched = label_kind is LabelKind.CLASS

@@ -1,9 +1,10 @@
-"""Quantize: give every tensor the int8 form in which it is computed.
+"""Quantize: give every tensor the form in which it is computed; the precision of its node has been decided before.
 
-1. Activations: int8 with zero point, one scale per tensor, from their range over samples, see calibrate.
-2. Weights: int8, symmetric, one scale per output channel.
+1. Activations in int8: with zero point, one scale per tensor, from their range over samples, see calibrate.
+2. Weights in int8: symmetric, one scale per output channel.
 3. Biases stay real numbers: the device turns them into int32 accumulator units, see docs/arithmetic.md.
 4. Pooling and flattening pass the scale of their input on; a tabulated function derives its own from it.
+5. What is computed in float32 is stored as it is.
 
 Scales that come with the file stay as they are.
 """
@@ -19,12 +20,10 @@ from numpy.typing import NDArray
 
 from mcugrad import layouts
 from mcugrad.errors import DataError
-from mcugrad.graph import ActivationScale, Graph, Operator, WeightScale
-from mcugrad.ops.activation.activation import Activation
-from mcugrad.ops.core.activated import Activated
+from mcugrad.graph import ActivationScale, Graph, Operator
+from mcugrad.ops.core.computation import computation
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.passes.calibrate import Calibration, Range, activation_ranges
-from mcugrad.passes.clip_saturating import clip_saturating
 
 
 def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.float32]:
@@ -59,85 +58,54 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
     return real
 
 
-def quantize(
-    graph: Graph,
-    samples: NDArray[Any] | None,
-    calibration: Calibration,
-    known: Mapping[str, ActivationScale] | None = None,
-) -> Graph:
-    """Attach scales to every tensor that has none from the file.
+def calibrated(
+    graph: Graph, samples: NDArray[Any] | None, calibration: Calibration
+) -> dict[str, ActivationScale]:
+    """Scales that come from samples, by tensor: those of `without_scale`.
 
     Args:
-        graph: folded float graph.
+        graph: with a precision for each operator, saturating functions clipped.
         samples: calibration inputs, (n, *input shape), real units; not read if the file gives every scale.
         calibration: how to take ranges.
-        known: scales that calibration gave before, of all activations whose scale comes from it, instead of samples.
 
     Raises:
         DataError: samples are needed but missing, empty, constant, not finite or of the wrong shape.
         ModelError: an activation is not finite.
     """
     missing = without_scale(graph)
-    if known is None:
-        real = _calibration_samples(graph, samples, missing) if missing else None
-        graph = clip_saturating(graph)
-        ranges = {} if real is None else activation_ranges(graph, real, calibration, missing)
-        known = {tensor: _ranged(tensor, found) for tensor, found in ranges.items()}
-    else:
-        graph = clip_saturating(graph)
-    if graph.input in missing:
-        graph = graph.changed(graph.input, quant=known[graph.input])
+    if not missing:
+        return {}
+    ranges = activation_ranges(graph, _calibration_samples(graph, samples, missing), calibration, missing)
+    return {tensor: _ranged(tensor, found) for tensor, found in ranges.items()}
+
+
+def quantize(graph: Graph, scales: Mapping[str, ActivationScale]) -> Graph:
+    """Give every tensor its form: int8 with a scale where the node computes in int8, else what its precision says.
+
+    Args:
+        graph: with a precision for each operator, saturating functions clipped.
+        scales: of all activations that have none from the file and need one; of others, too, which are not looked at.
+    """
+    if graph[graph.input].quant is None:
+        graph = graph.changed(graph.input, quant=scales[graph.input])
     for node in graph.nodes:
         assert isinstance(node, Operator)
-        if node.passes_scale:
-            graph = graph.changed(node.y, quant=graph[node.inputs[0]].quant)
-        elif isinstance(node, Activation):
-            graph = graph.changed(node.y, quant=node.follow(graph))
-        else:
-            given = known[node.y] if node.y in missing else graph[node.y].quant
-            assert isinstance(given, ActivationScale)
-            graph = graph.changed(node.y, quant=_own_scale(node, given))
-        if isinstance(node, Weighted) and graph[node.w].quant is None:
-            weights = graph[node.w].value
-            assert weights is not None
-            graph = graph.changed(node.w, quant=WeightScale(channel_scales(weights)))
+        how, given = computation(node), graph[node.y].quant or scales.get(node.y)
+        assert isinstance(given, ActivationScale | None)
+        graph = graph.changed(node.y, quant=how.form(graph, given))
+        if isinstance(node, Weighted):
+            graph = graph.changed(node.w, quant=how.weight_form(graph[node.w]))
     return graph
 
 
-def quantize_input(
-    graph: Graph,
-    samples: NDArray[Any] | None,
-    calibration: Calibration,
-    known: Mapping[str, ActivationScale] | None = None,
-) -> Graph:
-    """The same for a network whose operators all compute in float32: only what comes in is int8.
-
-    Raises:
-        DataError: samples are needed but missing, empty, constant, not finite or of the wrong shape.
-        ModelError: an activation is not finite.
-    """
-    missing = without_scale(graph, whole=True)
-    if not missing:
-        return graph
-    if known is None:
-        ranges = activation_ranges(graph, _calibration_samples(graph, samples, missing), calibration, missing)
-        known = {tensor: _ranged(tensor, found) for tensor, found in ranges.items()}
-    return graph.changed(graph.input, quant=known[graph.input])
-
-
-def without_scale(graph: Graph, *, whole: bool = False) -> list[str]:
-    """Activations whose scale has to come from calibration: the file gives none, and it follows from no other.
+def without_scale(graph: Graph) -> list[str]:
+    """Activations whose scale has to come from calibration: int8, the file gives none, and it follows from no other.
 
     Args:
-        graph: folded float graph.
-        whole: whether every operator is to compute in float32, so that the input alone has one.
+        graph: with a precision for each operator.
     """
-    own = (
-        n.y
-        for n in graph.nodes
-        if isinstance(n, Operator) and not n.passes_scale and not isinstance(n, Activation)
-    )
-    return [t for t in (graph.input, *([] if whole else own)) if graph[t].quant is None]
+    own = (n.y for n in graph.nodes if isinstance(n, Operator) and computation(n).needs_range)
+    return [t for t in (graph.input, *own) if graph[t].quant is None]
 
 
 def _calibration_samples(
@@ -164,12 +132,6 @@ def _ranged(owner: str, found: Range) -> ActivationScale:
     return replace(affine(owner, found.low, found.high), whole=affine(owner, *found.whole).span)
 
 
-def _own_scale(node: Operator, quant: ActivationScale) -> ActivationScale:
-    if isinstance(node, Activated):
-        quant = replace(quant, owner=node.y, low=node.low, high=node.high)
-    return quant
-
-
 def affine(owner: str, low: float, high: float) -> ActivationScale:
     """Scale and zero point for a range; zero is always representable."""
     scale, zero = affine_codes(low, high)
@@ -191,13 +153,3 @@ def symmetric(quant: ActivationScale, never_negative: bool = False) -> Activatio
     if quant.low == 0.0 or never_negative:
         return replace(quant, scale=float(np.float32(high / 255)), zero=-128)
     return replace(quant, scale=float(np.float32(max(-low, high) / 127)), zero=0)
-
-
-def channel_scales(weights: NDArray[Any]) -> NDArray[np.float32]:
-    """Largest magnitude of each output channel over 127; all-zero channels get the largest of the others."""
-    peak = np.abs(weights.reshape(len(weights), -1)).max(axis=1).astype(np.float32)
-    fallback = peak.max() if peak.max() > 0 else np.float32(1)
-    scales: NDArray[np.float32] = np.maximum(
-        np.where(peak > 0, peak, fallback) / np.float32(127), np.float32(1e-20)
-    )
-    return scales

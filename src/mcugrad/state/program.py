@@ -18,9 +18,7 @@ from mcugrad.errors import DataError, McugradError, UsageError
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model, is_tflite, model_of
 from mcugrad.options import Options
-from mcugrad.passes.calibrate import Calibration
-from mcugrad.passes.quantize import without_scale
-from mcugrad.pipeline import Build, build, quantized
+from mcugrad.pipeline import Build, build
 from mcugrad.state.about import plain_json
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
@@ -66,13 +64,12 @@ def pack(model: Model, made: Build, options: Options, target: Target | None) -> 
             where="program",
             hint="onnx.save(model, path, save_as_external_data=False), or save(path, program=False)",
         )
-    missing = without_scale(model.graph, whole=options.precision == "float32")
     facts = {
         "name": model.name,
         "source": model.source,
         "target": _target_name(target),
         "options": _options(options),
-        "scales": {tensor: _scale(made.quantized[tensor].quant) for tensor in missing},
+        "scales": {tensor: _scale(scale) for tensor, scale in made.scales.items()},
     }
     text = plain_json(facts)
     return len(text).to_bytes(LENGTH, "little") + text + model.data
@@ -91,8 +88,7 @@ def unpack(content: bytes, where: str, name: str | None = None) -> Source:
         options = _to_options(facts["options"])
         target = None if facts["target"] is None else load_target(_known_target(facts["target"]))
         model = model_of(content[LENGTH + length :], _shown(str(facts["source"])), name or str(facts["name"]))
-        graph = quantized(model, None, Calibration(), options.precision, scales)
-        return Source(model, build(model, graph, options), options, target)
+        return Source(model, build(model, scales, options), options, target)
     except McugradError as error:
         reason = error.what
     except (
@@ -134,8 +130,7 @@ def _known_target(name: str) -> str:
     return name
 
 
-def _scale(quant: Any) -> dict[str, Any]:
-    assert isinstance(quant, ActivationScale)
+def _scale(quant: ActivationScale) -> dict[str, Any]:
     whole = None if quant.whole is None else [float(end) for end in quant.whole]
     return {"scale": float(quant.scale), "zero": int(quant.zero), "whole": whole}
 

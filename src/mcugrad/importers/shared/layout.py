@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import prod
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ def shaped(
 ) -> Flow:
     """The same memory under another shape of ours."""
     name = to.name("flatten" if len(shape) == 1 else "reshape")
-    fields = {"name": name, "source": at.label, "x": x.tensor, "y": f"{name}_y"}
+    fields: dict[str, Any] = {"name": name, "source": at.label, "x": x.tensor, "y": f"{name}_y"}
     y = to.put(at, Flatten(**fields) if len(shape) == 1 else Reshape(**fields, to=shape))
     return Flow(y, axes, raw=x.raw, shares=x.shares, bare=bare)
 

@@ -13,12 +13,12 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.curves import Function, curve
-from mcugrad.ops.core.operator_f32 import OperatorF32, error_for, lower_mask
+from mcugrad.ops.core.computation_f32 import ComputationF32, error_for, lower_mask
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActivationF32(OperatorF32):
+class ActivationF32(ComputationF32):
     """y = function(x), element by element."""
 
     of: Activation

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.activation.clip import Clip
+from mcugrad.ops.core.computation_f32 import ComputationF32, bounds
 from mcugrad.ops.core.gradients_f32 import pass_float_error
-from mcugrad.ops.core.operator_f32 import OperatorF32, bounds
 from mcugrad.ops.joining.concat_f32 import CONCAT_F32
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipF32(OperatorF32):
+class ClipF32(ComputationF32):
     """y = min(max(x, low), high)."""
 
     of: Clip

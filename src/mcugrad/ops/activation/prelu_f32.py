@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import ActivationScale, BackwardNode, Float32, Graph
 from mcugrad.ops.activation.prelu import PRelu
-from mcugrad.ops.core.operator_f32 import Floats, OperatorF32, error_for, lower_mask
+from mcugrad.ops.core.computation_f32 import ComputationF32, Floats, error_for, lower_mask
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class PReluF32(OperatorF32):
+class PReluF32(ComputationF32):
     """Rectifier that lets a share of negative values through."""
 
     of: PRelu
+
+    def form(self, graph: Graph, given: ActivationScale | None) -> Float32:
+        return Float32()  # it is not bounded as x is: slopes make other values
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         name, x = f"{self.name}_grad_input", self.of.x

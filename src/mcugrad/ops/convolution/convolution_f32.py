@@ -14,13 +14,13 @@ from mcugrad.graph import Graph
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d, group_slices
-from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
-from mcugrad.ops.core.operator_f32 import (
+from mcugrad.ops.core.computation_f32 import (
     Floats,
     clipped,
     combined,
     dots,
 )
+from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 from mcugrad.ops.core.window import Conv2dStruct, patches, window_index
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_f32 import UPDATE_ROWS, descend

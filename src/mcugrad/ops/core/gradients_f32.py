@@ -12,8 +12,8 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
+from mcugrad.ops.core.computation_f32 import clipped, error_for, lower_mask, open_bounds, real
 from mcugrad.ops.core.gradients import ErrorAlias
-from mcugrad.ops.core.operator_f32 import clipped, error_for, lower_mask, open_bounds, real
 from mcugrad.program import Kernel
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph, Node
-from mcugrad.ops.core.operator_f32 import OperatorF32, bounds, error_for, lower_mask
+from mcugrad.graph import BackwardNode, Graph
+from mcugrad.ops.core.computation_f32 import ComputationF32, bounds, error_for, lower_mask
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.update.update_f32 import add_float_updates
 from mcugrad.program import Kernel
@@ -18,14 +18,8 @@ PassF32 = tuple[Kernel, dict[str, Any]]
 """A kernel, and those of its arguments that not every layer has."""
 
 
-def layer_of(node: Node) -> Weighted | None:
-    """The layer with weights that a node computes, in 8 bits or in float32; None if it is another operator."""
-    of = node.of if isinstance(node, OperatorF32) else node
-    return of if isinstance(of, Weighted) else None
-
-
 @dataclass(frozen=True, kw_only=True)
-class LayerF32(OperatorF32):
+class LayerF32(ComputationF32):
     """A layer whose output, input error and weight gradient are a kernel each."""
 
     of: Weighted

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
+from mcugrad.ops.core.computation_f32 import ComputationF32, bounds
 from mcugrad.ops.core.gradients_f32 import ADD_F32, pass_float_error
-from mcugrad.ops.core.operator_f32 import OperatorF32, bounds
 from mcugrad.ops.joining.add import Add
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddF32(OperatorF32):
+class AddF32(ComputationF32):
     """Sum or difference with a fused activation function."""
 
     of: Add

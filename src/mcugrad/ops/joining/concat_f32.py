@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
+from mcugrad.ops.core.computation_f32 import ComputationF32, bounds, clipped, error_for
 from mcugrad.ops.core.gradients_f32 import ErrorPartF32
-from mcugrad.ops.core.operator_f32 import OperatorF32, bounds, clipped, error_for
 from mcugrad.ops.joining.concat import Concat
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConcatF32(OperatorF32):
+class ConcatF32(ComputationF32):
     """Two or more activations joined."""
 
     of: Concat

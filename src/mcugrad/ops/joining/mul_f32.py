@@ -12,13 +12,20 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.core.operator_f32 import OperatorF32, bounds, clipped, error_for, lower_mask, open_bounds
+from mcugrad.ops.core.computation_f32 import (
+    ComputationF32,
+    bounds,
+    clipped,
+    error_for,
+    lower_mask,
+    open_bounds,
+)
 from mcugrad.ops.joining.mul import Mul
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class MulF32(OperatorF32):
+class MulF32(ComputationF32):
     """Product with a fused activation function."""
 
     of: Mul

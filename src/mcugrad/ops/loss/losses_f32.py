@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.core.operator_f32 import lower_mask
+from mcugrad.ops.core.computation_f32 import lower_mask
 from mcugrad.ops.loss.softmax_cross_entropy import exp2, log
 from mcugrad.program import Kernel
 

@@ -16,7 +16,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Float32
-from mcugrad.ops.core.operator_f32 import lower_mask
+from mcugrad.ops.core.computation_f32 import lower_mask
 from mcugrad.ops.life.life import ARGMAX_F32, ARGMAX_S8
 from mcugrad.ops.loss.output_error import write_output_error
 from mcugrad.ops.loss.softmax_cross_entropy import exp2, log

@@ -12,18 +12,16 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode
-from mcugrad.ops.core.operator_f32 import OperatorF32, error_for
+from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.ops.movement.slice import Pad, Slice, SliceStruct, places
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class SliceF32(OperatorF32):
+class SliceF32(ComputationF32):
     """A regular part of an activation."""
 
     of: Slice
-
-    passes_scale = True
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         place, error = self.of.struct(to.graph), error_for(to, self.of.x)
@@ -40,12 +38,10 @@ class SliceF32(OperatorF32):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PadF32(OperatorF32):
+class PadF32(ComputationF32):
     """Zeros around an activation."""
 
     of: Pad
-
-    passes_scale = True
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         place, error = self.of.struct(to.graph), error_for(to, self.of.x)

@@ -12,18 +12,16 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.core.operator_f32 import OperatorF32, error_for
+from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.ops.movement.upsample2d import Upsample2d
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upsample2dF32(OperatorF32):
+class Upsample2dF32(ComputationF32):
     """A larger map of the same values."""
 
     of: Upsample2d
-
-    passes_scale = True
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         name, error = f"{self.name}_grad_input", error_for(to, self.of.x)

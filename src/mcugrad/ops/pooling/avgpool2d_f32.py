@@ -12,7 +12,7 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.core.operator_f32 import Floats, OperatorF32, bounds, clipped, error_for, lower_mask
+from mcugrad.ops.core.computation_f32 import ComputationF32, Floats, bounds, clipped, error_for, lower_mask
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.ops.pooling.maxpool2d import Pool2dStruct, windows
@@ -20,7 +20,7 @@ from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class AvgPool2dF32(OperatorF32):
+class AvgPool2dF32(ComputationF32):
     """Mean of each window and channel, with a fused activation function."""
 
     of: AvgPool2d

@@ -12,19 +12,17 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.core.operator_f32 import OperatorF32, error_for
+from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d, Pool2dStruct
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaxPool2dF32(OperatorF32):
+class MaxPool2dF32(ComputationF32):
     """Largest value of each window and channel."""
 
     of: MaxPool2d
-
-    passes_scale = True
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
         name, x = f"{self.name}_grad_input", self.of.x

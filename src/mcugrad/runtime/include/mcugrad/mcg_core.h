@@ -344,7 +344,7 @@ void mcg_add_errors_s8(int32_t count, const int8_t *a, const int8_t *b, const in
 /**
  * @brief y = (x - x_zero) * x_scale: int8 activations in real units.
  *
- * Reference: ops/core/dequantize.py::dequantize_f32.
+ * Reference: ops/core/dequantize_f32.py::dequantize_f32.
  */
 void mcg_dequantize_f32(int32_t count, int32_t x_zero, const int8_t *x, const float *x_scale, float *y);
 
@@ -352,7 +352,7 @@ void mcg_dequantize_f32(int32_t count, int32_t x_zero, const int8_t *x, const fl
  * @brief e = 0 where x is not between bounds[0] and bounds[1]: there the activation function that made x is
  * flat.
  *
- * Reference: ops/core/operator_f32.py::mask_f32.
+ * Reference: ops/core/computation_f32.py::mask_f32.
  */
 void mcg_mask_f32(int32_t count, const float *bounds, const float *x, float *e);
 
@@ -361,7 +361,7 @@ void mcg_mask_f32(int32_t count, const float *bounds, const float *x, float *e);
  *
  * Term i goes to partial sum i mod 8; these are added as ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)).
  *
- * MACs: rows*count. Stack: 8 words. Reference: ops/core/operator_f32.py::dot_f32.
+ * MACs: rows*count. Stack: 8 words. Reference: ops/core/computation_f32.py::dot_f32.
  */
 void mcg_dot_f32(int32_t count, int32_t rows, const float *x, const float *w, float *sum);
 
@@ -370,7 +370,7 @@ void mcg_dot_f32(int32_t count, int32_t rows, const float *x, const float *w, fl
  *
  * @param[in] active e[r] belongs to the row active[1 + r]; NULL: to row r
  *
- * MACs: rows*count. Reference: ops/core/operator_f32.py::combine_f32.
+ * MACs: rows*count. Reference: ops/core/computation_f32.py::combine_f32.
  */
 void mcg_combine_f32(int32_t rows, int32_t count, const float *e, const uint16_t *active, const float *w,
                      float *sum);
@@ -378,7 +378,7 @@ void mcg_combine_f32(int32_t rows, int32_t count, const float *e, const uint16_t
 /**
  * @brief y += factor * x.
  *
- * One term of the sums in ops/core/operator_f32.py::combined.
+ * One term of the sums in ops/core/computation_f32.py::combined.
  */
 void mcg_add_scaled_f32(int32_t count, float factor, const float *x, float *y);
 

@@ -1,13 +1,12 @@
-"""What operators in float32 share: the operator that they compute, bounds of activation functions, sums of products.
+"""What operators in float32 share: bounds of activation functions, sums of products.
 
 Every sum has one order, so that it has the same bits everywhere; docs/arithmetic.md, "Float layers", says which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import Float32, Graph, Operator, Shape
+from mcugrad.graph import ActivationScale, Float32, Graph, Tensor
+from mcugrad.ops.core.activated import Activated
+from mcugrad.ops.core.computation import Computation
 from mcugrad.program import Kernel
 
 Floats = NDArray[np.float32]
@@ -27,36 +28,21 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperatorF32(Operator):
-    """An operator of the network, computed in float32.
+class ComputationF32(Computation):
+    """An operator, computed in float32."""
 
-    Attributes:
-        of: the operator.
-    """
-
-    of: Operator
-
-    passes_scale = False
-    keeps_channels = False
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.of.inputs
-
-    def renamed(self, names: Mapping[str, str]) -> Self:
-        return replace(self, of=self.of.renamed(names), y=names.get(self.y, self.y))
-
-    def shape(self, *inputs: Shape) -> Shape:
-        return self.of.shape(*inputs)
-
-    def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
-        return self.of.forward(*inputs)
-
-    def macs(self, graph: Graph) -> int:
-        return self.of.macs(graph)
+    needs_range = False
 
     def describe(self, graph: Graph) -> str:
         return f"{self.of.describe(graph)}  float32"
+
+    def form(self, graph: Graph, given: ActivationScale | None) -> Float32:
+        if self.of.passes_scale:
+            return real(graph, self.of.inputs[0])
+        return Float32(self.of.low, self.of.high) if isinstance(self.of, Activated) else Float32()
+
+    def weight_form(self, weights: Tensor) -> Float32:
+        return Float32()
 
 
 def error_for(to: GradientBuilder, x: str) -> str:
