@@ -173,6 +173,15 @@ def test_stretches_without_the_rare_class_are_no_measure(rare: int, known: bool)
     assert "collapsed" in "\n".join(each.epoch(losses, wanted, predicted, apart)), "what was known counts"
 
 
+@pytest.mark.parametrize("name", ["mse", "mae", "huber", "binary_cross_entropy"])
+def test_what_one_answer_costs_each_sample_is_its_loss_on_average(name: Any) -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, (200, 3)) if name == "binary_cross_entropy" else random.exponential(2, (200, 3))
+    costs = losses_of_one_answer(Loss(name), y, y, 3)
+    assert costs.mean() == pytest.approx(loss_of_one_answer(Loss(name), y))
+    assert losses_of_one_answer(Loss(name), y, y[:9], 3) == pytest.approx(costs[:9])
+
+
 @pytest.mark.parametrize(
     "loss",
     [Loss(), Loss(label_smoothing=0.2), Loss(class_weights=(1, 3, 0, 2, 1))],
@@ -180,8 +189,9 @@ def test_stretches_without_the_rare_class_are_no_measure(rare: int, known: bool)
 )
 def test_what_one_answer_costs_each_class_is_its_loss_on_average(loss: Loss) -> None:
     y = np.random.default_rng(0).integers(0, 4, 200) ** 2 % 5
-    costs = losses_of_one_answer(loss, y, 5)
-    assert costs[y].mean() == pytest.approx(loss_of_one_answer(loss, y, 5))
+    costs = losses_of_one_answer(loss, y, y, 5)
+    assert costs.mean() == pytest.approx(loss_of_one_answer(loss, y, 5))
+    assert losses_of_one_answer(loss, y, y[:9], 5) == pytest.approx(costs[:9])
 
 
 def test_few_steps_of_a_network_that_knows_nothing_yet_do_not_run_away() -> None:
@@ -326,6 +336,50 @@ def test_the_look_at_what_is_known_changes_no_bit(net: mg.Model, rule: Any) -> N
         fitting.run(trainer.twin, given, replace(course, judge=each), lambda: None)
         left.append({name: value.tobytes() for name, value in trainer.state.items()})
     assert left[0] == left[1]
+
+
+NOTHING: dict[str, tuple[float, dict[str, Any], Callable[[Array, Array], tuple[Array, Array]], str]] = {
+    # bias of the network, options, samples and targets of those that are there, what is said
+    "noise": (0.1, {}, lambda x, y: (x, y), "nothing has been learned in 3000 steps; try a rate of 0.03"),
+    "one that differs": (
+        0.1,
+        {},
+        lambda x, y: (x, np.where(np.arange(1200).reshape(600, 2) < 2, -0.5, 0.5)),
+        "little has been",
+    ),
+    "samples that are one": (
+        0.1,
+        {},
+        lambda x, y: (np.full_like(x, 0.5), y),
+        "all 600 samples are the same to the network, which can learn but one answer",
+    ),
+    "far away": (
+        1e6,
+        {},
+        lambda x, y: (x, y),
+        r"not below .* it was 2\.\d+e\+11 before training: nothing has been learned in 3000 steps; try weights",
+    ),
+    "far away, and slow": (
+        1e6,
+        {"rate": 0.001},
+        lambda x, y: (x, y),
+        r"it was 2\.\d+e\+11 before training: little has been learned in 3000 steps; try weights of the last layer",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING)
+def test_where_there_is_nothing_to_learn_nothing_has_collapsed(case: str) -> None:
+    """Nor run away: values that samples do not tell, and a loss that falls by twelve orders of magnitude."""
+    bias, options, made, message = NOTHING[case]
+    random = np.random.default_rng(3)
+    x, y = (random.normal(size=(600, n)).astype(np.float32) for n in (6, 2))
+    few, targets = made(x, y)
+    values = model((6,), (Dense(16, "relu"), Dense(2)), bias=bias)
+    trainer = mg.compile(values, calibration=x, loss="mse", targets=targets)
+    with pytest.warns(McugradWarning, match=message) as caught:
+        trainer.fit(few, targets, epochs=5, **{"rate": 0.01, **options})
+    assert not any("collapsed" in str(each.message) or "ran away" in str(each.message) for each in caught)
 
 
 def test_how_many_samples_tell_what_is_known() -> None:

@@ -30,7 +30,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "what executes C": ("toolchain", "emulator", "run"),
     "the whole way": ("model", "options", "footprint", "pipeline"),
     "what a compiled model costs, keeps and learns": (
-        *("measure", "state", "concerns", "encoding", "fidelity", "advice", "health", "share", "collapse"),
+        *("measure", "state", "advice", "concerns", "encoding", "fidelity", "health", "share", "collapse"),
         *("fitting", "rate_search", "verification", "keeping", "answering", "fit_check"),
     ),
     "what users call": ("trainer", "api", "__init__"),

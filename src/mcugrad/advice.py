@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from math import sqrt
+from math import floor, log10, sqrt
 
 FACTOR = 3.0
 """Between a rate and the next that is worth a try, as in a search."""
+LARGE, SMALL = 1e5, 0.01
+"""Times the outputs before training from which on targets, or up to which all of them, are of another size."""
 
 
 def lower(rate: float, tried: Collection[float] = (), times: float = FACTOR) -> str:
@@ -21,9 +23,34 @@ def higher(rate: float, tried: Collection[float] = ()) -> str:
     return "" if _is_tried(FACTOR * rate, tried) else f"a rate of {FACTOR * rate:.2g}"
 
 
+def rescaled(targets: float, outputs: float) -> str:
+    """How targets and outputs of another size become about as large; nothing where they are.
+
+    Args:
+        targets: the largest magnitude of them.
+        outputs: likewise of what the network says before training.
+    """
+    ratio = targets / (outputs or 1.0)
+    if ratio == 0 or SMALL < ratio < LARGE:
+        return ""
+    if SMALL <= targets <= 1 / SMALL:
+        return f"weights of the last layer {_power(ratio)}"
+    return as_one(targets)
+
+
+def as_one(targets: float) -> str:
+    """How targets with this largest magnitude become numbers of about 1."""
+    return f"targets {_power(1 / targets)}"
+
+
 def told(tried: Collection[float]) -> str:
     """Which rates were tried; nothing where none was."""
     return f"rates from {min(tried):.2g} to {max(tried):.2g} were tried" if tried else ""
+
+
+def _power(factor: float) -> str:
+    power = floor(log10(factor) + 0.5)
+    return f"{'multiplied' if power > 0 else 'divided'} by {10.0 ** abs(power):.0e}"
 
 
 def _is_tried(rate: float, tried: Collection[float]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
+from mcugrad.advice import as_one
 from mcugrad.errors import DataError, UsageError
 from mcugrad.fit_check import check_fit
 from mcugrad.footprint import kib
@@ -34,6 +35,8 @@ from mcugrad.training.rules import RuleChoice, updates
 from mcugrad.training.schedules import Kind, Schedule, named
 from mcugrad.training.sparse import Choice
 
+SMALLEST = 255e-30
+"""Range of targets from which on they have a scale: `passes.quantize.affine`."""
 _log = logging.getLogger(__name__)
 
 
@@ -119,7 +122,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             where="rule",
             hint="precision='int8', or no momentum, batch, weight_decay and clip",
         )
-    names, values = _names(class_names, model.classes), _target_scale(wanted, targets)
+    names, values = _names(class_names, model.classes), _target_scale(wanted, targets, model.classes)
     chosen = updates(rule)
     options = Options(
         train,
@@ -213,7 +216,7 @@ def _loss(loss: str | Loss, outputs: int) -> Loss:
     return found
 
 
-def _target_scale(loss: Loss, targets: NDArray[Any] | None) -> ActivationScale | None:
+def _target_scale(loss: Loss, targets: NDArray[Any] | None, outputs: int) -> ActivationScale | None:
     if loss.label_kind is not LabelKind.VALUES:
         if targets is not None:
             raise UsageError(
@@ -229,4 +232,20 @@ def _target_scale(loss: Loss, targets: NDArray[Any] | None) -> ActivationScale |
             where="targets",
             hint="targets=y[:256]; for an autoencoder the samples themselves",
         )
+    _demand_size(loss, array, outputs)
     return affine("target", float(array.min()), float(array.max()))
+
+
+def _demand_size(loss: Loss, targets: NDArray[Any], outputs: int) -> None:
+    """Raises DataError for values whose loss is no float32, or whose range is none."""
+    low, high = min(float(targets.min()), 0.0), max(float(targets.max()), 0.0)
+    largest = outputs * (high - low) * (high - low if loss.name == "mse" else max(loss.delta, 1.0))
+    if largest > float(np.finfo(np.float32).max):
+        what = f"the loss {loss.name} of an error as large, {largest:.2g}, is beyond float32"
+    elif 0 < high - low < SMALLEST:
+        what = "a 255th of that is too small a step for the device"
+    else:
+        return
+    raise DataError(
+        f"targets go from {low:.3g} to {high:.3g}: {what}", where="targets", hint=as_one(max(-low, high))
+    )

@@ -6,6 +6,7 @@ A training that has come to nothing ends without an error: losses stay at what t
 1. The outputs are the same whatever the input: activations are dead, mostly by a few steps that were too large.
 2. The loss has been lower than now, or is far above that of one answer: what was known is being lost; too large steps.
 3. Neither: nothing has been learned yet; too small steps, too few of them, or labels that do not belong to the samples.
+   So it is, too, where the loss has come down a long way to there: the network began far from all of its labels.
 """
 
 from __future__ import annotations
@@ -51,9 +52,12 @@ EXPLODED = 6.0
 """Likewise, even if it falls: no network begins there."""
 MAJORITY = 0.95
 """Share of the samples in one class from which on predicting it always may be the best there is."""
+FELL = 0.5
+"""Share of the loss before training up to which a loss has come down, however far above that of one answer."""
 RARE = 0.5
 """Share of what one answer costs all samples from which on those of a stretch are like them."""
 ONE_ANSWER = "that of the same answer to every sample"
+BELONG = "do labels and samples belong together?"
 PROBED = 64
 """Samples whose outputs are compared."""
 KNOWN = 256
@@ -73,6 +77,7 @@ class Judge:
         shuffle: whether samples come in random order, so that stretches of a training can be compared.
         batch: samples that make the first change.
         tried: rates that a search has tried, which are not advised again.
+        remedy: what to try before any rate, where targets have another size than outputs; else empty.
     """
 
     loss: Loss
@@ -83,9 +88,11 @@ class Judge:
     shuffle: bool = True
     batch: int = 1
     tried: tuple[float, ...] = ()
+    remedy: str = ""
     _steps: int = 0
     _taken: int = 0
     _known: tuple[NDArray[np.float32], NDArray[Any]] | None = None
+    _begun: float = np.nan
     _best: float = np.inf
     _last: float = np.nan
 
@@ -101,6 +108,7 @@ class Judge:
     def begin(self, losses: NDArray[np.float32], wanted: NDArray[Any]) -> None:
         """Take in the losses of samples with these targets, from a network that stayed as it was."""
         self._known = losses, wanted
+        self._begun = float(losses.mean(dtype=np.float64))
 
     def epoch(
         self,
@@ -155,9 +163,7 @@ class Judge:
 
     def _costs(self, wanted: NDArray[Any], some: NDArray[Any]) -> NDArray[np.float64]:
         """What the one answer that suits all these samples costs each of some of them."""
-        if self.loss.label_kind is LabelKind.CLASS:
-            return losses_of_one_answer(self.loss, wanted, self.outputs)[some.astype(np.int64)]
-        return np.full(len(some), self.blind(wanted))
+        return losses_of_one_answer(self.loss, self._real(wanted), self._real(some), self.outputs)
 
     def blind(self, wanted: NDArray[Any]) -> float:
         """Loss of the same answer to every sample with these targets, as the device takes them."""
@@ -173,6 +179,10 @@ class Judge:
             return None
         loss = f"the loss of the last {count} steps, {now:.4g}, is"
         begins = blind if self._steps >= STEPS else max(blind, loss_of_balance(self.loss, self.outputs))
+        fell = now < FELL * self._begun
+        since = f"; it was {self._begun:.4g} before training" if fell else ""
+        if now > FAR * begins and fell:
+            return f"{loss} above {begins:.4g}, {ONE_ANSWER}{since}: little has been learned {self._so_far()}"
         if now > (EXPLODED if falls else FAR) * begins:
             times = 10 if now > EXPLODED * begins else 3
             return f"{loss} above {begins:.4g}, {ONE_ANSWER}: training ran away; {self._gentler(times)}"
@@ -196,7 +206,7 @@ class Judge:
         else:
             symptom = f"{loss} {'hardly' if now < blind else 'not'} below {blind:.4g}, {ONE_ANSWER}"
         rows = answers()
-        if len(rows) > 1 and bool((rows == rows[:1]).all()):
+        if len(rows) > 1 and bool((rows == rows[:1]).all()) and not fell:
             return (
                 f"{symptom}; the outputs do not depend on the input: training collapsed; {self._gentler(10)}"
             )
@@ -204,10 +214,12 @@ class Judge:
             return f"{symptom}; the loss has been {best:.4g}: training collapsed; {self._gentler()}"
         if falls:
             return None
-        return f"{symptom}: nothing has been learned {self._so_far()}"
+        return f"{symptom}{since}: nothing has been learned {self._so_far()}"
 
     def _gentler(self, times: float = 3.0) -> str:
         """Advice to take smaller steps."""
+        if self.remedy:
+            return f"try {self.remedy}"
         momentum = self.update.momentum
         if momentum:
             larger = 1 / (1 - momentum)
@@ -224,11 +236,13 @@ class Judge:
 
     def _bolder(self) -> str:
         """Advice to take larger steps, or more."""
+        if self.remedy:
+            return f"try {self.remedy}"
         momentum = "" if self.update.momentum else f"momentum 0.9 with a rate of {self.rate / 3:.2g}"
         ways = [way for way in (higher(self.rate, self.tried), momentum) if way]
         more = f"{', '.join(ways)}, or more epochs" if ways else "more epochs"
         tried = f"{told(self.tried)}; " if self.tried else ""
-        return f"try {more}; {tried}do labels and samples belong together?"
+        return f"try {more}; {tried}{BELONG}"
 
     def _real(self, wanted: NDArray[Any]) -> NDArray[Any]:
         if self.loss.label_kind is not LabelKind.VALUES or self.target is None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.advice import rescaled
 from mcugrad.errors import McugradWarning
 from mcugrad.graph import ActivationScale
 from mcugrad.training.losses import LabelKind, Loss
@@ -159,6 +160,22 @@ def of_loss(loss: Loss, given: tuple[int, ...], outputs: tuple[int, ...]) -> lis
             f"take loss='binary_cross_entropy' with labels (n, {count}), 1 where a class applies; for values loss='mse'"
         ]
     return []
+
+
+def of_values(targets: float, outputs: float) -> list[str]:
+    """Says of values that they are of another size than what the network says, so that hardly a rate suits.
+
+    Args:
+        targets: the largest magnitude of what it is to say.
+        outputs: likewise of what it says before training.
+    """
+    remedy = rescaled(targets, outputs)
+    if not remedy:
+        return []
+    return [
+        f"targets go up to {targets:.3g} in magnitude, outputs of the network to {outputs:.3g} before training: hardly "
+        f"a learning rate suits both; try {remedy}"
+    ]
 
 
 def of_policies(in_a_row: int, names: Iterable[str]) -> list[str]:

@@ -152,10 +152,10 @@ def softmax(logits: NDArray[Any], unit: np.float32 | None) -> NDArray[np.float32
         unit: real units per step of int8 logits; None for float logits.
     """
     whole = logits if unit is None else logits.astype(np.int64)
-    below = (whole - whole.max(axis=1, keepdims=True)).astype(np.float32)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # logits may be as large as floats are
+        below = (whole - whole.max(axis=1, keepdims=True)).astype(np.float32)
         terms = exp2(below * np.float32(np.float32(1 if unit is None else unit) * np.float32(1.4426950)))
-    result: NDArray[np.float32] = (terms / np.add.accumulate(terms, axis=1)[:, -1:]).astype(np.float32)
+        result: NDArray[np.float32] = (terms / np.add.accumulate(terms, axis=1)[:, -1:]).astype(np.float32)
     return result
 
 

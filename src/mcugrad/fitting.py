@@ -78,6 +78,7 @@ class Course:
         judge: says whether anything is learned; None says nothing.
         health: says which layers learn, with a judge; None says nothing.
         share: counts what is learned from, with a judge, where a part of the samples was asked for; else None.
+        remedy: what to try where the size of the targets makes training diverge; empty where they have a usable one.
     """
 
     epochs: int
@@ -93,6 +94,7 @@ class Course:
     judge: Judge | None = None
     health: Health | None = None
     share: Share | None = None
+    remedy: str = ""
 
 
 def run(
@@ -183,7 +185,9 @@ def stretch(
         while done < len(order):
             part = slice(done, done + pace.size)
             pace.start()
-            twin.train(*data, order[part], None if rate_of is None else rate_of[part])
+            steps = twin.train(*data, order[part], None if rate_of is None else rate_of[part])
+            if not np.isfinite(steps.loss).all():
+                raise UsageError("training diverged: the loss is no longer finite", where="rate")
             pace.done()
             advance(len(order[part]))
             done += len(order[part])
@@ -335,6 +339,11 @@ def _judged(
         return ()
     few = np.unique(np.linspace(0, len(order) - 1, min(PROBED, len(order))).round().astype(np.intp))
     wanted = data[1][order]
+    if len(data[0]) > 1 and bool((data[0] == data[0][:1]).all()):
+        return (
+            f"all {len(data[0]):,} samples are the same to the network, which can learn but one answer to them: are "
+            f"they those that were meant, and scaled as the calibration samples were?",
+        )
     notes = course.judge.epoch(
         steps.loss,
         wanted,
@@ -357,5 +366,5 @@ def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: i
     raise UsageError(
         f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or name} is no longer finite",
         where="rate; the state before that epoch has been put back",
-        hint=f"{lower(course.rate, tried)}, or schedule='cosine'",
+        hint=course.remedy or f"{lower(course.rate, tried)}, or schedule='cosine'",
     )

@@ -72,6 +72,11 @@ class RateSearch:
         return next((each for each in reversed(self.trials) if each.rate == self.rate), None)
 
     @property
+    def has_diverged(self) -> bool:
+        """Whether training diverged at every rate."""
+        return self.found is not None and self.found.diverged
+
+    @property
     def tried(self) -> tuple[float, ...]:
         """Rates that were tried, each once, in order of the first trial."""
         return tuple(dict.fromkeys(each.rate for each in self.trials))
@@ -101,11 +106,8 @@ class RateSearch:
         found = self.found
         if found is None:
             return None
-        if found.diverged:
-            return (
-                f"training diverged at every rate tried, down to {min(each.rate for each in self.trials):.2g}: "
-                f"are weights and samples of a usable size?"
-            )
+        if self.has_diverged:
+            return f"training diverged at every rate tried, from {max(self.tried):.2g} down to {min(self.tried):.2g}"
         if found.score < self.before - (0.02 if self.is_share else 0.02 * abs(self.before)):
             return (
                 f"no rate from {min(each.rate for each in self.trials):.2g} to "

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
+from mcugrad.advice import rescaled
 from mcugrad.answering import Answerer
-from mcugrad.collapse import Judge
+from mcugrad.collapse import PROBED, Judge
 from mcugrad.errors import UsageError
 from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fitting import Course, Epoch, Samples, run
@@ -162,6 +163,9 @@ class Trainer(Answerer):
             augment=None if augment is None else self.augmentation(augment),
             guard=None if watched is None or guarded is None else (guarded, watched.every, watched.margin),
         )
+        largest, said = self._sizes(samples, wanted)
+        concerns.warn(concerns.of_values(largest, said))
+        course = replace(course, remedy=rescaled(largest, said))
         self.rate_search = None  # also where the next search is interrupted
         self.rate_search = (
             None if fixed is not None else self._find_rate((samples, wanted), course, tell=on_epoch is None)
@@ -197,6 +201,14 @@ class Trainer(Answerer):
             self._guess,
             self.model.macs,
         )
+        if found.has_diverged:
+            said = self._sizes(*data)[1]
+            raise UsageError(
+                found.note or "",
+                where="rate; what had been learned before is as it was",
+                hint=course.remedy
+                or f"weights or samples of another size: outputs go up to {said:.3g} before training",
+            )
         _log.info("%s", found.text)
         if tell:
             line(found.text)
@@ -288,6 +300,14 @@ class Trainer(Answerer):
         wanted = None if y is None else self.targets(y, len(samples))
         return measure(self.build, self._target(target), samples, wanted, self.options.rate)
 
+    def _sizes(self, samples: NDArray[np.int8], wanted: NDArray[Any]) -> tuple[float, float]:
+        """Largest magnitudes of values to learn, 0 where labels are none, and of what the network says of a few."""
+        few = np.linspace(0, len(samples) - 1, min(PROBED, len(samples))).round().astype(np.intp)
+        said = float(np.abs(self._real(self.twin.predict(samples[few]))).max())
+        if self._kind is not LabelKind.VALUES:
+            return 0.0, said
+        return float(np.abs(self._wanted(wanted)).max()), said
+
     def _judge(self, course: Course) -> Judge:
         """Who says whether a training comes to anything, and what to try where it does not."""
         options = self.options
@@ -304,6 +324,7 @@ class Trainer(Answerer):
             course.shuffle,
             batch,
             () if self.rate_search is None else self.rate_search.tried,
+            course.remedy,
         )
 
     def _health(self) -> Health:

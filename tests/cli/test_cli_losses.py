@@ -61,6 +61,7 @@ def test_values_are_learned(cli: Cli, task: dict[str, str], loss: str, net: str,
             "guard",
             "notes",
             "update_rate",
+            "taken",
             "held_out_mean_squared_error",
         }
     assert facts["epochs"][-1]["held_out_mean_squared_error"] == after

@@ -119,20 +119,42 @@ def loss_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int | None = None) 
     if loss.label_kind is LabelKind.BITS:
         shares = np.stack([rows.mean(axis=0), 1 - rows.mean(axis=0)])
         return float(-(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=0).mean())
-    return min(
-        float(_distance(loss, rows - answer).mean())
-        for answer in (rows.mean(axis=0), np.median(rows, axis=0))
-    )
+    return float(_distance(loss, rows - _one_answer(loss, rows)).mean())
 
 
-def losses_of_one_answer(loss: Loss, y: NDArray[Any], outputs: int) -> NDArray[np.float64]:
-    """What the best answer that is the same for every sample costs a sample of each class, (classes,), in nats.
+def losses_of_one_answer(
+    loss: Loss, y: NDArray[Any], some: NDArray[Any], outputs: int
+) -> NDArray[np.float64]:
+    """What the best answer that is the same for every sample costs each of some samples, (m,).
 
     Args:
-        loss: for classes.
-        y: classes (n,); the mean over these samples is `loss_of_one_answer`. A class without samples costs 0.
+        loss: what is asked for.
+        y: of all samples, as `loss_of_one_answer` takes them, which is the mean of what they cost.
+        some: likewise of some. A class of which there is none in `y` costs 0.
         outputs: number of classes.
     """
+    if loss.label_kind is LabelKind.CLASS:
+        return _costs_of_classes(loss, y, outputs)[some.astype(np.int64)]
+    rows = some.astype(np.float64).reshape(len(some), -1)
+    all_rows = y.astype(np.float64).reshape(len(y), -1)
+    if loss.label_kind is LabelKind.BITS:
+        share = all_rows.mean(axis=0)
+        nats = -np.log(np.maximum(np.where(rows != 0, share, 1 - share), 1e-300))
+    else:
+        nats = _distance(loss, rows - _one_answer(loss, all_rows))
+    costs: NDArray[np.float64] = nats.mean(axis=1)
+    return costs
+
+
+def _one_answer(loss: Loss, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean or the median of values, whichever costs less."""
+    answers = (rows.mean(axis=0), np.median(rows, axis=0))
+    best: NDArray[np.float64] = min(answers, key=lambda answer: float(_distance(loss, rows - answer).mean()))
+    return best
+
+
+def _costs_of_classes(loss: Loss, y: NDArray[Any], outputs: int) -> NDArray[np.float64]:
+    """What the best answer costs a sample of each class, (classes,), in nats."""
     shares = np.bincount(y.astype(np.int64), minlength=outputs) / len(y)
     weights = np.resize(np.asarray(loss.class_weights or (1.0,)), len(shares))
     spread = loss.label_smoothing
