@@ -19,6 +19,9 @@ from torch.nn import functional as F
 
 from mcugrad.errors import ModelError
 
+torch.set_num_threads(
+    1
+)  # sums depend on it: the same whether a network was pretrained in this process or not
 CACHE = Path(os.environ.get("MCUGRAD_PRETRAINED") or Path(__file__).resolve().parents[2] / "build/accuracy")
 """Where pretrained networks are kept."""
 RECIPE = "60dacfa631bbcb639a474c88a98c830ff86a22d18dffbd7567129841e07a9efa"
@@ -183,7 +186,6 @@ def train(
 
     With the variety `move`, maps are moved by up to a tenth at random; with `mirror` also mirrored, left to right.
     """
-    torch.set_num_threads(1)
     random = np.random.default_rng(seed)
     samples, labels = torch.from_numpy(x), torch.from_numpy(y)
     per_epoch = -(-len(x) // batch)

@@ -53,13 +53,15 @@ def load(name: str) -> Set:
     """A data set by the short name that the tables have."""
     found = data.load(FILES[name])
     x, x_test = PREPARE[name](found.x_train), PREPARE[name](found.x_test)
-    groups = [key.removesuffix("_train") for key in found.extras if key.endswith("_train")]
+    halves = [key.removesuffix("_train") for key in found.extras if key.endswith("_train")]
+    groups = [key for key in halves if f"{key}_test" in found.extras]
     of = {key: found.extras[f"{key}_train"].astype(np.int64) for key in groups}
     of_test = {key: found.extras[f"{key}_test"].astype(np.int64) for key in groups}
     y_test = found.y_test
     if "neardup_test" in found.extras:  # all but a copy of what is there to learn from
         own = ~found.extras["neardup_test"]
         x_test, y_test = x_test[own], y_test[own]
+        of_test = {key: group[own] for key, group in of_test.items()}
     return Set(x, found.y_train, x_test, y_test, found.num_classes, VARIETY.get(name, ""), of, of_test)
 
 

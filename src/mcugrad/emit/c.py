@@ -118,7 +118,8 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "constants": [_constant(program.name, b) for b in program.in_space(Space.CONST)],
         "structs": names.structs(),
         "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
-        "forward": _calls(program.forward, program, names, 1),
+        "frozen": _calls(program.forward[: program.frozen], program, names, 1),
+        "forward": _calls(program.forward[program.frozen :], program, names, 1 + program.frozen),
         "head": _calls(program.train[: program.shared], program, names, 1 + len(program.forward)),
         "soft": _calls(program.soft, program, names, 1 + len(program.forward)),
         "train": _part(program, names, program.shared, program.skipped[0]),
@@ -181,7 +182,7 @@ _ENVIRONMENT.filters["c_string"] = _c_string
 
 
 def host_source(program: Program) -> str:
-    """C that runs whole epochs on the host: what the twin needs beside the model itself."""
+    """C that runs whole epochs on the host, and takes in the model's C: it calls functions that this keeps to itself."""
     name = program.name
     context = {
         "name": name,
@@ -190,6 +191,7 @@ def host_source(program: Program) -> str:
         "training": bool(program.train),
         "target": program.label_kind,
         "classes": program.label_kind is LabelKind.CLASS,
+        "frozen_results": program.frozen_results if program.frozen else (),
     }
     return render("host.c.j2", context)
 

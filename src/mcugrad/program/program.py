@@ -115,6 +115,27 @@ class Program:
         return self.forward + self.train
 
     @property
+    def frozen(self) -> int:
+        """Calls at the beginning whose results follow from the sample alone; 0 for a model that only infers."""
+        if not self.train:
+            return 0
+        for number, call in enumerate(self.forward):
+            spaces = {self.buffers[name].space for name in call.buffers if name != self.input}
+            if not spaces <= {Space.CONST, Space.ARENA}:
+                return number
+        return len(self.forward)
+
+    @property
+    def frozen_results(self) -> tuple[Buffer, ...]:
+        """What the frozen calls leave to those that follow."""
+        later = used_buffers((*self.forward[self.frozen :], *self.train, *self.soft)) | {self.output}
+        return tuple(
+            self.buffers[name]
+            for name in sorted(used_buffers(self.forward[: self.frozen]) & later)
+            if self.buffers[name].space is Space.ARENA
+        )
+
+    @property
     def soft_calls(self) -> tuple[Call, ...]:
         """One whole training step towards a distribution; empty where there is none."""
         return self.forward + self.soft + self.train[self.shared :] if self.soft else ()

@@ -13,6 +13,7 @@ from mcugrad import toolchain
 from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, GUARD, SCHEDULE
 from mcugrad.errors import ToolError, UsageError
 from mcugrad.progress import working
+from mcugrad.run.memo import Memo
 from mcugrad.run.runner import (
     Compiled,
     State,
@@ -26,11 +27,12 @@ from mcugrad.run.runner import (
 from mcugrad.training.guard import Guarded
 
 _DECLARATIONS = """
+typedef struct { const int32_t *place; uint8_t *known; uint8_t *records; } mcg_memo_t;
 int mcg_host_init(void *m);
-int mcg_host_predict(void *m, const int8_t *x, size_t samples, void *y);
+int mcg_host_predict(void *m, void *memo, const int8_t *x, size_t samples, void *y);
 int mcg_host_schedule(void *m, const void *schedule);
-int mcg_host_train(void *m, void *replay, void *augment, int8_t *scratch, const int8_t *x, const void *targets,
-                   const uint32_t *order, const float *rates, size_t steps, void *info);
+int mcg_host_train(void *m, void *memo, void *replay, void *augment, int8_t *scratch, const int8_t *x,
+                   const void *targets, const uint32_t *order, const float *rates, size_t steps, void *info);
 int mcg_host_augment(void *augment, const int8_t *x, size_t samples, int8_t *y);
 int mcg_host_train_soft(void *m, const int8_t *x, const uint8_t *soft, const uint32_t *order, const float *rates,
                         size_t steps, void *info);
@@ -62,7 +64,7 @@ class HostTwin:
         name = compiled.program.name
         with working(f"building the twin of {name} for this computer"):
             library = toolchain.build_shared(
-                [folder / f"{name}.c", folder / "host.c"],
+                [folder / "host.c"],
                 [folder],
                 compiler=compiler or (found[0] if found else "zig"),
                 opt=opt,
@@ -87,6 +89,7 @@ class HostTwin:
         self._snapshot: NDArray[np.uint64] | None = None
         self._replay: tuple[NDArray[np.uint64], NDArray[np.uint32]] | None = None
         self._augment: tuple[NDArray[Any], NDArray[np.int8]] | None = None
+        self._memo = Memo.of(compiled.program)
         self.init()
 
     def init(self) -> None:
@@ -101,6 +104,7 @@ class HostTwin:
         _demand_ok(
             self._library.mcg_host_predict(
                 self._pointer("void *", self._memory),
+                self._remembered(samples),
                 self._pointer("const int8_t *", samples),
                 len(samples),
                 self._pointer("void *", y),
@@ -125,9 +129,11 @@ class HostTwin:
         if len(sequence) and int(sequence.max()) >= len(samples):
             raise UsageError(f"order names sample {int(sequence.max())} of {len(samples)}", where="order")
         info = np.zeros(len(sequence), step_type(program.label_kind))
+        as_they_are = self._replay is None and self._augment is None
         _demand_ok(
             self._library.mcg_host_train(
                 self._pointer("void *", self._memory),
+                self._remembered(samples, sequence) if as_they_are else self._ffi.NULL,
                 self._ffi.NULL if self._replay is None else self._pointer("void *", self._replay[0]),
                 self._ffi.NULL if self._augment is None else self._pointer("void *", self._augment[0]),
                 self._ffi.NULL if self._augment is None else self._pointer("int8_t *", self._augment[1]),
@@ -298,6 +304,18 @@ class HostTwin:
         """Put a learned state back."""
         for buffer in self._compiled.layout.params:
             self._view(buffer.name)[...] = state[buffer.name]
+
+    def _remembered(self, samples: NDArray[np.int8], wanted: NDArray[np.uint32] | None = None) -> Any:
+        """What the frozen layers gave for samples, as the twin's C sees it; null where no layers are frozen."""
+        if self._memo is None:
+            return self._ffi.NULL
+        place = self._memo.places(samples, wanted)
+        found = self._ffi.new("mcg_memo_t *")
+        found.place = self._pointer("const int32_t *", place)
+        found.known = self._pointer("uint8_t *", self._memo.known)
+        found.records = self._pointer("uint8_t *", self._memo.records)
+        self._alive = place  # C holds no reference
+        return found
 
     def _demand_training(self) -> None:
         if not self._compiled.program.train:

@@ -331,6 +331,16 @@ mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INP
     return MCG_OK;
 }
 
+/* The logits of the last forward pass. */
+static void tiny_answer(tiny_t *m, int8_t *y)
+{
+    tiny_arena_t *const a = &m->arena;
+    const int8_t *const logits = a->fc1_y.v;
+    for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
+        y[i] = logits[i];
+    }
+}
+
 mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                           int8_t y[TINY_OUTPUT_SIZE])
 {
@@ -341,13 +351,7 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
         return MCG_ERR_STATE;
     }
     tiny_forward(m, x);
-    {
-        tiny_arena_t *const a = &m->arena;
-        const int8_t *const logits = a->fc1_y.v;
-        for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
-            y[i] = logits[i];
-        }
-    }
+    tiny_answer(m, y);
     return MCG_OK;
 }
 
@@ -382,6 +386,16 @@ static void tiny_report(const tiny_t *m, tiny_step_t *step)
     step->predicted = m->arena.predicted.v;
 }
 
+/* What follows the forward pass in a training step. */
+static void tiny_correct(tiny_t *m, const int8_t *x, uint32_t label, tiny_step_t *step)
+{
+    tiny_loss(m, label);
+    tiny_backward(m, x);
+    if (step != NULL) {
+        tiny_report(m, step);
+    }
+}
+
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              uint32_t label, tiny_step_t *step)
 {
@@ -395,11 +409,7 @@ mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
         return MCG_ERR_LABEL;
     }
     tiny_forward(m, x);
-    tiny_loss(m, label);
-    tiny_backward(m, x);
-    if (step != NULL) {
-        tiny_report(m, step);
-    }
+    tiny_correct(m, x, label, step);
     return MCG_OK;
 }
 

@@ -74,19 +74,32 @@ MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_residual) == 146, "fc1_w_residua
 
 /* ---- steps ----------------------------------------------------------------------------------------------- */
 
-static void tiny_forward(tiny_t *m, const int8_t *x)
+/* Layers that do not train: what they make of a sample is the same for good. */
+static void tiny_frozen(tiny_t *m, const int8_t *x)
 {
-    tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
     /* 1/12 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
     mcg_conv2d_s8(&tiny_conv1_layer, x, tiny_conv1_w, NULL, tiny_conv1_bias, tiny_conv1_scale, tiny_clip_relu,
                   a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
+}
+
+static void tiny_unfrozen(tiny_t *m, const int8_t *x)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
+    (void)x;
     /* 2/12 fc1  factors and biases */
     mcg_prepare_s8(3, &tiny_conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
     /* 3/12 fc1  linear  18 -> 3 */
     mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, NULL, a->fc1_bias.v, a->fc1_scale.v,
                   tiny_clip_none, a->fc1_y.v, &a->fc1_y_peak.v);
+}
+
+static void tiny_forward(tiny_t *m, const int8_t *x)
+{
+    tiny_frozen(m, x);
+    tiny_unfrozen(m, x);
 }
 
 /* Rate, loss, and how training goes. */
@@ -262,6 +275,16 @@ mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INP
     return MCG_OK;
 }
 
+/* The logits of the last forward pass. */
+static void tiny_answer(tiny_t *m, int8_t *y)
+{
+    tiny_arena_t *const a = &m->arena;
+    const int8_t *const logits = a->fc1_y.v;
+    for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
+        y[i] = logits[i];
+    }
+}
+
 mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                           int8_t y[TINY_OUTPUT_SIZE])
 {
@@ -272,13 +295,7 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
         return MCG_ERR_STATE;
     }
     tiny_forward(m, x);
-    {
-        tiny_arena_t *const a = &m->arena;
-        const int8_t *const logits = a->fc1_y.v;
-        for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
-            y[i] = logits[i];
-        }
-    }
+    tiny_answer(m, y);
     return MCG_OK;
 }
 
@@ -313,6 +330,16 @@ static void tiny_report(const tiny_t *m, tiny_step_t *step)
     step->predicted = m->arena.predicted.v;
 }
 
+/* What follows the forward pass in a training step. */
+static void tiny_correct(tiny_t *m, const int8_t *x, uint32_t label, tiny_step_t *step)
+{
+    tiny_loss(m, label);
+    tiny_backward(m, x);
+    if (step != NULL) {
+        tiny_report(m, step);
+    }
+}
+
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              uint32_t label, tiny_step_t *step)
 {
@@ -326,11 +353,7 @@ mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
         return MCG_ERR_LABEL;
     }
     tiny_forward(m, x);
-    tiny_loss(m, label);
-    tiny_backward(m, x);
-    if (step != NULL) {
-        tiny_report(m, step);
-    }
+    tiny_correct(m, x, label, step);
     return MCG_OK;
 }
 
