@@ -182,7 +182,7 @@ _ENVIRONMENT.filters["c_string"] = _c_string
 
 
 def host_source(program: Program) -> str:
-    """C that runs whole epochs on the host, and takes in the model's C: it calls functions that this keeps to itself."""
+    """C that runs whole epochs on the host; it takes in the model's C, of which it calls static functions."""
     name = program.name
     context = {
         "name": name,
