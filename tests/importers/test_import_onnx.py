@@ -94,7 +94,7 @@ def test_unnamed_nodes_are_called_by_their_output() -> None:
         ("class.v2.onnx", "class_v2"),
         ("main.onnx", "main_model"),
         ("string.onnx", "string_model"),
-        ("mcg_math.onnx", "mcg_math_model"),
+        ("mcg_math.onnx", "model_mcg_math"),
         ("ünïcode.onnx", "n_code"),
         ("---.onnx", "model"),
         (f"{'long' * 30}.onnx", "long" * 10),

@@ -32,6 +32,6 @@ LENGTH = 40
 def identifier(text: str) -> str:
     """A lower-case C identifier like `text`, fit for a model and its files."""
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:LENGTH].rstrip("_")
-    if not name or name[0].isdigit():
+    if not name or name[0].isdigit() or name.startswith("mcg"):  # that is how the runtime's own names begin
         name = f"model_{name}".rstrip("_")
-    return f"{name}_model" if name in RESERVED or name.startswith("mcg") else name
+    return f"{name}_model" if name in RESERVED else name
