@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mcugrad.advice import rescaled
 from mcugrad.errors import McugradWarning
 from mcugrad.graph import ActivationScale
+from mcugrad.targets import Target
 from mcugrad.training.losses import LabelKind, Loss
 
 OUTSIDE = 0.01
@@ -33,6 +34,8 @@ LISTED = 6
 """Classes that are named one by one."""
 DEEPEST = 4
 """Layers in a row whose errors may be enlarged by 1 / odds: beyond, the factors multiply too often."""
+CODE, CODE_INFERENCE = (5 << 10, 40 << 10), (1 << 10, 8 << 10)
+"""Bytes of code beside the constants: little of it in small networks with -Os, much in larger ones with -O3."""
 _PACKAGE = str(Path(__file__).parent)
 
 
@@ -175,6 +178,25 @@ def of_values(targets: float, outputs: float) -> list[str]:
     return [
         f"targets go up to {targets:.3g} in magnitude, outputs of the network to {outputs:.3g} before training: hardly "
         f"a learning rate suits both; try {remedy}"
+    ]
+
+
+def of_flash(constants: int, trains: bool, target: Target) -> list[str]:
+    """Says of constants that they may leave too little flash for code.
+
+    Args:
+        constants: bytes of them.
+        trains: whether there is code that trains.
+        target: for which.
+    """
+    small, fast = CODE if trains else CODE_INFERENCE
+    left = target.flash.bytes - constants
+    if left >= fast:
+        return []
+    return [
+        f"constants leave {left / 1024:.1f} KiB of the {target.flash.bytes / 1024:.1f} KiB of flash of {target.name}, "
+        f"and code, which comes on top, takes {small / 1024:.0f} to {fast / 1024:.0f} KiB in most networks, with -Os a "
+        f"third of that with -O3; measure() and verify(), or mcugrad compile without --no-measure, link and count it"
     ]
 
 

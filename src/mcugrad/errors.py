@@ -14,6 +14,8 @@ McugradWarning     nothing failed, but data or training are likely to be wrong; 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class McugradWarning(UserWarning):
     """Nothing failed, but something is likely to be wrong: values out of range, a training that has collapsed."""
@@ -66,9 +68,20 @@ class DeviceError(McugradError):
 
 
 class FitError(McugradError):
-    """The program does not fit into the target's RAM or flash."""
+    """The program does not fit into the target's RAM or flash.
+
+    Args:
+        what, where, hint: as of every error.
+        short: bytes that are missing, by `RAM` and `flash`, where a linker said so.
+    """
 
     exit_code = 1
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", short: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.short = dict(short or {})
 
 
 class MismatchError(McugradError):

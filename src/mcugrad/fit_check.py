@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -22,8 +23,14 @@ from mcugrad.passes.freeze import Train
 from mcugrad.pipeline import Build, calibrate, complete, lowered
 from mcugrad.plan import aligned, greedy_by_size
 from mcugrad.program import Space
+from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 from mcugrad.training.rules import FAMILY, Rule, Updates, updates
+
+Memory = Literal["RAM", "flash"]
+
+SMALL = "-Os"
+"""What asks a compiler for small code."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +66,26 @@ class Footprints:
         scales: from `calibrate`; of every activation, where `train` says which of them are int8.
         options: all but what trains, and how.
 
+        code: bytes of flash that a linked firmware takes beside constants, where that is known.
+        data: bytes of RAM that it takes beside model, sample and reserve.
+
     Attributes:
         computed: how many ways were lowered and planned so far.
     """
 
-    def __init__(self, model: Model, scales: Mapping[str, ActivationScale], options: Options) -> None:
+    def __init__(
+        self,
+        model: Model,
+        scales: Mapping[str, ActivationScale],
+        options: Options,
+        *,
+        code: int = 0,
+        data: int = 0,
+    ) -> None:
         self.model = model
         self.computed = 0
         self._scales = scales
+        self._code, self._data = code, data
         self._options = options
         self._known: dict[tuple[Train, Updates], _Size | ModelError] = {}
 
@@ -81,7 +100,8 @@ class Footprints:
         found = self._known[key]
         if isinstance(found, ModelError):
             raise found
-        return found.footprint(rule)
+        plain = found.footprint(rule)
+        return replace(plain, constants=plain.constants + self._code, reserve=plain.reserve + self._data)
 
     def fits(self, train: Train, how: Updates, target: Target) -> bool:
         """Whether a way to train fits into a target, the stack included."""
@@ -180,8 +200,40 @@ def check_fit(
         raise FitError(
             f"the constants alone need {target.shortage(found.constants, 'flash')}",
             where=f"weights and tables of {model.name}",
-            hint="a smaller network or a target with more flash",
+            hint=_what_fits(model, scales, options, target, "flash"),
         )
+
+
+def with_way_out(error: FitError, model: Model, made: Build, options: Options, target: Target) -> FitError:
+    """What a linker found too large, with what would fit: other flags, or other ways to train with as much code.
+
+    Args:
+        error: what it said.
+        model: the network.
+        made: what was linked.
+        options: what was wanted of it.
+        target: for which.
+    """
+    if not error.short:
+        return error
+    found = made.footprint
+    code = target.flash.bytes + error.short["flash"] - found.constants if "flash" in error.short else 0
+    data = target.ram.bytes + error.short["RAM"] - found.need if "RAM" in error.short else 0
+    memory: Memory = "flash" if code else "RAM"
+    ways = [_with_smaller_code(made, target)] if memory == "flash" else []
+    ways.append(_what_fits(model, made.scales, options, target, memory, code=code, data=data))
+    return FitError(
+        error.what, where=error.where, hint=";  ".join(way for way in ways if way), short=error.short
+    )
+
+
+def _with_smaller_code(made: Build, target: Target) -> str:
+    """What a compiler that is asked for small code makes of it; nothing where that does not fit, either."""
+    try:
+        sizes = EmulatedDevice(made.compiled, target, opt=SMALL).device.firmware.sizes
+    except FitError:
+        return ""
+    return f"{SMALL} when you compile it   ({kib(sizes.flash_image)} of flash)"
 
 
 def made_up(model: Model) -> dict[str, ActivationScale]:
@@ -205,11 +257,27 @@ def _peak(result: Build) -> str:
     )
 
 
-def _what_fits(model: Model, scales: Mapping[str, ActivationScale], options: Options, target: Target) -> str:
-    """The most that can be trained on the target: more layers by the smallest rule before fewer by the chosen one."""
+def _what_fits(
+    model: Model,
+    scales: Mapping[str, ActivationScale],
+    options: Options,
+    target: Target,
+    memory: Memory = "RAM",
+    **more: int,
+) -> str:
+    """The most that can be trained on the target: more layers by the smallest rule before fewer by the chosen one.
+
+    Args:
+        model: the network.
+        scales: from `calibrate`.
+        options: what is wanted of it.
+        target: what it has to fit.
+        memory: that which is short.
+        more: what `Footprints` adds, where a linker has said it.
+    """
     if options.precision == "mixed":  # how much of it is int8 depends on what trains
         scales = made_up(model)
-    sizes = Footprints(model, scales, options)
+    sizes = Footprints(model, scales, options, **more)
     smallest = updates("sr8") if options.precision == "int8" else options.updates
     most = None
     if sizes.fits("none", options.updates, target):  # nothing takes less
@@ -219,8 +287,11 @@ def _what_fits(model: Model, scales: Mapping[str, ActivationScale], options: Opt
         for how in dict.fromkeys((options.updates, smallest)):
             if sizes.fits(train, how, target):
                 rule_text = "" if how == options.updates else f" with rule={how.text}"
-                return f"train={train}{rule_text}   ({kib(sizes.of(train, how).need)})"
+                found = sizes.of(train, how)
+                taken = kib(found.need) if memory == "RAM" else f"{kib(found.constants)} of flash"
+                return f"train={train}{rule_text}   ({taken})"
     if options.precision != "int8":
-        rest = _what_fits(model, made_up(model), replace(options, precision="int8"), target)
+        as_int8 = replace(options, precision="int8")
+        rest = _what_fits(model, made_up(model), as_int8, target, memory, **more)
         return f"precision=int8 with {rest}" if rest.startswith("train=") else rest
     return "a smaller input or network: not even inference fits"

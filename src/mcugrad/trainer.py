@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -15,8 +16,9 @@ from mcugrad import concerns
 from mcugrad.advice import rescaled
 from mcugrad.answering import Answerer
 from mcugrad.collapse import PROBED, Judge
-from mcugrad.errors import UsageError
+from mcugrad.errors import FitError, UsageError
 from mcugrad.fidelity import Fidelity, compared, float_outputs
+from mcugrad.fit_check import with_way_out
 from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.footprint import kib
 from mcugrad.given import is_whole
@@ -289,7 +291,7 @@ class Trainer(Answerer):
 
     def emulate(self, target: str | Target | None = None) -> EmulatedDevice:
         """The firmware on the emulated core of a target, holding what the twin has learned."""
-        device = EmulatedDevice(self.build.compiled, self._target(target))
+        device = self._emulated(self._target(target))
         if self.build.compiled.layout.params:
             device.restore(self.state)
         return device
@@ -298,7 +300,9 @@ class Trainer(Answerer):
         """Memory, instructions, cycles and energy of a step, from an emulated run over a few samples."""
         samples = self.quantize(x)
         wanted = None if y is None else self.targets(y, len(samples))
-        return measure(self.build, self._target(target), samples, wanted, self.options.rate)
+        board = self._target(target)
+        with self._linked(board):
+            return measure(self.build, board, samples, wanted, self.options.rate)
 
     def _sizes(self, samples: NDArray[np.int8], wanted: NDArray[Any]) -> tuple[float, float]:
         """Largest magnitudes of values to learn, 0 where labels are none, and of what the network says of a few."""
@@ -356,7 +360,19 @@ class Trainer(Answerer):
     def _runner(self, name: str) -> Runner:
         if name == "reference":
             return ReferenceRunner(self.build.compiled)
-        return EmulatedDevice(self.build.compiled, self._target(None if name == "emulator" else name))
+        return self._emulated(self._target(None if name == "emulator" else name))
+
+    def _emulated(self, target: Target) -> EmulatedDevice:
+        with self._linked(target):
+            return EmulatedDevice(self.build.compiled, target)
+
+    @contextmanager
+    def _linked(self, target: Target) -> Iterator[None]:
+        """Say what would fit where a linked firmware does not."""
+        try:
+            yield
+        except FitError as error:
+            raise with_way_out(error, self.model, self.build, self.options, target) from None
 
 
 def rate_given(rate: Any) -> float | None:

@@ -314,27 +314,27 @@ def build_firmware(
         try:
             _run(command, doing=f"linking for {target.name} with {compiler}")
         except ToolError as error:
-            _raise_if_too_large(error, target, stack_bytes)
+            _raise_if_too_large(error, target, stack_bytes, opt)
             raise
 
     elf = builds.build(identity, "firmware.elf", make)
     return Firmware(elf, size.sizes(elf), target, compiler, opt)
 
 
-def _raise_if_too_large(error: ToolError, target: Target, stack_bytes: int) -> None:
+def _raise_if_too_large(error: ToolError, target: Target, stack_bytes: int, opt: str) -> None:
     """Turns the linker's message about a full region into a FitError with the number of missing bytes."""
-    excess: dict[str, int] = {}
+    short: dict[str, int] = {}
     for region, count in _OVERFLOW.findall(error.what):
-        excess[region] = max(excess.get(region, 0), int(count))
-    if excess:
-        needs = {"RAM": target.ram.bytes, "FLASH": target.flash.bytes}
-        texts = [
-            target.shortage(needs[region] + count, {"FLASH": "flash"}.get(region, region))
-            for region, count in excess.items()
-        ]
+        memory = {"FLASH": "flash"}.get(region, region)
+        short[memory] = max(short.get(memory, 0), int(count))
+    if short:
+        there = {"RAM": target.ram.bytes, "flash": target.flash.bytes}
+        texts = [target.shortage(there[memory] + count, memory) for memory, count in short.items()]
         raise FitError(
             "the firmware needs " + ", and ".join(texts),
-            where=f"linked, with {stack_bytes} B of stack and what calls the model",
+            where=f"linked with {opt}, with {stack_bytes} B of stack and what calls the model",
+            hint=f"less in it, or a target with more {' and '.join(short)}",
+            short=short,
         ) from None
 
 
