@@ -25,6 +25,9 @@ FEW_CHANNELS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 16, 17, 33])
 # Kernels handle MCG_BLOCK = 64 elements at a time: some below, around and beyond it, and no multiple.
 CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 16, 17, 31, 32, 63, 64, 65, 100, 128, 130])
 ZEROS = st.sampled_from([-128, -127, -3, 0, 5, 126, 127])
+COUNTERS = st.one_of(
+    st.integers(0, 40), st.sampled_from([2**24 + 1, 2**31, 2**32 - 1]), st.integers(0, 2**32 - 1)
+)
 NORMAL = (1.0, 1e-3, 0.02, 255.0, 1e-20, 1e20, 3e38)
 ODD = (0.0, 1e-40, 1.17549435e-38, float("inf"), float("nan"))
 """Zero, denormal, the smallest normal number, infinity, NaN: what a scale can only be after an overflow."""

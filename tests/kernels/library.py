@@ -6,6 +6,8 @@ import importlib
 import pkgutil
 import re
 import tempfile
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 import mcugrad.ops
 from mcugrad import toolchain
 from mcugrad.ops.life.model import Model
+from mcugrad.ops.life.replay_buffer import ReplayBuffer
 from mcugrad.program import Kernel, Struct, prototypes
 from mcugrad.program.kernel import headers
 from mcugrad.training.losses import LabelKind
@@ -30,6 +33,9 @@ PROBE = Path(__file__).with_name("probe.c")
 
 SCRATCH = ("gradient", "packed", "patch")
 """Parameters that a kernel may leave in any state."""
+
+POINTERS = ("memory", "augment", "scratch")
+"""Of a replay buffer."""
 
 GUARD = 64
 """Bytes before and behind every buffer that a kernel must leave alone."""
@@ -129,21 +135,27 @@ class Library:
             AssertionError: a byte beside a buffer changed.
         """
         guarded: list[tuple[str, NDArray[Any], NDArray[np.uint8]]] = []
-        values = []
+
+        def place(name: str, value: NDArray[Any]) -> Any:
+            whole = np.full(value.nbytes + 2 * GUARD, 0xA5, np.uint8)
+            whole[GUARD : GUARD + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
+            guarded.append((name, value, whole))
+            return ffi().from_buffer("uint8_t[]", whole) + GUARD
+
+        values, buffers = [], []
         for param in kernel.params:
             value = arguments[param.name]
             if isinstance(value, Struct):
                 values.append(ffi().new(f"{value.ctype()} *", value.values()))
             elif isinstance(value, Model):
                 values.append(self._model(value))
+            elif isinstance(value, ReplayBuffer):
+                values.append(self._replay(value, place))
+                buffers.append((value, values[-1]))
             elif isinstance(value, InPlace):
                 values.append(ffi().addressof(getattr(self.lib, f"mcg_rule_{value.name}")))
             elif isinstance(value, np.ndarray):
-                whole = np.full(value.nbytes + 2 * GUARD, 0xA5, np.uint8)
-                whole[GUARD : GUARD + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
-                guarded.append((param.name, value, whole))
-                start = ffi().from_buffer("uint8_t[]", whole) + GUARD
-                values.append(ffi().cast(f"{param.ctype} *", start))
+                values.append(ffi().cast(f"{param.ctype} *", place(param.name, value)))
             else:
                 values.append(ffi().NULL if value is None else value)
         returned = getattr(self.lib, kernel.name)(*values)
@@ -152,7 +164,27 @@ class Library:
             outside = np.concatenate([whole[:GUARD], whole[GUARD + value.nbytes :]])
             assert (outside == 0xA5).all(), f"{self.build}: {kernel.name} wrote beside {name}"
             value[...] = inside.view(value.dtype).reshape(value.shape)
+        at = {int(ffi().cast("uintptr_t", ffi().from_buffer(w) + GUARD)): v for _, v, w in guarded}
+        for buffer, struct in buffers:
+            buffer.header.view(np.uint8)[:] = np.frombuffer(ffi().buffer(struct), np.uint8)[
+                : buffer.header.nbytes
+            ]
+            for name in POINTERS:
+                setattr(buffer, name, at.get(int(ffi().cast("uintptr_t", getattr(struct, name)))))
         return returned
+
+    def _replay(self, buffer: ReplayBuffer, place: Callable[[str, NDArray[Any]], Any]) -> Any:
+        """An `mcg_replay_t`, with what it points to in guarded places."""
+        found = ffi().new("mcg_replay_t *")
+        ffi().memmove(found, buffer.header.tobytes(), buffer.header.nbytes)
+        for name in POINTERS:
+            if (value := getattr(buffer, name)) is not None:
+                setattr(
+                    found,
+                    name,
+                    ffi().cast(ffi().typeof(getattr(found, name)), place(f"replay.{name}", value)),
+                )
+        return found
 
     def _model(self, model: Model) -> Any:
         """An `mcg_model_t`; the functions of the model are those of probe.c with the same name."""
@@ -161,7 +193,7 @@ class Library:
         for name, value in given.items():
             if callable(value):
                 given[name] = getattr(self.lib, f"probe_{value.__name__}")
-        found = ffi().new("mcg_model_t *", given)
+        found = ffi().new("mcg_model_t *", {name: v for name, v in given.items() if v is not None})
         self._scale = ffi().new("float *", scale or 0.0)  # C holds no reference
         found.output_scale = ffi().NULL if scale is None else self._scale
         return found
@@ -192,11 +224,25 @@ def available(builds: tuple[Build, ...] = BUILDS) -> list[Build]:
 
 def copied(arguments: dict[str, Any]) -> dict[str, Any]:
     """The same arguments with arrays of their own."""
-    return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
+    own = (np.ndarray, ReplayBuffer)
+    return {k: deepcopy(v) if isinstance(v, own) else v for k, v in arguments.items()}
 
 
-def same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+def arrays(arguments: dict[str, Any]) -> dict[str, tuple[str, NDArray[Any] | None]]:
+    """Every array, those that a replay buffer holds, too, with the parameter that it belongs to."""
+    found: dict[str, tuple[str, NDArray[Any] | None]] = {}
+    for name, value in arguments.items():
+        if isinstance(value, np.ndarray):
+            found[name] = name, value
+        elif isinstance(value, ReplayBuffer):
+            found |= {f"{name}.{part}": (name, getattr(value, part)) for part in ("header", *POINTERS)}
+    return found
+
+
+def same(a: NDArray[Any] | None, b: NDArray[Any] | None) -> bool:
     """Equal to the last bit; any NaN equals any other, for its sign and payload differ between processors."""
+    if a is None or b is None:
+        return a is b
     if a.dtype == np.float32:
         nan = np.isnan(a)
         return bool(np.array_equal(nan, np.isnan(b)) and a[~nan].tobytes() == b[~nan].tobytes())

@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernels import life_model
-from kernels.draws import ZEROS, Arguments, Draw, Rng, floats, int8, old_int8, one, rngs
+from kernels.draws import COUNTERS, ZEROS, Arguments, Draw, Rng, floats, int8, old_int8, one, rngs
 from kernels.real import Plan, nothing, real_cases
 from mcugrad.abi.records import AUGMENT, DRIFT, SCHEDULE, WATCH
 
-COUNTERS = st.one_of(
-    st.integers(0, 40), st.sampled_from([2**24 + 1, 2**31, 2**32 - 1]), st.integers(0, 2**32 - 1)
-)
 LOSSES = st.sampled_from([0.0, 1e-30, 0.1, 2.3, 40.0, 9e37, 1e38, 2e38, 3e38, float("inf"), float("nan")])
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.draws import Arguments, Draw, Rng, floats, int8, rngs
-from mcugrad.abi.records import ELEMENT_TYPES, GUARD, SCHEDULE, WATCH
+from kernels.draws import COUNTERS, ZEROS, Arguments, Draw, Rng, floats, int8, old_int8, one, rngs
+from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, GUARD, SCHEDULE, WATCH
 from mcugrad.ops.life.model import Memory, Model
+from mcugrad.ops.life.replay_buffer import ReplayBuffer, replay_add, replay_init
 from mcugrad.training.losses import LabelKind
 
 FINGERPRINT, OTHER = 0x12345678, 0x12345679
@@ -47,16 +48,40 @@ def forward_f32(m: Memory, x: NDArray[np.int8]) -> NDArray[Any]:
     return y
 
 
+def train(m: Memory, x: NDArray[np.int8], label: NDArray[Any], step: Any) -> None:
+    """probe_train: weights, means and counter change by the sample and the first byte of its label."""
+    first = int(label.view(np.uint8)[0])
+    m[WEIGHTS_AT:OUTPUT] = (weights(m) + x[np.arange(WEIGHTS) % INPUTS] + first).astype(np.uint8)
+    for place in (WATCH_AT, STEP_AT):
+        m[place : place + 4] = (m[place : place + 4].view("<u4") + np.uint32(1)).view(np.uint8)
+    if step is not None:
+        step[0] = float(weights(m)[0])
+
+
+def train_soft(m: Memory, x: NDArray[np.int8], soft: NDArray[np.uint8], step: Any) -> None:
+    """probe_train_soft: the same with three times the first share."""
+    train(m, x, np.asarray([int(soft[0]) * 3 & 0xFF], np.uint8), step)
+
+
 @st.composite
 def models(draw: Draw, kind: LabelKind | None = None) -> Model:
     """Every kind of labels and logits, with a scale in the model or beside it."""
     real, learned = draw(st.booleans()), draw(st.booleans())
     zero = 0 if real else draw(st.sampled_from([-128, -3, 0, 100]))
+    height, width, channels = draw(st.sampled_from([(1, 1, 6), (2, 3, 1), (3, 1, 2), (6, 1, 1)]))
+    outputs = draw(st.integers(1, WEIGHTS))
+    labelled = kind or draw(st.sampled_from(list(LabelKind)))
+    classes = labelled is LabelKind.CLASS
     return Model(
         fingerprint=FINGERPRINT,
         input_size=INPUTS,
-        output_size=draw(st.integers(1, WEIGHTS)),
-        label_kind=kind or draw(st.sampled_from(list(LabelKind))),
+        input_h=height,
+        input_w=width,
+        input_c=channels,
+        input_scale=draw(st.sampled_from([1.0, 0.01, 1e-30])),
+        input_zero=draw(ZEROS),
+        output_size=outputs,
+        label_kind=labelled,
         label_scale=draw(st.sampled_from([1.0, 0.03125, 2.0**100])),
         label_zero=draw(st.sampled_from([-128, 0, 5])),
         output_zero=zero,
@@ -64,12 +89,16 @@ def models(draw: Draw, kind: LabelKind | None = None) -> Model:
         output=OUTPUT,
         output_scale=None if real or learned else draw(st.sampled_from([0.5, 2.0**-20])),
         output_scale_place=SCALE_AT if learned and not real else 0,
+        replay_classes=outputs if classes else 1,
+        slot_words=1 - (-(INPUTS + outputs) // 4),
         params=PARAMS,
         params_size=OUTPUT - PARAMS,
         schedule=SCHEDULE_AT,
         watch=WATCH_AT,
         step=STEP_AT,
         forward=forward_f32 if real else forward_s8,
+        train=train,
+        train_soft=train_soft if classes else None,
     )
 
 
@@ -148,9 +177,179 @@ def guard(draw: Draw) -> Arguments:
     return lost(draw, given, "m", "snapshot", "x", "labels", "result")
 
 
+@st.composite
+def buffers(draw: Draw, rng: Rng, model: Model) -> ReplayBuffer:
+    """One that some samples were offered to, a few of them remembered; of this model, or of another."""
+    replay = ReplayBuffer.of(WEIGHTS)
+    words = draw(st.integers(1, 6)) * model.slot_words
+    memory = rng.integers(0, 2**32, words).astype(np.uint32)
+    assert replay_init(model, replay, memory, words, draw(COUNTERS)) == 0
+    for _ in range(draw(st.integers(0, 12))):
+        x = rng.integers(-128, 128, INPUTS).astype(np.int8)
+        label = rng.integers(
+            0, model.output_size if model.label_kind is LabelKind.CLASS else 2, model.label_size
+        )
+        assert replay_add(model, replay, x, label.astype(ELEMENT_TYPES[model.label_kind.value])) == 0
+    if model.label_kind is LabelKind.CLASS:
+        for place in range(replay.number("count")):
+            replay.parts(model, place)[1][:] = rng.integers(0, 256, model.output_size) * draw(
+                st.integers(0, 1)
+            )
+    header = replay.header
+    header["ready"] = owner(draw).view("<u4")[0]
+    header["every"], header["collect"] = draw(st.integers(0, 3)), draw(st.integers(0, 1))
+    for name in ("fresh", "drawn"):
+        header[name] = draw(COUNTERS)
+    if draw(st.booleans()):
+        replay.augment = changes(draw, model)
+        replay.scratch = draw(st.sampled_from([None, old_int8(rng, INPUTS), old_int8(rng, INPUTS)]))
+    return replay
+
+
+def changes(draw: Draw, model: Model) -> NDArray[Any]:
+    """How a sample changes: by what can be, at its ends, and once in a while beyond them."""
+    how = np.zeros(1, AUGMENT)
+    most = {
+        "shift_h": model.input_h - 1,
+        "shift_w": model.input_w - 1,
+        "gain": 65536,
+        "offset": 65280,
+        "noise": 65280,
+    }
+    for name, highest in most.items():
+        how[name] = draw(st.sampled_from([0, 0, highest // 3, highest, highest]))
+    wrong = draw(st.sampled_from([None, None, None, None, *most]))
+    if wrong:
+        how[wrong] = draw(st.sampled_from([-1, most[wrong] + 1, 2**31 - 1, -(2**31)]))
+    how["seed"], how["count"] = draw(COUNTERS), draw(COUNTERS)
+    return how
+
+
+@st.composite
+def train_step_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models())
+    given = {
+        "model": model,
+        "m": memory(draw, rng),
+        "x": int8(draw, rng, INPUTS, -128),
+        "label": labels(draw, rng, model, 1),
+        "step": np.zeros(1, np.float32),
+    }
+    return lost(draw, given, "m", "x", "label", "step")
+
+
+@st.composite
+def train_soft_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models(LabelKind.CLASS))
+    given = {
+        "model": model,
+        "m": memory(draw, rng),
+        "x": int8(draw, rng, INPUTS, -128),
+        "soft": (rng.integers(0, 256, model.output_size) * draw(st.integers(0, 1))).astype(np.uint8),
+        "step": np.zeros(1, np.float32),
+    }
+    return lost(draw, given, "m", "x", "soft", "step")
+
+
+@st.composite
+def train_replay_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models())
+    given = {
+        "model": model,
+        "m": memory(draw, rng),
+        "replay": draw(buffers(rng, model)),
+        "x": int8(draw, rng, INPUTS, -128),
+        "label": labels(draw, rng, model, 1),
+        "step": np.zeros(1, np.float32),
+    }
+    return lost(draw, given, "m", "replay", "x", "label", "step")
+
+
+@st.composite
+def replay_init_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models())
+    replay = ReplayBuffer.of(WEIGHTS)
+    replay.header.view(np.uint8)[:] = rng.integers(0, 256, replay.header.nbytes)
+    words = draw(st.integers(0, 3 * model.slot_words))
+    given = {
+        "model": model,
+        "replay": replay,
+        "memory": rng.integers(0, 2**32, max(words, 1)).astype(np.uint32),
+        "words": words,
+        "seed": draw(COUNTERS),
+    }
+    return lost(draw, given, "replay", "memory")
+
+
+@st.composite
+def replay_add_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models())
+    given = {
+        "model": model,
+        "replay": draw(buffers(rng, model)),
+        "x": int8(draw, rng, INPUTS, -128),
+        "label": labels(draw, rng, model, 1),
+    }
+    return lost(draw, given, "replay", "x", "label")
+
+
+@st.composite
+def replay_draw_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models())
+    given = {"model": model, "replay": draw(buffers(rng, model)), "place": one(np.uint32, rng)}
+    return lost(draw, given, "replay", "place")
+
+
+@st.composite
+def replay_remember_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models(LabelKind.CLASS))
+    given = {"model": model, "m": memory(draw, rng), "replay": draw(buffers(rng, model))}
+    return lost(draw, given, "m", "replay")
+
+
+@st.composite
+def augment_init_case(draw: Draw) -> Arguments:
+    """Numbers that can be, at the ends of what can be, and some that are none."""
+    model = draw(models())
+    share = st.sampled_from([0.0, 1e-45, 0.5, 1.0, -1e-45, -0.5, 1.1, 1e30, np.inf, -np.inf, np.nan])
+    most = 255 * model.input_scale
+    given = {
+        "model": model,
+        "how": changes(draw, model),
+        "shift_h": draw(st.sampled_from([0, model.input_h - 1, model.input_h, -1])),
+        "shift_w": draw(st.sampled_from([0, model.input_w - 1, model.input_w, -1])),
+        "gain": float(np.float32(draw(share))),
+        "offset": float(np.float32(draw(share) * most)),
+        "noise": float(np.float32(draw(share) * most / 3**0.5)),
+        "seed": draw(COUNTERS),
+    }
+    return lost(draw, given, "how")
+
+
+@st.composite
+def augment_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models())
+    given = {
+        "model": model,
+        "how": changes(draw, model),
+        "x": int8(draw, rng, INPUTS, -128),
+        "y": old_int8(rng, INPUTS),
+    }
+    return lost(draw, given, "how", "x", "y")
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     "mcg_snapshot": snapshot(),
     "mcg_rollback": snapshot(),
     "mcg_guard_error": guard_error(),
     "mcg_guard": guard(),
+    "mcg_train_step": train_step_case(),
+    "mcg_train_soft": train_soft_case(),
+    "mcg_train_replay": train_replay_case(),
+    "mcg_replay_init": replay_init_case(),
+    "mcg_replay_add": replay_add_case(),
+    "mcg_replay_draw": replay_draw_case(),
+    "mcg_replay_remember": replay_remember_case(),
+    "mcg_augment_init": augment_init_case(),
+    "mcg_augment": augment_case(),
 }

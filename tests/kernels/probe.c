@@ -19,6 +19,8 @@ void probe_sqrt(int32_t count, const float *value, float *result);
 void probe_decay(int32_t count, const float *range, const float *fill, float rate, float *result);
 void probe_forward_s8(void *m, const int8_t *x);
 void probe_forward_f32(void *m, const int8_t *x);
+void probe_train(void *m, const int8_t *x, const void *label, void *step);
+void probe_train_soft(void *m, const int8_t *x, const uint8_t *soft, void *step);
 
 void probe_scale_from_float(int32_t count, const float *factor, mcg_scale_t *scale)
 {
@@ -131,4 +133,26 @@ void probe_forward_f32(void *m, const int8_t *x)
     if (x[0] == 127) {
         model->y.f32[0] = mcg_bits_float(0x7fc00000U);
     }
+}
+
+static void probe_learn(probe_model_t *model, const int8_t *x, int32_t amount, void *step)
+{
+    for (int32_t i = 0; i < 8; i++) {
+        model->weights[i] = (uint8_t)(model->weights[i] + x[i % 6] + amount);
+    }
+    model->watch.seen += 1U;
+    model->step += 1U;
+    if (step != NULL) {
+        *(float *)step = (float)model->weights[0];
+    }
+}
+
+void probe_train(void *m, const int8_t *x, const void *label, void *step)
+{
+    probe_learn((probe_model_t *)m, x, *(const uint8_t *)label, step);
+}
+
+void probe_train_soft(void *m, const int8_t *x, const uint8_t *soft, void *step)
+{
+    probe_learn((probe_model_t *)m, x, soft[0] * 3 & 0xff, step);
 }

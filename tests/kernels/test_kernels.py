@@ -47,9 +47,10 @@ def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
         assert library.library(build).run(kernel, got) == wanted, (
             f"{build}: what {kernel.name} returns differs"
         )
-        for name, value in got.items():
-            if isinstance(value, np.ndarray) and name not in library.SCRATCH:
-                reference = expected[name] if name in library.written(kernel) else arguments[name]
+        before, after = library.arrays(arguments), library.arrays(expected)
+        for name, (param, value) in library.arrays(got).items():
+            if param not in library.SCRATCH:
+                reference = after[name][1] if param in library.written(kernel) else before[name][1]
                 assert library.same(value, reference), f"{build}: {name} of {kernel.name} differs"
 
 
@@ -83,9 +84,10 @@ def test_reference_leaves_inputs_alone(name: str) -> None:
     def run(arguments: dict[str, Any]) -> None:
         after = library.copied(arguments)
         kernel.reference(*(after[p.name] for p in kernel.params))
-        for key, value in arguments.items():
-            if isinstance(value, np.ndarray) and key not in library.written(kernel):
-                assert library.same(after[key], value), key
+        changed = library.arrays(after)
+        for key, (param, value) in library.arrays(arguments).items():
+            if param not in library.written(kernel):
+                assert library.same(changed[key][1], value), key
 
     run()
 

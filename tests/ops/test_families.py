@@ -19,8 +19,8 @@ COMPUTED = [family.name for family in FAMILIES if family.kernels]
 """On the device."""
 BESIDE = ("mcg_all.h", "mcg_build.h", "mcg_math.h", "mcg_structs.h", "mcg_types.h")
 """Headers that every family needs, and the one that includes all."""
-SECOND = re.compile(r"_(f32|model)\.h$")
-"""The second header of a family: of its kernels in float32, of its functions around whole models."""
+MORE = re.compile(r"_(f32|model|calls)\.h$")
+"""More headers of a family: its kernels in float32; how functions see a model, and those functions."""
 
 
 def folders(path: Path) -> set[str]:
@@ -38,16 +38,16 @@ def test_kernels_lie_in_the_rooms_of_families() -> None:
 
 
 def test_headers_are_those_of_families() -> None:
-    """A second one lies beside the first, where one would be too long."""
+    """Another one lies beside the first, where one would be too long."""
     found = {p.name for p in (RUNTIME / "include/mcugrad").glob("*.h")} - set(BESIDE)
-    assert {f"mcg_{name}.h" for name in (*COMPUTED, CORE)} == {n for n in found if not SECOND.search(n)}
-    assert {SECOND.sub("", n) for n in found if SECOND.search(n)} <= {n.removesuffix(".h") for n in found}
+    assert {f"mcg_{name}.h" for name in (*COMPUTED, CORE)} == {n for n in found if not MORE.search(n)}
+    assert {MORE.sub("", n) for n in found if MORE.search(n)} <= {n.removesuffix(".h") for n in found}
 
 
 def test_a_kernel_has_its_file_header_and_reference_in_one_family() -> None:
     rooms = {p.stem: p.parent.name for p in (RUNTIME / "src").glob("*/*.c")}
     for header in headers().keys() - set(BESIDE):
-        family = SECOND.sub("", header).removeprefix("mcg_").removesuffix(".h")
+        family = MORE.sub("", header).removeprefix("mcg_").removesuffix(".h")
         declared = re.findall(
             r"^(?:void|int32_t|bool|mcg_status_t|extern const mcg_rule_t) (mcg_\w+)", headers()[header], re.M
         )

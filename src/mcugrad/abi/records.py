@@ -33,6 +33,16 @@ AUGMENT = np.dtype(
 GUARD = np.dtype([("outcome", "<u4"), ("error", "<f4"), ("best", "<f4")])
 """NumPy's view of `mcg_guard_t`."""
 
+
+def replay_record(classes: int) -> np.dtype[Any]:
+    """NumPy's view of an `mcg_replay_t` for so many classes, up to its pointers, which differ in size."""
+    names = ("ready", "every", "collect", "capacity", "count", "fresh", "added", "drawn", "seed")
+    by_class = [("seen", "<u4"), ("held", "<u4"), ("full", "u1")]
+    return np.dtype(
+        [*((name, "<u4") for name in names), *((name, kind, (classes,)) for name, kind in by_class)]
+    )
+
+
 ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "int8_t": np.dtype(np.int8),
     "uint8_t": np.dtype(np.uint8),

@@ -39,7 +39,7 @@ INLINED_CALLS = 8
 """A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
 
 _INLINE = ("mcg_round", "mcg_clamp", "mcg_scale_from_float")
-_TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_stream", "mcg_trouble")
+_TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_slot", "mcg_trouble")
 """Inline functions of the runtime that the interface calls."""
 
 
@@ -126,7 +126,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "learn": _part(program, names, *program.skipped),
         "rest": _part(program, names, program.skipped[1], len(program.train)),
         "fingerprint": f"0x{word(fingerprint(program, place)):08x}U",
-        "descriptor": descriptor(program, place),
+        "descriptor": descriptor(program, place, origin.input_shape),
         "check": [line for call in check for line in _check_call(call, names)],
         "runtime": amalgamate(
             sorted({*_kernels(program), *(call.kernel.name for call in check)}),
@@ -140,7 +140,6 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "input_size": program.buffers[program.input].count,
         "output": names.argument(Argument(buffer=program.output), None),
         "watch_confidence": _watch_confidence(program, names),
-        "soften": _soften(program, names),
         "map": map_of(origin.input_shape),
         "output_scale": names.argument(Argument(buffer=program.output_scale), None)
         if program.output_scale
@@ -201,18 +200,21 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     return _ENVIRONMENT.get_template(template).render(context)
 
 
+_LIFE = (
+    *("mcg_snapshot", "mcg_rollback", "mcg_guard", "mcg_train_step", "mcg_augment_init", "mcg_augment"),
+    *("mcg_replay_init", "mcg_replay_add", "mcg_replay_draw", "mcg_train_replay"),
+)
+_SOFT_LIFE = ("mcg_train_soft", "mcg_replay_remember")
+"""What goes on around steps; around those towards distributions."""
+
+
 def _kernels(program: Program) -> list[str]:
     """What the steps call, and what the interface calls beside them."""
     watch = {_watch_kernel(program)} if program.watched else set()
-    replay = (
-        {"mcg_replay_slot", "mcg_augment_s8", "mcg_snapshot", "mcg_rollback", "mcg_guard"}
-        if program.train
-        else set()
-    )
-    soft = {_soften_kernel(program)} if program.soft else set()
+    life = {*_LIFE, *(_SOFT_LIFE if program.soft else ())} if program.train else set()
     raw = {QUANTIZE_S16.name, QUANTIZE_U16.name}
     calls = program.calls + program.soft
-    return sorted({call.kernel.name for call in calls} | watch | replay | soft | raw)
+    return sorted({call.kernel.name for call in calls} | watch | life | raw)
 
 
 def _often_called(program: Program) -> set[str]:
@@ -230,17 +232,6 @@ def _watch_confidence(program: Program, names: _Names) -> str:
     scale = program.output_scale
     passed = f" {names.argument(Argument(buffer=scale), None)}," if scale else ""
     return f"{_watch_kernel(program)}({program.name.upper()}_OUTPUT_SIZE, y,{passed} drift);"
-
-
-def _soften_kernel(program: Program) -> str:
-    return f"mcg_soften_{'s8' if program.output_scale else 'f32'}"
-
-
-def _soften(program: Program, names: _Names) -> str:
-    """The call that keeps what the model says of a stored sample."""
-    scale = program.output_scale
-    passed = f" {names.argument(Argument(buffer=scale), None)}," if scale else ""
-    return f"{_soften_kernel(program)}({program.name.upper()}_OUTPUT_SIZE, logits,{passed} soft);"
 
 
 def _rules(program: Program) -> list[str]:

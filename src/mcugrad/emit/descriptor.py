@@ -12,6 +12,7 @@ from mcugrad.emit.layout import HEADER_SIZE, Layout
 from mcugrad.emit.literals import number
 from mcugrad.program import Program, Space
 from mcugrad.program.kernel import headers
+from mcugrad.training.augment import map_of
 from mcugrad.training.losses import LabelKind
 
 _STRUCT = re.compile(r"^typedef struct \{\n((?:(?!^\}).)*)^\} mcg_model_t;", re.MULTILINE | re.DOTALL)
@@ -33,13 +34,19 @@ def members() -> tuple[str, ...]:
     return tuple(_MEMBER.findall(_COMMENT.sub("", found.group(1))))
 
 
-def descriptor(program: Program, layout: Layout) -> list[tuple[str, str]]:
-    """Members of the constant with their values in C, in order."""
-    values = _values(program, layout)
+def descriptor(program: Program, layout: Layout, shape: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Members of the constant with their values in C, in order.
+
+    Args:
+        program: of the model.
+        layout: its places.
+        shape: of its input.
+    """
+    values = _values(program, layout, shape)
     return [(name, values[name]) for name in members()]
 
 
-def _values(program: Program, layout: Layout) -> dict[str, str]:
+def _values(program: Program, layout: Layout, shape: tuple[int, ...]) -> dict[str, str]:
     own, place = program.name.upper(), layout.offsets
     scale = program.buffers[program.output_scale] if program.output_scale else None
     learned = scale is not None and scale.space is Space.STATE
@@ -48,6 +55,9 @@ def _values(program: Program, layout: Layout) -> dict[str, str]:
     return {
         "fingerprint": f"{own}_FINGERPRINT",
         "input_size": f"{own}_INPUT_SIZE",
+        **{f"input_{side}": number(size, "int32_t") for side, size in zip("hwc", map_of(shape), strict=True)},
+        "input_scale": f"{own}_INPUT_SCALE",
+        "input_zero": f"{own}_INPUT_ZERO",
         "output_size": f"{own}_OUTPUT_SIZE",
         "label_kind": KINDS[program.label_kind],
         "label_scale": number(values.scale if values else 1, "float"),
@@ -57,8 +67,12 @@ def _values(program: Program, layout: Layout) -> dict[str, str]:
         "output": number(place.get(program.output, 0), "uint32_t"),
         "output_scale": f"&{program.name}_{scale.name}" if scale is not None and not learned else "NULL",
         "output_scale_place": number(place[scale.name] if learned and scale else 0, "uint32_t"),
+        "replay_classes": number(program.replay_classes, "int32_t"),
+        "slot_words": number(program.slot_words, "int32_t"),
         "params": number(HEADER_SIZE if training else 0, "uint32_t"),
         "params_size": f"{own}_PARAMS_SIZE",
         **{name: number(place.get(name, 0), "uint32_t") for name in ("schedule", "watch", "step")},
         "forward": f"{program.name}_compute",
+        "train": f"{program.name}_learn_from" if training else "NULL",
+        "train_soft": f"{program.name}_learn_soft" if program.soft else "NULL",
     }

@@ -202,12 +202,62 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
 }
 
 
+static void tiny_report(const tiny_t *m, tiny_step_t *step)
+{
+    const mcg_watch_t *const watch = &m->params.watch;
+    step->loss = m->arena.loss.v;
+    step->rate = m->arena.rate.v;
+    step->update_rate = 1.0e+00F;
+    step->saturation = (float)(m->arena.saturated.v % MCG_EMPTY_ERROR) / 3.0F;
+    step->empty = (float)(m->arena.saturated.v / MCG_EMPTY_ERROR) / 1.0F;
+    step->mean_loss = watch->loss;
+    step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
+    step->trouble = mcg_trouble(watch, step->loss, TINY_BLIND_LOSS, step->saturation, step->empty);
+    step->mean_accuracy = watch->accuracy;
+    step->confidence = m->arena.confidence.v;
+    step->predicted = m->arena.predicted.v;
+}
+
+/* What follows the forward pass in a training step. */
+static void tiny_correct(tiny_t *m, const int8_t *x, uint32_t label, tiny_step_t *step)
+{
+    tiny_loss(m, label);
+    tiny_backward(m, x);
+    if (step != NULL) {
+        tiny_report(m, step);
+    }
+}
+
+/* What the functions around the steps call. */
 static void tiny_compute(void *m, const int8_t *x) { tiny_forward((tiny_t *)m, x); }
+
+static void tiny_learn_from(void *model, const int8_t *x, const void *label, void *step)
+{
+    tiny_t *const m = (tiny_t *)model;
+    tiny_forward(m, x);
+    tiny_correct(m, x, *(const uint32_t *)label, (tiny_step_t *)step);
+}
+
+static void tiny_learn_soft(void *model, const int8_t *x, const uint8_t *soft, void *step)
+{
+    tiny_t *const m = (tiny_t *)model;
+    tiny_forward(m, x);
+    tiny_soft_loss(m, soft);
+    tiny_backward(m, x);
+    if (step != NULL) {
+        tiny_report(m, (tiny_step_t *)step);
+    }
+}
 
 /* What the functions around the steps know of the model. */
 static const mcg_model_t tiny_model = {
     /* fingerprint */ TINY_FINGERPRINT,
     /* input_size */ TINY_INPUT_SIZE,
+    /* input_h */ 4,
+    /* input_w */ 4,
+    /* input_c */ 1,
+    /* input_scale */ TINY_INPUT_SCALE,
+    /* input_zero */ TINY_INPUT_ZERO,
     /* output_size */ TINY_OUTPUT_SIZE,
     /* label_kind */ MCG_LABEL_CLASS,
     /* label_scale */ 1.0e+00F,
@@ -217,12 +267,16 @@ static const mcg_model_t tiny_model = {
     /* output */ 276U,
     /* output_scale */ NULL,
     /* output_scale_place */ 48U,
+    /* replay_classes */ 3,
+    /* slot_words */ 6,
     /* params */ 4U,
     /* params_size */ TINY_PARAMS_SIZE,
     /* schedule */ 52U,
     /* watch */ 88U,
     /* step */ 84U,
     /* forward */ tiny_compute,
+    /* train */ tiny_learn_from,
+    /* train_soft */ tiny_learn_soft,
 };
 
 MCG_STATIC_ASSERT(offsetof(tiny_snapshot_t, error) == MCG_SNAPSHOT_ERROR, "a snapshot is laid out differently");
@@ -370,79 +424,16 @@ mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_d
     return MCG_OK;
 }
 
-static void tiny_report(const tiny_t *m, tiny_step_t *step)
-{
-    const mcg_watch_t *const watch = &m->params.watch;
-    step->loss = m->arena.loss.v;
-    step->rate = m->arena.rate.v;
-    step->update_rate = 1.0e+00F;
-    step->saturation = (float)(m->arena.saturated.v % MCG_EMPTY_ERROR) / 3.0F;
-    step->empty = (float)(m->arena.saturated.v / MCG_EMPTY_ERROR) / 1.0F;
-    step->mean_loss = watch->loss;
-    step->drift = watch->drift_sum / MCG_DRIFT_LIMIT;
-    step->trouble = mcg_trouble(watch, step->loss, TINY_BLIND_LOSS, step->saturation, step->empty);
-    step->mean_accuracy = watch->accuracy;
-    step->confidence = m->arena.confidence.v;
-    step->predicted = m->arena.predicted.v;
-}
-
-/* What follows the forward pass in a training step. */
-static void tiny_correct(tiny_t *m, const int8_t *x, uint32_t label, tiny_step_t *step)
-{
-    tiny_loss(m, label);
-    tiny_backward(m, x);
-    if (step != NULL) {
-        tiny_report(m, step);
-    }
-}
-
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              uint32_t label, tiny_step_t *step)
 {
-    if (m == NULL || x == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    if (label >= TINY_OUTPUT_SIZE) {
-        return MCG_ERR_LABEL;
-    }
-    tiny_forward(m, x);
-    tiny_correct(m, x, label, step);
-    return MCG_OK;
-}
-
-/* Whether there is any class in a soft target. */
-static bool tiny_is_soft(const uint8_t *soft)
-{
-    for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
-        if (soft[i] != 0U) {
-            return true;
-        }
-    }
-    return false;
+    return mcg_train_step(&tiny_model, m, x, &label, step);
 }
 
 mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
                              const uint8_t soft[TINY_OUTPUT_SIZE], tiny_step_t *step)
 {
-    if (m == NULL || x == NULL || soft == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    if (!tiny_is_soft(soft)) {
-        return MCG_ERR_ARG;
-    }
-    tiny_forward(m, x);
-    tiny_soft_loss(m, soft);
-    tiny_backward(m, x);
-    if (step != NULL) {
-        tiny_report(m, step);
-    }
-    return MCG_OK;
+    return mcg_train_soft(&tiny_model, m, x, soft, step);
 }
 
 mcg_status_t tiny_set_rate(tiny_t *m, float rate)
@@ -483,47 +474,15 @@ mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
 
 /* ---- augmentation ----------------------------------------------------------------------------------------- */
 
-static bool tiny_can_augment(const mcg_augment_t *how)
-{
-    return how->shift_h >= 0 && how->shift_h < 4 && how->shift_w >= 0 && how->shift_w < 4 &&
-           how->gain >= 0 && how->gain <= 65536 && how->offset >= 0 && how->offset <= 65280 &&
-           how->noise >= 0 && how->noise <= 65280;
-}
-
 mcg_status_t tiny_augment_init(mcg_augment_t *how, int32_t shift_h, int32_t shift_w, float gain, float offset,
                                float noise, uint32_t seed)
 {
-    const float per_unit = 256.0F / 7.843138e-03F;
-    mcg_augment_t wanted;
-    if (how == NULL) {
-        return MCG_ERR_NULL;
-    }
-    wanted.shift_h = shift_h;
-    wanted.shift_w = shift_w;
-    wanted.gain = mcg_round(gain * 65536.0F, 131072);
-    wanted.offset = mcg_round(offset * per_unit, 131072);
-    wanted.noise = mcg_round(noise * 1.7320508F * per_unit, 131072);
-    wanted.seed = seed;
-    wanted.count = 0;
-    /* A negative number may have been rounded to 0; what is no number has become negative. */
-    if (gain < 0.0F || offset < 0.0F || noise < 0.0F || !tiny_can_augment(&wanted)) {
-        return MCG_ERR_ARG;
-    }
-    *how = wanted;
-    return MCG_OK;
+    return mcg_augment_init(&tiny_model, how, shift_h, shift_w, gain, offset, noise, seed);
 }
 
 mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_INPUT_SIZE])
 {
-    if (how == NULL || x == NULL || y == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (!tiny_can_augment(how)) {
-        return MCG_ERR_ARG;
-    }
-    mcg_augment_s8(4, 4, 1, -1, how, how->count, x, y);
-    how->count += 1U;
-    return MCG_OK;
+    return mcg_augment(&tiny_model, how, x, y);
 }
 
 /* ---- snapshots and replay --------------------------------------------------------------------------------- */
@@ -546,154 +505,35 @@ mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
 
 mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed)
 {
-    if (replay == NULL || memory == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (words / 6U == 0U || words / 6U > 0x7fffffffU / 6U) {
-        return MCG_ERR_ARG;
-    }
-    replay->every = 1;
-    replay->collect = 1;
-    replay->capacity = words / 6U;
-    replay->count = 0;
-    replay->fresh = 0;
-    replay->added = 0;
-    replay->drawn = 0;
-    replay->seed = seed;
-    for (int32_t i = 0; i < 3; i++) {
-        replay->seen[i] = 0;
-        replay->held[i] = 0;
-        replay->full[i] = 0;
-    }
-    replay->memory = memory;
-    replay->augment = NULL;
-    replay->scratch = NULL;
-    replay->ready = TINY_FINGERPRINT;
-    return MCG_OK;
+    return mcg_replay_init(&tiny_model, replay, memory, words, seed);
 }
 
 mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label)
 {
-    int32_t slot;
-    if (replay == NULL || x == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (replay->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    if (label >= TINY_OUTPUT_SIZE) {
-        return MCG_ERR_LABEL;
-    }
-    mcg_replay_slot((int32_t)replay->capacity, 3, 6, label, replay->seed, replay->memory, &replay->count,
-                    &replay->added, replay->seen, replay->held, replay->full, &slot);
-    if (slot >= 0) {
-        uint32_t *const place = replay->memory + slot * 6;
-        int8_t *const bytes = (int8_t *)(place + 1);
-        place[0] = label;
-        for (int32_t i = 0; i < TINY_INPUT_SIZE; i++) {
-            bytes[i] = x[i];
-        }
-        for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
-            bytes[TINY_INPUT_SIZE + i] = 0;
-        }
-    }
-    return MCG_OK;
+    return mcg_replay_add(&tiny_model, replay, x, &label);
 }
 
 mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label)
 {
-    if (replay == NULL || x == NULL || label == NULL) {
-        return MCG_ERR_NULL;
+    uint32_t place = 0;
+    const mcg_status_t status = x == NULL || label == NULL ? MCG_ERR_NULL : mcg_replay_draw(&tiny_model, replay, &place);
+    if (status == MCG_OK) {
+        const uint8_t *const bytes = mcg_slot(&tiny_model, replay, place);
+        *x = (const int8_t *)bytes;
+        *label = replay->memory[place * 6U];
     }
-    if (replay->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    if (replay->count == 0U) {
-        return MCG_ERR_EMPTY;
-    }
-    {
-        const uint32_t slot = mcg_stream(replay->seed, replay->drawn, MCG_STREAM_DRAW) % replay->count;
-        const uint32_t *const place = replay->memory + slot * 6U;
-        replay->drawn += 1U;
-        *x = (const int8_t *)(place + 1);
-        *label = place[0];
-    }
-    return MCG_OK;
+    return status;
 }
 
 mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay)
 {
-    if (m == NULL || replay == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT || replay->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    for (uint32_t i = 0; i < replay->count; i++) {
-        uint32_t *const place = replay->memory + i * 6U;
-        uint8_t *const soft = (uint8_t *)(place + 1) + TINY_INPUT_SIZE;
-        tiny_forward(m, (const int8_t *)(place + 1));
-        {
-            const tiny_params_t *const p = &m->params;
-            tiny_arena_t *const a = &m->arena;
-            const int8_t *const logits = a->fc1_y.v;
-            mcg_soften_s8(TINY_OUTPUT_SIZE, logits, &p->fc1_y_scale, soft);
-        }
-    }
-    return MCG_OK;
-}
-
-/* An old sample, changed if augmentation is on; that it can be was seen with the new one. */
-static const int8_t *tiny_varied(tiny_replay_t *replay, const int8_t *x)
-{
-    if (replay->augment == NULL) {
-        return x;
-    }
-    (void)tiny_augment(replay->augment, x, replay->scratch);
-    return replay->scratch;
+    return mcg_replay_remember(&tiny_model, m, replay);
 }
 
 mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
                                uint32_t label, tiny_step_t *step)
 {
-    const int8_t *fresh_x = x;
-    mcg_status_t status;
-    if (m == NULL || replay == NULL || x == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT || replay->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    if (label >= TINY_OUTPUT_SIZE) {
-        return MCG_ERR_LABEL;
-    }
-    if (replay->augment != NULL) {
-        status = tiny_augment(replay->augment, x, replay->scratch);
-        if (status != MCG_OK) {
-            return status;
-        }
-        fresh_x = replay->scratch;
-    }
-    (void)tiny_train_step(m, fresh_x, label, step);
-    replay->fresh += 1U;
-    if (replay->every != 0U && replay->fresh % replay->every == 0U && replay->count != 0U) {
-        const mcg_watch_t watch = m->params.watch;
-        const int8_t *old_x;
-        uint32_t old_label;
-        const uint8_t *soft;
-        (void)tiny_replay_draw(replay, &old_x, &old_label);
-        soft = (const uint8_t *)old_x + TINY_INPUT_SIZE;
-        if (tiny_is_soft(soft)) { /* what it said is about the sample as it came */
-            (void)tiny_train_soft(m, old_x, soft, NULL);
-        } else {
-            (void)tiny_train_step(m, tiny_varied(replay, old_x), old_label, NULL);
-        }
-        m->params.watch = watch; /* running means are about the world as it is */
-    }
-    if (replay->collect != 0U) {
-        (void)tiny_replay_add(replay, x, label);
-    }
-    return MCG_OK;
+    return mcg_train_replay(&tiny_model, m, replay, x, &label, step);
 }
 
 #if MCG_GCC

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.training.losses import LabelKind
 
-OK, NULL, LABEL, STATE, ARG = 0, -1, -2, -3, -5
+OK, NULL, LABEL, STATE, ARG, EMPTY = 0, -1, -2, -3, -5, -6
 """Values of `mcg_status_t`."""
 
 
-class Memory(Protocol):
-    """Bytes of a model: an array of them, or what reads and writes them where the model lies."""
+class Owned(Protocol):
+    """Bytes of something that begins with a word which says of which model it is."""
 
     def __getitem__(self, place: slice, /) -> NDArray[np.uint8]: ...
+
+
+class Memory(Owned, Protocol):
+    """Bytes of a model: an array of them, or what reads and writes them where the model lies."""
 
     def __setitem__(self, place: slice, content: NDArray[np.uint8], /) -> None: ...
 
@@ -32,10 +36,17 @@ class Model:
         label_kind: what a sample is labelled with.
         output_scale: None where it is learned, and for float logits.
         forward: memory and sample to logits.
+        train: takes a step on memory, sample and label; writes what it reports to the last argument, unless None.
+        train_soft: the same towards a distribution; None where labels are no classes.
     """
 
     fingerprint: int
     input_size: int
+    input_h: int
+    input_w: int
+    input_c: int
+    input_scale: float
+    input_zero: int
     output_size: int
     label_kind: LabelKind
     label_scale: float
@@ -45,14 +56,18 @@ class Model:
     output: int
     output_scale: float | None
     output_scale_place: int
+    replay_classes: int
+    slot_words: int
     params: int
     params_size: int
     schedule: int
     watch: int
     step: int
     forward: Callable[[Any, NDArray[np.int8]], NDArray[Any]]
+    train: Callable[[Any, NDArray[np.int8], NDArray[Any], Any], None]
+    train_soft: Callable[[Any, NDArray[np.int8], NDArray[np.uint8], Any], None] | None
 
-    def owns(self, memory: Memory) -> bool:
+    def owns(self, memory: Owned) -> bool:
         """Whether a model is initialised, or what belongs to one belongs to this one."""
         return int(memory[0:4].view("<u4")[0]) == self.fingerprint
 

@@ -17,7 +17,7 @@
 #include "mcg_core.h"
 #include "mcg_joining.h"
 #include "mcg_life.h"
-#include "mcg_life_model.h"
+#include "mcg_life_calls.h"
 #include "mcg_linear.h"
 #include "mcg_loss.h"
 #include "mcg_movement.h"

@@ -24,6 +24,11 @@ typedef enum {
 typedef struct {
     uint32_t fingerprint;        /* that word, also at the beginning of a snapshot and a replay buffer */
     int32_t input_size;          /* int8_t of a sample */
+    int32_t input_h;             /* rows of it, where it is a map; else 1 */
+    int32_t input_w;             /* columns, likewise */
+    int32_t input_c;             /* channels, or all values */
+    float input_scale;           /* real = scale * (q - zero) */
+    int32_t input_zero;          /* its zero point */
     int32_t output_size;         /* logits */
     int32_t label_kind;          /* an mcg_label_kind_t */
     float label_scale;           /* of labels that are values */
@@ -33,6 +38,8 @@ typedef struct {
     uint32_t output;             /* place of the logits */
     const float *output_scale;   /* of the logits; NULL where it is learned, and for floats */
     uint32_t output_scale_place; /* its place where it is learned */
+    int32_t replay_classes;      /* classes that share a replay buffer; 1 where labels are none */
+    int32_t slot_words;          /* words of a sample in it: class, input, and a byte for each output */
     uint32_t params;             /* place of what is learned */
     uint32_t params_size;        /* bytes of it */
     uint32_t schedule;           /* place of the mcg_schedule_t in it */
@@ -40,7 +47,36 @@ typedef struct {
     uint32_t step;               /* place of the uint32_t that counts steps */
     /** Compute the logits of a sample. */
     void (*forward)(void *m, const int8_t *x);
+    /** Take a training step; write what it reports to `step` unless that is NULL. */
+    void (*train)(void *m, const int8_t *x, const void *label, void *step);
+    /** The same towards a distribution; NULL where labels are no classes. */
+    void (*train_soft)(void *m, const int8_t *x, const uint8_t *soft, void *step);
 } mcg_model_t;
+
+#ifndef MCG_REPLAY_DEFINED
+#define MCG_REPLAY_DEFINED
+/**
+ * A replay buffer. It counts by class, so that a generated file puts its model's own type in the place of
+ * this one, which has room for a few: the members are the same.
+ */
+typedef struct {
+    uint32_t ready;    /* the model's fingerprint */
+    uint32_t every;    /* a stored sample follows every so many new ones; 0 for none */
+    uint32_t collect;  /* whether new samples enter */
+    uint32_t capacity; /* samples that it can hold */
+    uint32_t count;    /* samples in it */
+    uint32_t fresh;    /* new samples trained with it */
+    uint32_t added;    /* samples offered */
+    uint32_t drawn;    /* samples drawn */
+    uint32_t seed;     /* random numbers */
+    uint32_t seen[8];  /* samples offered, by class */
+    uint32_t held[8];  /* samples in it, by class */
+    uint8_t full[8];   /* whether a class has had its share */
+    uint32_t *memory;
+    mcg_augment_t *augment; /* changes what is trained, or NULL */
+    int8_t *scratch;        /* room for that */
+} mcg_replay_t;
+#endif /* MCG_REPLAY_DEFINED */
 
 /** What lies at a place of a model, or of something else. */
 static inline void *mcg_at(void *m, uint32_t place) { return (uint8_t *)m + place; }
@@ -75,6 +111,31 @@ static inline float mcg_output_scale(const mcg_model_t *model, const void *m)
                                        : *(const float *)mcg_look(m, model->output_scale_place);
 }
 
+/** Whether there is any class in a soft target. */
+static inline bool mcg_is_soft(const mcg_model_t *model, const uint8_t *soft)
+{
+    for (int32_t i = 0; i < model->output_size; i++) {
+        if (soft[i] != 0U) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Bytes of a stored sample, those of its label behind them. */
+static inline uint8_t *mcg_slot(const mcg_model_t *model, const mcg_replay_t *replay, uint32_t place)
+{
+    return (uint8_t *)(replay->memory + place * (uint32_t)model->slot_words + 1);
+}
+
+/** Whether samples can change like that. */
+static inline bool mcg_can_augment(const mcg_model_t *model, const mcg_augment_t *how)
+{
+    return how->shift_h >= 0 && how->shift_h < mcg_min(model->input_h, 32768) && how->shift_w >= 0 &&
+           how->shift_w < mcg_min(model->input_w, 32768) && how->gain >= 0 && how->gain <= 65536 &&
+           how->offset >= 0 && how->offset <= 65280 && how->noise >= 0 && how->noise <= 65280;
+}
+
 /** Copy bytes that do not overlap. */
 static inline void mcg_copy(uint32_t count, const void *from, void *to)
 {
@@ -90,62 +151,5 @@ static inline void mcg_copy(uint32_t count, const void *from, void *to)
 
 /** An error on a guard set that is not known, or no number: as large as one can be. */
 #define MCG_WORST 3.0e38F
-
-/**
- * @brief Keep the state of a model as the one to come back to. Its error is not known.
- *
- * @param[in]  model    what it is
- * @param[in]  m        its memory
- * @param[out] snapshot of that model
- * @return MCG_ERR_NULL, or MCG_ERR_STATE for a model that is not initialised
- *
- * Reference: ops/life/guard.py::keep.
- */
-mcg_status_t mcg_snapshot(const mcg_model_t *model, const void *m, void *snapshot);
-
-/**
- * @brief Come back to the state kept. Schedule, running means and step counter go on.
- *
- * @param[in]     model    what it is
- * @param[in,out] m        its memory
- * @param[in]     snapshot of that model
- * @return MCG_ERR_NULL, or MCG_ERR_STATE for a model or a snapshot that holds none
- *
- * Reference: ops/life/guard.py::rollback.
- */
-mcg_status_t mcg_rollback(const mcg_model_t *model, void *m, const void *snapshot);
-
-/**
- * @brief Error of one sample, summed over its outputs: 1 for each class or bit that is wrong, squares of
- * differences between values in real units.
- *
- * @param[in]     model what it is
- * @param[in,out] m     its memory; nothing that was learned changes
- * @param[in]     x     [input_size]
- * @param[in]     label what its outputs should be
- * @param[out]    error of the sample
- *
- * Reference: ops/life/guard.py::guard_error.
- */
-void mcg_guard_error(const mcg_model_t *model, void *m, const int8_t *x, const void *label, float *error);
-
-/**
- * @brief Test a model; keep its state if none was better so far, come back to the best if it is worse by more
- * than the margin.
- *
- * @param[in]     model    what it is
- * @param[in,out] m        its memory
- * @param[in,out] snapshot the best state so far; of no model or another one: none yet
- * @param[in]     x        [samples][input_size]
- * @param[in]     labels   of the samples
- * @param[in]     samples  at least 1
- * @param[in]     margin   finite, not below 0
- * @param[out]    result   what was found, or NULL
- * @return MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_ARG, or MCG_ERR_LABEL
- *
- * Reference: ops/life/guard.py::guard.
- */
-mcg_status_t mcg_guard(const mcg_model_t *model, void *m, void *snapshot, const int8_t *x, const void *labels,
-                       uint32_t samples, float margin, mcg_guard_t *result);
 
 #endif /* MCG_LIFE_MODEL_H */
