@@ -50,7 +50,6 @@ LONGEST = 450
 
 LONG = {
     "src/mcugrad/emit/templates/model.c.j2": 695,
-    "tests/cli/test_cli.py": 705,
     "tests/emit/test_generated_c.py": 461,
     "tests/helpers/tflite_writer.py": 530,
     "tests/zoo/test_zoo_data.py": 750,

@@ -34,3 +34,23 @@ def save(path: Path, x: np.ndarray, y: np.ndarray, **more: np.ndarray) -> str:
     """A data file."""
     np.savez(path, x_train=x, y_train=y, **more)
     return str(path)
+
+
+SMALL_BOARD = """core = "cortex-m4f"
+[flash]
+address = 0
+bytes = 65536
+[ram]
+address = 0x20000000
+bytes = {ram}
+"""
+COMPILE = ("compile", "digits_cnn", "--data", "digits", "--no-measure")
+TRAIN = ("train", "digits_cnn", "--data", "digits")
+
+
+def images(count: int = 20) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 8, 8)).astype(np.uint8)
+
+
+def labels(count: int = 20) -> np.ndarray:
+    return np.arange(count) % 10

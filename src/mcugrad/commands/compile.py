@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcugrad.commands.options import Json, Selftest
-from mcugrad.commands.output import Output, demand_places
+from mcugrad.commands.output import Output, demand_places, otherwise
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -52,7 +52,10 @@ def compile_(
     made = recipe.trainer(found, given, kind, steps)
     table = loss = None
     if measure:
-        with output.busy("building the firmware and running it on the emulated core"):
+        with (
+            otherwise("--no-measure, which runs nothing"),
+            output.busy("building the firmware and running it on the emulated core"),
+        ):
             table = measured(made, given)
             loss = recipe.fidelity(made, given)
     folder = made.export(out or Path("firmware") / found.name, selftest=selftest)

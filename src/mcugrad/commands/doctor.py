@@ -30,17 +30,20 @@ def doctor(json: Json = False) -> None:
     output.say(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}", strong=True)
     rows = [
         (
-            "found" if tool.found else "-",
+            "found" if tool.found else "broken" if tool.problem else "-",
             tool.name,
-            tool.version.split("\n")[0] if tool.found else "not found",
+            (tool.version if tool.found else tool.problem or "not found").split("\n")[0],
             tool.unlocks,
         )
         for tool in tools
     ]
     output.table("tools", ("", "tool", "version", "good for"), rows)
-    absent = [(tool.name, tool.install) for tool in tools if not tool.found]
-    if absent:
-        output.table("how to get what is not found", ("", ""), absent)
+    for title, broken in (("how to get what is not found", False), ("how to repair what is broken", True)):
+        absent = [
+            (tool.name, tool.install) for tool in tools if not tool.found and bool(tool.problem) == broken
+        ]
+        if absent:
+            output.table(title, ("", ""), absent)
     place, twin = cache.root(), processor.describe()
     output.table("settings", ("", "", ""), settings(str(place), twin))
     needed = ", ".join(tool.name for tool in missing)

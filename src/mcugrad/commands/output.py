@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from mcugrad import progress
-from mcugrad.errors import McugradError, UsageError
+from mcugrad.errors import McugradError, ToolError, UsageError
 from mcugrad.files import readable, write_file
 
 
@@ -134,6 +134,16 @@ def _folded(line: str) -> str:
 def as_json(facts: dict[str, Any]) -> str:
     """JSON as this project writes it; NaN is refused."""
     return readable(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+
+
+@contextmanager
+def otherwise(way: str) -> Iterator[None]:
+    """Let what a missing tool is said to need name a way without it, too."""
+    try:
+        yield
+    except ToolError as error:
+        hint = ";  or ".join(filter(None, (error.hint, way)))
+        raise ToolError(error.what, where=error.where, hint=hint) from error
 
 
 def write(path: Path, content: str | bytes) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mcugrad.commands.options import Json
-from mcugrad.commands.output import demand_places
+from mcugrad.commands.output import demand_places, otherwise
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 
@@ -42,7 +42,10 @@ def run(
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
     output.show_notes()
-    with output.busy(f"{steps} training steps on {', '.join(executors)}"):
+    with (
+        otherwise("--on reference, which is NumPy"),
+        output.busy(f"{steps} training steps on {', '.join(executors)}"),
+    ):
         proof = made.verify(given.x[order], given.y[order], on=executors)
     output.say(f"\nequal: {proof}")
     if proof.instructions:

@@ -17,9 +17,10 @@ def unicorn() -> Any:
         module = importlib.import_module("unicorn")
         importlib.import_module("unicorn.arm_const")
         return module
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # not there, or there without the library that it needs
         raise ToolError(
-            f"the emulator unicorn cannot be loaded: {error}", hint="pip install unicorn"
+            f"the emulator unicorn cannot be loaded: {error}",
+            hint="pip install unicorn, with --force-reinstall if it is there",
         ) from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, util
@@ -79,25 +80,37 @@ def firmware_compilers() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Tool:
-    """One line of `doctor`: what was looked for, whether it is there, and what it is good for."""
+    """One line of `doctor`: what was looked for, whether it is there, and what it is good for.
+
+    Attributes:
+        name: of the program or package.
+        found: whether it is there and can be used.
+        version: of what is there.
+        unlocks: what it is good for.
+        install: how to get it, or how to repair it.
+        problem: why what is there cannot be used; empty otherwise.
+    """
 
     name: str
     found: bool
     version: str
     unlocks: str
     install: str
+    problem: str = ""
 
 
-_PACKAGES = (  # name on PyPI, what it unlocks, how to get it
-    ("unicorn", "running firmware on an emulated core", "pip install unicorn"),
+_PACKAGES = (  # name on PyPI, what is imported of it, what it unlocks, how to get it
+    ("unicorn", "unicorn.arm_const", "running firmware on an emulated core", "pip install unicorn"),
     (
+        "capstone",
         "capstone",
         "checking firmware for instructions the core lacks; cycle estimates",
         "pip install capstone",
     ),
-    ("pyelftools", "reading firmware: sizes, symbols", "pip install pyelftools"),
-    ("torch", "loading nn.Module", "pip install 'mcugrad[torch]'"),
-    ("onnxruntime", "checking against ONNX Runtime", "pip install onnxruntime"),
+    ("pyelftools", "elftools.elf.elffile", "reading firmware: sizes, symbols", "pip install pyelftools"),
+    ("torch", "torch", "loading nn.Module", "pip install 'mcugrad[torch]'"),
+    ("tflite", "tflite", "loading TFLite files", "pip install 'mcugrad[tflite]'"),
+    ("onnxruntime", "onnxruntime", "checking against ONNX Runtime", "pip install onnxruntime"),
 )
 _PROGRAMS = (
     ("zig", "building for this computer and for every core", "version"),
@@ -107,21 +120,48 @@ _PROGRAMS = (
 
 
 def doctor() -> list[Tool]:
-    """Every tool this project can use, found or not; starts each program once to ask its version."""
-    tools = []
-    for name, unlocks, question in _PROGRAMS:
-        command = _command(name)
-        version = ""
-        if command is not None:
-            try:
-                version = _version(command, question)
-            except ToolError as error:
-                version = error.what
-        tools.append(Tool(name, command is not None, version, unlocks, _INSTALL[name]))
-    for name, unlocks, install in _PACKAGES:
+    """Every tool this project can use, found or not: each program is asked for its version, each package imported."""
+    with ThreadPoolExecutor() as pool:
+        return [*pool.map(_program, _PROGRAMS), *pool.map(_package, _PACKAGES)]
+
+
+def _program(row: tuple[str, str, str]) -> Tool:
+    name, unlocks, question = row
+    command, version, problem = _command(name), "", ""
+    if command is not None:
         try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            version = ""
-        tools.append(Tool(name, bool(version), version, unlocks, install))
-    return tools
+            version = _version(command, question)
+        except ToolError as error:
+            problem = error.what
+    return Tool(name, bool(version), version, unlocks, _INSTALL[name], problem)
+
+
+def _package(row: tuple[str, str, str, str]) -> Tool:
+    name, module, unlocks, install = row
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Tool(name, False, "", unlocks, install)
+    problem = _importing(module)
+    if problem:
+        install = f"pip install --force-reinstall {name}"
+    return Tool(name, not problem, version, unlocks, install, problem)
+
+
+def _importing(module: str) -> str:
+    """What goes wrong where a module is imported, in a process of its own: a broken library may end it."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", f"import {module}"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=120,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    if done.returncode < 0:
+        return f"importing it ends Python by signal {-done.returncode}"
+    lines = done.stderr.strip().splitlines()
+    return "" if done.returncode == 0 else lines[-1] if lines else f"importing it ends with {done.returncode}"

@@ -16,9 +16,10 @@ def disassembler(*, detail: bool) -> Any:
     """
     try:
         capstone = importlib.import_module("capstone")
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise ToolError(
-            f"the disassembler capstone cannot be loaded: {error}", hint="pip install capstone"
+            f"the disassembler capstone cannot be loaded: {error}",
+            hint="pip install capstone, with --force-reinstall if it is there",
         ) from None
     decoder = capstone.Cs(
         capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
