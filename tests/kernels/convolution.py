@@ -30,7 +30,7 @@ from kernels.draws import (
     windows,
 )
 from kernels.real import Plan, real_cases
-from mcugrad.ops.core.window import Conv2dStruct
+from mcugrad.ops.convolution.struct import Conv2dStruct
 
 MOST_MACS = 60_000
 

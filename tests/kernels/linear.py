@@ -24,7 +24,7 @@ from kernels.draws import (
     weights,
 )
 from kernels.real import Plan, real_cases
-from mcugrad.ops.linear.linear import LinearStruct
+from mcugrad.ops.linear.linear_s8 import LinearStruct
 
 
 def linear_layer(draw: Draw) -> LinearStruct:

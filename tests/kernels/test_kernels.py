@@ -19,7 +19,7 @@ from mcugrad import arithmetic as ar
 from mcugrad import toolchain
 from mcugrad.abi.records import SCALE
 from mcugrad.ops.families import CORE, FAMILIES
-from mcugrad.ops.linear.linear import LinearStruct
+from mcugrad.ops.linear.linear_s8 import LinearStruct
 from mcugrad.program import Kernel, prototypes
 from mcugrad.program.kernel import headers
 from mcugrad.training.rules import IN_PLACE

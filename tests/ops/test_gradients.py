@@ -10,9 +10,12 @@ import pytest
 
 from mcugrad import arithmetic as ar
 from mcugrad.abi.records import SCALE
-from mcugrad.ops.convolution.conv2d import CONV2D_GRAD_INPUT_S8, CONV2D_S8, CONV2D_UPDATE, Conv2d
-from mcugrad.ops.core.weighted import PREPARE_S8
-from mcugrad.ops.linear.linear import LINEAR_GRAD_INPUT_S8, LINEAR_S8, LINEAR_UPDATE, Linear, LinearStruct
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.conv2d_s8 import CONV2D_GRAD_INPUT_S8, CONV2D_S8, CONV2D_UPDATE
+from mcugrad.ops.convolution.struct import Conv2dStruct
+from mcugrad.ops.core.layer_s8 import PREPARE_S8
+from mcugrad.ops.linear.linear import Linear
+from mcugrad.ops.linear.linear_s8 import LINEAR_GRAD_INPUT_S8, LINEAR_S8, LINEAR_UPDATE, LinearStruct
 from mcugrad.ops.loss.softmax_cross_entropy import SOFTMAX_CROSS_ENTROPY_S8
 from mcugrad.ops.pooling.maxpool2d import MAXPOOL2D_GRAD_INPUT_S8, MAXPOOL2D_S8, MaxPool2d
 from mcugrad.ops.tracking.ranges import PREPARE_CLIP, PREPARE_ERROR, TRACK_ERROR, TRACK_SCALE
@@ -51,7 +54,8 @@ class Layer:
         self.y_shape = self.node.shape(self.x_shape, self.w_shape, (out,))
         self.g: Any
         if isinstance(self.node, Conv2d):
-            self.g = self.node.constants(self.x_shape, self.y_shape, self.w_shape, self.x_zero, self.y_zero)
+            window = self.node.window(self.x_shape, self.y_shape, self.w_shape)
+            self.g = Conv2dStruct.of(window, self.x_zero, self.y_zero)
         else:
             self.g = LinearStruct(self.x_shape[0], out, self.in_c, self.x_zero, self.y_zero)
 

@@ -17,12 +17,13 @@ from kernels.convolution import CASES
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Operator, Shape, Tensor
 from mcugrad.model import Model
-from mcugrad.ops.convolution.conv2d import Conv2d, conv2d_s8, conv2d_update
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.conv2d_s8 import conv2d_s8, conv2d_update
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.convolution.convolution import Convolution
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
-from mcugrad.ops.convolution.pointwise import pointwise_s8, pointwise_update
+from mcugrad.ops.convolution.pointwise_s8 import pointwise_s8, pointwise_update
 from mcugrad.ops.linear.linear import Linear
 from mcugrad.ops.movement.flatten import Flatten
 from mcugrad.ops.normalization.batch_norm import BatchNorm

@@ -7,7 +7,7 @@ import pytest
 
 from mcugrad import arithmetic as ar
 from mcugrad.errors import UsageError
-from mcugrad.ops.linear.linear import LINEAR_UPDATE, LinearStruct
+from mcugrad.ops.linear.linear_s8 import LINEAR_UPDATE, LinearStruct
 from mcugrad.training.rules import IN_PLACE, RULES, InPlace, rule
 from mcugrad.training.rules.family import FAMILY
 

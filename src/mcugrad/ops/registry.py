@@ -10,7 +10,7 @@ import inspect
 import sys
 from dataclasses import dataclass
 
-from mcugrad.graph import BackwardNode, ForwardNode, Operator
+from mcugrad.graph import BackwardNode, ForwardNode, Operator, Precision
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.activation.prelu import PRelu
@@ -19,6 +19,8 @@ from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.core.activated import Activated
+from mcugrad.ops.core.computation import computed_by
+from mcugrad.ops.core.computation_s8 import OwnS8
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.joining.add import Add
 from mcugrad.ops.joining.concat import Concat
@@ -38,7 +40,6 @@ SHARED = frozenset(
     for name in (
         "core.activated",
         "core.gradients",
-        "core.weighted",
         "tracking.ranges",
         "update.apply",
         "update.update",
@@ -89,15 +90,21 @@ class Entry:
         """C functions that it alone calls, or shares with operators of its kind; sorted."""
         found = {
             value.name
-            for value in vars(sys.modules[self.operator.__module__]).values()
+            for value in vars(sys.modules[self._classes[0].__module__]).values()
             if isinstance(value, Kernel) and value.reference.__module__ not in SHARED
         }
         return tuple(sorted(found))
 
     @property
+    def _classes(self) -> tuple[type, ...]:
+        """What says how it is computed in int8, and what that is derived from."""
+        kind = computed_by(self.operator, Precision.INT8) if issubclass(self.operator, Operator) else None
+        return (self.operator if kind in (None, OwnS8) else kind).__mro__
+
+    @property
     def backward(self) -> tuple[type[BackwardNode], ...]:
         """Nodes of the backward pass that its module, or that of its kind, adds; in the order of the file."""
-        modules = dict.fromkeys(kind.__module__ for kind in self.operator.__mro__)
+        modules = dict.fromkeys(kind.__module__ for kind in self._classes)
         return tuple(
             value
             for name in modules

@@ -12,6 +12,7 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d, each_reach
+from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_f32 import (
     Floats,
     clipped,
@@ -19,7 +20,6 @@ from mcugrad.ops.core.computation_f32 import (
     dots,
 )
 from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
-from mcugrad.ops.core.window import Conv2dStruct
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_f32 import descend
 from mcugrad.program import Kernel
@@ -49,7 +49,7 @@ class ConvTranspose2dF32(LayerF32):
     def struct(self, graph: Graph) -> Conv2dStruct:
         """Constants of the layer as C sees them."""
         of = self.of
-        return of.constants(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape)
+        return Conv2dStruct.of(of.window(graph[of.x].shape, graph[of.y].shape, graph[of.w].shape))
 
     def patch(self, to: ProgramBuilder, g: Conv2dStruct) -> str:
         """Scratch for what one input pixel adds to the output."""

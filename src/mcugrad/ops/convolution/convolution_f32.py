@@ -13,7 +13,8 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
-from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d, group_slices
+from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.convolution.struct import Conv2dStruct, group_slices
 from mcugrad.ops.core.computation_f32 import (
     Floats,
     clipped,
@@ -21,7 +22,7 @@ from mcugrad.ops.core.computation_f32 import (
     dots,
 )
 from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
-from mcugrad.ops.core.window import Conv2dStruct, patches, window_index
+from mcugrad.ops.core.window import patches, window_index
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_f32 import UPDATE_ROWS, descend
 from mcugrad.program import Kernel
@@ -63,7 +64,7 @@ class ConvolutionF32(LayerF32):
         """Constants of the layer as C sees them, without zero points, and the number of groups."""
         of = self.of
         x, w, y = graph[of.x].shape, graph[of.w].shape, graph[of.y].shape
-        return of.constants(x, y, w), x[2] // w[3]
+        return Conv2dStruct.of(of.window(x, y, w)), x[2] // w[3]
 
     def patch(self, to: ProgramBuilder, g: Conv2dStruct, groups: int) -> str:
         """Scratch for one window of a group's channels."""

@@ -1,8 +1,7 @@
 """DepthwiseConv2d: every input channel has kernels of its own. Weights (out, k_h, k_w, 1).
 
 Output channel o reads input channel o / multiplier. A channel's weights stay together, because update rules and
-scales go by rows; the kernels lay those of up to 64 channels side by side in scratch, as maps have them, and then
-work on whole rows of channels.
+scales go by rows.
 """
 
 from __future__ import annotations
@@ -13,30 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.ops.convolution.convolution import Convolution
-from mcugrad.ops.core.layer import Pass
-from mcugrad.ops.core.weighted import from_zero, write_error, write_output
 from mcugrad.ops.core.window import (
-    Conv2dStruct,
     batches,
-    centred,
-    each_tap,
     padded,
-    patches,
     reach,
     window_shape,
 )
-from mcugrad.ops.update.update import update_rows, whole_error
-from mcugrad.program import Kernel
-from mcugrad.training.rules import InPlace
-
-BLOCK = 64
-"""`MCG_BLOCK`: channels that a kernel handles at a time."""
-UPDATE_ROWS = 32
-"""Channels whose gradients exist at a time, 4 bytes for each weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +44,7 @@ class DepthwiseConv2d(Convolution):
     def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
         x, w, b = inputs
         height, width, channels = self.shape(x.shape[1:], w.shape, b.shape)
-        g = self.constants(x.shape[1:], (height, width, channels), w.shape)
+        g = self.window(x.shape[1:], (height, width, channels), w.shape)
         result = np.empty((len(x), height, width, channels), np.float32)
         taps = w.astype(np.float64)[..., 0].transpose(1, 2, 0)
         for part in batches(len(x), g.in_h * g.in_w * channels):
@@ -71,94 +55,3 @@ class DepthwiseConv2d(Convolution):
                 sums += np.multiply(wide[:, reach(g, 0, ky), reach(g, 1, kx)], taps[ky, kx], out=product)
             result[part] = np.add(sums, b, out=sums)
         return self.activate(result)
-
-    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
-        return Pass(DEPTHWISE_CONV2D_S8, g.k_h * g.k_w, {"packed": self._packed(to, g, g.out_c, 1)})
-
-    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
-        multiplier = g.out_c // g.in_c
-        packed = self._packed(to, g, g.in_c, multiplier)
-        return Pass(DEPTHWISE_CONV2D_GRAD_INPUT_S8, g.k_h * g.k_w * multiplier, {"packed": packed})
-
-    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> Pass:
-        rows = min(UPDATE_ROWS, g.out_c)
-        gradient = self.gradient_rows(to, rows + 1, g.k_h * g.k_w)
-        return Pass(DEPTHWISE_CONV2D_UPDATE, g.out_h * g.out_w, {"rows": rows, "gradient": gradient})
-
-    def _packed(self, to: ProgramBuilder, g: Conv2dStruct, channels: int, multiplier: int) -> str:
-        name = f"{self.name}_packed" if multiplier == 1 else f"{self.name}_grad_packed"
-        shape = (multiplier * g.k_h * g.k_w, min(channels, BLOCK))
-        return to.temporary(name, "int8_t", shape, "weights of a block of channels, tap by tap")
-
-
-def channel_patches(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[Any]:
-    """What every output channel reads: (out_h * out_w, k_h * k_w, out_c), zeros outside the map."""
-    read = patches(g, x).reshape(g.out_h * g.out_w, g.k_h * g.k_w, g.in_c)
-    return np.repeat(read, g.out_c // g.in_c, axis=2)
-
-
-def depthwise_conv2d_s8(
-    g: Conv2dStruct,
-    x: NDArray[Any],
-    w: NDArray[Any],
-    w_zero: NDArray[Any] | None,
-    bias: NDArray[Any],
-    scale: NDArray[Any],
-    clip: NDArray[Any],
-    y: NDArray[Any],
-    peak: NDArray[Any],
-    packed: NDArray[Any],
-) -> None:
-    """y = clip(rescale(w (x - zero) + bias)), every output channel from the input channel it reads."""
-    weights = from_zero(w[: g.out_c * g.k_h * g.k_w], w_zero).reshape(g.out_c, -1)
-    acc = np.einsum("pko,ok->po", channel_patches(g, centred(g, x)), weights) + bias[: g.out_c]
-    write_output(acc, scale, clip, g.y_zero, y, peak)
-
-
-def depthwise_conv2d_grad_input_s8(
-    g: Conv2dStruct,
-    e: NDArray[Any],
-    active: NDArray[Any] | None,
-    w: NDArray[Any],
-    w_zero: NDArray[Any] | None,
-    x: NDArray[Any],
-    scale: NDArray[Any],
-    clip: NDArray[Any],
-    e_x: NDArray[Any],
-    peak: NDArray[Any],
-    packed: NDArray[Any],
-) -> None:
-    """e_x = rescale(sum of w e over taps and outputs of the channel), masked by the activation function that made x."""
-    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.in_c, -1)
-    weights = from_zero(w[: g.out_c * g.k_h * g.k_w], w_zero).reshape(g.in_c, -1, g.k_h, g.k_w)
-    acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
-    for ky, kx, at, there in each_tap(g, (g.out_h, g.out_w), (g.in_h, g.in_w)):
-        acc[there] += (errors[at] * weights[:, :, ky, kx]).sum(axis=-1)
-    write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
-
-
-def depthwise_conv2d_update(
-    g: Conv2dStruct,
-    x: NDArray[Any],
-    e: NDArray[Any],
-    active: NDArray[Any] | None,
-    factor: NDArray[Any],
-    rule: InPlace,
-    seed: NDArray[Any],
-    step: NDArray[Any],
-    tensor: int,
-    rows: int,
-    w: NDArray[Any],
-    residual: NDArray[Any],
-    w_scale: NDArray[Any],
-    gradient: NDArray[Any],
-) -> None:
-    """w -= factor * sum of e (x - zero) over positions, one row per output channel, by the update rule."""
-    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
-    gradients = np.einsum("po,pko->ok", errors, channel_patches(g, centred(g, x)))
-    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
-
-
-DEPTHWISE_CONV2D_S8 = Kernel("mcg_depthwise_conv2d_s8", depthwise_conv2d_s8)
-DEPTHWISE_CONV2D_GRAD_INPUT_S8 = Kernel("mcg_depthwise_conv2d_grad_input_s8", depthwise_conv2d_grad_input_s8)
-DEPTHWISE_CONV2D_UPDATE = Kernel("mcg_depthwise_conv2d_update", depthwise_conv2d_update)

@@ -18,9 +18,10 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.convolution.convolution_f32 import ConvolutionF32
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_f32 import Floats, clipped
 from mcugrad.ops.core.layer_f32 import PassF32
-from mcugrad.ops.core.window import Conv2dStruct, patches, window_index
+from mcugrad.ops.core.window import patches, window_index
 from mcugrad.ops.update.update import taking_part, whole_error
 from mcugrad.ops.update.update_f32 import descend
 from mcugrad.program import Kernel

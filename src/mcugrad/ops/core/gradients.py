@@ -14,7 +14,7 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph, WeightScale
-from mcugrad.ops.core.weighted import write_error
+from mcugrad.ops.core.computation_s8 import write_error
 from mcugrad.ops.tracking.ranges import PREPARE_ERROR, clip_of, error_peak, error_range, lower_track_error
 from mcugrad.program import Kernel
 

@@ -1,4 +1,4 @@
-"""Windows of maps: where they lie, what they cover, and the constants of a layer that slides one."""
+"""Windows of maps: where they lie, and what they cover."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
-from mcugrad.program import Struct
 
 Pair = tuple[int, int]
 BATCH_VALUES = 1 << 18
@@ -19,8 +18,8 @@ BATCH_VALUES = 1 << 18
 
 
 @dataclass(frozen=True)
-class Conv2dStruct(Struct):
-    """`mcg_conv2d_t`."""
+class Window:
+    """How a window slides over a map: the sizes of map, output and window, and the steps that it takes."""
 
     in_h: int
     in_w: int
@@ -36,16 +35,10 @@ class Conv2dStruct(Struct):
     pad_left: int
     dilation_h: int
     dilation_w: int
-    x_zero: int
-    y_zero: int
-
-    @classmethod
-    def ctype(cls) -> str:
-        return "mcg_conv2d_t"
 
     @property
     def taps(self) -> int:
-        """Weights per output channel."""
+        """Weights per output channel, of all input channels."""
         return self.k_h * self.k_w * self.in_c
 
 
@@ -140,9 +133,3 @@ def each_tap(g: Any, positions: Pair, room: Pair) -> Iterator[tuple[int, int, An
                 found.append((np.flatnonzero(inside), place[inside]))
             at, there = zip(*found, strict=True)
             yield ky, kx, np.ix_(*at), np.ix_(*there)
-
-
-def centred(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[np.int64]:
-    """Input map in steps from its zero point."""
-    size = g.in_h * g.in_w * g.in_c
-    return x[:size].astype(np.int64).reshape(g.in_h, g.in_w, g.in_c) - g.x_zero

@@ -15,8 +15,8 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.ops.core.activated import Activated
+from mcugrad.ops.core.computation_s8 import write_output
 from mcugrad.ops.core.gradients import lower_part
-from mcugrad.ops.core.weighted import write_output
 from mcugrad.ops.joining.mul import lower_product, spread
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel

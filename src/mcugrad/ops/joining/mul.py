@@ -15,8 +15,8 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.ops.core.activated import Activated
+from mcugrad.ops.core.computation_s8 import write_error, write_output
 from mcugrad.ops.core.gradients import error_unit_times, ratio_factors
-from mcugrad.ops.core.weighted import write_error, write_output
 from mcugrad.ops.tracking.ranges import clip_of, error_peak, lower_track_error
 from mcugrad.program import Kernel
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
-from mcugrad.ops.core.weighted import mask
+from mcugrad.ops.core.computation_s8 import mask
 
 
 def write_output_error(

@@ -21,8 +21,8 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import BackwardNode, Graph, Shape
 from mcugrad.ops.core.activated import Activated
+from mcugrad.ops.core.computation_s8 import write_error, write_output
 from mcugrad.ops.core.gradients import error_unit_times, even_factor
-from mcugrad.ops.core.weighted import write_error, write_output
 from mcugrad.ops.core.window import Pair, padded, reach, window_index, window_shape
 from mcugrad.ops.joining.mul import lower_product, spread
 from mcugrad.ops.pooling.maxpool2d import Pool2dStruct, windows

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.graph import BackwardNode
-from mcugrad.ops.core.weighted import from_zero
+from mcugrad.ops.core.computation_s8 import from_zero
 from mcugrad.program import Kernel
 from mcugrad.program.buffer import REAL
 from mcugrad.training.rules import PLANES, InPlace, Rule

@@ -23,7 +23,7 @@
  * @param[out] patch scratch, [k_h * k_w * in_c]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words.
- * Reference: ops/convolution/conv2d.py::conv2d_s8.
+ * Reference: ops/convolution/conv2d_s8.py::conv2d_s8.
  */
 void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                    const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
@@ -44,7 +44,7 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * @param[out] peak   largest magnitude of e_x before saturation
  *
  * MACs: as forward, without those of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8. Reference:
- * ops/convolution/conv2d.py::conv2d_grad_input_s8.
+ * ops/convolution/conv2d_s8.py::conv2d_grad_input_s8.
  */
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                               const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
@@ -71,7 +71,7 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
  * @param[out]    patch    scratch, [k_h * k_w * in_c]
  *
  * MACs: as forward, without pixels whose errors are all 0.
- * Reference: ops/convolution/conv2d.py::conv2d_update.
+ * Reference: ops/convolution/conv2d_s8.py::conv2d_update.
  */
 void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                        const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
@@ -92,7 +92,7 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  *
  * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words.
- * Reference: ops/convolution/pointwise.py::pointwise_s8.
+ * Reference: ops/convolution/pointwise_s8.py::pointwise_s8.
  */
 void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                       const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
@@ -116,7 +116,7 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
  * @param[out]    gradient scratch, [rows][in_c]
  *
  * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words.
- * Reference: ops/convolution/pointwise.py::pointwise_update.
+ * Reference: ops/convolution/pointwise_s8.py::pointwise_update.
  */
 void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                           const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
@@ -139,7 +139,7 @@ void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *
  * @param[out] packed scratch, [k_h * k_w][at most MCG_BLOCK channels]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: 600 bytes.
- * Reference: ops/convolution/depthwise_conv2d.py::depthwise_conv2d_s8.
+ * Reference: ops/convolution/depthwise_conv2d_s8.py::depthwise_conv2d_s8.
  */
 void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                              const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
@@ -161,7 +161,7 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[out] packed scratch, [out_c / in_c * k_h * k_w][at most MCG_BLOCK channels]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: MCG_BLOCK words and rows of bytes. Reference:
- * ops/convolution/depthwise_conv2d.py::depthwise_conv2d_grad_input_s8.
+ * ops/convolution/depthwise_conv2d_s8.py::depthwise_conv2d_grad_input_s8.
  */
 void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
                                         const int8_t *w, const int32_t *w_zero, const int8_t *x,
@@ -209,7 +209,7 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
  * @param[in,out] w_scale  real units per step, [out_c]
  * @param[out]    gradient scratch, [rows + 1][k_h * k_w]
  *
- * MACs: out_h*out_w*out_c*k_h*k_w. Reference: ops/convolution/depthwise_conv2d.py::depthwise_conv2d_update.
+ * MACs: out_h*out_w*out_c*k_h*k_w. Reference: ops/convolution/depthwise_conv2d_s8.py::depthwise_conv2d_update.
  */
 void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
                                  const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
@@ -233,7 +233,7 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
  * @param[out] patch scratch, [k_h * k_w * in_c / groups]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Stack: MCG_BLOCK words. Reference:
- * ops/convolution/grouped_conv2d.py::grouped_conv2d_s8.
+ * ops/convolution/grouped_conv2d_s8.py::grouped_conv2d_s8.
  */
 void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
                            const int32_t *w_zero, const int32_t *bias, const float *scale,
@@ -255,7 +255,7 @@ void mcg_grouped_conv2d_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *
  * @param[out] peak   largest |e_x| before saturation to +-127
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups. Stack: MCG_BLOCK words and rows of bytes. Reference:
- * ops/convolution/grouped_conv2d.py::grouped_conv2d_grad_input_s8.
+ * ops/convolution/grouped_conv2d_s8.py::grouped_conv2d_grad_input_s8.
  */
 void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *e,
                                       const uint16_t *active, const int8_t *w, const int32_t *w_zero,
@@ -283,7 +283,7 @@ void mcg_grouped_conv2d_grad_input_s8(const mcg_conv2d_t *g, int32_t groups, con
  * @param[out]    patch    scratch, [k_h * k_w * in_c / groups]
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c/groups.
- * Reference: ops/convolution/grouped_conv2d.py::grouped_conv2d_update.
+ * Reference: ops/convolution/grouped_conv2d_s8.py::grouped_conv2d_update.
  */
 void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *e,
                                const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
@@ -307,7 +307,7 @@ void mcg_grouped_conv2d_update(const mcg_conv2d_t *g, int32_t groups, const int8
  * @param[out] patch scratch, [in_c]
  *
  * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Stack: MCG_BLOCK words. Reference:
- * ops/convolution/conv_transpose2d.py::conv_transpose2d_s8.
+ * ops/convolution/conv_transpose2d_s8.py::conv_transpose2d_s8.
  */
 void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                              const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
@@ -328,7 +328,7 @@ void mcg_conv_transpose2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[out] peak   largest |e_x| before saturation to +-127
  *
  * MACs: in_h*in_w*in_c*k_h*k_w*out_c. Stack: MCG_BLOCK words and rows of bytes. Reference:
- * ops/convolution/conv_transpose2d.py::conv_transpose2d_grad_input_s8.
+ * ops/convolution/conv_transpose2d_s8.py::conv_transpose2d_grad_input_s8.
  */
 void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
                                         const int8_t *w, const int32_t *w_zero, const int8_t *x,
@@ -355,7 +355,7 @@ void mcg_conv_transpose2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
  * @param[out]    patch    scratch, [in_c]
  *
  * MACs: in_h*in_w*in_c*k_h*k_w*out_c.
- * Reference: ops/convolution/conv_transpose2d.py::conv_transpose2d_update.
+ * Reference: ops/convolution/conv_transpose2d_s8.py::conv_transpose2d_update.
  */
 void mcg_conv_transpose2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
                                  const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,

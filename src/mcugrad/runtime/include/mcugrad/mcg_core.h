@@ -228,7 +228,7 @@ int32_t mcg_error_s8(const int32_t *acc, const int8_t *x, int32_t x_zero, const 
  * @param[out] e        error, [count], in [-127, 127]
  * @return largest magnitude of the error before saturation
  *
- * MACs: none. Scratch: none. Reference: ops/core/weighted.py::write_error.
+ * MACs: none. Scratch: none. Reference: ops/core/computation_s8.py::write_error.
  */
 int32_t mcg_error_channels_s8(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
                               int32_t channels, int32_t at, const int32_t *clip, int32_t count, int8_t *e);
@@ -253,7 +253,7 @@ void mcg_random_u16(uint32_t counter, int32_t count, uint16_t *random);
  * @param[out] scale    factors, accumulator to output, [channels]
  * @param[out] bias_acc accumulator units, [channels], saturated to +-2^29
  *
- * MACs: none. Scratch: none. Reference: ops/core/weighted.py::prepare_s8.
+ * MACs: none. Scratch: none. Reference: ops/core/layer_s8.py::prepare_s8.
  */
 void mcg_prepare_s8(int32_t channels, const float *x_scale, const float *w_scale, const float *bias,
                     const float *y_scale, float *scale, int32_t *bias_acc);

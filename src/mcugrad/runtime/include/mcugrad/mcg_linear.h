@@ -18,7 +18,7 @@
  * @param[out] y     output, [out]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  *
- * MACs: inputs*out. Stack: 2 * MCG_BLOCK words. Reference: ops/linear/linear.py::linear_s8.
+ * MACs: inputs*out. Stack: 2 * MCG_BLOCK words. Reference: ops/linear/linear_s8.py::linear_s8.
  */
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                    const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
@@ -38,7 +38,7 @@ void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, cons
  * @param[out] peak   largest magnitude of e_x before saturation
  *
  * MACs: inputs*out, without rows of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8. Reference:
- * ops/linear/linear.py::linear_grad_input_s8.
+ * ops/linear/linear_s8.py::linear_grad_input_s8.
  */
 void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                               const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
@@ -61,7 +61,7 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint
  * @param[in,out] w_scale  [out]; grows where a weight saturated
  *
  * MACs: inputs * outputs with an error. Stack: MCG_BLOCK words, the rule. Reference:
- * ops/linear/linear.py::linear_update.
+ * ops/linear/linear_s8.py::linear_update.
  */
 void mcg_linear_update(const mcg_linear_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                        const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,

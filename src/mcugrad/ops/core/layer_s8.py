@@ -1,4 +1,4 @@
-"""What layers with weights share: three kernels, their lowering, and the nodes of the backward pass."""
+"""What int8 layers with weights share: three kernels, per-channel factors, and the nodes of the backward pass."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mcugrad import arithmetic as ar
+from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import BackwardNode, Graph, WeightScale
+from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.tracking.ranges import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update.update import add_updates, lower_update_factor
@@ -18,7 +23,7 @@ from mcugrad.program import Kernel, Struct
 
 
 @dataclass(frozen=True)
-class Pass:
+class PassS8:
     """One of the three kernels of a layer.
 
     Attributes:
@@ -33,50 +38,54 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer(Weighted):
+class LayerS8(ComputationS8):
     """A layer whose output, input error and weight gradient are a kernel each."""
+
+    of: Weighted
 
     @abstractmethod
     def struct(self, to: ProgramBuilder, e_x: str = "") -> Struct:
         """Constants of the layer as C sees them; `e_x` is the error of its input where that is wanted."""
 
     @abstractmethod
-    def forward_pass(self, to: ProgramBuilder, g: Any) -> Pass:
+    def forward_pass(self, to: ProgramBuilder, g: Any) -> PassS8:
         """Kernel that computes `y`."""
 
     @abstractmethod
-    def grad_input_pass(self, to: ProgramBuilder, g: Any) -> Pass:
+    def grad_input_pass(self, to: ProgramBuilder, g: Any) -> PassS8:
         """Kernel that computes the error of `x`."""
 
     @abstractmethod
-    def update_pass(self, to: ProgramBuilder, g: Any) -> Pass:
+    def update_pass(self, to: ProgramBuilder, g: Any) -> PassS8:
         """Kernel that updates the weights."""
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
-        error = to.error_of(self.x)
+        error = to.error_of(self.of.x)
         if error is not None:
             to.add(
-                GradInput(name=f"{self.name}_grad_input", forward=self, e=e, w=self.w, x=self.x, e_x=error)
+                GradInputS8(
+                    name=f"{self.name}_grad_input", forward=self, e=e, w=self.of.w, x=self.of.x, e_x=error
+                )
             )
         add_updates(
             to,
-            self,
+            self.of,
             e,
-            lambda e: WeightUpdate(name=f"{self.name}_update", forward=self, x=self.x, e=e, w=self.w),
+            lambda e: WeightUpdateS8(name=f"{self.name}_update", forward=self, x=self.of.x, e=e, w=self.of.w),
         )
 
     def lower(self, to: ProgramBuilder) -> None:
         g = self.struct(to)
         this = self.forward_pass(to, g)
-        to.bound_terms(this.terms, to.largest_weight(self.w) * 255, ar.BIAS_LIMIT)
+        to.bound_terms(this.terms, to.largest_weight(self.of.w) * 255, ar.BIAS_LIMIT)
         scale, bias = self.lower_factors(to)
         to.call(
             this.kernel,
             note=self.describe(to.graph),
             g=g,
-            x=to.data(self.x),
-            w=to.data(self.w),
-            w_zero=to.weight_zero(self.w),
+            x=to.data(self.of.x),
+            w=to.data(self.of.w),
+            w_zero=to.weight_zero(self.of.w),
             bias=bias,
             scale=scale,
             clip=clip_of(to, self.y),
@@ -85,12 +94,55 @@ class Layer(Weighted):
             **this.arguments,
         )
 
+    def lower_factors(self, to: ProgramBuilder) -> tuple[str, str]:
+        """Add the call that derives factors and biases, or what it would give where nothing can change.
+
+        The constants multiply first, as other runtimes do: a product for each channel costs a device less.
+
+        Returns:
+            Names of the buffers of factors (float) and biases (int32), one entry per output channel.
+        """
+        channels = to.graph[self.of.w].shape[0]
+        note = "bias in accumulator units"
+        if not (to.graph[self.of.w].trainable or to.is_tracked(self.of.x) or to.is_tracked(self.y)):
+            factors, units = self.constant_factors(to)
+            return (
+                to.constant(f"{self.name}_scale", "float", factors, "accumulator to output, per channel"),
+                to.constant(f"{self.name}_bias", "int32_t", units, note),
+            )
+        scale = to.temporary(f"{self.name}_scale", "float", (channels,), "accumulator to output, per channel")
+        bias = to.temporary(f"{self.name}_bias", "int32_t", (channels,), note)
+        to.call(
+            PREPARE_S8,
+            note="factors and biases",
+            channels=channels,
+            x_scale=to.scale(self.of.x),
+            w_scale=to.weight_scale(self.of.w),
+            bias=to.data(self.of.b),
+            y_scale=to.scale(self.y),
+            scale=scale,
+            bias_acc=bias,
+        )
+        return scale, bias
+
+    def constant_factors(self, to: ProgramBuilder) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Factors and biases of a layer that does not train."""
+        w, b = to.graph[self.of.w].quant, to.graph[self.of.b].value
+        assert isinstance(w, WeightScale)
+        assert b is not None
+        x_scale, y_scale = F32(to.activation(self.of.x).scale), F32(to.activation(self.y).scale)
+        with np.errstate(all="ignore"):
+            unit = x_scale * w.scales
+            factors = ar.output_factor(unit / y_scale)
+            units = ar.round_half_up(b.astype(F32) / unit, ar.BIAS_LIMIT)
+        return factors, units.astype(np.int32)
+
 
 @dataclass(frozen=True, kw_only=True)
-class GradInput(BackwardNode):
+class GradInputS8(BackwardNode):
     """Error of a layer's input, the mask of the preceding activation function applied."""
 
-    forward: Layer
+    forward: LayerS8
     e: str
     w: str
     x: str
@@ -126,10 +178,10 @@ class GradInput(BackwardNode):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightUpdate(BackwardNode):
+class WeightUpdateS8(BackwardNode):
     """Weight gradient of a layer, applied channel by channel as soon as it is known."""
 
-    forward: Layer
+    forward: LayerS8
     x: str
     e: str
     w: str
@@ -156,3 +208,23 @@ class WeightUpdate(BackwardNode):
             **to.update_arguments(self.w),
             **this.arguments,
         )
+
+
+def prepare_s8(
+    channels: int,
+    x_scale: NDArray[Any],
+    w_scale: NDArray[Any],
+    bias: NDArray[Any],
+    y_scale: NDArray[Any],
+    scale: NDArray[Any],
+    bias_acc: NDArray[Any],
+) -> None:
+    """scale[o] = x_scale / y_scale * w_scale[o]; bias_acc[o] = bias[o] / (x_scale * w_scale[o]), rounded."""
+    with np.errstate(all="ignore"):
+        scale[:channels] = ar.output_factor((x_scale[0] / y_scale[0]) * w_scale[:channels])
+        bias_acc[:channels] = ar.round_half_up(
+            bias[:channels] / (x_scale[0] * w_scale[:channels]), ar.BIAS_LIMIT
+        )
+
+
+PREPARE_S8 = Kernel("mcg_prepare_s8", prepare_s8)

@@ -1,4 +1,4 @@
-"""Kernels of 1x1 convolutions with stride 1 and no padding, which Conv2d chooses; its others give the same bits.
+"""Kernels of 1x1 convolutions with stride 1 and no padding, which Conv2dS8 chooses; its others give the same bits.
 
 A window is a pixel, so the input needs no copies: the kernels multiply it as it is and take its zero point out of
 the sums afterwards.
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.ops.core.weighted import exact_matmul, from_zero, write_output
+from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_output
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
 from mcugrad.training.rules import InPlace
 
 if TYPE_CHECKING:
-    from mcugrad.ops.core.window import Conv2dStruct
+    from mcugrad.ops.convolution.struct import Conv2dStruct
 
 
 def pixels(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,0 +1,115 @@
+"""Conv2d in int8: any kernel, stride, padding and dilation; windows of one pixel have kernels of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.builders.program import ProgramBuilder
+from mcugrad.ops.convolution.conv2d import Conv2d
+from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, ConvolutionS8, centred
+from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
+from mcugrad.ops.convolution.struct import Conv2dStruct
+from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
+from mcugrad.ops.core.layer_s8 import PassS8
+from mcugrad.ops.core.window import each_tap, patches
+from mcugrad.ops.update.update import update_rows, whole_error
+from mcugrad.program import Kernel
+from mcugrad.training.rules import InPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv2dS8(ConvolutionS8):
+    """2-D convolution with a fused activation function."""
+
+    of: Conv2d
+
+    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+        if self.is_pointwise(g):
+            return PassS8(POINTWISE_S8, g.taps)
+        return PassS8(CONV2D_S8, g.taps, {"patch": self.patch(to, g.taps)})
+
+    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+        return PassS8(CONV2D_GRAD_INPUT_S8, g.out_c * g.k_h * g.k_w)
+
+    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+        rows = min(UPDATE_ROWS, g.out_c)
+        arguments: dict[str, str | int] = {"rows": rows, "gradient": self.gradient_rows(to, rows, g.taps)}
+        if self.is_pointwise(g):
+            return PassS8(POINTWISE_UPDATE, g.out_h * g.out_w, arguments)
+        arguments["patch"] = self.patch(to, g.taps)
+        return PassS8(CONV2D_UPDATE, g.out_h * g.out_w, arguments)
+
+    def is_pointwise(self, g: Conv2dStruct) -> bool:
+        """Whether every window is one pixel of the input, and every pixel one window."""
+        return g.k_h == g.k_w == 1 and self.of.stride == (1, 1) and not any(self.of.padding)
+
+
+def conv2d_s8(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    bias: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    peak: NDArray[Any],
+    patch: NDArray[Any],
+) -> None:
+    """y = clip(rescale(w (x - zero) + bias)), per output channel."""
+    matrix = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.taps)
+    acc = exact_matmul(patches(g, centred(g, x)), matrix.T) + bias[: g.out_c].astype(np.int64)
+    write_output(acc, scale, clip, g.y_zero, y, peak)
+
+
+def conv2d_grad_input_s8(
+    g: Conv2dStruct,
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    x: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    e_x: NDArray[Any],
+    peak: NDArray[Any],
+) -> None:
+    """e_x = rescale(sum of w e over output channels and taps), masked by the activation function that made x."""
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, -1)
+    weights = from_zero(w[: g.out_c * g.taps], w_zero).reshape(g.out_c, g.k_h, g.k_w, g.in_c)
+    acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
+    for ky, kx, at, there in each_tap(g, (g.out_h, g.out_w), (g.in_h, g.in_w)):
+        acc[there] += exact_matmul(errors[at], weights[:, ky, kx])
+    write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
+
+
+def conv2d_update(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    factor: NDArray[Any],
+    rule: InPlace,
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    rows: int,
+    w: NDArray[Any],
+    residual: NDArray[Any],
+    w_scale: NDArray[Any],
+    gradient: NDArray[Any],
+    patch: NDArray[Any],
+) -> None:
+    """w -= factor * (e (x - zero)^T), one row per output channel, by the update rule."""
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
+    gradients = exact_matmul(errors.T, patches(g, centred(g, x)))
+    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
+
+
+CONV2D_S8 = Kernel("mcg_conv2d_s8", conv2d_s8)
+CONV2D_GRAD_INPUT_S8 = Kernel("mcg_conv2d_grad_input_s8", conv2d_grad_input_s8)
+CONV2D_UPDATE = Kernel("mcg_conv2d_update", conv2d_update)

@@ -1,0 +1,127 @@
+"""DepthwiseConv2d in int8.
+
+The kernels lay the weights of up to 64 channels side by side in scratch, as maps have them, and then work on whole
+rows of channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.builders.program import ProgramBuilder
+from mcugrad.ops.convolution.convolution_s8 import ConvolutionS8, centred
+from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.struct import Conv2dStruct
+from mcugrad.ops.core.computation_s8 import from_zero, write_error, write_output
+from mcugrad.ops.core.layer_s8 import PassS8
+from mcugrad.ops.core.window import each_tap, patches
+from mcugrad.ops.update.update import update_rows, whole_error
+from mcugrad.program import Kernel
+from mcugrad.training.rules import InPlace
+
+BLOCK = 64
+"""`MCG_BLOCK`: channels that a kernel handles at a time."""
+UPDATE_ROWS = 32
+"""Channels whose gradients exist at a time, 4 bytes for each weight."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthwiseConv2dS8(ConvolutionS8):
+    """2-D convolution, channel by channel, with a fused activation function."""
+
+    of: DepthwiseConv2d
+
+    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+        return PassS8(DEPTHWISE_CONV2D_S8, g.k_h * g.k_w, {"packed": self._packed(to, g, g.out_c, 1)})
+
+    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+        multiplier = g.out_c // g.in_c
+        packed = self._packed(to, g, g.in_c, multiplier)
+        return PassS8(DEPTHWISE_CONV2D_GRAD_INPUT_S8, g.k_h * g.k_w * multiplier, {"packed": packed})
+
+    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+        rows = min(UPDATE_ROWS, g.out_c)
+        gradient = self.gradient_rows(to, rows + 1, g.k_h * g.k_w)
+        return PassS8(DEPTHWISE_CONV2D_UPDATE, g.out_h * g.out_w, {"rows": rows, "gradient": gradient})
+
+    def _packed(self, to: ProgramBuilder, g: Conv2dStruct, channels: int, multiplier: int) -> str:
+        name = f"{self.name}_packed" if multiplier == 1 else f"{self.name}_grad_packed"
+        shape = (multiplier * g.k_h * g.k_w, min(channels, BLOCK))
+        return to.temporary(name, "int8_t", shape, "weights of a block of channels, tap by tap")
+
+
+def channel_patches(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[Any]:
+    """What every output channel reads: (out_h * out_w, k_h * k_w, out_c), zeros outside the map."""
+    read = patches(g, x).reshape(g.out_h * g.out_w, g.k_h * g.k_w, g.in_c)
+    return np.repeat(read, g.out_c // g.in_c, axis=2)
+
+
+def depthwise_conv2d_s8(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    bias: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    peak: NDArray[Any],
+    packed: NDArray[Any],
+) -> None:
+    """y = clip(rescale(w (x - zero) + bias)), every output channel from the input channel it reads."""
+    weights = from_zero(w[: g.out_c * g.k_h * g.k_w], w_zero).reshape(g.out_c, -1)
+    acc = np.einsum("pko,ok->po", channel_patches(g, centred(g, x)), weights) + bias[: g.out_c]
+    write_output(acc, scale, clip, g.y_zero, y, peak)
+
+
+def depthwise_conv2d_grad_input_s8(
+    g: Conv2dStruct,
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    x: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    e_x: NDArray[Any],
+    peak: NDArray[Any],
+    packed: NDArray[Any],
+) -> None:
+    """e_x = rescale(sum of w e over taps and outputs of the channel), masked by the activation function that made x."""
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c).reshape(g.out_h, g.out_w, g.in_c, -1)
+    weights = from_zero(w[: g.out_c * g.k_h * g.k_w], w_zero).reshape(g.in_c, -1, g.k_h, g.k_w)
+    acc = np.zeros((g.in_h, g.in_w, g.in_c), np.int64)
+    for ky, kx, at, there in each_tap(g, (g.out_h, g.out_w), (g.in_h, g.in_w)):
+        acc[there] += (errors[at] * weights[:, :, ky, kx]).sum(axis=-1)
+    write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
+
+
+def depthwise_conv2d_update(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    factor: NDArray[Any],
+    rule: InPlace,
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    rows: int,
+    w: NDArray[Any],
+    residual: NDArray[Any],
+    w_scale: NDArray[Any],
+    gradient: NDArray[Any],
+) -> None:
+    """w -= factor * sum of e (x - zero) over positions, one row per output channel, by the update rule."""
+    errors = whole_error(e, active, g.out_h * g.out_w, g.out_c)
+    gradients = np.einsum("po,pko->ok", errors, channel_patches(g, centred(g, x)))
+    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
+
+
+DEPTHWISE_CONV2D_S8 = Kernel("mcg_depthwise_conv2d_s8", depthwise_conv2d_s8)
+DEPTHWISE_CONV2D_GRAD_INPUT_S8 = Kernel("mcg_depthwise_conv2d_grad_input_s8", depthwise_conv2d_grad_input_s8)
+DEPTHWISE_CONV2D_UPDATE = Kernel("mcg_depthwise_conv2d_update", depthwise_conv2d_update)

@@ -1,0 +1,112 @@
+"""Linear in int8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugrad.builders.program import ProgramBuilder
+from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
+from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
+from mcugrad.ops.linear.linear import Linear
+from mcugrad.ops.update.update import update_rows, whole_error
+from mcugrad.program import Kernel, Struct
+from mcugrad.training.rules import InPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearS8(LayerS8):
+    """Fully connected layer with a fused activation function."""
+
+    of: Linear
+
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> LinearStruct:
+        out, inputs = to.graph[self.of.w].shape
+        channels = to.error_channels(e_x) if e_x else inputs
+        return LinearStruct(inputs, out, channels, to.zero(self.of.x), to.zero(self.y))
+
+    def forward_pass(self, to: ProgramBuilder, g: LinearStruct) -> PassS8:
+        return PassS8(LINEAR_S8, g.inputs)
+
+    def grad_input_pass(self, to: ProgramBuilder, g: LinearStruct) -> PassS8:
+        return PassS8(LINEAR_GRAD_INPUT_S8, g.out)
+
+    def update_pass(self, to: ProgramBuilder, g: LinearStruct) -> PassS8:
+        return PassS8(LINEAR_UPDATE, 1)
+
+
+@dataclass(frozen=True)
+class LinearStruct(Struct):
+    """`mcg_linear_t`."""
+
+    inputs: int
+    out: int
+    in_c: int
+    x_zero: int
+    y_zero: int
+
+    @classmethod
+    def ctype(cls) -> str:
+        return "mcg_linear_t"
+
+
+def linear_s8(
+    g: LinearStruct,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    bias: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    peak: NDArray[Any],
+) -> None:
+    """y = clip(rescale(w (x - zero) + bias)), per output."""
+    matrix = from_zero(w[: g.out * g.inputs], w_zero).reshape(g.out, g.inputs)
+    acc = exact_matmul(matrix, x[: g.inputs].astype(np.int64) - g.x_zero) + bias[: g.out].astype(np.int64)
+    write_output(acc, scale, clip, g.y_zero, y, peak)
+
+
+def linear_grad_input_s8(
+    g: LinearStruct,
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    x: NDArray[Any],
+    scale: NDArray[Any],
+    clip: NDArray[Any],
+    e_x: NDArray[Any],
+    peak: NDArray[Any],
+) -> None:
+    """e_x = rescale(w^T e), masked by the activation function that made x; factors repeat every in_c inputs."""
+    matrix = from_zero(w[: g.out * g.inputs], w_zero).reshape(g.out, g.inputs)
+    acc = exact_matmul(whole_error(e, active, 1, g.out)[0], matrix).reshape(-1, g.in_c)
+    write_error(acc, x, g.x_zero, scale, clip, e_x, peak)
+
+
+def linear_update(
+    g: LinearStruct,
+    x: NDArray[Any],
+    e: NDArray[Any],
+    active: NDArray[Any] | None,
+    factor: NDArray[Any],
+    rule: InPlace,
+    seed: NDArray[Any],
+    step: NDArray[Any],
+    tensor: int,
+    w: NDArray[Any],
+    residual: NDArray[Any],
+    w_scale: NDArray[Any],
+) -> None:
+    """w -= factor * (e (x - zero)^T), by the update rule."""
+    gradients = np.outer(whole_error(e, active, 1, g.out)[0], x[: g.inputs].astype(np.int64) - g.x_zero)
+    update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
+
+
+LINEAR_S8 = Kernel("mcg_linear_s8", linear_s8)
+LINEAR_GRAD_INPUT_S8 = Kernel("mcg_linear_grad_input_s8", linear_grad_input_s8)
+LINEAR_UPDATE = Kernel("mcg_linear_update", linear_update)
