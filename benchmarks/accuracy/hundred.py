@@ -35,7 +35,7 @@ from harness import (
 
 EPOCHS = {"flowers102": 10, "tiny100": 5}
 """Over the device's 2,040 and 5,000 samples."""
-TRIED = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
+TRIED = (0.002, 0.005, 0.01, 0.02)
 TUNED = ("sr8", "sr12", "standardized", "qas", "float32")
 LIKE = {"sr10": "sr8", "sr16": "sr12", "mixed": "float32"}
 """Rules that have the rate of another one."""
