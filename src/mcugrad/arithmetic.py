@@ -134,6 +134,33 @@ def sqrt(value: Any) -> np.float32:
     return F32(root)
 
 
+def exp2(t: NDArray[Any]) -> NDArray[Any]:
+    """2^t for t <= 0 in float32: a Taylor polynomial on [0, 1) times a power of two; 0 below 2^-100 and for NaN."""
+    positive = t >= F32(-100)
+    t = np.where(positive, t, F32(-101))
+    whole = np.floor(t)
+    f = (t - whole) * F32(0.69314718)
+    value = F32(0.00019841270)
+    for term in (0.0013888889, 0.0083333338, 0.041666668, 0.16666667, 0.5, 1.0, 1.0):
+        value = F32(term) + f * value
+    power = ((127 + whole.astype(np.int64)) << 23).astype(np.uint32).view(F32)
+    return np.where(positive, value * power, F32(0)).astype(F32)
+
+
+def log(v: Any) -> Any:
+    """ln v for v >= 1 in float32, from the exponent and the series of atanh on the mantissa; one number or an array."""
+    bits = np.asarray(v, F32).view(np.uint32)
+    m = ((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(F32)
+    s = (m - F32(1)) / (m + F32(1))
+    q = s * s
+    series: Any = F32(0.090909094)
+    for term in (0.11111111, 0.14285715, 0.2, 0.33333334, 1.0):
+        series = F32(term) + q * series
+    return ((bits >> np.uint32(23)).astype(np.int64) - 127).astype(F32) * F32(0.69314718) + F32(
+        2
+    ) * s * series
+
+
 def hash32(counter: Any) -> NDArray[np.uint32]:
     """32 well-mixed bits of a counter."""
     x: NDArray[np.uint32] = np.array(counter, np.uint32, ndmin=1)

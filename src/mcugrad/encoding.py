@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
+from mcugrad.arithmetic import exp2
 from mcugrad.errors import DataError
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.numerics import log
-from mcugrad.ops.loss.softmax_cross_entropy import exp2
 from mcugrad.passes.quantize import check_samples
 from mcugrad.training.losses import LabelKind
 

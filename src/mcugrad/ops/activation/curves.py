@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import numerics
-from mcugrad.arithmetic import F32
-from mcugrad.ops.loss.softmax_cross_entropy import exp2, log
+from mcugrad.arithmetic import F32, exp2, log
 
 Floats = NDArray[np.float32]
 LOG2_E = F32(1.4426950)

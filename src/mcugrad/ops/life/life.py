@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.arithmetic import F32
+from mcugrad.arithmetic import F32, exp2
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Float32
-from mcugrad.ops.loss.softmax_cross_entropy import exp2
 from mcugrad.program import Kernel
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.schedules import rates_of

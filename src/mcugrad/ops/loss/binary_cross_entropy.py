@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.arithmetic import F32
+from mcugrad.arithmetic import F32, exp2, log
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.loss.output_error import write_output_error
-from mcugrad.ops.loss.softmax_cross_entropy import exp2, log
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.arithmetic import F32
+from mcugrad.arithmetic import F32, exp2, log
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.computation_f32 import lower_mask
-from mcugrad.ops.loss.softmax_cross_entropy import exp2, log
 from mcugrad.program import Kernel
 
 LOG2_E = F32(1.4426950)

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
-from mcugrad.arithmetic import F32
+from mcugrad.arithmetic import F32, exp2, log
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Float32
 from mcugrad.ops.core.computation_f32 import lower_mask
 from mcugrad.ops.life.life import ARGMAX_F32, ARGMAX_S8
 from mcugrad.ops.loss.output_error import write_output_error
-from mcugrad.ops.loss.softmax_cross_entropy import exp2, log
 from mcugrad.ops.selection.select_nodes import loss_ratio
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
