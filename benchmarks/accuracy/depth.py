@@ -26,12 +26,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import depth_errors
 from bars import Bar, Results, markdown
 from harness import (
+    DEFAULT,
     SEEDS,
     TUNING_SEED,
     Suite,
     behind,
+    compiled_with,
     final,
     fit,
+    fitted_with,
     loaded,
     main,
     mean,
@@ -94,8 +97,6 @@ AT_END = (
 """Tried beyond those, for tasks of which some method was best at their end."""
 QUICK = ("DS-CNN keywords", "MbedNet motion", "ResNet-8 from scratch")
 """Tried by three seeds: a run takes seconds, and those that judge are few."""
-DEFAULT = 0.0
-"""In place of a rate: none is named."""
 RATES: dict[str, dict[str, float]] = {
     "DS-CNN keywords": {
         "10% of updates": 0.0003,
@@ -268,7 +269,7 @@ def perform(run: Run) -> dict[str, Any]:
         calibration=world_of(TASKS[run.task].world).train[0][:256].reshape(-1, *model.input_shape),
         train="all",
         seed=run.seed,
-        **({} if run.rate == DEFAULT else {"rate": run.rate}),
+        **compiled_with(run.rate),
         **method(run.method),
         **_part(run.part, run.share),
     )
@@ -283,7 +284,7 @@ def perform(run: Run) -> dict[str, Any]:
         epochs=epochs,
         seed=run.seed,
         watch=lambda epoch: None,
-        **({} if run.rate == DEFAULT else {"schedule": "cosine"}),
+        **fitted_with(run.rate),
     )
     found: dict[str, Any] = {
         "accuracy": trainer.evaluate(*tested),

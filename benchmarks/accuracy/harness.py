@@ -61,6 +61,20 @@ def method(name: str) -> dict[str, Any]:
     return {"rule": name}
 
 
+DEFAULT = 0.0
+"""In place of a rate: none is named, and no schedule, so that `fit` looks for one."""
+
+
+def compiled_with(rate: float) -> dict[str, float]:
+    """How `mg.compile` is told of a rate."""
+    return {} if rate == DEFAULT else {"rate": rate}
+
+
+def fitted_with(rate: float, schedule: Any = "cosine") -> dict[str, Any]:
+    """How `Trainer.fit` is told of a schedule, where a rate is named."""
+    return {} if rate == DEFAULT else {"schedule": schedule}
+
+
 def selection(policy: str, share: float) -> dict[str, Any]:
     """How `mg.compile` is told which structures take part.
 

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bars import Bar, Results, markdown
 from harness import (
     COLOURS,
+    DEFAULT,
     RULES,
     SEEDS,
     TRIED_STANDARDIZED,
@@ -34,8 +35,10 @@ from harness import (
     WHAT,
     Suite,
     behind,
+    compiled_with,
     final,
     fit,
+    fitted_with,
     main,
     mean,
     method,
@@ -114,7 +117,8 @@ def matrix(everything: bool) -> list[Run]:
         plan += [("mnist", FULL, name, "full", 1.0) for name in methods]
         plan += [("fashion_mnist", FULL, name, *part) for name in RULES for part in partial]
     plan = list(dict.fromkeys(plan))
-    return [Run(*what, rate_of(*what[1:4]), seed) for what in plan for seed in SEEDS]
+    runs = [Run(*what, rate_of(*what[1:4]), seed) for what in plan for seed in SEEDS]
+    return runs + [Run("fashion_mnist", FULL, "sr12", "full", 1.0, DEFAULT, seed) for seed in SEEDS]
 
 
 def tuning() -> list[Run]:
@@ -174,8 +178,8 @@ def trained(
     trainer = mg.compile(
         fashion_cnn(run.seed),
         calibration=x[:256],
-        rate=run.rate,
         seed=run.seed,
+        **compiled_with(run.rate),
         **method(run.method),
         **selection(run.policy, run.share),
     )
@@ -187,8 +191,8 @@ def trained(
         x,
         y,
         epochs=epochs,
-        schedule=schedule,
         seed=run.seed,
+        **fitted_with(run.rate, schedule),
         watch=lambda epoch: watch(trainer, epoch),
     )
     return trainer, done
@@ -227,6 +231,12 @@ def _entries(
     return select(results, **wanted, rate=rate_of(protocol, rule, policy))
 
 
+def _default(results: Results) -> list[float]:
+    """The same of who names neither rate nor schedule."""
+    wanted = {"data": "fashion_mnist", "protocol": FULL, "method": "sr12", "policy": "full", "share": 1.0}
+    return [final(entry) for entry in select(results, **wanted, rate=DEFAULT)]
+
+
 def part_of(policy: str, share: float) -> str:
     """What is updated, as a table has it."""
     if policy == "full":
@@ -257,6 +267,14 @@ def full_table(results: Results) -> str:
                     each = ", ".join(f"{value:.2f}" for value in found)
                     gap = "" if less is None or rule == "float32" else f"{-less:+.2f}"
                     rows.append((f"`{rule}`, {WHAT[rule]}", name, part, spread(found), gap, each))
+    found = _default(results)
+    gap = (
+        ""
+        if not found
+        else f"{-float(behind(finals(results, 'fashion_mnist', 'float32', FULL), found) or 0):+.2f}"
+    )
+    each = ", ".join(f"{value:.2f}" for value in found)
+    rows.append(("`sr12`, no rate or schedule named", "fashion_mnist", "all", spread(found), gap, each))
     return markdown(("method", "data", "updates", "%", "to float32", "each seed"), rows)
 
 
@@ -289,6 +307,8 @@ def bars(results: Results) -> list[Bar]:
         found.append(Bar(f"{FULL}: {rule} below float32, points", less, points, at_least=False))
     for rule, least in (("sr12", 90.0), ("sr16", 90.0), ("sr8", 87.5)):
         found.append(Bar(f"{FULL}: {rule}, mean test accuracy, %", mean(of(rule)), least))
+    less = behind(of("sr12"), _default(results))
+    found.append(Bar(f"{FULL}: sr12, nothing named, below a tuned rate, points", less, 1.5, at_least=False))
     for rule in ("sr12", "sr16"):
         for policy in ("sampled", "rooted_from", "fixed", "rooted"):
             less = behind(of(rule), of(rule, policy, 0.1))

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bars import Bar, Results, markdown
 from harness import (
     COLOURS,
+    DEFAULT,
     RULES,
     SEEDS,
     TRIED_STANDARDIZED,
@@ -33,8 +34,10 @@ from harness import (
     WHAT,
     Suite,
     behind,
+    compiled_with,
     final,
     fit,
+    fitted_with,
     loaded,
     main,
     method,
@@ -101,6 +104,7 @@ def matrix(everything: bool) -> list[Run]:
         for name in EPOCHS
         for seed in SEEDS
     ]
+    runs += [Run(name, "sr12", "full", 1.0, EPOCHS[name], DEFAULT, seed) for name in EPOCHS for seed in SEEDS]
     offline = ("offline", "full", 1.0, OFFLINE["epochs"], OFFLINE["rate"])
     return runs + [Run(name, *offline, seed) for name in EPOCHS for seed in SEEDS]
 
@@ -180,8 +184,8 @@ def trained(run: Run, x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any
         model,
         calibration=shaped(x[:256]),
         train=f"last:{LAST}",
-        rate=run.rate,
         seed=run.seed,
+        **compiled_with(run.rate),
         **method(run.method),
         **selection(run.policy, run.share),
     )
@@ -192,7 +196,7 @@ def trained(run: Run, x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any
         if epoch.epoch in stops:
             accuracy.append(round(trainer.evaluate(shaped(x_test), y_test), 4))
 
-    done = fit(trainer, shaped(x), y, epochs=run.epochs, schedule="cosine", seed=run.seed, watch=watch)
+    done = fit(trainer, shaped(x), y, epochs=run.epochs, seed=run.seed, watch=watch, **fitted_with(run.rate))
     right = trainer.predict(shaped(x_test)) == y_test
     per_class = float(np.mean([right[y_test == label].mean() for label in np.unique(y_test)]))
     found: dict[str, Any] = {"accuracy": accuracy, "per_class": round(per_class, 4)}
@@ -212,12 +216,19 @@ def _offline(run: Run, start: bytes, x: Any, y: Any, x_test: Any, y_test: Any) -
 # -- what is found -------------------------------------------------------------------------------------------------
 
 
-def finals(results: Results, name: str, rule: str, policy: str = "full", share: float = 1.0) -> list[float]:
-    """Test accuracy of each seed in percent, as the tables are made."""
+def finals(
+    results: Results,
+    name: str,
+    rule: str,
+    policy: str = "full",
+    share: float = 1.0,
+    *,
+    rate: float | None = None,
+) -> list[float]:
+    """Test accuracy of each seed in percent, at the rate that the tables are made with or another."""
     epochs = OFFLINE["epochs"] if rule == "offline" else EPOCHS[name]
-    entries = select(
-        results, data=name, method=rule, policy=policy, share=share, rate=RATES[rule], epochs=epochs
-    )
+    wanted = RATES[rule] if rate is None else rate
+    entries = select(results, data=name, method=rule, policy=policy, share=share, rate=wanted, epochs=epochs)
     return [final(entry) for entry in entries]
 
 
@@ -230,6 +241,8 @@ def table(results: Results) -> str:
             if any(cell != "-" for cell in cells):
                 part = WHAT[rule] if policy == "full" else f"{policy} from {share:.0%}"
                 rows.append((f"`{rule}`, {part}", *cells))
+    default = [spread(finals(results, name, "sr12", rate=DEFAULT)) for name in EPOCHS]
+    rows.append(("`sr12`, all, nothing named", *default))
     for name, values in PUBLISHED.items():
         rows.append((f"published, {name}", *(f"{value:.1f}" for value in values)))
     return markdown(("method", *("har / daliac" if name == "har" else name for name in EPOCHS)), rows)
@@ -248,6 +261,10 @@ def bars(results: Results) -> list[Bar]:
             less = behind(whole, finals(results, name, rule, policy, share))
             part = "" if policy == "full" else f", {policy} {share:.0%}"
             found.append(Bar(f"{name}: {rule}{part} below float32, points", less, points, at_least=False))
+        less = behind(finals(results, name, "sr12"), finals(results, name, "sr12", rate=DEFAULT))
+        found.append(
+            Bar(f"{name}: sr12, nothing named, below a tuned rate, points", less, 1.5, at_least=False)
+        )
     return found
 
 
