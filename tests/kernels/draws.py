@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
-from mcugrad.abi.records import SCALE
+from mcugrad.abi.records import SCALE, SCHEDULE
 from mcugrad.errors import ModelError
 from mcugrad.ops.core.window import window_shape
 from mcugrad.training.rules import IN_PLACE, Rule
@@ -28,6 +28,7 @@ ZEROS = st.sampled_from([-128, -127, -3, 0, 5, 126, 127])
 COUNTERS = st.one_of(
     st.integers(0, 40), st.sampled_from([2**24 + 1, 2**31, 2**32 - 1]), st.integers(0, 2**32 - 1)
 )
+ODD_FLOATS = (0.0, -0.0, 1e-45, -1e-45, 1.0, -1.0, 2.0**30, -(2.0**30), 1.1e9, 3e38, np.inf, -np.inf, np.nan)
 NORMAL = (1.0, 1e-3, 0.02, 255.0, 1e-20, 1e20, 3e38)
 ODD = (0.0, 1e-40, 1.17549435e-38, float("inf"), float("nan"))
 """Zero, denormal, the smallest normal number, infinity, NaN: what a scale can only be after an overflow."""
@@ -240,3 +241,25 @@ def error_end(draw: Draw, rng: Rng, x: str, count: int, channels: int, typical: 
         f"e_{x}": old_int8(rng, count),
         "peak": one(np.int32, rng),
     }
+
+
+def means(draw: Draw, rng: Rng, kind: np.dtype[Any]) -> NDArray[Any]:
+    """A state somewhere on its way: nothing seen, around each horizon, or everything."""
+    state = np.zeros(1, kind)
+    state["seen"] = draw(st.sampled_from([0, 1, 30, 31, 32, 33, 254, 255, 256, 1022, 1023, 1024]))
+    for name in kind.names or ():
+        if name != "seen":
+            state[name] = rng.random() * draw(st.sampled_from([0.0, 0.1, 1.0, 20.0]))
+    return state
+
+
+@st.composite
+def schedules(draw: Draw) -> NDArray[Any]:
+    """Every kind, known or not, with numbers at the edges of what it may hold."""
+    schedule = np.zeros(1, SCHEDULE)
+    schedule["kind"] = draw(st.integers(0, 4))
+    for name in ("start", "warmup", "steps", "every"):
+        schedule[name] = draw(st.sampled_from([0, 1, 10, 11, 2**32 - 1]))
+    for name in ("rate", "last", "factor"):
+        schedule[name] = draw(st.sampled_from([0.01, 0.5, *ODD_FLOATS, 3.1e38]))
+    return schedule

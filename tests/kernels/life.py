@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from kernels import life_model
-from kernels.draws import COUNTERS, ZEROS, Arguments, Draw, Rng, floats, int8, old_int8, one, rngs
+from kernels import life_calls
+from kernels.draws import (
+    COUNTERS,
+    ODD_FLOATS,
+    ZEROS,
+    Arguments,
+    Draw,
+    floats,
+    int8,
+    means,
+    old_int8,
+    one,
+    rngs,
+    schedules,
+)
 from kernels.real import Plan, nothing, real_cases
 from mcugrad.abi.records import AUGMENT, DRIFT, SCHEDULE, WATCH
 
@@ -44,16 +54,6 @@ def begin_step(draw: Draw) -> Arguments:
 def argmax_s8(draw: Draw) -> Arguments:
     rng, count = rngs(draw), draw(st.integers(1, 40))
     return {"count": count, "x": int8(draw, rng, count, -128), "index": one(np.uint32, rng)}
-
-
-def means(draw: Draw, rng: Rng, kind: np.dtype[Any]) -> NDArray[Any]:
-    """A state somewhere on its way: nothing seen, around each horizon, or everything."""
-    state = np.zeros(1, kind)
-    state["seen"] = draw(st.sampled_from([0, 1, 30, 31, 32, 33, 254, 255, 256, 1022, 1023, 1024]))
-    for name in kind.names or ():
-        if name != "seen":
-            state[name] = rng.random() * draw(st.sampled_from([0.0, 0.1, 1.0, 20.0]))
-    return state
 
 
 @st.composite
@@ -135,9 +135,6 @@ def augment_s8(draw: Draw) -> Arguments:
     }
 
 
-ODD_FLOATS = (0.0, -0.0, 1e-45, -1e-45, 1.0, -1.0, 2.0**30, -(2.0**30), 1.1e9, 3e38, np.inf, -np.inf, np.nan)
-
-
 @st.composite
 def check_f32(draw: Draw) -> Arguments:
     """Numbers in their range, some of which are replaced by others, the range's ends included."""
@@ -177,14 +174,7 @@ def check_s32(draw: Draw) -> Arguments:
 
 @st.composite
 def check_schedule(draw: Draw) -> Arguments:
-    """Every kind, known or not, with numbers at the edges of what it may hold."""
-    schedule = np.zeros(1, SCHEDULE)
-    schedule["kind"] = draw(st.integers(0, 4))
-    for name in ("start", "warmup", "steps", "every"):
-        schedule[name] = draw(st.sampled_from([0, 1, 10, 11, 2**32 - 1]))
-    for name in ("rate", "last", "factor"):
-        schedule[name] = draw(st.sampled_from([0.01, 0.5, *ODD_FLOATS, 3.1e38]))
-    return {"schedule": schedule, "wrong": one(np.uint32, rngs(draw))}
+    return {"schedule": draw(schedules()), "wrong": one(np.uint32, rngs(draw))}
 
 
 @st.composite
@@ -239,4 +229,4 @@ PLAN: Plan = {
     "argmax": (nothing, "argmax_s8"),
     "watch_confidence": (nothing, "watch_confidence_s8"),
 }
-CASES |= real_cases(PLAN, CASES) | life_model.CASES
+CASES |= real_cases(PLAN, CASES) | life_calls.CASES

@@ -8,8 +8,16 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.draws import COUNTERS, ZEROS, Arguments, Draw, Rng, floats, int8, old_int8, one, rngs
-from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, GUARD, SCHEDULE, WATCH
+from kernels.draws import (
+    COUNTERS,
+    ZEROS,
+    Arguments,
+    Draw,
+    Rng,
+    floats,
+    old_int8,
+)
+from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, SCHEDULE, WATCH
 from mcugrad.ops.life.model import Memory, Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer, replay_add, replay_init
 from mcugrad.training.losses import LabelKind
@@ -143,41 +151,6 @@ def lost(draw: Draw, arguments: Arguments, *names: str) -> Arguments:
 
 
 @st.composite
-def snapshot(draw: Draw) -> Arguments:
-    rng = rngs(draw)
-    given = {"model": draw(models()), "m": memory(draw, rng), "snapshot": snapshots(draw, rng)}
-    return lost(draw, given, "m", "snapshot")
-
-
-@st.composite
-def guard_error(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models())
-    return {
-        "model": model,
-        "m": memory(draw, rng),
-        "x": int8(draw, rng, INPUTS, -128),
-        "label": labels(draw, rng, model, 1),
-        "error": np.zeros(1, np.float32),
-    }
-
-
-@st.composite
-def guard(draw: Draw) -> Arguments:
-    rng, model, samples = rngs(draw), draw(models()), draw(st.integers(0, 5))
-    given = {
-        "model": model,
-        "m": memory(draw, rng),
-        "snapshot": snapshots(draw, rng),
-        "x": int8(draw, rng, max(samples, 1) * INPUTS, -128),
-        "labels": labels(draw, rng, model, max(samples, 1)),
-        "samples": samples,
-        "margin": draw(st.sampled_from([0.0, 0.25, 1.0, 3e38, -0.1, float("nan"), float("inf")])),
-        "result": np.zeros(1, GUARD),
-    }
-    return lost(draw, given, "m", "snapshot", "x", "labels", "result")
-
-
-@st.composite
 def buffers(draw: Draw, rng: Rng, model: Model) -> ReplayBuffer:
     """One that some samples were offered to, a few of them remembered; of this model, or of another."""
     replay = ReplayBuffer.of(WEIGHTS)
@@ -223,133 +196,3 @@ def changes(draw: Draw, model: Model) -> NDArray[Any]:
         how[wrong] = draw(st.sampled_from([-1, most[wrong] + 1, 2**31 - 1, -(2**31)]))
     how["seed"], how["count"] = draw(COUNTERS), draw(COUNTERS)
     return how
-
-
-@st.composite
-def train_step_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models())
-    given = {
-        "model": model,
-        "m": memory(draw, rng),
-        "x": int8(draw, rng, INPUTS, -128),
-        "label": labels(draw, rng, model, 1),
-        "step": np.zeros(1, np.float32),
-    }
-    return lost(draw, given, "m", "x", "label", "step")
-
-
-@st.composite
-def train_soft_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models(LabelKind.CLASS))
-    given = {
-        "model": model,
-        "m": memory(draw, rng),
-        "x": int8(draw, rng, INPUTS, -128),
-        "soft": (rng.integers(0, 256, model.output_size) * draw(st.integers(0, 1))).astype(np.uint8),
-        "step": np.zeros(1, np.float32),
-    }
-    return lost(draw, given, "m", "x", "soft", "step")
-
-
-@st.composite
-def train_replay_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models())
-    given = {
-        "model": model,
-        "m": memory(draw, rng),
-        "replay": draw(buffers(rng, model)),
-        "x": int8(draw, rng, INPUTS, -128),
-        "label": labels(draw, rng, model, 1),
-        "step": np.zeros(1, np.float32),
-    }
-    return lost(draw, given, "m", "replay", "x", "label", "step")
-
-
-@st.composite
-def replay_init_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models())
-    replay = ReplayBuffer.of(WEIGHTS)
-    replay.header.view(np.uint8)[:] = rng.integers(0, 256, replay.header.nbytes)
-    words = draw(st.integers(0, 3 * model.slot_words))
-    given = {
-        "model": model,
-        "replay": replay,
-        "memory": rng.integers(0, 2**32, max(words, 1)).astype(np.uint32),
-        "words": words,
-        "seed": draw(COUNTERS),
-    }
-    return lost(draw, given, "replay", "memory")
-
-
-@st.composite
-def replay_add_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models())
-    given = {
-        "model": model,
-        "replay": draw(buffers(rng, model)),
-        "x": int8(draw, rng, INPUTS, -128),
-        "label": labels(draw, rng, model, 1),
-    }
-    return lost(draw, given, "replay", "x", "label")
-
-
-@st.composite
-def replay_draw_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models())
-    given = {"model": model, "replay": draw(buffers(rng, model)), "place": one(np.uint32, rng)}
-    return lost(draw, given, "replay", "place")
-
-
-@st.composite
-def replay_remember_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models(LabelKind.CLASS))
-    given = {"model": model, "m": memory(draw, rng), "replay": draw(buffers(rng, model))}
-    return lost(draw, given, "m", "replay")
-
-
-@st.composite
-def augment_init_case(draw: Draw) -> Arguments:
-    """Numbers that can be, at the ends of what can be, and some that are none."""
-    model = draw(models())
-    share = st.sampled_from([0.0, 1e-45, 0.5, 1.0, -1e-45, -0.5, 1.1, 1e30, np.inf, -np.inf, np.nan])
-    most = 255 * model.input_scale
-    given = {
-        "model": model,
-        "how": changes(draw, model),
-        "shift_h": draw(st.sampled_from([0, model.input_h - 1, model.input_h, -1])),
-        "shift_w": draw(st.sampled_from([0, model.input_w - 1, model.input_w, -1])),
-        "gain": float(np.float32(draw(share))),
-        "offset": float(np.float32(draw(share) * most)),
-        "noise": float(np.float32(draw(share) * most / 3**0.5)),
-        "seed": draw(COUNTERS),
-    }
-    return lost(draw, given, "how")
-
-
-@st.composite
-def augment_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models())
-    given = {
-        "model": model,
-        "how": changes(draw, model),
-        "x": int8(draw, rng, INPUTS, -128),
-        "y": old_int8(rng, INPUTS),
-    }
-    return lost(draw, given, "how", "x", "y")
-
-
-CASES: dict[str, st.SearchStrategy[Arguments]] = {
-    "mcg_snapshot": snapshot(),
-    "mcg_rollback": snapshot(),
-    "mcg_guard_error": guard_error(),
-    "mcg_guard": guard(),
-    "mcg_train_step": train_step_case(),
-    "mcg_train_soft": train_soft_case(),
-    "mcg_train_replay": train_replay_case(),
-    "mcg_replay_init": replay_init_case(),
-    "mcg_replay_add": replay_add_case(),
-    "mcg_replay_draw": replay_draw_case(),
-    "mcg_replay_remember": replay_remember_case(),
-    "mcg_augment_init": augment_init_case(),
-    "mcg_augment": augment_case(),
-}

@@ -57,7 +57,7 @@ def test_a_kernel_has_its_file_header_and_reference_in_one_family() -> None:
 
 
 def test_cases_of_kernels_are_in_a_file_per_family() -> None:
-    beside = {"__init__", "draws", "library", "real", "life_model", "test_kernels"}
+    beside = {"__init__", "draws", "library", "real", "life_model", "life_calls", "test_kernels"}
     assert {p.stem for p in (Path(__file__).parents[1] / "kernels").glob("*.py")} - beside == {
         *COMPUTED,
         CORE,

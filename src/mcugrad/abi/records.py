@@ -23,6 +23,8 @@ WATCH = np.dtype(
 DRIFT = np.dtype([("seen", "<u4"), *((field, "<f4") for field in ("mean", "sum", "confidence", "drift"))])
 """NumPy's view of `mcg_drift_t`."""
 
+ADC = np.dtype([("scale", SCALE), ("middle", "<i4")])
+"""NumPy's view of `mcg_adc_t`."""
 AUGMENT = np.dtype(
     [
         *((field, "<i4") for field in ("shift_h", "shift_w", "gain", "offset", "noise")),
@@ -57,4 +59,5 @@ ELEMENT_TYPES: dict[str, np.dtype[Any]] = {
     "mcg_drift_t": DRIFT,
     "mcg_augment_t": AUGMENT,
     "mcg_guard_t": GUARD,
+    "mcg_adc_t": ADC,
 }

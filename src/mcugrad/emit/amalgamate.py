@@ -30,8 +30,13 @@ _PROTOTYPE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _EXTERN = re.compile(r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^extern [^\n]*;\n", re.MULTILINE | re.DOTALL)
-_STATUS = re.compile(r"^#ifndef MCG_STATUS_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
-_LIFE = re.compile(r"^#ifndef MCG_LIFE_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
+_SHARED = re.compile(
+    r"^#ifndef MCG_(STATUS|LIFE|SCALE|ADC)_DEFINED\n.*?^#endif /\* MCG_\1_DEFINED \*/\n",
+    re.MULTILINE | re.DOTALL,
+)
+"""Types that a model's header has as well."""
+_REPLAY = re.compile(r"^#ifndef MCG_REPLAY_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
+"""A type that is the model's own."""
 _DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|mcg_status_t|const mcg_rule_t) mcg_)", re.MULTILINE)
 _INLINE = re.compile(
     r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^static inline [^{;]*?\b(mcg_\w+)\([^{;]*\)\s*\{(?:[^\n]*\}\n|.*?^\}\n)",
@@ -46,7 +51,7 @@ _BLANKS = re.compile(r"\n{3,}")
 def public_types() -> str:
     """Types for a model's header, the status enum first; guarded so that several models' headers go together."""
     text = headers()["mcg_types.h"]
-    return "\n".join(match.group(0) for block in (_STATUS, _LIFE) for match in block.finditer(text))
+    return "\n".join(match.group(0) for match in _SHARED.finditer(text))
 
 
 def amalgamate(
@@ -110,7 +115,7 @@ def _header(name: str) -> str:
     guard = _GUARD.search(headers()[name])
     assert guard is not None, name
     text = guard.group(2)
-    for pattern in (_OWN_INCLUDE, _STATUS, _LIFE, _PROTOTYPE, _EXTERN):
+    for pattern in (_OWN_INCLUDE, _SHARED, _REPLAY, _PROTOTYPE, _EXTERN):
         text = pattern.sub("", text)
     return text
 

@@ -13,9 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mcugrad.emit.amalgamate import amalgamate, public_types
 from mcugrad.emit.descriptor import descriptor
 from mcugrad.emit.fingerprint import fingerprint, word
+from mcugrad.emit.interface import definition, functions
 from mcugrad.emit.layout import Layout, layout
-from mcugrad.emit.literals import WIDTH, initializer, number
-from mcugrad.ops.core.raw import QUANTIZE_S16, QUANTIZE_U16
+from mcugrad.emit.literals import initializer, number
+from mcugrad.emit.wrap import wrap_call
 from mcugrad.ops.life.check import WRONG, checks
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
@@ -38,9 +39,9 @@ EXAMPLE = "examples/main.c"
 INLINED_CALLS = 8
 """A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
 
-_INLINE = ("mcg_round", "mcg_clamp", "mcg_scale_from_float")
-_TRAINING_INLINE = ("mcg_rate_is_valid", "mcg_schedule_is_valid", "mcg_slot", "mcg_trouble")
-"""Inline functions of the runtime that the interface calls."""
+_TRAINING_INLINE = ("mcg_slot", "mcg_trouble")
+DRAW = "mcg_replay_draw"
+"""Inline functions of the runtime that a model's own functions call, and one that takes more than a line to call."""
 
 
 _GUARD_ERRORS = {
@@ -110,6 +111,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "layout": place,
         "training": bool(program.train),
         "target": program.label_kind,
+        "label": "label" if program.label_kind is LabelKind.CLASS else "target",
         "classes": program.label_kind is LabelKind.CLASS,
         "types": public_types(),
         "arena": _arena(program, plan),
@@ -127,11 +129,12 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "rest": _part(program, names, program.skipped[1], len(program.train)),
         "fingerprint": f"0x{word(fingerprint(program, place)):08x}U",
         "descriptor": descriptor(program, place, origin.input_shape),
+        "functions": [definition(function, program) for function in functions(program)],
         "check": [line for call in check for line in _check_call(call, names)],
         "runtime": amalgamate(
             sorted({*_kernels(program), *(call.kernel.name for call in check)}),
             _rules(program),
-            inline=_INLINE + (_TRAINING_INLINE if program.train else ()),
+            inline=_TRAINING_INLINE if program.train else (),
             apart=_often_called(program),
         ),
         "number": number,
@@ -139,7 +142,6 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "apache": _apache(),
         "input_size": program.buffers[program.input].count,
         "output": names.argument(Argument(buffer=program.output), None),
-        "watch_confidence": _watch_confidence(program, names),
         "map": map_of(origin.input_shape),
         "output_scale": names.argument(Argument(buffer=program.output_scale), None)
         if program.output_scale
@@ -189,6 +191,7 @@ def host_source(program: Program) -> str:
         "output_type": program.buffers[program.output].ctype,
         "training": bool(program.train),
         "target": program.label_kind,
+        "label": "label" if program.label_kind is LabelKind.CLASS else "target",
         "classes": program.label_kind is LabelKind.CLASS,
         "frozen_results": program.frozen_results if program.frozen else (),
     }
@@ -200,38 +203,17 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     return _ENVIRONMENT.get_template(template).render(context)
 
 
-_LIFE = (
-    *("mcg_snapshot", "mcg_rollback", "mcg_guard", "mcg_train_step", "mcg_augment_init", "mcg_augment"),
-    *("mcg_replay_init", "mcg_replay_add", "mcg_replay_draw", "mcg_train_replay"),
-)
-_SOFT_LIFE = ("mcg_train_soft", "mcg_replay_remember")
-"""What goes on around steps; around those towards distributions."""
-
-
 def _kernels(program: Program) -> list[str]:
     """What the steps call, and what the interface calls beside them."""
-    watch = {_watch_kernel(program)} if program.watched else set()
-    life = {*_LIFE, *(_SOFT_LIFE if program.soft else ())} if program.train else set()
-    raw = {QUANTIZE_S16.name, QUANTIZE_U16.name}
+    around = {function.kernel for function in functions(program)} | ({DRAW} if program.train else set())
     calls = program.calls + program.soft
-    return sorted({call.kernel.name for call in calls} | watch | life | raw)
+    return sorted({call.kernel.name for call in calls} | around)
 
 
 def _often_called(program: Program) -> set[str]:
     """Kernels whose code would be there many times if compilers inlined them."""
     counts = Counter(call.kernel.name for call in program.calls)
     return {name for name, count in counts.items() if count > INLINED_CALLS}
-
-
-def _watch_kernel(program: Program) -> str:
-    return f"mcg_watch_confidence_{'s8' if program.output_scale else 'f32'}"
-
-
-def _watch_confidence(program: Program, names: _Names) -> str:
-    """The call that follows how sure predictions are."""
-    scale = program.output_scale
-    passed = f" {names.argument(Argument(buffer=scale), None)}," if scale else ""
-    return f"{_watch_kernel(program)}({program.name.upper()}_OUTPUT_SIZE, y,{passed} drift);"
 
 
 def _rules(program: Program) -> list[str]:
@@ -318,7 +300,7 @@ def _calls(calls: Iterable[Call], program: Program, names: _Names, first: int) -
         lines.append(f"    /* {title}{'  ' + call.note if call.note else ''} */")
         arguments = [names.argument(a, p) for a, p in zip(call.arguments, call.kernel.params, strict=True)]
         head = f"    {call.kernel.name}("
-        lines.extend(_wrap_call(head, arguments))
+        lines.extend(wrap_call(head, arguments))
     return lines
 
 
@@ -333,20 +315,7 @@ def _check_call(call: Call, names: _Names) -> list[str]:
         "&wrong" if a.buffer == WRONG else names.argument(a, p)
         for a, p in zip(call.arguments, call.kernel.params, strict=True)
     ]
-    return _wrap_call(f"        {call.kernel.name}(", arguments)
-
-
-def _wrap_call(head: str, arguments: list[str]) -> list[str]:
-    lines: list[str] = []
-    line = head
-    indent = " " * len(head)
-    for i, argument in enumerate(arguments):
-        piece = argument + (");" if i == len(arguments) - 1 else ",")
-        if len(line) + len(piece) + 1 > WIDTH and line.strip() and line != head:
-            lines.append(line.rstrip())
-            line = indent
-        line += piece if line in (head, indent) else " " + piece
-    return [*lines, line]
+    return wrap_call(f"        {call.kernel.name}(", arguments)
 
 
 __all__ = ["Layout", "Origin", "describe", "emit", "host_source"]

@@ -153,6 +153,8 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     mcg_next_step(&p->step);
 }
 
+/* What the functions around the steps call. */
+static void tiny_compute(void *m, const int8_t *x) { tiny_forward((tiny_t *)m, x); }
 
 static void tiny_report(const tiny_t *m, tiny_step_t *step)
 {
@@ -180,9 +182,6 @@ static void tiny_correct(tiny_t *m, const int8_t *x, uint32_t label, tiny_step_t
     }
 }
 
-/* What the functions around the steps call. */
-static void tiny_compute(void *m, const int8_t *x) { tiny_forward((tiny_t *)m, x); }
-
 static void tiny_learn_from(void *model, const int8_t *x, const void *label, void *step)
 {
     tiny_t *const m = (tiny_t *)model;
@@ -201,7 +200,7 @@ static void tiny_learn_soft(void *model, const int8_t *x, const uint8_t *soft, v
     }
 }
 
-/* What the functions around the steps know of the model. */
+/* What they know of the model. */
 static const mcg_model_t tiny_model = {
     /* fingerprint */ TINY_FINGERPRINT,
     /* input_size */ TINY_INPUT_SIZE,
@@ -272,63 +271,6 @@ mcg_status_t tiny_check(const tiny_t *m)
     }
 }
 
-mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
-{
-    if (real == NULL || x == NULL) {
-        return MCG_ERR_NULL;
-    }
-    for (int32_t i = 0; i < TINY_INPUT_SIZE; i++) {
-        const int32_t q = mcg_round(real[i] / 7.843138e-03F, 1024) + (-1);
-        x[i] = (int8_t)mcg_clamp(q, -128, 127);
-    }
-    return MCG_OK;
-}
-
-mcg_status_t tiny_adc_init(mcg_adc_t *how, float unit, int32_t middle)
-{
-    const float steps = unit / TINY_INPUT_SCALE;
-    if (how == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (!(unit > 0.0F && steps <= 4096.0F) || middle < -65536 || middle > 65536) {
-        return MCG_ERR_ARG;
-    }
-    how->scale = mcg_scale_from_float(steps);
-    how->middle = middle;
-    return MCG_OK;
-}
-
-/* Whether tiny_adc_init has been here. */
-static bool tiny_is_adc(const mcg_adc_t *how)
-{
-    return how->scale.shift >= 17U && how->scale.shift <= 32U && how->scale.pre <= 13U && how->middle >= -65536 &&
-           how->middle <= 65536;
-}
-
-mcg_status_t tiny_quantize_s16(const mcg_adc_t *how, const int16_t raw[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
-{
-    if (how == NULL || raw == NULL || x == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (!tiny_is_adc(how)) {
-        return MCG_ERR_ARG;
-    }
-    mcg_quantize_s16(TINY_INPUT_SIZE, TINY_INPUT_ZERO, how->middle, &how->scale, raw, x);
-    return MCG_OK;
-}
-
-mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
-{
-    if (how == NULL || raw == NULL || x == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (!tiny_is_adc(how)) {
-        return MCG_ERR_ARG;
-    }
-    mcg_quantize_u16(TINY_INPUT_SIZE, TINY_INPUT_ZERO, how->middle, &how->scale, raw, x);
-    return MCG_OK;
-}
-
 /* The logits of the last forward pass. */
 static void tiny_answer(tiny_t *m, int8_t *y)
 {
@@ -353,70 +295,53 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     return MCG_OK;
 }
 
-mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift)
+mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])
 {
-    if (m == NULL || y == NULL || drift == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    {
-        const tiny_params_t *const p = &m->params;
-        mcg_watch_confidence_s8(TINY_OUTPUT_SIZE, y, &p->fc1_y_scale, drift);
-    }
-    return MCG_OK;
+    return mcg_quantize(&tiny_model, real, x);
 }
 
-mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
-                             uint32_t label, tiny_step_t *step)
+mcg_status_t tiny_adc_init(mcg_adc_t *how, float unit, int32_t middle)
+{
+    return mcg_adc_init(&tiny_model, how, unit, middle);
+}
+
+mcg_status_t tiny_quantize_s16(const mcg_adc_t *how, const int16_t raw[TINY_INPUT_SIZE],
+                               int8_t x[TINY_INPUT_SIZE])
+{
+    return mcg_adc_s16(&tiny_model, how, raw, x);
+}
+
+mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INPUT_SIZE],
+                               int8_t x[TINY_INPUT_SIZE])
+{
+    return mcg_adc_u16(&tiny_model, how, raw, x);
+}
+
+mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift)
+{
+    return mcg_watch(&tiny_model, m, y, drift);
+}
+
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label, tiny_step_t *step)
 {
     return mcg_train_step(&tiny_model, m, x, &label, step);
 }
 
-mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
-                             const uint8_t soft[TINY_OUTPUT_SIZE], tiny_step_t *step)
+mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], const uint8_t soft[TINY_OUTPUT_SIZE],
+                             tiny_step_t *step)
 {
     return mcg_train_soft(&tiny_model, m, x, soft, step);
 }
 
 mcg_status_t tiny_set_rate(tiny_t *m, float rate)
 {
-    if (m == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    if (!mcg_rate_is_valid(rate)) {
-        return MCG_ERR_RATE;
-    }
-    m->params.schedule.kind = MCG_SCHEDULE_CONSTANT;
-    m->params.schedule.warmup = 0;
-    m->params.schedule.rate = rate;
-    return MCG_OK;
+    return mcg_set_rate(&tiny_model, m, rate);
 }
 
 mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
 {
-    if (m == NULL || schedule == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    if (!mcg_rate_is_valid(schedule->rate)) {
-        return MCG_ERR_RATE;
-    }
-    if (!mcg_schedule_is_valid(schedule)) {
-        return MCG_ERR_ARG;
-    }
-    m->params.schedule = *schedule;
-    m->params.schedule.start = m->params.step;
-    return MCG_OK;
+    return mcg_set_schedule(&tiny_model, m, schedule);
 }
-
-/* ---- augmentation ----------------------------------------------------------------------------------------- */
 
 mcg_status_t tiny_augment_init(mcg_augment_t *how, int32_t shift_h, int32_t shift_w, float gain, float offset,
                                float noise, uint32_t seed)
@@ -429,8 +354,6 @@ mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], i
     return mcg_augment(&tiny_model, how, x, y);
 }
 
-/* ---- snapshots and replay --------------------------------------------------------------------------------- */
-
 mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot)
 {
     return mcg_snapshot(&tiny_model, m, snapshot);
@@ -441,8 +364,8 @@ mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot)
     return mcg_rollback(&tiny_model, m, snapshot);
 }
 
-mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
-                        const uint32_t *labels, uint32_t samples, float margin, mcg_guard_t *result)
+mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x, const uint32_t *labels,
+                        uint32_t samples, float margin, mcg_guard_t *result)
 {
     return mcg_guard(&tiny_model, m, snapshot, x, labels, samples, margin, result);
 }
@@ -457,6 +380,17 @@ mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SI
     return mcg_replay_add(&tiny_model, replay, x, &label);
 }
 
+mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay)
+{
+    return mcg_replay_remember(&tiny_model, m, replay);
+}
+
+mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
+                               uint32_t label, tiny_step_t *step)
+{
+    return mcg_train_replay(&tiny_model, m, replay, x, &label, step);
+}
+
 mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label)
 {
     uint32_t place = 0;
@@ -467,17 +401,6 @@ mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t 
         *label = replay->memory[place * 6U];
     }
     return status;
-}
-
-mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay)
-{
-    return mcg_replay_remember(&tiny_model, m, replay);
-}
-
-mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
-                               uint32_t label, tiny_step_t *step)
-{
-    return mcg_train_replay(&tiny_model, m, replay, x, &label, step);
 }
 
 #if MCG_GCC

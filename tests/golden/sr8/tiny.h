@@ -113,6 +113,29 @@ typedef struct {
 } mcg_augment_t;
 #endif /* MCG_LIFE_DEFINED */
 
+#ifndef MCG_SCALE_DEFINED
+#define MCG_SCALE_DEFINED
+/**
+ * A positive factor as a 16-bit mantissa and a shift: value = mult * 2^(pre - shift).
+ * mult is in [2^15, 2^16) or, for factors below 2^-17, any smaller value with shift 32; 17 <= shift <= 32;
+ * pre is zero unless the factor is 0.5 or more. Four bytes, so that a table of them is one word per channel.
+ */
+typedef struct {
+    uint16_t mult;
+    uint8_t shift;
+    uint8_t pre;
+} mcg_scale_t;
+#endif /* MCG_SCALE_DEFINED */
+
+#ifndef MCG_ADC_DEFINED
+#define MCG_ADC_DEFINED
+/** What raw values of a converter mean. */
+typedef struct {
+    mcg_scale_t scale; /* steps of the input per raw step */
+    int32_t middle;    /* the raw value that is 0 in real units */
+} mcg_adc_t;
+#endif /* MCG_ADC_DEFINED */
+
 #define TINY_INPUT_SIZE 16 /* int8, [4][4][1]; real = scale * (q - zero) */
 #define TINY_INPUT_SCALE 7.843138e-03F
 #define TINY_INPUT_ZERO (-1)
@@ -143,25 +166,6 @@ typedef struct {
     int8_t conv1_w[8]; /* weights */
     int8_t fc1_w[54]; /* weights */
 } tiny_params_t;
-
-#ifndef MCG_SCALE_DEFINED
-#define MCG_SCALE_DEFINED
-/** A positive factor: mult * 2^(pre - shift). */
-typedef struct {
-    uint16_t mult;
-    uint8_t shift;
-    uint8_t pre;
-} mcg_scale_t;
-#endif
-
-#ifndef MCG_ADC_DEFINED
-#define MCG_ADC_DEFINED
-/** What raw values of a converter mean. */
-typedef struct {
-    mcg_scale_t scale; /* steps of the input per raw step */
-    int32_t middle;    /* the raw value that is 0 in real units */
-} mcg_adc_t;
-#endif
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {

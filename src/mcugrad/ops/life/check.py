@@ -34,16 +34,21 @@ def check_s32(count: int, least: int, most: int, x: NDArray[Any], wrong: NDArray
 
 def check_schedule(schedule: NDArray[Any], wrong: NDArray[Any]) -> None:
     """wrong += 1 for a schedule that the device would refuse."""
+    wrong[0] += not is_schedule(schedule)
+
+
+def is_schedule(schedule: NDArray[Any]) -> bool:
+    """Whether a schedule keeps to what its fields say."""
     s = schedule[0]
     kind = int(s["kind"])
-    right = kind == 0 or _is_rate(s["last"])
+    right = kind == 0 or is_rate(s["last"])
     if kind in (COSINE, LINEAR):
         right = right and bool(s["steps"] > s["warmup"])
     elif kind == STEPS:
         right = right and bool(s["every"] >= 1) and bool(0 < s["factor"] <= 1)
     else:
         right = kind == 0
-    wrong[0] += not (right and _is_rate(s["rate"]))
+    return right and is_rate(s["rate"])
 
 
 def check_watch(watch: NDArray[Any], wrong: NDArray[Any]) -> None:
@@ -73,7 +78,8 @@ def _check(buffer: Buffer) -> Call | None:
     return Call(kernel, (*values, named, wrong), buffer.name)
 
 
-def _is_rate(value: Any) -> bool:
+def is_rate(value: Any) -> bool:
+    """Whether a learning rate can be one."""
     return bool(0 <= value <= F32(LARGEST_RATE))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.training.losses import LabelKind
 
-OK, NULL, LABEL, STATE, ARG, EMPTY = 0, -1, -2, -3, -5, -6
+OK, NULL, LABEL, STATE, RATE, ARG, EMPTY = 0, -1, -2, -3, -4, -5, -6
 """Values of `mcg_status_t`."""
 
 

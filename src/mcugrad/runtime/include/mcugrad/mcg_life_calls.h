@@ -199,4 +199,86 @@ mcg_status_t mcg_augment_init(const mcg_model_t *model, mcg_augment_t *how, int3
  */
 mcg_status_t mcg_augment(const mcg_model_t *model, mcg_augment_t *how, const int8_t *x, int8_t *y);
 
+/**
+ * @brief Quantize a sample from real units.
+ *
+ * @param[in]  model what it is for
+ * @param[in]  real  [input_size]
+ * @param[out] x     [input_size]
+ * @return MCG_ERR_NULL
+ *
+ * Reference: ops/life/input.py::quantize.
+ */
+mcg_status_t mcg_quantize(const mcg_model_t *model, const float *real, int8_t *x);
+
+/**
+ * @brief Say what raw values of a converter mean: real = unit * (raw - middle).
+ *
+ * @param[in]  model  what they are for
+ * @param[out] how    the same in steps of the input
+ * @param[in]  unit   above 0, at most 4096 steps of the input
+ * @param[in]  middle from -65536 to 65536
+ * @return MCG_ERR_NULL, or MCG_ERR_ARG
+ *
+ * Reference: ops/life/input.py::adc_init.
+ */
+mcg_status_t mcg_adc_init(const mcg_model_t *model, mcg_adc_t *how, float unit, int32_t middle);
+
+/**
+ * @brief Quantize a sample of raw values, in integers alone.
+ *
+ * @param[in]  model what it is for
+ * @param[in]  how   what they mean
+ * @param[in]  raw   [input_size]
+ * @param[out] x     [input_size]
+ * @return MCG_ERR_NULL, or MCG_ERR_ARG for what mcg_adc_init did not make
+ *
+ * Reference: ops/life/input.py::adc.
+ */
+mcg_status_t mcg_adc_s16(const mcg_model_t *model, const mcg_adc_t *how, const int16_t *raw, int8_t *x);
+
+/**
+ * @brief The same of values without a sign.
+ *
+ * Reference: ops/life/input.py::adc.
+ */
+mcg_status_t mcg_adc_u16(const mcg_model_t *model, const mcg_adc_t *how, const uint16_t *raw, int8_t *x);
+
+/**
+ * @brief Follow how sure predictions are.
+ *
+ * @param[in]     model what predicts
+ * @param[in]     m     its memory
+ * @param[in]     y     logits, [output_size]
+ * @param[in,out] drift follows
+ * @return MCG_ERR_NULL, or MCG_ERR_STATE
+ *
+ * Reference: ops/life/rate.py::watch.
+ */
+mcg_status_t mcg_watch(const mcg_model_t *model, const void *m, const void *y, mcg_drift_t *drift);
+
+/**
+ * @brief Let the learning rate be the same from the next step on.
+ *
+ * @param[in]     model what learns
+ * @param[in,out] m     its memory
+ * @param[in]     rate  finite, not below 0
+ * @return MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_RATE
+ *
+ * Reference: ops/life/rate.py::set_rate.
+ */
+mcg_status_t mcg_set_rate(const mcg_model_t *model, void *m, float rate);
+
+/**
+ * @brief Let the learning rate run by a schedule from the next step on.
+ *
+ * @param[in]     model    what learns
+ * @param[in,out] m        its memory
+ * @param[in]     schedule how; its start is not looked at
+ * @return MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_RATE, or MCG_ERR_ARG
+ *
+ * Reference: ops/life/rate.py::set_schedule.
+ */
+mcg_status_t mcg_set_schedule(const mcg_model_t *model, void *m, const mcg_schedule_t *schedule);
+
 #endif /* MCG_LIFE_CALLS_H */

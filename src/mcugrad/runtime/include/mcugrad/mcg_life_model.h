@@ -136,6 +136,13 @@ static inline bool mcg_can_augment(const mcg_model_t *model, const mcg_augment_t
            how->offset >= 0 && how->offset <= 65280 && how->noise >= 0 && how->noise <= 65280;
 }
 
+/** Whether mcg_adc_init has been here. */
+static inline bool mcg_is_adc(const mcg_adc_t *how)
+{
+    return how->scale.shift >= 17U && how->scale.shift <= 32U && how->scale.pre <= 13U &&
+           how->middle >= -65536 && how->middle <= 65536;
+}
+
 /** Copy bytes that do not overlap. */
 static inline void mcg_copy(uint32_t count, const void *from, void *to)
 {

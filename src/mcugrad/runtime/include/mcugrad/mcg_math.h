@@ -13,20 +13,6 @@ MCG_STATIC_ASSERT(sizeof(float) == 4, "float must be IEEE binary32");
 /** Accumulators stay strictly below this in magnitude: the compiler proves it, pre-shifts saturate to it. */
 #define MCG_ACC_LIMIT ((int32_t)1 << 30)
 
-#ifndef MCG_SCALE_DEFINED
-#define MCG_SCALE_DEFINED
-/**
- * A positive factor as a 16-bit mantissa and a shift: value = mult * 2^(pre - shift).
- * mult is in [2^15, 2^16) or, for factors below 2^-17, any smaller value with shift 32; 17 <= shift <= 32;
- * pre is zero unless the factor is 0.5 or more. Four bytes, so that a table of them is one word per channel.
- */
-typedef struct {
-    uint16_t mult;
-    uint8_t shift;
-    uint8_t pre;
-} mcg_scale_t;
-#endif
-
 /* Floats: of a 32-bit Arm that has a unit for them, one without, any other core. */
 #if defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4)
 #define MCG_ARM_FLOATS 1
