@@ -22,7 +22,7 @@ from kernels.draws import (
     some_int32,
 )
 from kernels.real import Plan, by_channel, real_cases, reals
-from mcugrad.ops.activation.activation import ActivationStruct
+from mcugrad.ops.activation.activation_s8 import ActivationStruct
 from mcugrad.ops.activation.curves import Function
 
 COUNTS = st.sampled_from([1, 2, 15, 16, 17, 64, 100, 257])

@@ -18,9 +18,11 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, Graph, Tensor
 from mcugrad.graph.spec import check as check_graph
 from mcugrad.model import Model
-from mcugrad.ops.activation.activation import PREPARE_TABLE, SLOPE_ONE, Activation, prepare_table
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.activation_s8 import PREPARE_TABLE, SLOPE_ONE, ActivationS8, prepare_table
 from mcugrad.ops.activation.curves import Function, real_curve
-from mcugrad.ops.activation.prelu import PRelu, factor_unit, prelu_grad_s8, prelu_s8, prepare_prelu
+from mcugrad.ops.activation.prelu import PRelu
+from mcugrad.ops.activation.prelu_s8 import factor_unit, prelu_grad_s8, prelu_s8, prepare_prelu
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.joining.add import Add
 from mcugrad.ops.linear.linear import Linear
@@ -48,15 +50,16 @@ def tables(
 ) -> tuple[np.ndarray, np.ndarray, float, int]:
     """Value, slope, scale of y and zero point of y; by the pass's choice if none is given."""
     node = Activation(name="a", x="x", y="y", function=function, alpha=ALPHA.get(function, 1.0))
+    how = ActivationS8(of=node)
     if y_zero is None:
         quant = ActivationScale(scale=x_scale, zero=x_zero, owner="x")
         tensors = {"x": Tensor(name="x", shape=(1,), quant=quant), "y": Tensor(name="y", shape=(1,))}
         graph = Graph("g", (node,), tensors, "x", "y")
-        y_zero = node.follow(graph).zero
+        y_zero = how.follow(graph).zero
     value, slope, y_scale = np.zeros(256, np.int8), np.zeros(256, np.int16), np.zeros(1, F32)
-    parameters = node.parameters(np.asarray(bounds, F32))
+    parameters = how.parameters(np.asarray(bounds, F32))
     scale, none, scratch = np.asarray([x_scale], F32), np.zeros(1, F32), np.zeros(256, F32)
-    prepare_table(node.struct(x_zero, y_zero), parameters, scale, none, value, slope, y_scale, scratch)
+    prepare_table(how.struct(x_zero, y_zero), parameters, scale, none, value, slope, y_scale, scratch)
     return value, slope, float(y_scale[0]), y_zero
 
 
@@ -99,9 +102,9 @@ def test_slopes_are_zero_where_the_function_before_is_flat() -> None:
 
 def test_tables_are_kept_while_the_scale_stays() -> None:
     value, slope, y_scale = np.full(256, 3, np.int8), np.full(256, 5, np.int16), np.ones(1, F32)
-    node = Activation(name="a", x="x", y="y", function=F.TANH)
+    how = ActivationS8(of=Activation(name="a", x="x", y="y", function=F.TANH))
     scale = np.asarray([0.02], F32)
-    arguments = (node.struct(0, 0), node.parameters(np.asarray([-3e38, 3e38])), scale)
+    arguments = (how.struct(0, 0), how.parameters(np.asarray([-3e38, 3e38])), scale)
     prepare_table(*arguments, scale.copy(), value, slope, y_scale, np.zeros(256, F32))
     assert (value == 3).all()
     assert (slope == 5).all()

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator, Precision
-from mcugrad.ops.activation.activation import Activation, RefreshTable
+from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.activation_s8 import ActivationS8, RefreshTable
 from mcugrad.ops.core.computation import computation
 from mcugrad.ops.core.gradients import ErrorSum
 from mcugrad.ops.core.gradients_f32 import ErrorSumF32
@@ -212,7 +213,9 @@ def _follow(to: GradientBuilder, graph: Graph) -> None:
             to.add(TrackScale(name=f"{name}_track", y=name, steps=name in stepped))
     for node in tables:
         if graph[node.y].tracked:
-            to.add(RefreshTable(name=f"{node.name}_refresh", forward=node, x=node.x, y=node.y))
+            to.add(
+                RefreshTable(name=f"{node.name}_refresh", forward=ActivationS8(of=node), x=node.x, y=node.y)
+            )
 
 
 def total_error(to: GradientBuilder, tensor: str) -> str | None:

@@ -12,6 +12,7 @@ import numpy as np
 from mcugrad.errors import UsageError
 from mcugrad.graph import ActivationScale, Graph, Operator, Precision, WeightScale
 from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.activation_s8 import ActivationS8
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.passes.quantize import affine_codes, symmetric
 from mcugrad.training.rules import Updates
@@ -109,7 +110,7 @@ def _track(graph: Graph, trained: set[str]) -> Graph:
         if node.passes_scale:
             graph = graph.changed(y, quant=quant)
         elif isinstance(node, Activation):
-            graph = graph.changed(y, quant=node.follow(graph, tracked=True), tracked=True)
+            graph = graph.changed(y, quant=ActivationS8(of=node).follow(graph, tracked=True), tracked=True)
         else:
             never_negative = node.keeps_sign and all(_starts_at_zero(graph, t) for t in node.inputs)
             graph = graph.changed(y, quant=symmetric(quant, never_negative), tracked=True)

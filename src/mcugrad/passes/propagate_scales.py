@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, Tensor
 from mcugrad.ops.activation.activation import Activation
+from mcugrad.ops.activation.activation_s8 import ActivationS8
 from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.core.activated import Activated
 
@@ -44,8 +45,9 @@ def settle(graph: Graph) -> Graph:
         if node.passes_scale:
             graph = graph.changed(node.y, quant=x)
         elif isinstance(node, Activation):
+            given = y if isinstance(y, ActivationScale) else None
             known = isinstance(x, ActivationScale)
-            graph = graph.changed(node.y, quant=node.follow(graph) if known else None)
+            graph = graph.changed(node.y, quant=ActivationS8(of=node).form(graph, given) if known else None)
         elif isinstance(y, ActivationScale) and isinstance(node, Activated):
             quant = replace(y, owner=node.y, low=node.low, high=node.high)
             graph = graph.changed(node.y, quant=quant)

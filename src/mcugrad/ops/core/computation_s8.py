@@ -47,16 +47,6 @@ class OwnS8(ComputationS8):
 
     of: Any
 
-    @property
-    def needs_range(self) -> bool:
-        return not hasattr(self.of, "follow") and super().needs_range
-
-    def form(self, graph: Graph, given: ActivationScale | None) -> ActivationScale:
-        scale: ActivationScale = (
-            self.of.follow(graph) if hasattr(self.of, "follow") else super().form(graph, given)
-        )
-        return scale
-
     def gradient(self, to: GradientBuilder, e: str) -> None:
         self.of.gradient(to, e)
 

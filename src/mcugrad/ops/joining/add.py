@@ -1,4 +1,4 @@
-"""Add and Sub: y = a + b or a - b, element by element, of two activations with scales of their own."""
+"""Add and Sub: y = a + b or a - b, element by element, of two activations."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad import arithmetic as ar
-from mcugrad.arithmetic import F32
-from mcugrad.builders.gradient import GradientBuilder
-from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
 from mcugrad.ops.core.activated import Activated
-from mcugrad.ops.core.gradients import pass_error
-from mcugrad.ops.tracking.ranges import clip_of
-from mcugrad.program import Kernel
-
-FACTOR_LIMIT = 1 << 21
-FACTOR_BITS = 5
-"""More than the 16 of other factors: 255 * (2^21 + 2^21) is still below 2^30."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,78 +45,9 @@ class Add(Activated):
         a, b = inputs
         return self.activate(a + np.float32(self.sign) * b)
 
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        pass_error(to, f"{self.name}_grad_a", e, self.a)
-        pass_error(to, f"{self.name}_grad_b", e, self.b, self.sign)
-
     def macs(self, graph: Graph) -> int:
         return 2 * graph[self.y].size
 
     def describe(self, graph: Graph) -> str:
         shape = "x".join(map(str, graph[self.y].shape))
         return f"{'add' if self.sign > 0 else 'sub'}{self.activation_text()}  {shape}"
-
-    def lower(self, to: ProgramBuilder) -> None:
-        factor = to.temporary(f"{self.name}_factor", "int32_t", (3,), "two factors and their shift")
-        to.call(
-            PREPARE_ADD,
-            note="factors",
-            sign=self.sign,
-            a_scale=to.scale(self.a),
-            b_scale=to.scale(self.b),
-            y_scale=to.scale(self.y),
-            factor=factor,
-        )
-        to.call(
-            ADD_S8,
-            note=self.describe(to.graph),
-            count=to.graph[self.y].size,
-            a_zero=to.zero(self.a),
-            b_zero=to.zero(self.b),
-            y_zero=to.zero(self.y),
-            a=to.data(self.a),
-            b=to.data(self.b),
-            factor=factor,
-            clip=clip_of(to, self.y),
-            y=to.data(self.y),
-            peak=to.peak(self.y),
-        )
-
-
-def prepare_add(
-    sign: int, a_scale: NDArray[Any], b_scale: NDArray[Any], y_scale: NDArray[Any], factor: NDArray[Any]
-) -> None:
-    """factor = (a_scale / y_scale, sign * b_scale / y_scale) in 2^-shift, and shift: the larger one fills 21 bits."""
-    with np.errstate(all="ignore"):
-        a, b = ar.output_factor(a_scale[0] / y_scale[0]), ar.output_factor(b_scale[0] / y_scale[0])
-    exponent = int(np.maximum(a, b).view(np.uint32) >> 23)
-    shift = int(np.clip(142 + FACTOR_BITS - exponent, 1, 30))
-    factor[0] = min(int(ar.nearest(a * F32(1 << shift))), FACTOR_LIMIT)
-    factor[1] = sign * min(int(ar.nearest(b * F32(1 << shift))), FACTOR_LIMIT)
-    factor[2] = shift
-
-
-def add_s8(
-    count: int,
-    a_zero: int,
-    b_zero: int,
-    y_zero: int,
-    a: NDArray[Any],
-    b: NDArray[Any],
-    factor: NDArray[Any],
-    clip: NDArray[Any],
-    y: NDArray[Any],
-    peak: NDArray[Any],
-) -> None:
-    """y = clip((a - a_zero) * factor[0] + (b - b_zero) * factor[1]), rounded once, half up."""
-    acc = (a[:count].astype(np.int64) - a_zero) * int(factor[0])
-    acc += (b[:count].astype(np.int64) - b_zero) * int(factor[1])
-    ar.check_accumulator(acc)
-    shift = int(factor[2])
-    value = np.clip((acc + (1 << (shift - 1))) >> shift, clip[0], clip[1])
-    peak[0] = np.abs(value).max(initial=0)
-    y[:count] = np.clip(value + y_zero, -128, 127)
-
-
-PREPARE_ADD = Kernel("mcg_prepare_add", prepare_add)
-ADD_S8 = Kernel("mcg_add_s8", add_s8)

@@ -15,7 +15,7 @@ from mcugrad.graph import BackwardNode, Graph, Operator, Shape
 from mcugrad.ops.core.computation_s8 import write_error
 from mcugrad.ops.core.gradients import even_factor
 from mcugrad.ops.core.window import Pair
-from mcugrad.ops.joining.mul import spread
+from mcugrad.ops.joining.mul_s8 import spread
 from mcugrad.ops.tracking.ranges import clip_of, lower_track_error
 from mcugrad.program import Kernel
 

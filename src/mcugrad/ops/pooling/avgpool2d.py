@@ -24,7 +24,7 @@ from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.computation_s8 import write_error, write_output
 from mcugrad.ops.core.gradients import error_unit_times, even_factor
 from mcugrad.ops.core.window import Pair, padded, reach, window_index, window_shape
-from mcugrad.ops.joining.mul import lower_product, spread
+from mcugrad.ops.joining.mul_s8 import lower_product, spread
 from mcugrad.ops.pooling.maxpool2d import Pool2dStruct, windows
 from mcugrad.ops.tracking.ranges import clip_of, lower_track_error
 from mcugrad.program import Kernel

@@ -30,7 +30,7 @@ void mcg_curve(int32_t function, float z, float alpha, float beta, float *point)
  * @param[in,out] y_scale    real units per step of y: the largest value of the table just fits
  * @param[out]    real       scratch, [256]
  *
- * MACs: none. Scratch: real. Reference: ops/activation/activation.py::prepare_table.
+ * MACs: none. Scratch: real. Reference: ops/activation/activation_s8.py::prepare_table.
  */
 void mcg_prepare_table(const mcg_activation_t *g, const float *parameters, const float *x_scale,
                        float *made_for, int8_t *value, int16_t *slope, float *y_scale, float *real);
@@ -43,7 +43,7 @@ void mcg_prepare_table(const mcg_activation_t *g, const float *parameters, const
  * @param[in]  value table, [256]
  * @param[out] y     output, [count]
  *
- * MACs: none. Scratch: none. Reference: ops/activation/activation.py::lookup_s8.
+ * MACs: none. Scratch: none. Reference: ops/activation/activation_s8.py::lookup_s8.
  */
 void mcg_lookup_s8(int32_t count, const int8_t *x, const int8_t *value, int8_t *y);
 
@@ -58,7 +58,7 @@ void mcg_lookup_s8(int32_t count, const int8_t *x, const int8_t *value, int8_t *
  * @param[out] e_x   error of the input, [count], in [-127, 127]
  * @param[out] peak  largest magnitude of e_x before saturation
  *
- * MACs: count. Scratch: none. Reference: ops/activation/activation.py::lookup_grad_s8.
+ * MACs: count. Scratch: none. Reference: ops/activation/activation_s8.py::lookup_grad_s8.
  */
 void mcg_lookup_grad_s8(int32_t count, const int8_t *e, const int8_t *x, const int16_t *slope,
                         const mcg_scale_t *scale, int8_t *e_x, int32_t *peak);
@@ -73,7 +73,7 @@ void mcg_lookup_grad_s8(int32_t count, const int8_t *e, const int8_t *x, const i
  * @param[in]  slope    for negative x, [channels]
  * @param[out] factor   [channels + 2]
  *
- * MACs: none. Scratch: none. Reference: ops/activation/prelu.py::prepare_prelu.
+ * MACs: none. Scratch: none. Reference: ops/activation/prelu_s8.py::prepare_prelu.
  */
 void mcg_prepare_prelu(int32_t channels, const float *x_scale, const float *y_scale, const float *slope,
                        int32_t *factor);
@@ -90,7 +90,7 @@ void mcg_prepare_prelu(int32_t channels, const float *x_scale, const float *y_sc
  * @param[out] y        output, [count]
  * @param[out] peak     largest |output - y_zero| before saturation to int8
  *
- * MACs: count. Scratch: none. Reference: ops/activation/prelu.py::prelu_s8.
+ * MACs: count. Scratch: none. Reference: ops/activation/prelu_s8.py::prelu_s8.
  */
 void mcg_prelu_s8(int32_t count, int32_t channels, int32_t x_zero, int32_t y_zero, const int8_t *x,
                   const int32_t *factor, int8_t *y, int32_t *peak);
@@ -109,7 +109,7 @@ void mcg_prelu_s8(int32_t count, int32_t channels, int32_t x_zero, int32_t y_zer
  * @param[out] e_x      error of the input, [count], in [-127, 127]
  * @param[out] peak     largest magnitude of e_x before saturation
  *
- * MACs: count. Scratch: none. Reference: ops/activation/prelu.py::prelu_grad_s8.
+ * MACs: count. Scratch: none. Reference: ops/activation/prelu_s8.py::prelu_grad_s8.
  */
 void mcg_prelu_grad_s8(int32_t count, int32_t channels, int32_t x_zero, const int8_t *e, const int8_t *x,
                        const int32_t *factor, const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,

@@ -14,7 +14,7 @@
  * @param[in]  y_scale real units per step of y
  * @param[out] factor  [3]; the larger of the first two fills 16 bits
  *
- * MACs: none. Scratch: none. Reference: ops/joining/add.py::prepare_add.
+ * MACs: none. Scratch: none. Reference: ops/joining/add_s8.py::prepare_add.
  */
 void mcg_prepare_add(int32_t sign, const float *a_scale, const float *b_scale, const float *y_scale,
                      int32_t *factor);
@@ -33,7 +33,7 @@ void mcg_prepare_add(int32_t sign, const float *a_scale, const float *b_scale, c
  * @param[out] y      sum, [count]
  * @param[out] peak   largest |y - y_zero| before saturation to int8
  *
- * MACs: 2 count. Scratch: none. Reference: ops/joining/add.py::add_s8.
+ * MACs: 2 count. Scratch: none. Reference: ops/joining/add_s8.py::add_s8.
  */
 void mcg_add_s8(int32_t count, int32_t a_zero, int32_t b_zero, int32_t y_zero, const int8_t *a,
                 const int8_t *b, const int32_t *factor, const int32_t *clip, int8_t *y, int32_t *peak);
@@ -46,7 +46,7 @@ void mcg_add_s8(int32_t count, int32_t a_zero, int32_t b_zero, int32_t y_zero, c
  * @param[in]  y_scale real units per step of the output
  * @param[out] scale   the factor
  *
- * MACs: none. Scratch: none. Reference: ops/joining/mul.py::prepare_product.
+ * MACs: none. Scratch: none. Reference: ops/joining/mul_s8.py::prepare_product.
  */
 void mcg_prepare_product(const float *a_scale, const float *b_scale, const float *y_scale, float *scale);
 
@@ -65,7 +65,7 @@ void mcg_prepare_product(const float *a_scale, const float *b_scale, const float
  * @param[out] y      product, [count]
  * @param[out] peak   largest |y - y_zero| before saturation to int8
  *
- * MACs: count. Scratch: none. Reference: ops/joining/mul.py::mul_s8.
+ * MACs: count. Scratch: none. Reference: ops/joining/mul_s8.py::mul_s8.
  */
 void mcg_mul_s8(int32_t count, int32_t period, int32_t a_zero, int32_t b_zero, int32_t y_zero,
                 const int8_t *a, const int8_t *b, const float *scale, const int32_t *clip, int8_t *y,
@@ -88,7 +88,7 @@ void mcg_mul_s8(int32_t count, int32_t period, int32_t a_zero, int32_t b_zero, i
  * @param[out] e_a      error of a, [count], in [-127, 127]
  * @param[out] peak     largest magnitude of e_a before saturation
  *
- * MACs: count. Scratch: none. Reference: ops/joining/mul.py::mul_grad_a_s8.
+ * MACs: count. Scratch: none. Reference: ops/joining/mul_s8.py::mul_grad_a_s8.
  */
 void mcg_mul_grad_a_s8(int32_t count, int32_t period, int32_t channels, int32_t a_zero, int32_t b_zero,
                        const int8_t *e, const int8_t *b, const int8_t *a, const mcg_scale_t *scale,
@@ -111,7 +111,7 @@ void mcg_mul_grad_a_s8(int32_t count, int32_t period, int32_t channels, int32_t 
  * @param[out] e_b      error of b, [period], in [-127, 127]
  * @param[out] peak     largest magnitude of e_b before saturation
  *
- * MACs: count. Scratch: none. Reference: ops/joining/mul.py::mul_grad_b_s8.
+ * MACs: count. Scratch: none. Reference: ops/joining/mul_s8.py::mul_grad_b_s8.
  */
 void mcg_mul_grad_b_s8(int32_t count, int32_t period, int32_t channels, int32_t a_zero, int32_t b_zero,
                        const int8_t *e, const int8_t *a, const int8_t *b, const mcg_scale_t *scale,
@@ -132,7 +132,7 @@ void mcg_mul_grad_b_s8(int32_t count, int32_t period, int32_t channels, int32_t 
  * @param[out] y      the whole, [rows][pitch]
  * @param[in,out] peak   largest |y - y_zero| before saturation, of all parts so far; offset 0 starts anew
  *
- * MACs: none. Scratch: none. Reference: ops/joining/concat.py::concat_s8.
+ * MACs: none. Scratch: none. Reference: ops/joining/concat_s8.py::concat_s8.
  */
 void mcg_concat_s8(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t x_zero, int32_t y_zero,
                    const int8_t *x, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
