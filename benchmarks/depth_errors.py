@@ -25,7 +25,7 @@ import mcugrad as mg
 from mcugrad.arithmetic import round_half_up
 from mcugrad.graph import ActivationScale, WeightScale
 from mcugrad.ops.tracking.ranges import UNBOUNDED, bounds_of
-from mcugrad.program import Call
+from mcugrad.program import PREDICT, TRAIN_STEP, Call
 from mcugrad.program.execute import execute
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner
@@ -104,16 +104,13 @@ def _both(
         values["input_real"] = _real(trainer, before, after, trainer.build.graph.input)
     started = {name: values[name].copy() for name in weights(trainer)}
     values["label"] = np.asarray([target], np.uint32)
-    for call in program.train:
+    learning = program.calls_of(TRAIN_STEP)[len(program.calls_of(PREDICT)) :]
+    for call in learning:
         execute(call, values)
     found = {}
-    ours = {
-        a["w"]: a for a in map(_named, trainer.build.compiled.program.train) if "factor" in a and "w" in a
-    }
-    units = {
-        a["factor"]: a["c"] for a in map(_named, trainer.build.compiled.program.train) if "to_scale" in a
-    }
-    for call in program.train:
+    ours = {a["w"]: a for a in map(_named, learning) if "factor" in a and "w" in a}
+    units = {a["factor"]: a["c"] for a in map(_named, learning) if "to_scale" in a}
+    for call in learning:
         a = _named(call)
         if "w" not in a or "rate" not in a:
             continue

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import mcugrad as mg
 from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.ops.activation.activation import Activation
-from mcugrad.program import Call
+from mcugrad.program import PREDICT, Call
 from mcugrad.program.execute import execute
 from mcugrad.trainer import Trainer
 
@@ -83,7 +83,7 @@ def layerwise(
     places = {d["name"]: d["index"] for d in runner.get_output_details()}
     graph, program = trainer.build.graph, trainer.build.compiled.program
     layers = {n.name: n for n in graph.nodes if isinstance(n, Operator) and n.source in places}
-    last = {call.node: i for i, call in enumerate(program.forward)}
+    last = {call.node: i for i, call in enumerate(program.calls_of(PREDICT))}
     values = {
         name: np.zeros(b.shape, b.dtype) if b.value is None else b.value.copy()
         for name, b in program.buffers.items()
@@ -97,7 +97,7 @@ def layerwise(
         if not np.array_equal(runner.get_tensor(places[net.items[net.top].name]).ravel(), expected[image]):
             raise RuntimeError(f"image {image}: LiteRT's result depends on which tensors are outputs")
         values[program.input] = q[image].copy()
-        for i, call in enumerate(program.forward):
+        for i, call in enumerate(program.calls_of(PREDICT)):
             execute(call, values)
             if last[call.node] != i or call.node not in layers:
                 continue

@@ -225,7 +225,7 @@ def test_kernels_with_many_calls_are_there_once(tmp_path: Path) -> None:
     library = toolchain.build_shared([folder / "net.c"], [folder], compiler=toolchain.host_compilers()[0])
     sizes = {symbol.name: symbol.bytes for symbol in size.symbols(library)}
     program = trainer.build.compiled.program
-    assert sizes["net_backward"] < 300 * len(program.train)
+    assert sizes["net_backward"] < 300 * len(program.segments["backward"].calls)
 
 
 # -- what fits -----------------------------------------------------------------------------------------------------

@@ -143,8 +143,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     result = build(model, scales, options)
     if goal is not None:
         check_fit(model, scales, options, result, goal)
-        concerns.warn(concerns.of_flash(result.constants, bool(result.compiled.program.train), goal))
-    if result.compiled.program.train:
+        concerns.warn(concerns.of_flash(result.constants, result.compiled.program.trains, goal))
+    if result.compiled.program.trains:
         concerns.warn(
             [
                 *concerns.of_loss(wanted, model.input_shape, _outputs(model)),

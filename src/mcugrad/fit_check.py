@@ -190,7 +190,7 @@ def check_fit(
     """
     found = result.footprint
     if found.need > target.ram.bytes:
-        what = "training" if result.compiled.program.train else "inference"
+        what = "training" if result.compiled.program.trains else "inference"
         raise FitError(
             f"{what} needs {target.shortage(found.need, 'RAM')}",
             where=f"{_peak(result)}, {found.reserve} B kept for the stack and for what calls the model",
@@ -245,7 +245,7 @@ def made_up(model: Model) -> dict[str, ActivationScale]:
 def _peak(result: Build) -> str:
     program, place = result.compiled.program, result.compiled.layout
     index = result.plan.peak
-    call = program.calls[index]
+    call = program.at(index)
     sizes = sorted(
         ((b.size, b.name) for name in call.buffers if (b := program.buffers[name]).space is Space.ARENA),
         reverse=True,
@@ -253,7 +253,7 @@ def _peak(result: Build) -> str:
     parts = " + ".join(f"{name} {size}" for size, name in sizes[:4])
     return (
         f"learned state {place.params_size} B, working memory {result.plan.size} B with its peak in call "
-        f"{index + 1} of {len(program.calls)}, {call.kernel.name} of {call.node} ({parts} B)"
+        f"{index + 1} of {program.length}, {call.kernel.name} of {call.node} ({parts} B)"
     )
 
 

@@ -285,7 +285,7 @@ class Keeper:
         self._trained_on = ("" if self._is_delivered(state) else data, step_of(state))
 
     def _demand_training(self) -> None:
-        if not self.build.compiled.program.train:
+        if not self.build.compiled.program.trains:
             raise UsageError(
                 "the model was compiled for inference only", where="train=none", hint="train=last:1"
             )

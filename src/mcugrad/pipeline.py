@@ -22,6 +22,9 @@ from mcugrad.passes.clip_saturating import clip_saturating
 from mcugrad.passes.freeze import Train, freeze
 from mcugrad.passes.learned import learned
 from mcugrad.passes.lower import lower
+from mcugrad.passes.program.drop_unused import drop_unused
+from mcugrad.passes.program.fold_constants import fold_constants
+from mcugrad.passes.program.split_frozen import split_frozen
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.plan import Plan, greedy_by_size, verify
@@ -108,7 +111,7 @@ def lowered(
     graph: Graph, options: Options, state: State | None = None, *, sizes_only: bool = False
 ) -> Program:
     """The program of a complete graph, or one of the same size. Raises ModelError where `build` does."""
-    return lower(
+    program = lower(
         graph,
         seed=options.seed,
         rate=options.schedule.record(options.rate, options.steps),
@@ -118,6 +121,7 @@ def lowered(
         blind=loss_of_balance(options.loss, graph[graph.output].size),
         sizes_only=sizes_only,
     )
+    return split_frozen(drop_unused(fold_constants(program, sizes_only=sizes_only)))
 
 
 def inference(model: Model, made: Build, options: Options, state: State, note: str) -> Build:
@@ -145,7 +149,7 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, s
     """
     program, quant = made.compiled.program, made.graph[made.graph.output].quant
     origin = replace(made.origin, state=note)
-    ahead = rate_ahead(state["schedule"], state["step"]) if program.train else rate
+    ahead = rate_ahead(state["schedule"], state["step"]) if program.trains else rate
     if has_ended(ahead, rate):
         origin = replace(origin, rate=ahead, restart=rate)
     if isinstance(quant, ActivationScale) and (scale := state.get(f"{quant.owner}_scale")) is not None:

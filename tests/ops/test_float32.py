@@ -286,7 +286,7 @@ def test_mixed_is_float_from_the_first_trained_layer_on() -> None:
     assert kinds["conv2_w"] == ("int8_t", "const")
     assert kinds["fc1_w"] == ("float", "state")
     assert kinds["fc2_w"] == ("float", "const")
-    calls = [c.kernel.name for c in trainer.build.compiled.program.forward]
+    calls = [c.kernel.name for c in trainer.build.compiled.program.calls_of("predict")]
     assert calls.count("mcg_dequantize_f32") == 1
     assert "train by float32 SGD" in repr(trainer)
 

@@ -109,7 +109,7 @@ def calls_of(trainer: mg.Trainer, kernel: str) -> list[dict[str, str]]:
     """Buffers of the calls of a kernel, by parameter."""
     return [
         {p.name: a.buffer for a, p in zip(c.arguments, c.kernel.params, strict=True)}
-        for c in trainer.build.compiled.program.train
+        for c in trainer.build.compiled.program.calls
         if c.kernel.name == kernel
     ]
 
@@ -194,7 +194,7 @@ def test_samples_that_are_left_out_change_nothing(batch: int, channels: float, p
                 assert len(changed) > 4
         assert 8 < sum(taken) < 40
         assert all(len(set(taken[i : i + batch])) == 1 for i in range(0, 48, batch))
-    assert trainer.build.compiled.program.taken == "taken"
+    assert trainer.build.compiled.program.segments["backward"].when == "taken"
 
 
 def test_how_many_samples_are_taken() -> None:
@@ -303,11 +303,10 @@ def test_soft_targets_are_taken_evenly() -> None:
     """Their losses are of another size; the step that follows a label's does not tell them apart."""
     trainer, _, _ = compiled(mg.Sparse(samples=0.5))
     program = trainer.build.compiled.program
-    heads = (program.train[: program.shared], program.soft)
-    found = [[c for c in head if c.kernel is SELECT_SAMPLES] for head in heads]
+    losses = (program.segments[name].calls for name in ("loss", "soft_loss"))
+    found = [[c for c in calls if c.kernel is SELECT_SAMPLES] for calls in losses]
     assert [len(calls) for calls in found] == [1, 1]
     assert [bool(calls[0].arguments[2].buffer) for calls in found] == [True, False]
-    assert program.skipped[0] == program.shared
 
 
 def test_different_batches_end_together() -> None:

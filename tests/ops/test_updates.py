@@ -390,7 +390,7 @@ def test_biases_alone_have_batches_too() -> None:
 
 def test_momentum_stays_below_one() -> None:
     """A share that rounds to all of it: what is kept would never fade."""
-    calls = compiled(Update(momentum=0.999999)).build.compiled.program.train
+    calls = compiled(Update(momentum=0.999999)).build.compiled.program.calls
     kept = [[a.value for a in c.arguments] for c in calls if c.kernel in (APPLY_UPDATE, APPLY_BIAS)]
     assert len(kept) == 6
     assert all(65535 in values and 65536 not in values for values in kept)

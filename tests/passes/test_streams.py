@@ -61,7 +61,7 @@ def test_a_tensor_more_changes_nothing(kind: str, stage: str, monkeypatch: pytes
     done: Callable[..., Graph] = getattr(pipeline, stage)
     monkeypatch.setattr(pipeline, stage, lambda *given, **named: crowded(done(*given, **named)))
     found = compiled(NET, OPTIONS[kind])[0].build.compiled
-    assert found.program.train == plain.program.train
+    assert found.program.segments == plain.program.segments
     assert found.fingerprint == plain.fingerprint
 
 
@@ -83,7 +83,7 @@ DRAWS = {"mcg_apply_update": (ar.STREAM_APPLY, ar.STREAM_KEEP), "mcg_decay_weigh
 def test_no_two_draw_from_one_stream(kind: str) -> None:
     program = compiled(NET, OPTIONS[kind])[0].build.compiled.program
     found: list[int] = []
-    for call in program.train:
+    for call in program.calls:
         for argument, param in zip(call.arguments, call.kernel.params, strict=True):
             if param.name == "tensor":
                 assert argument.value is not None

@@ -12,7 +12,8 @@ import mcugrad as mg
 from mcugrad.pipeline import Build
 from mcugrad.plan import Plan, PlanError, aligned, greedy_by_size, verify
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
-from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Space
+from mcugrad.program import Argument, Buffer, Call, Entry, Kernel, Program, Segment, Space
+from mcugrad.program.call import used_buffers
 from networks import FASHION, Conv, Dense, Layer, Pool, model, samples
 
 # --- programs of any shape ----------------------------------------------------------------------------------
@@ -29,30 +30,38 @@ def touching(names: list[str]) -> Call:
     return Call(KERNEL, tuple(Argument(buffer=name) for name in names), "node")
 
 
-def program(sizes: list[int], calls: list[list[int]], split: int, output: int, results: list[int]) -> Program:
-    """A program over arena buffers of these sizes in bytes; each call touches the buffers it lists."""
-    flat = tuple(touching([f"b{i}" for i in touched]) for touched in calls)
-    used = sorted({i for touched in calls for i in touched})
+def of_segments(
+    sizes: dict[str, int], segments: dict[str, Segment], entries: dict[str, Entry], output: str
+) -> Program:
+    """A program over arena buffers of these sizes in bytes."""
     return Program(
         name="random",
-        buffers={f"b{i}": Buffer(f"b{i}", "int8_t", (sizes[i],), Space.ARENA) for i in used},
-        forward=flat[:split],
-        train=flat[split:],
-        soft=(),
-        shared=0,
-        taken="",
-        skipped=(len(flat) - split, len(flat) - split),
+        buffers={name: Buffer(name, "int8_t", (size,), Space.ARENA) for name, size in sizes.items()},
+        segments=segments,
+        entries=entries,
         input="x",
         input_zero=0,
-        output=f"b{output}",
+        output=output,
         watched=False,
         output_scale="",
         output_zero=0,
         values=None,
         update_rate=1.0,
-        results=tuple(f"b{i}" for i in results),
         classes=2,
     )
+
+
+def program(sizes: list[int], calls: list[list[int]], split: int, output: int, results: list[int]) -> Program:
+    """A prediction, and a step that goes on from there; each call touches the buffers it lists."""
+    flat = tuple(touching([f"b{i}" for i in touched]) for touched in calls)
+    used = sorted({i for touched in calls for i in touched})
+    segments = {"forward": Segment(flat[:split]), "rest": Segment(flat[split:])}
+    read = tuple(f"b{i}" for i in results)
+    entries = {
+        "predict": Entry(("forward",), (f"b{output}",) if flat else ()),
+        "train_step": Entry(("forward", "rest"), read),
+    }
+    return of_segments({f"b{i}": sizes[i] for i in used}, segments, entries, f"b{output}")
 
 
 @st.composite
@@ -69,18 +78,37 @@ def programs(draw: st.DrawFn) -> Program:
 
 
 @st.composite
-def programs_with_soft_targets(draw: st.DrawFn) -> Program:
-    """The same with other calls in place of the first ones of a training step."""
-    found = draw(programs())
-    some = st.lists(st.sampled_from(sorted(found.buffers)), min_size=1, max_size=5, unique=True)
-    soft = draw(st.lists(some, max_size=len(found.train)))
-    return replace(found, soft=tuple(map(touching, soft)), shared=len(soft))
+def programs_of_segments(draw: st.DrawFn) -> Program:
+    """Up to six segments, some of which run at times only, and entries that leave some out."""
+    count = draw(st.integers(1, 8))
+    sizes = {f"b{i}": draw(st.integers(1, 300)) for i in range(count)}
+    some = st.lists(st.sampled_from(sorted(sizes)), min_size=1, max_size=4, unique=True)
+    bodies = draw(st.lists(st.lists(some, min_size=1, max_size=4), min_size=1, max_size=6))
+    ways = draw(st.lists(st.sets(st.integers(1, len(bodies))), min_size=1, max_size=3))
+    first, *rest = bodies
+    segments = {"s0": Segment(tuple(map(touching, first)))}
+    for i, body in enumerate(rest, 1):
+        when = draw(st.sampled_from(["", *sorted(sizes)]))
+        segments[f"s{i}"] = Segment(tuple(map(touching, body)), when)
+    ran = {f"s{i}" for way in ways for i in way} | {"s0"}
+    segments = {name: segment for name, segment in segments.items() if name in ran}
+    entries = {
+        f"e{i}": Entry(tuple(name for name in segments if name == "s0" or int(name[1:]) in way), ())
+        for i, way in enumerate(ways)
+    }
+    flags = {segment.when for segment in segments.values()}
+    used = used_buffers(call for segment in segments.values() for call in segment.calls) | flags
+    entries = {
+        name: replace(entry, reads=tuple(draw(st.lists(st.sampled_from(sorted(used - {""})), max_size=2))))
+        for name, entry in entries.items()
+    }
+    return of_segments({n: size for n, size in sizes.items() if n in used}, segments, entries, "b0")
 
 
 def live_bytes(any_program: Program, index: int) -> int:
     """Bytes needed during one call, from the definition."""
     calls = [set(call.buffers) for call in any_program.calls]
-    calls[len(any_program.forward) - 1].add(any_program.output)
+    calls[any_program.end("predict") - 1].add(any_program.output)
     calls[-1].update(any_program.results)
     before, after = set().union(*calls[: index + 1]), set().union(*calls[index:])
     return sum(aligned(any_program.buffers[name].size) for name in before & after)
@@ -91,7 +119,7 @@ def overlap(one: Lifetime, other: Lifetime) -> bool:
     return one.first <= other.last and other.first <= one.last
 
 
-@given(st.one_of(programs(), programs_with_soft_targets()))
+@given(st.one_of(programs(), programs_of_segments()))
 def test_greedy_plans_are_right(any_program: Program) -> None:
     plan = greedy_by_size(any_program)
     verify(any_program, plan)
@@ -119,7 +147,7 @@ def test_no_plan_is_below_its_peak_or_above_the_sum(any_program: Program) -> Non
 def test_live_bytes_are_those_between_first_and_last_use(any_program: Program) -> None:
     plan = greedy_by_size(any_program)
     # The logits' reader stands behind the forward pass: where training follows, they are still there at its first call.
-    if not any_program.train:
+    if not any_program.segments["rest"].calls:
         assert list(plan.live) == [live_bytes(any_program, i) for i in range(len(any_program.calls))]
     else:
         assert all(live >= live_bytes(any_program, i) for i, live in enumerate(plan.live))
@@ -182,7 +210,7 @@ def used_together(any_program: Program, one: Lifetime, other: Lifetime) -> bool:
     first, second = sorted((one, other), key=lambda life: life.first)
     last = max(i for i, call in enumerate(any_program.calls) if first.name in call.buffers)
     if first.name == any_program.output:
-        last = max(last, len(any_program.forward) - 1)
+        last = max(last, any_program.end("predict") - 1)
     if first.name in any_program.results:
         last = len(any_program.calls)
     return second.first <= last
@@ -212,26 +240,79 @@ def test_logits_survive_the_forward_pass() -> None:
     """The caller reads the logits after prediction, though no later call does."""
     late = program([8, 8, 8], [[0], [0, 1], [2]], 2, 1, [2])
     verify(late, Plan({"b0": 0, "b1": 8, "b2": 0}, 16, ()))
-    with pytest.raises(PlanError, match=r"call 1, .* touches b0, but b1"):
+    with pytest.raises(PlanError, match=r"call 1 of predict, .* touches b0, but b1"):
         verify(late, Plan({"b0": 0, "b1": 4, "b2": 0}, 16, ()))
     early = program([8, 8], [[0], [1]], 2, 0, [])
-    with pytest.raises(PlanError, match=r"the caller, after the forward pass, touches b0, but b1"):
+    with pytest.raises(PlanError, match=r"the caller, after predict, touches b0, but b1"):
         verify(early, Plan({"b0": 0, "b1": 0}, 8, ()))
 
 
 def test_results_survive_the_step() -> None:
     step = program([4, 4], [[0], [1]], 1, 0, [0])
     verify(step, greedy_by_size(step))
-    with pytest.raises(PlanError, match=r"the caller, after the step, touches b0, but b1"):
+    with pytest.raises(PlanError, match=r"the caller, after train_step, touches b0, but b1"):
         verify(step, Plan({"b0": 0, "b1": 0}, 4, ()))
 
 
-def test_steps_towards_distributions_are_played_too() -> None:
-    hard = program([4, 4, 4, 4], [[0], [1], [2, 3]], 1, 0, [])
-    both = replace(hard, train=hard.train[:1], soft=hard.train[1:], shared=1)
-    verify(both, Plan({"b0": 0, "b1": 4, "b2": 8, "b3": 12}, 16, ()))
-    with pytest.raises(PlanError, match=r"call 1, .* touches b2, but b3"):
-        verify(both, Plan({"b0": 0, "b1": 4, "b2": 8, "b3": 8}, 12, ()))
+def alternatives(when: str = "") -> Program:
+    """Two entries that begin and end in the same way; the last segment may be left out."""
+    segments = {
+        "first": Segment((touching(["b0"]),)),
+        "one": Segment((touching(["b1"]),)),
+        "other": Segment((touching(["b1"]), touching(["b2", "b3"]))),
+        "last": Segment((touching(["b1"]),), when),
+    }
+    entries = {
+        "short": Entry(("first", "one", "last"), ()),
+        "long": Entry(("first", "other", "last"), ()),
+    }
+    return of_segments({f"b{i}": 4 for i in range(4)}, segments, entries, "b0")
+
+
+def test_segments_that_stand_in_for_each_other_happen_at_the_same_time() -> None:
+    found = alternatives()
+    assert dict(found.begins) == {"first": 0, "one": 1, "other": 1, "last": 3}
+    assert (found.length, found.end("short"), found.at(1)) == (4, 4, found.segments["one"].calls[0])
+    assert found.at(2) is found.segments["other"].calls[1]
+    with pytest.raises(IndexError, match="no call of random happens at 4 of 4"):
+        found.at(4)
+
+
+def test_what_the_longer_of_two_overwrites_is_not_read_behind_it() -> None:
+    """b1 is read by what follows both; numbered from its own beginning, `last` would come before b2's call."""
+    found = alternatives()
+    verify(found, greedy_by_size(found))
+    verify(found, Plan({"b0": 0, "b1": 4, "b2": 0, "b3": 8}, 12, ()))
+    with pytest.raises(PlanError, match=r"call 3 of long, .* touches b1, but b2"):
+        verify(found, Plan({"b0": 0, "b1": 4, "b2": 4, "b3": 8}, 12, ()))
+
+
+def test_every_entry_is_played() -> None:
+    with pytest.raises(PlanError, match=r"call 2 of long, .* touches b2, but b3"):
+        verify(alternatives(), Plan({"b0": 0, "b1": 4, "b2": 8, "b3": 8}, 12, ()))
+
+
+def test_what_decides_whether_a_segment_runs_is_still_there() -> None:
+    found = alternatives("b0")
+    assert lifetimes(found)[0] == Lifetime("b0", 4, 0, 2)
+    verify(found, greedy_by_size(found))
+    with pytest.raises(PlanError, match=r"whether last runs touches b0, but b1"):
+        verify(found, Plan({"b0": 0, "b1": 0, "b2": 4, "b3": 8}, 12, ()))
+
+
+@given(programs_of_segments(), st.data())
+def test_what_holds_with_all_segments_holds_without_some(any_program: Program, draw: st.DataObject) -> None:
+    """So that the verifier need not play every combination: whatever overlaps, one that is left out hides nothing."""
+    sizes = {name: aligned(b.size) for name, b in any_program.buffers.items()}
+    offsets = {name: draw.draw(st.integers(0, 75)) * 4 for name in sizes}
+    plan = Plan(offsets, max(offsets[name] + size for name, size in sizes.items()), ())
+    try:
+        verify(any_program, plan)
+    except PlanError:
+        return
+    for name, entry in any_program.entries.items():
+        for segments in any_program.runs_of(name):
+            verify(replace(any_program, entries={name: replace(entry, segments=segments)}), plan)
 
 
 # --- programs of real networks ------------------------------------------------------------------------------

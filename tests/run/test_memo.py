@@ -54,10 +54,11 @@ def test_a_training_with_repetitions_is_the_references(options: dict[str, Any]) 
 
 def test_the_frozen_layers_are_those_before_the_first_that_learns() -> None:
     program = trainer().build.compiled.program
-    assert [call.node for call in program.forward[: program.frozen]][-1] == "conv2"
-    assert all(b.name.startswith("conv2") for b in program.frozen_results)
-    assert trainer(train="all").build.compiled.program.frozen == 0
-    assert trainer(train="none").build.compiled.program.frozen == 0
+    assert program.segments["frozen"].calls[-1].node == "conv2"
+    assert all(b.name.startswith("conv2") for b in program.left_by("frozen"))
+    assert all(entry.segments[:2] == ("frozen", "forward") for entry in program.entries.values())
+    assert "frozen" not in trainer(train="all").build.compiled.program.segments
+    assert "frozen" not in trainer(train="none").build.compiled.program.segments
 
 
 def test_what_is_known_is_not_computed_again() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,10 @@ from mcugrad.abi.records import WATCH
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Tensor, WeightScale
 from mcugrad.program.buffer import CODE, POSITIVE, REAL, SYMMETRIC, Buffer, Space, reals
+from mcugrad.program.call import Argument, Call, Struct
 from mcugrad.program.kernel import Kernel
-from mcugrad.program.program import SATURATED, Argument, Call, Struct
+from mcugrad.program.program import SATURATED
+from mcugrad.program.segment import FORWARD, NOTES, Segment
 from mcugrad.training.rules import IN_PLACE, PLANES, RULES
 from mcugrad.training.rules.update import Update
 from mcugrad.training.schedules import Schedule
@@ -46,12 +47,8 @@ class ProgramBuilder:
         graph: the graph being lowered.
         node: the node being lowered, set by the lower pass.
         buffers: buffers so far, by name.
-        calls: calls so far, in order.
-        soft: calls that stand in for those which need a label, in a step towards a distribution.
-        shared: number of the first call that such a step has in common with one towards a label.
+        calls: calls so far, in order, by segment.
         update_rate: share of the channels that a step updates, where it is always the same.
-        taken: buffer that says whether a step is taken; empty where every step is.
-        skipped: numbers of the first call that happens in steps which are taken alone, and of the first one after.
 
     Args:
         graph: the graph to be lowered.
@@ -73,12 +70,10 @@ class ProgramBuilder:
         self.graph = graph
         self.node: Node = graph.nodes[0]
         self.buffers: dict[str, Buffer] = {}
-        self.calls: list[Call] = []
-        self.soft: list[Call] = []
-        self.shared = 0
+        self.calls: dict[str, list[Call]] = {FORWARD: []}
         self.update_rate = 1.0
-        self.taken = ""
-        self.skipped = (0, 0)
+        self._segment = FORWARD
+        self._when: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
         self._active: dict[str, str] = {}
         self._odds: dict[str, str] = {}
@@ -198,14 +193,6 @@ class ProgramBuilder:
         self._active[error] = active
         if odds is not None:
             self._odds[error] = odds
-
-    def skip_unless(self, taken: str) -> None:
-        """Let the calls from here to `resume` happen only where a buffer holds a number that is not 0."""
-        self.taken, self.skipped = taken, (len(self.calls), len(self.calls))
-
-    def resume(self) -> None:
-        """Let the calls from here on happen in every step."""
-        self.skipped = (self.skipped[0], len(self.calls))
 
     def active(self, error: str) -> str | None:
         """Buffer of the list of channels that an error holds; None where it holds all of them."""
@@ -398,16 +385,22 @@ class ProgramBuilder:
         if set(names) != set(arguments):
             raise TypeError(f"{kernel.name} takes {', '.join(names)}; got {', '.join(arguments)}")
         ordered = tuple(_argument(arguments[n]) for n in names)
-        self.calls.append(Call(kernel, ordered, self.node.name, note))
+        self.calls.setdefault(self._segment, []).append(Call(kernel, ordered, self.node.name, note))
 
-    @contextmanager
-    def for_soft_targets(self) -> Iterator[None]:
-        """Calls that are added here are those of a step towards a distribution."""
-        calls, self.calls = self.calls, self.soft
-        try:
-            yield
-        finally:
-            self.calls = calls
+    def enter(self, segment: str) -> None:
+        """Let the calls from here on belong to a segment; a node that says nothing goes on where lowering put it."""
+        self._segment = segment
+
+    def only_where(self, segment: str, number: str) -> None:
+        """Let a segment run only where a buffer holds a number that is not 0."""
+        self._when[segment] = number
+
+    def segments(self) -> dict[str, Segment]:
+        """All segments so far."""
+        return {
+            name: Segment(tuple(calls), self._when.get(name, ""), NOTES[name])
+            for name, calls in self.calls.items()
+        }
 
     def bound_terms(self, terms: int, largest: int, offset: int = 0) -> None:
         """Refuse a sum of `terms` products of at most `largest` that could reach 2^30. Raises ModelError."""

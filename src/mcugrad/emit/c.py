@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mcugrad.emit import steps
 from mcugrad.emit.amalgamate import amalgamate, public_types
 from mcugrad.emit.descriptor import descriptor
 from mcugrad.emit.fingerprint import fingerprint, word
 from mcugrad.emit.interface import definition, functions
 from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import initializer, number
+from mcugrad.emit.steps import Names
 from mcugrad.emit.wrap import wrap_call
 from mcugrad.ops.life.check import WRONG, checks
 from mcugrad.plan import Plan
-from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
+from mcugrad.program import Argument, Buffer, Call, Program, Space
 from mcugrad.program.reserve import reserve
+from mcugrad.program.segment import FROZEN
 from mcugrad.training.augment import map_of
 from mcugrad.training.losses import LabelKind
 
@@ -100,7 +103,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         and a LICENSE.
     """
     place = layout(program, plan)
-    names = _Names(program)
+    names = Names(program)
     check = checks(place.params)
     context: dict[str, Any] = {
         "name": program.name,
@@ -109,7 +112,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "output_type": program.buffers[program.output].ctype,
         "origin": origin,
         "layout": place,
-        "training": bool(program.train),
+        "training": program.trains,
         "target": program.label_kind,
         "label": "label" if program.label_kind is LabelKind.CLASS else "target",
         "classes": program.label_kind is LabelKind.CLASS,
@@ -120,13 +123,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "constants": [_constant(program.name, b) for b in program.in_space(Space.CONST)],
         "structs": names.structs(),
         "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
-        "frozen": _calls(program.forward[: program.frozen], program, names, 1),
-        "forward": _calls(program.forward[program.frozen :], program, names, 1 + program.frozen),
-        "head": _calls(program.train[: program.shared], program, names, 1 + len(program.forward)),
-        "soft": _calls(program.soft, program, names, 1 + len(program.forward)),
-        "train": _part(program, names, program.shared, program.skipped[0]),
-        "learn": _part(program, names, *program.skipped),
-        "rest": _part(program, names, program.skipped[1], len(program.train)),
+        "steps": [*steps.segments(program, names), *steps.entries(program).values()],
         "fingerprint": f"0x{word(fingerprint(program, place)):08x}U",
         "descriptor": descriptor(program, place, origin.input_shape),
         "functions": [definition(function, program) for function in functions(program)],
@@ -134,7 +131,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "runtime": amalgamate(
             sorted({*_kernels(program), *(call.kernel.name for call in check)}),
             _rules(program),
-            inline=_TRAINING_INLINE if program.train else (),
+            inline=_TRAINING_INLINE if program.trains else (),
             apart=_often_called(program),
         ),
         "number": number,
@@ -189,11 +186,12 @@ def host_source(program: Program) -> str:
         "name": name,
         "NAME": name.upper(),
         "output_type": program.buffers[program.output].ctype,
-        "training": bool(program.train),
+        "training": program.trains,
         "target": program.label_kind,
         "label": "label" if program.label_kind is LabelKind.CLASS else "target",
         "classes": program.label_kind is LabelKind.CLASS,
-        "frozen_results": program.frozen_results if program.frozen else (),
+        "frozen_results": program.left_by(FROZEN) if FROZEN in program.segments else (),
+        "after_frozen": steps.without(program, FROZEN, {program.input: "sample"}),
     }
     return render("host.c.j2", context)
 
@@ -205,9 +203,8 @@ def render(template: str, context: Mapping[str, Any]) -> str:
 
 def _kernels(program: Program) -> list[str]:
     """What the steps call, and what the interface calls beside them."""
-    around = {function.kernel for function in functions(program)} | ({DRAW} if program.train else set())
-    calls = program.calls + program.soft
-    return sorted({call.kernel.name for call in calls} | around)
+    around = {function.kernel for function in functions(program)} | ({DRAW} if program.trains else set())
+    return sorted({call.kernel.name for call in program.calls} | around)
 
 
 def _often_called(program: Program) -> set[str]:
@@ -250,66 +247,7 @@ def _arena(program: Program, plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-class _Names:
-    """How C spells what calls pass."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self._structs: dict[Struct, str] = {}
-        for call in program.calls + program.soft:
-            for argument in call.arguments:
-                if argument.struct is not None:
-                    self._structs.setdefault(argument.struct, f"{program.name}_{call.node}_layer")
-
-    def structs(self) -> list[str]:
-        """Definitions of the layers' constants."""
-        return [
-            f"static const {s.ctype()} {name} = {{{', '.join(map(str, s.values()))}}};"
-            for s, name in self._structs.items()
-        ]
-
-    def argument(self, argument: Argument, param: Param | None) -> str:
-        """One argument of a call."""
-        if argument.buffer:
-            return self._buffer(self.program.buffers[argument.buffer])
-        if argument.struct is not None:
-            return "&" + self._structs[argument.struct]
-        if argument.rule:
-            return f"&mcg_rule_{argument.rule}"
-        if argument.value is None:
-            return "NULL"
-        return number(argument.value, param.ctype if param else "int32_t")
-
-    def _buffer(self, buffer: Buffer) -> str:
-        address = "&" if buffer.count == 1 else ""
-        match buffer.space:
-            case Space.ARGUMENT:
-                return buffer.name
-            case Space.CONST:
-                return f"{address}{self.program.name}_{buffer.name}"
-            case Space.STATE:
-                return f"{address}p->{buffer.name}"
-            case Space.ARENA:
-                return f"{address}a->{buffer.name}.v"
-
-
-def _calls(calls: Iterable[Call], program: Program, names: _Names, first: int) -> list[str]:
-    lines: list[str] = []
-    for index, call in enumerate(calls, first):
-        title = f"{index}/{len(program.calls)} {call.node}"
-        lines.append(f"    /* {title}{'  ' + call.note if call.note else ''} */")
-        arguments = [names.argument(a, p) for a, p in zip(call.arguments, call.kernel.params, strict=True)]
-        head = f"    {call.kernel.name}("
-        lines.extend(wrap_call(head, arguments))
-    return lines
-
-
-def _part(program: Program, names: _Names, first: int, after: int) -> list[str]:
-    """Some calls of a training step."""
-    return _calls(program.train[first:after], program, names, 1 + len(program.forward) + first)
-
-
-def _check_call(call: Call, names: _Names) -> list[str]:
+def _check_call(call: Call, names: Names) -> list[str]:
     """A call that looks at a part of the learned state."""
     arguments = [
         "&wrong" if a.buffer == WRONG else names.argument(a, p)

@@ -10,7 +10,7 @@ from functools import cache
 
 from mcugrad.emit.layout import HEADER_SIZE, Layout
 from mcugrad.emit.literals import number
-from mcugrad.program import Program, Space
+from mcugrad.program import TRAIN_SOFT, Program, Space
 from mcugrad.program.kernel import headers
 from mcugrad.training.augment import map_of
 from mcugrad.training.losses import LabelKind
@@ -51,7 +51,7 @@ def _values(program: Program, layout: Layout, shape: tuple[int, ...]) -> dict[st
     scale = program.buffers[program.output_scale] if program.output_scale else None
     learned = scale is not None and scale.space is Space.STATE
     values = program.values
-    training = bool(program.train)
+    training = program.trains
     return {
         "fingerprint": f"{own}_FINGERPRINT",
         "input_size": f"{own}_INPUT_SIZE",
@@ -74,5 +74,5 @@ def _values(program: Program, layout: Layout, shape: tuple[int, ...]) -> dict[st
         **{name: number(place.get(name, 0), "uint32_t") for name in ("schedule", "watch", "step")},
         "forward": f"{program.name}_compute",
         "train": f"{program.name}_learn_from" if training else "NULL",
-        "train_soft": f"{program.name}_learn_soft" if program.soft else "NULL",
+        "train_soft": f"{program.name}_learn_soft" if TRAIN_SOFT in program.entries else "NULL",
     }

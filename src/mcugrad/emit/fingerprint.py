@@ -8,11 +8,12 @@ model has the same one before and after training; nor its name in C, nor where t
 from __future__ import annotations
 
 import hashlib
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugrad.program import Argument, Program, Space
+from mcugrad.program import PREDICT, TRAIN_SOFT, TRAIN_STEP, Argument, Program, Space
 
 if TYPE_CHECKING:
     from mcugrad.emit.layout import Layout
@@ -34,12 +35,15 @@ def fingerprint(program: Program, layout: Layout) -> bytes:
         found.update((" ".join(map(str, parts)) + "\n").encode())
 
     add("mcugrad model 2")
-    for title, calls in (("forward", program.forward), ("train", program.train), ("soft", program.soft)):
+    for title, names in _parts(program).items():
         add(title)
-        for call in calls:
+        for call in (call for name in names for call in program.segments[name].calls):
             add(call.kernel.name, *(_text(argument) for argument in call.arguments))
-    if program.taken:
-        add("taken", program.taken, *program.skipped)
+    begin = program.end(PREDICT)
+    for name, segment in program.segments.items():
+        if segment.when:
+            first = program.begins[name] - begin
+            add("taken", segment.when, first, first + len(segment.calls))
     add("input", program.input_zero, *program.buffers[program.input].shape)
     add("output", program.output, program.output_zero, program.output_scale, program.classes)
     if program.values is not None:
@@ -51,6 +55,24 @@ def fingerprint(program: Program, layout: Layout) -> bytes:
         add("constant", buffer.name, buffer.ctype, *buffer.shape)
         found.update(np.ascontiguousarray(buffer.value, buffer.dtype).tobytes())
     return found.digest()
+
+
+def _parts(program: Program) -> dict[str, list[str]]:
+    """Segments by what they are for. Calls count, not how they are divided: a state outlives another division.
+
+    Those of a prediction; those that a step towards a label adds; those of one towards a distribution, up to where both
+    go on in the same way.
+    """
+    forward, train, soft = (
+        list(program.entries[name].segments if name in program.entries else ())
+        for name in (PREDICT, TRAIN_STEP, TRAIN_SOFT)
+    )
+    same = sum(takewhile(bool, (a == b for a, b in zip(reversed(train), reversed(soft), strict=False))))
+    return {
+        "forward": forward,
+        "train": [name for name in train if name not in forward],
+        "soft": [name for name in soft[: len(soft) - same] if name not in forward],
+    }
 
 
 def word(digest: bytes) -> int:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from mcugrad.emit.wrap import wrap_call
-from mcugrad.program import Program
+from mcugrad.program import TRAIN_SOFT, Program
 from mcugrad.training.losses import LabelKind
 
 _NAMED = re.compile(r"(\w+)(?:\[\w*\])?$")
@@ -93,8 +93,8 @@ def functions(program: Program) -> tuple[Function, ...]:
     return tuple(
         each
         for each in FUNCTIONS
-        if (program.train or not each.trains)
-        and (program.soft or not each.soft)
+        if (program.trains or not each.trains)
+        and (TRAIN_SOFT in program.entries or not each.soft)
         and (program.watched or each.name != "watch")
     )
 

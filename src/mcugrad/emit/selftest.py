@@ -30,11 +30,11 @@ def emit_selftest(program: Program, place: Layout, rate: float, expected: int) -
     """
     output = program.buffers[program.output]
     classes = program.label_kind is LabelKind.CLASS
-    targets = 0 if classes or not program.train else program.classes
+    targets = 0 if classes or not program.trains else program.classes
     context = {
         "name": program.name,
         "NAME": program.name.upper(),
-        "training": bool(program.train),
+        "training": program.trains,
         "target": program.label_kind,
         "classes": classes,
         "output_type": output.ctype,

@@ -121,13 +121,13 @@ def measure(
         counts.append(device.last_instructions)
     predict = activity(runner, target, counts)
     step = taken = None
-    if labels is not None and build.compiled.program.train:
+    if labels is not None and build.compiled.program.trains:
         device.forget_blocks()
         order = np.arange(len(samples), dtype=np.uint32)
         rates = np.full(len(samples), rate, np.float32)
         info = runner.train(samples, labels, order, rates).info
         step = activity(runner, target, runner.step_instructions)
-        taken = int(np.count_nonzero(info["update_rate"])) if build.compiled.program.taken else None
+        taken = int(np.count_nonzero(info["update_rate"])) if build.compiled.program.conditional else None
         _take_a_whole_step(build, runner, samples, labels, rates)
     return Cost(
         target=target,

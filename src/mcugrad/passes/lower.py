@@ -1,26 +1,20 @@
 """Lower: turn a quantized graph into a program of kernel calls.
 
-1. Every node adds its calls; forward nodes come first.
-2. A call whose arguments are all constant is executed now, by its reference, and what it wrote becomes a constant:
-   that is why a frozen layer needs no code of its own.
-3. Buffers that no call touches are dropped.
+Every node adds its calls to the segment that it belongs to: forward nodes first, then what trains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator
 from mcugrad.ops.core.computation import computation
-from mcugrad.program import Buffer, Call, Program, Space
-from mcugrad.program.execute import execute
-from mcugrad.program.program import SATURATED, used_buffers
+from mcugrad.program import PREDICT, TRAIN_SOFT, TRAIN_STEP, Entry, Program, segment
+from mcugrad.program.program import SATURATED
 from mcugrad.training.losses import LabelKind
 
 RESULTS = ("loss", "confidence", "predicted", "rate", "update_rate", SATURATED)
@@ -54,40 +48,27 @@ def lower(
         ModelError: an accumulator could overflow.
     """
     to = ProgramBuilder(graph, seed, rate, learned, sizes_only=sizes_only)
-    split = 0
     for node in graph.nodes:
         to.node = node
         if isinstance(node, Operator):
+            to.enter(segment.FORWARD)
             computation(node).lower(to)
-            split = len(to.calls)
         else:
             assert isinstance(node, BackwardNode)
+            to.enter(segment.BACKWARD)
             node.lower(to)
     output = to.data(graph.output)
     x = to.data(graph.input)
     watched = label_kind is LabelKind.CLASS
     quant = graph[graph.output].quant
-    scaled = watched or (label_kind is LabelKind.VALUES and split < len(to.calls))
+    entries = _entries(tuple(to.calls), output, tuple(b for b in RESULTS if b in to.buffers))
+    scaled = watched or (label_kind is LabelKind.VALUES and TRAIN_STEP in entries)
     scale = to.scale(graph.output) if scaled and isinstance(quant, ActivationScale) else ""
-    forward, buffers = _fold_constants(tuple(to.calls[:split]), to.buffers, sizes_only)
-    train, buffers = _fold_constants(tuple(to.calls[split:]), buffers, sizes_only)
-    shared = max(to.shared - split, 0)
-    soft = (train[0], *to.soft) if to.soft else ()  # both begin with the learning rate
-    # Constants were folded, so that calls are counted anew.
-    first, after = (
-        sum(id(call) in before for call in train)
-        for before in ({id(call) for call in to.calls[split:end]} for end in to.skipped)
-    )
-    used = used_buffers(forward + train + soft) | {output, x, *([scale] if scale else [])}
     return Program(
         name=graph.name,
-        buffers={k: b for k, b in buffers.items() if k in used},
-        forward=forward,
-        train=train,
-        soft=soft,
-        shared=shared,
-        taken=to.taken,
-        skipped=(first, after) if to.taken else (len(train), len(train)),
+        buffers=to.buffers,
+        segments=to.segments(),
+        entries=entries,
         input=x,
         input_zero=to.zero(graph.input),
         output=output,
@@ -96,35 +77,18 @@ def lower(
         output_zero=quant.zero if isinstance(quant, ActivationScale) else 0,
         values=values,
         update_rate=to.update_rate,
-        results=tuple(b for b in RESULTS if b in used),
         classes=graph[graph.output].size,
         blind=blind,
     )
 
 
-def _fold_constants(
-    calls: tuple[Call, ...], buffers: dict[str, Buffer], sizes_only: bool
-) -> tuple[tuple[Call, ...], dict[str, Buffer]]:
-    """Execute calls that depend on constants alone; calls and buffers that remain."""
-    buffers = dict(buffers)
-    kept = []
-    for call in calls:
-        written = [
-            a.buffer
-            for a, p in zip(call.arguments, call.kernel.params, strict=True)
-            if p.pointer and not p.const
-        ]
-        read = [b for b in call.buffers if b not in written]
-        known = all(buffers[b].space is Space.CONST for b in read)
-        if not known or any(buffers[b].space is not Space.ARENA for b in written):
-            kept.append(call)
-            continue
-        values = {b: buffers[b].value for b in read}
-        results = {b: np.zeros(buffers[b].count, buffers[b].dtype) for b in written}
-        if not sizes_only:
-            execute(call, {**values, **results})
-        for name, value in results.items():
-            buffers[name] = replace(
-                buffers[name], space=Space.CONST, value=value.reshape(buffers[name].shape)
-            )
-    return tuple(kept), buffers
+def _entries(segments: tuple[str, ...], output: str, results: tuple[str, ...]) -> dict[str, Entry]:
+    """Ways to run these segments."""
+    entries = {PREDICT: Entry((segment.FORWARD,), (output,), "logits of a sample")}
+    for name, own, other, note in (
+        (TRAIN_STEP, segment.LOSS, segment.SOFT_LOSS, "one step towards the sample's label"),
+        (TRAIN_SOFT, segment.SOFT_LOSS, segment.LOSS, "one step towards a distribution"),
+    ):
+        if own in segments:
+            entries[name] = Entry(tuple(each for each in segments if each != other), results, note)
+    return entries

@@ -14,8 +14,9 @@ class Lifetime:
     Attributes:
         name: the buffer.
         size: bytes.
-        first: index of the first call of a training step, towards a label or a distribution, that touches it.
-        last: index of the last one; one past the end if it is read after the step.
+        first: index of the first call that touches it, in any entry; calls of segments that stand in for each other
+            have the same ones.
+        last: index of the last one; one past the end of an entry after which it is read.
     """
 
     name: str
@@ -27,14 +28,17 @@ class Lifetime:
 def lifetimes(program: Program) -> tuple[Lifetime, ...]:
     """Lifetimes of all arena buffers, in order of definition."""
     touched: dict[str, list[int]] = {}
-    for index, call in enumerate(program.calls):
-        for name in call.buffers:
-            touched.setdefault(name, []).append(index)
-    for index, call in enumerate(program.soft, len(program.forward)):
-        for name in call.buffers:
-            touched.setdefault(name, []).append(index)
-    after = {program.output: len(program.forward), **dict.fromkeys(program.results, len(program.calls))}
+    for name, segment in program.segments.items():
+        begin = program.begins[name]
+        if segment.when:
+            touched.setdefault(segment.when, []).append(begin - 1)  # looked at before its first call
+        for index, call in enumerate(segment.calls, begin):
+            for buffer in call.buffers:
+                touched.setdefault(buffer, []).append(index)
+    for name, entry in program.entries.items():
+        for buffer in entry.reads:
+            touched.setdefault(buffer, []).append(program.end(name))
     return tuple(
-        Lifetime(b.name, b.size, min(touched[b.name]), max(*touched[b.name], after.get(b.name, 0)))
+        Lifetime(b.name, b.size, min(touched[b.name]), max(touched[b.name]))
         for b in program.in_space(Space.ARENA)
     )

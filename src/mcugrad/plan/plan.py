@@ -22,7 +22,7 @@ class Plan:
     Attributes:
         offsets: first byte of every arena buffer.
         size: bytes of the arena.
-        live: per call of a training step, bytes that are needed at that time.
+        live: per call of the longest entry, bytes that are needed at that time.
     """
 
     offsets: Mapping[str, int]
@@ -59,7 +59,7 @@ def greedy_by_size(program: Program) -> Plan:
             column[place + 1 : count + 1] = column[place:count].copy()
             column[place] = value
     size = int(end.max(initial=0))
-    return Plan({item.name: offsets[item.name] for item in lives}, size, _live(lives, len(program.calls)))
+    return Plan({item.name: offsets[item.name] for item in lives}, size, _live(lives, program.length))
 
 
 def _lowest(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> int:

@@ -1,13 +1,11 @@
-"""Verify a plan with code that did not make it: play a step through, byte by byte."""
+"""Verify a plan with code that did not make it: play every entry through, byte by byte."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from mcugrad.plan.plan import ALIGNMENT, Plan
-from mcugrad.program import Call, Program, Space
+from mcugrad.program import Program, Space
 
 
 class PlanError(AssertionError):
@@ -15,7 +13,7 @@ class PlanError(AssertionError):
 
 
 def verify(program: Program, plan: Plan) -> None:
-    """Check that no buffer is overwritten while somebody still wants to read it, in any kind of step.
+    """Check that no buffer is overwritten while somebody still wants to read it, however the program is run.
 
     Every byte of the arena remembers which buffer wrote it last. A buffer claims its bytes when a call touches it
     for the first time; whenever a later call, or the caller, touches it again, all of them must still be its own.
@@ -23,14 +21,18 @@ def verify(program: Program, plan: Plan) -> None:
     Raises:
         PlanError: two buffers that live at the same time share a byte, or one lies outside or is misaligned.
     """
-    _play(program, program.calls, plan)
-    if program.soft:
-        _play(program, program.soft_calls, plan)
-    if program.taken:
-        _play(program, program.skipping_calls, plan)
+    for buffer in program.in_space(Space.ARENA):
+        offset = plan.offsets[buffer.name]
+        if offset < 0 or offset % ALIGNMENT or offset + buffer.size > plan.size:
+            raise PlanError(
+                f"{buffer.name} at {offset} + {buffer.size} is outside {plan.size} bytes or misaligned"
+            )
+    for entry in program.entries:
+        _play(program, entry, plan)
 
 
-def _play(program: Program, calls: Sequence[Call], plan: Plan) -> None:
+def _play(program: Program, entry: str, plan: Plan) -> None:
+    """Play an entry with all of its segments. One that is left out touches less, the rest in the same order."""
     arena = program.in_space(Space.ARENA)
     number = {b.name: i for i, b in enumerate(arena)}
     owner = np.full(plan.size, -1, np.int64)
@@ -46,18 +48,17 @@ def _play(program: Program, calls: Sequence[Call], plan: Plan) -> None:
             thief = arena[int(place[place != number[name]][0])].name
             raise PlanError(f"{moment} touches {name}, but {thief} has overwritten a part of it")
 
-    for buffer in arena:
-        offset = plan.offsets[buffer.name]
-        if offset < 0 or offset % ALIGNMENT or offset + buffer.size > plan.size:
-            raise PlanError(
-                f"{buffer.name} at {offset} + {buffer.size} is outside {plan.size} bytes or misaligned"
-            )
-    for index, call in enumerate(calls):
-        # All of a call's buffers must coexist, so look at each a second time after all have claimed their place.
-        names = [n for n in call.buffers if n in number]
-        for name in names + names:
-            touch(name, f"call {index}, {call.kernel.name} of {call.node},")
-        if index == len(program.forward) - 1 and program.output in number:
-            touch(program.output, "the caller, after the forward pass,")
-    for name in program.results:
-        touch(name, "the caller, after the step,")
+    index = 0
+    for name in program.entries[entry].segments:
+        segment = program.segments[name]
+        if segment.when in number:
+            touch(segment.when, f"whether {name} runs")
+        for call in segment.calls:
+            # All of a call's buffers must coexist, so look at each a second time after all have claimed their place.
+            names = [n for n in call.buffers if n in number]
+            for buffer in names + names:
+                touch(buffer, f"call {index} of {entry}, {call.kernel.name} of {call.node},")
+            index += 1
+    for name in program.entries[entry].reads:
+        if name in number:
+            touch(name, f"the caller, after {entry},")

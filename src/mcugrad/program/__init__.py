@@ -1,16 +1,23 @@
-"""What the device executes: a flat list of kernel calls over named buffers."""
+"""What the device executes: segments of kernel calls over named buffers, and entries that run them."""
 
 from mcugrad.program.buffer import Buffer, Space
+from mcugrad.program.call import Argument, Call, Struct
 from mcugrad.program.kernel import Kernel, Param, prototypes
-from mcugrad.program.program import Argument, Call, Program, Struct
+from mcugrad.program.program import Program
+from mcugrad.program.segment import PREDICT, TRAIN_SOFT, TRAIN_STEP, Entry, Segment
 
 __all__ = [
+    "PREDICT",
+    "TRAIN_SOFT",
+    "TRAIN_STEP",
     "Argument",
     "Buffer",
     "Call",
+    "Entry",
     "Kernel",
     "Param",
     "Program",
+    "Segment",
     "Space",
     "Struct",
     "prototypes",

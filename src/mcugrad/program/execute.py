@@ -1,4 +1,4 @@
-"""Execute calls by their Python references."""
+"""Execute calls and entries by their Python references."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.program.program import Argument, Call
+from mcugrad.program.call import Argument, Call
+from mcugrad.program.program import Program
 from mcugrad.training.rules import IN_PLACE
 
 
@@ -27,12 +28,33 @@ def execute(call: Call, values: Mapping[str, NDArray[Any] | None]) -> None:
     )
 
 
+def run(program: Program, entry: str, values: Mapping[str, NDArray[Any] | None]) -> None:
+    """Run an entry.
+
+    Args:
+        program: what has it.
+        entry: its name.
+        values: contents of every buffer, those of the arguments included; written in place.
+    """
+    for name in program.entries[entry].segments:
+        segment = program.segments[name]
+        if not segment.when or _number(segment.when, values):
+            for call in segment.calls:
+                execute(call, values)
+
+
+def _number(buffer: str, values: Mapping[str, NDArray[Any] | None]) -> int:
+    array = values[buffer]
+    assert array is not None, buffer
+    return int(array.reshape(-1)[0])
+
+
 def _value(argument: Argument, values: Mapping[str, NDArray[Any] | None], pointer: bool) -> Any:
     if argument.buffer:
         array = values[argument.buffer]
         assert array is not None, argument.buffer
         flat = array.reshape(-1)
-        return flat if pointer else int(flat[0])
+        return flat if pointer else _number(argument.buffer, values)
     if argument.struct is not None:
         return argument.struct
     if argument.rule:

@@ -1,64 +1,20 @@
-"""Program: kernel calls in order. Generated C reads like it, line by line."""
+"""Program: segments of kernel calls, and entries that say which of them run. Generated C reads like it."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 
 from mcugrad.graph.tensor import ActivationScale
 from mcugrad.program.buffer import Buffer, Space
-from mcugrad.program.kernel import Kernel
+from mcugrad.program.call import Call, used_buffers
+from mcugrad.program.segment import TRAIN_STEP, Entry, Segment
 from mcugrad.training.losses import LabelKind
 
 SATURATED = "saturated"
 """Buffer that counts tensors which saturated in this step."""
-
-
-@dataclass(frozen=True)
-class Struct(ABC):
-    """Base of the constants of a layer: a frozen dataclass of ints that mirrors a C struct, field by field."""
-
-    @classmethod
-    @abstractmethod
-    def ctype(cls) -> str:
-        """Name of the C struct."""
-
-    def values(self) -> tuple[int, ...]:
-        """Field values in the order of the C struct."""
-        return tuple(int(getattr(self, f.name)) for f in fields(self))
-
-
-@dataclass(frozen=True)
-class Argument:
-    """What a call passes for one parameter.
-
-    Attributes:
-        buffer: name of the buffer passed, or empty; a null pointer if all else is empty too.
-        struct: constants of the layer, or None.
-        value: number passed by value, or None.
-        rule: name of the update rule passed (`sr8`), or empty.
-    """
-
-    buffer: str = ""
-    struct: Struct | None = None
-    value: float | None = None
-    rule: str = ""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One kernel call. `arguments` in the order of the kernel's parameters; `node` is what it was lowered from."""
-
-    kernel: Kernel
-    arguments: tuple[Argument, ...]
-    node: str
-    note: str = ""
-
-    @property
-    def buffers(self) -> tuple[str, ...]:
-        """Names of the buffers it touches, in order, each once."""
-        return tuple(dict.fromkeys(a.buffer for a in self.arguments if a.buffer))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +24,8 @@ class Program:
     Attributes:
         name: model name, a C identifier.
         buffers: every buffer by name.
-        forward: calls from input to logits, shared by prediction and training.
-        train: calls of one training step that follow `forward`; empty for a model that only infers.
-        soft: the same of a step towards a distribution, as far as they differ: they stand in for `train[:shared]`.
-            Empty where targets are no classes.
-        shared: number of the first call that both have in common.
-        taken: name of the buffer that is not 0 where a step is taken; empty where every step is.
-        skipped: numbers of the first call of `train` that happens in steps which are taken alone, and of the first one
-            after; both past the end where all are taken.
+        segments: by name, in an order that all entries keep.
+        entries: ways to run it, by name: a prediction, and training steps where something trains.
         input: name of the buffer (space ARGUMENT) that holds the sample.
         input_zero: zero point of the sample.
         output: name of the buffer that holds the logits.
@@ -84,19 +34,14 @@ class Program:
         output_zero: their zero point; 0 for float outputs.
         values: quantization of targets that are values.
         update_rate: share of the channels that a step updates, unless a result says so step by step.
-        results: names of the buffers that are read after the last call: loss, confidence.
         classes: number of classes, the bound of a label.
         blind: loss of the same answer to every sample, if classes or bits are as frequent; 0 where nobody knows it.
     """
 
     name: str
     buffers: Mapping[str, Buffer]
-    forward: tuple[Call, ...]
-    train: tuple[Call, ...]
-    soft: tuple[Call, ...]
-    shared: int
-    taken: str
-    skipped: tuple[int, int]
+    segments: Mapping[str, Segment]
+    entries: Mapping[str, Entry]
     input: str
     input_zero: int
     output: str
@@ -105,46 +50,99 @@ class Program:
     output_zero: int
     values: ActivationScale | None
     update_rate: float
-    results: tuple[str, ...]
     classes: int
     blind: float = 0.0
 
-    @property
+    # -- segments and entries ------------------------------------------------------------------------------------
+
+    @cached_property
     def calls(self) -> tuple[Call, ...]:
-        """One whole training step."""
-        return self.forward + self.train
+        """All calls, each once."""
+        return tuple(call for segment in self.segments.values() for call in segment.calls)
 
-    @property
-    def frozen(self) -> int:
-        """Calls at the beginning whose results follow from the sample alone; 0 for a model that only infers."""
-        if not self.train:
-            return 0
-        for number, call in enumerate(self.forward):
-            spaces = {self.buffers[name].space for name in call.buffers if name != self.input}
-            if not spaces <= {Space.CONST, Space.ARENA}:
-                return number
-        return len(self.forward)
+    def calls_of(self, entry: str) -> tuple[Call, ...]:
+        """Calls of an entry where no segment is left out; none where the program has no such entry."""
+        names = self.entries[entry].segments if entry in self.entries else ()
+        return tuple(call for name in names for call in self.segments[name].calls)
 
-    @property
-    def frozen_results(self) -> tuple[Buffer, ...]:
-        """What the frozen calls leave to those that follow."""
-        later = used_buffers((*self.forward[self.frozen :], *self.train, *self.soft)) | {self.output}
-        return tuple(
-            self.buffers[name]
-            for name in sorted(used_buffers(self.forward[: self.frozen]) & later)
-            if self.buffers[name].space is Space.ARENA
+    def runs_of(self, entry: str) -> Iterator[tuple[str, ...]]:
+        """Names of the segments that run, for each way in which an entry can run; first that which leaves none out."""
+        names = self.entries[entry].segments
+        choices = ((True, False) if self.segments[name].when else (True,) for name in names)
+        for taken in product(*choices):
+            yield tuple(name for name, runs in zip(names, taken, strict=True) if runs)
+
+    @cached_property
+    def begins(self) -> Mapping[str, int]:
+        """When each segment begins: the most calls that any entry makes before it.
+
+        So the calls of every entry have rising numbers, and segments that stand in for each other have the same ones.
+        """
+        begins = dict.fromkeys(self.segments, 0)
+        for name, segment in self.segments.items():
+            for following in self._following(name):
+                begins[following] = max(begins[following], begins[name] + len(segment.calls))
+        return begins
+
+    def _following(self, name: str) -> set[str]:
+        """Segments that come right after one."""
+        pairs = (
+            pair for e in self.entries.values() for pair in zip(e.segments, e.segments[1:], strict=False)
         )
+        return {after for before, after in pairs if before == name}
+
+    def end(self, entry: str) -> int:
+        """When an entry is over."""
+        last = self.entries[entry].segments[-1]
+        return self.begins[last] + len(self.segments[last].calls)
+
+    @cached_property
+    def length(self) -> int:
+        """When the longest entry is over."""
+        return max(map(self.end, self.entries))
+
+    def at(self, index: int) -> Call:
+        """A call by when it happens; the first one where segments stand in for each other."""
+        for name, segment in self.segments.items():
+            if 0 <= index - self.begins[name] < len(segment.calls):
+                return segment.calls[index - self.begins[name]]
+        raise IndexError(f"no call of {self.name} happens at {index} of {self.length}")
 
     @property
-    def soft_calls(self) -> tuple[Call, ...]:
-        """One whole training step towards a distribution; empty where there is none."""
-        return self.forward + self.soft + self.train[self.shared :] if self.soft else ()
+    def trains(self) -> bool:
+        """Whether it has training steps."""
+        return TRAIN_STEP in self.entries
+
+    def left_by(self, segment: str) -> tuple[Buffer, ...]:
+        """Buffers of the arena that a segment touches and others, or whoever ran an entry, touch as well."""
+        own = used_buffers(self.segments[segment].calls)
+        others = {name for entry in self.entries.values() for name in entry.reads}
+        for name, other in self.segments.items():
+            if name != segment:
+                others |= used_buffers(other.calls) | {other.when}
+        return tuple(b for b in self.in_space(Space.ARENA) if b.name in own & others)
 
     @property
-    def skipping_calls(self) -> tuple[Call, ...]:
-        """One step that is not taken; empty where every step is."""
-        first, after = self.skipped
-        return self.forward + self.train[:first] + self.train[after:] if self.taken else ()
+    def conditional(self) -> bool:
+        """Whether there are segments that are left out at times."""
+        return any(segment.when for segment in self.segments.values())
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Names of the buffers that are read after a training step: loss, confidence."""
+        return self.entries[TRAIN_STEP].reads if self.trains else ()
+
+    # -- what is passed -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def by_value(self) -> frozenset[str]:
+        """Names of the buffers that kernels take by value, as one number."""
+        return frozenset(
+            a.buffer
+            for call in self.calls
+            for a, p in zip(call.arguments, call.kernel.params, strict=True)
+            if a.buffer and not p.pointer
+        )
 
     @property
     def label_kind(self) -> LabelKind:
@@ -166,18 +164,13 @@ class Program:
     @property
     def ranges(self) -> int:
         """Tensors that are watched for saturation in a training step."""
-        return sum(SATURATED in call.buffers for call in self.train) - 1
+        return sum(SATURATED in call.buffers for call in self.calls_of(TRAIN_STEP)) - 1
 
     @property
     def errors(self) -> int:
         """Errors among them."""
-        return sum(call.kernel.name == "mcg_track_error" for call in self.train)
+        return sum(call.kernel.name == "mcg_track_error" for call in self.calls_of(TRAIN_STEP))
 
     def in_space(self, space: Space) -> tuple[Buffer, ...]:
         """Buffers of one space, in order of definition."""
         return tuple(b for b in self.buffers.values() if b.space is space)
-
-
-def used_buffers(calls: Iterable[Call]) -> set[str]:
-    """Names of all buffers that the calls touch."""
-    return {name for call in calls for name in call.buffers}

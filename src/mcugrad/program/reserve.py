@@ -7,8 +7,8 @@ firmware is linked with it, so that what the one accepts the other takes.
 from __future__ import annotations
 
 from mcugrad.abi.records import SCHEDULE
+from mcugrad.program.buffer import Space
 from mcugrad.program.program import Program
-from mcugrad.training.losses import LabelKind
 
 STACK = 3072
 """Bytes of stack: the deepest of all calls that benchmarks/results has counted, and `INTERRUPTS`, in whole KiB."""
@@ -25,8 +25,10 @@ _REPORT = 128
 def caller(program: Program) -> int:
     """Bytes that the emulated firmware keeps beside model and sample at most: answers, targets, reports."""
     answers = program.buffers[program.output].size
-    targets = program.classes * (program.label_kind is not LabelKind.CLASS) + program.classes * bool(
-        program.soft
+    targets = sum(
+        b.size
+        for b in program.in_space(Space.ARGUMENT)
+        if b.name != program.input and b.name not in program.by_value
     )
     size = _REPORT + SCHEDULE.itemsize + answers + targets
     return size + -size % 8

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.abi.records import AUGMENT, GUARD, SCHEDULE
 from mcugrad.emulator.firmware import DeviceModel
 from mcugrad.errors import DeviceError, UsageError
+from mcugrad.program import TRAIN_SOFT
 from mcugrad.program.reserve import stack
 from mcugrad.run.runner import (
     Compiled,
@@ -63,7 +64,7 @@ class EmulatedDevice:
     ) -> None:
         folder = compiled.folder()
         program = compiled.program
-        training = bool(program.train)
+        training = program.trains
         self._compiled = compiled
         self._classes = program.label_kind is LabelKind.CLASS
         self._info = step_type(program.label_kind)
@@ -81,7 +82,7 @@ class EmulatedDevice:
             slot_words=program.slot_words,
             replay=replay,
             guard=guard,
-            soft=bool(program.soft),
+            soft=TRAIN_SOFT in program.entries,
             augment=augment,
             target_type="" if self._classes else program.label_kind.value,
             compiler=compiler,

@@ -318,7 +318,7 @@ class HostTwin:
         return found
 
     def _demand_training(self) -> None:
-        if not self._compiled.program.train:
+        if not self._compiled.program.trains:
             raise UsageError(
                 "the model was compiled for inference only", where="train", hint="compile with train="
             )

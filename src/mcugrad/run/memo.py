@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.program import Program
+from mcugrad.program.segment import FROZEN
 
 LIMIT = 1 << 28
 """Bytes that are kept at most; samples that come later are computed each time."""
@@ -36,7 +37,7 @@ class Memo:
     @classmethod
     def of(cls, program: Program) -> Memo | None:
         """For the frozen layers of a program; None where it has none."""
-        size = sum(buffer.size for buffer in program.frozen_results) if program.frozen else 0
+        size = sum(buffer.size for buffer in program.left_by(FROZEN)) if FROZEN in program.segments else 0
         return cls(size) if size else None
 
     def places(self, x: NDArray[np.int8], wanted: NDArray[np.uint32] | None = None) -> NDArray[np.int32]:

@@ -14,8 +14,8 @@ from mcugrad.ops.life.life import DRIFT_LIMIT, argmax_f32, argmax_s8, trouble
 from mcugrad.ops.life.replay import drawn, replay_slot
 from mcugrad.ops.loss.soft_cross_entropy import soften_f32, soften_s8
 from mcugrad.ops.tracking.ranges import EMPTY_ERROR
-from mcugrad.program import Program, Space
-from mcugrad.program.execute import execute
+from mcugrad.program import PREDICT, TRAIN_SOFT, TRAIN_STEP, Program, Space
+from mcugrad.program.execute import run
 from mcugrad.run.runner import Compiled, State, Steps, Stored, demand_soft, replay_type, step_type
 from mcugrad.training.augment import map_of
 from mcugrad.training.guard import Guarded
@@ -170,22 +170,14 @@ class ReferenceRunner:
 
     def _step(self, x: NDArray[np.int8], target: Any, soft: NDArray[np.uint8] | None = None) -> None:
         """One step, towards a distribution if there is one."""
-        self._forward(x)
-        head = self._program.train[: self._program.shared]
+        self._values[self._program.input] = x.reshape(-1)
         if soft is not None:
             self._values["soft"] = soft
-            head = self._program.soft
         elif self._program.label_kind is LabelKind.CLASS:
             self._values["label"] = np.asarray([target], np.uint32)
         else:
             self._values["target"] = np.asarray(target)
-        first, after = self._program.skipped
-        train = self._program.train
-        for call in head + train[self._program.shared : first]:
-            execute(call, self._values)
-        taken = not self._program.taken or bool(self._value(self._program.taken)[0])
-        for call in (train[first:after] if taken else ()) + train[after:]:
-            execute(call, self._values)
+        run(self._program, TRAIN_STEP if soft is None else TRAIN_SOFT, self._values)
 
     def _step_back(self, x: NDArray[np.int8], target: Any, soft: NDArray[np.uint8] | None) -> None:
         """One step on a stored sample. Running means are about the world as it is, so they stay."""
@@ -249,8 +241,7 @@ class ReferenceRunner:
 
     def _forward(self, sample: NDArray[np.int8]) -> None:
         self._values[self._program.input] = sample.reshape(-1)
-        for call in self._program.forward:
-            execute(call, self._values)
+        run(self._program, PREDICT, self._values)
 
     def _value(self, name: str) -> NDArray[Any]:
         value = self._values[name]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mcugrad.emit import Layout
 from mcugrad.emit.fingerprint import fingerprint
 from mcugrad.errors import UsageError
-from mcugrad.program import Program
+from mcugrad.program import TRAIN_SOFT, Program
 from mcugrad.toolchain import cache
 from mcugrad.training.guard import OUTCOMES, Guarded
 from mcugrad.training.losses import LabelKind
@@ -105,7 +105,7 @@ def replay_type(program: Program) -> np.dtype[Any]:
 
 def demand_soft(program: Program) -> None:
     """Refuse to train towards distributions where targets are no classes. Raises UsageError."""
-    if not program.soft:
+    if TRAIN_SOFT not in program.entries:
         raise UsageError(
             "only a loss on classes can be trained towards what a network said about a sample",
             where="soft",

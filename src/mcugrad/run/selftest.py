@@ -51,7 +51,7 @@ def _hash(compiled: Compiled, model: Runner, rate: float) -> int | None:
     size = program.buffers[program.input].count
     x = _noise(PREDICTIONS * size, 0).reshape(PREDICTIONS, size)
     parts: list[NDArray[Any]] = [model.predict(x)]
-    if program.train:
+    if program.trains:
         order = (np.arange(STEPS) % PREDICTIONS).astype(np.uint32)
         steps = model.train(
             x[order], _targets(program), np.arange(STEPS, dtype=np.uint32), np.full(STEPS, rate, "<f4")

@@ -101,6 +101,7 @@ MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w_residual) == 225, "conv1_w_res
 
 /* ---- steps ----------------------------------------------------------------------------------------------- */
 
+/* From the sample to the logits. */
 static void tiny_forward(tiny_t *m, const int8_t *x)
 {
     tiny_params_t *const p = &m->params;
@@ -119,13 +120,20 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
                   tiny_clip_none, a->fc1_y.v, &a->fc1_y_peak.v);
 }
 
-/* Rate, loss, and how training goes. */
-static void tiny_loss(tiny_t *m, uint32_t label)
+/* Learning rate of the step. */
+static void tiny_begin(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
     /* 5/24 begin_step  learning rate */
     mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
+}
+
+/* Loss, error of the logits, and how training goes. */
+static void tiny_loss(tiny_t *m, uint32_t label)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
     /* 6/24 loss  softmax cross-entropy  3 classes */
     mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
                                  tiny_clip_none, a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
@@ -141,8 +149,6 @@ static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
-    /* 5/24 begin_step  learning rate */
-    mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
     /* 6/24 soft_loss  soft cross-entropy  3 classes */
     mcg_soft_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, soft, p->fc1_w_scale, tiny_clip_none,
                               a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v, NULL,
@@ -151,6 +157,7 @@ static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
     mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
 }
 
+/* Errors down through the layers, and what is learned from them. */
 static void tiny_backward(tiny_t *m, const int8_t *x)
 {
     tiny_params_t *const p = &m->params;
@@ -197,12 +204,44 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale, &a->saturated.v);
     /* 23/24 fc1_y_track  scale for the next step */
     mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale, &a->saturated.v);
+}
+
+/* Count the step. */
+static void tiny_finish(tiny_t *m)
+{
+    tiny_params_t *const p = &m->params;
     /* 24/24 next_step  count the step */
     mcg_next_step(&p->step);
 }
 
+/* Logits of a sample. */
+static void tiny_run_predict(tiny_t *m, const int8_t *x)
+{
+    tiny_forward(m, x);
+}
+
+/* One step towards the sample's label. */
+static void tiny_run_train_step(tiny_t *m, const int8_t *x, uint32_t label)
+{
+    tiny_forward(m, x);
+    tiny_begin(m);
+    tiny_loss(m, label);
+    tiny_backward(m, x);
+    tiny_finish(m);
+}
+
+/* One step towards a distribution. */
+static void tiny_run_train_soft(tiny_t *m, const int8_t *x, const uint8_t *soft)
+{
+    tiny_forward(m, x);
+    tiny_begin(m);
+    tiny_soft_loss(m, soft);
+    tiny_backward(m, x);
+    tiny_finish(m);
+}
+
 /* What the functions around the steps call. */
-static void tiny_compute(void *m, const int8_t *x) { tiny_forward((tiny_t *)m, x); }
+static void tiny_compute(void *m, const int8_t *x) { tiny_run_predict((tiny_t *)m, x); }
 
 static void tiny_report(const tiny_t *m, tiny_step_t *step)
 {
@@ -220,29 +259,19 @@ static void tiny_report(const tiny_t *m, tiny_step_t *step)
     step->predicted = m->arena.predicted.v;
 }
 
-/* What follows the forward pass in a training step. */
-static void tiny_correct(tiny_t *m, const int8_t *x, uint32_t label, tiny_step_t *step)
-{
-    tiny_loss(m, label);
-    tiny_backward(m, x);
-    if (step != NULL) {
-        tiny_report(m, step);
-    }
-}
-
 static void tiny_learn_from(void *model, const int8_t *x, const void *label, void *step)
 {
     tiny_t *const m = (tiny_t *)model;
-    tiny_forward(m, x);
-    tiny_correct(m, x, *(const uint32_t *)label, (tiny_step_t *)step);
+    tiny_run_train_step(m, x, *(const uint32_t *)label);
+    if (step != NULL) {
+        tiny_report(m, (tiny_step_t *)step);
+    }
 }
 
 static void tiny_learn_soft(void *model, const int8_t *x, const uint8_t *soft, void *step)
 {
     tiny_t *const m = (tiny_t *)model;
-    tiny_forward(m, x);
-    tiny_soft_loss(m, soft);
-    tiny_backward(m, x);
+    tiny_run_train_soft(m, x, soft);
     if (step != NULL) {
         tiny_report(m, (tiny_step_t *)step);
     }
@@ -346,7 +375,7 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
-    tiny_forward(m, x);
+    tiny_run_predict(m, x);
     tiny_answer(m, y);
     return MCG_OK;
 }

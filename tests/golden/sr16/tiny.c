@@ -83,11 +83,11 @@ static void tiny_frozen(tiny_t *m, const int8_t *x)
                   a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
 }
 
-static void tiny_unfrozen(tiny_t *m, const int8_t *x)
+/* From the sample to the logits. */
+static void tiny_forward(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
-    (void)x;
     /* 2/12 fc1  factors and biases */
     mcg_prepare_s8(3, &tiny_conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
@@ -96,19 +96,20 @@ static void tiny_unfrozen(tiny_t *m, const int8_t *x)
                   tiny_clip_none, a->fc1_y.v, &a->fc1_y_peak.v);
 }
 
-static void tiny_forward(tiny_t *m, const int8_t *x)
-{
-    tiny_frozen(m, x);
-    tiny_unfrozen(m, x);
-}
-
-/* Rate, loss, and how training goes. */
-static void tiny_loss(tiny_t *m, uint32_t label)
+/* Learning rate of the step. */
+static void tiny_begin(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
     /* 4/12 begin_step  learning rate */
     mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
+}
+
+/* Loss, error of the logits, and how training goes. */
+static void tiny_loss(tiny_t *m, uint32_t label)
+{
+    tiny_params_t *const p = &m->params;
+    tiny_arena_t *const a = &m->arena;
     /* 5/12 loss  softmax cross-entropy  3 classes */
     mcg_softmax_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, label, &tiny_smoothing, p->fc1_w_scale,
                                  tiny_clip_none, a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v,
@@ -124,8 +125,6 @@ static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
-    /* 4/12 begin_step  learning rate */
-    mcg_begin_step(&p->schedule, &p->step, &a->rate.v, &a->saturated.v);
     /* 5/12 soft_loss  soft cross-entropy  3 classes */
     mcg_soft_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, soft, p->fc1_w_scale, tiny_clip_none,
                               a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v, NULL,
@@ -134,11 +133,11 @@ static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
     mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
 }
 
-static void tiny_backward(tiny_t *m, const int8_t *x)
+/* Errors down through the layers, and what is learned from them. */
+static void tiny_backward(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
-    (void)x;
     /* 8/12 fc1_bias_update  biases */
     mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
     /* 9/12 fc1_update  factors */
@@ -149,12 +148,47 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
                       &mcg_rule_sr16, &p->seed, &p->step, 16U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
     /* 11/12 fc1_y_track  scale for the next step */
     mcg_track_scale(127, &a->fc1_y_peak.v, &p->fc1_y_scale, &a->saturated.v);
+}
+
+/* Count the step. */
+static void tiny_finish(tiny_t *m)
+{
+    tiny_params_t *const p = &m->params;
     /* 12/12 next_step  count the step */
     mcg_next_step(&p->step);
 }
 
+/* Logits of a sample. */
+static void tiny_run_predict(tiny_t *m, const int8_t *x)
+{
+    tiny_frozen(m, x);
+    tiny_forward(m);
+}
+
+/* One step towards the sample's label. */
+static void tiny_run_train_step(tiny_t *m, const int8_t *x, uint32_t label)
+{
+    tiny_frozen(m, x);
+    tiny_forward(m);
+    tiny_begin(m);
+    tiny_loss(m, label);
+    tiny_backward(m);
+    tiny_finish(m);
+}
+
+/* One step towards a distribution. */
+static void tiny_run_train_soft(tiny_t *m, const int8_t *x, const uint8_t *soft)
+{
+    tiny_frozen(m, x);
+    tiny_forward(m);
+    tiny_begin(m);
+    tiny_soft_loss(m, soft);
+    tiny_backward(m);
+    tiny_finish(m);
+}
+
 /* What the functions around the steps call. */
-static void tiny_compute(void *m, const int8_t *x) { tiny_forward((tiny_t *)m, x); }
+static void tiny_compute(void *m, const int8_t *x) { tiny_run_predict((tiny_t *)m, x); }
 
 static void tiny_report(const tiny_t *m, tiny_step_t *step)
 {
@@ -172,29 +206,19 @@ static void tiny_report(const tiny_t *m, tiny_step_t *step)
     step->predicted = m->arena.predicted.v;
 }
 
-/* What follows the forward pass in a training step. */
-static void tiny_correct(tiny_t *m, const int8_t *x, uint32_t label, tiny_step_t *step)
-{
-    tiny_loss(m, label);
-    tiny_backward(m, x);
-    if (step != NULL) {
-        tiny_report(m, step);
-    }
-}
-
 static void tiny_learn_from(void *model, const int8_t *x, const void *label, void *step)
 {
     tiny_t *const m = (tiny_t *)model;
-    tiny_forward(m, x);
-    tiny_correct(m, x, *(const uint32_t *)label, (tiny_step_t *)step);
+    tiny_run_train_step(m, x, *(const uint32_t *)label);
+    if (step != NULL) {
+        tiny_report(m, (tiny_step_t *)step);
+    }
 }
 
 static void tiny_learn_soft(void *model, const int8_t *x, const uint8_t *soft, void *step)
 {
     tiny_t *const m = (tiny_t *)model;
-    tiny_forward(m, x);
-    tiny_soft_loss(m, soft);
-    tiny_backward(m, x);
+    tiny_run_train_soft(m, x, soft);
     if (step != NULL) {
         tiny_report(m, (tiny_step_t *)step);
     }
@@ -290,7 +314,7 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
     if (m->ready != TINY_FINGERPRINT) {
         return MCG_ERR_STATE;
     }
-    tiny_forward(m, x);
+    tiny_run_predict(m, x);
     tiny_answer(m, y);
     return MCG_OK;
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32, exp2
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Float32
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, segment
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.schedules import rates_of
 
@@ -34,6 +34,7 @@ class BeginStep(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.BEGIN)
         to.call(
             BEGIN_STEP,
             note="learning rate",
@@ -60,10 +61,10 @@ class Watch(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.LOSS)
         loss = to.temporary("loss", "float", (1,), "of the sample")
         if self.label_kind is not LabelKind.CLASS:
             to.call(WATCH_LOSS, note="running loss", loss=loss, watch=to.watch())
-            to.shared = len(to.calls)
             return
         predicted = to.temporary("predicted", "uint32_t", (1,), "class predicted before the step")
         classes = to.graph[self.logits].size
@@ -77,7 +78,6 @@ class Watch(BackwardNode):
             loss=loss,
             watch=to.watch(),
         )
-        to.shared = len(to.calls)
 
 
 def begin_step(

@@ -13,7 +13,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.loss.output_error import write_output_error
 from mcugrad.ops.tracking.ranges import clip_of
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class BinaryCrossEntropy(BackwardNode):
         return graph[self.logits].size
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.LOSS)
         outputs = to.graph[self.logits].size
         to.call(
             BINARY_CROSS_ENTROPY_S8,

@@ -12,7 +12,7 @@ from mcugrad.arithmetic import F32, exp2, log
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.computation_f32 import lower_mask
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, segment
 
 LOG2_E = F32(1.4426950)
 
@@ -38,6 +38,7 @@ class SoftmaxCrossEntropyF32(BackwardNode):
         return graph[self.logits].size
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.LOSS)
         classes = to.graph[self.logits].size
         loss = to.temporary("loss", "float", (1,), "cross-entropy of the sample, nats")
         smoothing = np.asarray([self.smoothing], np.float32)
@@ -80,6 +81,7 @@ class BinaryCrossEntropyF32(BackwardNode):
         return graph[self.logits].size
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.LOSS)
         outputs = to.graph[self.logits].size
         to.call(
             BINARY_CROSS_ENTROPY_F32,
@@ -117,6 +119,7 @@ class RegressionLossF32(BackwardNode):
         return graph[self.y].size
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.LOSS)
         outputs = to.graph[self.y].size
         name = {np.inf: "mean squared error", 0.0: "mean absolute error"}.get(self.linear, "Huber loss")
         scale, linear = (np.asarray([v], np.float32) for v in (self.target_scale, min(self.linear, 3e38)))

@@ -13,7 +13,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.loss.output_error import write_output_error
 from mcugrad.ops.tracking.ranges import clip_of
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class RegressionLoss(BackwardNode):
         return graph[self.y].size
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.LOSS)
         outputs = to.graph[self.y].size
         name = {np.inf: "mean squared error", 0.0: "mean absolute error"}.get(self.linear, "Huber loss")
         to.call(

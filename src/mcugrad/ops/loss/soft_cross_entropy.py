@@ -21,7 +21,7 @@ from mcugrad.ops.life.life import ARGMAX_F32, ARGMAX_S8
 from mcugrad.ops.loss.output_error import write_output_error
 from mcugrad.ops.selection.select_nodes import loss_ratio
 from mcugrad.ops.tracking.ranges import clip_of
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, segment
 
 TEMPERATURE = F32(3)
 LOG2_E = F32(1.4426950)
@@ -49,45 +49,43 @@ class SoftCrossEntropy(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: ProgramBuilder) -> None:
-        with to.for_soft_targets():
-            classes = to.graph[self.logits].size
-            shared = {
-                "classes": classes,
-                "logits": to.data(self.logits),
-                "soft": to.soft_target(classes),
-                "e": to.data(self.e),
-                "loss": to.temporary("loss", "float", (1,), "cross-entropy of the sample, nats"),
-                "confidence": to.temporary("confidence", "float", (1,), "probability of the predicted class"),
-            }
-            note = f"soft cross-entropy  {classes} classes"
-            ratio = loss_ratio(to) if self.has_ratio else None
-            is_float = isinstance(to.graph[self.logits].quant, Float32)
-            if is_float:
-                to.call(SOFT_CROSS_ENTROPY_F32, note=note, **shared, ratio=ratio)
-                lower_mask(to, self.logits, self.e)
-            else:
-                to.call(
-                    SOFT_CROSS_ENTROPY_S8,
-                    note=note,
-                    **shared,
-                    channels=to.error_channels(self.e),
-                    zero=to.zero(self.logits),
-                    scale=to.scale(self.logits),
-                    w_scale=to.error_scale(self.e),
-                    clip=clip_of(to, self.logits),
-                    c=to.error_unit(self.e),
-                    ratio=ratio,
-                    probability=to.temporary(
-                        "probability", "float", (classes,), "probabilities, then errors"
-                    ),
-                )
+        to.enter(segment.SOFT_LOSS)
+        classes = to.graph[self.logits].size
+        shared = {
+            "classes": classes,
+            "logits": to.data(self.logits),
+            "soft": to.soft_target(classes),
+            "e": to.data(self.e),
+            "loss": to.temporary("loss", "float", (1,), "cross-entropy of the sample, nats"),
+            "confidence": to.temporary("confidence", "float", (1,), "probability of the predicted class"),
+        }
+        note = f"soft cross-entropy  {classes} classes"
+        ratio = loss_ratio(to) if self.has_ratio else None
+        is_float = isinstance(to.graph[self.logits].quant, Float32)
+        if is_float:
+            to.call(SOFT_CROSS_ENTROPY_F32, note=note, **shared, ratio=ratio)
+            lower_mask(to, self.logits, self.e)
+        else:
             to.call(
-                ARGMAX_F32 if is_float else ARGMAX_S8,
-                note="prediction",
-                count=classes,
-                x=to.data(self.logits),
-                index=to.temporary("predicted", "uint32_t", (1,), "class predicted before the step"),
+                SOFT_CROSS_ENTROPY_S8,
+                note=note,
+                **shared,
+                channels=to.error_channels(self.e),
+                zero=to.zero(self.logits),
+                scale=to.scale(self.logits),
+                w_scale=to.error_scale(self.e),
+                clip=clip_of(to, self.logits),
+                c=to.error_unit(self.e),
+                ratio=ratio,
+                probability=to.temporary("probability", "float", (classes,), "probabilities, then errors"),
             )
+        to.call(
+            ARGMAX_F32 if is_float else ARGMAX_S8,
+            note="prediction",
+            count=classes,
+            x=to.data(self.logits),
+            index=to.temporary("predicted", "uint32_t", (1,), "class predicted before the step"),
+        )
 
 
 def added(terms: NDArray[Any]) -> np.float32:

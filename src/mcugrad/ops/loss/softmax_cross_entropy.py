@@ -13,7 +13,7 @@ from mcugrad.arithmetic import F32, exp2, log
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.tracking.ranges import clip_of
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class SoftmaxCrossEntropy(BackwardNode):
         return graph[self.logits].size
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.LOSS)
         classes = to.graph[self.logits].size
         to.call(
             SOFTMAX_CROSS_ENTROPY_S8,

@@ -35,6 +35,7 @@ from mcugrad.ops.selection.select_f32 import (
     SELECT_SUMS_F32,
     SELECT_WEIGH_F32,
 )
+from mcugrad.program import segment
 from mcugrad.program.buffer import LOSS
 from mcugrad.training.sparse import Sparse
 
@@ -80,12 +81,12 @@ class SelectSamples(BackwardNode):
         }
         evenly: dict[str, Any] = dict.fromkeys(("loss", "watch", "schedule", "rate", "gain"))
         # A batch is taken or left out before its losses are known, and those of soft targets are of another size.
+        to.enter(segment.LOSS)
         to.call(SELECT_SAMPLES, **drawing, **(evenly if self.batch > 1 else _followed(to)))
-        if to.soft:
-            with to.for_soft_targets():
-                to.call(SELECT_SAMPLES, **drawing, **evenly)
-        to.shared = len(to.calls)
-        to.skip_unless(taken)
+        if segment.SOFT_LOSS in to.calls:
+            to.enter(segment.SOFT_LOSS)
+            to.call(SELECT_SAMPLES, **drawing, **evenly)
+        to.only_where(segment.BACKWARD, taken)
 
 
 def _followed(to: ProgramBuilder) -> dict[str, Any]:
@@ -111,6 +112,7 @@ class LossRatio(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: ProgramBuilder) -> None:
+        to.enter(segment.LOSS)
         largest = to.state(
             "largest_loss", "float", (1,), np.zeros(1, np.float32), "largest loss so far", LOSS
         )
@@ -121,7 +123,6 @@ class LossRatio(BackwardNode):
             largest=largest,
             ratio=loss_ratio(to),
         )
-        to.shared = len(to.calls)
 
 
 @dataclass(frozen=True, kw_only=True)

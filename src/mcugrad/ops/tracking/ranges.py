@@ -12,7 +12,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, BackwardNode
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, segment
 from mcugrad.program.buffer import POSITIVE, SHARE
 
 EMPTY_ERROR = 65536
@@ -71,7 +71,7 @@ class NextStep(BackwardNode):
     CHANGES_STATE = True
 
     def lower(self, to: ProgramBuilder) -> None:
-        to.resume()
+        to.enter(segment.FINISH)
         to.call(NEXT_STEP, note="count the step", step=to.step())
 
 

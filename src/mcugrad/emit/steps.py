@@ -1,0 +1,144 @@
+"""Steps: a C function for each segment of a program, and one for each entry, which calls those of its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mcugrad.emit.literals import number
+from mcugrad.emit.wrap import wrap_call
+from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
+from mcugrad.program.call import used_buffers
+
+
+@dataclass(frozen=True)
+class Function:
+    """A C function that returns nothing.
+
+    Attributes:
+        note: what it does.
+        head: its name and parameters.
+        lines: its body.
+    """
+
+    note: str
+    head: str
+    lines: tuple[str, ...]
+
+
+class Names:
+    """How C spells what calls pass."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._structs: dict[Struct, str] = {}
+        for call in program.calls:
+            for argument in call.arguments:
+                if argument.struct is not None:
+                    self._structs.setdefault(argument.struct, f"{program.name}_{call.node}_layer")
+
+    def structs(self) -> list[str]:
+        """Definitions of the layers' constants."""
+        return [
+            f"static const {s.ctype()} {name} = {{{', '.join(map(str, s.values()))}}};"
+            for s, name in self._structs.items()
+        ]
+
+    def argument(self, argument: Argument, param: Param | None) -> str:
+        """One argument of a call."""
+        if argument.buffer:
+            return self._buffer(self.program.buffers[argument.buffer])
+        if argument.struct is not None:
+            return "&" + self._structs[argument.struct]
+        if argument.rule:
+            return f"&mcg_rule_{argument.rule}"
+        if argument.value is None:
+            return "NULL"
+        return number(argument.value, param.ctype if param else "int32_t")
+
+    def _buffer(self, buffer: Buffer) -> str:
+        address = "&" if buffer.count == 1 else ""
+        match buffer.space:
+            case Space.ARGUMENT:
+                return buffer.name
+            case Space.CONST:
+                return f"{address}{self.program.name}_{buffer.name}"
+            case Space.STATE:
+                return f"{address}p->{buffer.name}"
+            case Space.ARENA:
+                return f"{address}a->{buffer.name}.v"
+
+
+def segments(program: Program, names: Names) -> list[Function]:
+    """A function for each segment: its calls, one after the other."""
+    return [_segment(program, name, names) for name in program.segments]
+
+
+def entries(program: Program) -> dict[str, Function]:
+    """A function for each entry, by name: its segments, one after the other."""
+    return {
+        name: Function(
+            entry.note,
+            f"{program.name}_run_{name}({', '.join(_parameters(program, entry.segments))})",
+            tuple(line for segment in entry.segments for line in run(program, segment, {})),
+        )
+        for name, entry in program.entries.items()
+    }
+
+
+def without(program: Program, segment: str, names: Mapping[str, str]) -> dict[str, list[str]]:
+    """Lines that run each entry but for one of its segments, where arguments have other names than their own."""
+    return {
+        name: [line for s in entry.segments if s != segment for line in run(program, s, names)]
+        for name, entry in program.entries.items()
+    }
+
+
+def run(program: Program, segment: str, names: Mapping[str, str]) -> list[str]:
+    """Lines that run a segment of a model `m`, where arguments have their own names or others."""
+    passed = ["m", *(names.get(a, a) for a in _arguments(program, [segment]))]
+    call = f"{program.name}_{segment}({', '.join(passed)});"
+    if when := program.segments[segment].when:
+        return [f"    if (m->arena.{when}.v != 0) {{", f"        {call}", "    }"]
+    return [f"    {call}"]
+
+
+def _segment(program: Program, name: str, names: Names) -> Function:
+    segment = program.segments[name]
+    lines = call_lines(segment.calls, program, names, program.begins[name])
+    text, known, model = "\n".join(lines), [], program.name
+    if "p->" in text:
+        known.append(f"    {'' if program.trains else 'const '}{model}_params_t *const p = &m->params;")
+    if "a->" in text:
+        known.append(f"    {model}_arena_t *const a = &m->arena;")
+    head = f"{model}_{name}({', '.join(_parameters(program, [name]))})"
+    return Function(segment.note, head, (*(known or ["    (void)m;"]), *lines))
+
+
+def _parameters(program: Program, segments: Iterable[str]) -> list[str]:
+    """Of a function that runs some segments."""
+    passed = (program.buffers[name] for name in _arguments(program, segments))
+    return [
+        f"{program.name}_t *m",
+        *(
+            f"{b.ctype} {b.name}" if b.name in program.by_value else f"const {b.ctype} *{b.name}"
+            for b in passed
+        ),
+    ]
+
+
+def _arguments(program: Program, segments: Iterable[str]) -> list[str]:
+    """Names of the caller's buffers that some segments touch."""
+    used = used_buffers(call for name in segments for call in program.segments[name].calls)
+    return [b.name for b in program.in_space(Space.ARGUMENT) if b.name in used]
+
+
+def call_lines(calls: Iterable[Call], program: Program, names: Names, begin: int) -> list[str]:
+    """Calls with their titles; the first one is number `begin`, counted from 0."""
+    lines: list[str] = []
+    for index, call in enumerate(calls, begin + 1):
+        title = f"{index}/{program.length} {call.node}"
+        lines.append(f"    /* {title}{'  ' + call.note if call.note else ''} */")
+        arguments = [names.argument(a, p) for a, p in zip(call.arguments, call.kernel.params, strict=True)]
+        lines.extend(wrap_call(f"    {call.kernel.name}(", arguments))
+    return lines

@@ -1,0 +1,66 @@
+"""Calls: a kernel and what is passed to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from mcugrad.program.kernel import Kernel
+
+
+@dataclass(frozen=True)
+class Struct(ABC):
+    """Base of the constants of a layer: a frozen dataclass of ints that mirrors a C struct, field by field."""
+
+    @classmethod
+    @abstractmethod
+    def ctype(cls) -> str:
+        """Name of the C struct."""
+
+    def values(self) -> tuple[int, ...]:
+        """Field values in the order of the C struct."""
+        return tuple(int(getattr(self, f.name)) for f in fields(self))
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What a call passes for one parameter.
+
+    Attributes:
+        buffer: name of the buffer passed, or empty; a null pointer if all else is empty too.
+        struct: constants of the layer, or None.
+        value: number passed by value, or None.
+        rule: name of the update rule passed (`sr8`), or empty.
+    """
+
+    buffer: str = ""
+    struct: Struct | None = None
+    value: float | None = None
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call. `arguments` in the order of the kernel's parameters; `node` is what it was lowered from."""
+
+    kernel: Kernel
+    arguments: tuple[Argument, ...]
+    node: str
+    note: str = ""
+
+    @property
+    def buffers(self) -> tuple[str, ...]:
+        """Names of the buffers it touches, in order, each once."""
+        return tuple(dict.fromkeys(a.buffer for a in self.arguments if a.buffer))
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Those among them that the kernel may write: it takes them by pointers that are not const."""
+        pairs = zip(self.arguments, self.kernel.params, strict=True)
+        return tuple(dict.fromkeys(a.buffer for a, p in pairs if a.buffer and p.pointer and not p.const))
+
+
+def used_buffers(calls: Iterable[Call]) -> set[str]:
+    """Names of all buffers that the calls touch."""
+    return {name for call in calls for name in call.buffers}
