@@ -69,6 +69,15 @@ def each_test_may_show_progress() -> Iterator[None]:
     progress.show(True)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def graphs_are_checked() -> Iterator[None]:
+    """Every graph between two stages obeys the rules, whatever a test compiles."""
+    from mcugrad.passes.stage import checked
+
+    with checked():
+        yield
+
+
 @pytest.fixture
 def quick_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twins without optimisation: building takes a fifth of the time, and few steps do not make up for that.

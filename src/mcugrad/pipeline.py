@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -27,11 +27,78 @@ from mcugrad.passes.program.fold_constants import fold_constants
 from mcugrad.passes.program.split_frozen import split_frozen
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
+from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, through
 from mcugrad.plan import Plan, greedy_by_size, verify
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
 from mcugrad.training.losses import loss_of_balance
 from mcugrad.training.schedules import has_ended, rate_ahead
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What stages are told: the model, what is known before calibration, and the rest."""
+
+    model: Model
+    precision: Wanted
+    train: Train
+    scales: Mapping[str, ActivationScale] = field(default_factory=dict)
+    options: Options | None = None
+
+    @property
+    def all(self) -> Options:
+        """What the user decides; calibration, which is before, has not asked for it."""
+        assert self.options is not None
+        return self.options
+
+
+def _wanted(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> _Wanted:
+    return _Wanted(model, options.precision, options.train, scales, options)
+
+
+def _noted(graph: Graph, wanted: _Wanted) -> Graph:
+    return graph.noted(*drifting(wanted.model.layers, graph, weights=wanted.train != "bias"))
+
+
+PREPARE = (
+    Stage(
+        "assigning precision",
+        lambda graph, wanted: assign_precision(graph, wanted.precision, wanted.train),
+        requires=(FOLDED,),
+        ensures=(FOLDED, ASSIGNED),
+    ),
+    Stage(
+        "clipping", lambda graph, wanted: clip_saturating(graph), requires=(ASSIGNED,), ensures=(ASSIGNED,)
+    ),
+)
+"""What calibration looks at: the float graph as it is going to be computed."""
+MARK = (
+    Stage(
+        "quantizing",
+        lambda graph, wanted: quantize(graph, wanted.scales),
+        requires=(ASSIGNED,),
+        ensures=(ASSIGNED, QUANTIZED),
+    ),
+    Stage(
+        "freezing",
+        lambda graph, wanted: freeze(graph, wanted.train, wanted.all.updates),
+        requires=(ASSIGNED, QUANTIZED),
+        ensures=(QUANTIZED,),
+    ),
+)
+"""What is computed in int8 gets scales, and what trains is marked."""
+TRAIN = (
+    Stage("noting", _noted, requires=(QUANTIZED,), ensures=(QUANTIZED,)),
+    Stage(
+        "going backward",
+        lambda graph, wanted: backward(graph, wanted.all.loss, wanted.all.label_scale, wanted.all.sparse),
+        requires=(FOLDED, QUANTIZED),
+        ensures=(COMPLETE,),
+    ),
+)
+"""The backward pass; without it the network only infers."""
+FINISH = (Stage("pruning", lambda graph, wanted: prune(graph), ensures=(NEEDED,)),)
+"""What nothing needs goes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +149,8 @@ def calibrate(
         ModelError: an activation is not finite; operators that cannot be computed in this precision.
         UsageError: `train` names nothing.
     """
-    return calibrated(_prepared(model, precision, train), samples, calibration)
+    prepared = through(PREPARE, model.graph, _Wanted(model, precision, train))
+    return calibrated(prepared, samples, calibration)
 
 
 def build(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> Build:
@@ -102,9 +170,7 @@ def build(model: Model, scales: Mapping[str, ActivationScale], options: Options)
 
 def complete(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> Graph:
     """The quantized graph with its backward pass, pruned. Raises UsageError where `build` does."""
-    trainable = _trainable(model, scales, options)
-    trainable = trainable.noted(*drifting(model.layers, trainable, weights=options.train != "bias"))
-    return prune(backward(trainable, options.loss, options.label_scale, options.sparse))
+    return through((*PREPARE, *MARK, *TRAIN, *FINISH), model.graph, _wanted(model, scales, options))
 
 
 def lowered(
@@ -134,7 +200,7 @@ def inference(model: Model, made: Build, options: Options, state: State, note: s
         state: what it learned.
         note: how, in a few words.
     """
-    graph = prune(_trainable(model, made.scales, options))
+    graph = through((*PREPARE, *MARK, *FINISH), model.graph, _wanted(model, made.scales, options))
     return _built(model, made.scales, graph, replace(options, train="none", sparse=None), state, note)
 
 
@@ -159,16 +225,6 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, s
         for name, buffer in program.buffers.items()
     }
     return emit(replace(program, buffers=buffers), made.plan, origin)
-
-
-def _prepared(model: Model, precision: Wanted, train: Train) -> Graph:
-    """The float graph as it is going to be computed: with precisions, and without values that no code stands for."""
-    return clip_saturating(assign_precision(model.graph, precision, train))
-
-
-def _trainable(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> Graph:
-    graph = quantize(_prepared(model, options.precision, options.train), scales)
-    return freeze(graph, options.train, options.updates)
 
 
 def _built(
