@@ -122,6 +122,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             where="rule",
             hint="precision='int8', or no momentum, batch, weight_decay and clip",
         )
+    if isinstance(train, str) and train == "none":
+        _demand_no_training(sparse=sparse, schedule=schedule, steps=steps, rate=given)
     names, values = _names(class_names, model.classes), _target_scale(wanted, targets, model.classes)
     chosen = updates(rule)
     options = Options(
@@ -159,6 +161,25 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     return Trainer(model, result, goal, options)
 
 
+def _demand_no_training(
+    *, sparse: Choice | None, schedule: Kind | Schedule, steps: int | None, rate: float | None
+) -> None:
+    """Raises UsageError for options of a training where there is none."""
+    given = {
+        "sparse": sparse is not None,
+        "schedule": schedule not in ("constant", Schedule()),
+        "steps": steps is not None,
+        "rate": rate is not None,
+    }
+    named = [f"{name}=" for name, is_there in given.items() if is_there]
+    if named:
+        raise UsageError(
+            f"nothing trains, so that {' and '.join(named)} {'has' if len(named) == 1 else 'have'} no effect",
+            where=named[0].rstrip("="),
+            hint=f"train='last:1' or another that trains, or no {' and no '.join(named)}",
+        )
+
+
 def _course(schedule: Any) -> Schedule:
     """The schedule of a firmware."""
     if callable(schedule):
@@ -179,7 +200,11 @@ def _steps(course: Schedule, steps: Any) -> int:
             hint="steps=5000, or schedule='constant'",
         )
     if steps is not None and not (is_whole(steps) and 0 <= steps < 2**32):
-        raise UsageError(f"steps={steps!r} is no number of steps", where="steps", hint="5000")
+        raise UsageError(
+            f"steps={steps!r} is no number of steps that a device can count",
+            where="steps",
+            hint=f"5000; at most {2**32 - 1}",
+        )
     return 0 if steps is None else int(steps)
 
 

@@ -19,6 +19,7 @@ from mcugrad.commands.demo import demo
 from mcugrad.commands.doctor import doctor
 from mcugrad.commands.inspect import inspect
 from mcugrad.commands.output import (
+    as_json,
     demand_streams,
     flush_streams,
     forgive_locale,
@@ -136,11 +137,20 @@ def _answer(given: list[str], machine: bool) -> int:
     except SystemExit:  # what typer makes of a broken pipe, with 1, which would be an answer
         return UNREAD
     except (KeyboardInterrupt, typer.Abort):
-        if not machine:
-            typer.echo("stopped", err=True)
+        _stopped(machine)
         return STOPPED
     except _CommandLineError as error:
         return _refused(_wrong_use(error), machine)
+
+
+def _stopped(machine: bool) -> None:
+    """Say so, where somebody listens: as every other end, with --json as one JSON object."""
+    with suppress(OSError):
+        if machine:
+            facts = {"error": "stopped", "kind": "KeyboardInterrupt", "where": "", "hint": ""}
+            typer.echo(as_json({**facts, "exit_code": STOPPED}), nl=False)
+        else:
+            typer.echo("stopped", err=True)
 
 
 def _refused(error: McugradError, machine: bool) -> int:

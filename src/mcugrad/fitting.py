@@ -27,6 +27,8 @@ CHUNK = 2000
 MOST_STEPS = 2**32 - 1
 """Most training steps in one call: as many as the device's counter of steps has values for."""
 
+IDLE = "nothing is learned: the schedule is 0 in every step"
+
 Samples = tuple[NDArray[np.int8], NDArray[Any]]
 """Samples and targets as the device takes them."""
 
@@ -254,7 +256,8 @@ def _epochs(
             accuracy = float((steps.predicted == wanted[order]).mean()) if course.is_class else None
             updated = float(steps.info["update_rate"].mean(dtype=np.float64))
             taken = _taken(steps.info)
-            notes = _judged(twin, data, course, order, steps)
+            is_idle = rate_of is not None and course.rate > 0 and not rate_of.any()
+            notes = (IDLE,) if is_idle else _judged(twin, data, course, order, steps)
             if course.share is not None:
                 course.share.count(count, taken)
                 if epoch + 1 == course.epochs and not any("learned from" in note for note in notes):

@@ -38,6 +38,9 @@ WORK = 3e11
 """Products of a trial in its forward passes, at most, where that leaves `SHORTEST` steps: some minutes of a PC."""
 SHORTEST = 1000
 
+SHOWN = 4
+"""Other rates that a line shows: those next to the one that was found."""
+
 Rating = Callable[[NDArray[Any], NDArray[Any]], tuple[float, float]]
 """Score and mean loss of outputs, given targets; the score larger for better."""
 
@@ -88,11 +91,12 @@ class RateSearch:
         if found is None:
             return f"rate {self.rate:.3g}, the usual one: {FEWEST} samples or more would find a better one"
         longest = max(each.steps for each in self.trials)
-        others = sorted(
+        near = sorted(
             (each for each in self.trials if each.steps == longest and each.rate != self.rate),
-            key=lambda each: each.rate,
+            key=lambda each: (max(each.rate / self.rate, self.rate / each.rate), each.rate),
         )
-        also = ", ".join(f"{each.rate:.3g}: {self._score(each.score)}" for each in others[:4])
+        others = sorted(near[:SHOWN], key=lambda each: each.rate)
+        also = ", ".join(f"{each.rate:.3g}: {self._score(each.score)}" for each in others)
         level = "; level with no training: of such rates the one nearest the usual" if self.is_level else ""
         return (
             f"rate {self.rate:.3g} found: {self._score(found.score)} of {self.held_out} samples held out "
@@ -138,7 +142,7 @@ class RateSearch:
     def _score(self, score: float) -> str:
         if not np.isfinite(score):
             return "diverged"
-        return f"{score:.1%}" if self.is_share else f"error {-score:.4g}"
+        return f"{score:.1%}" if self.is_share else f"error {abs(score):.4g}"
 
 
 def find(

@@ -88,13 +88,23 @@ def test_every_verb_has_help_and_json(cli: Cli, verb: str) -> None:
     assert "--json" in result.out
 
 
+STOPPED = """{
+  "error": "stopped",
+  "kind": "KeyboardInterrupt",
+  "where": "",
+  "hint": "",
+  "exit_code": 130
+}
+"""
+
+
 def test_interrupt_leaves_quietly(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> list[toolchain.Tool]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(toolchain, "doctor", interrupted)
     assert cli("doctor") == Result(130, "", "stopped\n")
-    assert cli("doctor", "--json") == Result(130, "", "")
+    assert cli("doctor", "--json") == Result(130, STOPPED, "")
 
 
 def test_too_little_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

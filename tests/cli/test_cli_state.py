@@ -122,6 +122,7 @@ def test_a_state_file_is_not_called_like_another_form(cli: Cli, task: tuple[str,
 def test_states_are_shown_and_converted(cli: Cli, task: tuple[str, ...]) -> None:
     cli("train", *task, "--epochs", "1", "--save", "a.mcgstate", "--out", "fw")
     shown = cli("state", "show", "a.mcgstate")
+    assert "\n\n\n" not in shown.out
     for said in (
         "a.mcgstate: edge, 90 training steps",
         "conv1, conv2, fc1 (sr8, in place)",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import Json, Selftest
-from mcugrad.commands.output import Output, demand_places, otherwise
+from mcugrad.commands.options import MOST_STEPS, Json, Selftest
+from mcugrad.commands.output import Output, demand_places, demand_unchanged, otherwise
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ def compile_(
     ] = "constant",
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, help="Training steps until a cosine or linear schedule ends: 5000."),
+        typer.Option(
+            "--steps",
+            min=1,
+            max=MOST_STEPS,
+            help="Training steps until a cosine or linear schedule ends: 5000.",
+        ),
     ] = None,
     selftest: Selftest = False,
     json: Json = False,
@@ -48,6 +53,9 @@ def compile_(
     demand_places(files=[recipe.save])
     kind = delivered_schedule(recipe, schedule, steps)
     found = recipe.network()
+    place = out or Path("firmware") / found.name
+    demand_places(folders=[place])
+    demand_unchanged(place, found.name)
     given = recipe.samples(found)
     made = recipe.trainer(found, given, kind, steps)
     table = loss = None
@@ -58,7 +66,7 @@ def compile_(
         ):
             table = measured(made, given)
             loss = recipe.fidelity(made, given)
-    folder = made.export(out or Path("firmware") / found.name, selftest=selftest)
+    folder = made.export(place, selftest=selftest)
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
     if loss is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcugrad.commands.options import Json
+from mcugrad.commands.options import MOST_STEPS, Json
 from mcugrad.commands.output import Output, as_json, demand_places, demand_unchanged, write
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ def demo(
         "demo"
     ),
     steps: Annotated[
-        int, typer.Option("--steps", min=1, help="Stop after so many training steps; 6735 are all.")
+        int,
+        typer.Option(
+            "--steps", min=1, max=MOST_STEPS, help="Stop after so many training steps; 6735 are all."
+        ),
     ] = 6735,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Also draw the result as an SVG file.")

@@ -42,6 +42,9 @@ _CLASSES = "What the outputs are called, in their order, for the generated code:
 _SELFTEST = "Write NAME_selftest.c, too: it tells on the device whether compiler and flags are right."
 _SAVE = "Write what was learned to this .mcgstate file (or .npz, arrays alone)."
 
+MOST_STEPS = 2**32 - 1
+"""Training steps that a device can count."""
+
 Network = Annotated[
     str,
     typer.Argument(

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,11 @@ import typer
 from mcugrad import progress
 from mcugrad.errors import McugradError, ToolError, UsageError
 from mcugrad.files import readable, write_file
+
+ROOM = 1 << 20
+"""Bytes that there has to be room for where nobody knows how many they will be."""
+_BELOW = "examples"
+"""Folder of a firmware folder that is written, too."""
 
 
 class Output:
@@ -75,7 +81,8 @@ class Output:
         if self.machine:
             return
         self.say()
-        self.say(title, strong=True)
+        if title:
+            self.say(title, strong=True)
         if self.pretty:
             self._rich_table(columns, rows, right)
             return
@@ -157,29 +164,40 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def demand_places(*, files: Sequence[Path | None] = (), folders: Sequence[Path | None] = ()) -> None:
-    """Refuse what cannot be written before there is work to be lost. Raises UsageError; writes nothing.
+def demand_places(
+    *, files: Sequence[Path | None] = (), folders: Sequence[Path | None] = (), size: int = ROOM
+) -> None:
+    """Refuse what cannot be written before there is work to be lost: writes a file beside it, and takes it away again.
 
     Args:
         files: where files will be written.
         folders: where folders of files will be.
+        size: bytes that there has to be room for.
+
+    Raises:
+        UsageError: a place cannot be written, or has no room.
     """
-    for path, as_folder in [*((p, False) for p in files), *((p, True) for p in folders)]:
-        if path is None:
-            continue
+    places = [(path, False) for path in files if path is not None]
+    places += [(place, True) for path in folders if path is not None for place in (path, path / _BELOW)]
+    for path, as_folder in places:
         try:
-            _demand_place(path, as_folder)
+            _demand_place(path, as_folder, size)
         except OSError as error:
+            what = "firmware" if as_folder else "file"
             raise UsageError(
-                f"cannot write the {'firmware' if as_folder else 'file'}: {error.strerror}",
+                f"cannot write the {what}: {error.strerror}",
                 where=str(path),
-                hint="another folder" if as_folder else "another place",
+                hint="some space, or another place"
+                if error.errno in (errno.ENOSPC, errno.EDQUOT)
+                else f"another {'folder' if as_folder else 'place'}",
             ) from None
 
 
-def _demand_place(path: Path, as_folder: bool) -> None:
-    found = next(p for p in (path, *path.absolute().parents) if p.exists())
+def _demand_place(path: Path, as_folder: bool, size: int) -> None:
+    found = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
     wrong = None
+    if found is path and found.is_symlink() and (as_folder or found.is_file() or not found.exists()):
+        raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed")
     if found is path and not as_folder:
         wrong = errno.EISDIR if path.is_dir() else None
     elif not found.is_dir():
@@ -188,6 +206,24 @@ def _demand_place(path: Path, as_folder: bool) -> None:
         wrong = errno.EACCES
     if wrong is not None:
         raise OSError(wrong, os.strerror(wrong))
+    if found.is_dir() or found.is_file():
+        _try(found, size)
+    elif found.is_char_device():
+        with found.open("wb", buffering=0) as device:
+            if not device.isatty():  # what leads nowhere takes a byte, and what is full does not
+                device.write(b"\n")
+
+
+def _try(found: Path, size: int) -> None:
+    """Write as much as will be written, under another name. Raises OSError where that is not possible."""
+    try:
+        with tempfile.TemporaryFile(dir=found if found.is_dir() else found.parent) as file:
+            file.write(bytes(size))
+            file.flush()
+    except OSError as error:
+        # A file that may be written in a folder that may not, or one that is mounted: it is written in place.
+        if found.is_dir() or error.errno not in (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS):
+            raise
 
 
 def demand_unchanged(folder: Path, name: str) -> None:

@@ -145,6 +145,13 @@ class Recipe:
             made.save(self.save)
         self.output.say(f"\nwrote {self.save}: what was learned, {len(made.state)} arrays")
 
+    def demand_room(self, made: Trainer) -> None:
+        """Refuse a place of --save that has no room for what there will be to write. Raises UsageError."""
+        from mcugrad.commands.output import demand_places
+
+        if self.save is not None:
+            demand_places(files=[self.save], size=len(made.state_file(program=None).to_bytes()))
+
     def demand_form(self) -> None:
         """Refuse to call a state file like another form of a state. Raises UsageError."""
         from mcugrad.errors import UsageError
@@ -255,14 +262,16 @@ def spelled_out(**defaults: Any) -> Callable[[Callable[..., None]], Callable[...
         @wraps(verb)
         def spelled(**given: Any) -> None:
             from mcugrad import concerns
+            from mcugrad.commands.spelling import as_options
             from mcugrad.errors import McugradError
 
             output = Output(given["json"])
             recipe = Recipe(output, **{each.name: given.pop(each.name) for each in shared})
             with concerns.told(output.note):
                 try:
-                    recipe.demand_form()
-                    verb(recipe, **given)
+                    with as_options():
+                        recipe.demand_form()
+                        verb(recipe, **given)
                 except McugradError:
                     output.show_notes()  # may well say why
                     raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import Json
+from mcugrad.commands.options import MOST_STEPS, Json
 from mcugrad.commands.output import as_json, demand_places, demand_unchanged
 from mcugrad.commands.recipe import Recipe, spelled_out
 
@@ -29,7 +29,10 @@ def report(
     recipe: Recipe,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training samples.")] = 3,
     steps: Annotated[
-        int, typer.Option("--steps", min=1, help="Training steps to compare with the emulated core.")
+        int,
+        typer.Option(
+            "--steps", min=1, max=MOST_STEPS, help="Training steps to compare with the emulated core."
+        ),
     ] = 32,
     out: Annotated[Path, typer.Option("--out", help="Folder for the firmware and the report.")] = Path(
         "report"
@@ -54,6 +57,7 @@ def report(
     demand_unchanged(out / "firmware", found.name)
     given = recipe.samples(found)
     made = recipe.learner(found, given)
+    recipe.demand_room(made)
     with output.busy("running the firmware on the emulated core"):
         table = measured(made, given)
         functions = _profile(made, given, board)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mcugrad.commands.options import Json
+from mcugrad.commands.options import MOST_STEPS, Json
 from mcugrad.commands.output import demand_places, otherwise
 from mcugrad.commands.recipe import Recipe, spelled_out
 
@@ -21,7 +21,9 @@ def run(
             help="emulator (the target's core), reference, or boards and cores; several: --on a --on b.",
         ),
     ] = ["emulator"],  # noqa: B006  (typer reads it, nobody writes it)
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to take and compare.")] = 64,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, max=MOST_STEPS, help="Training steps to take and compare.")
+    ] = 64,
     json: Json = False,
 ) -> None:
     """Train on emulated cores and compare every bit with the twin. Exits 1 if one differs.
@@ -37,6 +39,7 @@ def run(
     found = recipe.network()
     given = recipe.samples(found)
     made = recipe.learner(found, given)
+    recipe.demand_room(made)
     order = np.resize(np.random.default_rng(recipe.seed).permutation(len(given.x)), steps)
     executors = [part for text in on for part in text.split(",")]
     output.say(repr(made)[1:-1], strong=True)

@@ -82,6 +82,7 @@ def train(
     changes = augment_choice(augment, recipe.seed)
     replayed = replay_choice(known, replay, remember=remember, seed=recipe.seed)
     made = recipe.learner(found, given)
+    recipe.demand_room(made)
     validation = given.held_out
     old_validation = None if known is None else known.held_out
     score = Score(made.options.loss.label_kind, found.classes)

@@ -165,6 +165,18 @@ def has_ended(ahead: float, rate: float) -> bool:
     return ahead < rate / 1000
 
 
+def _factor(schedule: Callable[[float], float], progress: float) -> float:
+    """What a function says, which has to be a number."""
+    found = schedule(progress)
+    if not is_number(found):
+        raise UsageError(
+            f"the schedule gives {found!r} at a progress of {progress:g}, which is no number",
+            where="schedule",
+            hint="a function from progress, 0 to 1, to a factor: lambda t: 1 - t",
+        )
+    return float(found)
+
+
 def rates(
     rate: float, schedule: Kind | Schedule | Callable[[float], float], steps: int
 ) -> NDArray[np.float32]:
@@ -180,7 +192,7 @@ def rates(
     """
     if not callable(schedule):
         return rates_of(named(schedule).record(rate, steps)[0], np.arange(steps, dtype=np.uint32))
-    factor = np.asarray([schedule(float(t)) for t in np.arange(steps) / max(steps, 1)], np.float64)
+    factor = np.asarray([_factor(schedule, float(t)) for t in np.arange(steps) / max(steps, 1)], np.float64)
     with np.errstate(over="ignore"):
         result = (rate * factor).astype(F32)
     Schedule().record(rate, steps)
