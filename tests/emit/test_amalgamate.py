@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import platform
+import re
+from pathlib import Path
+
 import pytest
 
+from mcugrad import targets, toolchain
 from mcugrad.emit import amalgamate as module
 from mcugrad.emit.amalgamate import amalgamate
 
-FUNCTIONS = sorted(module._files())
+FUNCTIONS = sorted(module.bodies())
 OTHERS = " ".join(FUNCTIONS)
 TALK = {
     "block": f"/* As in {OTHERS}, but for the rest. */\n",
@@ -28,7 +33,7 @@ def test_what_is_only_named_is_not_taken(talk: str, monkeypatch: pytest.MonkeyPa
     """Whatever the comment, before the function and behind it."""
     plain = {name: taken(name) for name in FUNCTIONS}
     text = module._text
-    monkeypatch.setattr(module, "_text", lambda name: f"{TALK[talk]}{text(name)}{TALK[talk]}")
+    monkeypatch.setattr(module, "_text", lambda *which: f"{TALK[talk]}{text(*which)}{TALK[talk]}")
     for name in FUNCTIONS:
         assert taken(name) == plain[name], name
     assert max(map(len, plain.values())) > 3
@@ -38,5 +43,54 @@ def test_inline_functions_that_are_only_named_are_left_out(monkeypatch: pytest.M
     text, talk = module._text, "/* not mcg_random_part */\n// nor mcg_random_part\n"
     assert "mcg_random_part(" in amalgamate(["mcg_augment_s8"], [])
     assert "mcg_random_part(" not in amalgamate(["mcg_mean_rate"], [])
-    monkeypatch.setattr(module, "_text", lambda name: talk + text(name))
+    monkeypatch.setattr(module, "_text", lambda *which: talk + text(*which))
     assert "mcg_random_part(" not in amalgamate(["mcg_mean_rate"], [])
+
+
+WITH_BODIES = sorted(name for name, files in module.bodies().items() if len(files) > 1)
+WAYS: dict[str, tuple[dict[str, str | int | None], tuple[str, ...]]] = {
+    "portable": ({"MCG_PORTABLE": None}, ()),
+    "DSP in C": ({"MCG_DSP_IN_C": None}, ()),
+    "AVX2": ({}, ("-mavx2",)),
+}
+
+
+def one_kernel(name: str, folder: Path) -> Path:
+    """A C file that holds one kernel, what it calls, and somebody who wants it."""
+    wanted = f"void *wanted(void);\nvoid *wanted(void) {{ return (void *)(uintptr_t)&{name}; }}\n"
+    header = "#include <stdbool.h>\n#include <stdint.h>\n" + module.public_types()
+    path = folder / "kernel.c"
+    path.write_text(f"{header}\n{amalgamate([name], [])}{wanted}")
+    return path
+
+
+@pytest.mark.parametrize("name", WITH_BODIES)
+def test_one_text_holds_all_bodies(name: str) -> None:
+    """Each once, and the portable one where the preprocessor knows of nothing better."""
+    text = amalgamate([name], [])
+    tests = [f"MCG_HAS_{body.upper()}" for body in module.bodies()[name] if body]
+    chosen = re.findall(rf"^#if {tests[0]}\n(?:.*\n)*?#endif /\* {tests[0]} \*/", text, re.MULTILINE)
+    own = next(part for part in chosen if f" {name}(" in part)
+    assert re.findall(r"^#(?:el)?if (MCG_HAS_\w+)$", own, re.MULTILINE) == tests
+    assert len(re.findall(rf"^static void {name}\(", own, re.MULTILINE)) == len(tests) + 1
+    assert own.rindex("#else\n") > own.index(tests[-1])
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", WITH_BODIES)
+def test_no_warning_whatever_body_is_taken(name: str, way: str, compiler: str, tmp_path: Path) -> None:
+    """What only other bodies call is no news to a compiler."""
+    if way == "AVX2" and platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("another processor")
+    defines, flags = WAYS[way]
+    toolchain.check_warnings(
+        [one_kernel(name, tmp_path)], compiler=compiler, defines=defines, flags=flags, opt="-O3"
+    )
+
+
+@pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
+@pytest.mark.parametrize("core", targets.cores())
+@pytest.mark.parametrize("name", WITH_BODIES)
+def test_no_warning_on_any_core(name: str, core: str, compiler: str, tmp_path: Path) -> None:
+    toolchain.check_warnings([one_kernel(name, tmp_path)], compiler=compiler, target=targets.load(core))

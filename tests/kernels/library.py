@@ -6,11 +6,10 @@ import importlib
 import pkgutil
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 import mcugrad.ops
 from mcugrad import toolchain
+from mcugrad.emit.amalgamate import RUNTIME, bodies, included
 from mcugrad.ops.life.model import Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer
 from mcugrad.program import Kernel, Struct, prototypes
@@ -27,9 +27,9 @@ from mcugrad.program.kernel import headers
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.rules import InPlace
 
-RUNTIME = Path(str(files("mcugrad") / "runtime"))
 INCLUDE = RUNTIME / "include"
 PROBE = Path(__file__).with_name("probe.c")
+INSTRUCTIONS = Path(__file__).with_name("probe_simd.c")
 
 SCRATCH = ("gradient", "packed", "patch")
 """Parameters that a kernel may leave in any state."""
@@ -50,9 +50,11 @@ class Build:
     native: bool = False
     defines: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    of_bodies: bool = False
+    """Only of functions with several bodies, which takes less time."""
 
     def __str__(self) -> str:
-        return f"{self.compiler} {self.opt}{' native' if self.native else ''}"
+        return " ".join((self.compiler, self.opt, *("native",) * self.native, *self.defines))
 
 
 BUILDS = (
@@ -61,9 +63,18 @@ BUILDS = (
     Build("gcc", "-O0"),
     Build("gcc", "-O3", native=True),
 )
+BODIES = (
+    Build("zig", "-O3", native=True, defines=("MCG_PORTABLE",), of_bodies=True),
+    Build("zig", "-O3", defines=("MCG_DSP_IN_C",), of_bodies=True),
+    Build("gcc", "-O0", defines=("MCG_DSP_IN_C",), of_bodies=True),
+)
+"""More builds of kernels that have several bodies: those above take the one for this processor, or the portable one."""
 # Undefined behaviour ends the process: a trap needs no run-time library, and zig would build its own first.
-UNDEFINED_BEHAVIOUR = Build(
-    "zig", "-O1", flags=("-fsanitize=undefined", "-fsanitize-trap=undefined", "-nostdlib")
+_TRAPS = ("-fsanitize=undefined", "-fsanitize-trap=undefined", "-nostdlib")
+UNDEFINED_BEHAVIOUR = Build("zig", "-O1", flags=_TRAPS)
+UNDEFINED_BEHAVIOUR_IN_BODIES = (
+    Build("zig", "-O1", native=True, flags=_TRAPS, of_bodies=True),
+    Build("zig", "-O1", defines=("MCG_DSP_IN_C",), flags=_TRAPS, of_bodies=True),
 )
 
 
@@ -75,17 +86,23 @@ def every_kernel() -> frozenset[Kernel]:
     return frozenset(value for value in values if isinstance(value, Kernel))
 
 
-def sources() -> list[Path]:
-    """Every C file of the runtime."""
-    return sorted((RUNTIME / "src").glob("*/*.c"))
+def with_bodies() -> list[str]:
+    """Functions that have more bodies than the portable one."""
+    return [name for name, files in bodies().items() if len(files) > 1]
 
 
-def together(folder: Path) -> Path:
-    """One file that includes all of the runtime, as generated code does: starting a compiler takes longer than
-    compiling a kernel. That each file is complete is what test_no_warnings shows.
+def sources(body: str) -> list[Path]:
+    """Every C file of the runtime that holds such a body; the portable ones under ""."""
+    return [files[body] for files in bodies().values() if body in files]
+
+
+def together(folder: Path, functions: Iterable[str] = ()) -> Path:
+    """One file that includes all of the runtime, or some functions with what they call, as generated code does.
+
+    Starting a compiler takes longer than compiling a kernel. That each file is complete is what test_no_warnings shows.
     """
     path = folder / "kernels.c"
-    path.write_text("".join(f'#include "{source.parent.name}/{source.name}"\n' for source in sources()))
+    path.write_text(included(functions or bodies()), encoding="utf-8")
     return path
 
 
@@ -108,6 +125,7 @@ def ffi() -> FFI:
     result.cdef("typedef int mcg_status_t;")
     for text in (*headers().values(), PROBE.read_text(encoding="utf-8")):
         result.cdef(_declarations(text))
+    result.cdef("int32_t probe_body(void);")
     return result
 
 
@@ -116,9 +134,10 @@ class Library:
 
     def __init__(self, build: Build) -> None:
         self.build = build
+        functions, probes = (with_bodies(), ()) if build.of_bodies else ((), (PROBE,))
         with tempfile.TemporaryDirectory() as folder:
             path = toolchain.build_shared(
-                [together(Path(folder)), PROBE],
+                [together(Path(folder), functions), *probes, INSTRUCTIONS],
                 [INCLUDE, RUNTIME / "src"],
                 compiler=build.compiler,
                 opt=build.opt,
@@ -128,8 +147,13 @@ class Library:
             )
         self.lib = ffi().dlopen(str(path))
 
-    def run(self, kernel: Kernel, arguments: dict[str, Any]) -> Any:
+    def run(self, kernel: Kernel, arguments: dict[str, Any], shift: int = 0) -> Any:
         """Call a kernel; arrays are written in place, None is a null pointer. Returns what it returns.
+
+        Args:
+            kernel: the kernel.
+            arguments: by name.
+            shift: bytes by which arrays of bytes lie behind a multiple of 16.
 
         Raises:
             AssertionError: a byte beside a buffer changed.
@@ -137,7 +161,8 @@ class Library:
         guarded: list[tuple[str, NDArray[Any], NDArray[np.uint8]]] = []
 
         def place(name: str, value: NDArray[Any]) -> Any:
-            whole = np.full(value.nbytes + 2 * GUARD, 0xA5, np.uint8)
+            behind = shift if value.itemsize == 1 else 0
+            whole = np.full(value.nbytes + 2 * GUARD + behind, 0xA5, np.uint8)[behind:]
             whole[GUARD : GUARD + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
             guarded.append((name, value, whole))
             return ffi().from_buffer("uint8_t[]", whole) + GUARD
@@ -228,6 +253,23 @@ def copied(arguments: dict[str, Any]) -> dict[str, Any]:
     return {k: deepcopy(v) if isinstance(v, own) else v for k, v in arguments.items()}
 
 
+def expected(kernel: Kernel, arguments: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """What is to be found after a call, where a kernel may not write what was there before; and what it returns."""
+    after = copied(arguments)
+    returned = kernel.reference(*(after[p.name] for p in kernel.params))
+    return {k: after[k] if k in written(kernel) else value for k, value in arguments.items()}, returned
+
+
+def different(arguments: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Names of the arrays that are not as they should be; scratch may be anything."""
+    given = arrays(wanted)
+    return [
+        name
+        for name, (param, value) in arrays(arguments).items()
+        if param not in SCRATCH and not same(value, given[name][1])
+    ]
+
+
 def arrays(arguments: dict[str, Any]) -> dict[str, tuple[str, NDArray[Any] | None]]:
     """Every array, those that a replay buffer holds, too, with the parameter that it belongs to."""
     found: dict[str, tuple[str, NDArray[Any] | None]] = {}
@@ -263,3 +305,8 @@ def undeclared() -> set[str]:
 def declarations() -> str:
     """The headers' text."""
     return "\n".join(headers().values())
+
+
+def defined(text: str) -> list[str]:
+    """Names of the inline functions in a header."""
+    return re.findall(r"^static inline [\w *]*\b(mcg_\w+)\(", text, re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from hypothesis import given, settings
 
 from kernels import library
 from mcugrad import arithmetic as ar
-from mcugrad import toolchain
+from mcugrad import targets, toolchain
 from mcugrad.abi.records import SCALE
+from mcugrad.emit.amalgamate import bodies
 from mcugrad.ops.families import CORE, FAMILIES
 from mcugrad.ops.linear.linear_s8 import LinearStruct
 from mcugrad.program import Kernel, prototypes
 from mcugrad.program.kernel import headers
+from mcugrad.toolchain import processor
 from mcugrad.training.rules import IN_PLACE
 
 IN_CHILD = "MCUGRAD_TEST_UNDEFINED_BEHAVIOUR"
@@ -30,28 +33,31 @@ IN_CHILD = "MCUGRAD_TEST_UNDEFINED_BEHAVIOUR"
 RUN_BY_CHILD = "not (undefined_behaviour or inputs_alone or no_warnings or headers_are_cpp)"
 """All but those that no build can change, which take longer than all others."""
 
-BUILDS = (library.UNDEFINED_BEHAVIOUR,) if IN_CHILD in os.environ else tuple(library.available())
-
+if IN_CHILD in os.environ:
+    BUILDS, OF_BODIES = [library.UNDEFINED_BEHAVIOUR], [*library.UNDEFINED_BEHAVIOUR_IN_BODIES]
+else:
+    BUILDS, OF_BODIES = library.available(), library.available(library.BODIES)
 
 KERNELS = {kernel.name: kernel for kernel in library.every_kernel()}
 ROOMS = (*(family.name for family in FAMILIES if family.kernels), CORE)
 CASES = {name: case for room in ROOMS for name, case in import_module(f"kernels.{room}").CASES.items()}
+EXTREMES = {
+    name: cases
+    for room in ROOMS
+    for name, cases in getattr(import_module(f"kernels.{room}"), "EXTREMES", {}).items()
+}
 
 
 def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
     """Reference and every build agree on all that is written and returned, and leave the rest alone."""
-    expected = library.copied(arguments)
-    wanted = kernel.reference(*(expected[p.name] for p in kernel.params))
-    for build in BUILDS:
-        got = library.copied(arguments)
-        assert library.library(build).run(kernel, got) == wanted, (
-            f"{build}: what {kernel.name} returns differs"
-        )
-        before, after = library.arrays(arguments), library.arrays(expected)
-        for name, (param, value) in library.arrays(got).items():
-            if param not in library.SCRATCH:
-                reference = after[name][1] if param in library.written(kernel) else before[name][1]
-                assert library.same(value, reference), f"{build}: {name} of {kernel.name} differs"
+    wanted, returned = library.expected(kernel, arguments)
+    has_bodies = kernel.name in library.with_bodies()
+    for build in [*BUILDS, *OF_BODIES] if has_bodies else BUILDS:
+        for shift in range(4) if has_bodies else (0,):
+            got = library.copied(arguments)
+            what = f"{build}, {shift} B off: {kernel.name}"
+            assert library.library(build).run(kernel, got, shift) == returned, f"{what} returns another value"
+            assert not library.different(got, wanted), what
 
 
 def test_every_kernel_has_a_case() -> None:
@@ -73,6 +79,25 @@ def test_c_equals_reference(name: str) -> None:
         check(kernel, arguments)
 
     run()
+
+
+@pytest.mark.parametrize("name", sorted(EXTREMES))
+def test_c_equals_reference_at_extremes(name: str) -> None:
+    for arguments in EXTREMES[name]():
+        check(KERNELS[name], arguments)
+
+
+def test_every_body_is_tried() -> None:
+    """A kernel with several bodies has cases, and extremes that say where they could differ."""
+    assert set(library.with_bodies()) == set(EXTREMES)
+
+
+def test_builds_take_the_body_they_are_for() -> None:
+    has_avx2 = processor.is_native() and processor._numpy_features().get("AVX2", False)
+    for build in [*BUILDS, *OF_BODIES]:
+        dsp, portable = (name in build.defines for name in ("MCG_DSP_IN_C", "MCG_PORTABLE"))
+        expected = 1 if dsp else 2 if build.native and has_avx2 and not portable else 0
+        assert library.library(build).lib.probe_body() == expected, build
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -167,14 +192,15 @@ def test_the_minus_is_inside_the_product_of_sr8() -> None:
 
 
 def test_a_kernel_is_one_file_of_its_name() -> None:
-    names = {path.stem for path in library.sources()}
+    names = bodies().keys()
     assert names - {f"mcg_rule_{name}" for name in IN_PLACE} == set(prototypes())
 
 
 def test_every_header_is_included_and_comes_after_those_it_includes() -> None:
     names = list(headers())
     assert sorted(names) == sorted(path.name for path in (library.INCLUDE / "mcugrad").glob("*.h"))
-    assert names[:5] == ["mcg_build.h", "mcg_types.h", "mcg_math.h", "mcg_structs.h", "mcg_core.h"]
+    first = ["mcg_build.h", "mcg_types.h", "mcg_simd.h", "mcg_math.h", "mcg_structs.h", "mcg_core.h"]
+    assert names[:6] == first
     assert names[-1] == "mcg_all.h"
 
 
@@ -182,9 +208,23 @@ def test_every_header_is_included_and_comes_after_those_it_includes() -> None:
 @pytest.mark.parametrize("opt", ["-O0", "-O3"])
 def test_no_warnings(compiler: str, opt: str, tmp_path: Path) -> None:
     """Each file alone, so that it includes what it needs; what optimisers find, in all of them together."""
-    sources = library.sources() if opt == "-O0" else [library.together(tmp_path)]
+    include = [library.INCLUDE, library.RUNTIME / "src"]
+    sources = library.sources("") if opt == "-O0" else [library.together(tmp_path)]
+    toolchain.check_warnings([*sources, library.PROBE], include, compiler=compiler, opt=opt)
+    in_c: dict[str, str | int | None] = {"MCG_DSP_IN_C": None}
+    toolchain.check_warnings(library.sources("dsp"), include, compiler=compiler, opt=opt, defines=in_c)
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        toolchain.check_warnings(
+            library.sources("avx2"), include, compiler=compiler, opt=opt, flags=["-mavx2"]
+        )
+
+
+@pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
+@pytest.mark.parametrize("opt", ["-O0", "-O3"])
+def test_no_warnings_of_bodies_for_cores(compiler: str, opt: str) -> None:
+    target = targets.load("cortex-m4f")
     toolchain.check_warnings(
-        [*sources, library.PROBE], [library.INCLUDE, library.RUNTIME / "src"], compiler=compiler, opt=opt
+        library.sources("dsp"), [library.INCLUDE], compiler=compiler, opt=opt, target=target
     )
 
 

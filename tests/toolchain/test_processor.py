@@ -85,3 +85,30 @@ def test_an_emulated_processor_gets_what_it_can_run(tmp_path: Path) -> None:
         command = [*emulator, sys.executable, "-c", code]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert (done.returncode, done.stdout) == (0, "6112.0\n"), done.stderr
+
+
+def test_kernels_take_the_body_that_the_processor_can_run() -> None:
+    """AVX2 where it is there and asked for; an emulated processor without it, and any processor, the portable one."""
+    probe = Path(__file__).parents[1] / "kernels/probe_simd.c"
+    code = (
+        "import ctypes, os; from pathlib import Path; from mcugrad import toolchain;"
+        "from mcugrad.emit.amalgamate import RUNTIME; from mcugrad.toolchain import processor;"
+        f"path = toolchain.build_shared([Path({str(probe)!r})], [RUNTIME / 'include']);"
+        "has = processor.is_native() and processor._numpy_features().get('AVX2', False);"
+        "print(ctypes.CDLL(str(path)).probe_body(), 2 * has)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    emulators = [["qemu-x86_64", "-cpu", "Nehalem"]] if shutil.which("qemu-x86_64") else []
+    found = []
+    for emulator, choice in [([], "native"), ([], "baseline"), *((one, "native") for one in emulators)]:
+        done = subprocess.run(
+            [*emulator, sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**environment, "MCUGRAD_HOST_CPU": choice},
+        )
+        assert done.returncode == 0, done.stderr
+        found.append([int(word) for word in done.stdout.split()])
+    assert all(taken == expected for taken, expected in found)
+    assert all(expected == 0 for _, expected in found[1:])

@@ -5,20 +5,28 @@
    prototype is needed.
 3. What has external linkage in the runtime becomes static: several models link into one firmware.
 4. Kernels of which there are many calls get MCG_APART, so that code does not grow with the depth of a network.
-5. Inline functions of the headers that nothing taken uses are left out: some compilers warn of them.
+5. Of a function with several bodies all are taken, between `#if`s: the preprocessor chooses by the core. What only some
+   of them call gets MCG_SPARE, since compilers warn of functions that nothing calls.
+6. Inline functions of the headers that nothing taken uses are left out: some compilers warn of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from mcugrad.program.kernel import headers
 
 RULE = "mcg_rule_{}"
+
+RUNTIME = Path(str(files("mcugrad") / "runtime"))
+
+BODIES = ("dsp", "avx2")
+"""What bodies of a function are for, the preferred first: `<function>_dsp.c` is compiled where `MCG_HAS_DSP`, and the
+file without a suffix, the portable one, where no other is."""
 
 _GUARD = re.compile(
     r"^#ifndef (MCG_\w+_H)\n#define \1\n(.*)^#endif[^\n]*\1[^\n]*\n", re.MULTILINE | re.DOTALL
@@ -45,6 +53,7 @@ _INLINE = re.compile(
 _NAME = re.compile(r"\bmcg_\w+")
 _TALK = re.compile(r"""/\*(?:(?!\*/).)*\*/|//[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", re.DOTALL)
 """Comments and literals: a name in them is no use of it."""
+_APART, _SPARE = "MCG_APART ", "MCG_SPARE "
 _BLANKS = re.compile(r"\n{3,}")
 
 
@@ -68,11 +77,22 @@ def amalgamate(
     ordered: list[str] = []
     for name in sorted({*kernels, *(RULE.format(r) for r in rules)}):
         _visit(name, ordered)
+    spare = _spare(ordered)
     declared = "\n".join(_header(name) for name in headers())
     sources = "\n".join(
-        _source(name, "MCG_APART static " if name in apart else "static ") for name in ordered
+        choice(
+            {
+                body: _source(text, f"{_APART * (name in apart)}{_SPARE * (name in spare)}static ")
+                for body, text in _texts(name).items()
+            }
+        )
+        for name in ordered
     )
-    declared = _without_unused(declared, {*inline, *_names(sources)})
+    always = {
+        *inline,
+        *(n for name in ordered for n in set.intersection(*map(_names, _texts(name).values()))),
+    }
+    declared = _without_unused(declared, always | _names(sources), always)
     return _BLANKS.sub("\n\n", f"{declared}\n{sources}").strip() + "\n"
 
 
@@ -81,34 +101,102 @@ def _names(text: str) -> set[str]:
     return set(_NAME.findall(_TALK.sub(" ", text)))
 
 
-def _without_unused(declared: str, used: set[str]) -> str:
-    """The headers' text with those inline functions that are used, or that one of them uses."""
+def _without_unused(declared: str, used: set[str], always: set[str]) -> str:
+    """The headers' text with those inline functions that are used, or that one of them uses.
+
+    Args:
+        declared: the headers' text.
+        used: what is used by some body.
+        always: what is used whichever bodies are taken.
+    """
     calls = {m.group(1): _names(m.group(0)) for m in _INLINE.finditer(declared)}
-    used = used | _names(_INLINE.sub("", declared))
+    rest = _names(_INLINE.sub("", declared))
+    used, always = _reached(used | rest, calls), _reached(always | rest, calls)
+
+    def written(match: re.Match[str]) -> str:
+        name, text = match.group(1), match.group(0)
+        spare = name not in always and _SPARE not in text
+        return text.replace("static inline ", f"static inline {_SPARE * spare}", 1) if name in used else ""
+
+    return _INLINE.sub(written, declared)
+
+
+def _reached(used: set[str], calls: Mapping[str, set[str]]) -> set[str]:
+    """What is used directly or by an inline function that is."""
     while more := {callee for name in used & calls.keys() for callee in calls[name]} - used:
-        used |= more
-    return _INLINE.sub(lambda m: m.group(0) if m.group(1) in used else "", declared)
+        used = used | more
+    return used
 
 
 @cache
-def _files() -> dict[str, Traversable]:
-    """The runtime's C files by the function that each of them holds; a folder per family."""
-    rooms = [room for room in (files("mcugrad") / "runtime/src").iterdir() if room.is_dir()]
-    found = (file for room in rooms for file in room.iterdir() if file.name.endswith(".c"))
-    return {file.name.removesuffix(".c"): file for file in found}
+def bodies() -> dict[str, dict[str, Path]]:
+    """The runtime's C files: by function, then by what each is for, the portable one last and under "".
+
+    The list of files is the table of what there is. A folder per family.
+    """
+    found = {file.stem: file for file in (RUNTIME / "src").glob("*/*.c")}
+    special = {f"{name}_{body}" for name in found for body in BODIES}
+    return {
+        name: {body: found[f"{name}_{body}"] for body in BODIES if f"{name}_{body}" in found}
+        | {"": found[name]}
+        for name in sorted(found.keys() - special)
+    }
+
+
+def choice(texts: Mapping[str, str]) -> str:
+    """The texts of all bodies of a function as one, of which the preprocessor takes the first that a core can run."""
+    if len(texts) == 1:
+        return texts[""]
+    tests = [f"MCG_HAS_{body.upper()}" for body in texts if body]
+    heads = [f"#if {tests[0]}", *(f"#elif {test}" for test in tests[1:]), "#else"]
+    parts = (f"{head}\n\n{text.strip()}\n\n" for head, text in zip(heads, texts.values(), strict=True))
+    return "\n" + "".join(parts) + f"#endif /* {tests[0]} */\n"
+
+
+def included(functions: Iterable[str]) -> str:
+    """C text that includes the files of these functions and of all that they call, every body of each.
+
+    It is compiled with the runtime's folders `include` and `src` as include folders.
+    """
+    ordered: list[str] = []
+    for name in sorted(functions):
+        _visit(name, ordered)
+    return "".join(
+        choice(
+            {body: f'#include "{file.parent.name}/{file.name}"\n' for body, file in bodies()[name].items()}
+        )
+        for name in ordered
+    )
 
 
 @cache
-def _text(function: str) -> str:
-    return _files()[function].read_text(encoding="utf-8")
+def _text(function: str, body: str = "") -> str:
+    return bodies()[function][body].read_text(encoding="utf-8")
+
+
+def _texts(function: str) -> dict[str, str]:
+    return {body: _text(function, body) for body in bodies()[function]}
+
+
+def _callees(function: str, text: str) -> set[str]:
+    return _names(text) & bodies().keys() - {function}
 
 
 def _visit(name: str, ordered: list[str]) -> None:
     if name in ordered:
         return
-    for callee in sorted(_names(_text(name)) & _files().keys() - {name}):
+    for callee in sorted({c for text in _texts(name).values() for c in _callees(name, text)}):
         _visit(callee, ordered)
     ordered.append(name)
+
+
+def _spare(ordered: Iterable[str]) -> set[str]:
+    """Functions that some body of a caller does not call."""
+    found: set[str] = set()
+    for name in ordered:
+        calls = [_callees(name, text) for text in _texts(name).values()]
+        found |= calls[0].union(*calls) - calls[0].intersection(*calls)
+    return found
 
 
 def _header(name: str) -> str:
@@ -120,6 +208,5 @@ def _header(name: str) -> str:
     return text
 
 
-def _source(name: str, prefix: str) -> str:
-    text = _LICENCE.sub("", _OWN_INCLUDE.sub("", _text(name)))
-    return _DEFINITION.sub(prefix, text)
+def _source(text: str, prefix: str) -> str:
+    return _DEFINITION.sub(prefix, _LICENCE.sub("", _OWN_INCLUDE.sub("", text)))

@@ -347,6 +347,7 @@ def check_warnings(
     defines: Defines | None = None,
     opt: str = "-O2",
     language: str = "c",
+    flags: Sequence[str] = (),
 ) -> None:
     """Compiles with `STRICT_WARNINGS` and throws the result away.
 
@@ -358,6 +359,7 @@ def check_warnings(
         defines: macro name to value.
         opt: some warnings only appear when optimising.
         language: `c` (C11) or `c++` (C++17; headers must be valid there too).
+        flags: more flags, behind the others.
 
     Raises:
         ToolError: with the first warnings as the compiler wrote them.
@@ -370,7 +372,7 @@ def check_warnings(
         job = _Job(found, _host_flags(compiler, opt, False), tuple(include_dirs), dict(defines or {}), "")
     else:
         job = _firmware_job(found, target, opt, include_dirs, defines)
-    arguments = [*job.arguments(), *STRICT_WARNINGS, "-ffreestanding"]
+    arguments = [*job.arguments(), *STRICT_WARNINGS, "-ffreestanding", *flags]
     if language == "c++":
         arguments = ["-std=c++17" if flag == "-std=c11" else flag for flag in arguments]
     with tempfile.TemporaryDirectory() as folder:

@@ -80,4 +80,11 @@
 #define MCG_APART
 #endif
 
+/** Of a function that only some bodies of its callers call, and of a parameter that only assembler reads. */
+#if defined(__GNUC__)
+#define MCG_SPARE __attribute__((unused))
+#else
+#define MCG_SPARE
+#endif
+
 #endif /* MCG_BUILD_H */

@@ -6,6 +6,7 @@
 #ifndef MCG_CORE_H
 #define MCG_CORE_H
 
+#include "mcg_simd.h"
 #include "mcg_structs.h"
 
 /** Elements that a kernel handles at a time on the stack; a multiple of 4. */

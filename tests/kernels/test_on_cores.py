@@ -1,0 +1,79 @@
+"""Kernels with several bodies give the bytes of their reference on every core, whoever compiles them and however."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from kernels import library
+from mcugrad import targets, toolchain
+from mcugrad.emulator.kernels import KernelsOnCore
+from mcugrad.ops.families import CORE, FAMILIES
+from mcugrad.program import Kernel
+from mcugrad.toolchain import lint
+
+pytestmark = pytest.mark.mcu
+
+ROOMS = [import_module(f"kernels.{room}") for room in (*(f.name for f in FAMILIES if f.kernels), CORE)]
+CASES = {name: case for room in ROOMS for name, case in room.CASES.items() if name in library.with_bodies()}
+EXTREMES = {name: cases for room in ROOMS for name, cases in getattr(room, "EXTREMES", {}).items()}
+KERNELS = {kernel.name: kernel for kernel in library.every_kernel() if kernel.name in CASES}
+DSP = ("cortex-m4f", "cortex-m7", "cortex-m33")
+BUILDS = [
+    *((core, "zig", "-O3") for core in targets.cores()),
+    *(("cortex-m4f", "zig", opt) for opt in ("-O0", "-Os")),
+    *((core, "arm-none-eabi-gcc", opt) for core, opt in zip(DSP, ("-O3", "-O0", "-O2"), strict=True)),
+]
+
+
+@cache
+def kernels(core: str, compiler: str, opt: str, *defines: str) -> KernelsOnCore:
+    """All kernels with bodies on a core that refuses unaligned accesses where the chip does."""
+    pytest.importorskip("unicorn", reason="the emulator is not installed")
+    if compiler not in toolchain.firmware_compilers():
+        pytest.skip(f"{compiler} is not installed")
+    return KernelsOnCore(
+        [KERNELS[name] for name in sorted(KERNELS)],
+        targets.load(core),
+        compiler=compiler,
+        opt=opt,
+        defines=dict.fromkeys(defines),
+        check_alignment=True,
+    )
+
+
+def check(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any]) -> None:
+    """A core and the reference agree on all that is written, wherever the arrays lie."""
+    wanted, _ = library.expected(kernel, arguments)
+    for shift in range(4):
+        got = library.copied(arguments)
+        on.run(kernel, got, shift)
+        assert not library.different(got, wanted), f"{shift} B off: {kernel.name}"
+
+
+@pytest.mark.parametrize(("core", "compiler", "opt"), BUILDS)
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_cores_equal_the_reference(name: str, core: str, compiler: str, opt: str) -> None:
+    on = kernels(core, compiler, opt)
+
+    @given(CASES[name])
+    @settings(max_examples=settings().max_examples // 5)
+    def run(arguments: dict[str, Any]) -> None:
+        check(on, KERNELS[name], arguments)
+
+    run()
+    for arguments in EXTREMES[name]():
+        check(on, KERNELS[name], arguments)
+
+
+@pytest.mark.parametrize("core", targets.cores())
+def test_products_in_pairs_are_where_the_core_has_them(core: str) -> None:
+    """The linter refuses them elsewhere, in every build above."""
+    found = {mnemonic for *_, mnemonic, _ in lint.disassemble(kernels(core, "zig", "-O3").emulator.image)}
+    assert ("smlad" in found) == (core in DSP)
+    portable = kernels(core, "zig", "-O3", "MCG_PORTABLE").emulator.image
+    assert "smlad" not in {mnemonic for *_, mnemonic, _ in lint.disassemble(portable)}
