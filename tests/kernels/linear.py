@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -79,6 +81,43 @@ def linear_update(draw: Draw) -> Arguments:
     }
 
 
+def linear_s8_extremes() -> Iterator[Arguments]:
+    """Ends of all ranges, sums that end on ties, and rows that no body takes in whole words, vectors or blocks."""
+    rng = np.random.default_rng(0)
+    for inputs, out in (
+        (1, 1),
+        (2, 5),
+        (3, 4),
+        (4, 1),
+        (5, 3),
+        (15, 7),
+        (16, 4),
+        (17, 6),
+        (127, 66),
+        (260, 3),
+    ):
+        for x_end, w_end, zero in ((127, 127, -128), (-128, -127, 127), (-128, 127, 126), (127, -127, 0)):
+            for limit, factor in (
+                (1 << 29, 2.0**-22),
+                (-(1 << 29), 2.0**-22),
+                (1, 0.5),
+                (3, 0.25),
+                (-1, 0.5),
+            ):
+                w_zero = rng.choice([-128, 127]) if limit in (1, 3) else None
+                yield {
+                    "g": LinearStruct(inputs, out, inputs, zero, int(rng.integers(-128, 128))),
+                    "x": np.full(inputs, x_end, np.int8),
+                    "w": np.full(inputs * out, w_end if w_zero is None else -128, np.int8),
+                    "w_zero": None if w_zero is None else np.asarray([w_zero], np.int32),
+                    "bias": np.full(out, limit, np.int32),
+                    "scale": np.full(out, factor, np.float32),
+                    "clip": np.asarray([-(1 << 30), 1 << 30], np.int32),
+                    "y": old_int8(rng, out),
+                    "peak": one(np.int32, rng),
+                }
+
+
 def layer(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
     """Sizes of a linear layer."""
     return {"inputs": given["g"].inputs, "out": given["g"].out}
@@ -93,6 +132,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+EXTREMES = {"mcg_linear_s8": linear_s8_extremes}
+"""Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {
     "linear": (layer, "linear_s8"),
     "linear_grad_input": (layer, "linear_grad_input_s8"),
