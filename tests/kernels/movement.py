@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kernels.draws import CHANNELS, ZEROS, Arguments, Draw, error_end, int8, old_int8, rngs
 from kernels.real import Plan, nothing, real_cases
-from mcugrad.ops.movement.slice import SliceStruct
+from mcugrad.ops.movement.struct import SliceStruct
 
 
 def part(draw: Draw) -> SliceStruct:

@@ -22,7 +22,7 @@ from kernels.draws import (
 )
 from kernels.real import Plan, nothing, real_cases
 from mcugrad.ops.pooling.avgpool2d import Weights, inside
-from mcugrad.ops.pooling.maxpool2d import Pool2dStruct
+from mcugrad.ops.pooling.struct import Pool2dStruct
 
 
 def pooling(draw: Draw) -> Pool2dStruct:

@@ -8,16 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mcugrad.builders.gradient import GradientBuilder
-from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Operator, Shape
-from mcugrad.ops.core.gradients import ErrorAlias, ErrorRescale
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reshape(Operator):
-    """Another shape of as many elements. Where channels are counted differently, errors change their scale.
+    """Another shape of as many elements.
 
     Attributes:
         to: the shape, batch aside: (features,) or (height, width, channels).
@@ -42,25 +39,8 @@ class Reshape(Operator):
     def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
         return inputs[0].reshape(len(inputs[0]), *self.to)
 
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        carrier = to.carrier(self.x)
-        if carrier is None:
-            return
-        name = f"{self.name}_grad_input"
-        if to.graph[e].quant.carrier == carrier:  # type: ignore[union-attr]
-            error = to.error_of(self.x, like=e)
-            assert error is not None
-            to.add(ErrorAlias(name=name, e=e, e_x=error))
-        else:
-            error = to.error_of(self.x)
-            assert error is not None
-            to.add(ErrorRescale(name=name, e=e, x=self.x, e_x=error, sign=1))
-
     def macs(self, graph: Graph) -> int:
         return 0
 
     def describe(self, graph: Graph) -> str:
         return f"reshape  {' -> '.join('x'.join(map(str, graph[t].shape)) for t in (self.x, self.y))}"
-
-    def lower(self, to: ProgramBuilder) -> None:
-        to.alias(self.y, self.x)

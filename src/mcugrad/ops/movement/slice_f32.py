@@ -13,7 +13,8 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode
 from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
-from mcugrad.ops.movement.slice import Pad, Slice, SliceStruct, places
+from mcugrad.ops.movement.slice import Pad, Slice
+from mcugrad.ops.movement.struct import SliceStruct, pad_struct, places, slice_struct
 from mcugrad.program import Kernel
 
 
@@ -24,14 +25,14 @@ class SliceF32(ComputationF32):
     of: Slice
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
-        place, error = self.of.struct(to.graph), error_for(to, self.of.x)
+        place, error = slice_struct(self.of, to.graph), error_for(to, self.of.x)
         to.add(ErrorMoveF32(name=f"{self.name}_grad_input", e=e, e_x=error, place=place, spread_out=True))
 
     def lower(self, to: ProgramBuilder) -> None:
         to.call(
             GATHER_F32,
             note=self.describe(to.graph),
-            g=self.of.struct(to.graph),
+            g=slice_struct(self.of, to.graph),
             whole=to.data(self.of.x),
             part=to.data(self.y),
         )
@@ -44,14 +45,14 @@ class PadF32(ComputationF32):
     of: Pad
 
     def gradient(self, to: GradientBuilder, e: str) -> None:
-        place, error = self.of.struct(to.graph), error_for(to, self.of.x)
+        place, error = pad_struct(self.of, to.graph), error_for(to, self.of.x)
         to.add(ErrorMoveF32(name=f"{self.name}_grad_input", e=e, e_x=error, place=place, spread_out=False))
 
     def lower(self, to: ProgramBuilder) -> None:
         to.call(
             SCATTER_F32,
             note=self.describe(to.graph),
-            g=self.of.struct(to.graph),
+            g=pad_struct(self.of, to.graph),
             part=to.data(self.of.x),
             whole=to.data(self.y),
         )

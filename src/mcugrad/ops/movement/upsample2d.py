@@ -1,23 +1,15 @@
-"""Upsample2d: every pixel repeated, nearest-neighbour by whole factors. The scale passes through."""
+"""Upsample2d: every pixel repeated, nearest-neighbour by whole factors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.builders.gradient import GradientBuilder
-from mcugrad.builders.program import ProgramBuilder
 from mcugrad.errors import ModelError
-from mcugrad.graph import BackwardNode, Graph, Operator, Shape
-from mcugrad.ops.core.computation_s8 import write_error
-from mcugrad.ops.core.gradients import even_factor
+from mcugrad.graph import Graph, Operator, Shape
 from mcugrad.ops.core.window import Pair
-from mcugrad.ops.joining.mul_s8 import spread
-from mcugrad.ops.tracking.ranges import clip_of, lower_track_error
-from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,27 +41,11 @@ class Upsample2d(Operator):
     def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
         return inputs[0].repeat(self.factor[0], axis=1).repeat(self.factor[1], axis=2)
 
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        error = to.error_of(self.x)
-        if error is not None:
-            to.add(
-                Upsample2dGradInput(name=f"{self.name}_grad_input", forward=self, e=e, x=self.x, e_x=error)
-            )
-
     def macs(self, graph: Graph) -> int:
         return 0
 
     def describe(self, graph: Graph) -> str:
         return f"upsample  {' -> '.join('x'.join(map(str, graph[t].shape)) for t in (self.x, self.y))}"
-
-    def lower(self, to: ProgramBuilder) -> None:
-        to.call(
-            UPSAMPLE2D_S8,
-            note=self.describe(to.graph),
-            **self.size(to.graph),
-            x=to.data(self.x),
-            y=to.data(self.y),
-        )
 
     def size(self, graph: Graph) -> dict[str, int]:
         """Geometry as C sees it."""
@@ -81,75 +57,3 @@ class Upsample2d(Operator):
             "factor_h": self.factor[0],
             "factor_w": self.factor[1],
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upsample2dGradInput(BackwardNode):
-    """Error of a pixel: the sum over its copies."""
-
-    forward: Upsample2d
-    e: str
-    x: str
-    e_x: str
-
-    INPUTS = ("e", "x")
-    OUTPUTS = ("e_x",)
-
-    def macs(self, graph: Graph) -> int:
-        return graph[self.e].size
-
-    def lower(self, to: ProgramBuilder) -> None:
-        to.bound_terms(self.forward.factor[0] * self.forward.factor[1], 127)
-        peak, scale = even_factor(to, self.e, self.e_x, 127.0)
-        to.call(
-            UPSAMPLE2D_GRAD_INPUT_S8,
-            note=f"error of {self.x}",
-            **self.forward.size(to.graph),
-            x_zero=to.zero(self.x),
-            e=to.data(self.e),
-            x=to.data(self.x),
-            scale=scale,
-            clip=clip_of(to, self.x),
-            e_x=to.data(self.e_x),
-            peak=peak,
-        )
-        lower_track_error(to, to.error_unit(self.e), self.e_x)
-
-
-def upsample2d_s8(
-    height: int,
-    width: int,
-    channels: int,
-    factor_h: int,
-    factor_w: int,
-    x: NDArray[Any],
-    y: NDArray[Any],
-) -> None:
-    """y[i, j] = x[i // factor_h, j // factor_w]."""
-    maps = x[: height * width * channels].reshape(height, width, channels)
-    result = maps.repeat(factor_h, axis=0).repeat(factor_w, axis=1)
-    y[: result.size] = result.reshape(-1)
-
-
-def upsample2d_grad_input_s8(
-    height: int,
-    width: int,
-    channels: int,
-    factor_h: int,
-    factor_w: int,
-    x_zero: int,
-    e: NDArray[Any],
-    x: NDArray[Any],
-    scale: NDArray[Any],
-    clip: NDArray[Any],
-    e_x: NDArray[Any],
-    peak: NDArray[Any],
-) -> None:
-    """e_x = rescale(sum of e over the copies of a pixel), masked by the activation function that made x."""
-    errors = e[: height * factor_h * width * factor_w * channels].astype(np.int64)
-    acc = errors.reshape(height, factor_h, width, factor_w, channels).sum(axis=(1, 3))
-    write_error(acc, x, x_zero, spread(scale, channels), clip, e_x, peak)
-
-
-UPSAMPLE2D_S8 = Kernel("mcg_upsample2d_s8", upsample2d_s8)
-UPSAMPLE2D_GRAD_INPUT_S8 = Kernel("mcg_upsample2d_grad_input_s8", upsample2d_grad_input_s8)

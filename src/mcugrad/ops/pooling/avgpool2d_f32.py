@@ -15,7 +15,8 @@ from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.computation_f32 import ComputationF32, Floats, bounds, clipped, error_for, lower_mask
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d
-from mcugrad.ops.pooling.maxpool2d import Pool2dStruct, windows
+from mcugrad.ops.pooling.struct import Pool2dStruct
+from mcugrad.ops.pooling.window import windows
 from mcugrad.program import Kernel
 
 
@@ -43,7 +44,7 @@ class AvgPool2dF32(ComputationF32):
 
     def struct(self, graph: Graph) -> Pool2dStruct:
         """Constants of the layer as C sees them."""
-        return self.of.geometry(graph[self.of.x].shape, graph[self.y].shape)
+        return Pool2dStruct.of(self.of.window(graph[self.of.x].shape, graph[self.y].shape))
 
     def shares(self, to: ProgramBuilder, g: Pool2dStruct) -> dict[str, str]:
         """Buffers of 1 / taps of output rows and columns, by parameter."""

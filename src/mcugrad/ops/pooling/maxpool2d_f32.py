@@ -14,7 +14,8 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.ops.core.window import window_index
-from mcugrad.ops.pooling.maxpool2d import MaxPool2d, Pool2dStruct
+from mcugrad.ops.pooling.maxpool2d import MaxPool2d
+from mcugrad.ops.pooling.struct import Pool2dStruct
 from mcugrad.program import Kernel
 
 
@@ -39,7 +40,7 @@ class MaxPool2dF32(ComputationF32):
 
     def struct(self, graph: Graph) -> Pool2dStruct:
         """Constants of the layer as C sees them."""
-        return self.of.geometry(graph[self.of.x].shape, graph[self.y].shape)
+        return Pool2dStruct.of(self.of.window(graph[self.of.x].shape, graph[self.y].shape))
 
 
 @dataclass(frozen=True, kw_only=True)

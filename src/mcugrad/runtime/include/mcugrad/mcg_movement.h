@@ -12,7 +12,7 @@
  * @param[in]  whole [whole_h][whole_w][whole_c]
  * @param[out] part  [part_h][part_w][part_c]
  *
- * MACs: none. Scratch: none. Reference: ops/movement/slice.py::gather_s8.
+ * MACs: none. Scratch: none. Reference: ops/movement/slice_s8.py::gather_s8.
  */
 void mcg_gather_s8(const mcg_slice_t *g, const int8_t *whole, int8_t *part);
 
@@ -24,7 +24,7 @@ void mcg_gather_s8(const mcg_slice_t *g, const int8_t *whole, int8_t *part);
  * @param[in]  part  [part_h][part_w][part_c]
  * @param[out] whole [whole_h][whole_w][whole_c]
  *
- * MACs: none. Scratch: none. Reference: ops/movement/slice.py::scatter_s8.
+ * MACs: none. Scratch: none. Reference: ops/movement/slice_s8.py::scatter_s8.
  */
 void mcg_scatter_s8(const mcg_slice_t *g, int32_t fill, const int8_t *part, int8_t *whole);
 
@@ -39,7 +39,7 @@ void mcg_scatter_s8(const mcg_slice_t *g, int32_t fill, const int8_t *part, int8
  * @param[in]  x        map, [height][width][channels]
  * @param[out] y        map, [height * factor_h][width * factor_w][channels]
  *
- * MACs: none. Scratch: none. Reference: ops/movement/upsample2d.py::upsample2d_s8.
+ * MACs: none. Scratch: none. Reference: ops/movement/upsample2d_s8.py::upsample2d_s8.
  */
 void mcg_upsample2d_s8(int32_t height, int32_t width, int32_t channels, int32_t factor_h, int32_t factor_w,
                        const int8_t *x, int8_t *y);
@@ -61,7 +61,7 @@ void mcg_upsample2d_s8(int32_t height, int32_t width, int32_t channels, int32_t 
  * @param[out] e_x      error of x, [height][width][channels], in [-127, 127]
  * @param[out] peak     largest magnitude of e_x before saturation
  *
- * MACs: none. Scratch: none. Reference: ops/movement/upsample2d.py::upsample2d_grad_input_s8.
+ * MACs: none. Scratch: none. Reference: ops/movement/upsample2d_s8.py::upsample2d_grad_input_s8.
  */
 void mcg_upsample2d_grad_input_s8(int32_t height, int32_t width, int32_t channels, int32_t factor_h,
                                   int32_t factor_w, int32_t x_zero, const int8_t *e, const int8_t *x,

@@ -12,7 +12,7 @@
  * @param[in]  x input, [in_h][in_w][channels]
  * @param[out] y output, [out_h][out_w][channels]; must not overlap x
  *
- * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d.py::maxpool2d_s8.
+ * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d_s8.py::maxpool2d_s8.
  */
 void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
 
@@ -24,7 +24,7 @@ void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
  * @param[in]  x   the layer's input
  * @param[out] e_x error of the input, [in_h][in_w][channels], in [-127, 127]; must not overlap e
  *
- * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d.py::maxpool2d_grad_input_s8.
+ * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d_s8.py::maxpool2d_grad_input_s8.
  */
 void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const int8_t *x, int8_t *e_x);
 
@@ -57,7 +57,7 @@ int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out
  * @param[out] y        output, [out_h][out_w][channels]
  * @param[out] peak     largest |y - y_zero| before saturation to int8
  *
- * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d.py::avgpool2d_s8.
+ * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d_s8.py::avgpool2d_s8.
  */
 void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t grain, int32_t x_zero, int32_t y_zero, const int8_t *x,
                       const int32_t *weight_h, const int32_t *weight_w, const float *scale,
@@ -78,7 +78,7 @@ void mcg_avgpool2d_s8(const mcg_pool2d_t *g, int32_t grain, int32_t x_zero, int3
  * @param[out] e_x      error of x, [in_h][in_w][channels], in [-127, 127]
  * @param[out] peak     largest magnitude of e_x before saturation
  *
- * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d.py::avgpool2d_grad_input_s8.
+ * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d_s8.py::avgpool2d_grad_input_s8.
  */
 void mcg_avgpool2d_grad_input_s8(const mcg_pool2d_t *g, int32_t x_zero, const int8_t *e, const int8_t *x,
                                  const int32_t *weight_h, const int32_t *weight_w, const mcg_scale_t *scale,
@@ -98,7 +98,7 @@ void mcg_avgpool2d_grad_input_s8(const mcg_pool2d_t *g, int32_t x_zero, const in
  * @param[out] y      output, [outer][inner]
  * @param[out] peak   largest |y - y_zero| before saturation to int8
  *
- * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d.py::mean_s8.
+ * MACs: none. Scratch: none. Reference: ops/pooling/avgpool2d_s8.py::mean_s8.
  */
 void mcg_mean_s8(int32_t outer, int32_t count, int32_t inner, int32_t x_zero, int32_t y_zero, const int8_t *x,
                  const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
