@@ -26,7 +26,8 @@ this page, the classes and the importers do not agree.
 
 Everything that flows between operators is int8 with one scale and one zero point per tensor, or one vector of int8
 errors on the way back. Sums are int32. Weights are int8 with a scale per output channel, biases and scales float32.
-PyTorch modules come through ONNX. What is not listed here is refused when a file is loaded, all of it at once, with
+Where `precision=` says so, all of it is float32; kernels and nodes listed here are those of int8. PyTorch modules come
+through ONNX. What is not listed here is refused when a file is loaded, all of it at once, with
 what to use instead.
 
 Operators, their references in Python, kernels in C, headers and tests are ordered by the same families. Those without
@@ -84,13 +85,14 @@ def overview(entries: Iterable[Entry]) -> str:
             f"[{e.operator.__name__}](#{e.operator.__name__.lower()})",
             code(name for name in e.onnx if name not in HIDDEN),
             code(e.tflite),
+            ", ".join(p.text for p in e.precisions) or "nothing: folded",
             code(RULES) if e.learns else "nothing",
             "yes" if e.carries_errors else "folded",
             "yes" if e.fuses else "no",
         )
         for e in entries
     ]
-    head = ("operator", "from ONNX", "from TFLite", "learns by", "gradient", "fuses a clip")
+    head = ("operator", "from ONNX", "from TFLite", "computes in", "learns by", "gradient", "fuses a clip")
     return markdown(head, rows)
 
 

@@ -18,7 +18,7 @@ from kernels.draws import (
     two,
 )
 from mcugrad.abi.records import SCALE
-from mcugrad.ops.core.gradients import LEAST_REACH
+from mcugrad.ops.core.gradients_s8 import LEAST_REACH
 
 
 @st.composite

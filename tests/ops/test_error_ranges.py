@@ -16,7 +16,7 @@ import mcugrad as mg
 from mcugrad import arithmetic as ar
 from mcugrad.abi.records import SCALE
 from mcugrad.arithmetic import F32
-from mcugrad.ops.core.gradients import LEAST_REACH, PREPARE_ERROR_SUM, SCALE_UNIT
+from mcugrad.ops.core.gradients_s8 import LEAST_REACH, PREPARE_ERROR_SUM, SCALE_UNIT
 from mcugrad.ops.tracking.ranges import EMPTY_ERROR, PREPARE_ERROR, TRACK_ERROR
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.zoo import nets

@@ -257,7 +257,7 @@ def test_pooling(node: MaxPool2d) -> None:
     # Distinct values: ties have no derivative.
     x = rng.permutation(np.arange(-63, 63)).reshape(shape).astype(np.int8)
     out = node.shape(shape)
-    g = node.geometry(shape, out)
+    g = node.window(shape, out)
     y = np.zeros(int(np.prod(out)), np.int8)
     MAXPOOL2D_S8.reference(g, x.reshape(-1), y)
     assert np.array_equal(y.reshape(out), node.forward(x[None].astype(F32))[0])
@@ -272,7 +272,7 @@ def test_pooling(node: MaxPool2d) -> None:
 
 def test_pooling_ties_go_to_the_first_and_sums_saturate() -> None:
     node = MaxPool2d(name="ties", x="x", y="y", kernel=(1, 2))
-    g = node.geometry((1, 3, 1), (1, 2, 1))
+    g = node.window((1, 3, 1), (1, 2, 1))
     e_x = np.ones(3, np.int8)
     MAXPOOL2D_GRAD_INPUT_S8.reference(g, np.asarray([3, 4], np.int8), np.asarray([7, 7, 7], np.int8), e_x)
     assert e_x.tolist() == [3, 4, 0]

@@ -8,7 +8,7 @@ from enum import Enum
 class Precision(Enum):
     """What the values of a node are, and its arithmetic. The value ends the names of files and kernels.
 
-    A Linear in float32 is computed by `LinearF32` in `linear_f32.py`, on the device by `mcg_linear_f32`.
+    A Linear in int8 is computed by `LinearS8` in `linear_s8.py`, on the device by `mcg_linear_s8`.
     """
 
     INT8 = "s8"

@@ -20,7 +20,6 @@ from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.computation import computed_by
-from mcugrad.ops.core.computation_s8 import OwnS8
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.joining.add import Add
 from mcugrad.ops.joining.concat import Concat
@@ -40,6 +39,7 @@ SHARED = frozenset(
     for name in (
         "core.activated",
         "core.gradients",
+        "core.gradients_s8",
         "tracking.ranges",
         "update.apply",
         "update.update",
@@ -76,6 +76,12 @@ class Entry:
         return issubclass(self.operator, Weighted)
 
     @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """What it can be computed in: those that it has a file for."""
+        kind = self.operator
+        return tuple(p for p in Precision if issubclass(kind, Operator) and computed_by(kind, p))
+
+    @property
     def carries_errors(self) -> bool:
         """Whether errors go back through it to the layers before."""
         return issubclass(self.operator, Operator)
@@ -99,7 +105,7 @@ class Entry:
     def _classes(self) -> tuple[type, ...]:
         """What says how it is computed in int8, and what that is derived from."""
         kind = computed_by(self.operator, Precision.INT8) if issubclass(self.operator, Operator) else None
-        return (self.operator if kind in (None, OwnS8) else kind).__mro__
+        return (kind or self.operator).__mro__
 
     @property
     def backward(self) -> tuple[type[BackwardNode], ...]:

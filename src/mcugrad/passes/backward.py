@@ -25,8 +25,8 @@ from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator, Preci
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.activation_s8 import ActivationS8, RefreshTable
 from mcugrad.ops.core.computation import computation
-from mcugrad.ops.core.gradients import ErrorSum
 from mcugrad.ops.core.gradients_f32 import ErrorSumF32
+from mcugrad.ops.core.gradients_s8 import ErrorSumS8
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.life.life import BeginStep, Watch
 from mcugrad.ops.loss.binary_cross_entropy import BinaryCrossEntropy
@@ -226,7 +226,7 @@ def total_error(to: GradientBuilder, tensor: str) -> str | None:
     total = parts[0]
     for count, part in enumerate(parts[1:], 2):
         merged = to.sum_of(tensor, count)
-        kind = ErrorSumF32 if isinstance(to.graph[tensor].quant, Float32) else ErrorSum
+        kind = ErrorSumF32 if isinstance(to.graph[tensor].quant, Float32) else ErrorSumS8
         to.add(kind(name=f"{merged}_sum", a=total, b=part, e=merged))
         total = merged
     return total

@@ -1,7 +1,7 @@
 """How operators are computed: in which form values are stored, which kernels are called, how errors go back.
 
 The operator says what it is, the same in every precision. How it is computed is another class beside it, one for each
-precision, and the name of the file says which: `Linear` of `linear.py` in float32 is `LinearF32` of `linear_f32.py`.
+precision, and the name of the file says which: `Linear` of `linear.py` in int8 is `LinearS8` of `linear_s8.py`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,6 @@ def computed_by(operator: type[Operator], precision: Precision) -> type[Computat
     ending = precision.value
     module = f"{operator.__module__}_{ending}"
     if find_spec(module) is None:
-        own: type[Computation] = vars(import_module(f"{__name__}_s8"))["OwnS8"]
-        return own if precision is Precision.INT8 and hasattr(operator, "lower") else None
+        return None
     found: type[Computation] | None = vars(import_module(module)).get(f"{operator.__name__}{ending.upper()}")
     return found

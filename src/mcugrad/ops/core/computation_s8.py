@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
-from mcugrad.builders.gradient import GradientBuilder
-from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, Graph, Tensor, WeightScale
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.computation import Computation
@@ -39,19 +37,6 @@ class ComputationS8(Computation):
             return weights.quant
         assert weights.value is not None, weights.name
         return WeightScale(channel_scales(weights.value))
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnS8(ComputationS8):
-    """An operator that says itself how it is computed in int8."""
-
-    of: Any
-
-    def gradient(self, to: GradientBuilder, e: str) -> None:
-        self.of.gradient(to, e)
-
-    def lower(self, to: ProgramBuilder) -> None:
-        self.of.lower(to)
 
 
 def channel_scales(weights: NDArray[Any]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.computation_s8 import ComputationS8
-from mcugrad.ops.core.gradients import pass_error
+from mcugrad.ops.core.gradients_s8 import pass_error
 from mcugrad.ops.joining.add import Add
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel

@@ -13,7 +13,7 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.computation_s8 import ComputationS8, write_output
-from mcugrad.ops.core.gradients import lower_part
+from mcugrad.ops.core.gradients_s8 import lower_part
 from mcugrad.ops.joining.concat import Concat
 from mcugrad.ops.joining.mul_s8 import lower_product, spread
 from mcugrad.ops.tracking.ranges import clip_of

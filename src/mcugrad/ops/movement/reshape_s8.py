@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.computation_s8 import ComputationS8
-from mcugrad.ops.core.gradients import ErrorAlias, ErrorRescale
+from mcugrad.ops.core.gradients import ErrorAlias
+from mcugrad.ops.core.gradients_s8 import ErrorRescaleS8
 from mcugrad.ops.movement.reshape import Reshape
 
 
@@ -29,7 +30,7 @@ class ReshapeS8(ComputationS8):
         else:
             error = to.error_of(self.of.x)
             assert error is not None
-            to.add(ErrorRescale(name=name, e=e, x=self.of.x, e_x=error, sign=1))
+            to.add(ErrorRescaleS8(name=name, e=e, x=self.of.x, e_x=error, sign=1))
 
     def lower(self, to: ProgramBuilder) -> None:
         to.alias(self.y, self.of.x)

@@ -12,7 +12,7 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode
 from mcugrad.ops.core.computation_s8 import ComputationS8
-from mcugrad.ops.core.gradients import ErrorRescale
+from mcugrad.ops.core.gradients_s8 import ErrorRescaleS8
 from mcugrad.ops.movement.slice import Pad, Slice
 from mcugrad.ops.movement.struct import SliceStruct, pad_struct, places, slice_struct
 from mcugrad.program import Kernel
@@ -98,7 +98,7 @@ def move_error(
     moved = error if same else to.moved(f"{name}_moved", e, x)
     to.add(ErrorMoveS8(name=f"{name}_grad_input", e=e, e_x=moved, place=place, spread_out=spread_out))
     if not same:
-        to.add(ErrorRescale(name=f"{name}_grad_scale", e=moved, x=x, e_x=error, sign=1))
+        to.add(ErrorRescaleS8(name=f"{name}_grad_scale", e=moved, x=x, e_x=error, sign=1))
 
 
 def gather_s8(g: SliceStruct, whole: NDArray[Any], part: NDArray[Any]) -> None:

@@ -12,7 +12,7 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.computation_s8 import ComputationS8, write_error
-from mcugrad.ops.core.gradients import even_factor
+from mcugrad.ops.core.gradients_s8 import even_factor
 from mcugrad.ops.joining.mul_s8 import spread
 from mcugrad.ops.movement.upsample2d import Upsample2d
 from mcugrad.ops.tracking.ranges import clip_of, lower_track_error

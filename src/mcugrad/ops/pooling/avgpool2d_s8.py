@@ -18,7 +18,7 @@ from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.computation_s8 import ComputationS8, write_error, write_output
-from mcugrad.ops.core.gradients import error_unit_times, even_factor
+from mcugrad.ops.core.gradients_s8 import error_unit_times, even_factor
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.joining.mul_s8 import lower_product, spread
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d, Rounding, Weights, inside

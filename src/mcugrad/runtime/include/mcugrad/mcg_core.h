@@ -272,7 +272,7 @@ void mcg_prepare_s8(int32_t channels, const float *x_scale, const float *w_scale
  * @param[out] scale      127 / (range * fill) * e_x_scale[o % x_channels] / e_scale[o % e_channels],
  * [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/core/gradients.py::prepare_error_ratio.
+ * MACs: none. Scratch: none. Reference: ops/core/gradients_s8.py::prepare_error_ratio.
  */
 void mcg_prepare_error_ratio(int32_t channels, int32_t e_channels, int32_t x_channels, const float *range,
                              const float *c, const float *e_scale, const float *e_x_scale,
@@ -295,7 +295,7 @@ void mcg_prepare_error_ratio(int32_t channels, int32_t e_channels, int32_t x_cha
  * @param[out] e_x      error of x, [rows][count], in [-127, 127]
  * @param[out] peak     largest magnitude of e_x before saturation
  *
- * MACs: none. Scratch: none. Reference: ops/core/gradients.py::rescale_error_s8.
+ * MACs: none. Scratch: none. Reference: ops/core/gradients_s8.py::rescale_error_s8.
  */
 void mcg_rescale_error_s8(int32_t rows, int32_t count, int32_t pitch, int32_t offset, int32_t channels,
                           int32_t x_zero, int32_t sign, const int8_t *e, const int8_t *x,
@@ -308,7 +308,7 @@ void mcg_rescale_error_s8(int32_t rows, int32_t count, int32_t pitch, int32_t of
  * @param[in]  factor real number
  * @param[out] unit   the product, and the same fill, [2]
  *
- * MACs: none. Scratch: none. Reference: ops/core/gradients.py::scale_unit.
+ * MACs: none. Scratch: none. Reference: ops/core/gradients_s8.py::scale_unit.
  */
 void mcg_scale_unit(const float *c, const float *factor, float *unit);
 
@@ -322,7 +322,7 @@ void mcg_scale_unit(const float *c, const float *factor, float *unit);
  * for none
  * @param[out] unit   the larger unit, and the larger error in it, of 127, [2]; 0 where there is none
  *
- * MACs: none. Scratch: none. Reference: ops/core/gradients.py::prepare_error_sum.
+ * MACs: none. Scratch: none. Reference: ops/core/gradients_s8.py::prepare_error_sum.
  */
 void mcg_prepare_error_sum(const float *a_c, const float *b_c, const float *range, int32_t *factor,
                            float *unit);
@@ -337,7 +337,7 @@ void mcg_prepare_error_sum(const float *a_c, const float *b_c, const float *rang
  * @param[out] e      their sum, [count], in [-127, 127]
  * @param[out] peak   largest magnitude of e before saturation
  *
- * MACs: 2 count. Scratch: none. Reference: ops/core/gradients.py::add_errors_s8.
+ * MACs: 2 count. Scratch: none. Reference: ops/core/gradients_s8.py::add_errors_s8.
  */
 void mcg_add_errors_s8(int32_t count, const int8_t *a, const int8_t *b, const int32_t *factor, int8_t *e,
                        int32_t *peak);
