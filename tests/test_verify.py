@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 import mcugrad as mg
+from mcugrad.ops.selection import select
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import Compiled, State, Steps, differences, step_type
 from mcugrad.training.losses import LabelKind
+from mcugrad.training.schedules import Schedule, rates_of
 from networks import Conv, Dense, Pool, corners, write_onnx
 
 STEPS = 3
@@ -69,11 +71,15 @@ class Liar(HostTwin):
 
 
 @pytest.fixture(scope="module")
-def trainers(tmp_path_factory: pytest.TempPathFactory) -> dict[LabelKind, mg.Trainer]:
+def net(tmp_path_factory: pytest.TempPathFactory) -> mg.Model:
     path = tmp_path_factory.mktemp("verify") / "tiny.onnx"
-    model = mg.load(write_onnx(path, (1, 12, 12), (Conv(2), Pool(), Dense(4))))
+    return mg.load(write_onnx(path, (1, 12, 12), (Conv(2), Pool(), Dense(4))))
+
+
+@pytest.fixture(scope="module")
+def trainers(net: mg.Model) -> dict[LabelKind, mg.Trainer]:
     x, _ = corners(16)
-    return {t: mg.compile(model, calibration=x, rule="sr8", **options) for t, options in OPTIONS.items()}
+    return {t: mg.compile(net, calibration=x, rule="sr8", **options) for t, options in OPTIONS.items()}
 
 
 class Witness(HostTwin):
@@ -105,6 +111,61 @@ def test_steps_begin_where_the_trainer_is_at_the_rate_that_is_asked_for(
     assert differences(known, Witness.states[0]) == []
     assert Witness.rates == [0.03125] * STEPS
     assert int(Witness.states[-1]["step"][0]) == int(known["step"][0]) + STEPS
+
+
+SCHEDULES: dict[str, tuple[dict[str, Any], Any, Schedule]] = {
+    # what is compiled in, what verify is asked for, what the steps follow
+    "compiled in": ({"schedule": "cosine", "steps": 5000}, None, Schedule("cosine")),
+    "a warm-up, shortened": (
+        {"schedule": Schedule("linear", warmup=2000, last=0.1), "steps": 4000},
+        None,
+        Schedule("linear", warmup=6, last=0.1),
+    ),
+    "a warm-up that is longer": ({"schedule": Schedule(warmup=900)}, None, Schedule(warmup=11)),
+    "decays, shortened": (
+        {"schedule": Schedule("steps", every=1000, factor=0.5), "steps": 3000},
+        None,
+        Schedule("steps", every=4, factor=0.5),
+    ),
+    "asked for": ({}, "cosine", Schedule("cosine")),
+    "another": ({"schedule": "cosine", "steps": 5000}, "constant", Schedule()),
+    "none": ({}, None, Schedule()),
+}
+
+
+@pytest.mark.parametrize("case", SCHEDULES)
+def test_steps_follow_the_schedule_to_its_end_by_the_code_of_each_executor(
+    monkeypatch: pytest.MonkeyPatch, case: str, net: mg.Model
+) -> None:
+    options, asked, wanted = SCHEDULES[case]
+    x, y = corners(12)
+    trainer = mg.compile(net, calibration=x, rate=0.02, **options)
+    monkeypatch.setattr(trainer, "_runner", lambda name: Witness(trainer.build.compiled))
+    Witness.rates.clear()
+    trainer.verify(x, y, schedule=asked)
+    assert Witness.rates == rates_of(wanted.record(0.02, 12)[0], np.arange(12, dtype=np.uint32)).tolist()
+    assert (len(set(Witness.rates)) > 1) == (wanted != Schedule())
+
+
+def test_what_only_a_schedule_does_is_compared(net: mg.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the choice of samples, of which more are taken while a falling rate is high."""
+    x, y = corners(40)
+    options: dict[str, Any] = {"rate": 0.01, "sparse": mg.Sparse(samples=0.5)}
+    falls = mg.compile(net, calibration=x, schedule="cosine", steps=5000, **options)
+    level = mg.compile(net, calibration=x, **options)
+    for trainer in (falls, level):
+        trainer.verify(x, y, on="reference")
+    monkeypatch.setattr(select, "_wanted", lambda share, *_: np.float32(share))
+    level.verify(x, y, on="reference")
+    for trainer, given in ((falls, None), (level, "cosine"), (level, "linear")):
+        with pytest.raises(mg.MismatchError, match="reference and host twin differ in training step"):
+            trainer.verify(x, y, on="reference", schedule=given)
+
+
+def test_a_schedule_that_does_not_fit_is_refused(net: mg.Model) -> None:
+    x, y = corners(12)
+    with pytest.raises(mg.UsageError, match="a warm-up of 12 steps leaves none of 12 for the cosine"):
+        mg.compile(net, calibration=x).verify(x, y, on="reference", schedule=Schedule("cosine", warmup=12))
 
 
 def verified(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) -> mg.Verification:

@@ -23,6 +23,7 @@ from mcugrad.progress import progress
 from mcugrad.run.runner import Runner
 from mcugrad.training.rate_grid import Trial, Untrained, answer, search
 from mcugrad.training.schedules import Kind, Schedule, named
+from mcugrad.training.schedules import shortened as part_of
 
 PARTS = 8
 """Parts that samples are divided into; one of them is held out."""
@@ -239,11 +240,10 @@ def shortened(course: Course, rate: float, length: int, total: int) -> Course:
     """
     schedule: Kind | Schedule | Callable[[float], float] = course.schedule
     if not callable(schedule):
-        whole, share = named(schedule), length / total
-        warmup = int(whole.warmup * share)
-        if whole.warmup < spanned(course, total):
-            warmup = min(warmup, spanned(course, length) - 1)
-        schedule = replace(whole, warmup=warmup, every=max(int(whole.every * share), min(whole.every, 1)))
+        whole = named(schedule)
+        ends = whole.warmup < spanned(course, total)
+        most = spanned(course, length) - 1 if ends else whole.warmup
+        schedule = part_of(whole, length / total, most)
     return replace(course, rate=rate, schedule=schedule, guard=None, judge=None)
 
 

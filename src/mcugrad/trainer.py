@@ -43,7 +43,7 @@ from mcugrad.training.losses import LabelKind
 from mcugrad.training.rate_grid import grid, usual
 from mcugrad.training.replay import Replay
 from mcugrad.training.rules.update import Update
-from mcugrad.training.schedules import Kind, Schedule, rates
+from mcugrad.training.schedules import Kind, Schedule, named, shortened
 from mcugrad.training.sparse import ONE
 from mcugrad.verification import Verification, verify
 
@@ -254,6 +254,7 @@ class Trainer(Answerer):
         *,
         on: str | Sequence[str] = "emulator",
         rate: float | None = None,
+        schedule: Kind | Schedule | None = None,
     ) -> Verification:
         """Take the same training steps on other executors, from what the twin has learned, and compare every bit.
 
@@ -264,7 +265,9 @@ class Trainer(Answerer):
             x: samples in real units; one step each, in order.
             y: classes.
             on: `emulator` (the target's core), `reference` (NumPy), names of targets, or a list of these.
-            rate: learning rate of the steps; the one compiled in if not given.
+            rate: learning rate at the beginning of the steps; the one compiled in if not given.
+            schedule: how it runs over them, to its end, by each executor's own code; if not given the one compiled
+                in, its warm-up and decays shortened as its steps are.
 
         Raises:
             MismatchError: one bit differs; says what, and in which step.
@@ -285,9 +288,18 @@ class Trainer(Answerer):
             self.state,
             samples,
             self.targets(y, len(samples)),
-            rates(self.options.rate if rate is None else rate, "constant", len(samples)),
+            self._course(schedule, len(samples)).record(
+                self.options.rate if rate is None else rate, len(samples)
+            ),
             {name: partial(self._runner, name) for name in names},
         )
+
+    def _course(self, schedule: Kind | Schedule | None, steps: int) -> Schedule:
+        """A schedule over so many steps, or the whole course of the one compiled in."""
+        if schedule is not None:
+            return named(schedule)
+        whole = self.options.steps or steps
+        return shortened(self.options.schedule, steps / whole, steps - 1)
 
     def emulate(self, target: str | Target | None = None) -> EmulatedDevice:
         """The firmware on the emulated core of a target, holding what the twin has learned."""

@@ -76,7 +76,7 @@ def verify(
     begin: State,
     samples: NDArray[np.int8],
     targets: NDArray[Any],
-    rates: NDArray[np.float32],
+    schedule: NDArray[Any],
     executors: Mapping[str, Callable[[], Runner]],
 ) -> Verification:
     """Take the same training steps on the host twin and on every executor, and compare every bit.
@@ -89,14 +89,14 @@ def verify(
         begin: learned state before the first step.
         samples: (n, input size), one step each, in order.
         targets: as `Runner.train` takes them, (n, ...).
-        rates: learning rates, (n,).
+        schedule: of the learning rate, one record of `SCHEDULE`, which each executor follows by its own code.
         executors: makes the runner, by the name that a report gives it.
 
     Raises:
         MismatchError: one bit differs; says what, and at which step.
         ToolError: the emulator or a compiler is missing.
     """
-    given = (begin, samples, targets, rates)
+    given = (begin, samples, targets, schedule)
     instructions: dict[str, float] = {}
     twin = HostTwin(compiled)
     for name, make in executors.items():
@@ -127,14 +127,15 @@ def _stages(
     begin: State,
     samples: NDArray[np.int8],
     targets: NDArray[Any],
-    rates: NDArray[np.float32],
+    schedule: NDArray[Any],
 ) -> Iterator[_Stage]:
     """Before training, after each of its steps, and after it."""
     runner.restore(begin)
     yield _Stage("before training", runner.predict(samples), None, runner.state())
+    runner.set_schedule(schedule)
     for i in range(len(samples)):
         order = np.asarray([i], np.uint32)
-        step = runner.train(samples, targets, order, rates[i : i + 1])
+        step = runner.train(samples, targets, order)
         yield _Stage(f"in training step {i + 1} of {len(samples)}", None, step, runner.state())
     outputs = runner.predict(samples)
     yield _Stage(f"after {len(samples)} training steps", outputs, None, runner.state())

@@ -77,3 +77,11 @@ def test_what_makes_no_sense_is_refused(cli: Cli, options: tuple[str, ...], what
     assert refused.code == 2
     assert what in refused.err
     assert more in refused.err
+
+
+def test_run_follows_a_schedule(cli: Cli) -> None:
+    run = ("run", "digits_cnn", "--data", "digits", "--train", "last:1", "--on", "reference", "--steps", "3")
+    assert cli(*run, "--json").facts["schedule"] == "constant"
+    followed = cli(*run, "--schedule", "cosine", "--sparse-samples", "0.5", "--json").facts
+    assert (followed["schedule"], followed["equal"]) == ("cosine", True)
+    assert "unknown schedule 'sine'" in cli(*run, "--schedule", "sine").err

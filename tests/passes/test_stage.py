@@ -36,7 +36,9 @@ def test_a_float_graph_is_not_frozen() -> None:
 
 def test_what_a_stage_does_not_leave_is_named() -> None:
     broken = Stage("nothing", lambda graph, wanted: graph, ensures=(QUANTIZED,))
-    with pytest.raises(IllegalGraphError, match=r"(?s)after nothing, .*\n  every activation has the form .*: conv1_y"):
+    with pytest.raises(
+        IllegalGraphError, match=r"(?s)after nothing, .*\n  every activation has the form .*: conv1_y"
+    ):
         through((broken,), NET.graph, None)
 
 

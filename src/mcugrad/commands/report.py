@@ -62,7 +62,7 @@ def report(
         table = measured(made, given)
         functions = _profile(made, given, board)
         few = given.spaced(steps)
-        proof = made.verify(given.x[few], given.y[few])
+        proof = made.verify(given.x[few], given.y[few], schedule="cosine")  # as `fit` will train it
     score = Score(made.options.loss.label_kind, found.classes)
     for note in beyond_range(made, given.y_test, "held-out"):
         output.note(note)

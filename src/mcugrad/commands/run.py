@@ -21,6 +21,10 @@ def run(
             help="emulator (the target's core), reference, or boards and cores; several: --on a --on b.",
         ),
     ] = ["emulator"],  # noqa: B006  (typer reads it, nobody writes it)
+    schedule: Annotated[
+        str,
+        typer.Option("--schedule", help="Of the learning rate over these steps: constant, cosine or linear."),
+    ] = "constant",
     steps: Annotated[
         int, typer.Option("--steps", min=1, max=MOST_STEPS, help="Training steps to take and compare.")
     ] = 64,
@@ -33,9 +37,11 @@ def run(
     import numpy as np
 
     from mcugrad.commands.compile import compiled_facts
+    from mcugrad.commands.schedule import schedule_choice
 
     output = recipe.output
     demand_places(files=[recipe.save])
+    kind = schedule_choice(schedule)
     found = recipe.network()
     given = recipe.samples(found)
     made = recipe.learner(found, given)
@@ -49,7 +55,7 @@ def run(
         otherwise("--on reference, which is NumPy"),
         output.busy(f"{steps} training steps on {', '.join(executors)}"),
     ):
-        proof = made.verify(given.x[order], given.y[order], on=executors)
+        proof = made.verify(given.x[order], given.y[order], on=executors, schedule=kind)
     output.say(f"\nequal: {proof}")
     if proof.instructions:
         rows = [(core, f"{count:,.0f}") for core, count in proof.instructions.items()]
@@ -60,7 +66,7 @@ def run(
             "lr",
         )
     if recipe.save is not None:
-        made.fit(given.x[order], given.y[order], rate=made.options.rate, schedule="constant", shuffle=False)
+        made.fit(given.x[order], given.y[order], rate=made.options.rate, schedule=kind, shuffle=False)
         recipe.keep(made)
     output.finish(
         {
@@ -68,6 +74,7 @@ def run(
             "training_notes": output.notes,
             "equal": True,
             "steps": proof.steps,
+            "schedule": kind,
             "on": list(proof.executors),
             "state_bytes": proof.bytes,
             "outputs": proof.outputs,

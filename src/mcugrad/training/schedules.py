@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -97,6 +97,15 @@ class Schedule:
         result["warmup"], result["steps"], result["every"] = self.warmup, steps, max(self.every, 1)
         result["rate"], result["last"], result["factor"] = rate, F32(rate * self.last), self.factor
         return result
+
+
+def shortened(schedule: Schedule, share: float, warmup: int) -> Schedule:
+    """The same over a share of the steps, with a warm-up of so many of them at most."""
+    return replace(
+        schedule,
+        warmup=min(int(schedule.warmup * share), warmup),
+        every=max(int(schedule.every * share), min(schedule.every, 1)),
+    )
 
 
 def named(schedule: Kind | Schedule) -> Schedule:
