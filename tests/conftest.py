@@ -70,8 +70,8 @@ def each_test_may_show_progress() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def graphs_are_checked() -> Iterator[None]:
-    """Every graph between two stages obeys the rules, whatever a test compiles."""
+def what_is_between_stages_is_checked() -> Iterator[None]:
+    """Every graph and every program between two stages obeys the rules, whatever a test compiles."""
     from mcugrad.passes.stage import checked
 
     with checked():

@@ -24,6 +24,7 @@ from mcugrad.passes.learned import learned
 from mcugrad.passes.lower import lower
 from mcugrad.passes.program.drop_unused import drop_unused
 from mcugrad.passes.program.fold_constants import fold_constants
+from mcugrad.passes.program.properties import APART, SETTLED, USED
 from mcugrad.passes.program.split_frozen import split_frozen
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
@@ -60,7 +61,7 @@ def _noted(graph: Graph, wanted: _Wanted) -> Graph:
     return graph.noted(*drifting(wanted.model.layers, graph, weights=wanted.train != "bias"))
 
 
-PREPARE = (
+PREPARE: tuple[Stage[Graph], ...] = (
     Stage(
         "assigning precision",
         lambda graph, wanted: assign_precision(graph, wanted.precision, wanted.train),
@@ -72,7 +73,7 @@ PREPARE = (
     ),
 )
 """What calibration looks at: the float graph as it is going to be computed."""
-MARK = (
+MARK: tuple[Stage[Graph], ...] = (
     Stage(
         "quantizing",
         lambda graph, wanted: quantize(graph, wanted.scales),
@@ -87,7 +88,7 @@ MARK = (
     ),
 )
 """What is computed in int8 gets scales, and what trains is marked."""
-TRAIN = (
+TRAIN: tuple[Stage[Graph], ...] = (
     Stage("noting", _noted, requires=(QUANTIZED,), ensures=(QUANTIZED,)),
     Stage(
         "going backward",
@@ -97,8 +98,28 @@ TRAIN = (
     ),
 )
 """The backward pass; without it the network only infers."""
-FINISH = (Stage("pruning", lambda graph, wanted: prune(graph), ensures=(NEEDED,)),)
+FINISH: tuple[Stage[Graph], ...] = (Stage("pruning", lambda graph, wanted: prune(graph), ensures=(NEEDED,)),)
 """What nothing needs goes."""
+PROGRAM: tuple[Stage[Program], ...] = (
+    Stage(
+        "folding constants",
+        lambda program, sizes_only: fold_constants(program, sizes_only=sizes_only),
+        ensures=(SETTLED,),
+    ),
+    Stage(
+        "dropping unused buffers",
+        lambda program, _: drop_unused(program),
+        requires=(SETTLED,),
+        ensures=(USED,),
+    ),
+    Stage(
+        "splitting frozen calls off",
+        lambda program, _: split_frozen(program),
+        requires=(SETTLED,),
+        ensures=(SETTLED, USED, APART),
+    ),
+)
+"""The calls of the network as it was lowered become those that the device makes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +208,7 @@ def lowered(
         blind=loss_of_balance(options.loss, graph[graph.output].size),
         sizes_only=sizes_only,
     )
-    return split_frozen(drop_unused(fold_constants(program, sizes_only=sizes_only)))
+    return through(PROGRAM, program, sizes_only)
 
 
 def inference(model: Model, made: Build, options: Options, state: State, note: str) -> Build:

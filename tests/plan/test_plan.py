@@ -15,6 +15,7 @@ from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.program import Argument, Buffer, Call, Entry, Kernel, Program, Segment, Space
 from mcugrad.program.call import used_buffers
 from networks import FASHION, Conv, Dense, Layer, Pool, model, samples
+from programs import program_of
 
 # --- programs of any shape ----------------------------------------------------------------------------------
 
@@ -34,21 +35,8 @@ def of_segments(
     sizes: dict[str, int], segments: dict[str, Segment], entries: dict[str, Entry], output: str
 ) -> Program:
     """A program over arena buffers of these sizes in bytes."""
-    return Program(
-        name="random",
-        buffers={name: Buffer(name, "int8_t", (size,), Space.ARENA) for name, size in sizes.items()},
-        segments=segments,
-        entries=entries,
-        input="x",
-        input_zero=0,
-        output=output,
-        watched=False,
-        output_scale="",
-        output_zero=0,
-        values=None,
-        update_rate=1.0,
-        classes=2,
-    )
+    buffers = (Buffer(name, "int8_t", (size,), Space.ARENA) for name, size in sizes.items())
+    return program_of(*buffers, segments=segments, entries=entries, output=output)
 
 
 def program(sizes: list[int], calls: list[list[int]], split: int, output: int, results: list[int]) -> Program:

@@ -371,8 +371,8 @@ class ProgramBuilder:
         if t.name not in self._encoded:
             rule = RULES[t.rule or "sr8"]
             if self._sizes_only:
-                residual = np.empty((t.shape[0], rule.residual_row(t.size // t.shape[0])), np.uint8)
-                self._encoded[t.name] = np.empty(t.shape, np.int8), residual
+                residual = np.zeros((t.shape[0], rule.residual_row(t.size // t.shape[0])), np.uint8)
+                self._encoded[t.name] = np.zeros(t.shape, np.int8), residual
             else:
                 self._encoded[t.name] = rule.encode(t.value, t.quant.scales, t.quant.zero or 0)
         return self._encoded[t.name]

@@ -1,7 +1,8 @@
-"""Stages of the way from a network to a graph that learns: what each relies on, what it does, what it leaves behind.
+"""Stages of the way from a network to a program that learns: what each relies on, what it does, what it leaves behind.
 
-A `Property` is what can be said of a graph between stages. `through` runs stages one after the other; where `checked`
-is on, as in every test, the rules of graph/spec.py and the properties are looked at after each.
+A `Property` is what can be said of a graph or a program between stages. `through` runs stages one after the other;
+where `checked` is on, as in every test, the rules of graph/spec.py or program/spec.py and the properties are looked at
+after each.
 """
 
 from __future__ import annotations
@@ -9,15 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mcugrad.graph import BackwardNode, Graph, Operator
-from mcugrad.graph.spec import IllegalGraphError, check
+from mcugrad.graph import spec as graph_spec
+from mcugrad.graph.spec import IllegalGraphError
+from mcugrad.program import Program
+from mcugrad.program import spec as program_spec
+from mcugrad.program.spec import IllegalProgramError
+
+Form = TypeVar("Form", Graph, Program)
 
 
 @dataclass(frozen=True)
-class Property:
-    """What a graph is like.
+class Property(Generic[Form]):
+    """What a graph or a program is like.
 
     Attributes:
         text: a sentence.
@@ -25,11 +32,11 @@ class Property:
     """
 
     text: str
-    broken: Callable[[Graph], Iterator[str]]
+    broken: Callable[[Form], Iterator[str]]
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[Form]):
     """One pass on the way.
 
     Attributes:
@@ -40,9 +47,9 @@ class Stage:
     """
 
     name: str
-    run: Callable[[Graph, Any], Graph]
-    requires: tuple[Property, ...] = ()
-    ensures: tuple[Property, ...] = ()
+    run: Callable[[Form, Any], Form]
+    requires: tuple[Property[Form], ...] = ()
+    ensures: tuple[Property[Form], ...] = ()
 
 
 _checks = False
@@ -50,7 +57,7 @@ _checks = False
 
 @contextmanager
 def checked() -> Iterator[None]:
-    """Look at every graph between two stages, as tests do: it takes about as long as the stages themselves."""
+    """Look at what is between two stages, as tests do: it takes about as long as the stages themselves."""
     global _checks  # noqa: PLW0603
     before, _checks = _checks, True
     try:
@@ -59,23 +66,37 @@ def checked() -> Iterator[None]:
         _checks = before
 
 
-def through(stages: Sequence[Stage], graph: Graph, wanted: Any) -> Graph:
-    """A graph after some stages. Raises what they raise; IllegalGraphError where checks are on and one has a bug."""
+def through(stages: Sequence[Stage[Form]], form: Form, wanted: Any) -> Form:
+    """A graph or a program after some stages.
+
+    Raises what they raise; IllegalGraphError or IllegalProgramError where checks are on and one has a bug.
+    """
     for stage in stages:
         if _checks:
-            _demand(graph, stage.requires, f"before {stage.name}")
-        graph = stage.run(graph, wanted)
+            _demand(form, stage.requires, f"before {stage.name}")
+        form = stage.run(form, wanted)
         if _checks:
-            _demand(check(graph), stage.ensures, f"after {stage.name}")
-    return graph
+            _check(form)
+            _demand(form, stage.ensures, f"after {stage.name}")
+    return form
 
 
-def _demand(graph: Graph, properties: Sequence[Property], when: str) -> None:
-    broken = [f"  {each.text}: {where}" for each in properties for where in each.broken(graph)]
-    if broken:
-        raise IllegalGraphError(
-            "\n".join([f"{graph.name}, {when}, is not what stages have agreed on:", *broken])
-        )
+def _check(form: Graph | Program) -> None:
+    if isinstance(form, Graph):
+        graph_spec.check(form)
+    else:
+        program_spec.check(form)
+
+
+def _demand(form: Form, properties: Sequence[Property[Form]], when: str) -> None:
+    found: list[str] = [f"  {each.text}: {where}" for each in properties for where in each.broken(form)]
+    if found:
+        _refuse(form, [f"{form.name}, {when}, is not what stages have agreed on:", *found])
+
+
+def _refuse(form: Graph | Program, lines: list[str]) -> None:
+    kind = IllegalGraphError if isinstance(form, Graph) else IllegalProgramError
+    raise kind("\n".join(lines))
 
 
 # -- what can be said of a graph -----------------------------------------------------------------------------------

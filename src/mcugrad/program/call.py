@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 from mcugrad.program.kernel import Kernel
 
@@ -49,12 +50,12 @@ class Call:
     node: str
     note: str = ""
 
-    @property
+    @cached_property
     def buffers(self) -> tuple[str, ...]:
         """Names of the buffers it touches, in order, each once."""
         return tuple(dict.fromkeys(a.buffer for a in self.arguments if a.buffer))
 
-    @property
+    @cached_property
     def written(self) -> tuple[str, ...]:
         """Those among them that the kernel may write: it takes them by pointers that are not const."""
         pairs = zip(self.arguments, self.kernel.params, strict=True)

@@ -113,6 +113,14 @@ class Program:
         """Whether it has training steps."""
         return TRAIN_STEP in self.entries
 
+    @property
+    def used(self) -> set[str]:
+        """Names of the buffers that something touches: calls, conditions, who runs an entry."""
+        read = {name for entry in self.entries.values() for name in entry.reads}
+        ends = {self.input, self.output, self.output_scale}
+        when = {segment.when for segment in self.segments.values()}
+        return (used_buffers(self.calls) | read | ends | when) - {""}
+
     def left_by(self, segment: str) -> tuple[Buffer, ...]:
         """Buffers of the arena that a segment touches and others, or whoever ran an entry, touch as well."""
         own = used_buffers(self.segments[segment].calls)

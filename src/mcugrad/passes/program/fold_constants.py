@@ -10,6 +10,7 @@ That is why a frozen layer needs no code of its own: factors that training deriv
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,24 +27,30 @@ def fold_constants(program: Program, *, sizes_only: bool = False) -> Program:
         sizes_only: leave out what takes long and changes no size: results are not computed.
     """
     buffers = dict(program.buffers)
-    writers = Counter(name for call in program.calls for name in call.written)
-
-    def is_constant(call: Call) -> bool:
-        written = call.written
-        return all(buffers[b].space is Space.CONST for b in call.buffers if b not in written) and all(
-            buffers[b].space is Space.ARENA and writers[b] == 1 for b in written
-        )
-
+    writers = writers_of(program)
     segments: dict[str, Segment] = {}
     for name, segment in program.segments.items():
         left = []
         for call in segment.calls:
-            if is_constant(call):
+            if is_constant(call, buffers, writers):
                 buffers.update({b.name: b for b in _results(call, buffers, sizes_only)})
             else:
                 left.append(call)
         segments[name] = replace(segment, calls=tuple(left))
     return replace(program, buffers=buffers, segments=segments)
+
+
+def writers_of(program: Program) -> Mapping[str, int]:
+    """How many calls write each buffer."""
+    return Counter(name for call in program.calls for name in call.written)
+
+
+def is_constant(call: Call, buffers: Mapping[str, Buffer], writers: Mapping[str, int]) -> bool:
+    """Whether a call depends on constants alone, and nobody else writes what it does."""
+    written = call.written
+    return all(buffers[b].space is Space.CONST for b in call.buffers if b not in written) and all(
+        buffers[b].space is Space.ARENA and writers[b] == 1 for b in written
+    )
 
 
 def _results(call: Call, buffers: dict[str, Buffer], sizes_only: bool) -> list[Buffer]:

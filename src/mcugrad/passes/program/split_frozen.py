@@ -20,7 +20,7 @@ def split_frozen(program: Program) -> Program:
     if not program.trains:
         return program
     forward = program.segments[FORWARD]
-    frozen = tuple(takewhile(lambda call: _is_frozen(program, call), forward.calls))
+    frozen = tuple(takewhile(lambda call: is_frozen(program, call), forward.calls))
     if not frozen:
         return program
     parts = {
@@ -35,7 +35,8 @@ def split_frozen(program: Program) -> Program:
     return replace(program, segments=segments, entries=entries)
 
 
-def _is_frozen(program: Program, call: Call) -> bool:
+def is_frozen(program: Program, call: Call) -> bool:
+    """Whether a call touches nothing but the sample, constants and the arena."""
     spaces = {program.buffers[name].space for name in call.buffers if name != program.input}
     return spaces <= {Space.CONST, Space.ARENA}
 
