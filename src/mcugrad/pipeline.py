@@ -262,10 +262,8 @@ def _built(
     plan = greedy_by_size(program)
     verify(program, plan)
     origin = replace(_origin(model, graph, options), state=note)
-    files = emit(program, plan, origin)
-    return Build(
-        graph, scales, origin, plan, Compiled(program, layout(program, plan), files, host_source(program))
-    )
+    files, place = emit(program, plan, origin), layout(program, plan)
+    return Build(graph, scales, origin, plan, Compiled(program, place, files, host_source(program, place)))
 
 
 def _origin(model: Model, graph: Graph, options: Options) -> Origin:

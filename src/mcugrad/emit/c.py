@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -23,7 +24,7 @@ from mcugrad.ops.life.check import WRONG, checks
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Program, Space
 from mcugrad.program.reserve import reserve
-from mcugrad.program.segment import FROZEN
+from mcugrad.program.segment import FROZEN, TRAIN_SOFT
 from mcugrad.training.augment import map_of
 from mcugrad.training.losses import LabelKind
 
@@ -179,19 +180,27 @@ def _c_string(text: str) -> str:
 _ENVIRONMENT.filters["c_string"] = _c_string
 
 
-def host_source(program: Program) -> str:
+@cache
+def host_loops() -> str:
+    """C of the host twin that is the same for every model."""
+    return (files("mcugrad") / "runtime/host/mcg_host.c").read_text(encoding="utf-8")
+
+
+def host_source(program: Program, place: Layout) -> str:
     """C that runs whole epochs on the host; it takes in the model's C, of which it calls static functions."""
-    name = program.name
+    results = program.left_by(FROZEN) if FROZEN in program.segments else ()
+    spans = ", ".join(f"{{{place.offsets[b.name]}, {b.size}}}" for b in results)
+    kind = program.label_kind.value
+    given = {program.input: "x", "label": f"*(const {kind} *)label", "target": f"(const {kind} *)label"}
     context = {
-        "name": name,
-        "NAME": name.upper(),
+        "name": program.name,
+        "NAME": program.name.upper(),
         "output_type": program.buffers[program.output].ctype,
         "training": program.trains,
-        "target": program.label_kind,
-        "label": "label" if program.label_kind is LabelKind.CLASS else "target",
-        "classes": program.label_kind is LabelKind.CLASS,
-        "frozen_results": program.left_by(FROZEN) if FROZEN in program.segments else (),
-        "after_frozen": steps.without(program, FROZEN, {program.input: "sample"}),
+        "soft": TRAIN_SOFT in program.entries,
+        "results": f"{{{spans}}}" if results else "",
+        "after_frozen": steps.without(program, FROZEN, given),
+        "loops": host_loops(),
     }
     return render("host.c.j2", context)
 
@@ -256,4 +265,4 @@ def _check_call(call: Call, names: Names) -> list[str]:
     return wrap_call(f"        {call.kernel.name}(", arguments)
 
 
-__all__ = ["Layout", "Origin", "describe", "emit", "host_source"]
+__all__ = ["Layout", "Origin", "describe", "emit", "host_loops", "host_source"]

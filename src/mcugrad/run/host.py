@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from typing import Any
 
 import cffi
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from mcugrad import toolchain
 from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, GUARD, SCHEDULE
+from mcugrad.emit import host_loops
 from mcugrad.errors import ToolError, UsageError
 from mcugrad.progress import working
 from mcugrad.run.memo import Memo
@@ -26,24 +28,15 @@ from mcugrad.run.runner import (
 )
 from mcugrad.training.guard import Guarded
 
-_DECLARATIONS = """
-typedef struct { const int32_t *place; uint8_t *known; uint8_t *records; } mcg_memo_t;
-int mcg_host_init(void *m);
-int mcg_host_predict(void *m, void *memo, const int8_t *x, size_t samples, void *y);
-int mcg_host_schedule(void *m, const void *schedule);
-int mcg_host_train(void *m, void *memo, void *replay, void *augment, int8_t *scratch, const int8_t *x,
-                   const void *targets, const uint32_t *order, const float *rates, size_t steps, void *info);
-int mcg_host_augment(void *augment, const int8_t *x, size_t samples, int8_t *y);
-int mcg_host_train_soft(void *m, const int8_t *x, const uint8_t *soft, const uint32_t *order, const float *rates,
-                        size_t steps, void *info);
-int mcg_host_replay_remember(void *m, void *replay);
-size_t mcg_host_snapshot_size(void);
-int mcg_host_guard(void *m, void *snapshot, const int8_t *x, const void *targets, uint32_t samples, float margin,
-                   void *result);
-size_t mcg_host_replay_size(void);
-int mcg_host_replay_init(void *replay, void *memory, uint32_t words, uint32_t seed, uint32_t every, uint32_t collect);
-int mcg_host_replay_add(void *replay, const int8_t *x, const void *targets, size_t samples);
-"""
+_DECLARED = re.compile(
+    r"^typedef struct \{(?:(?!^\}).)*^\} mcg_memo_t;|^(?:mcg_status_t|size_t) mcg_host_\w+\([^)]*\);",
+    re.MULTILINE | re.DOTALL,
+)
+"""What of the twin's C is called from here."""
+
+
+def _declarations() -> str:
+    return "\n".join(("typedef int mcg_status_t;", *_DECLARED.findall(host_loops())))
 
 
 class HostTwin:
@@ -72,7 +65,7 @@ class HostTwin:
             )
         self._compiled = compiled
         self._ffi = cffi.FFI()
-        self._ffi.cdef(_DECLARATIONS)
+        self._ffi.cdef(_declarations())
         try:
             # Not cffi's own: that cannot open a path which the locale has no letters for.
             opened = ctypes.CDLL(str(library))
