@@ -83,7 +83,7 @@ static void tiny_frozen(tiny_t *m, const int8_t *x)
                   a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v);
 }
 
-/* From the sample to the logits. */
+/* From there to the logits. */
 static void tiny_forward(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;

@@ -25,7 +25,7 @@ def split_frozen(program: Program) -> Program:
         return program
     parts = {
         FROZEN: Segment(frozen, note=NOTES[FROZEN]),
-        FORWARD: replace(forward, calls=forward.calls[len(frozen) :]),
+        FORWARD: replace(forward, calls=forward.calls[len(frozen) :], note="from there to the logits"),
     }
     segments = {name: part for name, part in {**parts, **_others(program)}.items() if part.calls}
     entries = {
