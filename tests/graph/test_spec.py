@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import quantizing
-from mcugrad.graph import ActivationScale, Graph, Precision, Tensor, WeightScale
+from mcugrad.graph import Graph, Precision, WeightScale
 from mcugrad.graph.spec import MEANING, STRUCTURE, IllegalGraphError, check, violations
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.ops.normalization.batch_norm import BatchNorm
 from mcugrad.passes.backward import backward
 from mcugrad.passes.fold import fold
 from mcugrad.passes.freeze import freeze
@@ -140,17 +139,6 @@ def test_backward_graphs(quantized: Graph) -> None:
     assert any("no error" in v for v in violations(scale(whole, "fc1_y_e", owner="fc1_y")))
     bare = {k: replace(t, quant=None) for k, t in whole.tensors.items()}
     assert any("in a float graph" in v for v in violations(replace(whole, tensors=bare)))
-
-
-def test_float_operators_have_no_kernel(quantized: Graph) -> None:
-    last = quantized[quantized.output]
-    names = ("gamma", "beta", "mean", "variance")
-    norm = BatchNorm(name="bn1", x=last.name, y="bn1_y", epsilon=1.0, **dict.fromkeys(names, "fc2_b"))
-    assert isinstance(last.quant, ActivationScale)
-    graph = quantized.with_nodes((*quantized.nodes, norm)).with_tensors(
-        Tensor("bn1_y", last.shape, quant=replace(last.quant, owner="bn1_y"))
-    )
-    assert any("bn1 has no kernel" in v for v in violations(replace(graph, output="bn1_y")))
 
 
 def test_a_float_graph_may_have_scales_from_its_file(quantized: Graph) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mcugrad.graph import Graph, Tensor
-from mcugrad.graph.node import ForwardNode
+from mcugrad.graph.node import Operator
 from mcugrad.model import Model
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
@@ -33,9 +33,9 @@ class Net:
     def __init__(self, shape: tuple[int, ...] = (SIZE, SIZE, 1), seed: int = 0) -> None:
         self.random = np.random.default_rng(seed)
         self.tensors = {"input": Tensor(name="input", shape=shape)}
-        self.nodes: list[ForwardNode] = []
+        self.nodes: list[Operator] = []
 
-    def add(self, node: ForwardNode) -> str:
+    def add(self, node: Operator) -> str:
         shape = node.shape(*(self.tensors[t].shape for t in node.inputs))
         self.tensors[node.y] = Tensor(name=node.y, shape=shape)
         self.nodes.append(node)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mcugrad.ops
-from mcugrad.graph import ForwardNode
+from mcugrad.graph import Operator
 from mcugrad.importers.onnx import operators as onnx_operators
 from mcugrad.importers.tflite import operators as tflite_operators
 from mcugrad.ops.core.computation_f32 import ComputationF32
@@ -21,11 +21,11 @@ from mcugrad.program.kernel import prototypes
 ROOT = Path(__file__).parents[2]
 
 
-def classes() -> set[type[ForwardNode]]:
+def classes() -> set[type[Operator]]:
     """Every operator that a network may consist of; float layers are other forms of these."""
     for module in pkgutil.walk_packages(mcugrad.ops.__path__, "mcugrad.ops."):
         importlib.import_module(module.name)
-    pending, found = [ForwardNode], set()
+    pending, found = [Operator], set()
     while pending:
         kind = pending.pop()
         pending += kind.__subclasses__()

@@ -12,7 +12,7 @@ import pytest
 import mcugrad as mg
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale
-from mcugrad.graph.node import ForwardNode
+from mcugrad.graph.node import Operator
 from mcugrad.graph.spec import check
 from mcugrad.ops.joining.concat import Concat
 from mcugrad.ops.joining.mul import Mul
@@ -112,8 +112,8 @@ class Probe:
         high = np.inf if quant.high is None else quant.high
         return (value > low + quant.scale / 2) & (value < high - quant.scale / 2)
 
-    def forward_nodes(self) -> list[ForwardNode]:
-        return [n for n in self.graph.nodes if isinstance(n, ForwardNode)]
+    def forward_nodes(self) -> list[Operator]:
+        return [n for n in self.graph.nodes if isinstance(n, Operator)]
 
     def losses(self, tensor: str, batch: Array) -> Array:
         """Loss in real arithmetic for each value that a tensor might have had."""
@@ -230,7 +230,7 @@ def test_weights_of_averages_are_exact() -> None:
     assert (counted.values.tolist(), counted.whole) == ([1, 1], 3)
 
 
-WRONG: list[tuple[ForwardNode, tuple[Any, ...], str]] = [
+WRONG: list[tuple[Operator, tuple[Any, ...], str]] = [
     (Mul(name="n", a="a", b="b", y="y"), ((4, 4, 3), (4, 4, 1)), "product of"),
     (Concat(name="n", xs=("a", "b"), y="y", axis=2, axes=3), ((4, 4, 3), (4, 5, 3)), "cannot be joined"),
     (Concat(name="n", xs=("a", "b"), y="y", axis=1, axes=1), ((3,), (3,)), "cannot be joined"),
@@ -252,7 +252,7 @@ WRONG: list[tuple[ForwardNode, tuple[Any, ...], str]] = [
 
 
 @pytest.mark.parametrize(("node", "shapes", "text"), WRONG)
-def test_shapes_that_do_not_fit(node: ForwardNode, shapes: tuple[Any, ...], text: str) -> None:
+def test_shapes_that_do_not_fit(node: Operator, shapes: tuple[Any, ...], text: str) -> None:
     with pytest.raises(ModelError, match=text):
         node.shape(*shapes)
 

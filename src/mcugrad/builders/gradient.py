@@ -102,12 +102,17 @@ class GradientBuilder:
         """
         return self._carriers.get(tensor)
 
+    def carried_by(self, error: str) -> str:
+        """The weight tensor whose channel scales an int8 error carries; FLAT where it carries none."""
+        quant = self.graph[error].quant
+        assert isinstance(quant, ErrorScale), error
+        return quant.carrier
+
     def _carrier_behind(self, node: Node) -> str | None:
         """The carrier of what a node computes; those of its inputs are known."""
-        weights = getattr(node, "w", None)
-        if isinstance(weights, str):
-            return weights
         assert isinstance(node, Operator)
+        if node.error_carrier is not None:
+            return node.error_carrier
         found = next((c for t in node.inputs if (c := self._carriers.get(t)) is not None), None)
         if not found:
             return found

@@ -1,7 +1,7 @@
 """The network as a graph of typed nodes."""
 
 from mcugrad.graph.graph import Graph
-from mcugrad.graph.node import BackwardNode, ForwardNode, Node, Operator
+from mcugrad.graph.node import BackwardNode, Node, Operator
 from mcugrad.graph.precision import Precision
 from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, Shape, Tensor, WeightScale
 
@@ -10,7 +10,6 @@ __all__ = [
     "BackwardNode",
     "ErrorScale",
     "Float32",
-    "ForwardNode",
     "Graph",
     "Node",
     "Operator",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mcugrad.graph.graph import Graph
-from mcugrad.graph.node import ForwardNode, Node
+from mcugrad.graph.node import Node, Operator
 from mcugrad.graph.tensor import Tensor
 
 
@@ -64,7 +64,7 @@ class Draft:
         self._nodes[node.name] = node
         self._link(node)
 
-    def bypass(self, node: ForwardNode, x: str) -> None:
+    def bypass(self, node: Operator, x: str) -> None:
         """Remove a node: what read its output reads `x`."""
         self._unlink(self._nodes.pop(node.name))
         for name in dict.fromkeys(self._readers.pop(node.y, ())):

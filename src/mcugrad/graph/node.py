@@ -57,31 +57,18 @@ class Node(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForwardNode(Node):
-    """An operator of the network as the user drew it."""
-
-    y: str
-
-    OUTPUTS = ("y",)
-
-    @abstractmethod
-    def shape(self, *inputs: Shape) -> Shape:
-        """Shape of `y` from the shapes of the inputs. Raises ModelError where they do not fit."""
-
-    @abstractmethod
-    def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
-        """float32 `y` for a batch: `x` carries the batch as its first axis, constants do not."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operator(ForwardNode):
-    """A forward operator that the device can execute. How it does is not said here but in `ops`, by precision.
+class Operator(Node):
+    """An operator of the network: what it is, in any precision. How it is computed is not said here but in `ops`.
 
     Attributes:
+        y: what it computes.
         precision: what it computes in; None before that is decided.
     """
 
+    y: str
     precision: Precision | None = None
+
+    OUTPUTS = ("y",)
 
     @property
     @abstractmethod
@@ -97,6 +84,19 @@ class Operator(ForwardNode):
     def keeps_sign(self) -> bool:
         """Whether `y` is never negative where no input is."""
         return False
+
+    @property
+    def error_carrier(self) -> str | None:
+        """The weights whose channel scales the error of `y` carries where it is int8; None where there are none."""
+        return None
+
+    @abstractmethod
+    def shape(self, *inputs: Shape) -> Shape:
+        """Shape of `y` from the shapes of the inputs. Raises ModelError where they do not fit."""
+
+    @abstractmethod
+    def forward(self, *inputs: NDArray[Any]) -> NDArray[Any]:
+        """float32 `y` for a batch: `x` carries the batch as its first axis, constants do not."""
 
     @abstractmethod
     def macs(self, graph: Graph) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mcugrad.errors import McugradError
 from mcugrad.graph.graph import Graph
-from mcugrad.graph.node import BackwardNode, ForwardNode, Operator
+from mcugrad.graph.node import BackwardNode, Operator
 from mcugrad.graph.precision import Precision
 from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, WeightScale
 
@@ -76,7 +76,7 @@ def _read_too_early(graph: Graph) -> Iterator[str]:
 
 
 def _no_output(graph: Graph) -> Iterator[str]:
-    if not any(isinstance(n, ForwardNode) and n.y == graph.output for n in graph.nodes):
+    if not any(isinstance(n, Operator) and n.y == graph.output for n in graph.nodes):
         yield graph.output
 
 
@@ -84,12 +84,12 @@ def _backward_first(graph: Graph) -> Iterator[str]:
     behind = False
     for node in graph.nodes:
         behind = behind or isinstance(node, BackwardNode)
-        if behind and isinstance(node, ForwardNode):
+        if behind and isinstance(node, Operator):
             yield node.name
 
 
 def _read_output(graph: Graph) -> Iterator[str]:
-    readers = (n for n in graph.nodes if isinstance(n, ForwardNode) and graph.output in n.inputs)
+    readers = (n for n in graph.nodes if isinstance(n, Operator) and graph.output in n.inputs)
     yield from (f"{graph.output} by {n.name}" for n in readers)
 
 
@@ -102,7 +102,7 @@ def _empty_shapes(graph: Graph) -> Iterator[str]:
 
 def _wrong_shapes(graph: Graph) -> Iterator[str]:
     for node in graph.nodes:
-        if isinstance(node, ForwardNode):
+        if isinstance(node, Operator):
             try:
                 shape = node.shape(*(graph[t].shape for t in node.inputs))
             except McugradError as error:
@@ -122,7 +122,7 @@ def _wrong_constants(graph: Graph) -> Iterator[str]:
 
 def _half_quantized(graph: Graph) -> Iterator[str]:
     """Every tensor has the kind of scale that suits it; a graph in which some have none yet is float."""
-    activations = {graph.input, *(n.y for n in graph.nodes if isinstance(n, ForwardNode))}
+    activations = {graph.input, *(n.y for n in graph.nodes if isinstance(n, Operator))}
     missing = []
     for name, t in graph.tensors.items():
         expected: type | None = ErrorScale
@@ -138,12 +138,6 @@ def _half_quantized(graph: Graph) -> Iterator[str]:
         yield from (f"{n.name} in a float graph" for n in graph.nodes if isinstance(n, BackwardNode))
         if any(t.trainable for t in graph.tensors.values()):
             yield from missing
-        return
-    yield from (
-        f"{n.name} has no kernel"
-        for n in graph.nodes
-        if isinstance(n, ForwardNode) and not isinstance(n, Operator)
-    )
 
 
 FORMS: dict[Precision, type] = {Precision.INT8: ActivationScale, Precision.FLOAT32: Float32}

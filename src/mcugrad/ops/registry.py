@@ -10,7 +10,7 @@ import inspect
 import sys
 from dataclasses import dataclass
 
-from mcugrad.graph import BackwardNode, ForwardNode, Operator, Precision
+from mcugrad.graph import BackwardNode, Operator, Precision
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.activation.prelu import PRelu
@@ -59,7 +59,7 @@ class Entry:
         limits: what it does not do, one sentence, or empty.
     """
 
-    operator: type[ForwardNode]
+    operator: type[Operator]
     onnx: tuple[str, ...]
     tflite: tuple[str, ...]
     limits: str = ""
@@ -78,13 +78,12 @@ class Entry:
     @property
     def precisions(self) -> tuple[Precision, ...]:
         """What it can be computed in: those that it has a file for."""
-        kind = self.operator
-        return tuple(p for p in Precision if issubclass(kind, Operator) and computed_by(kind, p))
+        return tuple(p for p in Precision if computed_by(self.operator, p))
 
     @property
     def carries_errors(self) -> bool:
         """Whether errors go back through it to the layers before."""
-        return issubclass(self.operator, Operator)
+        return bool(self.precisions)
 
     @property
     def fuses(self) -> bool:
@@ -104,8 +103,7 @@ class Entry:
     @property
     def _classes(self) -> tuple[type, ...]:
         """What says how it is computed in int8, and what that is derived from."""
-        kind = computed_by(self.operator, Precision.INT8) if issubclass(self.operator, Operator) else None
-        return (kind or self.operator).__mro__
+        return (computed_by(self.operator, Precision.INT8) or self.operator).__mro__
 
     @property
     def backward(self) -> tuple[type[BackwardNode], ...]:

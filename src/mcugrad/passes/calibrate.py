@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError, UsageError
 from mcugrad.given import is_number, shown
-from mcugrad.graph import ForwardNode, Graph
+from mcugrad.graph import Graph, Operator
 
 Method = Literal["mse", "minmax", "percentile"]
 BATCH = 64
@@ -101,7 +101,7 @@ def run_float(graph: Graph, x: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     """Every activation of a batch in float32, by tensor name."""
     values: dict[str, NDArray[Any]] = {graph.input: x}
     for node in graph.nodes:
-        if isinstance(node, ForwardNode):
+        if isinstance(node, Operator):
             arguments = [values[t] if t in values else graph[t].value for t in node.inputs]
             with np.errstate(over="ignore", invalid="ignore"):
                 values[node.y] = node.forward(*arguments)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from mcugrad.graph import Graph, Precision
+from mcugrad.graph import Graph, Operator, Precision
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.core.activated import Activated
 
@@ -20,13 +20,12 @@ Choose = Callable[[Iterable[float]], float]
 
 def clip_saturating(graph: Graph) -> Graph:
     """The same float graph with such clips."""
-    return graph.with_nodes(
-        _clipped(graph, n) if isinstance(n, Activated) and n.precision is Precision.INT8 else n
-        for n in graph.nodes
-    )
+    return graph.with_nodes(_clipped(graph, n) if isinstance(n, Operator) else n for n in graph.nodes)
 
 
-def _clipped(graph: Graph, node: Activated) -> Activated:
+def _clipped(graph: Graph, node: Operator) -> Operator:
+    if not isinstance(node, Activated) or node.precision is not Precision.INT8:
+        return node
     readers = graph.consumers(node.y)
     functions = [n for n in readers if isinstance(n, Activation)]
     if not functions or len(functions) < len(readers) or node.y == graph.output:

@@ -25,13 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ActivationScale, ForwardNode, Graph, Node, Operator, Tensor
+from mcugrad.graph import ActivationScale, Graph, Node, Operator, Tensor
 from mcugrad.graph.draft import Draft
 from mcugrad.numerics import ordered_sum
 from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.activation.prelu import PRelu
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
+from mcugrad.ops.convolution.convolution import Sliding
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.core.activated import Activated
@@ -208,13 +209,13 @@ def _after(draft: Draft, node: BatchNorm, norm: _Norm) -> _Target | str:
         if isinstance(following, Flatten):
             pixels = draft[following.x].size // len(factor)
             factor, shift = np.tile(factor, pixels), np.tile(shift, pixels)
-        assert isinstance(following, ForwardNode)
+        assert isinstance(following, Operator)
         following = _next(draft, following)
     if not isinstance(following, Weighted):
         return "no layer with weights right after it"
     if isinstance(following, ConvTranspose2d) and shift.any():
         return f"{following.name} after it is transposed"
-    if any(getattr(following, "padding", ())) and shift.any():
+    if isinstance(following, Sliding) and any(following.padding) and shift.any():
         return f"{following.name} after it pads with zeros"
     return _Target(factor, shift, following)
 
@@ -313,13 +314,13 @@ def _as_layer(graph: Graph, node: BatchNorm) -> tuple[list[Operator], list[Tenso
 # -- activation functions ------------------------------------------------------------------------------------------
 
 
-def _clipped(draft: Draft, node: Clip) -> Activated | None:
-    """The operator that takes the bounds; None if none can, or none may."""
+def _clipped(draft: Draft, node: Clip) -> Operator | None:
+    """The activated operator that takes the bounds; None if none can, or none may."""
     tensor = node.x
     if node.kept:
         return None
     while (previous := draft.producer(tensor)) is not None and _alone(draft, tensor):
-        if isinstance(previous, Activated):
+        if isinstance(previous, Operator) and isinstance(previous, Activated):
             fits = node.low is not None or node.high is not None or draft[node.y].quant is None
             return previous if fits and _covers(draft, previous, node) else None
         if not isinstance(previous, Operator) or not previous.passes_scale or isinstance(previous, PRelu):
@@ -330,7 +331,7 @@ def _clipped(draft: Draft, node: Clip) -> Activated | None:
     return None
 
 
-def _covers(draft: Draft, first: Activated, then: Clip) -> bool:
+def _covers(draft: Draft, first: Operator, then: Clip) -> bool:
     """Whether the scale that a file gives to the first value holds all that the scale of the second one does."""
     outer, inner = draft[first.y].quant, draft[then.y].quant
     if not isinstance(outer, ActivationScale) or not isinstance(inner, ActivationScale):
@@ -341,7 +342,8 @@ def _covers(draft: Draft, first: Activated, then: Clip) -> bool:
     return low <= inner_low + outer.scale and high >= inner_high - outer.scale
 
 
-def _clip_output(draft: Draft, node: Clip, operator: Activated) -> str:
+def _clip_output(draft: Draft, node: Clip, operator: Operator) -> str:
+    assert isinstance(operator, Activated)
     low, high = _both(operator.low, operator.high, node)
     if low is not None and high is not None and low >= high:
         raise ModelError(
@@ -404,7 +406,7 @@ def _alone(draft: Draft, tensor: str) -> bool:
     return len(draft.readers(tensor)) == 1 and tensor != draft.output
 
 
-def _next(draft: Draft, node: ForwardNode) -> Node | None:
+def _next(draft: Draft, node: Operator) -> Node | None:
     """The one node that reads what a node computes; None if several do or none."""
     return draft.readers(node.y)[0] if _alone(draft, node.y) else None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mcugrad.graph import ActivationScale, ForwardNode, Graph, Operator, Tensor
+from mcugrad.graph import ActivationScale, Graph, Operator, Tensor
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.activation_s8 import ActivationS8
 from mcugrad.ops.activation.clip import Clip
@@ -63,7 +63,7 @@ def source_of(graph: Graph, tensor: str) -> str:
     return tensor
 
 
-def _rescaled(graph: Graph, node: ForwardNode, given: ActivationScale) -> Graph:
+def _rescaled(graph: Graph, node: Operator, given: ActivationScale) -> Graph:
     """The graph with a change of scale behind a node: those that read its output read that of the new node."""
     name = f"{node.name}_rescale"
     layer = Clip(name=name, source=node.source, x=node.y, y=f"{name}_y")

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
+from mcugrad.graph import ActivationScale, Operator, Shape, Tensor, WeightScale
 from mcugrad.importers.shared.flow import VECTOR, Flow, GraphBuilder, Origin
 from mcugrad.importers.shared.growth import demand_few_weights
 from mcugrad.ops.core.weighted import Weighted
@@ -61,7 +61,7 @@ class Builder(GraphBuilder):
         self.grids = grids
         self.anew: list[str] = []
 
-    def put(self, at: Origin, node: ForwardNode) -> str:
+    def put(self, at: Origin, node: Operator) -> str:
         """Add a node and its output; its name."""
         self._append(node, node.title)
         return node.y
@@ -112,7 +112,7 @@ class Builder(GraphBuilder):
         )
         return name
 
-    def add(self, node: ForwardNode, like: Flow | None = None) -> Flow:
+    def add(self, node: Operator, like: Flow | None = None) -> Flow:
         """Add a node and its output, a vector or with the axes of `like`.
 
         Raises:
@@ -140,7 +140,7 @@ class Builder(GraphBuilder):
                 return None
             name = node.inputs[0]
 
-    def producer(self, x: Flow) -> ForwardNode | None:
+    def producer(self, x: Flow) -> Operator | None:
         """The node that computes a value; None for the input."""
         return next((n for n in reversed(self.nodes) if n.y == x.tensor), None)
 

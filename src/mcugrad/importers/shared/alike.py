@@ -11,11 +11,11 @@ from collections.abc import Callable, Hashable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.graph import ForwardNode, Tensor
+from mcugrad.graph import Operator, Tensor
 from mcugrad.ops.core.weighted import Weighted
 
 
-def alike(nodes: Iterable[ForwardNode], tensors: dict[str, Tensor]) -> tuple[tuple[str, ...], ...]:
+def alike(nodes: Iterable[Operator], tensors: dict[str, Tensor]) -> tuple[tuple[str, ...], ...]:
     """Names of layers with the same weights, those of one set together; weights that are all one number are none."""
     values = {n.name: v for n in nodes if isinstance(n, Weighted) and (v := tensors[n.w].value) is not None}
     found: list[list[str]] = [[name for name, value in values.items() if value.min() != value.max()]]

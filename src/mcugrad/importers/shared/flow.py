@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ForwardNode, Shape, Tensor
+from mcugrad.graph import Operator, Shape, Tensor
 from mcugrad.importers.shared.growth import ELEMENT_LIMIT
 
 VECTOR = (0,)
@@ -100,7 +100,7 @@ class GraphBuilder(ABC):
 
     def __init__(self, batch: int) -> None:
         self.tensors: dict[str, Tensor] = {}
-        self.nodes: list[ForwardNode] = []
+        self.nodes: list[Operator] = []
         self.notes: list[str] = []
         self.flows: dict[Any, Flow] = {}
         self.batch = batch
@@ -108,7 +108,7 @@ class GraphBuilder(ABC):
         self._numbers = 0
 
     @abstractmethod
-    def put(self, at: Origin, node: ForwardNode) -> str:
+    def put(self, at: Origin, node: Operator) -> str:
         """Add a node and its output, in the scale that the file gives it; the output's name."""
 
     @abstractmethod
@@ -138,7 +138,7 @@ class GraphBuilder(ABC):
         """Whether every value that lies in a tensor has one reader."""
         return all(self.readers(v) == 1 for v, flow in self.flows.items() if flow.tensor == tensor)
 
-    def _append(self, node: ForwardNode, title: str) -> Shape:
+    def _append(self, node: Operator, title: str) -> Shape:
         """Add a node and its output without a scale; the output's shape."""
         shape = node.shape(*(self.tensors[t].shape for t in node.inputs))
         if prod(shape) > ELEMENT_LIMIT:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ForwardNode, Shape
+from mcugrad.graph import Operator, Shape
 from mcugrad.importers.shared.flow import Flow, GraphBuilder, Origin
 from mcugrad.importers.shared.layout import shaped, with_dims
 from mcugrad.ops.core.window import Pair
@@ -278,7 +278,7 @@ def reduced(
     x: Flow,
     axes: Sequence[int],
     keep: bool,
-    pool: Callable[[str, str, Pair], ForwardNode],
+    pool: Callable[[str, str, Pair], Operator],
 ) -> Flow:
     """The mean or the largest value along axes of the file, as one window after the other.
 
@@ -314,7 +314,7 @@ def _reduced_channels(
     x: Flow,
     gone: set[int],
     after: Shape,
-    pool: Callable[[str, str, Pair], ForwardNode],
+    pool: Callable[[str, str, Pair], Operator],
 ) -> Flow:
     """Channels, and what lies before them without a gap, as the columns of a map with one channel."""
     shape = to.shape(x)

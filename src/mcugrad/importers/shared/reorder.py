@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.graph import ForwardNode, Shape, WeightScale
+from mcugrad.graph import Operator, Shape, WeightScale
 from mcugrad.importers.shared.flow import Flow, GraphBuilder
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.clip import Clip
@@ -60,7 +60,7 @@ def reordered(
     return True
 
 
-def _keeps_places(node: ForwardNode) -> bool:
+def _keeps_places(node: Operator) -> bool:
     """Whether a node does the same to each element, wherever it lies, or only changes the shape."""
     return isinstance(node, Activation | Clip | Reshape) or (isinstance(node, PRelu) and len(node.slope) == 1)
 

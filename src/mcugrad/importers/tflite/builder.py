@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ActivationScale, ForwardNode, Operator, Shape, Tensor, WeightScale
+from mcugrad.graph import ActivationScale, Operator, Shape, Tensor, WeightScale
 from mcugrad.importers.shared.flow import LAST, VECTOR, Flow, GraphBuilder, Layout, Origin
 from mcugrad.importers.shared.growth import demand_few_weights
 from mcugrad.importers.shared.layout import with_dims
@@ -109,7 +109,7 @@ class Builder(GraphBuilder):
         self.tensors[INPUT] = Tensor(INPUT, layout[0])
         return Flow(INPUT, layout[1])
 
-    def put(self, at: Origin, node: ForwardNode) -> str:
+    def put(self, at: Origin, node: Operator) -> str:
         """Add a node and its output, with the scale that the file gives the operator's; its name."""
         assert isinstance(at, Step)
         self._append(node, at.title)
@@ -117,7 +117,7 @@ class Builder(GraphBuilder):
             self._quantize(at, node)
         return node.y
 
-    def add(self, step: Step, node: ForwardNode, like: Flow | None = None) -> Flow:
+    def add(self, step: Step, node: Operator, like: Flow | None = None) -> Flow:
         """Add a node and its output: with the axes of `like`, or a map or vector as the file usually has it."""
         y = self.put(step, node)
         if like is not None:
@@ -139,7 +139,7 @@ class Builder(GraphBuilder):
         self.tensors[name] = Tensor(name, value.shape, quant=quant, value=value)
         return name
 
-    def _quantize(self, step: Step, node: ForwardNode) -> None:
+    def _quantize(self, step: Step, node: Operator) -> None:
         assert isinstance(node, Operator), node.title
         if node.passes_scale:
             quant = self.tensors[node.inputs[0]].quant
@@ -166,7 +166,7 @@ class Builder(GraphBuilder):
         node = Clip(name=name, source=step.label, x=x.tensor, y=f"{name}_y", low=low, high=high, kept=kept)
         return self.add(step, node, x)
 
-    def moved(self, step: Step, node: ForwardNode, like: Flow | None = None) -> Flow:
+    def moved(self, step: Step, node: Operator, like: Flow | None = None) -> Flow:
         """Add a node whose values only move, so that input and output have one scale."""
         self.need_one_scale(step)
         return self.add(step, node, like)

@@ -7,12 +7,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mcugrad.graph import Graph, Shape
+from mcugrad.graph import Graph, Operator, Shape
 from mcugrad.ops.core.activated import Activated
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip(Activated):
+class Clip(Activated, Operator):
     """y = min(max(x, low), high), in a scale of its own. The fold pass fuses it where it can.
 
     Attributes:

@@ -9,23 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Shape
+from mcugrad.graph import Graph, Shape
 from mcugrad.numerics import grid_bits, on_grid, whole_products
-from mcugrad.ops.convolution.convolution import Convolution
-from mcugrad.ops.core.window import (
-    batches,
-    patches_of_all,
-    window_shape,
-)
+from mcugrad.ops.convolution.convolution import Sliding
+from mcugrad.ops.core.weighted import Weighted
+from mcugrad.ops.core.window import batches, patches_of_all, window_shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv2d(Convolution):
+class Conv2d(Sliding, Weighted):
     """2-D convolution with a fused activation function."""
-
-    @property
-    def kind(self) -> str:
-        return "conv"
 
     def shape(self, *inputs: Shape) -> Shape:
         x, w, b = inputs
@@ -50,3 +43,11 @@ class Conv2d(Convolution):
             sums *= unit[part] * row_unit
             result[part] = np.add(sums, b, out=sums)
         return self.activate(result)
+
+    def macs(self, graph: Graph) -> int:
+        height, width, _ = graph[self.y].shape
+        return height * width * graph[self.w].size
+
+    def describe(self, graph: Graph) -> str:
+        shapes = (graph[t].shape for t in (self.x, self.y, self.w))
+        return self.words("conv", self.activation_text(), *shapes)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.convolution.conv2d import Conv2d
-from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, ConvolutionS8, centred
+from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, centred, gradient_rows, patch_of, struct_of
 from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
-from mcugrad.ops.core.layer_s8 import PassS8
+from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.core.window import each_tap, patches
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
@@ -22,25 +22,28 @@ from mcugrad.training.rules import InPlace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv2dS8(ConvolutionS8):
+class Conv2dS8(LayerS8):
     """2-D convolution with a fused activation function."""
 
     of: Conv2d
 
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> Conv2dStruct:
+        return struct_of(self.of, to)
+
     def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         if self.is_pointwise(g):
             return PassS8(POINTWISE_S8, g.taps)
-        return PassS8(CONV2D_S8, g.taps, {"patch": self.patch(to, g.taps)})
+        return PassS8(CONV2D_S8, g.taps, {"patch": patch_of(self.of, to, g.taps)})
 
     def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         return PassS8(CONV2D_GRAD_INPUT_S8, g.out_c * g.k_h * g.k_w)
 
     def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         rows = min(UPDATE_ROWS, g.out_c)
-        arguments: dict[str, str | int] = {"rows": rows, "gradient": self.gradient_rows(to, rows, g.taps)}
+        arguments: dict[str, str | int] = {"rows": rows, "gradient": gradient_rows(self.of, to, rows, g.taps)}
         if self.is_pointwise(g):
             return PassS8(POINTWISE_UPDATE, g.out_h * g.out_w, arguments)
-        arguments["patch"] = self.patch(to, g.taps)
+        arguments["patch"] = patch_of(self.of, to, g.taps)
         return PassS8(CONV2D_UPDATE, g.out_h * g.out_w, arguments)
 
     def is_pointwise(self, g: Conv2dStruct) -> bool:

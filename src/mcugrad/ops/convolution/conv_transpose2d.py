@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import Graph, Shape
 from mcugrad.numerics import grid_bits, on_grid, whole_products
-from mcugrad.ops.convolution.convolution import Convolution
+from mcugrad.ops.convolution.convolution import Sliding
+from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.core.window import Pair, Window, each_tap
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvTranspose2d(Convolution):
+class ConvTranspose2d(Sliding, Weighted):
     """2-D transposed convolution with a fused activation function.
 
     Attributes:
@@ -30,10 +31,6 @@ class ConvTranspose2d(Convolution):
     """
 
     output_padding: Pair = (0, 0)
-
-    @property
-    def kind(self) -> str:
-        return "conv transposed"
 
     def shape(self, *inputs: Shape) -> Shape:
         x, w, b = inputs
@@ -72,6 +69,10 @@ class ConvTranspose2d(Convolution):
     def macs(self, graph: Graph) -> int:
         height, width, _ = graph[self.x].shape
         return height * width * graph[self.w].size
+
+    def describe(self, graph: Graph) -> str:
+        shapes = (graph[t].shape for t in (self.x, self.y, self.w))
+        return self.words("conv transposed", self.activation_text(), *shapes)
 
 
 def each_reach(g: Window) -> Iterator[tuple[int, int, Any, Any]]:

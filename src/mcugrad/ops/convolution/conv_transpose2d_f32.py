@@ -13,12 +13,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d, each_reach
 from mcugrad.ops.convolution.struct import Conv2dStruct
-from mcugrad.ops.core.computation_f32 import (
-    Floats,
-    clipped,
-    combined,
-    dots,
-)
+from mcugrad.ops.core.computation_f32 import Floats, clipped, combined, dots
 from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_f32 import descend

@@ -11,26 +11,29 @@ from numpy.typing import NDArray
 
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d, each_reach, spread
-from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, ConvolutionS8, centred
+from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, centred, gradient_rows, patch_of, struct_of
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
-from mcugrad.ops.core.layer_s8 import PassS8
+from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
 from mcugrad.training.rules import InPlace
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvTranspose2dS8(ConvolutionS8):
+class ConvTranspose2dS8(LayerS8):
     """2-D transposed convolution with a fused activation function."""
 
     of: ConvTranspose2d
+
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> Conv2dStruct:
+        return struct_of(self.of, to)
 
     def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         # Taps that meet in one output lie a whole number of strides apart.
         apart = [s // gcd(s, d) for s, d in zip(self.of.stride, self.of.dilation, strict=True)]
         rows, columns = min(g.in_h, -(-g.k_h // apart[0])), min(g.in_w, -(-g.k_w // apart[1]))
-        return PassS8(CONV_TRANSPOSE2D_S8, rows * columns * g.in_c, {"patch": self.patch(to, g.in_c)})
+        return PassS8(CONV_TRANSPOSE2D_S8, rows * columns * g.in_c, {"patch": patch_of(self.of, to, g.in_c)})
 
     def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         return PassS8(CONV_TRANSPOSE2D_GRAD_INPUT_S8, g.k_h * g.k_w * g.out_c)
@@ -39,8 +42,8 @@ class ConvTranspose2dS8(ConvolutionS8):
         rows = min(UPDATE_ROWS, g.out_c)
         arguments: dict[str, str | int] = {
             "rows": rows,
-            "gradient": self.gradient_rows(to, rows, g.taps),
-            "patch": self.patch(to, g.in_c),
+            "gradient": gradient_rows(self.of, to, rows, g.taps),
+            "patch": patch_of(self.of, to, g.in_c),
         }
         return PassS8(CONV_TRANSPOSE2D_UPDATE, g.in_h * g.in_w, arguments)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,62 +14,59 @@ from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.convolution.struct import Conv2dStruct, group_slices
-from mcugrad.ops.core.computation_f32 import (
-    Floats,
-    clipped,
-    combined,
-    dots,
-)
-from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
+from mcugrad.ops.core.computation_f32 import Floats, clipped, combined, dots
+from mcugrad.ops.core.layer_f32 import PassF32
 from mcugrad.ops.core.window import patches, window_index
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_f32 import UPDATE_ROWS, descend
 from mcugrad.program import Kernel
 
+Convolution = Conv2d | GroupedConv2d | DepthwiseConv2d
 
-@dataclass(frozen=True, kw_only=True)
-class ConvolutionF32(LayerF32):
-    """2-D convolution with a fused activation function."""
 
-    of: Conv2d | GroupedConv2d | DepthwiseConv2d
+def grouped_forward(of: Convolution, to: ProgramBuilder) -> PassF32:
+    """Kernel that computes `y`, group by group."""
+    g, groups = struct_of(of, to.graph)
+    return CONV2D_F32, {"g": g, "groups": groups, "patch": patch_of(of, to, g, groups)}
 
-    def forward_pass(self, to: ProgramBuilder) -> PassF32:
-        g, groups = self.struct(to.graph)
-        return CONV2D_F32, {"g": g, "groups": groups, "patch": self.patch(to, g, groups)}
 
-    def grad_input_pass(self, to: ProgramBuilder) -> PassF32:
-        g, groups = self.struct(to.graph)
-        return CONV2D_GRAD_INPUT_F32, {"g": g, "groups": groups, "patch": self.patch(to, g, groups)}
+def grouped_grad_input(of: Convolution, to: ProgramBuilder) -> PassF32:
+    """Kernel that computes the error of `x`, group by group."""
+    g, groups = struct_of(of, to.graph)
+    return CONV2D_GRAD_INPUT_F32, {"g": g, "groups": groups, "patch": patch_of(of, to, g, groups)}
 
-    def update_pass(self, to: ProgramBuilder) -> PassF32:
-        g, groups = self.struct(to.graph)
-        rows = min(UPDATE_ROWS, g.out_c // groups)
-        gradient = to.temporary(
-            f"{self.name}_update_gradient",
-            "float",
-            (rows, g.taps // groups),
-            "weight gradients of a few rows",
-        )
-        patch = self.patch(to, g, groups)
-        return CONV2D_UPDATE_F32, {
-            "g": g,
-            "groups": groups,
-            "rows": rows,
-            "gradient": gradient,
-            "patch": patch,
-        }
 
-    def struct(self, graph: Graph) -> tuple[Conv2dStruct, int]:
-        """Constants of the layer as C sees them, without zero points, and the number of groups."""
-        of = self.of
-        x, w, y = graph[of.x].shape, graph[of.w].shape, graph[of.y].shape
-        return Conv2dStruct.of(of.window(x, y, w)), x[2] // w[3]
+def grouped_update(of: Convolution, to: ProgramBuilder) -> PassF32:
+    """Kernel that updates the weights, group by group."""
+    g, groups = struct_of(of, to.graph)
+    rows = min(UPDATE_ROWS, g.out_c // groups)
+    gradient = to.temporary(
+        f"{of.name}_update_gradient",
+        "float",
+        (rows, g.taps // groups),
+        "weight gradients of a few rows",
+    )
+    patch = patch_of(of, to, g, groups)
+    return CONV2D_UPDATE_F32, {
+        "g": g,
+        "groups": groups,
+        "rows": rows,
+        "gradient": gradient,
+        "patch": patch,
+    }
 
-    def patch(self, to: ProgramBuilder, g: Conv2dStruct, groups: int) -> str:
-        """Scratch for one window of a group's channels."""
-        return to.temporary(
-            f"{self.name}_patch", "float", (g.taps // groups,), "one window of the input, or its error"
-        )
+
+def struct_of(of: Convolution, graph: Graph) -> tuple[Conv2dStruct, int]:
+    """Constants of the layer as C sees them, without zero points, and the number of groups."""
+    x, w, y = graph[of.x].shape, graph[of.w].shape, graph[of.y].shape
+    return Conv2dStruct.of(of.window(x, y, w)), x[2] // w[3]
+
+
+def patch_of(of: Convolution, to: ProgramBuilder, g: Conv2dStruct, groups: int) -> str:
+    """Scratch for one window of a group's channels."""
+    return to.temporary(
+        f"{of.name}_patch", "float", (g.taps // groups,), "one window of the input, or its error"
+    )
 
 
 def _maps(g: Conv2dStruct, x: NDArray[Any]) -> Floats:

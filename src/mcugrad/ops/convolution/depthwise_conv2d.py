@@ -13,23 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Shape
-from mcugrad.ops.convolution.convolution import Convolution
-from mcugrad.ops.core.window import (
-    batches,
-    padded,
-    reach,
-    window_shape,
-)
+from mcugrad.graph import Graph, Shape
+from mcugrad.ops.convolution.convolution import Sliding
+from mcugrad.ops.core.weighted import Weighted
+from mcugrad.ops.core.window import batches, padded, reach, window_shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class DepthwiseConv2d(Convolution):
+class DepthwiseConv2d(Sliding, Weighted):
     """2-D convolution, channel by channel, with a fused activation function."""
-
-    @property
-    def kind(self) -> str:
-        return "depthwise"
 
     def shape(self, *inputs: Shape) -> Shape:
         x, w, b = inputs
@@ -55,3 +47,11 @@ class DepthwiseConv2d(Convolution):
                 sums += np.multiply(wide[:, reach(g, 0, ky), reach(g, 1, kx)], taps[ky, kx], out=product)
             result[part] = np.add(sums, b, out=sums)
         return self.activate(result)
+
+    def macs(self, graph: Graph) -> int:
+        height, width, _ = graph[self.y].shape
+        return height * width * graph[self.w].size
+
+    def describe(self, graph: Graph) -> str:
+        shapes = (graph[t].shape for t in (self.x, self.y, self.w))
+        return self.words("depthwise", self.activation_text(), *shapes)

@@ -16,11 +16,16 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
-from mcugrad.ops.convolution.convolution_f32 import ConvolutionF32
+from mcugrad.ops.convolution.convolution_f32 import (
+    grouped_forward,
+    grouped_grad_input,
+    grouped_update,
+    struct_of,
+)
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_f32 import Floats, clipped
-from mcugrad.ops.core.layer_f32 import PassF32
+from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 from mcugrad.ops.core.window import patches, window_index
 from mcugrad.ops.update.update import taking_part, whole_error
 from mcugrad.ops.update.update_f32 import descend
@@ -31,23 +36,25 @@ BLOCK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class DepthwiseConv2dF32(ConvolutionF32):
+class DepthwiseConv2dF32(LayerF32):
     """Depthwise convolution with a fused activation function."""
 
     of: DepthwiseConv2d
 
     def forward_pass(self, to: ProgramBuilder) -> PassF32:
-        return (DEPTHWISE_F32, self.block(to)) if self.is_one_to_one(to.graph) else super().forward_pass(to)
+        return (
+            (DEPTHWISE_F32, self.block(to)) if self.is_one_to_one(to.graph) else grouped_forward(self.of, to)
+        )
 
     def grad_input_pass(self, to: ProgramBuilder) -> PassF32:
         if self.is_one_to_one(to.graph):
             return DEPTHWISE_GRAD_INPUT_F32, self.block(to)
-        return super().grad_input_pass(to)
+        return grouped_grad_input(self.of, to)
 
     def update_pass(self, to: ProgramBuilder) -> PassF32:
         if self.is_one_to_one(to.graph):
             return DEPTHWISE_UPDATE_F32, self.block(to)
-        return super().update_pass(to)
+        return grouped_update(self.of, to)
 
     def is_one_to_one(self, graph: Graph) -> bool:
         """Whether every channel has one output."""
@@ -55,7 +62,7 @@ class DepthwiseConv2dF32(ConvolutionF32):
 
     def block(self, to: ProgramBuilder) -> dict[str, Any]:
         """What every kernel is told: channels are done block by block."""
-        g, _ = self.struct(to.graph)
+        g, _ = struct_of(self.of, to.graph)
         size = min(BLOCK, g.in_c)
         note = "weights of a block of channels, tap by tap"
         packed = to.temporary(f"{self.name}_packed", "float", (g.k_h * g.k_w, size), note)

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.ops.convolution.convolution_s8 import ConvolutionS8, centred
+from mcugrad.ops.convolution.convolution_s8 import centred, gradient_rows, struct_of
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import from_zero, write_error, write_output
-from mcugrad.ops.core.layer_s8 import PassS8
+from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.core.window import each_tap, patches
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
@@ -30,10 +30,13 @@ UPDATE_ROWS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class DepthwiseConv2dS8(ConvolutionS8):
+class DepthwiseConv2dS8(LayerS8):
     """2-D convolution, channel by channel, with a fused activation function."""
 
     of: DepthwiseConv2d
+
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> Conv2dStruct:
+        return struct_of(self.of, to)
 
     def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         return PassS8(DEPTHWISE_CONV2D_S8, g.k_h * g.k_w, {"packed": self._packed(to, g, g.out_c, 1)})
@@ -45,7 +48,7 @@ class DepthwiseConv2dS8(ConvolutionS8):
 
     def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         rows = min(UPDATE_ROWS, g.out_c)
-        gradient = self.gradient_rows(to, rows + 1, g.k_h * g.k_w)
+        gradient = gradient_rows(self.of, to, rows + 1, g.k_h * g.k_w)
         return PassS8(DEPTHWISE_CONV2D_UPDATE, g.out_h * g.out_w, {"rows": rows, "gradient": gradient})
 
     def _packed(self, to: ProgramBuilder, g: Conv2dStruct, channels: int, multiplier: int) -> str:

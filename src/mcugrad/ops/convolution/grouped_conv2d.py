@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Shape
+from mcugrad.graph import Graph, Shape
 from mcugrad.ops.convolution.conv2d import Conv2d
-from mcugrad.ops.convolution.convolution import Convolution
+from mcugrad.ops.convolution.convolution import Sliding
+from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.core.window import window_shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupedConv2d(Convolution):
+class GroupedConv2d(Sliding, Weighted):
     """2-D convolution in groups, with a fused activation function.
 
     Attributes:
@@ -28,10 +29,6 @@ class GroupedConv2d(Convolution):
     """
 
     groups: int
-
-    @property
-    def kind(self) -> str:
-        return f"conv {self.groups} x"
 
     def shape(self, *inputs: Shape) -> Shape:
         x, w, b = inputs
@@ -66,3 +63,11 @@ class GroupedConv2d(Convolution):
         )
         parts = zip(*(np.split(a, self.groups, axis) for a, axis in ((x, 3), (w, 0), (b, 0))), strict=True)
         return self.activate(np.concatenate([one.forward(*part) for part in parts], axis=3))
+
+    def macs(self, graph: Graph) -> int:
+        height, width, _ = graph[self.y].shape
+        return height * width * graph[self.w].size
+
+    def describe(self, graph: Graph) -> str:
+        shapes = (graph[t].shape for t in (self.x, self.y, self.w))
+        return self.words(f"conv {self.groups} x", self.activation_text(), *shapes)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcugrad.ops.convolution.convolution_f32 import ConvolutionF32
+from mcugrad.builders.program import ProgramBuilder
+from mcugrad.ops.convolution.convolution_f32 import grouped_forward, grouped_grad_input, grouped_update
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
+from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupedConv2dF32(ConvolutionF32):
+class GroupedConv2dF32(LayerF32):
     """2-D convolution in groups, with a fused activation function."""
 
     of: GroupedConv2d
+
+    def forward_pass(self, to: ProgramBuilder) -> PassF32:
+        return grouped_forward(self.of, to)
+
+    def grad_input_pass(self, to: ProgramBuilder) -> PassF32:
+        return grouped_grad_input(self.of, to)
+
+    def update_pass(self, to: ProgramBuilder) -> PassF32:
+        return grouped_update(self.of, to)

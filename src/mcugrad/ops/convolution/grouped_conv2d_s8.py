@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, ConvolutionS8, centred
+from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, centred, gradient_rows, patch_of, struct_of
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.convolution.struct import Conv2dStruct, group_slices
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
-from mcugrad.ops.core.layer_s8 import PassS8
+from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.core.window import each_tap, patches
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel
@@ -21,14 +21,19 @@ from mcugrad.training.rules import InPlace
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupedConv2dS8(ConvolutionS8):
+class GroupedConv2dS8(LayerS8):
     """2-D convolution in groups, with a fused activation function."""
 
     of: GroupedConv2d
 
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> Conv2dStruct:
+        return struct_of(self.of, to)
+
     def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         taps = g.taps // self.of.groups
-        return PassS8(GROUPED_CONV2D_S8, taps, {"groups": self.of.groups, "patch": self.patch(to, taps)})
+        return PassS8(
+            GROUPED_CONV2D_S8, taps, {"groups": self.of.groups, "patch": patch_of(self.of, to, taps)}
+        )
 
     def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         terms = g.out_c // self.of.groups * g.k_h * g.k_w
@@ -39,8 +44,8 @@ class GroupedConv2dS8(ConvolutionS8):
         arguments: dict[str, str | int] = {
             "groups": self.of.groups,
             "rows": rows,
-            "gradient": self.gradient_rows(to, rows, taps),
-            "patch": self.patch(to, taps),
+            "gradient": gradient_rows(self.of, to, rows, taps),
+            "patch": patch_of(self.of, to, taps),
         }
         return PassS8(GROUPED_CONV2D_UPDATE, g.out_h * g.out_w, arguments)
 

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.graph import Operator
-
 
 @dataclass(frozen=True, kw_only=True)
-class Activated(Operator):
-    """An operator whose output is clipped, and has a scale of its own.
+class Activated:
+    """What an operator has that ends in a fused activation function: its output is clipped, in a scale of its own.
 
     Attributes:
         low: lower bound of the fused activation function (0 for ReLU), or None.

@@ -94,7 +94,7 @@ def pass_error(to: GradientBuilder, name: str, e: str, x: str, sign: int = 1) ->
     if carrier is None:
         return
     quant = to.graph[x].quant
-    same = to.graph[e].quant.carrier == carrier  # type: ignore[union-attr]
+    same = to.carried_by(e) == carrier
     if same and sign == 1 and quant.low is None and quant.high is None:  # type: ignore[union-attr]
         error = to.error_of(x, like=e)
         assert error is not None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcugrad.graph import Operator
 from mcugrad.ops.core.activated import Activated
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weighted(Activated):
+class Weighted(Activated, Operator):
     """A layer y = clip(w x + b, low, high).
 
     Attributes:
@@ -21,3 +22,7 @@ class Weighted(Activated):
     b: str
 
     INPUTS = ("x", "w", "b")
+
+    @property
+    def error_carrier(self) -> str | None:
+        return self.w

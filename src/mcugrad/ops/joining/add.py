@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Graph, Shape
+from mcugrad.graph import Graph, Operator, Shape
 from mcugrad.ops.core.activated import Activated
 
 
 @dataclass(frozen=True, kw_only=True)
-class Add(Activated):
+class Add(Activated, Operator):
     """Sum or difference with a fused activation function.
 
     Attributes:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Graph, Shape
+from mcugrad.graph import Graph, Operator, Shape
 from mcugrad.ops.core.activated import Activated
 
 
 @dataclass(frozen=True, kw_only=True)
-class Concat(Activated):
+class Concat(Activated, Operator):
     """Two or more activations joined, with a fused activation function.
 
     Attributes:

@@ -9,12 +9,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Graph, Shape
+from mcugrad.graph import Graph, Operator, Shape
 from mcugrad.ops.core.activated import Activated
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mul(Activated):
+class Mul(Activated, Operator):
     """Product with a fused activation function.
 
     Attributes:

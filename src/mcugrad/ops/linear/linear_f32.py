@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
-from mcugrad.ops.core.computation_f32 import (
-    clipped,
-    combined,
-    dots,
-)
+from mcugrad.ops.core.computation_f32 import clipped, combined, dots
 from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 from mcugrad.ops.linear.linear import Linear
 from mcugrad.ops.update.update import whole_error

@@ -23,7 +23,7 @@ class ReshapeS8(ComputationS8):
         if carrier is None:
             return
         name = f"{self.name}_grad_input"
-        if to.graph[e].quant.carrier == carrier:  # type: ignore[union-attr]
+        if to.carried_by(e) == carrier:
             error = to.error_of(self.of.x, like=e)
             assert error is not None
             to.add(ErrorAlias(name=name, e=e, e_x=error))

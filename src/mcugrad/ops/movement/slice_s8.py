@@ -92,7 +92,7 @@ def move_error(
     carrier = to.carrier(x)
     if carrier is None:
         return
-    same = to.graph[e].quant.carrier == carrier  # type: ignore[union-attr]
+    same = to.carried_by(e) == carrier
     error = to.error_of(x, like=e) if same else to.error_of(x)
     assert error is not None
     moved = error if same else to.moved(f"{name}_moved", e, x)

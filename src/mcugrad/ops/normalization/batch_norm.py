@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import ForwardNode, Shape
+from mcugrad.graph import Graph, Operator, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchNorm(ForwardNode):
+class BatchNorm(Operator):
     """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, per channel (last axis), inference form."""
 
     x: str
@@ -24,6 +24,8 @@ class BatchNorm(ForwardNode):
     epsilon: float
 
     INPUTS = ("x", "gamma", "beta", "mean", "variance")
+    passes_scale = False
+    keeps_channels = True
 
     def shape(self, *inputs: Shape) -> Shape:
         x, *statistics = inputs
@@ -41,3 +43,9 @@ class BatchNorm(ForwardNode):
             np.float32
         )
         return result
+
+    def macs(self, graph: Graph) -> int:
+        return graph[self.y].size
+
+    def describe(self, graph: Graph) -> str:
+        return f"batch-norm  {'x'.join(map(str, graph[self.y].shape))}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Graph, Shape
+from mcugrad.graph import Graph, Operator, Shape
 from mcugrad.ops.core.activated import Activated
 from mcugrad.ops.core.window import Pair, padded, reach, window_index, window_shape
 from mcugrad.ops.pooling.window import PoolWindow
@@ -28,7 +28,7 @@ class Rounding(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AvgPool2d(Activated):
+class AvgPool2d(Activated, Operator):
     """Mean of each window and channel, with a fused activation function.
 
     Attributes:
