@@ -76,6 +76,11 @@ class Operator(Node):
         """Whether `y` has the scale of the first input, because values only move."""
 
     @property
+    def moves_values(self) -> bool:
+        """Whether `y` holds nothing but values of the first input, as they are, and zeros of padding."""
+        return self.passes_scale
+
+    @property
     @abstractmethod
     def keeps_channels(self) -> bool:
         """Whether channel i of `y` depends on channel i of the inputs alone, or on weights of its own."""

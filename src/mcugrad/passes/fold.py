@@ -29,7 +29,6 @@ from mcugrad.graph import ActivationScale, Graph, Node, Operator, Tensor
 from mcugrad.graph.draft import Draft
 from mcugrad.numerics import ordered_sum
 from mcugrad.ops.activation.clip import Clip
-from mcugrad.ops.activation.prelu import PRelu
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
 from mcugrad.ops.convolution.convolution import Sliding
@@ -323,7 +322,7 @@ def _clipped(draft: Draft, node: Clip) -> Operator | None:
         if isinstance(previous, Operator) and isinstance(previous, Activated):
             fits = node.low is not None or node.high is not None or draft[node.y].quant is None
             return previous if fits and _covers(draft, previous, node) else None
-        if not isinstance(previous, Operator) or not previous.passes_scale or isinstance(previous, PRelu):
+        if not isinstance(previous, Operator) or not previous.moves_values:
             return None
         if isinstance(previous, Pad) and not ((node.low or 0) <= 0 <= (node.high or 0)):
             return None

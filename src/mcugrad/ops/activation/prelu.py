@@ -32,6 +32,7 @@ class PRelu(Operator):
 
     INPUTS = ("x",)
     keeps_channels = True
+    moves_values = False
 
     @property
     def passes_scale(self) -> bool:
