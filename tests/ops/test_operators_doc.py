@@ -47,6 +47,10 @@ def test_onnx_names_are_those_that_the_importer_reads() -> None:
     assert named == set(onnx_operators.RULES)
 
 
+def test_an_onnx_operator_has_its_rule_in_one_room() -> None:
+    assert sum(len(room.RULES) for room in onnx_operators.ROOMS) == len(onnx_operators.RULES)
+
+
 def test_tflite_names_are_those_that_the_importer_reads() -> None:
     named = {name for entry in OPERATORS for name in entry.tflite} | {
         n for _, t in LEFT_OUT.values() for n in t

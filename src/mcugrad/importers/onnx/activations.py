@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from mcugrad.importers.onnx.builder import Builder, floats, label, numbers, place, required
 from mcugrad.importers.onnx.pointwise import multiplied
+from mcugrad.importers.onnx.rule import Rule, fine
 from mcugrad.importers.shared.flow import Flow, per_channel
 from mcugrad.ops.activation.activation import STEEPEST, Activation
 from mcugrad.ops.activation.curves import Function
@@ -122,3 +123,16 @@ def rectified(to: Builder, node: ir.Node, x: Flow, slope: tuple[float, ...]) -> 
         slope = slope[:1]
     name = to.name("prelu")
     return to.add(PRelu(name=name, source=label(node), x=x.tensor, y=f"{name}_y", slope=slope), x)
+
+
+_COMPOSED = Rule(composed_problem, composed)
+
+RULES = {
+    "Abs": Rule(fine, magnitude),
+    "Celu": _COMPOSED,
+    **dict.fromkeys(CURVES, Rule(curve_problem, curve)),
+    "LeakyRelu": Rule(leaky_problem, leaky),
+    "LogSigmoid": _COMPOSED,
+    "PRelu": Rule(prelu_problem, prelu, data=True),
+    "Selu": _COMPOSED,
+}

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from mcugrad.errors import ModelError
 from mcugrad.importers.onnx.builder import Builder, at, computed, label, place
 from mcugrad.importers.onnx.pointwise import affine, affine_problem, clip, clip_problem
+from mcugrad.importers.onnx.rule import Rule
 from mcugrad.importers.shared.flow import Flow
 from mcugrad.importers.shared.parts import demand_same_axes, same_rank, spread
 from mcugrad.importers.shared.parts import joined as side_by_side
@@ -92,3 +93,18 @@ def concat(to: Builder, node: ir.Node, *xs: Flow) -> Flow:
 def _codes(to: Builder, x: Flow) -> object:
     quant = to.scale_of(x)
     return None if quant is None else (quant.scale, quant.zero)
+
+
+_ARITHMETIC = Rule(arithmetic_problem, arithmetic, data=True, reads="any")
+_EXTREMUM = Rule(extremum_problem, extremum, reads="any")
+
+RULES = {
+    "Add": _ARITHMETIC,
+    "Concat": Rule(concat_problem, concat, reads="any", raw=True),
+    "Div": _ARITHMETIC,
+    "Max": _EXTREMUM,
+    "Min": _EXTREMUM,
+    "Mul": _ARITHMETIC,
+    "Sub": _ARITHMETIC,
+    "Sum": _ARITHMETIC,
+}

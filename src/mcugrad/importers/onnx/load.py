@@ -148,7 +148,7 @@ def _check_operators(nodes: list[ir.Node], refused: dict[ir.Node, str]) -> None:
         there = {node.op_type for node in nodes}
         hints = [text for some, others, text in TOGETHER if some <= kinds and others <= there] or hints
         what = "1 node" if len(problems) == 1 else f"{len(problems)} of {len(nodes)} nodes"
-        known = ", ".join(kind for kind in RULES if kind not in HIDDEN)
+        known = ", ".join(sorted(RULES.keys() - set(HIDDEN)))
         raise ModelError(
             f"{what} cannot be translated",
             where=";  ".join(problems),

@@ -23,6 +23,7 @@ from mcugrad.importers.onnx.builder import (
     place,
     required,
 )
+from mcugrad.importers.onnx.rule import Rule, fine
 from mcugrad.importers.shared.flow import Flow
 from mcugrad.importers.shared.layout import as_map, transposed, with_dims
 from mcugrad.importers.shared.parts import (
@@ -246,3 +247,20 @@ def _repeats(node: ir.Node, size: int, factor: int) -> bool:
         "round_prefer_ceil": np.floor(where + 0.5),
     }[way]
     return bool((np.clip(nearest, 0, size - 1) == i // factor).all())
+
+
+_RESHAPE = Rule(fine, reshape, raw=True)
+
+RULES = {
+    "Expand": Rule(fine, expand),
+    "Flatten": _RESHAPE,
+    "Gather": Rule(gather_problem, gather, raw=True),
+    "Pad": Rule(pad_problem, pad),
+    "Reshape": _RESHAPE,
+    "Resize": Rule(resize_problem, resize, raw=True),
+    "Slice": Rule(slice_problem, slice_, raw=True),
+    "Split": Rule(fine, split, raw=True),
+    "Squeeze": _RESHAPE,
+    "Transpose": Rule(transpose_problem, transpose, raw=True),
+    "Unsqueeze": _RESHAPE,
+}

@@ -21,6 +21,7 @@ from mcugrad.importers.onnx.builder import (
     place,
     required,
 )
+from mcugrad.importers.onnx.rule import Rule, fine
 from mcugrad.importers.shared.flow import Flow, per_channel
 from mcugrad.importers.shared.layout import as_map
 from mcugrad.ops.activation.clip import Clip
@@ -182,3 +183,14 @@ def dropout_problem(node: ir.Node) -> str:
 def skip(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Changes nothing that matters here."""
     return replace(x)
+
+
+RULES = {
+    "BatchNormalization": Rule(batch_norm_problem, batch_norm, data=True),
+    "Cast": Rule(cast_problem, skip),
+    "Clip": Rule(clip_problem, clip),
+    "Dropout": Rule(dropout_problem, skip),
+    "Identity": Rule(fine, skip, raw=True),
+    "Neg": Rule(fine, affine),
+    "Relu": Rule(fine, clip),
+}

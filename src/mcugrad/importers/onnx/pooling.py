@@ -11,6 +11,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.importers.onnx.builder import Builder, at, integers, label, optional, place
 from mcugrad.importers.onnx.pointwise import multiplied
+from mcugrad.importers.onnx.rule import Rule, fine
 from mcugrad.importers.onnx.windows import (
     Padding,
     checked_map,
@@ -170,3 +171,14 @@ def reduce(to: Builder, node: ir.Node, x: Flow) -> Flow:
     y = reduced(to, place(node), x, axes, keep, pool)
     count = to.tensors[x.tensor].size // to.tensors[y.tensor].size
     return multiplied(to, node, y, count if node.op_type == "ReduceSum" else 1)
+
+
+RULES = {
+    "AveragePool": Rule(pool_problem, average_pool),
+    "GlobalAveragePool": Rule(fine, global_pool),
+    "GlobalMaxPool": Rule(fine, global_pool, raw=True),
+    "MaxPool": Rule(pool_problem, max_pool, raw=True),
+    "ReduceMax": Rule(reduce_problem, reduce, raw=True),
+    "ReduceMean": Rule(reduce_problem, reduce),
+    "ReduceSum": Rule(reduce_problem, reduce),
+}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale
 from mcugrad.importers.onnx.builder import Builder, Grid, at, floats, label, numbers, optional, required
+from mcugrad.importers.onnx.rule import Rule
 from mcugrad.importers.shared.flow import Flow
 from mcugrad.ops.activation.clip import Clip
 
@@ -303,3 +304,9 @@ def dequantize(to: Builder, node: ir.Node, x: Flow) -> Flow:
             hint="the same scale and zero point before and after",
         )
     return replace(x, raw=False)
+
+
+RULES = {
+    "DequantizeLinear": Rule(linear_problem, dequantize, raw=True),
+    "QuantizeLinear": Rule(linear_problem, quantize),
+}

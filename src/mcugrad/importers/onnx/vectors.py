@@ -20,6 +20,7 @@ from mcugrad.importers.onnx.builder import (
     optional,
     required,
 )
+from mcugrad.importers.onnx.rule import Rule, fine
 from mcugrad.importers.shared.flow import VECTOR, Flow
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.linear.linear import Linear
@@ -131,3 +132,13 @@ def softmax(to: Builder, node: ir.Node, x: Flow) -> Flow:
         f"{node.op_type} at the end left out: the outputs are logits, and the loss has its own softmax"
     )
     return replace(x, shares=True)
+
+
+_SOFTMAX = Rule(fine, softmax, last=True)
+
+RULES = {
+    "Gemm": Rule(gemm_problem, gemm, data=True),
+    "LogSoftmax": _SOFTMAX,
+    "MatMul": Rule(matmul_problem, matmul, data=True, reads="one"),
+    "Softmax": _SOFTMAX,
+}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import ModelError
 from mcugrad.graph import Shape
 from mcugrad.importers.onnx.builder import Builder, at, floats, label, numbers, optional, place, required
+from mcugrad.importers.onnx.rule import Rule
 from mcugrad.importers.shared.flow import Flow
 from mcugrad.importers.shared.layout import as_map
 from mcugrad.ops.convolution.conv2d import Conv2d
@@ -207,3 +208,9 @@ def transposed_fields(node: ir.Node, x: Shape, kernel: Pair) -> dict[str, Any]:
         "output_padding": pair(more),
         "padding": (*before, *after),
     }
+
+
+RULES = {
+    "Conv": Rule(conv_problem, conv, data=True),
+    "ConvTranspose": Rule(conv_problem, conv_transpose, data=True),
+}
