@@ -320,5 +320,5 @@ def measured(made: Trainer, found: Samples) -> CostTable:
     few = found.spaced(MEASURED_SAMPLES)
     cost = made.measure(found.x[few], found.y[few])
     runs = f"{len(few)} predictions" + (f" and {len(few)} training steps" if cost.step else "")
-    runs += "" if cost.taken is None else f", {cost.taken} of them taken"
+    runs += "" if cost.taken is None else f" that are taken, and {len(few)} that are left out"
     return cost_table(cost, name=made.model.name, built_with=built_with(), runs=runs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from mcugrad.measure.energy import EnergyEstimate
 from mcugrad.ops.selection.select_nodes import SelectSamples
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
+from mcugrad.training.sparse import ONE
 
 if TYPE_CHECKING:
     from mcugrad.pipeline import Build
@@ -67,8 +68,11 @@ class Cost:
         stack: bytes, the deepest seen under emulation.
         flash: bytes of code and constants in the linked image, start-up code and test harness left out.
         predict: one prediction.
-        step: one training step; None for a model that only infers.
-        taken: of the training steps that `step` is the mean of, those that were taken; None where every step is.
+        step: one training step, mean of all; None for a model that only infers. Where a share of the samples is
+            learned from, it is that share of a step that is taken, and the rest of one that is left out.
+        taken: one that is taken; None where every step is.
+        left_out: one that is left out; None where none is.
+        share: of the steps that are taken.
     """
 
     target: Target
@@ -78,7 +82,9 @@ class Cost:
     flash: int
     predict: Activity
     step: Activity | None
-    taken: int | None = None
+    taken: Activity | None = None
+    left_out: Activity | None = None
+    share: float = 1.0
 
     def __str__(self) -> str:
         """Memory, a prediction and a training step, a line each."""
@@ -93,6 +99,9 @@ class Cost:
         ]
         if self.step is not None:
             lines.append(f"training step: {self.step}")
+        if self.taken is not None and self.left_out is not None:
+            lines.append(f"  taken, {100 * self.share:.3g} %: {self.taken}")
+            lines.append(f"  left out: {self.left_out}")
         return "\n".join(lines)
 
 
@@ -120,14 +129,22 @@ def measure(
         device.predict(sample)
         counts.append(device.last_instructions)
     predict = activity(runner, target, counts)
-    step = taken = None
+    step = taken = left_out = None
+    share = 1.0
     if labels is not None and build.compiled.program.trains:
-        device.forget_blocks()
-        order = np.arange(len(samples), dtype=np.uint32)
         rates = np.full(len(samples), rate, np.float32)
-        info = runner.train(samples, labels, order, rates).info
-        step = activity(runner, target, runner.step_instructions)
-        taken = int(np.count_nonzero(info["update_rate"])) if build.compiled.program.conditional else None
+        drawn = next((node for node in build.graph.nodes if isinstance(node, SelectSamples)), None)
+        if drawn is None:
+            device.forget_blocks()
+            runner.train(samples, labels, np.arange(len(samples), dtype=np.uint32), rates)
+            step = activity(runner, target, runner.step_instructions)
+        else:
+            share = drawn.share / ONE
+            taken, left_out = (
+                _steps_that_are(wanted, drawn, runner, target, samples, labels, rates)
+                for wanted in (True, False)
+            )
+            step = _mixed(share, taken, left_out, target)
         _take_a_whole_step(build, runner, samples, labels, rates)
     return Cost(
         target=target,
@@ -138,7 +155,55 @@ def measure(
         predict=predict,
         step=step,
         taken=taken,
+        left_out=left_out,
+        share=share,
     )
+
+
+def _steps_that_are(
+    taken: bool,
+    drawn: SelectSamples,
+    runner: EmulatedDevice,
+    target: Target,
+    samples: NDArray[np.int8],
+    labels: NDArray[np.uint32],
+    rates: NDArray[np.float32],
+) -> Activity:
+    """A step that is taken or left out, mean of one for each sample: whichever these would be by their seed and loss.
+
+    Each has the number of a step that is drawn so, and finds the running mean of the losses where it is at delivery:
+    then its own loss is the mean, and it is drawn by the share alone.
+    """
+    runner.init()
+    fresh = runner.state()
+    number = _batch_that_is(taken, drawn, int(fresh["seed"][0]))
+    runner.device.forget_blocks()
+    before = len(runner.step_instructions)
+    for i in range(len(samples)):
+        state = runner.state()
+        state["watch"][...] = fresh["watch"]
+        state["step"][0] = (number * drawn.batch + i % drawn.batch) % 2**32
+        if "taken_gain" in state:
+            state["taken_gain"][...] = fresh["taken_gain"]
+        runner.restore(state)
+        info = runner.train(samples, labels, np.asarray([i], np.uint32), rates[i : i + 1]).info
+        assert (info["update_rate"][0] > 0) == taken
+    return activity(runner, target, runner.step_instructions[before:])
+
+
+def _batch_that_is(taken: bool, drawn: SelectSamples, seed: int) -> int:
+    """The first batch that is taken, or left out, by its share alone."""
+    number = 0
+    while (int(ar.hash32(ar.stream(seed, number, ar.STREAM_SAMPLES))[0]) & 0xFFFF < drawn.share) != taken:
+        number += 1
+    return number
+
+
+def _mixed(share: float, taken: Activity, left_out: Activity, target: Target) -> Activity:
+    """The mean of steps of which a share is taken."""
+    count = share * taken.cycles.cycles + (1 - share) * left_out.cycles.cycles
+    cycles = replace(taken.cycles, cycles=round(count))
+    return _activity(share * taken.instructions + (1 - share) * left_out.instructions, cycles, target)
 
 
 def _take_a_whole_step(
@@ -153,12 +218,8 @@ def _take_a_whole_step(
     batch = lcm(*(t.update.batch for t in graph.tensors.values() if t.trainable and t.update is not None))
     runner.init()
     state = runner.state()
-    drawn = [node.share for node in graph.nodes if isinstance(node, SelectSamples)]
-    number = 0  # of the batch
-    if drawn:
-        seed = int(state["seed"][0])
-        while int(ar.hash32(ar.stream(seed, number, ar.STREAM_SAMPLES))[0]) & 0xFFFF >= drawn[0]:
-            number += 1
+    drawn = next((node for node in graph.nodes if isinstance(node, SelectSamples)), None)
+    number = 0 if drawn is None else _batch_that_is(True, drawn, int(state["seed"][0]))
     state["step"][0] = ((number + 1) * batch - 1) % 2**32
     runner.restore(state)
     runner.train(samples, labels, np.zeros(1, np.uint32), rates[:1])
@@ -174,9 +235,13 @@ def activity(runner: EmulatedDevice, target: Target, counts: list[int]) -> Activ
     """
     total = cycles.estimate(runner.device.blocks(), runner.device.emulator.image, target.core)
     mean = CycleEstimate(round(total.cycles / len(counts)), total.band_percent, total.how, total.source)
+    return _activity(float(np.mean(counts)), mean, target)
+
+
+def _activity(instructions: float, mean: CycleEstimate, target: Target) -> Activity:
     clock = target.clock_hz
     return Activity(
-        instructions=float(np.mean(counts)),
+        instructions=instructions,
         cycles=mean,
         energy=energy.estimate(mean, target),
         milliseconds=None if clock is None else mean.cycles / clock * 1e3,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mcugrad.measure.cost import Activity, Cost
@@ -50,12 +50,16 @@ class CostTable:
     Attributes:
         memory: RAM and flash.
         predict: one prediction.
-        step: one training step; empty for a model that only infers.
+        step: one training step, mean of all; empty for a model that only infers.
+        taken: one that is taken; empty where every step is.
+        left_out: one that is left out; empty where none is.
     """
 
     memory: tuple[Quantity, ...]
     predict: tuple[Quantity, ...]
     step: tuple[Quantity, ...]
+    taken: tuple[Quantity, ...] = ()
+    left_out: tuple[Quantity, ...] = ()
 
     def facts(self) -> dict[str, list[dict[str, Any]]]:
         """For JSON."""
@@ -63,6 +67,8 @@ class CostTable:
             "memory": [q.facts() for q in self.memory],
             "predict": [q.facts() for q in self.predict],
             "step": [q.facts() for q in self.step],
+            "step_taken": [q.facts() for q in self.taken],
+            "step_left_out": [q.facts() for q in self.left_out],
         }
 
     def work_rows(self) -> list[tuple[str, ...]]:
@@ -88,7 +94,26 @@ def cost_table(cost: Cost, *, name: str, built_with: str, runs: str) -> CostTabl
     return CostTable(
         memory=tuple(_memory(cost, name, built_with, runs)),
         predict=tuple(_activity(cost.predict, cost.target)),
-        step=() if cost.step is None else tuple(_activity(cost.step, cost.target)),
+        step=() if cost.step is None else _step(cost, cost.step),
+        taken=() if cost.taken is None else tuple(_activity(cost.taken, cost.target)),
+        left_out=() if cost.left_out is None else tuple(_activity(cost.left_out, cost.target)),
+    )
+
+
+def _step(cost: Cost, step: Activity) -> tuple[Quantity, ...]:
+    """A training step; of a share of the samples with what it is the mean of."""
+    found = _activity(step, cost.target)
+    if cost.taken is None or cost.left_out is None:
+        return tuple(found)
+    parts = zip(_activity(cost.taken, cost.target), _activity(cost.left_out, cost.target), strict=True)
+    shares = f"{100 * cost.share:.3g} %", f"{100 * (1 - cost.share):.3g} %"
+    return tuple(
+        whole
+        if whole.value is None
+        else replace(
+            whole, how=f"{whole.how}; {shares[0]} are taken: {a.text}, {shares[1]} are left out: {b.text}"
+        )
+        for whole, (a, b) in zip(found, parts, strict=True)
     )
 
 
