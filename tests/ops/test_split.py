@@ -22,6 +22,7 @@ from mcugrad.ops.update.update import bias_update, prepare_update
 from mcugrad.program import Space
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
+from mcugrad.run.runner import differences
 from mcugrad.training.schedules import Kind, Schedule, rates_of
 from mcugrad.training.sparse import DEFAULT_POLICY, Choice, policies, share_of_samples
 from networks import PARTIAL_NET as NET
@@ -195,6 +196,19 @@ def test_samples_that_are_left_out_change_nothing(batch: int, channels: float, p
         assert 8 < sum(taken) < 40
         assert all(len(set(taken[i : i + batch])) == 1 for i in range(0, 48, batch))
     assert trainer.build.compiled.program.segments["backward"].when == "taken"
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_biases_alone_learn_from_a_share_of_the_samples(precision: str) -> None:
+    """There are no channels to count: a step that is taken updates all that there is."""
+    trainer, x, y = compiled(mg.Sparse(samples=0.5), train="bias", precision=precision)
+    given, labels = trainer.quantize(x), trainer.targets(y, len(y))
+    rates, order = np.full(48, 0.05, np.float32), np.arange(48, dtype=np.uint32) % 24
+    both = [ReferenceRunner(trainer.build.compiled), HostTwin(trainer.build.compiled)]
+    infos = [runner.train(given, labels, order, rates).info for runner in both]
+    assert infos[0].tobytes() == infos[1].tobytes()
+    assert set(infos[0]["update_rate"].tolist()) == {0.0, 1.0}
+    assert differences(both[0].state(), both[1].state()) == []
 
 
 def test_how_many_samples_are_taken() -> None:

@@ -83,7 +83,7 @@ def backward(
     if has_ratio:
         to.add(LossRatio(name="loss_ratio"))
     if (share := share_of_samples(sparse)) < ONE:
-        rate = selection.whole / selection.structures
+        rate = selection.whole / selection.structures if selection.structures else 1.0  # biases alone
         to.add(SelectSamples(name="select_samples", share=share, batch=_batch(graph), whole=rate))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
