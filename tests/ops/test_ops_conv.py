@@ -20,7 +20,7 @@ from mcugrad.model import Model
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.conv2d_s8 import conv2d_s8, conv2d_update
 from mcugrad.ops.convolution.conv_transpose2d import ConvTranspose2d
-from mcugrad.ops.convolution.convolution import Convolution
+from mcugrad.ops.convolution.convolution_s8 import Convolution
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.grouped_conv2d import GroupedConv2d
 from mcugrad.ops.convolution.pointwise_s8 import pointwise_s8, pointwise_update
