@@ -11,35 +11,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.constants import constant, number
 from mcugrad.abi.records import SCALE
 
 Ints = NDArray[np.int64]
 F32 = np.float32
 
-ACC_LIMIT = 1 << 30
-BIAS_LIMIT = 1 << 29
-OUTPUT_LIMIT = 1 << 22
-COUNTER_STEP = 0x9E3779B9
-GROWTH = F32(1.25)
-SHRINK = 52429
+ACC_LIMIT = constant("MCG_ACC_LIMIT")
+BIAS_LIMIT = constant("MCG_BIAS_LIMIT")
+OUTPUT_LIMIT = constant("MCG_OUTPUT_LIMIT")
+COUNTER_STEP = constant("MCG_COUNTER_STEP")
+GROWTH = F32(number("MCG_GROWTH"))
+SHRINK = constant("MCG_SHRINK")
 """1 / 1.25 in 1/65536."""
-LAYER_STREAMS = 16
+LAYER_STREAMS = constant("MCG_LAYER_STREAMS")
 """Numbers of streams that a layer has: from 16 times its place among those that train, which begins with 1."""
-STREAM_UPDATE, STREAM_APPLY, STREAM_KEEP, STREAM_DECAY, STREAM_CHOOSE, STREAM_ENLARGE = range(6)
+STREAM_UPDATE, STREAM_APPLY, STREAM_KEEP, STREAM_DECAY, STREAM_CHOOSE, STREAM_ENLARGE = (
+    constant(f"MCG_STREAM_{purpose}") for purpose in ("UPDATE", "APPLY", "KEEP", "DECAY", "CHOOSE", "ENLARGE")
+)
 """Streams of a layer: rounding of updates, of weights that changes are applied to, of kept changes, of decay; which
 channels take part, rounding of their errors."""
-STREAM_SAMPLES = 0
+STREAM_SAMPLES = constant("MCG_STREAM_SAMPLES")
 """Streams of what has no layer, here and below: whether a batch is learned from."""
-STREAM_PLACE, STREAM_OWN, STREAM_DRAW = 1, 2, 3
+STREAM_PLACE, STREAM_OWN, STREAM_DRAW = (constant(f"MCG_STREAM_{what}") for what in ("PLACE", "OWN", "DRAW"))
 """Replay: which place, which of the own class, which one is drawn."""
-STREAM_SHIFT, STREAM_LEVELS, STREAM_NOISE = 4, 5, 6
+STREAM_SHIFT, STREAM_LEVELS, STREAM_NOISE = (
+    constant(f"MCG_STREAM_{what}") for what in ("SHIFT", "LEVELS", "NOISE")
+)
 """Augmentation: shift; gain and offset; noise."""
-ERROR_DECAY = F32(2.0**-7)
-LEAST_PEAK = 32
+ERROR_DECAY = F32(number("MCG_ERROR_DECAY"))
+LEAST_PEAK = constant("MCG_LEAST_PEAK")
 """Errors with a smaller peak leave most of their range empty: it halves."""
-LEAST_RANGE = F32(2.0**-20)
+LEAST_RANGE = F32(number("MCG_LEAST_RANGE"))
 """Ranges of errors that are not above this halve no more."""
-SCALE_DECAY = F32(2.0**-10)
+SCALE_DECAY = F32(number("MCG_SCALE_DECAY"))
 
 
 def scale_from_float(factor: Any) -> NDArray[Any]:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 import mcugrad.ops
 from mcugrad import toolchain
+from mcugrad.abi.headers import headers, prototypes
 from mcugrad.emit.amalgamate import RUNTIME, bodies, included
 from mcugrad.ops.life.model import Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer
-from mcugrad.program import Kernel, Struct, prototypes
-from mcugrad.program.kernel import headers
+from mcugrad.program import Kernel, Struct
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.rules import InPlace
 

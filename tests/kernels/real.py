@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernels.draws import Arguments, Draw, Rng, rngs
-from mcugrad.program.kernel import Param, prototypes
+from mcugrad.abi.headers import Param, prototypes
 
 LARGEST = float(np.finfo(np.float32).max)
 More = Callable[[Draw, Rng, Arguments], Arguments]

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from kernels import library
 from mcugrad import arithmetic as ar
 from mcugrad import targets, toolchain
+from mcugrad.abi.headers import headers, prototypes
 from mcugrad.abi.records import SCALE
 from mcugrad.emit.amalgamate import bodies
 from mcugrad.ops.families import CORE, FAMILIES
 from mcugrad.ops.linear.linear_s8 import LinearStruct
-from mcugrad.program import Kernel, prototypes
-from mcugrad.program.kernel import headers
+from mcugrad.program import Kernel
 from mcugrad.toolchain import processor
 from mcugrad.training.rules import IN_PLACE
 

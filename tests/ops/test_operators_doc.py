@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import mcugrad.ops
+from mcugrad.abi.headers import prototypes
 from mcugrad.graph import Operator
 from mcugrad.importers.onnx import operators as onnx_operators
 from mcugrad.importers.tflite import operators as tflite_operators
 from mcugrad.ops.core.computation_f32 import ComputationF32
 from mcugrad.ops.core.dequantize import Dequantize
 from mcugrad.ops.registry import LEFT_OUT, OPERATORS
-from mcugrad.program.kernel import prototypes
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from mcugrad.program.kernel import headers
+from mcugrad.abi.headers import headers
 
 RULE = "mcg_rule_{}"
 

@@ -5,33 +5,19 @@ Its members are read from the C header, in their order; a member that nothing he
 
 from __future__ import annotations
 
-import re
-from functools import cache
-
+from mcugrad.abi.structs import members
 from mcugrad.emit.layout import HEADER_SIZE, Layout
 from mcugrad.emit.literals import number
 from mcugrad.program import TRAIN_SOFT, Program, Space
-from mcugrad.program.kernel import headers
 from mcugrad.training.augment import map_of
 from mcugrad.training.losses import LabelKind
 
-_STRUCT = re.compile(r"^typedef struct \{\n((?:(?!^\}).)*)^\} mcg_model_t;", re.MULTILINE | re.DOTALL)
-_MEMBER = re.compile(r"\b(\w+)\)?(?:\([^)]*\))?;")
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 KINDS = {
     LabelKind.CLASS: "MCG_LABEL_CLASS",
     LabelKind.BITS: "MCG_LABEL_BITS",
     LabelKind.VALUES: "MCG_LABEL_VALUES",
 }
 """Values of `mcg_label_kind_t`."""
-
-
-@cache
-def members() -> tuple[str, ...]:
-    """Names of the members of `mcg_model_t`, in order."""
-    found = _STRUCT.search(headers()["mcg_life_model.h"])
-    assert found is not None
-    return tuple(_MEMBER.findall(_COMMENT.sub("", found.group(1))))
 
 
 def descriptor(program: Program, layout: Layout, shape: tuple[int, ...]) -> list[tuple[str, str]]:
@@ -43,7 +29,7 @@ def descriptor(program: Program, layout: Layout, shape: tuple[int, ...]) -> list
         shape: of its input.
     """
     values = _values(program, layout, shape)
-    return [(name, values[name]) for name in members()]
+    return [(name, values[name]) for name, _, _ in members("mcg_model_t")]
 
 
 def _values(program: Program, layout: Layout, shape: tuple[int, ...]) -> dict[str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mcugrad.abi.headers import Param
 from mcugrad.emit.literals import number
 from mcugrad.emit.wrap import wrap_call
-from mcugrad.program import Argument, Buffer, Call, Param, Program, Space, Struct
+from mcugrad.program import Argument, Buffer, Call, Program, Space, Struct
 from mcugrad.program.call import used_buffers
 
 

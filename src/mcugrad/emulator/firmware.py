@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mcugrad import toolchain
+from mcugrad.abi.constants import numbers
+from mcugrad.abi.headers import without_comments
 from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.emulator import HARNESS, source
 from mcugrad.emulator.counter import BlockCount
@@ -20,6 +23,12 @@ from mcugrad.progress import working
 from mcugrad.targets import Target
 from mcugrad.toolchain import lint, size
 from mcugrad.toolchain.cache import Defines
+
+
+@cache
+def _harness() -> dict[str, int | float]:
+    """Numbers that the harness gives names to, such as those of its commands."""
+    return numbers(without_comments(source(HARNESS[1]).read_text(encoding="utf-8")))
 
 
 def _as_int32(word: int) -> int:
@@ -160,12 +169,12 @@ class DeviceModel:
         if marker != wanted:
             raise DeviceError(f"the core stopped at marker {marker} where {wanted} was expected")
 
-    def _call(self, command: int, label: int = 0) -> int:
-        """Runs one command and returns the status."""
+    def _call(self, command: str, label: int = 0) -> int:
+        """Runs a command of the harness, `MCG_COMMAND_<command>`, and returns the status."""
         if not self._usable:
             raise DeviceError("the core faulted in an earlier call", hint="reset() starts it over")
         self._usable = False
-        self._mailbox[:2] = command, label
+        self._mailbox[:2] = _harness()[f"MCG_COMMAND_{command}"], label
         self._expect(BEFORE_CALL)
         self.emulator.paint_stack()
         before = self.emulator.instructions
@@ -188,7 +197,7 @@ class DeviceModel:
 
     def init(self) -> None:
         """Calls `<name>_init`. Raises DeviceError on a fault or a status other than 0."""
-        self._demand_ok(self._call(1), "init")
+        self._demand_ok(self._call("INIT"), "init")
 
     def predict(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
         """Calls `<name>_predict` on int8 `x` (any shape, `input_size` elements); returns y, [output_size].
@@ -198,7 +207,7 @@ class DeviceModel:
             DeviceError: a fault, or a status other than 0.
         """
         self._set_input(x)
-        self._demand_ok(self._call(2), "predict")
+        self._demand_ok(self._call("PREDICT"), "predict")
         return self._y.copy()
 
     def train_step(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> tuple[int, bytes]:
@@ -213,7 +222,7 @@ class DeviceModel:
             DataError: `x` or `target` has another type or size, or a label is not in 0 .. 2**32 - 1.
             DeviceError: a fault.
         """
-        status = self._call(3, self._set_sample(x, target))
+        status = self._call("TRAIN_STEP", self._set_sample(x, target))
         return status, self._info.tobytes()
 
     def _set_sample(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> int:
@@ -251,7 +260,7 @@ class DeviceModel:
             )
         place[:] = soft.reshape(-1)
         self._set_input(x)
-        status = self._call(9)
+        status = self._call("TRAIN_SOFT")
         return status, self._info.tobytes()
 
     def set_augment(self, how: bytes | None) -> None:
@@ -263,24 +272,24 @@ class DeviceModel:
     def augment(self, x: npt.ArrayLike) -> npt.NDArray[np.int8]:
         """Calls `<name>_augment`; returns the changed sample. Raises as `predict` does."""
         self._set_input(x)
-        self._demand_ok(self._call(11), "augment")
+        self._demand_ok(self._call("AUGMENT"), "augment")
         return self._place("mcg_device_scratch").view(np.int8).copy()
 
     def replay_remember(self) -> None:
         """Calls `<name>_replay_remember`. Raises DeviceError on a fault or a status other than 0."""
-        self._demand_ok(self._call(10), "replay_remember")
+        self._demand_ok(self._call("REPLAY_REMEMBER"), "replay_remember")
 
     def replay_init(self, seed: int) -> None:
         """Calls `<name>_replay_init`. Raises DeviceError on a fault or a status other than 0."""
-        self._demand_ok(self._call(5, _as_int32(seed)), "replay_init")
+        self._demand_ok(self._call("REPLAY_INIT", _as_int32(seed)), "replay_init")
 
     def replay_add(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> int:
         """Calls `<name>_replay_add` and returns the status. Raises as `train_step` does."""
-        return self._call(6, self._set_sample(x, target))
+        return self._call("REPLAY_ADD", self._set_sample(x, target))
 
     def train_replay(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> tuple[int, bytes]:
         """Calls `<name>_train_replay`; returns the status and the bytes of the step's info struct."""
-        status = self._call(7, self._set_sample(x, target))
+        status = self._call("TRAIN_REPLAY", self._set_sample(x, target))
         return status, self._info.tobytes()
 
     def replay(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
@@ -306,7 +315,7 @@ class DeviceModel:
                 raise DataError(f"{given.size} B of a guard set do not fit into {place.size} B")
             place[: given.size] = given
         self._place("mcg_device_margin").view(np.float32)[0] = margin
-        self._demand_ok(self._call(8, len(x)), "guard")
+        self._demand_ok(self._call("GUARD", len(x)), "guard")
         return self._place("mcg_device_guard").tobytes()
 
     def set_schedule(self, schedule: bytes) -> None:
@@ -319,7 +328,7 @@ class DeviceModel:
         if not self._schedule.size:
             raise UsageError(f"{self.name} was built without schedules")
         self._schedule[:] = np.frombuffer(schedule, np.uint8)
-        self._demand_ok(self._call(4), "set_schedule")
+        self._demand_ok(self._call("SET_SCHEDULE"), "set_schedule")
 
     def _demand_ok(self, status: int, function: str) -> None:
         if status != 0:

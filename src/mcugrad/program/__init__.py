@@ -2,7 +2,7 @@
 
 from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.call import Argument, Call, Struct
-from mcugrad.program.kernel import Kernel, Param, prototypes
+from mcugrad.program.kernel import Kernel
 from mcugrad.program.program import Program
 from mcugrad.program.segment import PREDICT, TRAIN_SOFT, TRAIN_STEP, Entry, Segment
 
@@ -15,10 +15,8 @@ __all__ = [
     "Call",
     "Entry",
     "Kernel",
-    "Param",
     "Program",
     "Segment",
     "Space",
     "Struct",
-    "prototypes",
 ]

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from mcugrad.abi.headers import Param, prototypes
 from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.program.buffer import Space
 from mcugrad.program.call import Argument, Call, used_buffers
-from mcugrad.program.kernel import Param, prototypes
 from mcugrad.program.program import Program
 from mcugrad.program.segment import PREDICT
 from mcugrad.training.rules import IN_PLACE

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.constants import constant
 from mcugrad.errors import UsageError
 from mcugrad.given import is_number, is_whole, shown
 
-OUTCOMES = {1: "best", 2: "within", 3: "restored"}
+OUTCOMES = {constant(f"MCG_GUARD_{name.upper()}"): name for name in ("best", "within", "restored")}
 """By `mcg_guard_outcome_t`."""
 
 

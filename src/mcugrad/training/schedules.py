@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.constants import constant
 from mcugrad.abi.records import SCHEDULE
 from mcugrad.errors import UsageError
 from mcugrad.given import is_number, is_whole, shown
@@ -16,9 +17,10 @@ from mcugrad.given import is_number, is_whole, shown
 F32 = np.float32
 Kind = Literal["constant", "cosine", "linear", "steps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""In the order of `mcg_schedule_kind_t`."""
+NUMBERS = {kind: constant(f"MCG_SCHEDULE_{kind.upper()}") for kind in KINDS}
+"""Values of `mcg_schedule_kind_t`."""
 LARGEST_RATE = 3e38
-COSINE, LINEAR, STEPS = (KINDS.index(kind) for kind in ("cosine", "linear", "steps"))
+COSINE, LINEAR, STEPS = (NUMBERS[kind] for kind in KINDS[1:])
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Schedule:
                 hint="a shorter warm-up or more steps",
             )
         result = np.zeros(1, SCHEDULE)
-        result["kind"], result["start"] = KINDS.index(self.kind), start
+        result["kind"], result["start"] = NUMBERS[self.kind], start
         result["warmup"], result["steps"], result["every"] = self.warmup, steps, max(self.every, 1)
         result["rate"], result["last"], result["factor"] = rate, F32(rate * self.last), self.factor
         return result

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import numerics
+from mcugrad.abi.constants import constant
 from mcugrad.arithmetic import F32, exp2, log
 
 Floats = NDArray[np.float32]
@@ -19,21 +20,21 @@ LOG2_E = F32(1.4426950)
 class Function(IntEnum):
     """`mcg_function_t`: what a table can hold."""
 
-    SIGMOID = 0
-    TANH = 1
-    HARD_SIGMOID = 2
+    SIGMOID = constant("MCG_SIGMOID")
+    TANH = constant("MCG_TANH")
+    HARD_SIGMOID = constant("MCG_HARD_SIGMOID")
     """clamp(alpha x + beta, 0, 1)."""
-    HARD_SWISH = 3
+    HARD_SWISH = constant("MCG_HARD_SWISH")
     """x clamp(x / 6 + 1/2, 0, 1)."""
-    SILU = 4
+    SILU = constant("MCG_SILU")
     """x sigmoid(x), also called Swish."""
-    GELU = 5
+    GELU = constant("MCG_GELU")
     """x times the normal distribution function."""
-    GELU_TANH = 6
+    GELU_TANH = constant("MCG_GELU_TANH")
     """GELU's approximation by a hyperbolic tangent."""
-    ELU = 7
+    ELU = constant("MCG_ELU")
     """x where it is positive, else alpha (exp(x) - 1)."""
-    SOFTPLUS = 8
+    SOFTPLUS = constant("MCG_SOFTPLUS")
     """ln(1 + exp(x))."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.constants import constant, number
 from mcugrad.arithmetic import F32, exp2
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Float32
@@ -15,12 +16,12 @@ from mcugrad.program import Kernel, segment
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.schedules import rates_of
 
-WATCH_HORIZON = 256
-DRIFT_HORIZON = 1024
-DRIFT_LEAST = 32
-ERROR_SLACK, DOUBT_SLACK = F32(0.05), F32(0.02)
-DRIFT_LIMIT = F32(10)
-STALLED, EXCEEDED, EMPTY = 1, 2, 4
+WATCH_HORIZON = constant("MCG_WATCH_HORIZON")
+DRIFT_HORIZON = constant("MCG_DRIFT_HORIZON")
+DRIFT_LEAST = constant("MCG_DRIFT_LEAST")
+ERROR_SLACK, DOUBT_SLACK = F32(number("MCG_ERROR_SLACK")), F32(number("MCG_DOUBT_SLACK"))
+DRIFT_LIMIT = F32(number("MCG_DRIFT_LIMIT"))
+STALLED, EXCEEDED, EMPTY = (constant(f"MCG_TROUBLE_{what}") for what in ("STALLED", "EXCEEDED", "EMPTY"))
 """Values of `mcg_trouble_t`."""
 LARGEST_LOSS = F32(1e38)
 
