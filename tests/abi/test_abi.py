@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+
 import numpy as np
 import pytest
 
+import mcugrad.ops
 from mcugrad import toolchain
 from mcugrad.abi import records
 from mcugrad.abi.constants import constant, number, numbers
@@ -57,6 +61,8 @@ def subclasses(of: type) -> list[type]:
 
 
 def test_structs_of_layers_have_the_members_of_those_in_c() -> None:
+    for module in pkgutil.walk_packages(mcugrad.ops.__path__, "mcugrad.ops."):
+        import_module(module.name)
     found = [
         each
         for each in subclasses(Struct)
