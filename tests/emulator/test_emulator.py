@@ -308,7 +308,7 @@ def test_missing_emulator_names_the_package(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "unicorn", None)
     with pytest.raises(ToolError, match="the emulator unicorn cannot be loaded") as caught:
         functions(folder, "cortex-m3")
-    assert caught.value.hint == "pip install unicorn"
+    assert caught.value.hint == "pip install unicorn, with --force-reinstall if it is there"
 
 
 def test_without_a_host_compiler_python_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
