@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mcugrad import pipeline
+from mcugrad.emit.fingerprint import fingerprint
 from mcugrad.passes.program.drop_unused import drop_unused
 from mcugrad.passes.program.fold_constants import fold_constants
 from mcugrad.passes.program.properties import APART, SETTLED, USED
@@ -211,3 +212,30 @@ def test_what_a_stage_does_not_leave_is_named(
     nothing = Stage[Program]("nothing", lambda form, _: form, ensures=(property_,))
     with pytest.raises(IllegalProgramError):
         through((nothing,), program, None)
+
+
+# -- the fingerprint -------------------------------------------------------------------------------------------------
+
+
+def test_a_state_fits_however_the_calls_are_divided() -> None:
+    """The same calls in fewer segments are the same model; where one is left out at times, it is another."""
+    compiled = trainer((1, 8, 8), (Conv(3), Dense(4)), train="last:1").build.compiled
+    program, place = compiled.program, compiled.layout
+    frozen, forward = (program.segments[name] for name in ("frozen", "forward"))
+    whole = replace(forward, calls=frozen.calls + forward.calls)
+    joined = replace(
+        program,
+        segments={n: whole if n == "forward" else s for n, s in program.segments.items() if n != "frozen"},
+        entries={
+            n: replace(e, segments=tuple(s for s in e.segments if s != "frozen"))
+            for n, e in program.entries.items()
+        },
+    )
+    assert fingerprint(joined, place) == compiled.fingerprint
+    conditional = replace(program.segments["backward"], when="predicted")
+    other = replace(program, segments={**program.segments, "backward": conditional})
+    assert fingerprint(other, place) != compiled.fingerprint
+    assert (
+        fingerprint(replace(joined, segments=joined.segments | {"forward": forward}), place)
+        != compiled.fingerprint
+    )
