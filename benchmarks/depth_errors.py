@@ -108,8 +108,9 @@ def _both(
     for call in learning:
         execute(call, values)
     found = {}
-    ours = {a["w"]: a for a in map(_named, learning) if "factor" in a and "w" in a}
-    units = {a["factor"]: a["c"] for a in map(_named, learning) if "to_scale" in a}
+    in_int8 = list(map(_named, trainer.build.compiled.program.calls))
+    ours = {a["w"]: a for a in in_int8 if "factor" in a and "w" in a}
+    units = {a["factor"]: a["c"] for a in in_int8 if "to_scale" in a}
     for call in learning:
         a = _named(call)
         if "w" not in a or "rate" not in a:
