@@ -16,7 +16,7 @@ from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.layer_s8 import PREPARE_S8
 from mcugrad.ops.linear.linear import Linear
 from mcugrad.ops.linear.linear_s8 import LINEAR_GRAD_INPUT_S8, LINEAR_S8, LINEAR_UPDATE, LinearStruct
-from mcugrad.ops.loss.softmax_cross_entropy import SOFTMAX_CROSS_ENTROPY_S8
+from mcugrad.ops.loss.softmax_cross_entropy_s8 import SOFTMAX_CROSS_ENTROPY_S8
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.ops.pooling.maxpool2d_s8 import MAXPOOL2D_GRAD_INPUT_S8, MAXPOOL2D_S8
 from mcugrad.ops.tracking.ranges import PREPARE_CLIP, PREPARE_ERROR, TRACK_ERROR, TRACK_SCALE

@@ -11,9 +11,9 @@ import mcugrad as mg
 from mcugrad import toolchain
 from mcugrad.encoding import score
 from mcugrad.graph import ActivationScale
-from mcugrad.ops.loss.binary_cross_entropy import binary_cross_entropy_s8
-from mcugrad.ops.loss.regression import regression_loss_s8
-from mcugrad.ops.loss.softmax_cross_entropy import softmax_cross_entropy_s8
+from mcugrad.ops.loss.binary_cross_entropy_s8 import binary_cross_entropy_s8
+from mcugrad.ops.loss.regression_s8 import regression_loss_s8
+from mcugrad.ops.loss.softmax_cross_entropy_s8 import softmax_cross_entropy_s8
 from mcugrad.training.losses import LabelKind, loss_of_one_answer
 from networks import Conv, Dense, Pool, model, samples
 

@@ -13,7 +13,8 @@ import mcugrad as mg
 from life_models import ARG, CORES, NULL, OK, STATE, Api, mcu
 from mcugrad import targets
 from mcugrad.ops.life.replay import drawn
-from mcugrad.ops.loss.soft_cross_entropy import soft_cross_entropy_f32, soft_cross_entropy_s8, soften_s8
+from mcugrad.ops.loss.soft_cross_entropy_f32 import soft_cross_entropy_f32
+from mcugrad.ops.loss.soft_cross_entropy_s8 import soft_cross_entropy_s8, soften_s8
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner

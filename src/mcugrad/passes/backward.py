@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import lcm
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.errors import UsageError
-from mcugrad.graph import ActivationScale, Float32, Graph, Node, Operator, Precision
+from mcugrad.graph import ActivationScale, Graph, Node, Operator, Precision
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.activation_s8 import ActivationS8, RefreshTable
 from mcugrad.ops.core.computation import computation
@@ -30,11 +30,6 @@ from mcugrad.ops.core.gradients_s8 import ErrorSumS8
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.life.life import BeginStep, Watch
 from mcugrad.ops.loss.binary_cross_entropy import BinaryCrossEntropy
-from mcugrad.ops.loss.losses_f32 import (
-    BinaryCrossEntropyF32,
-    RegressionLossF32,
-    SoftmaxCrossEntropyF32,
-)
 from mcugrad.ops.loss.regression import RegressionLoss
 from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy
 from mcugrad.ops.loss.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -51,6 +46,9 @@ from mcugrad.ops.tracking.ranges import NextStep, TrackScale
 from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.rules.update import MOST_BATCH
 from mcugrad.training.sparse import ONE, Choice, Fate, Sparse, policies, share_of_samples
+
+SUMS: dict[Precision, Callable[..., Node]] = {Precision.INT8: ErrorSumS8, Precision.FLOAT32: ErrorSumF32}
+"""What adds two errors."""
 
 
 def backward(
@@ -72,13 +70,16 @@ def backward(
     to = GradientBuilder(graph)
     error = to.error_of(graph.output)
     assert error is not None
-    make = _float_loss_node if isinstance(graph[graph.output].quant, Float32) else _loss_node
+    output = graph.producer(graph.output)
+    assert isinstance(output, Operator)
+    assert output.precision is not None
     to.add(BeginStep(name="begin_step"))
     selection = _selection(graph, sparse)
     has_ratio = any(isinstance(p, Sparse) and p.follows_loss for p in selection.policies.values())
-    to.add(make(loss, graph.output, error, target))
+    to.add(_loss_node(loss, output, error, target))
     if loss.label_kind is LabelKind.CLASS:
-        to.add(SoftCrossEntropy(name="soft_loss", logits=graph.output, e=error, has_ratio=has_ratio))
+        soft: dict[str, Any] = {"logits": graph.output, "e": error, "precision": output.precision}
+        to.add(SoftCrossEntropy(name="soft_loss", **soft, has_ratio=has_ratio))
     to.add(Watch(name="watch", logits=graph.output, label_kind=loss.label_kind))
     if has_ratio:
         to.add(LossRatio(name="loss_ratio"))
@@ -87,9 +88,9 @@ def backward(
         to.add(SelectSamples(name="select_samples", share=share, batch=_batch(graph), whole=rate))
     for node in reversed(graph.nodes):
         assert isinstance(node, Operator)
-        error = total_error(to, node.y)
+        error = total_error(to, node)
         if error is not None:
-            computation(node).gradient(to, _kept(to, node.name, error, selection))
+            computation(node).gradient(to, _kept(to, node, error, selection))
     _follow(to, graph)
     to.add(NextStep(name="next_step"))
     return to.finish()
@@ -140,12 +141,13 @@ def _output_layers(graph: Graph, tensor: str) -> list[str]:
     return found
 
 
-def _kept(to: GradientBuilder, layer: str, e: str, selection: _Selection) -> str:
+def _kept(to: GradientBuilder, node: Operator, e: str, selection: _Selection) -> str:
     """The error that a layer sends back, of the channels that take part; what it is updated from is noted."""
+    layer = node.name
     policy = selection.policies.get(layer)
     if policy is None:
         return e
-    is_real = isinstance(to.graph[e].quant, Float32)
+    is_real = node.precision is Precision.FLOAT32
     name, channels = f"{layer}_select", to.graph[e].channels
     if not isinstance(policy, Sparse):
         kept = to.kept(e, len(policy), rescaled=False)
@@ -218,31 +220,19 @@ def _follow(to: GradientBuilder, graph: Graph) -> None:
             )
 
 
-def total_error(to: GradientBuilder, tensor: str) -> str | None:
-    """The error of an activation from all its consumers; None if none sent any."""
+def total_error(to: GradientBuilder, node: Operator) -> str | None:
+    """The error of what a node computes from all its consumers; None if none sent any."""
+    tensor = node.y
     parts = to.parts(tensor)
     if not parts:
         return None
     total = parts[0]
     for count, part in enumerate(parts[1:], 2):
         merged = to.sum_of(tensor, count)
-        kind = ErrorSumF32 if isinstance(to.graph[tensor].quant, Float32) else ErrorSumS8
-        to.add(kind(name=f"{merged}_sum", a=total, b=part, e=merged))
+        assert node.precision is not None
+        to.add(SUMS[node.precision](name=f"{merged}_sum", a=total, b=part, e=merged))
         total = merged
     return total
-
-
-def _float_loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None) -> Node:
-    if loss.name == "cross_entropy":
-        return SoftmaxCrossEntropyF32(
-            name="loss", logits=y, e=e, smoothing=loss.label_smoothing, class_weights=loss.class_weights
-        )
-    if loss.name == "binary_cross_entropy":
-        return BinaryCrossEntropyF32(name="loss", logits=y, e=e)
-    assert target is not None
-    return RegressionLossF32(
-        name="loss", y=y, e=e, linear=_linear(loss), target_scale=target.scale, target_zero=target.zero
-    )
 
 
 def _linear(loss: Loss) -> float:
@@ -250,14 +240,13 @@ def _linear(loss: Loss) -> float:
     return {"mse": np.inf, "mae": 0.0}.get(loss.name, loss.delta)
 
 
-def _loss_node(loss: Loss, y: str, e: str, target: ActivationScale | None) -> Node:
+def _loss_node(loss: Loss, output: Operator, e: str, target: ActivationScale | None) -> Node:
+    """The node of a loss, of what the last operator computes."""
+    assert output.precision is not None
+    shared: dict[str, Any] = {"name": "loss", "y": output.y, "e": e, "precision": output.precision}
     if loss.name == "cross_entropy":
-        return SoftmaxCrossEntropy(
-            name="loss", logits=y, e=e, smoothing=loss.label_smoothing, class_weights=loss.class_weights
-        )
+        return SoftmaxCrossEntropy(**shared, smoothing=loss.label_smoothing, class_weights=loss.class_weights)
     if loss.name == "binary_cross_entropy":
-        return BinaryCrossEntropy(name="loss", logits=y, e=e)
+        return BinaryCrossEntropy(**shared)
     assert target is not None
-    return RegressionLoss(
-        name="loss", y=y, e=e, linear=_linear(loss), target_scale=target.scale, target_zero=target.zero
-    )
+    return RegressionLoss(**shared, linear=_linear(loss), target_scale=target.scale, target_zero=target.zero)

@@ -12,7 +12,8 @@ from mcugrad.emit.fingerprint import word
 from mcugrad.ops.life.augment import augment_s8
 from mcugrad.ops.life.life import DRIFT_LIMIT, argmax_f32, argmax_s8, trouble
 from mcugrad.ops.life.replay import drawn, replay_slot
-from mcugrad.ops.loss.soft_cross_entropy import soften_f32, soften_s8
+from mcugrad.ops.loss.soft_cross_entropy_f32 import soften_f32
+from mcugrad.ops.loss.soft_cross_entropy_s8 import soften_s8
 from mcugrad.ops.tracking.ranges import EMPTY_ERROR
 from mcugrad.program import PREDICT, TRAIN_SOFT, TRAIN_STEP, Program, Space
 from mcugrad.program.execute import run

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 
 from mcugrad.builders.gradient import GradientBuilder
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, Float32, Graph, Operator, Precision, Tensor, WeightScale
+from mcugrad.ops.core.beside import beside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +78,6 @@ def computation(node: Operator) -> Computation:
     return kind(of=node)
 
 
-@cache
 def computed_by(operator: type[Operator], precision: Precision) -> type[Computation] | None:
     """What computes an operator in a precision; None where there is no such file."""
-    ending = precision.value
-    module = f"{operator.__module__}_{ending}"
-    if find_spec(module) is None:
-        return None
-    found: type[Computation] | None = vars(import_module(module)).get(f"{operator.__name__}{ending.upper()}")
-    return found
+    return beside(operator, precision)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mcugrad.abi.records import replay_record
 from mcugrad.ops.life.model import ARG, EMPTY, LABEL, NULL, OK, STATE, Memory, Model
 from mcugrad.ops.life.replay import drawn, replay_slot
-from mcugrad.ops.loss.soft_cross_entropy import soften_f32, soften_s8
+from mcugrad.ops.loss.soft_cross_entropy_f32 import soften_f32
+from mcugrad.ops.loss.soft_cross_entropy_s8 import soften_s8
 from mcugrad.program import Kernel
 from mcugrad.training.losses import LabelKind
 

@@ -1,114 +1,29 @@
-"""Regression losses on int8 outputs and int8 targets: mean squared, mean absolute, Huber."""
+"""Regression losses: mean squared, mean absolute, Huber; targets are int8."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from math import inf
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mcugrad.arithmetic import F32
-from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.loss.output_error import write_output_error
-from mcugrad.ops.tracking.ranges import clip_of
-from mcugrad.program import Kernel, segment
+from mcugrad.ops.loss.loss import LossNode
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionLoss(BackwardNode):
+class RegressionLoss(LossNode):
     """Mean over outputs of a function of d = output - target, real units.
 
     Attributes:
         linear: |d| from which on the loss is linear: infinite for mean squared, 0 for mean absolute, else Huber's
             delta.
-        target_scale: real units per step of the target.
+        target_scale: real units per step of the int8 target.
         target_zero: its zero point.
     """
 
-    y: str
-    e: str
     linear: float
     target_scale: float
     target_zero: int
 
-    INPUTS = ("y",)
-    OUTPUTS = ("e",)
-
-    def macs(self, graph: Graph) -> int:
-        return graph[self.y].size
-
-    def lower(self, to: ProgramBuilder) -> None:
-        to.enter(segment.LOSS)
-        outputs = to.graph[self.y].size
-        name = {np.inf: "mean squared error", 0.0: "mean absolute error"}.get(self.linear, "Huber loss")
-        to.call(
-            REGRESSION_LOSS_S8,
-            note=f"{name}  {outputs} outputs",
-            outputs=outputs,
-            channels=to.error_channels(self.e),
-            y_zero=to.zero(self.y),
-            target_zero=self.target_zero,
-            y=to.data(self.y),
-            y_scale=to.scale(self.y),
-            target=to.target("int8_t", outputs),
-            target_scale=self._constant(to, "target_scale", self.target_scale, "real units per step"),
-            linear=self._constant(to, "loss_linear", min(self.linear, 3e38), "where the loss turns linear"),
-            w_scale=to.error_scale(self.e),
-            clip=clip_of(to, self.y),
-            e=to.data(self.e),
-            c=to.error_unit(self.e),
-            loss=to.temporary("loss", "float", (1,), f"{name} of the sample"),
-            error=to.temporary("error", "float", (outputs,), "errors, real units"),
-        )
-
-    def _constant(self, to: ProgramBuilder, name: str, value: float, note: str) -> str:
-        return to.constant(name, "float", np.asarray([value], np.float32), note)
-
-
-def regression_loss_s8(
-    outputs: int,
-    channels: int,
-    y_zero: int,
-    target_zero: int,
-    y: NDArray[Any],
-    y_scale: NDArray[Any],
-    target: NDArray[Any],
-    target_scale: NDArray[Any],
-    linear: NDArray[Any],
-    w_scale: NDArray[Any],
-    clip: NDArray[Any],
-    e: NDArray[Any],
-    c: NDArray[Any],
-    loss: NDArray[Any],
-    error: NDArray[Any],
-) -> None:
-    """Loss d^2 for huge `linear`, |d| for 0, else Huber: d^2 / 2 up to `linear`, then linear (|d| - linear / 2).
-
-    error = derivative / outputs.
-    """
-    total = F32(0)
-    bound = F32(linear[0])
-    squared, absolute = bound >= F32(1e38), bound <= 0
-    with np.errstate(all="ignore"):
-        share = F32(1) / F32(outputs)
-        for i in range(outputs):
-            real = F32(int(y[i]) - y_zero) * y_scale[0]
-            d = real - F32(int(target[i]) - target_zero) * target_scale[0]
-            size = -d if d < 0 else d
-            sign = F32(-1) if d < 0 else F32(1)
-            if squared:
-                total, slope = total + d * d, F32(2) * d
-            elif absolute:
-                total, slope = total + size, sign if size > 0 else F32(0)
-            elif size <= bound:
-                total, slope = total + F32(0.5) * d * d, d
-            else:
-                total, slope = total + bound * (size - F32(0.5) * bound), sign * bound
-            error[i] = slope * share
-        loss[0] = total * share
-    write_output_error(error[:outputs], y, y_zero, clip, w_scale, channels, e, c)
-
-
-REGRESSION_LOSS_S8 = Kernel("mcg_regression_loss_s8", regression_loss_s8)
+    @property
+    def words(self) -> str:
+        """Which one it is."""
+        return {inf: "mean squared error", 0.0: "mean absolute error"}.get(self.linear, "Huber loss")

@@ -23,7 +23,7 @@
  * @param[out] confidence  largest probability
  * @param[out] probability [classes]; holds the real error times w_scale afterwards
  *
- * MACs: none. Stack: none. Reference: ops/loss/softmax_cross_entropy.py::softmax_cross_entropy_s8.
+ * MACs: none. Stack: none. Reference: ops/loss/softmax_cross_entropy_s8.py::softmax_cross_entropy_s8.
  */
 void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
                                   const float *scale, uint32_t label, const float *smoothing,
@@ -38,7 +38,7 @@ void mcg_softmax_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zer
  * @param[in,out] c      unit of the output error (its fill lies behind it)
  * @param[in,out] loss   of the sample
  *
- * Reference: ops/loss/softmax_cross_entropy.py::weigh_loss.
+ * Reference: ops/loss/softmax_cross_entropy_s8.py::weigh_loss.
  */
 void mcg_weigh_loss(uint32_t label, const float *weight, float *c, float *loss);
 
@@ -61,7 +61,7 @@ void mcg_weigh_loss(uint32_t label, const float *weight, float *c, float *loss);
  * wanted
  * @param[out] probability [classes]; holds the real error times w_scale afterwards
  *
- * MACs: none. Stack: none. Reference: ops/loss/soft_cross_entropy.py::soft_cross_entropy_s8.
+ * MACs: none. Stack: none. Reference: ops/loss/soft_cross_entropy_s8.py::soft_cross_entropy_s8.
  */
 void mcg_soft_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, const int8_t *logits,
                                const float *scale, const uint8_t *soft, const float *w_scale,
@@ -76,7 +76,7 @@ void mcg_soft_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, 
  * @param[in]  scale   real units per step of the logits
  * @param[out] soft    [classes]; the largest is 255, if the scale is a number
  *
- * Reference: ops/loss/soft_cross_entropy.py::soften_s8.
+ * Reference: ops/loss/soft_cross_entropy_s8.py::soften_s8.
  */
 void mcg_soften_s8(int32_t classes, const int8_t *logits, const float *scale, uint8_t *soft);
 
@@ -93,7 +93,7 @@ void mcg_soften_s8(int32_t classes, const int8_t *logits, const float *scale, ui
  * @param[out]    e        error, [outputs]
  * @param[out]    c        its unit and fill, [2]; the fill is 1, or 0 where there is no error
  *
- * Reference: ops/loss/output_error.py::write_output_error.
+ * Reference: ops/loss/output_error_s8.py::write_output_error.
  */
 void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const int8_t *y,
                          const float *w_scale, const int32_t *clip, float *error, int8_t *e, float *c);
@@ -114,7 +114,7 @@ void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const 
  * @param[out] loss     mean over labels, nats
  * @param[out] error    scratch, [outputs]
  *
- * Reference: ops/loss/binary_cross_entropy.py::binary_cross_entropy_s8.
+ * Reference: ops/loss/binary_cross_entropy_s8.py::binary_cross_entropy_s8.
  */
 void mcg_binary_cross_entropy_s8(int32_t outputs, int32_t channels, int32_t zero, const int8_t *logits,
                                  const float *scale, const uint8_t *target, const float *w_scale,
@@ -140,7 +140,7 @@ void mcg_binary_cross_entropy_s8(int32_t outputs, int32_t channels, int32_t zero
  * @param[out] loss         mean over outputs
  * @param[out] error        scratch, [outputs]
  *
- * Reference: ops/loss/regression.py::regression_loss_s8.
+ * Reference: ops/loss/regression_s8.py::regression_loss_s8.
  */
 void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, int32_t target_zero,
                             const int8_t *y, const float *y_scale, const int8_t *target,
@@ -155,7 +155,7 @@ void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, i
  * @param[out] loss       nats
  * @param[out] confidence probability of the largest logit
  *
- * Reference: ops/loss/losses_f32.py::softmax_cross_entropy_f32.
+ * Reference: ops/loss/softmax_cross_entropy_f32.py::softmax_cross_entropy_f32.
  */
 void mcg_softmax_cross_entropy_f32(int32_t classes, const float *logits, uint32_t label,
                                    const float *smoothing, float *e, float *loss, float *confidence);
@@ -171,7 +171,7 @@ void mcg_softmax_cross_entropy_f32(int32_t classes, const float *logits, uint32_
  * @param[out] confidence probability of the largest logit, without temperature
  * @param[out] ratio      half the sum of the differences of both distributions, in [0, 1]; NULL if not wanted
  *
- * Reference: ops/loss/soft_cross_entropy.py::soft_cross_entropy_f32.
+ * Reference: ops/loss/soft_cross_entropy_f32.py::soft_cross_entropy_f32.
  */
 void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint8_t *soft, float *e,
                                 float *loss, float *confidence, float *ratio);
@@ -181,14 +181,14 @@ void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint
  *
  * @param[out] soft [classes]; the largest is 255, if it is finite
  *
- * Reference: ops/loss/soft_cross_entropy.py::soften_f32.
+ * Reference: ops/loss/soft_cross_entropy_f32.py::soften_f32.
  */
 void mcg_soften_f32(int32_t classes, const float *logits, uint8_t *soft);
 
 /**
  * @brief Multiply the loss of a sample, and its errors, by the weight of its class.
  *
- * Reference: ops/loss/losses_f32.py::weigh_loss_f32.
+ * Reference: ops/loss/softmax_cross_entropy_f32.py::weigh_loss_f32.
  */
 void mcg_weigh_loss_f32(int32_t classes, uint32_t label, const float *weight, float *e, float *loss);
 
@@ -196,7 +196,7 @@ void mcg_weigh_loss_f32(int32_t classes, uint32_t label, const float *weight, fl
  * @brief Binary cross-entropy of float logits, mean over outputs, and its derivative; target[i] != 0 where
  * label i applies.
  *
- * Reference: ops/loss/losses_f32.py::binary_cross_entropy_f32.
+ * Reference: ops/loss/binary_cross_entropy_f32.py::binary_cross_entropy_f32.
  */
 void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const uint8_t *target, float *e,
                                   float *loss);
@@ -207,7 +207,7 @@ void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const ui
  * @param[in] target int8, real = target_scale * (q - target_zero)
  * @param[in] linear where the loss turns linear: above 1e38 squared, 0 absolute
  *
- * Reference: ops/loss/losses_f32.py::regression_loss_f32.
+ * Reference: ops/loss/regression_f32.py::regression_loss_f32.
  */
 void mcg_regression_loss_f32(int32_t outputs, int32_t target_zero, const float *y, const int8_t *target,
                              const float *target_scale, const float *linear, float *e, float *loss);
