@@ -78,7 +78,6 @@ def amalgamate(
     for name in sorted({*kernels, *(RULE.format(r) for r in rules)}):
         _visit(name, ordered)
     spare = _spare(ordered)
-    declared = "\n".join(_header(name) for name in headers())
     sources = "\n".join(
         choice(
             {
@@ -88,40 +87,44 @@ def amalgamate(
         )
         for name in ordered
     )
-    always = {
-        *inline,
-        *(n for name in ordered for n in set.intersection(*map(_names, _texts(name).values()))),
-    }
-    declared = _without_unused(declared, always | _names(sources), always)
+    used = [_used(name) for name in ordered]
+    always = {*inline, *(n for each in used for n in frozenset.intersection(*each.values()))}
+    declared = _declared(always.union(*(names for each in used for names in each.values())), always)
     return _BLANKS.sub("\n\n", f"{declared}\n{sources}").strip() + "\n"
 
 
-def _names(text: str) -> set[str]:
+def _names(text: str) -> frozenset[str]:
     """What a text uses."""
-    return set(_NAME.findall(_TALK.sub(" ", text)))
+    return frozenset(_NAME.findall(_TALK.sub(" ", text)))
 
 
-def _without_unused(declared: str, used: set[str], always: set[str]) -> str:
+@cache
+def _headers() -> tuple[str, Mapping[str, frozenset[str]], frozenset[str]]:
+    """The headers' text, what each of its inline functions uses, and what the rest does."""
+    text = "\n".join(_header(name) for name in headers())
+    calls = {m.group(1): _names(m.group(0)) for m in _INLINE.finditer(text)}
+    return text, calls, _names(_INLINE.sub("", text))
+
+
+def _declared(used: set[str], always: set[str]) -> str:
     """The headers' text with those inline functions that are used, or that one of them uses.
 
     Args:
-        declared: the headers' text.
         used: what is used by some body.
         always: what is used whichever bodies are taken.
     """
-    calls = {m.group(1): _names(m.group(0)) for m in _INLINE.finditer(declared)}
-    rest = _names(_INLINE.sub("", declared))
+    text, calls, rest = _headers()
     used, always = _reached(used | rest, calls), _reached(always | rest, calls)
 
     def written(match: re.Match[str]) -> str:
-        name, text = match.group(1), match.group(0)
-        spare = name not in always and _SPARE not in text
-        return text.replace("static inline ", f"static inline {_SPARE * spare}", 1) if name in used else ""
+        name, inline = match.group(1), match.group(0)
+        spare = name not in always and _SPARE not in inline
+        return inline.replace("static inline ", f"static inline {_SPARE * spare}", 1) if name in used else ""
 
-    return _INLINE.sub(written, declared)
+    return _INLINE.sub(written, text)
 
 
-def _reached(used: set[str], calls: Mapping[str, set[str]]) -> set[str]:
+def _reached(used: set[str], calls: Mapping[str, frozenset[str]]) -> set[str]:
     """What is used directly or by an inline function that is."""
     while more := {callee for name in used & calls.keys() for callee in calls[name]} - used:
         used = used | more
@@ -178,14 +181,22 @@ def _texts(function: str) -> dict[str, str]:
     return {body: _text(function, body) for body in bodies()[function]}
 
 
-def _callees(function: str, text: str) -> set[str]:
-    return _names(text) & bodies().keys() - {function}
+@cache
+def _used(function: str) -> Mapping[str, frozenset[str]]:
+    """What each body of a function uses."""
+    return {body: _names(text) for body, text in _texts(function).items()}
+
+
+@cache
+def _callees(function: str) -> tuple[frozenset[str], ...]:
+    """Functions of the runtime that each body of one calls."""
+    return tuple(names & bodies().keys() - {function} for names in _used(function).values())
 
 
 def _visit(name: str, ordered: list[str]) -> None:
     if name in ordered:
         return
-    for callee in sorted({c for text in _texts(name).values() for c in _callees(name, text)}):
+    for callee in sorted(frozenset().union(*_callees(name))):
         _visit(callee, ordered)
     ordered.append(name)
 
@@ -194,7 +205,7 @@ def _spare(ordered: Iterable[str]) -> set[str]:
     """Functions that some body of a caller does not call."""
     found: set[str] = set()
     for name in ordered:
-        calls = [_callees(name, text) for text in _texts(name).values()]
+        calls = _callees(name)
         found |= calls[0].union(*calls) - calls[0].intersection(*calls)
     return found
 
