@@ -27,8 +27,8 @@ from mcugrad.graph import ActivationScale, WeightScale
 from mcugrad.ops.tracking.ranges import UNBOUNDED, bounds_of
 from mcugrad.program import PREDICT, TRAIN_STEP, Call
 from mcugrad.program.execute import execute
+from mcugrad.run.life import Life
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.runner import Runner
 from mcugrad.zoo import nets
 
 Values = dict[str, NDArray[Any]]
@@ -41,7 +41,7 @@ def weights(trainer: mg.Trainer) -> list[str]:
     return [t.name for t in tensors if t.trainable and isinstance(t.quant, WeightScale)]
 
 
-def silent(trainer: mg.Trainer, runner: Runner, x: NDArray[Any], y: NDArray[Any], steps: int) -> list[str]:
+def silent(trainer: mg.Trainer, runner: Life, x: NDArray[Any], y: NDArray[Any], steps: int) -> list[str]:
     """Names of weights of which not one, residual bits included, has changed after so many steps."""
     before = {name: value.copy() for name, value in runner.state().items()}
     order = np.arange(steps, dtype=np.uint32) % np.uint32(len(x))

@@ -15,7 +15,8 @@ from mcugrad.errors import UsageError
 from mcugrad.given import is_whole
 from mcugrad.health import LOOKS, Health
 from mcugrad.progress import Pace, progress
-from mcugrad.run.runner import Runner, State, Steps
+from mcugrad.run.life import Life
+from mcugrad.run.runner import State, Steps
 from mcugrad.share import Share
 from mcugrad.training.guard import Guarded
 from mcugrad.training.replay import Replay
@@ -100,7 +101,7 @@ class Course:
 
 
 def run(
-    twin: Runner,
+    twin: Life,
     data: Samples,
     course: Course,
     score: Callable[[], float | None],
@@ -162,7 +163,7 @@ def spanned(course: Course, total: int) -> int:
 
 
 def stretch(
-    twin: Runner,
+    twin: Life,
     data: Samples,
     course: Course,
     order: NDArray[np.uint32],
@@ -207,7 +208,7 @@ def not_finite(state: State) -> list[str]:
 
 
 def _epochs(
-    twin: Runner,
+    twin: Life,
     data: Samples,
     course: Course,
     rate_of: NDArray[np.float32] | None,
@@ -269,7 +270,7 @@ def _epochs(
     return history
 
 
-def _look_before(twin: Runner, data: Samples, course: Course, begin: State) -> None:
+def _look_before(twin: Life, data: Samples, course: Course, begin: State) -> None:
     """Tell the judge the loss before training, of samples that change as those that are trained; nothing is learned."""
     count = len(data[0])
     probed = 0 if course.judge is None else course.judge.looks_before(course.epochs * count, count)
@@ -288,7 +289,7 @@ def _look_before(twin: Runner, data: Samples, course: Course, begin: State) -> N
     course.judge.begin(np.concatenate(losses), data[1][few])
 
 
-def _begin(twin: Runner, course: Course, total: int) -> NDArray[np.float32] | None:
+def _begin(twin: Life, course: Course, total: int) -> NDArray[np.float32] | None:
     """Let replay and augmentation begin, and a schedule over so many new samples.
 
     Returns:
@@ -301,14 +302,14 @@ def _begin(twin: Runner, course: Course, total: int) -> NDArray[np.float32] | No
     return rate_of
 
 
-def _begin_schedule(twin: Runner, course: Course, total: int) -> NDArray[np.float32] | None:
+def _begin_schedule(twin: Life, course: Course, total: int) -> NDArray[np.float32] | None:
     if callable(course.schedule):
         return rates(course.rate, course.schedule, total)
     twin.set_schedule(named(course.schedule).record(course.rate, spanned(course, total)))
     return None
 
 
-def _begin_replay(twin: Runner, course: Course) -> None:
+def _begin_replay(twin: Life, course: Course) -> None:
     if course.replay is None:
         return
     replay, source = course.replay
@@ -319,7 +320,7 @@ def _begin_replay(twin: Runner, course: Course) -> None:
         twin.replay_remember()
 
 
-def _look(twin: Runner, course: Course) -> Guarded:
+def _look(twin: Life, course: Course) -> Guarded:
     assert course.guard is not None
     samples, _, margin = course.guard
     return twin.guard(*samples, margin)
@@ -335,7 +336,7 @@ def _warmup(course: Course) -> int:
 
 
 def _judged(
-    twin: Runner, data: Samples, course: Course, order: NDArray[np.uint32], steps: Steps
+    twin: Life, data: Samples, course: Course, order: NDArray[np.uint32], steps: Steps
 ) -> tuple[str, ...]:
     """What the judge says of an epoch's steps, which took the samples in this order."""
     if course.judge is None:
@@ -359,7 +360,7 @@ def _judged(
     return notes
 
 
-def _demand_finite(twin: Runner, name: str, value: float, begin: State, epoch: int, course: Course) -> None:
+def _demand_finite(twin: Life, name: str, value: float, begin: State, epoch: int, course: Course) -> None:
     """Refuse to go on from numbers that are none; what had been learned before the epoch is put back."""
     broken = not_finite(twin.state())
     if np.isfinite(value) and not broken:

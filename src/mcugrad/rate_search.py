@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mcugrad.errors import UsageError
 from mcugrad.fitting import Course, Samples, demand_course, demand_schedule, spanned, stretch
 from mcugrad.progress import progress
-from mcugrad.run.runner import Runner
+from mcugrad.run.life import Life
 from mcugrad.training.rate_grid import Trial, Untrained, answer, search
 from mcugrad.training.schedules import Kind, Schedule, named
 from mcugrad.training.schedules import shortened as part_of
@@ -147,7 +147,7 @@ class RateSearch:
 
 
 def find(
-    twin: Runner,
+    twin: Life,
     data: Samples,
     course: Course,
     rates: tuple[float, ...],
@@ -248,7 +248,7 @@ def shortened(course: Course, rate: float, length: int, total: int) -> Course:
 
 
 def _trained(
-    twin: Runner,
+    twin: Life,
     data: Samples,
     course: Course,
     order: NDArray[np.uint32],

@@ -31,8 +31,8 @@ from mcugrad.progress import line
 from mcugrad.rate_search import RateSearch, find
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
+from mcugrad.run.life import Life
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.runner import Runner
 from mcugrad.share import Share
 from mcugrad.state.trained import step_of
 from mcugrad.targets import Target
@@ -369,7 +369,7 @@ class Trainer(Answerer):
             return self.target or load_target("cortex-m4f")
         return load_target(target)
 
-    def _runner(self, name: str) -> Runner:
+    def _runner(self, name: str) -> Life:
         if name == "reference":
             return ReferenceRunner(self.build.compiled)
         return self._emulated(self._target(None if name == "emulator" else name))

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from mcugrad.errors import MismatchError
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
-from mcugrad.run.runner import Compiled, Runner, State, Steps, differences, step_type, unequal_bytes
+from mcugrad.run.life import Life
+from mcugrad.run.runner import Compiled, State, Steps, differences, step_type, unequal_bytes
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def verify(
     samples: NDArray[np.int8],
     targets: NDArray[Any],
     schedule: NDArray[Any],
-    executors: Mapping[str, Callable[[], Runner]],
+    executors: Mapping[str, Callable[[], Life]],
 ) -> Verification:
     """Take the same training steps on the host twin and on every executor, and compare every bit.
 
@@ -88,7 +89,7 @@ def verify(
         compiled: the model.
         begin: learned state before the first step.
         samples: (n, input size), one step each, in order.
-        targets: as `Runner.train` takes them, (n, ...).
+        targets: as `Life.train` takes them, (n, ...).
         schedule: of the learning rate, one record of `SCHEDULE`, which each executor follows by its own code.
         executors: makes the runner, by the name that a report gives it.
 
@@ -123,7 +124,7 @@ def verify(
 
 
 def _stages(
-    runner: Runner,
+    runner: Life,
     begin: State,
     samples: NDArray[np.int8],
     targets: NDArray[Any],

@@ -126,7 +126,7 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
         "steps": [*steps.segments(program, names), *steps.entries(program).values()],
         "fingerprint": f"0x{word(fingerprint(program, place)):08x}U",
-        "descriptor": descriptor(program, place, origin.input_shape),
+        "descriptor": descriptor(program, place, origin.input_scale),
         "functions": [definition(function, program) for function in functions(program)],
         "check": [line for call in check for line in _check_call(call, names)],
         "runtime": amalgamate(

@@ -5,6 +5,8 @@ Its members are read from the C header, in their order; a member that nothing he
 
 from __future__ import annotations
 
+from typing import Any
+
 from mcugrad.abi.structs import members
 from mcugrad.emit.layout import HEADER_SIZE, Layout
 from mcugrad.emit.literals import number
@@ -18,47 +20,66 @@ KINDS = {
     LabelKind.VALUES: "MCG_LABEL_VALUES",
 }
 """Values of `mcg_label_kind_t`."""
+_MACROS = ("input_size", "input_scale", "input_zero", "output_size", "params_size", "fingerprint")
+"""Members whose values have names in a model's header."""
 
 
-def descriptor(program: Program, layout: Layout, shape: tuple[int, ...]) -> list[tuple[str, str]]:
-    """Members of the constant with their values in C, in order.
+def constants(program: Program, layout: Layout, input_scale: float, fingerprint: int) -> dict[str, Any]:
+    """What the descriptor holds, but for functions, by the names of its members.
 
     Args:
         program: of the model.
         layout: its places.
-        shape: of its input.
+        input_scale: real units per step of the input.
+        fingerprint: the word that it keeps of its fingerprint.
     """
-    values = _values(program, layout, shape)
-    return [(name, values[name]) for name, _, _ in members("mcg_model_t")]
-
-
-def _values(program: Program, layout: Layout, shape: tuple[int, ...]) -> dict[str, str]:
-    own, place = program.name.upper(), layout.offsets
+    place, source = layout.offsets, program.buffers[program.input]
     scale = program.buffers[program.output_scale] if program.output_scale else None
     learned = scale is not None and scale.space is Space.STATE
-    values = program.values
-    training = program.trains
+    height, width, channels = map_of(source.shape)
     return {
-        "fingerprint": f"{own}_FINGERPRINT",
-        "input_size": f"{own}_INPUT_SIZE",
-        **{f"input_{side}": number(size, "int32_t") for side, size in zip("hwc", map_of(shape), strict=True)},
-        "input_scale": f"{own}_INPUT_SCALE",
-        "input_zero": f"{own}_INPUT_ZERO",
-        "output_size": f"{own}_OUTPUT_SIZE",
-        "label_kind": KINDS[program.label_kind],
-        "label_scale": number(values.scale if values else 1, "float"),
-        "label_zero": number(values.zero if values else 0, "int32_t"),
-        "output_zero": number(program.output_zero, "int32_t"),
-        "output_real": "true" if program.buffers[program.output].ctype == "float" else "false",
-        "output": number(place.get(program.output, 0), "uint32_t"),
-        "output_scale": f"&{program.name}_{scale.name}" if scale is not None and not learned else "NULL",
-        "output_scale_place": number(place[scale.name] if learned and scale else 0, "uint32_t"),
-        "replay_classes": number(program.replay_classes, "int32_t"),
-        "slot_words": number(program.slot_words, "int32_t"),
-        "params": number(HEADER_SIZE if training else 0, "uint32_t"),
-        "params_size": f"{own}_PARAMS_SIZE",
-        **{name: number(place.get(name, 0), "uint32_t") for name in ("schedule", "watch", "step")},
-        "forward": f"{program.name}_compute",
-        "train": f"{program.name}_learn_from" if training else "NULL",
-        "train_soft": f"{program.name}_learn_soft" if TRAIN_SOFT in program.entries else "NULL",
+        "fingerprint": fingerprint,
+        "input_size": source.count,
+        "input_h": height,
+        "input_w": width,
+        "input_c": channels,
+        "input_scale": input_scale,
+        "input_zero": program.input_zero,
+        "output_size": program.classes,
+        "label_kind": program.label_kind,
+        "label_scale": program.values.scale if program.values else 1.0,
+        "label_zero": program.values.zero if program.values else 0,
+        "output_zero": program.output_zero,
+        "output_real": program.buffers[program.output].ctype == "float",
+        "output": place.get(program.output, 0),
+        "output_scale": None
+        if scale is None or learned or scale.value is None
+        else float(scale.value.reshape(-1)[0]),
+        "output_scale_place": place[scale.name] if scale is not None and learned else 0,
+        "replay_classes": program.replay_classes,
+        "slot_words": program.slot_words,
+        "params": HEADER_SIZE if program.trains else 0,
+        "params_size": layout.params_size,
+        **{name: place.get(name, 0) for name in ("schedule", "watch", "step")},
     }
+
+
+def descriptor(program: Program, layout: Layout, input_scale: float) -> list[tuple[str, str]]:
+    """Members of the constant with their values in C, in order; arguments as for `constants`."""
+    values = constants(program, layout, input_scale, 0)
+    given = {name: _literal(kind, values[name]) for name, kind, _ in members("mcg_model_t") if name in values}
+    if values["output_scale"] is not None:
+        given["output_scale"] = f"&{program.name}_{program.output_scale}"
+    given |= {name: f"{program.name.upper()}_{name.upper()}" for name in _MACROS}
+    given["forward"] = f"{program.name}_compute"
+    given["train"] = f"{program.name}_learn_from" if program.trains else "NULL"
+    given["train_soft"] = f"{program.name}_learn_soft" if TRAIN_SOFT in program.entries else "NULL"
+    return [(name, given[name]) for name, _, _ in members("mcg_model_t")]
+
+
+def _literal(kind: str, value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, LabelKind):
+        return KINDS[value]
+    return str(value).lower() if kind == "bool" else number(value, kind)

@@ -8,27 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.abi.records import AUGMENT, GUARD, SCHEDULE
+from mcugrad.abi.records import AUGMENT, GUARD, SCHEDULE, replay_record
 from mcugrad.emulator.firmware import DeviceModel
 from mcugrad.errors import DeviceError, UsageError
 from mcugrad.program import TRAIN_SOFT
 from mcugrad.program.reserve import stack
-from mcugrad.run.runner import (
-    Compiled,
-    State,
-    Steps,
-    Stored,
-    demand_soft,
-    guarded,
-    replay_type,
-    step_type,
-)
+from mcugrad.run.life import Life
+from mcugrad.run.runner import Compiled, Stored, demand_soft, guarded
 from mcugrad.targets import Target
 from mcugrad.training.guard import Guarded
 from mcugrad.training.losses import LabelKind
 
 
-class EmulatedDevice:
+class EmulatedDevice(Life):
     """A generated model on an emulated core, within the memories of its target.
 
     Args:
@@ -65,16 +57,15 @@ class EmulatedDevice:
         folder = compiled.folder()
         program = compiled.program
         training = program.trains
-        self._compiled = compiled
+        super().__init__(compiled)
         self._classes = program.label_kind is LabelKind.CLASS
-        self._info = step_type(program.label_kind)
         self.device = DeviceModel(
             [folder / f"{program.name}.c"],
             program.name,
             target,
             input_size=program.buffers[program.input].count,
             output_size=program.classes,
-            info_size=self._info.itemsize if training else None,
+            info_size=self._step_type.itemsize if training else None,
             include_dirs=[folder],
             training=training,
             output_type=program.buffers[program.output].ctype,
@@ -108,54 +99,42 @@ class EmulatedDevice:
             y[i] = self.device.predict(sample)
         return y
 
-    def train(
-        self,
-        x: NDArray[np.int8],
-        targets: NDArray[Any],
-        order: NDArray[np.uint32],
-        rates: NDArray[np.float32] | None = None,
-    ) -> Steps:
-        """One training step per entry of `order`. Raises DeviceError on a fault or a status other than 0."""
-        info = np.zeros(len(order), self._info)
-        for i, sample in enumerate(order):
-            if rates is not None:
-                self._hold(rates[i])
-            given, before = x[sample], 0
-            if self._augments and not self._replaying:
-                given = self.device.augment(given)
-                before = self.device.last_instructions
-            step = self.device.train_replay if self._replaying else self.device.train_step
-            info[i] = self._took(i, *step(given, targets[sample]))
-            self.step_instructions.append(before + self.device.last_instructions)
-        return Steps(info)
+    def step(self, x: NDArray[np.int8], label: NDArray[Any], *, soft: bool = False) -> NDArray[Any]:
+        """One training step. Raises DeviceError on a fault or a status other than 0."""
+        found = self.device.train_soft(x, label) if soft else self.device.train_step(x, self._given(label))
+        return self._took(*found)
 
-    def train_soft(
-        self,
-        x: NDArray[np.int8],
-        soft: NDArray[np.uint8],
-        order: NDArray[np.uint32],
-        rates: NDArray[np.float32] | None = None,
-    ) -> Steps:
-        """One training step towards a distribution per entry of `order`.
+    def read(self, place: int, size: int) -> NDArray[np.uint8]:
+        """Bytes of the model."""
+        return np.frombuffer(self.device.read_model(place, size), np.uint8).copy()
 
-        Raises:
-            UsageError: targets are no classes.
-            DeviceError: a fault, or a status other than 0.
-        """
-        demand_soft(self._compiled.program)
-        info = np.zeros(len(order), self._info)
-        for i, sample in enumerate(order):
-            if rates is not None:
-                self._hold(rates[i])
-            info[i] = self._took(i, *self.device.train_soft(x[sample], soft[sample]))
-            self.step_instructions.append(self.device.last_instructions)
-        return Steps(info)
+    def write(self, place: int, content: NDArray[np.uint8]) -> None:
+        """Put bytes there."""
+        self.device.write_model(place, content.tobytes())
 
-    def _took(self, step: int, status: int, content: bytes) -> Any:
+    # -- what the device does itself -----------------------------------------------------------------------------
+
+    def take(self, x: NDArray[np.int8], label: NDArray[Any]) -> NDArray[Any]:
+        """A step on a new sample: changed where samples are, followed by a stored one where there are some."""
+        if self._replaying:
+            return self._took(*self.device.train_replay(x, self._given(label)))
+        if not self._augments:
+            return self.step(x, label)
+        changed, before = self.device.augment(x), self.device.last_instructions
+        found = self.step(changed, label)
+        self.step_instructions[-1] += before
+        return found
+
+    def _given(self, label: NDArray[Any]) -> Any:
+        """A label as the device's calls take it."""
+        return int(label[0]) if self._classes else label
+
+    def _took(self, status: int, content: bytes) -> NDArray[Any]:
         """What a step reports. Raises DeviceError for a status other than 0."""
         if status != 0:
-            raise DeviceError(f"training step {step} returned status {status}")
-        return np.frombuffer(content, self._info)[0]
+            raise DeviceError(f"training step {len(self.step_instructions) + 1} returned status {status}")
+        self.step_instructions.append(self.device.last_instructions)
+        return np.frombuffer(content, self._step_type)
 
     def begin_augment(self, how: NDArray[Any]) -> None:
         """Change every sample that `train` trains from now on. Raises UsageError for a device built without room."""
@@ -190,7 +169,7 @@ class EmulatedDevice:
             )
         self.device.replay_init(seed)
         header, memory = self.device.replay()
-        kind = replay_type(self._compiled.program)
+        kind = replay_record(self._compiled.program.replay_classes)
         record = header[: kind.itemsize].view(kind)
         record["every"], record["collect"] = every, collect
         memory[:] = 0
@@ -211,7 +190,7 @@ class EmulatedDevice:
         """A copy of the replay buffer."""
         program = self._compiled.program
         header, memory = self.device.replay()
-        kind = replay_type(program)
+        kind = replay_record(program.replay_classes)
         return Stored(
             header[: kind.itemsize].view(kind).copy(), memory.reshape(-1, program.slot_words).copy()
         )
@@ -227,23 +206,3 @@ class EmulatedDevice:
     def set_schedule(self, schedule: NDArray[Any]) -> None:
         """Let the learning rate run by a schedule from the next step on."""
         self.device.set_schedule(np.ascontiguousarray(schedule, SCHEDULE).tobytes())
-
-    def _hold(self, rate: float) -> None:
-        """What `<name>_set_rate` does."""
-        place = self._compiled.layout.offsets["schedule"]
-        record = np.frombuffer(self.device.read_model(place, SCHEDULE.itemsize), SCHEDULE).copy()
-        record["kind"], record["warmup"], record["rate"] = 0, 0, rate
-        self.device.write_model(place, record.tobytes())
-
-    def state(self) -> State:
-        """A copy of the learned state."""
-        result: dict[str, NDArray[Any]] = {}
-        for buffer in self._compiled.layout.params:
-            content = self.device.read_model(self._compiled.layout.offsets[buffer.name], buffer.size)
-            result[buffer.name] = np.frombuffer(content, buffer.dtype).reshape(buffer.shape).copy()
-        return result
-
-    def restore(self, state: State) -> None:
-        """Put a learned state back."""
-        for buffer in self._compiled.layout.params:
-            self.device.write_model(self._compiled.layout.offsets[buffer.name], state[buffer.name].tobytes())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,16 +94,6 @@ class Steps:
         return predicted
 
 
-def replay_type(program: Program) -> np.dtype[Any]:
-    """NumPy's view of `<name>_replay_t` up to its pointer, which differs in size."""
-    names = ("ready", "every", "collect", "capacity", "count", "fresh", "added", "drawn", "seed")
-    by_class = [("seen", "<u4"), ("held", "<u4"), ("full", "u1")]
-    classes = program.replay_classes
-    return np.dtype(
-        [*((name, "<u4") for name in names), *((name, kind, (classes,)) for name, kind in by_class)]
-    )
-
-
 def demand_soft(program: Program) -> None:
     """Refuse to train towards distributions where targets are no classes. Raises UsageError."""
     if TRAIN_SOFT not in program.entries:
@@ -123,7 +114,7 @@ class Stored:
     """A replay buffer.
 
     Attributes:
-        header: one record of `replay_type`.
+        header: one record of `replay_record`.
         memory: (capacity, words of a sample) uint32: class, input, and target; for a class, the soft one, 0 for none.
     """
 
@@ -131,85 +122,37 @@ class Stored:
     memory: NDArray[np.uint32]
 
 
-class Runner(Protocol):
-    """Executes one model. All runners give the same bytes."""
+class Runner(ABC):
+    """Executes one model: what a transport to a device has to offer. All runners give the same bytes."""
 
+    @abstractmethod
     def init(self) -> None:
         """Put the model into its state at delivery."""
 
+    @abstractmethod
     def predict(self, x: NDArray[np.int8]) -> NDArray[Any]:
         """Logits (n, classes) of samples (n, input size): int8, or float32 where the last layer is."""
 
-    def train(
-        self,
-        x: NDArray[np.int8],
-        targets: NDArray[Any],
-        order: NDArray[np.uint32],
-        rates: NDArray[np.float32] | None = None,
-    ) -> Steps:
-        """One training step per entry of `order`, an index into the samples.
+    @abstractmethod
+    def step(self, x: NDArray[np.int8], label: NDArray[Any], *, soft: bool = False) -> NDArray[Any]:
+        """One training step by the model's own schedule.
 
         Args:
-            x: samples (n, input size).
-            targets: labels (n,) uint32, bits (n, outputs) uint8, or quantized values (n, outputs) int8.
-            order: samples to learn from, (steps,).
-            rates: learning rates, (steps,); None follows the schedule.
+            x: sample (input size,).
+            label: a class (1,) uint32, bits (outputs,) uint8, or quantized values (outputs,) int8.
+            soft: whether the label is a distribution instead, shares of the classes (outputs,) uint8.
+
+        Returns:
+            What the step reports, (1,) of `step_type`.
         """
 
-    def begin_replay(self, capacity: int, every: int, collect: bool, seed: int) -> None:
-        """Train with an empty replay buffer from now on."""
+    @abstractmethod
+    def read(self, place: int, size: int) -> NDArray[np.uint8]:
+        """Bytes of the model from a place on, within the word that it begins with and its params."""
 
-    def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
-        """Offer samples to the replay buffer."""
-
-    def replay_remember(self) -> None:
-        """Let stored samples be trained towards what the model says about them now. Targets must be classes."""
-
-    def train_soft(
-        self,
-        x: NDArray[np.int8],
-        soft: NDArray[np.uint8],
-        order: NDArray[np.uint32],
-        rates: NDArray[np.float32] | None = None,
-    ) -> Steps:
-        """The same as `train` towards distributions: no replay, no augmentation. Targets must be classes.
-
-        Args:
-            x: samples (n, input size).
-            soft: wanted shares of the classes at temperature 3, relative to their sum, (n, classes); not all zero.
-            order: samples to learn from, (steps,).
-            rates: learning rates, (steps,); None follows the schedule.
-        """
-
-    def begin_augment(self, how: NDArray[Any]) -> None:
-        """Change every sample that `train` trains by one record of `AUGMENT` from now on."""
-
-    def end_augment(self) -> None:
-        """Train samples as they are from now on."""
-
-    def augment(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Samples (n, input size), changed as the next ones to be trained would be. It must have begun."""
-
-    def end_replay(self) -> None:
-        """Train without replay buffer from now on."""
-
-    def replay(self) -> Stored:
-        """A copy of the replay buffer. One must have begun."""
-
-    def begin_guard(self) -> None:
-        """Forget the state to come back to."""
-
-    def guard(self, x: NDArray[np.int8], targets: NDArray[Any], margin: float) -> Guarded:
-        """Test; keep the state if it is the best so far, come back to the best if worse by more than the margin."""
-
-    def set_schedule(self, schedule: NDArray[Any]) -> None:
-        """Let the learning rate run by a schedule, one record of `SCHEDULE`, from the next step on."""
-
-    def state(self) -> State:
-        """A copy of the learned state."""
-
-    def restore(self, state: State) -> None:
-        """Put a learned state back."""
+    @abstractmethod
+    def write(self, place: int, content: NDArray[np.uint8]) -> None:
+        """Put bytes there."""
 
 
 def unequal_bytes(expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.int64]:

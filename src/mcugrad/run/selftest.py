@@ -14,7 +14,8 @@ from mcugrad.errors import UsageError
 from mcugrad.ops.life.selftest import noise_s8
 from mcugrad.program import Program
 from mcugrad.run.host import HostTwin
-from mcugrad.run.runner import Compiled, Runner, State
+from mcugrad.run.life import Life
+from mcugrad.run.runner import Compiled, State
 from mcugrad.training.losses import LabelKind
 
 RATES = (0.01, 1e-3, 1e-4, 0.0)
@@ -22,7 +23,7 @@ RATES = (0.01, 1e-3, 1e-4, 0.0)
 
 
 def selftest_files(
-    compiled: Compiled, state: State | None = None, runner: Callable[[Compiled], Runner] = HostTwin
+    compiled: Compiled, state: State | None = None, runner: Callable[[Compiled], Life] = HostTwin
 ) -> dict[str, str]:
     """`<name>_selftest.h` and `<name>_selftest.c` for a model that begins with this state, or as it was compiled.
 
@@ -45,7 +46,7 @@ def selftest_files(
     )
 
 
-def _hash(compiled: Compiled, model: Runner, rate: float) -> int | None:
+def _hash(compiled: Compiled, model: Life, rate: float) -> int | None:
     """What a device finds at this learning rate; None where numbers are not finite."""
     program = compiled.program
     size = program.buffers[program.input].count

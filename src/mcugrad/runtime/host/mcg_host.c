@@ -9,7 +9,6 @@
  *   MCG_HOST_TRAINS    defined when the model trains
  *   MCG_HOST_SOFT      defined when it trains towards distributions
  *   MCG_HOST_STEP      bytes of what a step reports
- *   MCG_HOST_SNAPSHOT  bytes of a snapshot
  *   host_init, host_answer, host_frozen, host_forward, host_train   its functions, on a void pointer: the
  * last two do what follows the frozen layers
  */
@@ -24,7 +23,6 @@ typedef struct {
 
 mcg_status_t mcg_host_init(void *m);
 mcg_status_t mcg_host_predict(void *m, const mcg_memo_t *memo, const int8_t *x, size_t samples, void *y);
-mcg_status_t mcg_host_schedule(void *m, const void *schedule);
 mcg_status_t mcg_host_train(void *m, const mcg_memo_t *memo, void *replay, void *augment, int8_t *scratch,
                             const int8_t *x, const void *labels, const uint32_t *order, const float *rates,
                             size_t steps, void *info);
@@ -37,7 +35,6 @@ mcg_status_t mcg_host_replay_init(void *replay, void *memory, uint32_t words, ui
                                   uint32_t collect);
 mcg_status_t mcg_host_replay_add(void *replay, const int8_t *x, const void *labels, size_t samples);
 mcg_status_t mcg_host_replay_remember(void *m, void *replay);
-size_t mcg_host_snapshot_size(void);
 size_t mcg_host_replay_size(void);
 
 /*
@@ -147,11 +144,6 @@ mcg_status_t mcg_host_predict(void *m, const mcg_memo_t *memo, const int8_t *x, 
 }
 
 #ifdef MCG_HOST_TRAINS
-mcg_status_t mcg_host_schedule(void *m, const void *schedule)
-{
-    return mcg_set_schedule(&MCG_HOST_MODEL, m, (const mcg_schedule_t *)schedule);
-}
-
 /* A step on the sample of a number, or a changed one in its place. */
 static mcg_status_t mcg_host_step(void *m, const mcg_memo_t *memo, size_t number, const int8_t *x,
                                   const void *label, void *step)
@@ -250,8 +242,6 @@ mcg_status_t mcg_host_replay_add(void *replay, const int8_t *x, const void *labe
     }
     return status;
 }
-
-size_t mcg_host_snapshot_size(void) { return MCG_HOST_SNAPSHOT; }
 
 size_t mcg_host_replay_size(void) { return sizeof(mcg_replay_t); }
 #endif
