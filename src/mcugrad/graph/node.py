@@ -73,7 +73,7 @@ class Operator(Node):
     @property
     @abstractmethod
     def passes_scale(self) -> bool:
-        """Whether `y` has the scale of the first input, because values only move."""
+        """Whether `y` has the scale of the first input: it lies in the same range."""
 
     @property
     def moves_values(self) -> bool:
