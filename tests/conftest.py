@@ -17,6 +17,8 @@ from mcugrad import progress
 
 GOLDEN = Path(__file__).parent / "golden"
 
+collect_ignore = ["recipe"]  # what test_recipe.py adds to a copy of the repository
+
 # "ci" (the default) draws the same examples in every run, so a red test is red for everybody. "search" looks
 # for new ones: HYPOTHESIS_PROFILE=search make test
 _quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -134,6 +134,7 @@ REASONS = (
     "second output is used",
     "divides by a computed value",
     "Expand of .* to",
+    "only [-.\\d]+ is supported",
 )
 """Why cases are refused, as patterns: volumes, other samples' values, interpolation, and what no network needs."""
 

@@ -130,11 +130,12 @@ def ffi() -> FFI:
 
 
 class Library:
-    """The kernels as one build made them."""
+    """The kernels as one build made them: all, those with several bodies, or some."""
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, functions: Iterable[str] = ()) -> None:
         self.build = build
-        functions, probes = (with_bodies(), ()) if build.of_bodies else ((), (PROBE,))
+        functions = functions or (with_bodies() if build.of_bodies else ())
+        probes = () if functions else (PROBE,)
         with tempfile.TemporaryDirectory() as folder:
             path = toolchain.build_shared(
                 [together(Path(folder), functions), *probes, INSTRUCTIONS],
@@ -236,9 +237,9 @@ class Library:
 
 
 @cache
-def library(build: Build) -> Library:
-    """The library of a build, built once."""
-    return Library(build)
+def library(build: Build, functions: tuple[str, ...] = ()) -> Library:
+    """The library of a build, of all functions or of some, built once."""
+    return Library(build, functions)
 
 
 def available(builds: tuple[Build, ...] = BUILDS) -> list[Build]:
