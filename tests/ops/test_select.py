@@ -15,13 +15,11 @@ from mcugrad.ops.selection.select import (
     SELECT_RATIO,
     SELECT_ROOTS_S32,
     SELECT_SAMPLED,
-    SELECT_SCALE_S8,
-    SELECT_SUMS_S8,
     SELECT_TOPK,
-    SELECT_UNIT_S8,
     odds_of,
     wanted,
 )
+from mcugrad.ops.selection.select_s8 import SELECT_SCALE_S8, SELECT_SUMS_S8, SELECT_UNIT_S8
 from mcugrad.training.sparse import DEFAULT_POLICY, Choice, policies
 from networks import PARTIAL_NET as NET
 from networks import Dense, model, samples

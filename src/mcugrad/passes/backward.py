@@ -33,6 +33,7 @@ from mcugrad.ops.loss.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.loss.regression import RegressionLoss
 from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy
 from mcugrad.ops.loss.softmax_cross_entropy import SoftmaxCrossEntropy
+from mcugrad.ops.selection.select_f32 import SelectWeighedF32
 from mcugrad.ops.selection.select_nodes import (
     Counts,
     LossRatio,
@@ -40,7 +41,6 @@ from mcugrad.ops.selection.select_nodes import (
     SelectFixed,
     SelectLargest,
     SelectSamples,
-    SelectWeighed,
 )
 from mcugrad.ops.tracking.ranges import NextStep, TrackScale
 from mcugrad.training.losses import LabelKind, Loss
@@ -147,19 +147,21 @@ def _kept(to: GradientBuilder, node: Operator, e: str, selection: _Selection) ->
     policy = selection.policies.get(layer)
     if policy is None:
         return e
-    is_real = node.precision is Precision.FLOAT32
+    precision = node.precision
+    assert precision is not None
+    is_real = precision is Precision.FLOAT32
     name, channels = f"{layer}_select", to.graph[e].channels
     if not isinstance(policy, Sparse):
         kept = to.kept(e, len(policy), rescaled=False)
         rate = selection.whole / selection.structures
-        to.add(SelectFixed(name=name, e=e, kept=kept, channels=policy, share=rate))
+        to.add(SelectFixed(name=name, e=e, kept=kept, channels=policy, share=rate, precision=precision))
         to.updates_from[layer] = kept
         to.fixed.add(layer)
         return e
     first = not any(isinstance(n, SelectLargest | SelectDrawn) for n in to.nodes)
     counts = Counts(selection.structures, selection.whole if first else None)
     kept = to.kept(e, policy.most(channels), rescaled=policy.enlarges)
-    what: dict[str, Any] = {"e": e, "layer": layer, "policy": policy}
+    what: dict[str, Any] = {"e": e, "layer": layer, "policy": policy, "precision": precision}
     if policy.policy == "topk":
         to.add(SelectLargest(name=name, kept=kept, counts=counts, **what))
         return kept
@@ -172,7 +174,7 @@ def _kept(to: GradientBuilder, node: Operator, e: str, selection: _Selection) ->
     to.add(SelectDrawn(name=name, kept=kept, counts=counts, is_scaled=policy.enlarges, **what))
     if policy.policy == "single" and is_real:
         weighed = to.kept(kept, policy.most(channels), rescaled=False, what="weighed")
-        to.before_updates[layer] = SelectWeighed(name=f"{layer}_weigh", e=kept, weighed=weighed)
+        to.before_updates[layer] = SelectWeighedF32(name=f"{layer}_weigh", e=kept, weighed=weighed)
         to.updates_from[layer] = weighed
     return kept
 

@@ -1,8 +1,13 @@
-"""Which channels of a layer take part in a step: the kernels of partial updates."""
+"""Which channels of a layer take part in a step: the kernels of partial updates, and what they ask of errors.
+
+Lists, odds and shares are the same in every precision; how errors are summed and taken out lies beside this file.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +17,50 @@ from mcugrad.arithmetic import F32
 from mcugrad.program import Kernel
 from mcugrad.training.schedules import COSINE, LINEAR
 
+if TYPE_CHECKING:
+    from mcugrad.builders.program import ProgramBuilder
+
 ONE = 65536
 """1 as odds, and as the factor of an error."""
 GAIN = (2.0**-6, 2.0**6)
 """By how much the odds of samples are changed at most, so that their share is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors(ABC):
+    """The errors of a layer's output, as what chooses channels sees them, in one precision.
+
+    Attributes:
+        e: the tensor.
+    """
+
+    e: str
+
+    @property
+    @abstractmethod
+    def has_unit(self) -> bool:
+        """Whether they are steps of a unit, which is another one when they are enlarged."""
+
+    @abstractmethod
+    def lower_sums(self, to: ProgramBuilder, name: str) -> None:
+        """Define a buffer, and add the call that makes it the sums of |e|, one per channel."""
+
+    @abstractmethod
+    def lower_parts(self, to: ProgramBuilder, name: str, sums: str) -> str:
+        """Add what makes of sums integers that channels are drawn by, if they are not; name of their buffer."""
+
+    @abstractmethod
+    def lower_copy(self, to: ProgramBuilder, kept: str, active: str, odds: str | None) -> None:
+        """Add the call that takes out the errors of listed channels, divided by their odds if there are any."""
+
+    @abstractmethod
+    def lower_enlarged(self, to: ProgramBuilder, layer: str, kept: str, active: str, odds: str) -> None:
+        """Add the calls that take them out divided by their odds, where they have a unit."""
+
+    def sizes(self, to: ProgramBuilder) -> dict[str, Any]:
+        """What all their kernels are told."""
+        error = to.graph[self.e]
+        return {"pixels": error.size // error.channels, "channels": error.channels, "e": to.data(self.e)}
 
 
 def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any]) -> None:
@@ -24,11 +69,6 @@ def select_ratio(loss: NDArray[Any], largest: NDArray[Any], ratio: NDArray[Any])
         largest[0] = loss[0]
     with np.errstate(all="ignore"):
         ratio[0] = loss[0] / largest[0] if largest[0] > 0 else F32(0)
-
-
-def select_sums_s8(pixels: int, channels: int, e: NDArray[Any], sum: NDArray[Any]) -> None:
-    """Sum of |e|, per channel."""
-    sum[:channels] = np.abs(e[: pixels * channels].astype(np.int64)).reshape(pixels, channels).sum(axis=0)
 
 
 def select_roots_s32(channels: int, sum: NDArray[Any], root: NDArray[Any]) -> None:
@@ -115,28 +155,6 @@ def select_sampled(
     odds[: len(chosen)] = found[chosen]
 
 
-def select_unit_s8(
-    pixels: int,
-    channels: int,
-    e: NDArray[Any],
-    active: NDArray[Any],
-    c: NDArray[Any],
-    factor: NDArray[Any],
-    unit: NDArray[Any],
-) -> None:
-    """Errors times 1 / odds, in a unit that makes the largest of them 127: the fill of those that are drawn is 1."""
-    chosen = active[1 : 1 + int(active[0])]
-    odds = factor[: len(chosen)]
-    unit[:2] = c[:2]
-    if (odds < ONE).any():
-        inverse = F32(ONE) / odds.astype(F32)
-        errors = e[: pixels * channels].astype(np.int64).reshape(pixels, channels)[:, chosen]
-        highest = (inverse * np.abs(errors).max(axis=0).astype(F32)).max()
-        factor[: len(chosen)] = ar.round_half_up(inverse / highest * F32(127 * ONE), 1 << 24)
-        with np.errstate(all="ignore"):
-            unit[:2] = c[0] * F32(highest / F32(127)), 1
-
-
 def select_samples(
     share: int,
     batch: int,
@@ -195,45 +213,10 @@ def select_share(
     rate[0] = F32(int(count[0])) / F32(structures)
 
 
-def select_copy_s8(
-    pixels: int, channels: int, e: NDArray[Any], active: NDArray[Any], kept: NDArray[Any]
-) -> None:
-    """The errors of the listed channels, side by side."""
-    chosen = active[1 : 1 + int(active[0])]
-    kept[: pixels * len(chosen)] = e[: pixels * channels].reshape(pixels, channels)[:, chosen].reshape(-1)
-
-
-def select_scale_s8(
-    pixels: int,
-    channels: int,
-    e: NDArray[Any],
-    active: NDArray[Any],
-    factor: NDArray[Any],
-    seed: NDArray[Any],
-    step: NDArray[Any],
-    tensor: int,
-    kept: NDArray[Any],
-) -> None:
-    """The same times a factor per channel, rounded at random."""
-    start = ar.stream(int(seed[0]), int(step[0]), tensor)
-    words = (pixels + 3) // 4
-    chosen = active[1 : 1 + int(active[0])].astype(np.int64)
-    errors = e[: pixels * channels].astype(np.int64).reshape(pixels, channels)[:, chosen]
-    dither = np.zeros((pixels, len(chosen)), np.int64)
-    for k, o in enumerate(chosen.tolist()):
-        dither[:, k] = ar.random_u16(start + o * words * ar.COUNTER_STEP, pixels)
-    value = (errors * factor[: len(chosen)].astype(np.int64) + dither) >> 16
-    kept[: value.size] = np.clip(value, -127, 127).reshape(-1)
-
-
 SELECT_RATIO = Kernel("mcg_select_ratio", select_ratio)
-SELECT_SUMS_S8 = Kernel("mcg_select_sums_s8", select_sums_s8)
 SELECT_ROOTS_S32 = Kernel("mcg_select_roots_s32", select_roots_s32)
 SELECT_TOPK = Kernel("mcg_select_topk", select_topk)
 SELECT_CERTAIN = Kernel("mcg_select_certain", select_certain)
 SELECT_SAMPLES = Kernel("mcg_select_samples", select_samples)
 SELECT_SAMPLED = Kernel("mcg_select_sampled", select_sampled)
-SELECT_UNIT_S8 = Kernel("mcg_select_unit_s8", select_unit_s8)
 SELECT_SHARE = Kernel("mcg_select_share", select_share)
-SELECT_COPY_S8 = Kernel("mcg_select_copy_s8", select_copy_s8)
-SELECT_SCALE_S8 = Kernel("mcg_select_scale_s8", select_scale_s8)

@@ -2,18 +2,83 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.program import ProgramBuilder
+from mcugrad.graph import BackwardNode
+from mcugrad.ops.selection.select import Errors
 from mcugrad.program import Kernel
 
 INFINITE = 0x7F800000
 """The bits of infinity."""
 WHOLE = 1 << 29
 """All parts of the sum of importances together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorsF32(Errors):
+    """Errors in float32."""
+
+    has_unit = False
+
+    def lower_sums(self, to: ProgramBuilder, name: str) -> None:
+        note = "bits of the sum of |e|, per channel"
+        to.temporary(name, "int32_t", (to.graph[self.e].channels,), note)
+        to.call(SELECT_SUMS_F32, note="importance", **self.sizes(to), sum=name)
+
+    def lower_parts(self, to: ProgramBuilder, name: str, sums: str) -> str:
+        channels = to.graph[self.e].channels
+        part = to.temporary(name, "int32_t", (channels,), "part of the sum of all, 2^-29")
+        to.call(SELECT_PARTS_F32, note="parts", channels=channels, sum=sums, part=part)
+        return part
+
+    def lower_copy(self, to: ProgramBuilder, kept: str, active: str, odds: str | None) -> None:
+        to.call(
+            SELECT_COPY_F32,
+            note="errors that take part",
+            **self.sizes(to),
+            active=active,
+            odds=odds,
+            kept=to.data(kept),
+        )
+
+    def lower_enlarged(self, to: ProgramBuilder, layer: str, kept: str, active: str, odds: str) -> None:
+        raise AssertionError(f"{self.e} has no unit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectWeighedF32(BackwardNode):
+    """Float errors that have been handed down, now divided by the odds of their channels, in place.
+
+    Attributes:
+        e: errors of the channels that take part.
+        weighed: the same bytes.
+    """
+
+    e: str
+    weighed: str
+
+    INPUTS = ("e",)
+    OUTPUTS = ("weighed",)
+
+    def lower(self, to: ProgramBuilder) -> None:
+        error, active, odds = to.graph[self.e], to.active(self.e), to.odds(self.e)
+        assert active is not None
+        to.alias(self.weighed, self.e)
+        to.call(
+            SELECT_WEIGH_F32,
+            note="errors to update from",
+            pixels=error.size // error.channels,
+            active=active,
+            odds=odds,
+            kept=to.data(self.weighed),
+        )
+        to.keep(self.weighed, active)
 
 
 def select_sums_f32(pixels: int, channels: int, e: NDArray[Any], sum: NDArray[Any]) -> None:

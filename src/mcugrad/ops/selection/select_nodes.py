@@ -13,27 +13,19 @@ import numpy as np
 
 from mcugrad import arithmetic as ar
 from mcugrad.errors import ModelError
-from mcugrad.graph import BackwardNode, Float32
+from mcugrad.graph import BackwardNode, Precision
+from mcugrad.ops.core.beside import beside
 from mcugrad.ops.selection.select import (
     GAIN,
     ONE,
     SELECT_CERTAIN,
-    SELECT_COPY_S8,
     SELECT_RATIO,
     SELECT_ROOTS_S32,
     SELECT_SAMPLED,
     SELECT_SAMPLES,
-    SELECT_SCALE_S8,
     SELECT_SHARE,
-    SELECT_SUMS_S8,
     SELECT_TOPK,
-    SELECT_UNIT_S8,
-)
-from mcugrad.ops.selection.select_f32 import (
-    SELECT_COPY_F32,
-    SELECT_PARTS_F32,
-    SELECT_SUMS_F32,
-    SELECT_WEIGH_F32,
+    Errors,
 )
 from mcugrad.program import segment
 from mcugrad.program.buffer import LOSS
@@ -134,19 +126,22 @@ class Selection(BackwardNode):
         kept: the errors of those channels alone.
         layer: name of the layer.
         policy: how many, and which.
+        precision: of the errors.
     """
 
     e: str
     kept: str
     layer: str
     policy: Sparse
+    precision: Precision
 
     INPUTS = ("e",)
     OUTPUTS = ("kept",)
 
-    def is_real(self, to: ProgramBuilder) -> bool:
-        """Whether errors are floats."""
-        return isinstance(to.graph[self.e].quant, Float32)
+    @property
+    def errors(self) -> Errors:
+        """How errors are summed and taken out."""
+        return errors_of(self.e, self.precision)
 
     def choosing(self, to: ProgramBuilder) -> dict[str, Any]:
         """What kernels that choose take: how many, from which sums, into which list."""
@@ -165,22 +160,9 @@ class Selection(BackwardNode):
 
     def _sums(self, to: ProgramBuilder) -> str:
         """The sums of |e| of this layer, which are made once."""
-        error, real = to.graph[self.e], self.is_real(to)
         name = f"{self.layer}_sum"
-        if name in to.buffers:
-            return name
-        if not real:
-            to.bound_terms(error.size, 127)
-        note = f"{'bits of the ' if real else ''}sum of |e|, per channel"
-        to.temporary(name, "int32_t", (error.channels,), note)
-        to.call(
-            SELECT_SUMS_F32 if real else SELECT_SUMS_S8,
-            note="importance",
-            pixels=error.size // error.channels,
-            channels=error.channels,
-            e=to.data(self.e),
-            sum=name,
-        )
+        if name not in to.buffers:
+            self.errors.lower_sums(to, name)
         return name
 
 
@@ -199,7 +181,8 @@ class SelectLargest(Selection):
         to.call(SELECT_TOPK, note=self.policy.text, **shared)
         if self.counts is not None:
             self.counts.lower(to, shared["active"])
-        lower_copy(to, self.e, self.kept, shared["active"])
+        self.errors.lower_copy(to, self.kept, shared["active"], None)
+        to.keep(self.kept, shared["active"])
 
 
 @dataclass(frozen=True)
@@ -242,14 +225,10 @@ class SelectDrawn(Selection):
     is_scaled: bool
 
     def lower(self, to: ProgramBuilder) -> None:
-        error, real = to.graph[self.e], self.is_real(to)
-        channels, pixels = error.channels, error.size // error.channels
+        channels = to.graph[self.e].channels
         shared = self.choosing(to)
         active = shared["active"]
-        if real:
-            part = to.temporary(f"{self.name}_part", "int32_t", (channels,), "part of the sum of all, 2^-29")
-            to.call(SELECT_PARTS_F32, note="parts", channels=channels, sum=shared["sum"], part=part)
-            shared["sum"] = part
+        shared["sum"] = self.errors.lower_parts(to, f"{self.name}_part", shared["sum"])
         if self.policy.policy == "rooted":
             root = to.temporary(f"{self.name}_root", "int32_t", (channels,), "64 roots of the sums")
             to.call(
@@ -265,7 +244,7 @@ class SelectDrawn(Selection):
             marked = to.temporary(f"{self.name}_marked", "int32_t", (channels,), "sums, negative for certain")
             to.call(SELECT_CERTAIN, note="half of them for sure", **certain, marked=marked)
             shared["sum"] = marked
-        rescales = self.is_scaled and not real
+        rescales = self.is_scaled and self.errors.has_unit
         note = "odds, then error to kept error, 1/65536" if rescales else "odds, 1/65536"
         odds = to.temporary(f"{self.name}_factor", "int32_t", (channels,), note)
         to.call(
@@ -276,57 +255,12 @@ class SelectDrawn(Selection):
             odds=odds,
         )
         self.counts.lower(to, active)
-        if not rescales:
-            lower_copy(to, self.e, self.kept, active, odds, is_scaled=self.is_scaled)
-            return
-        errors = {"pixels": pixels, "channels": channels, "e": to.data(self.e), "active": active}
-        to.call(
-            SELECT_UNIT_S8,
-            note="unit of those errors",
-            **errors,
-            c=to.error_unit(self.e),
-            factor=odds,
-            unit=to.error_unit(self.kept),
-        )
-        to.call(
-            SELECT_SCALE_S8,
-            note="errors that take part",
-            **errors,
-            factor=odds,
-            **to.random(self.layer, ar.STREAM_ENLARGE),
-            kept=to.data(self.kept),
-        )
-        to.keep(self.kept, active)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectWeighed(BackwardNode):
-    """Float errors that have been handed down, now divided by the odds of their channels, in place.
-
-    Attributes:
-        e: errors of the channels that take part.
-        weighed: the same bytes.
-    """
-
-    e: str
-    weighed: str
-
-    INPUTS = ("e",)
-    OUTPUTS = ("weighed",)
-
-    def lower(self, to: ProgramBuilder) -> None:
-        error, active, odds = to.graph[self.e], to.active(self.e), to.odds(self.e)
-        assert active is not None
-        to.alias(self.weighed, self.e)
-        to.call(
-            SELECT_WEIGH_F32,
-            note="errors to update from",
-            pixels=error.size // error.channels,
-            active=active,
-            odds=odds,
-            kept=to.data(self.weighed),
-        )
-        to.keep(self.weighed, active)
+        if rescales:
+            self.errors.lower_enlarged(to, self.layer, self.kept, active, odds)
+            to.keep(self.kept, active)
+        else:
+            self.errors.lower_copy(to, self.kept, active, odds if self.is_scaled else None)
+            to.keep(self.kept, active, None if self.is_scaled else odds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,11 +272,13 @@ class SelectFixed(BackwardNode):
         kept: the errors of the channels.
         channels: which, ascending.
         share: of all channels that train, those that take part in every step.
+        precision: of the errors.
     """
 
     e: str
     kept: str
     channels: tuple[int, ...]
+    precision: Precision
     share: float
 
     INPUTS = ("e",)
@@ -352,36 +288,17 @@ class SelectFixed(BackwardNode):
         _check_channels(to, to.graph[self.e].channels)
         numbers = np.asarray([len(self.channels), *self.channels], np.uint16)
         active = to.constant(f"{self.name}_active", "uint16_t", numbers, "number and channels updated")
-        lower_copy(to, self.e, self.kept, active)
+        errors_of(self.e, self.precision).lower_copy(to, self.kept, active, None)
+        to.keep(self.kept, active)
         to.update_rate = self.share
 
 
-def lower_copy(
-    to: ProgramBuilder, e: str, kept: str, active: str, odds: str | None = None, *, is_scaled: bool = False
-) -> None:
-    """Add the call that takes the listed channels out of an error.
-
-    Args:
-        to: what to add to.
-        e: the error.
-        kept: that of the channels.
-        active: buffer of their list.
-        odds: buffer of their odds; None where they are certain.
-        is_scaled: whether floats are divided by the odds; else changes are to be.
-    """
-    error = to.graph[e]
-    arguments = {
-        "pixels": error.size // error.channels,
-        "channels": error.channels,
-        "e": to.data(e),
-        "active": active,
-        "kept": to.data(kept),
-    }
-    if isinstance(error.quant, Float32):
-        to.call(SELECT_COPY_F32, note="errors that take part", **arguments, odds=odds if is_scaled else None)
-    else:
-        to.call(SELECT_COPY_S8, note="errors that take part", **arguments)
-    to.keep(kept, active, None if is_scaled else odds)
+def errors_of(e: str, precision: Precision) -> Errors:
+    """The errors of a tensor, as what chooses channels sees them."""
+    kind = beside(Errors, precision)
+    assert kind is not None, precision
+    found: Errors = kind(e=e)
+    return found
 
 
 def loss_ratio(to: ProgramBuilder) -> str:

@@ -25,7 +25,7 @@ void mcg_select_ratio(const float *loss, float *largest, float *ratio);
  * @param[in]  e        error of its output, [pixels][channels], in [-127, 127]
  * @param[out] sum      of magnitudes, [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_sums_s8.
+ * MACs: none. Scratch: none. Reference: ops/selection/select_s8.py::select_sums_s8.
  */
 void mcg_select_sums_s8(int32_t pixels, int32_t channels, const int8_t *e, int32_t *sum);
 
@@ -110,7 +110,7 @@ void mcg_select_sampled(int32_t channels, const float *limits, const float *rati
  * @param[in,out] factor   odds of those listed, in 1/65536; then error to kept error in 1/65536
  * @param[out]    unit     unit and fill of the kept error, [2]
  *
- * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_unit_s8.
+ * MACs: none. Scratch: none. Reference: ops/selection/select_s8.py::select_unit_s8.
  */
 void mcg_select_unit_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
                         const float *c, int32_t *factor, float *unit);
@@ -164,7 +164,7 @@ void mcg_select_share(int32_t whole, int32_t structures, const uint16_t *active,
  * @param[in]  active   list of channels
  * @param[out] kept     [pixels][active[0]]; must not overlap e
  *
- * MACs: none. Scratch: none. Reference: ops/selection/select.py::select_copy_s8.
+ * MACs: none. Scratch: none. Reference: ops/selection/select_s8.py::select_copy_s8.
  */
 void mcg_select_copy_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
                         int8_t *kept);
@@ -182,7 +182,7 @@ void mcg_select_copy_s8(int32_t pixels, int32_t channels, const int8_t *e, const
  * @param[in]  tensor   number of the random numbers: rounding of the layer's errors
  * @param[out] kept     [pixels][active[0]], in [-127, 127]; must not overlap e
  *
- * MACs: none. Stack: MCG_BLOCK half-words. Reference: ops/selection/select.py::select_scale_s8.
+ * MACs: none. Stack: MCG_BLOCK half-words. Reference: ops/selection/select_s8.py::select_scale_s8.
  */
 void mcg_select_scale_s8(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
                          const int32_t *factor, const uint32_t *seed, const uint32_t *step, uint32_t tensor,
