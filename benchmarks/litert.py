@@ -25,7 +25,8 @@ from mcugrad.program.execute import execute
 from mcugrad.trainer import Trainer
 
 sys.path.append(str(ROOT / "tests/helpers"))
-from tflite_writer import Net, codes, interpreter, runtime
+from litert_says import codes, interpreter, runtime
+from tflite_writer import Net
 
 LAYERWISE = 16
 """Images, besides those whose outputs differ, whose layers are compared one by one."""

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
-from test_generated_c import ARG, NETWORKS, NULL, OK, Api, built, folder
 
 import mcugrad as mg
+from generated import ARG, NETWORKS, NULL, OK, Api, built, folder
 from mcugrad import toolchain
 from mcugrad.abi.records import SCALE
 from mcugrad.passes.calibrate import Calibration

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+from generated import HOSTS, need
 from mcugrad import targets, toolchain
 from mcugrad.errors import ToolError
 from mcugrad.toolchain import startup
@@ -88,8 +89,11 @@ def sources(tmp_path: Path) -> list[Path]:
     return [tmp_path / f"{name}.c" for name in (*LAYERS, "driver")]
 
 
-def test_on_this_computer(sources: list[Path]) -> None:
-    library = ctypes.CDLL(str(toolchain.build_shared(sources, [sources[0].parent], opt="-O1")))
+@pytest.mark.parametrize("compiler", HOSTS)
+def test_on_this_computer(sources: list[Path], compiler: str) -> None:
+    need(compiler)
+    path = toolchain.build_shared(sources, [sources[0].parent], compiler=compiler, opt="-O1")
+    library = ctypes.CDLL(str(path))
     assert library.begin() == 0
     (xa, la), (xb, lb) = data("alpha"), data("beta")
     for i in range(STEPS):

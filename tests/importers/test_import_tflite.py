@@ -12,6 +12,7 @@ pytest.importorskip("tflite", reason="the package tflite is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
 import mcugrad as mg
+from litert_says import agreement, errors, ours, runtime
 from mcugrad.graph import ActivationScale, Graph, WeightScale
 from mcugrad.graph.spec import check
 from mcugrad.importers.tflite import load_tflite
@@ -25,16 +26,7 @@ from mcugrad.ops.pooling.avgpool2d import AvgPool2d
 from mcugrad.passes.fold import fold
 from mcugrad.zoo import data
 from tflite_nets import NETS, SAMPLES, residual, samples
-from tflite_writer import (
-    RELU,
-    RELU6,
-    SAME,
-    Net,
-    agreement,
-    errors,
-    ours,
-    runtime,
-)
+from tflite_writer import RELU, RELU6, SAME, Net
 
 
 def imported(net: Net, *, fast: bool = False) -> Graph:

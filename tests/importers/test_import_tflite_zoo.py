@@ -17,10 +17,11 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 import mcugrad as mg
+from litert_says import agreement, codes, runtime
 from mcugrad.importers.onnx import load_onnx
 from mcugrad.passes.fold import fold
 from mcugrad.zoo import data, model_path, nets
-from tflite_writer import Array, Net, agreement, codes, of_graph, runtime
+from tflite_writer import Array, Net, of_graph
 
 SAMPLES = 32
 VIEWS = {"autoencoder": (64,), "inertial_cnn": (64, 1), "mlp": (64,), "vibration_cnn": (1024, 1)}

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("tflite", reason="the package tflite is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
+import litert_says
 import onnx_nets
 import tflite_writer
 from mcugrad.errors import ModelError
@@ -341,7 +342,7 @@ def finished_onnx(feature: str) -> Onnx:
 
 def finished_tflite(feature: str) -> Lite:
     net = FEATURES[feature][1](Lite(1, 4, 6, 2).conv(2, 2, (1, 1)))
-    size = tflite_writer.runtime(net.bytes(), np.zeros((1, 4, 6, 2), np.float32)).size
+    size = litert_says.runtime(net.bytes(), np.zeros((1, 4, 6, 2), np.float32)).size
     return net.flatten(size).fc(size, 3)
 
 
@@ -359,7 +360,7 @@ def test_tflite(feature: str) -> None:
     x = np.random.default_rng(0).normal(size=(3, 4, 6, 2)).astype(np.float32)
     graph = check(fold(check(load_tflite(model))))
     np.testing.assert_allclose(
-        tflite_writer.ours(graph, x), tflite_writer.runtime(model, x), rtol=1e-4, atol=1e-4
+        litert_says.ours(graph, x), litert_says.runtime(model, x), rtol=1e-4, atol=1e-4
     )
 
 
@@ -375,7 +376,7 @@ NOT_INT8 = {
 @pytest.mark.parametrize("feature", [f for f in FEATURES if f not in set().union(*NOT_INT8.values())])
 def test_int8_outputs_are_those_of_litert(feature: str) -> None:
     x = np.random.default_rng(0).normal(size=(24, 4, 6, 2)).astype(np.float32)
-    found = tflite_writer.agreement(finished_tflite(feature).int8(x), x)
+    found = litert_says.agreement(finished_tflite(feature).int8(x), x)
     assert found.worst == 0
 
 
@@ -430,8 +431,8 @@ def test_int8_bounds_in_the_scale_of_the_values() -> None:
             real = net.items[call.inputs[1]].data
             assert real is not None
             bound.scale, bound.zero = values.scale, values.zero
-            bound.data = tflite_writer.codes(real, values.scale, values.zero)
-    found = tflite_writer.agreement(whole, x)
+            bound.data = litert_says.codes(real, values.scale, values.zero)
+    found = litert_says.agreement(whole, x)
     assert found.worst == 0
 
 

@@ -13,6 +13,7 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
 from test_import_quantized import QuantType, device_outputs, quantized
 
+import litert_says
 import mcugrad as mg
 import onnx_nets
 import quantizing
@@ -106,11 +107,11 @@ def test_tflite_weights_with_a_zero_point_are_quantized_anew(kind: str) -> None:
     )
     made = check(quantizing.quantized(graph, None))
     assert isinstance(made["fc1_w"].quant, WeightScale)
-    real = tflite_writer.runtime(net.bytes(), samples)
+    real = litert_says.runtime(net.bytes(), samples)
     given, out = made[made.input].quant, made[made.output].quant
     assert isinstance(given, ActivationScale)
     assert isinstance(out, ActivationScale)
-    found = tflite_writer.device(made, tflite_writer.codes(samples, given.scale, given.zero))
+    found = litert_says.device(made, litert_says.codes(samples, given.scale, given.zero))
     found = (found.astype(np.float64) - out.zero) * out.scale
     assert np.abs(found - real).max() < 0.05 * np.abs(real).max()
 
@@ -208,12 +209,12 @@ def test_channels_first_in_tflite(what: str, int8: bool) -> None:
     if int8:
         quant, out = graph[graph.input].quant, used.items[used.top]
         assert isinstance(quant, ActivationScale)
-        codes = tflite_writer.codes(x, quant.scale, quant.zero)
-        expected = tflite_writer.runtime(used.bytes(), codes, fast=True).astype(np.int64)
-        found = tflite_writer.device(graph, codes.transpose(order)).astype(np.int64)
+        codes = litert_says.codes(x, quant.scale, quant.zero)
+        expected = litert_says.runtime(used.bytes(), codes, fast=True).astype(np.int64)
+        found = litert_says.device(graph, codes.transpose(order)).astype(np.int64)
         assert out.dtype == "int8"
     else:
-        expected = tflite_writer.runtime(net.bytes(), x)
+        expected = litert_says.runtime(net.bytes(), x)
         found = run_float(graph, ours.reshape(len(x), *graph[graph.input].shape))[graph.output]
     if what.startswith("outputs"):  # the device gives them channels last
         expected = expected.reshape(len(x), 2, 4, 5).transpose(0, 2, 3, 1).reshape(len(x), -1)
