@@ -61,11 +61,15 @@ def kernel(name: str) -> str:
 QUICK = ("-m", "not mcu and not slow")
 GUARD = ("tests/run/test_replay_and_guard.py", *QUICK)
 SCHEDULES = ("tests/run/test_schedules.py", kernel("mcg_begin_step"), *QUICK)
+PASSES = "tests/passes/program/test_program_passes.py"
 SUBJECTS = (
     Subject("verification.py", ("tests/test_verify.py", "tests/emit/test_tiny.py")),
     Subject("plan/plan.py", ("tests/plan/test_plan.py",)),
     Subject("plan/lifetimes.py", ("tests/plan/test_plan.py",)),
     Subject("plan/verify.py", ("tests/plan/test_plan.py",)),
+    Subject("passes/program/fold_constants.py", (PASSES,)),
+    Subject("passes/program/drop_unused.py", (PASSES,)),
+    Subject("passes/program/split_frozen.py", (PASSES,)),
     Subject("training/guard.py", GUARD),
     Subject("run/reference.py", (*GUARD, "-k", "reference"), "guard|_error"),
     Subject("emit/templates/model.c.j2", ("tests/run/test_life_misuse.py", *GUARD), "_guard|_error"),
