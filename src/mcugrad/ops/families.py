@@ -8,6 +8,7 @@ What operators of every family share is in the room `core`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,15 @@ class Family:
     Attributes:
         name: of its rooms.
         what: what belongs there, in a few words.
-        kernels: whether any of it is computed on the device.
     """
 
     name: str
     what: str
-    kernels: bool = True
+
+    @property
+    def kernels(self) -> bool:
+        """Whether any of it is computed on the device: whether it has a folder of C files."""
+        return (files("mcugrad") / "runtime/src" / self.name).is_dir()
 
 
 FAMILIES = (
@@ -31,7 +35,7 @@ FAMILIES = (
     Family("pooling", "largest values and means of windows"),
     Family("joining", "what makes one activation of several: sums, products, concatenation"),
     Family("activation", "functions of one value: clipping, tables, slopes"),
-    Family("normalization", "normalizing by statistics that training on the PC has found", kernels=False),
+    Family("normalization", "normalizing by statistics that training on the PC has found"),
     Family("movement", "what moves values and changes none: shapes, slices, enlarging"),
     Family("loss", "losses, and the errors that begin with them"),
     Family("update", "what changes weights and biases"),
