@@ -24,6 +24,7 @@ from mcugrad.emit.amalgamate import RUNTIME, bodies, included
 from mcugrad.ops.life.model import Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer
 from mcugrad.program import Kernel, Struct
+from mcugrad.program.kernel import ROOM, SCRATCH
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.rules import InPlace
 
@@ -31,7 +32,7 @@ INCLUDE = RUNTIME / "include"
 PROBE = Path(__file__).with_name("probe.c")
 INSTRUCTIONS = Path(__file__).with_name("probe_simd.c")
 
-SCRATCH = ("gradient", "packed", "patch")
+MEANINGLESS = ("gradient", "packed", "patch", SCRATCH)
 """Parameters that a kernel may leave in any state."""
 
 POINTERS = ("memory", "augment", "scratch")
@@ -257,8 +258,21 @@ def copied(arguments: dict[str, Any]) -> dict[str, Any]:
 def expected(kernel: Kernel, arguments: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """What is to be found after a call, where a kernel may not write what was there before; and what it returns."""
     after = copied(arguments)
-    returned = kernel.reference(*(after[p.name] for p in kernel.params))
+    returned = kernel.reference(*(after[p.name] for p in kernel.seen))
     return {k: after[k] if k in written(kernel) else value for k, value in arguments.items()}, returned
+
+
+def with_scratch(kernel: Kernel, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    """The arguments with each size of scratch that a kernel can use, something old in it, and with more than all."""
+    if kernel.scratch is None:
+        return [arguments]
+    sizes = kernel.scratch.sizes(arguments["g"])
+    assert sizes[0] == 0, kernel.name
+    assert list(sizes) == sorted({*sizes}), kernel.name
+    return [
+        {**arguments, ROOM: room, SCRATCH: np.full(room // 4, 0xC5C5C5C5, np.uint32) if room else None}
+        for room in (*sizes, sizes[-1] + 64)
+    ]
 
 
 def different(arguments: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -267,7 +281,7 @@ def different(arguments: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     return [
         name
         for name, (param, value) in arrays(arguments).items()
-        if param not in SCRATCH and not same(value, given[name][1])
+        if param not in MEANINGLESS and not same(value, given[name][1])
     ]
 
 

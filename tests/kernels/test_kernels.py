@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mcugrad.emit.amalgamate import bodies
 from mcugrad.ops.families import CORE, FAMILIES
 from mcugrad.ops.linear.linear_s8 import LinearStruct
 from mcugrad.program import Kernel
+from mcugrad.program.kernel import ROOM, prices
 from mcugrad.toolchain import processor
 from mcugrad.training.rules import IN_PLACE
 
@@ -52,10 +54,11 @@ def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
     """Reference and every build agree on all that is written and returned, and leave the rest alone."""
     wanted, returned = library.expected(kernel, arguments)
     has_bodies = kernel.name in library.with_bodies()
+    ways = library.with_scratch(kernel, arguments)
     for build in [*BUILDS, *OF_BODIES] if has_bodies else BUILDS:
-        for shift in range(4) if has_bodies else (0,):
-            got = library.copied(arguments)
-            what = f"{build}, {shift} B off: {kernel.name}"
+        for shift, way in product(range(4) if has_bodies else (0,), ways):
+            got = library.copied(way)
+            what = f"{build}, {shift} B off, {way.get(ROOM, 0)} B of scratch: {kernel.name}"
             assert library.library(build).run(kernel, got, shift) == returned, f"{what} returns another value"
             assert not library.different(got, wanted), what
 
@@ -92,6 +95,24 @@ def test_every_body_is_tried() -> None:
     assert set(library.with_bodies()) == set(EXTREMES)
 
 
+def test_every_body_has_a_price() -> None:
+    """On every core, with as many factors as its work has parts."""
+    for name in library.with_bodies():
+        kernel = KERNELS[name]
+        assert kernel.price is not None, f"{name} has bodies, and nobody can tell what they cost"
+        for arguments in EXTREMES[name]():
+            sizes = (0,) if kernel.scratch is None else kernel.scratch.sizes(arguments["g"])
+            for core, room in product(targets.cores(), sizes):
+                assert kernel.instructions(core, arguments["g"], room) > 0
+    assert {kernel.name for kernel in KERNELS.values() if kernel.price} == set(prices())
+
+
+def test_kernels_say_their_scratch_by_two_parameters() -> None:
+    """All that have the parameters have sizes, and the reverse."""
+    for kernel in KERNELS.values():
+        assert (kernel.scratch is not None) == (len({p.name for p in kernel.params} & {ROOM, "scratch"}) == 2)
+
+
 def test_builds_take_the_body_they_are_for() -> None:
     has_avx2 = processor.is_native() and processor._numpy_features().get("AVX2", False)
     for build in [*BUILDS, *OF_BODIES]:
@@ -108,7 +129,7 @@ def test_reference_leaves_inputs_alone(name: str) -> None:
     @settings(max_examples=5)
     def run(arguments: dict[str, Any]) -> None:
         after = library.copied(arguments)
-        kernel.reference(*(after[p.name] for p in kernel.params))
+        kernel.reference(*(after[p.name] for p in kernel.seen))
         changed = library.arrays(after)
         for key, (param, value) in library.arrays(arguments).items():
             if param not in library.written(kernel):
@@ -170,7 +191,7 @@ def test_the_minus_is_inside_the_product_of_sr16() -> None:
     """
     kernel, arguments = KERNELS["mcg_linear_update"], one_weight("sr16", x=61, e=42, mult=1 << 15)
     check(kernel, arguments)
-    kernel.reference(*(arguments[p.name] for p in kernel.params))
+    kernel.reference(*(arguments[p.name] for p in kernel.seen))
     assert (int(arguments["w"][0]), int(arguments["residual"][0])) == (0, 128 - 2)
 
 
@@ -182,7 +203,7 @@ def test_the_minus_is_inside_the_product_of_sr8() -> None:
         if 2048 <= random < 4096:
             arguments = one_weight("sr8", x=128, e=64, mult=16 * random + 8, seed=seed)
             check(kernel, arguments)
-            kernel.reference(*(arguments[p.name] for p in kernel.params))
+            kernel.reference(*(arguments[p.name] for p in kernel.seen))
             assert arguments["w"][0] == 0
             tried += 1
     assert tried

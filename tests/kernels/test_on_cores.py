@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
+from itertools import product
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from mcugrad import targets, toolchain
 from mcugrad.emulator.kernels import KernelsOnCore
 from mcugrad.ops.families import CORE, FAMILIES
 from mcugrad.program import Kernel
+from mcugrad.program.kernel import ROOM
 from mcugrad.toolchain import lint
 
 pytestmark = pytest.mark.mcu
@@ -46,13 +49,14 @@ def kernels(core: str, compiler: str, opt: str, *defines: str) -> KernelsOnCore:
     )
 
 
-def check(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any]) -> None:
+def check(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any], shifts: Sequence[int]) -> None:
     """A core and the reference agree on all that is written, wherever the arrays lie."""
     wanted, _ = library.expected(kernel, arguments)
-    for shift in range(4):
-        got = library.copied(arguments)
+    for shift, way in product(shifts, library.with_scratch(kernel, arguments)):
+        got = library.copied(way)
         on.run(kernel, got, shift)
-        assert not library.different(got, wanted), f"{shift} B off: {kernel.name}"
+        what = f"{shift} B off, {way.get(ROOM, 0)} B of scratch: {kernel.name}"
+        assert not library.different(got, wanted), what
 
 
 @pytest.mark.parametrize(("core", "compiler", "opt"), BUILDS)
@@ -63,11 +67,11 @@ def test_cores_equal_the_reference(name: str, core: str, compiler: str, opt: str
     @given(CASES[name])
     @settings(max_examples=settings().max_examples // 5)
     def run(arguments: dict[str, Any]) -> None:
-        check(on, KERNELS[name], arguments)
+        check(on, KERNELS[name], arguments, range(4))
 
     run()
-    for arguments in EXTREMES[name]():
-        check(on, KERNELS[name], arguments)
+    for i, arguments in enumerate(EXTREMES[name]()):
+        check(on, KERNELS[name], arguments, [i % 4])
 
 
 @pytest.mark.parametrize("core", targets.cores())

@@ -28,6 +28,13 @@ def test_no_more_instructions_than_committed() -> None:
     run("benchmarks/instructions.py", "--check-fresh")
 
 
+@pytest.mark.mcu
+def test_prices_are_near_what_kernels_take() -> None:
+    """Counted anew: 5 % off is too much, and so are 2 % more than in benchmarks/results/prices.json."""
+    pytest.importorskip("unicorn", reason="the emulator is not installed")
+    run("benchmarks/prices.py", "--check-fresh")
+
+
 RESULTS = {
     path.stem for path in (BENCHMARKS / "results").glob("*.json") if not path.stem.startswith("accuracy_")
 } - {"zoo"}

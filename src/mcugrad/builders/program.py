@@ -15,7 +15,7 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Tensor, WeightScale
 from mcugrad.program.buffer import CODE, POSITIVE, REAL, SYMMETRIC, Buffer, Space, reals
 from mcugrad.program.call import Argument, Call, Struct
-from mcugrad.program.kernel import Kernel
+from mcugrad.program.kernel import ROOM, SCRATCH, Kernel
 from mcugrad.program.program import SATURATED
 from mcugrad.program.segment import FORWARD, NOTES, Segment
 from mcugrad.training.rules import IN_PLACE, PLANES, RULES
@@ -380,7 +380,12 @@ class ProgramBuilder:
     # -- calls -------------------------------------------------------------------------------------------------
 
     def call(self, kernel: Kernel, *, note: str = "", **arguments: Any) -> None:
-        """Add a kernel call. Arguments by parameter name: a buffer's name, None, a Struct, a Rule or an int."""
+        """Add a kernel call. Arguments by parameter name: a buffer's name, None, a Struct, a Rule or an int.
+
+        Scratch is none of them: how much of it there is turns out when all else has its place.
+        """
+        if kernel.scratch is not None:
+            arguments = {**arguments, ROOM: 0, SCRATCH: None}
         names = [p.name for p in kernel.params]
         if set(names) != set(arguments):
             raise TypeError(f"{kernel.name} takes {', '.join(names)}; got {', '.join(arguments)}")

@@ -2,7 +2,8 @@
 
 It covers all that gives the bytes of a state their meaning: the calls with the constants of their layers, the names,
 types, shapes and places of what is learned, and all frozen numbers. It does not cover what is learned itself, so that a
-model has the same one before and after training; nor its name in C, nor where the working memory lies.
+model has the same one before and after training; nor its name in C, nor where the working memory lies, nor how much
+scratch there is.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def fingerprint(program: Program, layout: Layout) -> bytes:
     for title, names in _parts(program).items():
         add(title)
         for call in (call for name in names for call in program.segments[name].calls):
-            add(call.kernel.name, *(_text(argument) for argument in call.arguments))
+            pairs = zip(call.arguments, call.kernel.params, strict=True)
+            add(call.kernel.name, *(_text(argument) for argument, p in pairs if p in call.kernel.seen))
     begin = program.end(PREDICT)
     for name, segment in program.segments.items():
         if segment.when:

@@ -55,6 +55,11 @@ class Call:
         """Names of the buffers it touches, in order, each once."""
         return tuple(dict.fromkeys(a.buffer for a in self.arguments if a.buffer))
 
+    @property
+    def struct(self) -> Struct | None:
+        """Constants of its layer; None where it has none."""
+        return next((a.struct for a in self.arguments if a.struct is not None), None)
+
     @cached_property
     def written(self) -> tuple[str, ...]:
         """Those among them that the kernel may write: it takes them by pointers that are not const."""

@@ -20,10 +20,12 @@ def execute(call: Call, values: Mapping[str, NDArray[Any] | None]) -> None:
         call: what to run.
         values: contents of every buffer that the call touches; written in place, shapes may be any.
     """
+    seen = call.kernel.seen
     call.kernel.reference(
         *(
             _value(argument, values, param.pointer)
             for argument, param in zip(call.arguments, call.kernel.params, strict=True)
+            if param in seen
         )
     )
 

@@ -1,14 +1,69 @@
 """Kernels: C functions of the runtime, each with the Python reference it must equal to the last bit.
 
+A kernel says what memory makes it faster, and what it costs on a core; its bodies for different cores are files.
+
 The C header states a kernel's parameters once; they are read from there, so that the two cannot drift apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from mcugrad.abi.headers import Param, prototypes
+
+ROOM, SCRATCH = "room", "scratch"
+"""Parameters of kernels that have scratch: its bytes, 0 for none, and where it is."""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Memory that a kernel needs not have.
+
+    Attributes:
+        sizes: bytes with which something changes on some core, smallest first, by the constants of a layer; 0 is the
+            first. A body that needs less leaves the rest alone, and none computes anything else for having more.
+    """
+
+    sizes: Callable[[Any], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a kernel costs: how often each part of its work is done, times the instructions of the part on a core.
+
+    Attributes:
+        work: these numbers, by the constants of a layer and bytes of scratch; `prices.json` has one factor for each.
+    """
+
+    work: Callable[[Any, int], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class OnCore:
+    """What was counted of a kernel on a core.
+
+    Attributes:
+        scratch: whether the body that the core takes uses any.
+        factors: instructions of each part of the work.
+    """
+
+    scratch: bool
+    factors: tuple[float, ...]
+
+
+@cache
+def prices() -> Mapping[str, Mapping[str, OnCore]]:
+    """What was counted, by kernel and core; benchmarks/prices.py writes it."""
+    text = (files("mcugrad") / "program/prices.json").read_text(encoding="utf-8")
+    return {
+        name: {core: OnCore(each["scratch"], tuple(each["factors"])) for core, each in cores.items()}
+        for name, cores in json.loads(text).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -17,15 +72,32 @@ class Kernel:
 
     Attributes:
         name: function name, also the name of its C file.
-        reference: Python function with the same parameters in the same order; it writes into the NumPy
-            arrays it is given where C writes through a pointer that is not const, and returns the status that C does,
-            if that returns one.
+        reference: Python function with the same parameters in the same order, but those of scratch; it writes into
+            the NumPy arrays it is given where C writes through a pointer that is not const, and returns the status that
+            C does, if that returns one.
+        scratch: memory that makes it faster; None where none does.
+        price: what it costs; None where nobody has to choose by that.
     """
 
     name: str
     reference: Callable[..., int | None]
+    scratch: Scratch | None = None
+    price: Price | None = None
 
     @property
     def params(self) -> tuple[Param, ...]:
         """Parameters in order, as the C header declares them."""
         return prototypes()[self.name]
+
+    @property
+    def seen(self) -> tuple[Param, ...]:
+        """Those of the reference, which knows of no scratch."""
+        own = () if self.scratch is None else (ROOM, SCRATCH)
+        return tuple(param for param in self.params if param.name not in own)
+
+    def instructions(self, core: str, struct: Any, room: int = 0) -> float:
+        """What a call takes on a core, estimated, by the constants of its layer and bytes of scratch."""
+        assert self.price is not None, self.name
+        on = prices()[self.name][core]
+        work = self.price.work(struct, room if on.scratch else 0)
+        return sum(count * each for count, each in zip(work, on.factors, strict=True))

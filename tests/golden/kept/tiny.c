@@ -117,7 +117,7 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
                    a->fc1_bias.v);
     /* 4/24 fc1  linear  18 -> 3 */
     mcg_linear_s8(&tiny_fc1_layer, a->conv1_y.v, p->fc1_w, NULL, a->fc1_bias.v, a->fc1_scale.v,
-                  tiny_clip_none, a->fc1_y.v, &a->fc1_y_peak.v);
+                  tiny_clip_none, a->fc1_y.v, &a->fc1_y_peak.v, 0, NULL);
 }
 
 /* Learning rate of the step. */

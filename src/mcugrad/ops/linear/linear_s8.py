@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.constants import constant
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.linear.linear import Linear
 from mcugrad.ops.update.update import update_rows, whole_error
 from mcugrad.program import Kernel, Struct
+from mcugrad.program.kernel import Price, Scratch
 from mcugrad.training.rules import InPlace
+
+BLOCK = constant("MCG_BLOCK")
+"""Rows that the kernels handle at a time; twice as many inputs, where they are widened on the stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +112,31 @@ def linear_update(
     update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
 
 
-LINEAR_S8 = Kernel("mcg_linear_s8", linear_s8)
+def linear_scratch(g: LinearStruct) -> tuple[int, ...]:
+    """None, or all inputs widened: they then need no blocks, and are widened once."""
+    more = g.inputs > 2 * BLOCK or (g.inputs >= 4 and g.out > BLOCK)
+    return (0, g.inputs // 4 * 8) if more else (0,)
+
+
+def linear_work(g: LinearStruct, room: int) -> tuple[float, ...]:
+    """How often `mcg_linear_s8` does what, whatever its body: words are four inputs, runs are along the rows.
+
+    Calls, blocks of rows, outputs; words in runs of four rows, such runs; words in runs of the other rows, such runs,
+    words of an odd row; words that are widened; outputs with inputs beside whole words, such inputs.
+    """
+    blocks, words, beside = -(-g.out // BLOCK), g.inputs // 4, g.inputs % 4
+    fours, others = g.out // BLOCK * (BLOCK // 4) + g.out % BLOCK // 4, g.out % 4
+    whole = room >= 8 * words > 0
+    runs = 1 if whole else -(-g.inputs // (2 * BLOCK))
+    return (
+        *(1, blocks, g.out),
+        *(fours * words, fours * runs),
+        *(others * words, others * runs, g.out % 2 * words),
+        words * (1 if whole else blocks),
+        *(g.out * (beside > 0), g.out * beside),
+    )
+
+
+LINEAR_S8 = Kernel("mcg_linear_s8", linear_s8, Scratch(linear_scratch), Price(linear_work))
 LINEAR_GRAD_INPUT_S8 = Kernel("mcg_linear_grad_input_s8", linear_grad_input_s8)
 LINEAR_UPDATE = Kernel("mcg_linear_update", linear_update)

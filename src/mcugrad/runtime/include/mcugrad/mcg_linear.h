@@ -17,11 +17,15 @@
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
  * @param[out] y     output, [out]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
+ * @param[in]  room  bytes of scratch; 0 for none
+ * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
- * MACs: inputs*out. Stack: 2 * MCG_BLOCK words. Reference: ops/linear/linear_s8.py::linear_s8.
+ * MACs: inputs*out. Stack: 2 * MCG_BLOCK words. Scratch: inputs/4 * 8 bytes, or none. Reference:
+ * ops/linear/linear_s8.py::linear_s8.
  */
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
-                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                   int32_t room, uint32_t *scratch);
 
 /**
  * @brief Error of a fully connected layer's input: w^T e, masked and rescaled.

@@ -12,11 +12,14 @@ MCG_APART static int32_t mcg_linear_output(const int32_t *acc, const float *scal
 }
 
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
-                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                   int32_t room, uint32_t *scratch)
 {
     int32_t acc[MCG_BLOCK];
     int16_t value[MCG_LINEAR_BLOCK];
     int32_t highest = 0;
+    (void)room;
+    (void)scratch;
     for (int32_t first = 0; first < g->out; first += MCG_BLOCK) {
         const int32_t rows = mcg_min(g->out - first, MCG_BLOCK);
         for (int32_t o = 0; o < rows; o++) {

@@ -56,13 +56,16 @@ static int32_t mcg_linear_few(const mcg_linear_t *g, const int8_t *x, const int8
 }
 
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
-                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                   int32_t room, uint32_t *scratch)
 {
     const bool few = g->inputs < MCG_LINEAR_STEP;
     const __m256i last = few ? _mm256_setzero_si256() : mcg_linear_last(x, g->x_zero, g->inputs);
     const int32_t less = w_zero == NULL ? 0 : *w_zero * mcg_sum_s8(x, g->x_zero, g->inputs);
     int32_t acc[4];
     int32_t highest = 0;
+    (void)room;
+    (void)scratch;
     for (int32_t first = 0; first < g->out; first += 4) {
         const int32_t rows = mcg_min(g->out - first, 4);
         const int8_t *row[4];

@@ -95,50 +95,64 @@ static void mcg_linear_rows(const uint32_t *values, const int8_t *w, int32_t pit
 #endif
 
 /* Adds the products of some inputs with as many columns of `rows` rows of weights. */
-static void mcg_linear_part(const uint32_t *values, const int8_t *w, const mcg_linear_t *g, int32_t rows,
+static void mcg_linear_part(const uint32_t *values, const int8_t *w, int32_t inputs, int32_t rows,
                             int32_t words, int32_t *acc)
 {
     int32_t o = 0;
-    for (; o + 4 <= rows && words > 0; o += 4) {
-        mcg_linear_rows(values, w + o * g->inputs, g->inputs, acc + o, words);
+    for (; o + 4 <= rows; o += 4) {
+        mcg_linear_rows(values, w + o * inputs, inputs, acc + o, words);
     }
     for (; o < rows; o++) {
-        acc[o] = mcg_linear_row(values, w + o * g->inputs, words, acc[o]);
+        acc[o] = mcg_linear_row(values, w + o * inputs, words, acc[o]);
+    }
+}
+
+/* Inputs less their zero point, in pairs as weights are taken apart. */
+static void mcg_linear_widen(const int8_t *x, uint32_t zero, int32_t words, uint32_t *values)
+{
+    for (int32_t i = 0; i < words; i++) {
+        const uint32_t word = mcg_load32(x + 4 * i);
+        values[2 * i] = mcg_sxtab16(zero, word);
+        values[2 * i + 1] = mcg_sxtab16_odd(zero, word);
     }
 }
 
 void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
-                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+                   const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                   int32_t room, uint32_t *scratch)
 {
     const uint32_t zero = mcg_halves(-g->x_zero, -g->x_zero);
+    const int32_t inputs = g->inputs;
+    const bool whole = room >= inputs / 4 * 8;
+    const int32_t block = whole ? inputs : MCG_LINEAR_BLOCK;
     int32_t acc[MCG_BLOCK];
-    uint32_t values[MCG_LINEAR_BLOCK / 2];
+    uint32_t few[MCG_LINEAR_BLOCK / 2];
+    uint32_t *const values = whole ? scratch : few;
     int32_t highest = 0;
     for (int32_t first = 0; first < g->out; first += MCG_BLOCK) {
         const int32_t rows = mcg_min(g->out - first, MCG_BLOCK);
-        const int8_t *row = w + first * g->inputs;
+        const int8_t *row = w + first * inputs;
         for (int32_t o = 0; o < rows; o++) {
             acc[o] = bias[first + o];
         }
-        for (int32_t start = 0; start + 4 <= g->inputs; start += MCG_LINEAR_BLOCK) {
-            const int32_t words = mcg_min(g->inputs - start, MCG_LINEAR_BLOCK) / 4;
-            for (int32_t i = 0; i < words; i++) {
-                const uint32_t word = mcg_load32(x + start + 4 * i);
-                values[2 * i] = mcg_sxtab16(zero, word);
-                values[2 * i + 1] = mcg_sxtab16_odd(zero, word);
+        for (int32_t start = 0; start + 4 <= inputs; start += block) {
+            const int32_t words = mcg_min(inputs - start, block) / 4;
+            if (!whole || first == 0) {
+                mcg_linear_widen(x + start, zero, words, values);
             }
-            mcg_linear_part(values, row + start, g, rows, words, acc);
+            mcg_linear_part(values, row + start, inputs, rows, words, acc);
         }
-        if ((g->inputs & 3) != 0) {
-            const uint32_t word = mcg_linear_rest(x, g->inputs);
-            values[0] = mcg_sxtab16(zero, word);
-            values[1] = mcg_sxtab16_odd(zero, word);
+        if ((inputs & 3) != 0) {
+            uint32_t rest[2];
+            const uint32_t word = mcg_linear_rest(x, inputs);
+            rest[0] = mcg_sxtab16(zero, word);
+            rest[1] = mcg_sxtab16_odd(zero, word);
             for (int32_t o = 0; o < rows; o++) {
-                acc[o] = mcg_linear_four(mcg_linear_rest(row + o * g->inputs, g->inputs), values, acc[o]);
+                acc[o] = mcg_linear_four(mcg_linear_rest(row + o * inputs, inputs), rest, acc[o]);
             }
         }
         if (w_zero != NULL) {
-            mcg_lower(*w_zero * mcg_sum_s8(x, g->x_zero, g->inputs), rows, acc);
+            mcg_lower(*w_zero * mcg_sum_s8(x, g->x_zero, inputs), rows, acc);
         }
         highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, rows, y + first));
     }
