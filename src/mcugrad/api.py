@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from mcugrad import concerns
 from mcugrad.advice import as_one
-from mcugrad.errors import DataError, UsageError
+from mcugrad.errors import DataError, FitError, UsageError
 from mcugrad.fit_check import check_fit
 from mcugrad.footprint import kib
 from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.movement.flatten import Flatten
-from mcugrad.options import Options
+from mcugrad.options import Budget, Options, Preference
 from mcugrad.passes.alike import drifting
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.backward import enlarged
@@ -58,6 +58,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     percentile: float = 99.99,
     precision: Wanted = "int8",
     class_names: Sequence[str] | None = None,
+    prefer: Preference = "ram",
+    ram: int | None = None,
 ) -> Trainer:
     """Turn a model into firmware that learns.
 
@@ -87,6 +89,10 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         precision: `int8`; `mixed`, in which layers that train, and what follows them, are float32 and learn by plain
             SGD; or `float32` for the whole network. `rule` is for int8 layers.
         class_names: what the outputs are called, one name each, for generated code.
+        prefer: `speed` to give kernels more memory where that saves instructions; with `ram` they get what is free in
+            between. Neither changes a byte of what is computed.
+        ram: bytes that model, sample, stack and caller may take together, for prefer='speed'; those of the target if
+            not given.
 
     Raises:
         DataError: the samples cannot be used.
@@ -139,10 +145,17 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         rate_given=given is not None,
         schedule=course,
         steps=length,
+        budget=_budget(prefer, ram, goal),
     )
     method = Calibration(calibration_method, percentile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
     result = build(model, scales, options)
+    if ram is not None and result.footprint.need > ram:
+        raise FitError(
+            f"model, sample, stack and caller need {result.footprint.need} B of RAM, more than ram={ram}",
+            where="ram",
+            hint=f"ram={result.footprint.need} or more, or fewer layers that train",
+        )
     if goal is not None:
         check_fit(model, scales, options, result, goal)
         concerns.warn(concerns.of_flash(result.constants, result.compiled.program.trains, goal))
@@ -206,6 +219,25 @@ def _steps(course: Schedule, steps: Any) -> int:
             hint=f"5000; at most {2**32 - 1}",
         )
     return 0 if steps is None else int(steps)
+
+
+def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
+    """Memory that kernels may have to be faster."""
+    if prefer not in get_args(Preference):
+        raise UsageError(
+            f"prefer={prefer!r} is neither", where="prefer", hint=" or ".join(map(repr, get_args(Preference)))
+        )
+    if ram is not None and not (is_whole(ram) and ram > 0):
+        raise UsageError(f"ram={ram!r} is no number of bytes", where="ram", hint="65536")
+    if ram is not None and prefer == "ram":
+        raise UsageError(
+            "ram= says how much prefer='speed' may take; with prefer='ram' there is as little as can be",
+            where="ram",
+            hint="prefer='speed', or no ram=",
+        )
+    core = Budget.core if goal is None else goal.core.name
+    most = goal.ram.bytes if ram is None and goal is not None and prefer == "speed" else ram
+    return Budget(prefer, most, core)
 
 
 def _outputs(model: Model) -> tuple[int, ...]:

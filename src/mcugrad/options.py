@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from mcugrad.graph import ActivationScale
 from mcugrad.passes.assign_precision import Wanted
@@ -12,6 +13,23 @@ from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Updates
 from mcugrad.training.schedules import Schedule
 from mcugrad.training.sparse import Choice, choice_text
+
+Preference = Literal["ram", "speed"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Memory that kernels may have to be faster; what is free in between costs nothing and is always taken.
+
+    Attributes:
+        prefer: `ram` to add none, `speed` to add as much as makes a difference.
+        ram: bytes that model, sample, stack and caller may take together; None for as many as it is.
+        core: whose instructions count.
+    """
+
+    prefer: Preference = "ram"
+    ram: int | None = None
+    core: str = "cortex-m4f"
 
 
 @dataclass(frozen=True)
@@ -26,6 +44,7 @@ class Options:
         rate_given: whether somebody chose it; else `fit` looks for one.
         schedule: how the rate runs from delivery on.
         steps: training steps that it spans; 0 where it needs none.
+        budget: memory that kernels may have to be faster.
         loss: what training makes smaller.
         label_scale: quantization of the labels, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
@@ -45,6 +64,7 @@ class Options:
     rate_given: bool = True
     schedule: Schedule = Schedule()  # noqa: RUF009  (frozen)
     steps: int = 0
+    budget: Budget = Budget()
 
     @property
     def method(self) -> str:

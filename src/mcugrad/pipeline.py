@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from mcugrad.emit import Origin, emit, host_source, layout
 from mcugrad.footprint import Footprint
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
-from mcugrad.options import Options
+from mcugrad.options import Budget, Options
 from mcugrad.passes.alike import drifting
 from mcugrad.passes.assign_precision import Wanted, assign_precision
 from mcugrad.passes.backward import backward
@@ -29,7 +30,7 @@ from mcugrad.passes.program.split_frozen import split_frozen
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, through
-from mcugrad.plan import Plan, greedy_by_size, verify
+from mcugrad.plan import Plan, greedy_by_size, verify, with_scratch
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
 from mcugrad.training.losses import loss_of_balance
@@ -260,10 +261,18 @@ def _built(
     if state is not None:
         graph = learned(graph, state)
     plan = greedy_by_size(program)
+    program, plan = with_scratch(program, plan, options.budget.core, _most(program, plan, options.budget))
     verify(program, plan)
     origin = replace(_origin(model, graph, options), state=note)
     files, place = emit(program, plan, origin), layout(program, plan)
     return Build(graph, scales, origin, plan, Compiled(program, place, files, host_source(program, place)))
+
+
+def _most(program: Program, plan: Plan, budget: Budget) -> float:
+    """Bytes that the working memory may take, for calls to be faster."""
+    if budget.prefer == "ram" or budget.ram is None:
+        return plan.size if budget.prefer == "ram" else inf
+    return plan.size + budget.ram - Footprint.of(program, layout(program, plan)).need
 
 
 def _origin(model: Model, graph: Graph, options: Options) -> Origin:

@@ -89,6 +89,18 @@ Calibration = Annotated[int, typer.Option("--calibration", min=1, help=_CALIBRAT
 Resume = Annotated[Path | None, typer.Option("--resume", metavar="STATE", help=_RESUME)]
 Save = Annotated[Path | None, typer.Option("--save", metavar="STATE", help=_SAVE)]
 ClassNames = Annotated[str | None, typer.Option("--class-names", metavar="NAME,...", help=_CLASSES)]
+Prefer = Annotated[
+    str,
+    typer.Option(
+        "--prefer", help="speed: give kernels more RAM where that saves instructions; or ram. Same bytes."
+    ),
+]
+Ram = Annotated[
+    int | None,
+    typer.Option(
+        "--ram", metavar="BYTES", help="For --prefer speed: RAM that all may take; else the target's."
+    ),
+]
 Selftest = Annotated[bool, typer.Option("--selftest", help=_SELFTEST)]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout and nothing else.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the firmware; else it is not written.")]

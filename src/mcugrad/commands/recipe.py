@@ -23,6 +23,8 @@ from mcugrad.commands.options import (
     Name,
     Network,
     Precision,
+    Prefer,
+    Ram,
     Rate,
     Resume,
     Rule,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from mcugrad.commands.output import Output
     from mcugrad.fidelity import Fidelity
     from mcugrad.model import Model
+    from mcugrad.options import Preference
     from mcugrad.passes.assign_precision import Wanted
     from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
@@ -76,6 +79,8 @@ class Recipe:
     class_names: ClassNames = None
     resume: Resume = None
     save: Save = None
+    prefer: Prefer = "ram"
+    ram: Ram = None
 
     @property
     def learning_rate(self) -> float | None:
@@ -217,6 +222,8 @@ class Recipe:
             steps=steps,
             seed=self.seed,
             class_names=None if self.class_names is None else self.class_names.split(","),
+            prefer=cast("Preference", self.prefer),  # checked there
+            ram=self.ram,
         )
 
     def fidelity(self, made: Trainer, samples: Samples) -> Fidelity | None:

@@ -51,7 +51,7 @@ def greedy_by_size(program: Program) -> Plan:
     offsets: dict[str, int] = {}
     for count, life in enumerate(order):
         together = np.flatnonzero((first[:count] <= life.last) & (last[:count] >= life.first))
-        offset = _lowest(start[together], end[together], life.size)
+        offset = lowest(start[together], end[together], life.size)
         offsets[life.name] = offset
         place = int(np.searchsorted(start[:count], offset))
         row = (life.first, life.last, offset, offset + aligned(life.size))
@@ -62,7 +62,7 @@ def greedy_by_size(program: Program) -> Plan:
     return Plan({item.name: offsets[item.name] for item in lives}, size, _live(lives, program.length))
 
 
-def _lowest(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> int:
+def lowest(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> int:
     """The lowest offset at which so many bytes are free, between blocks in ascending order that may overlap."""
     free = np.maximum.accumulate(np.concatenate([[0], end]))
     gaps = np.flatnonzero(free[:-1] + size <= start)

@@ -17,7 +17,7 @@ import numpy as np
 from mcugrad.errors import DataError, McugradError, UsageError
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model, is_tflite, model_of
-from mcugrad.options import Options
+from mcugrad.options import Budget, Options
 from mcugrad.pipeline import Build, build
 from mcugrad.state.about import plain_json
 from mcugrad.targets import Target
@@ -156,6 +156,7 @@ def _options(options: Options) -> dict[str, Any]:
         "rate_given": bool(options.rate_given),
         "schedule": asdict(options.schedule),
         "steps": int(options.steps),
+        "budget": asdict(options.budget),
     }
 
 
@@ -175,6 +176,7 @@ def _to_options(facts: Mapping[str, Any]) -> Options:
         rate_given=bool(facts.get("rate_given", True)),
         schedule=Schedule(**facts.get("schedule", {})),
         steps=int(facts.get("steps", 0)),
+        budget=Budget(**facts.get("budget", {})),
     )
 
 

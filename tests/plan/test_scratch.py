@@ -1,0 +1,205 @@
+"""Scratch: calls get what is free, the arena grows for those that gain the most, and nothing else moves."""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mcugrad as mg
+from mcugrad.emit.fingerprint import fingerprint
+from mcugrad.errors import FitError, UsageError
+from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LinearStruct
+from mcugrad.plan import aligned, greedy_by_size, verify, with_scratch
+from mcugrad.plan.lifetimes import lifetimes
+from mcugrad.program import Argument, Buffer, Call, Entry, Program, Segment, Space
+from mcugrad.program.kernel import ROOM, SCRATCH
+from networks import Dense, model, samples
+
+CORE = "cortex-m4f"
+PARAMS = [param.name for param in LINEAR_S8.params]
+
+
+def layer(inputs: int, out: int, x: str, y: str) -> Call:
+    """A fully connected layer without scratch; what else it takes does not matter here."""
+    given = {
+        "g": Argument(struct=LinearStruct(inputs, out, inputs, 0, 0)),
+        "x": Argument(buffer=x),
+        "y": Argument(buffer=y),
+        ROOM: Argument(value=0),
+    }
+    return Call(LINEAR_S8, tuple(given.get(name, Argument()) for name in PARAMS), f"{x}_to_{y}")
+
+
+def program_of(segments: dict[str, Segment], entries: dict[str, Entry]) -> Program:
+    """A program of layers, with the buffers that they touch."""
+    sizes: dict[str, int] = {}
+    for call in (call for segment in segments.values() for call in segment.calls):
+        assert isinstance(call.struct, LinearStruct)
+        for name, size in ((call.buffers[0], call.struct.inputs), (call.buffers[-1], call.struct.out)):
+            sizes[name] = size
+    return Program(
+        name="layers",
+        buffers={name: Buffer(name, "int8_t", (size,), Space.ARENA) for name, size in sizes.items()},
+        segments=segments,
+        entries=entries,
+        input="x",
+        input_zero=0,
+        output="b0",
+        watched=False,
+        output_scale="",
+        output_zero=0,
+        values=None,
+        update_rate=1.0,
+        classes=2,
+    )
+
+
+def crowded(*calls: Call) -> Program:
+    """A prediction after which every buffer is read, so that nothing is free."""
+    buffers = tuple(name for call in calls for name in call.buffers)
+    return program_of({"forward": Segment(calls)}, {"predict": Entry(("forward",), buffers)})
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """Layers one after the other, and others that read any activation before, in two entries."""
+    sizes = draw(st.lists(st.sampled_from([3, 10, 64, 130, 300, 520]), min_size=2, max_size=8))
+    calls = [layer(sizes[i], sizes[i + 1], f"b{i}", f"b{i + 1}") for i in range(len(sizes) - 1)]
+    for place in draw(st.lists(st.integers(0, len(calls)), max_size=3)):
+        source, target = (draw(st.integers(0, len(sizes) - 1)) for _ in range(2))
+        calls.insert(place, layer(sizes[source], sizes[target], f"b{source}", f"b{target}"))
+    split = draw(st.integers(1, len(calls)))
+    segments = {"forward": Segment(tuple(calls[:split])), "rest": Segment(tuple(calls[split:]))}
+    segments = {name: segment for name, segment in segments.items() if segment.calls}
+    entries = {"predict": Entry(("forward",), ()), "train_step": Entry(tuple(segments), ())}
+    return program_of(segments, entries)
+
+
+def rooms(program: Program) -> list[int]:
+    """Bytes that each call has."""
+    return [int(call.arguments[PARAMS.index(ROOM)].value or 0) for call in program.calls]
+
+
+def best(call: Call) -> int:
+    """The size with which a call takes the fewest instructions."""
+    assert LINEAR_S8.scratch is not None
+    sizes = LINEAR_S8.scratch.sizes(call.struct)
+    return min(sizes, key=lambda room: (LINEAR_S8.instructions(CORE, call.struct, room), room))
+
+
+@given(programs(), st.sampled_from([0, 64, 1000, 3000, inf]))
+def test_plans_with_scratch_are_right(program: Program, more: float) -> None:
+    plan = greedy_by_size(program)
+    found, grown = with_scratch(program, plan, CORE, plan.size + more)
+    verify(found, grown)
+    assert plan.size <= grown.size <= max(plan.size + more, plan.size)
+    assert {name: grown.offsets[name] for name in plan.offsets} == plan.offsets
+    for before, after in zip(program.calls, found.calls, strict=True):
+        for name, one, other in zip(PARAMS, before.arguments, after.arguments, strict=True):
+            assert name in (ROOM, SCRATCH) or one == other
+    for call, room in zip(found.calls, rooms(found), strict=True):
+        scratch = call.arguments[PARAMS.index(SCRATCH)]
+        assert bool(scratch.buffer) == bool(room)
+        assert not room or found.buffers[scratch.buffer].size == room
+
+
+@given(programs())
+def test_what_is_free_is_taken(program: Program) -> None:
+    """A call goes without only where the free bytes do not lie side by side, or there are too few."""
+    plan = greedy_by_size(program)
+    found, grown = with_scratch(program, plan, CORE, 0)
+    assert grown.size == plan.size
+    for time, (call, room) in enumerate(zip(found.calls, rooms(found), strict=True)):
+        lives = [life for life in lifetimes(program) if life.first <= time <= life.last]
+        taken = np.zeros(plan.size, bool)
+        for life in lives:
+            taken[plan.offsets[life.name] : plan.offsets[life.name] + aligned(life.size)] = True
+        edges = np.flatnonzero(np.diff(np.concatenate([[1], taken, [1]])))
+        gap = max((edges[1::2] - edges[::2]).tolist(), default=0)
+        assert room in (0, best(call))
+        assert bool(room) == (0 < aligned(best(call)) <= gap)
+
+
+@given(programs())
+def test_without_a_limit_every_call_is_as_fast_as_can_be(program: Program) -> None:
+    found, _ = with_scratch(program, greedy_by_size(program), CORE, inf)
+    assert rooms(found) == [best(call) for call in program.calls]
+
+
+def test_the_call_that_saves_most_for_a_byte_grows_first() -> None:
+    """256 inputs to 256 outputs save more with their 512 bytes than 520 inputs to 4 with 1,040."""
+    program = crowded(layer(256, 256, "b0", "b1"), layer(520, 4, "b2", "b3"))
+    plan = greedy_by_size(program)
+    assert rooms(with_scratch(program, plan, CORE, plan.size)[0])[1] == 0
+    assert rooms(with_scratch(program, plan, CORE, plan.size + 600)[0]) == [512, 0]
+    assert rooms(with_scratch(program, plan, CORE, plan.size + 1100)[0]) == [512, 1040]
+
+
+def test_a_core_that_uses_none_gets_none() -> None:
+    program = crowded(layer(600, 600, "b0", "b1"))
+    for core, room in (("cortex-m3", 0), (CORE, 1200)):
+        assert rooms(with_scratch(program, greedy_by_size(program), core, inf)[0]) == [room]
+
+
+# --- of a network -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wide() -> mg.Model:
+    return model((400,), (Dense(100, "relu"), Dense(90, "relu"), Dense(3)), name="wide")
+
+
+def compiled(net: mg.Model, **options: object) -> mg.Trainer:
+    return mg.compile(net, calibration=samples(net, 8)[0], rule="sr8", **options)  # type: ignore[arg-type]
+
+
+def test_scratch_changes_neither_state_nor_outputs(wide: mg.Model) -> None:
+    """Speed takes more RAM and other C; fingerprint, learned bytes and answers stay."""
+    small, fast = compiled(wide), compiled(wide, prefer="speed")
+    x, y = samples(wide, 20)
+    assert fast.build.ram > small.build.ram
+    marks, answers = set(), []
+    for trainer in (small, fast):
+        marks.add(fingerprint(trainer.build.compiled.program, trainer.build.compiled.layout))
+        trainer.fit(x, y, epochs=1, rate=0.01)
+        answers.append((trainer.predict(x), trainer.state))
+    assert len(marks) == 1
+    assert np.array_equal(answers[0][0], answers[1][0])
+    assert all(value.tobytes() == answers[1][1][name].tobytes() for name, value in answers[0][1].items())
+
+
+@pytest.mark.mcu
+def test_scratch_saves_instructions_on_cores_that_use_it(wide: mg.Model) -> None:
+    pytest.importorskip("unicorn", reason="the emulator is not installed")
+    x, y = samples(wide, 3)
+    for core, saves in ((CORE, True), ("cortex-m3", False)):
+        small, fast = (compiled(wide, target=core, prefer=prefer) for prefer in ("ram", "speed"))
+        costs = [trainer.measure(x, y, target=core).predict.instructions for trainer in (small, fast)]
+        assert (costs[1] < costs[0]) == saves
+        assert (fast.build.ram > small.build.ram) == saves
+        fast.verify(x, y, on="emulator")
+
+
+def test_no_more_ram_than_was_given(wide: mg.Model) -> None:
+    small = compiled(wide).build.footprint.need
+    for more in (0, 100, 500, 900):
+        assert compiled(wide, prefer="speed", ram=small + more).build.footprint.need <= small + more
+    with pytest.raises(FitError, match=rf"need {small} B of RAM, more than ram={small - 1}"):
+        compiled(wide, prefer="speed", ram=small - 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"prefer": "size"}, "prefer='size' is neither"),
+        ({"ram": 100_000}, "ram= says how much prefer='speed' may take"),
+        ({"prefer": "speed", "ram": 0.5}, "ram=0.5 is no number of bytes"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(wide: mg.Model, options: dict[str, object], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        compiled(wide, **options)
