@@ -13,7 +13,7 @@ from mcugrad.abi.records import SCALE, WATCH
 from mcugrad.commands.options import DEFAULT_POLICY as COMMAND_LINE
 from mcugrad.ops.selection.select import SELECT_CERTAIN, SELECT_SAMPLED, SELECT_SAMPLES, odds_of
 from mcugrad.ops.selection.select_s8 import SELECT_SUMS_S8
-from mcugrad.ops.update.update import bias_update, prepare_update
+from mcugrad.ops.update.update_s8 import bias_update, prepare_update
 from mcugrad.program import Space
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner

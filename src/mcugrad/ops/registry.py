@@ -43,6 +43,7 @@ SHARED = frozenset(
         "tracking.ranges",
         "update.apply",
         "update.update",
+        "update.update_s8",
     )
 )
 """Modules whose kernels serve every operator."""

@@ -73,14 +73,14 @@ def backward(
     output = graph.producer(graph.output)
     assert isinstance(output, Operator)
     assert output.precision is not None
+    outputs: dict[str, Any] = {"logits": output.y, "precision": output.precision}
     to.add(BeginStep(name="begin_step"))
     selection = _selection(graph, sparse)
     has_ratio = any(isinstance(p, Sparse) and p.follows_loss for p in selection.policies.values())
     to.add(_loss_node(loss, output, error, target))
     if loss.label_kind is LabelKind.CLASS:
-        soft: dict[str, Any] = {"logits": graph.output, "e": error, "precision": output.precision}
-        to.add(SoftCrossEntropy(name="soft_loss", **soft, has_ratio=has_ratio))
-    to.add(Watch(name="watch", logits=graph.output, label_kind=loss.label_kind))
+        to.add(SoftCrossEntropy(name="soft_loss", e=error, has_ratio=has_ratio, **outputs))
+    to.add(Watch(name="watch", label_kind=loss.label_kind, **outputs))
     if has_ratio:
         to.add(LossRatio(name="loss_ratio"))
     if (share := share_of_samples(sparse)) < ONE:

@@ -15,7 +15,8 @@ from mcugrad.ops.convolution.struct import Conv2dStruct, group_slices
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.core.window import each_tap, patches
-from mcugrad.ops.update.update import update_rows, whole_error
+from mcugrad.ops.update.update import whole_error
+from mcugrad.ops.update.update_s8 import update_rows
 from mcugrad.program import Kernel
 from mcugrad.training.rules import InPlace
 

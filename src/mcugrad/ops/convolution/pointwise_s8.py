@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_output
-from mcugrad.ops.update.update import update_rows, whole_error
+from mcugrad.ops.update.update import whole_error
+from mcugrad.ops.update.update_s8 import update_rows
 from mcugrad.program import Kernel
 from mcugrad.training.rules import InPlace
 

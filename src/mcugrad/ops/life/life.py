@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.abi.constants import constant, number
 from mcugrad.arithmetic import F32, exp2
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Float32
+from mcugrad.graph import BackwardNode, Precision
 from mcugrad.program import Kernel, segment
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.schedules import rates_of
@@ -51,10 +51,13 @@ class Watch(BackwardNode):
     """Let running loss, accuracy and drift follow.
 
     Attributes:
+        logits: the outputs.
+        precision: what they are.
         label_kind: what a sample is labelled with: accuracy is known for classes only.
     """
 
     logits: str
+    precision: Precision
     label_kind: LabelKind
 
     INPUTS = ("logits",)
@@ -67,10 +70,7 @@ class Watch(BackwardNode):
         if self.label_kind is not LabelKind.CLASS:
             to.call(WATCH_LOSS, note="running loss", loss=loss, watch=to.watch())
             return
-        predicted = to.temporary("predicted", "uint32_t", (1,), "class predicted before the step")
-        classes = to.graph[self.logits].size
-        kernel = ARGMAX_F32 if isinstance(to.graph[self.logits].quant, Float32) else ARGMAX_S8
-        to.call(kernel, note="prediction", count=classes, x=to.data(self.logits), index=predicted)
+        predicted = lower_prediction(to, self.logits, self.precision)
         to.call(
             WATCH_CLASS,
             note="running loss and accuracy",
@@ -79,6 +79,14 @@ class Watch(BackwardNode):
             loss=loss,
             watch=to.watch(),
         )
+
+
+def lower_prediction(to: ProgramBuilder, logits: str, precision: Precision) -> str:
+    """Add the call that finds the class with the largest output; name of its buffer."""
+    predicted = to.temporary("predicted", "uint32_t", (1,), "class predicted before the step")
+    count, x = to.graph[logits].size, to.data(logits)
+    to.call(ARGMAX[precision], note="prediction", count=count, x=x, index=predicted)
+    return predicted
 
 
 def begin_step(
@@ -189,6 +197,7 @@ def watch_confidence_f32(classes: int, logits: NDArray[Any], drift: NDArray[Any]
 BEGIN_STEP = Kernel("mcg_begin_step", begin_step)
 ARGMAX_S8 = Kernel("mcg_argmax_s8", argmax_s8)
 ARGMAX_F32 = Kernel("mcg_argmax_f32", argmax_f32)
+ARGMAX = {Precision.INT8: ARGMAX_S8, Precision.FLOAT32: ARGMAX_F32}
 WATCH_CLASS = Kernel("mcg_watch_class", watch_class)
 WATCH_LOSS = Kernel("mcg_watch_loss", watch_loss)
 WATCH_CONFIDENCE_S8 = Kernel("mcg_watch_confidence_s8", watch_confidence_s8)

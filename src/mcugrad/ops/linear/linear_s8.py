@@ -13,7 +13,8 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.linear.linear import Linear
-from mcugrad.ops.update.update import update_rows, whole_error
+from mcugrad.ops.update.update import whole_error
+from mcugrad.ops.update.update_s8 import update_rows
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.kernel import Price, Scratch
 from mcugrad.training.rules import InPlace

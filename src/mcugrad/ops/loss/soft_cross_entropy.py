@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcugrad.graph import BackwardNode, Precision
+from mcugrad.ops.life.life import lower_prediction
 from mcugrad.ops.loss.loss import lower_beside
 from mcugrad.ops.selection.select_nodes import loss_ratio
-from mcugrad.program import Kernel, segment
+from mcugrad.program import segment
 
 if TYPE_CHECKING:
     from mcugrad.builders.program import ProgramBuilder
@@ -44,6 +45,7 @@ class SoftCrossEntropy(BackwardNode):
     def lower(self, to: ProgramBuilder) -> None:
         to.enter(segment.SOFT_LOSS)
         lower_beside(self, self.precision, to)
+        lower_prediction(to, self.logits, self.precision)
 
 
 def arguments(of: SoftCrossEntropy, to: ProgramBuilder) -> dict[str, Any]:
@@ -59,14 +61,3 @@ def arguments(of: SoftCrossEntropy, to: ProgramBuilder) -> dict[str, Any]:
         "confidence": to.temporary("confidence", "float", (1,), "probability of the predicted class"),
         "ratio": loss_ratio(to) if of.has_ratio else None,
     }
-
-
-def prediction(of: SoftCrossEntropy, to: ProgramBuilder, kernel: Kernel) -> None:
-    """Add the call that finds the class with the largest output."""
-    to.call(
-        kernel,
-        note="prediction",
-        count=to.graph[of.logits].size,
-        x=to.data(of.logits),
-        index=to.temporary("predicted", "uint32_t", (1,), "class predicted before the step"),
-    )

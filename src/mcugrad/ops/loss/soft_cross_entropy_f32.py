@@ -11,23 +11,21 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32, exp2, log
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.computation_f32 import lower_mask
-from mcugrad.ops.life.life import ARGMAX_F32
 from mcugrad.ops.loss.loss import LossComputation
-from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy, arguments, prediction
+from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy, arguments
 from mcugrad.ops.loss.temperature import TEMPERATURE, THIRD, THIRD_LOG2_E, added, shares_of
 from mcugrad.program import Kernel
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoftCrossEntropyF32(LossComputation):
-    """Loss, output error and prediction from float32 logits."""
+    """Loss and output error from float32 logits."""
 
     of: SoftCrossEntropy
 
     def lower(self, to: ProgramBuilder) -> None:
         to.call(SOFT_CROSS_ENTROPY_F32, **arguments(self.of, to))
         lower_mask(to, self.of.logits, self.of.e)
-        prediction(self.of, to, ARGMAX_F32)
 
 
 def soft_cross_entropy_f32(

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32, exp2, log
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.ops.life.life import ARGMAX_S8
 from mcugrad.ops.loss.loss import LossComputation
 from mcugrad.ops.loss.output_error_s8 import write_output_error
-from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy, arguments, prediction
+from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy, arguments
 from mcugrad.ops.loss.temperature import LOG2_E, TEMPERATURE, THIRD, added, shares_of
 from mcugrad.ops.tracking.ranges import clip_of
 from mcugrad.program import Kernel
@@ -21,7 +20,7 @@ from mcugrad.program import Kernel
 
 @dataclass(frozen=True, kw_only=True)
 class SoftCrossEntropyS8(LossComputation):
-    """Loss, output error and prediction from int8 logits."""
+    """Loss and output error from int8 logits."""
 
     of: SoftCrossEntropy
 
@@ -41,7 +40,6 @@ class SoftCrossEntropyS8(LossComputation):
                 "probability", "float", (shared["classes"],), "probabilities, then errors"
             ),
         )
-        prediction(self.of, to, ARGMAX_S8)
 
 
 def soft_cross_entropy_s8(

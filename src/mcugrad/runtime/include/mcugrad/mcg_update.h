@@ -34,7 +34,7 @@ extern const mcg_rule_t mcg_rule_qas;
  * @param[in]  to_scale real units per step of what changes, [channels]: the weights, or a plane of changes
  * @param[out] factor   [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/update/update.py::prepare_update.
+ * MACs: none. Scratch: none. Reference: ops/update/update_s8.py::prepare_update.
  */
 void mcg_prepare_update(int32_t channels, const uint16_t *active, const int32_t *odds, const float *rate,
                         const float *c, const float *x_scale, const float *w_scale, const float *to_scale,
@@ -70,7 +70,7 @@ void mcg_update_row(const mcg_rule_t *rule, const int32_t *gradient, int32_t cou
  * @param[in]     w_scale  [channels], as it was when the error was computed
  * @param[in,out] bias     [channels], real units
  *
- * MACs: none. Scratch: none. Reference: ops/update/update.py::bias_update.
+ * MACs: none. Scratch: none. Reference: ops/update/update_s8.py::bias_update.
  */
 void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const uint16_t *active,
                      const int32_t *odds, const float *rate, const float *c, const float *w_scale,
@@ -92,7 +92,7 @@ void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const ui
  * @param[in,out] w        [out][count]
  * @param[in,out] residual the rule's residual bits, one row per output channel, or NULL
  *
- * MACs: none. Stack: 2 MCG_BLOCK words, the rule. Reference: ops/update/update.py::decay_weights.
+ * MACs: none. Stack: 2 MCG_BLOCK words, the rule. Reference: ops/update/update_s8.py::decay_weights.
  */
 void mcg_decay_weights(int32_t out, int32_t count, const uint16_t *active, const float *decay,
                        const float *rate, const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step,
@@ -105,7 +105,7 @@ void mcg_decay_weights(int32_t out, int32_t count, const uint16_t *active, const
  * @param[in]  batch samples of a batch
  * @param[out] mean  rate for each of them
  *
- * MACs: none. Scratch: none. Reference: ops/update/update.py::mean_rate.
+ * MACs: none. Scratch: none. Reference: ops/update/update_s8.py::mean_rate.
  */
 void mcg_mean_rate(const float *rate, int32_t batch, float *mean);
 
