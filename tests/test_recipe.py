@@ -153,9 +153,11 @@ def hard_shrink_grad_s8(draw: Draw) -> Arguments:
 """,
     ),
     ("tests/kernels/activation.py", "real_cases, reals\n", "nothing, "),
-    ("CHANGELOG.md", "* ", "* HardShrink, from ONNX's Shrink without a bias.\n"),
+    ("CHANGELOG.md", "### Added\n\n|", "* HardShrink, from ONNX's Shrink without a bias.\n"),
 )
-"""What is written into files that are there: the file, the first text before which it is written, what is written."""
+"""What is written into files that are there: the file, the first text before which it is written, what is written.
+
+Where a text ends with `|`, it is written behind it."""
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -205,8 +207,10 @@ def test_the_recipe_works_and_touches_what_it_names(tmp_path: Path) -> None:
     for file, place, text in INSERTIONS:
         path = copy / file
         old = path.read_text(encoding="utf-8")
-        assert place in old, f"{file} has no {place!r} any more: CONTRIBUTING and this test go by it"
-        path.write_text(old.replace(place, text + place, 1), encoding="utf-8", newline="\n")
+        found = place.removesuffix("|")
+        assert found in old, f"{file} has no {found!r} any more: the recipe goes by it"
+        new = found + text if place != found else text + found
+        path.write_text(old.replace(found, new, 1), encoding="utf-8", newline="\n")
 
     stale = run(copy, "benchmarks/write_operators.py", "--check")
     assert stale.returncode == 1
