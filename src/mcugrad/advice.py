@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from math import floor, log10, sqrt
+from math import floor, isfinite, log10, sqrt
 
 FACTOR = 3.0
 """Between a rate and the next that is worth a try, as in a search."""
@@ -30,8 +30,10 @@ def rescaled(targets: float, outputs: float) -> str:
         targets: the largest magnitude of them.
         outputs: likewise of what the network says before training.
     """
+    if targets == 0 or not isfinite(outputs):  # there are none, or the network itself is broken
+        return ""
     ratio = targets / (outputs or 1.0)
-    if ratio == 0 or SMALL < ratio < LARGE:
+    if SMALL < ratio < LARGE:
         return ""
     if SMALL <= targets <= 1 / SMALL:
         return f"weights of the last layer {_power(ratio)}"
