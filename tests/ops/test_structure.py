@@ -14,8 +14,15 @@ import pytest
 import mcugrad.ops
 from mcugrad.graph import Operator, Precision
 from mcugrad.graph.node import Node
+from mcugrad.graph.spec import FORMS
+from mcugrad.ops.core.beside import beside
 from mcugrad.ops.core.computation import Computation, computed_by
+from mcugrad.ops.life.life import ARGMAX
+from mcugrad.ops.loss.loss import LossNode
+from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy
 from mcugrad.ops.registry import OPERATORS
+from mcugrad.ops.selection.select import Errors
+from mcugrad.passes.backward import SUMS
 from test_imports import PACKAGE, ROOMS, When, arrows, modules
 
 ENDINGS = tuple(f"_{precision.value}" for precision in Precision)
@@ -99,6 +106,19 @@ def test_a_node_that_is_named_after_a_precision_lies_in_its_file() -> None:
         for precision in Precision:
             if kind.__name__.endswith(precision.value.upper()):
                 assert kind.__module__.endswith(f"_{precision.value}"), kind
+
+
+def test_tables_have_a_row_for_every_precision() -> None:
+    for table in (FORMS, SUMS, ARGMAX):
+        assert list(table) == list(Precision)
+
+
+def test_losses_and_errors_have_a_file_for_every_precision() -> None:
+    kinds = [kind for kind in CLASSES if issubclass(kind, LossNode) and kind is not LossNode]
+    assert len(kinds) == 3
+    for kind in (*kinds, SoftCrossEntropy, Errors):
+        found = [beside(kind, precision) for precision in Precision]
+        assert all(inspect.isclass(one) and not inspect.isabstract(one) for one in found), kind
 
 
 @pytest.mark.parametrize("room", ["graph", "builders", "ops", "passes"])
