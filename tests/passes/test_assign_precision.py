@@ -20,6 +20,7 @@ from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.fold import fold
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import calibrated, quantize, without_scale
+from mcugrad.pipeline import build, calibrate
 from networks import Conv, Dense, Pool, model, samples
 from onnx_nets import Net
 
@@ -116,6 +117,19 @@ def test_a_model_keeps_the_scales_that_it_needs() -> None:
         ["input", "conv1_y"],
         ["input"],
     ]
+
+
+def test_scales_that_nothing_needs_are_not_looked_at() -> None:
+    """States of mixed models used to hold those of all activations."""
+    net = model((2, 9, 12), (Conv(4, (3, 3), (2, 2)), Pool(), Dense(9, "relu"), Dense(4)))
+    x, _ = samples(net, 8)
+    made = mg.compile(net, calibration=x, precision="mixed", train="last:1")
+    every = calibrate(net, x, Calibration())
+    assert every.keys() > made.build.scales.keys()
+    assert {tensor: every[tensor] for tensor in made.build.scales} == made.build.scales
+    again = build(net, every, made.options)
+    assert again.compiled.fingerprint == made.build.compiled.fingerprint
+    assert again.compiled.files == made.build.compiled.files
 
 
 @dataclass(frozen=True, kw_only=True)
