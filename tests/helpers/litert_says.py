@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +10,11 @@ from ai_edge_litert import interpreter as litert
 from numpy.typing import NDArray
 
 from mcugrad.graph import ActivationScale, Graph
-from mcugrad.graph.spec import check
 from mcugrad.importers.tflite import load_tflite
 from mcugrad.passes.calibrate import run_float
 from mcugrad.passes.fold import fold
-from mcugrad.passes.lower import lower
 from mcugrad.passes.propagate_scales import source_of
-from mcugrad.run.reference import ReferenceRunner
-from quantizing import quantized
+from quantizing import reference
 
 if TYPE_CHECKING:
     from tflite_writer import Net
@@ -58,9 +54,7 @@ def ours(graph: Graph, x: Array) -> Array:
 
 def device(graph: Graph, x: Array) -> Array:
     """Outputs of a quantized graph by the integer reference that the device equals bit for bit."""
-    program = lower(check(quantized(graph, None)), seed=0, rate=0.01)
-    runner = ReferenceRunner(SimpleNamespace(program=program, fingerprint=bytes(32)))  # type: ignore[arg-type]
-    return runner.predict(x.reshape(len(x), -1))
+    return reference(graph).predict(x.reshape(len(x), -1))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,7 @@ from mcugrad.importers.onnx import load_onnx
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.passes.assign_precision import assign_precision
 from mcugrad.passes.fold import fold
-from mcugrad.passes.lower import lower
 from mcugrad.passes.quantize import without_scale
-from mcugrad.run.reference import ReferenceRunner
 from onnx_nets import Array, Net, join, net_shape, refused, runtime
 
 
@@ -55,12 +52,7 @@ def device_outputs(graph: Graph, x: Array) -> Array:
     assert isinstance(out, ActivationScale)
     x = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x.transpose(0, 2, 1)[:, None] if x.ndim == 3 else x
     codes = np.clip(np.rint(x / np.float32(given.scale)) + given.zero, -128, 127).astype(np.int8)
-    runner = ReferenceRunner(
-        SimpleNamespace(
-            program=lower(quantizing.quantized(graph, None), seed=0, rate=0.01), fingerprint=bytes(32)
-        )
-    )  # type: ignore[arg-type]
-    found = runner.predict(codes.reshape(len(x), -1)).astype(np.float64)
+    found = quantizing.reference(graph).predict(codes.reshape(len(x), -1)).astype(np.float64)
     return (found - out.zero) * out.scale
 
 
