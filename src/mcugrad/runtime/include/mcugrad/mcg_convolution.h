@@ -209,7 +209,8 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
  * @param[in,out] w_scale  real units per step, [out_c]
  * @param[out]    gradient scratch, [rows + 1][k_h * k_w]
  *
- * MACs: out_h*out_w*out_c*k_h*k_w. Reference: ops/convolution/depthwise_conv2d_s8.py::depthwise_conv2d_update.
+ * MACs: out_h*out_w*out_c*k_h*k_w. Reference:
+ * ops/convolution/depthwise_conv2d_s8.py::depthwise_conv2d_update.
  */
 void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
                                  const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
