@@ -29,6 +29,8 @@ from mcugrad.pipeline import build, calibrate
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer, demand_seed, rate_given
+from mcugrad.training.features import OF_PREDICTION
+from mcugrad.training.features import features as features_named
 from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.rate_grid import usual
 from mcugrad.training.rules import RuleChoice, updates
@@ -60,6 +62,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     class_names: Sequence[str] | None = None,
     prefer: Preference = "ram",
     ram: int | None = None,
+    features: str | Sequence[str] = "all",
 ) -> Trainer:
     """Turn a model into firmware that learns.
 
@@ -93,6 +96,9 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             between. Neither changes a byte of what is computed.
         ram: bytes that model, sample, stack and caller may take together, for prefer='speed'; those of the target if
             not given.
+        features: what the generated code has beside predictions and training steps: `all`, `none`, or some of `adc`,
+            `watch`, `augment`, `replay`, `soft`, `guard`. A linker that drops what is never called, as all for
+            microcontrollers can, makes this a matter of how much there is to read; docs/device.md says what each takes.
 
     Raises:
         DataError: the samples cannot be used.
@@ -146,6 +152,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         schedule=course,
         steps=length,
         budget=_budget(prefer, ram, goal),
+        features=_features(features, train, wanted),
     )
     method = Calibration(calibration_method, percentile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
@@ -191,6 +198,26 @@ def _demand_no_training(
             where=named[0].rstrip("="),
             hint=f"train='last:1' or another that trains, or no {' and no '.join(named)}",
         )
+
+
+def _features(wanted: str | Sequence[str], train: Train, loss: Loss) -> frozenset[str]:
+    """What a firmware has. Raises UsageError for what it cannot have."""
+    found = features_named(wanted)
+    if wanted == "all":
+        return found
+    if train == "none" and (names := sorted(found - OF_PREDICTION)):
+        raise UsageError(
+            f"nothing trains, so that there is no {' or '.join(names)} to have",
+            where="features",
+            hint=f"some of {', '.join(sorted(OF_PREDICTION))}, or train='last:1'",
+        )
+    if "soft" in found and loss.label_kind is not LabelKind.CLASS:
+        raise UsageError(
+            f"the loss {loss.name} has no classes that a distribution could be about",
+            where="features",
+            hint="features without soft",
+        )
+    return found
 
 
 def _course(schedule: Any) -> Schedule:

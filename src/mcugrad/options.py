@@ -9,6 +9,7 @@ from typing import Literal
 from mcugrad.graph import ActivationScale
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.freeze import Train
+from mcugrad.training.features import EVERY
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Updates
 from mcugrad.training.schedules import Schedule
@@ -45,6 +46,7 @@ class Options:
         schedule: how the rate runs from delivery on.
         steps: training steps that it spans; 0 where it needs none.
         budget: memory that kernels may have to be faster.
+        features: what of a model's life the firmware has; the twin has all.
         loss: what training makes smaller.
         label_scale: quantization of the labels, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
@@ -65,6 +67,7 @@ class Options:
     schedule: Schedule = Schedule()  # noqa: RUF009  (frozen)
     steps: int = 0
     budget: Budget = Budget()
+    features: frozenset[str] = EVERY
 
     @property
     def method(self) -> str:

@@ -33,6 +33,7 @@ from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, 
 from mcugrad.plan import Plan, greedy_by_size, verify, with_scratch
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
+from mcugrad.training.features import EVERY
 from mcugrad.training.losses import loss_of_balance
 from mcugrad.training.schedules import has_ended, rate_ahead
 
@@ -246,7 +247,7 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, s
         name: replace(buffer, value=state[name]) if buffer.space is Space.STATE else buffer
         for name, buffer in program.buffers.items()
     }
-    return emit(replace(program, buffers=buffers), made.plan, origin)
+    return emit(replace(program, buffers=buffers), made.plan, origin, made.compiled.features)
 
 
 def _built(
@@ -264,8 +265,12 @@ def _built(
     program, plan = with_scratch(program, plan, options.budget.core, _most(program, plan, options.budget))
     verify(program, plan)
     origin = replace(_origin(model, graph, options), state=note)
-    files, place = emit(program, plan, origin), layout(program, plan)
-    return Build(graph, scales, origin, plan, Compiled(program, place, files, host_source(program, place)))
+    place, every = layout(program, plan), emit(program, plan, origin)
+    files = every if options.features == EVERY else emit(program, plan, origin, options.features)
+    own = (f"{program.name}.c", f"{program.name}.h")
+    whole = {} if files == every else {name: every[name] for name in own}
+    compiled = Compiled(program, place, files, host_source(program, place), options.features, whole)
+    return Build(graph, scales, origin, plan, compiled)
 
 
 def _most(program: Program, plan: Plan, budget: Budget) -> float:

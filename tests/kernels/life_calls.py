@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -16,7 +18,18 @@ from kernels.draws import (
     rngs,
     schedules,
 )
-from kernels.life_model import INPUTS, WEIGHTS, buffers, changes, labels, lost, memory, models, snapshots
+from kernels.life_model import (
+    INPUTS,
+    WEIGHTS,
+    buffers,
+    changes,
+    labels,
+    lost,
+    memory,
+    models,
+    snapshots,
+    train_soft,
+)
 from mcugrad.abi.records import ADC, DRIFT, GUARD
 from mcugrad.ops.life.input import adc_init
 from mcugrad.ops.life.replay_buffer import ReplayBuffer
@@ -73,7 +86,7 @@ def train_step_case(draw: Draw) -> Arguments:
 
 @st.composite
 def train_soft_case(draw: Draw) -> Arguments:
-    rng, model = rngs(draw), draw(models(LabelKind.CLASS))
+    rng, model = rngs(draw), replace(draw(models(LabelKind.CLASS)), train_soft=train_soft)
     given = {
         "model": model,
         "m": memory(draw, rng),

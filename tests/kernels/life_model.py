@@ -18,7 +18,7 @@ from kernels.draws import (
     old_int8,
 )
 from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, SCHEDULE, WATCH
-from mcugrad.ops.life.model import Memory, Model
+from mcugrad.ops.life.model import ARG, NULL, OK, Memory, Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer, replay_add, replay_init
 from mcugrad.training.losses import LabelKind
 
@@ -71,6 +71,17 @@ def train_soft(m: Memory, x: NDArray[np.int8], soft: NDArray[np.uint8], step: An
     train(m, x, np.asarray([int(soft[0]) * 3 & 0xFF], np.uint8), step)
 
 
+def augment(how: NDArray[Any], x: NDArray[np.int8], y: NDArray[np.int8] | None) -> int:
+    """probe_augment: adds the count of samples; a negative gain cannot be."""
+    if y is None:
+        return NULL
+    if how["gain"][0] < 0:
+        return ARG
+    y[:] = ((x.astype(np.int64) + int(how["count"][0])) & 0xFF).astype(np.uint8).view(np.int8)
+    how["count"] += np.uint32(1)
+    return OK
+
+
 @st.composite
 def models(draw: Draw, kind: LabelKind | None = None) -> Model:
     """Every kind of labels and logits, with a scale in the model or beside it."""
@@ -106,7 +117,8 @@ def models(draw: Draw, kind: LabelKind | None = None) -> Model:
         step=STEP_AT,
         forward=forward_f32 if real else forward_s8,
         train=train,
-        train_soft=train_soft if classes else None,
+        train_soft=train_soft if classes and draw(st.booleans()) else None,
+        augment=augment if draw(st.booleans()) else None,
     )
 
 

@@ -21,6 +21,7 @@ void probe_forward_s8(void *m, const int8_t *x);
 void probe_forward_f32(void *m, const int8_t *x);
 void probe_train(void *m, const int8_t *x, const void *label, void *step);
 void probe_train_soft(void *m, const int8_t *x, const uint8_t *soft, void *step);
+mcg_status_t probe_augment(mcg_augment_t *how, const int8_t *x, int8_t *y);
 
 void probe_scale_from_float(int32_t count, const float *factor, mcg_scale_t *scale)
 {
@@ -155,4 +156,19 @@ void probe_train(void *m, const int8_t *x, const void *label, void *step)
 void probe_train_soft(void *m, const int8_t *x, const uint8_t *soft, void *step)
 {
     probe_learn((probe_model_t *)m, x, soft[0] * 3 & 0xff, step);
+}
+
+mcg_status_t probe_augment(mcg_augment_t *how, const int8_t *x, int8_t *y)
+{
+    if (y == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (how->gain < 0) {
+        return MCG_ERR_ARG;
+    }
+    for (int32_t i = 0; i < 6; i++) {
+        y[i] = (int8_t)(uint8_t)((uint32_t)x[i] + how->count);
+    }
+    how->count += 1U;
+    return MCG_OK;
 }

@@ -112,6 +112,7 @@ def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
         "target": None if made.target is None else made.target.name,
         "fingerprint": f"0x{word(made.build.compiled.fingerprint):08x}",
         "begins": made.begins,
+        "features": sorted(made.options.features),
         "ram_bytes": made.ram,
         "constants_bytes": made.build.constants,
         "notes": list(made.build.graph.notes),

@@ -39,6 +39,10 @@ _RESUME = (
     "an array in C. With --train none the model in the file infers."
 )
 _CLASSES = "What the outputs are called, in their order, for the generated code: yes,no,silence."
+_FEATURES = (
+    "What the C has beside predictions and training steps: all, none, or some of adc, watch, augment, replay, soft, "
+    "guard, between commas."
+)
 _SELFTEST = "Write NAME_selftest.c, too: it tells on the device whether compiler and flags are right."
 _SAVE = "Write what was learned to this .mcgstate file (or .npz, arrays alone)."
 
@@ -88,6 +92,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Of the random numbers, the de
 Calibration = Annotated[int, typer.Option("--calibration", min=1, help=_CALIBRATION)]
 Resume = Annotated[Path | None, typer.Option("--resume", metavar="STATE", help=_RESUME)]
 Save = Annotated[Path | None, typer.Option("--save", metavar="STATE", help=_SAVE)]
+Features = Annotated[str, typer.Option("--features", metavar="NAME,...", help=_FEATURES)]
 ClassNames = Annotated[str | None, typer.Option("--class-names", metavar="NAME,...", help=_CLASSES)]
 Prefer = Annotated[
     str,

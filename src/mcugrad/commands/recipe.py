@@ -18,6 +18,7 @@ from mcugrad.commands.options import (
     ClassNames,
     Clip,
     Data,
+    Features,
     Loss,
     Momentum,
     Name,
@@ -77,6 +78,7 @@ class Recipe:
     calibration: Calibration = 256
     scale: Scale = None
     class_names: ClassNames = None
+    features: Features = "all"
     resume: Resume = None
     save: Save = None
     prefer: Prefer = "ram"
@@ -224,6 +226,7 @@ class Recipe:
             class_names=None if self.class_names is None else self.class_names.split(","),
             prefer=cast("Preference", self.prefer),  # checked there
             ram=self.ram,
+            features=self.features,
         )
 
     def fidelity(self, made: Trainer, samples: Samples) -> Fidelity | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,17 +15,19 @@ from mcugrad.emit import steps
 from mcugrad.emit.amalgamate import amalgamate, public_types
 from mcugrad.emit.descriptor import descriptor
 from mcugrad.emit.fingerprint import fingerprint, word
-from mcugrad.emit.interface import definition, functions
+from mcugrad.emit.interface import definition, functions, there
 from mcugrad.emit.layout import Layout, layout
 from mcugrad.emit.literals import initializer, number
 from mcugrad.emit.steps import Names
 from mcugrad.emit.wrap import wrap_call
 from mcugrad.ops.life.check import WRONG, checks
+from mcugrad.passes.program.drop_unused import drop_unused
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Program, Space
 from mcugrad.program.reserve import reserve
 from mcugrad.program.segment import FROZEN, TRAIN_SOFT
 from mcugrad.training.augment import map_of
+from mcugrad.training.features import EVERY
 from mcugrad.training.losses import LabelKind
 
 _ENVIRONMENT = Environment(
@@ -43,9 +45,8 @@ EXAMPLE = "examples/main.c"
 INLINED_CALLS = 8
 """A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
 
-_TRAINING_INLINE = ("mcg_slot", "mcg_trouble")
 DRAW = "mcg_replay_draw"
-"""Inline functions of the runtime that a model's own functions call, and one that takes more than a line to call."""
+"""A function of the runtime that takes more than a line to call."""
 
 
 _GUARD_ERRORS = {
@@ -96,13 +97,22 @@ class Origin:
     restart: float = 0.0
 
 
-def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
+def emit(program: Program, plan: Plan, origin: Origin, features: frozenset[str] = EVERY) -> dict[str, str]:
     """The firmware folder.
+
+    Args:
+        program: what it executes.
+        plan: offsets of its arena.
+        origin: where it comes from.
+        features: what of a model's life it has, as far as there is such a thing for it.
 
     Returns:
         Text by file name: `<name>.h`, `<name>.c`, an example `examples/main.c`, a README for the firmware engineer,
         and a LICENSE.
     """
+    identity = word(fingerprint(program, layout(program, plan)))  # the same with fewer features: states fit
+    has = there(program, features)
+    program = program if "soft" in has else _without_soft(program)
     place = layout(program, plan)
     names = Names(program)
     check = checks(place.params)
@@ -125,14 +135,15 @@ def emit(program: Program, plan: Plan, origin: Origin) -> dict[str, str]:
         "structs": names.structs(),
         "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
         "steps": [*steps.segments(program, names), *steps.entries(program).values()],
-        "fingerprint": f"0x{word(fingerprint(program, place)):08x}U",
-        "descriptor": descriptor(program, place, origin.input_scale),
-        "functions": [definition(function, program) for function in functions(program)],
+        "fingerprint": f"0x{identity:08x}U",
+        "has": has,
+        "descriptor": descriptor(program, place, origin.input_scale, has),
+        "functions": [definition(function, program) for function in functions(program, has)],
         "check": [line for call in check for line in _check_call(call, names)],
         "runtime": amalgamate(
-            sorted({*_kernels(program), *(call.kernel.name for call in check)}),
+            sorted({*_kernels(program, has), *(call.kernel.name for call in check)}),
             _rules(program),
-            inline=_TRAINING_INLINE if program.trains else (),
+            inline=_inline(program, has),
             apart=_often_called(program),
         ),
         "number": number,
@@ -210,9 +221,24 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     return _ENVIRONMENT.get_template(template).render(context)
 
 
-def _kernels(program: Program) -> list[str]:
+def _without_soft(program: Program) -> Program:
+    """The program without steps towards distributions."""
+    entries = {name: entry for name, entry in program.entries.items() if name != TRAIN_SOFT}
+    run = {name for entry in entries.values() for name in entry.segments}
+    segments = {name: segment for name, segment in program.segments.items() if name in run}
+    return drop_unused(replace(program, entries=entries, segments=segments))
+
+
+def _inline(program: Program, has: frozenset[str]) -> tuple[str, ...]:
+    """Inline functions of the runtime that a model's own functions call."""
+    return ("mcg_trouble",) * program.trains + ("mcg_slot",) * ("replay" in has)
+
+
+def _kernels(program: Program, has: frozenset[str]) -> list[str]:
     """What the steps call, and what the interface calls beside them."""
-    around = {function.kernel for function in functions(program)} | ({DRAW} if program.trains else set())
+    around = {function.kernel for function in functions(program, has)} | (
+        {DRAW} if "replay" in has else set()
+    )
     return sorted({call.kernel.name for call in program.calls} | around)
 
 

@@ -64,8 +64,10 @@ def constants(program: Program, layout: Layout, input_scale: float, fingerprint:
     }
 
 
-def descriptor(program: Program, layout: Layout, input_scale: float) -> list[tuple[str, str]]:
-    """Members of the constant with their values in C, in order; arguments as for `constants`."""
+def descriptor(
+    program: Program, layout: Layout, input_scale: float, features: frozenset[str]
+) -> list[tuple[str, str]]:
+    """Members of the constant with their values in C, in order; arguments as for `constants`, and what it has."""
     values = constants(program, layout, input_scale, 0)
     given = {name: _literal(kind, values[name]) for name, kind, _ in members("mcg_model_t") if name in values}
     if values["output_scale"] is not None:
@@ -74,6 +76,7 @@ def descriptor(program: Program, layout: Layout, input_scale: float) -> list[tup
     given["forward"] = f"{program.name}_compute"
     given["train"] = f"{program.name}_learn_from" if program.trains else "NULL"
     given["train_soft"] = f"{program.name}_learn_soft" if TRAIN_SOFT in program.entries else "NULL"
+    given["augment"] = f"{program.name}_augment" if "augment" in features else "NULL"
     return [(name, given[name]) for name, _, _ in members("mcg_model_t")]
 
 

@@ -56,6 +56,7 @@ class EmulatedDevice(Life):
     ) -> None:
         folder = compiled.folder()
         program = compiled.program
+        _demand_features(compiled, replay=bool(replay), guard=bool(guard), augment=augment)
         training = program.trains
         super().__init__(compiled)
         self._classes = program.label_kind is LabelKind.CLASS
@@ -73,7 +74,7 @@ class EmulatedDevice(Life):
             slot_words=program.slot_words,
             replay=replay,
             guard=guard,
-            soft=TRAIN_SOFT in program.entries,
+            soft=TRAIN_SOFT in program.entries and "soft" in compiled.features,
             augment=augment,
             target_type="" if self._classes else program.label_kind.value,
             compiler=compiler,
@@ -101,6 +102,8 @@ class EmulatedDevice(Life):
 
     def step(self, x: NDArray[np.int8], label: NDArray[Any], *, soft: bool = False) -> NDArray[Any]:
         """One training step. Raises DeviceError on a fault or a status other than 0."""
+        if soft:
+            _demand_features(self._compiled, soft=True)
         found = self.device.train_soft(x, label) if soft else self.device.train_step(x, self._given(label))
         return self._took(*found)
 
@@ -206,3 +209,14 @@ class EmulatedDevice(Life):
     def set_schedule(self, schedule: NDArray[Any]) -> None:
         """Let the learning rate run by a schedule from the next step on."""
         self.device.set_schedule(np.ascontiguousarray(schedule, SCHEDULE).tobytes())
+
+
+def _demand_features(compiled: Compiled, **wanted: bool) -> None:
+    """Raises UsageError for what the generated C does not have."""
+    missing = [name for name, is_wanted in wanted.items() if is_wanted and name not in compiled.features]
+    if missing:
+        raise UsageError(
+            f"the firmware was compiled without {' and '.join(missing)}",
+            where="features",
+            hint=f"features={sorted({*compiled.features, *missing})}, or 'all'",
+        )

@@ -45,7 +45,7 @@ class HostTwin(Life):
     """
 
     def __init__(self, compiled: Compiled, *, compiler: str | None = None, opt: str = "-O3") -> None:
-        folder = compiled.folder()
+        folder = compiled.folder() / compiled.twin
         found = toolchain.host_compilers()
         name = compiled.program.name
         with working(f"building the twin of {name} for this computer"):

@@ -217,6 +217,7 @@ class Life(Runner):
             forward=lambda m, x: m.runner.predict(x[None])[0],
             train=train,
             train_soft=train_soft if TRAIN_SOFT in program.entries else None,
+            augment=lambda how, x, y: augment(self._model, how, x, y),
         )
 
     def _hold(self, rates: NDArray[np.float32] | None, step: int) -> None:

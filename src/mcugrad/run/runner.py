@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mcugrad.emit.fingerprint import fingerprint
 from mcugrad.errors import UsageError
 from mcugrad.program import TRAIN_SOFT, Program
 from mcugrad.toolchain import cache
+from mcugrad.training.features import EVERY
 from mcugrad.training.guard import OUTCOMES, Guarded
 from mcugrad.training.losses import LabelKind
 
@@ -33,21 +34,31 @@ class Compiled:
         layout: where it lies in memory.
         files: generated C by file name, as delivered.
         host: C of the host twin's loops.
+        features: what of a model's life the files have.
+        whole: the model's C with all features, where the files have fewer: the twin has them all.
     """
 
     program: Program
     layout: Layout
     files: Mapping[str, str]
     host: str
+    features: frozenset[str] = EVERY
+    whole: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> bytes:
         """What tells the model apart from those whose learned states do not fit it, 32 bytes."""
         return fingerprint(self.program, self.layout)
 
+    @property
+    def twin(self) -> str:
+        """Where in the folder the files of the host twin are: a path that ends with a slash, or nothing."""
+        return "twin/" if self.whole else ""
+
     def folder(self) -> Path:
         """A folder in the cache that holds the generated files, for compilers to read."""
-        files = {**self.files, "host.c": self.host}
+        twin = {**self.whole, "host.c": self.host}
+        files = {**self.files, **{f"{self.twin}{name}": text for name, text in twin.items()}}
         identity = cache.key(*(part for item in sorted(files.items()) for part in item))
 
         def write(path: Path) -> None:

@@ -23,6 +23,7 @@ from mcugrad.state.about import plain_json
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.targets import names as target_names
+from mcugrad.training.features import features
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import Update, Updates
 from mcugrad.training.schedules import Schedule
@@ -153,6 +154,7 @@ def _options(options: Options) -> dict[str, Any]:
         "precision": options.precision,
         "sparse": _sparse(options.sparse),
         "class_names": list(options.class_names),
+        "features": sorted(options.features),
         "rate_given": bool(options.rate_given),
         "schedule": asdict(options.schedule),
         "steps": int(options.steps),
@@ -173,6 +175,7 @@ def _to_options(facts: Mapping[str, Any]) -> Options:
         precision=facts["precision"],
         sparse=_to_sparse(facts["sparse"]),
         class_names=tuple(str(name) for name in facts.get("class_names", ())),
+        features=features(facts.get("features", "all")),
         rate_given=bool(facts.get("rate_given", True)),
         schedule=Schedule(**facts.get("schedule", {})),
         steps=int(facts.get("steps", 0)),

@@ -305,6 +305,7 @@ static const mcg_model_t tiny_model = {
     /* forward */ tiny_compute,
     /* train */ tiny_learn_from,
     /* train_soft */ tiny_learn_soft,
+    /* augment */ tiny_augment,
 };
 
 MCG_STATIC_ASSERT(offsetof(tiny_snapshot_t, error) == MCG_SNAPSHOT_ERROR, "a snapshot is laid out differently");

@@ -423,7 +423,7 @@ mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay);
 /**
  * Learn from a sample as tiny_train_step does; then, after each `every`th, from a stored one; then offer the sample to
  * the buffer if it collects. `augment`, if it is set, changes both first, but for a stored one that is remembered; what enters
- * is the sample as it came. `step` is about the new sample and may be NULL. On error nothing changes.
+ * is the sample as it came.  `step` is about the new sample and may be NULL. On error nothing changes.
  */
 mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
                                uint32_t label, tiny_step_t *step);

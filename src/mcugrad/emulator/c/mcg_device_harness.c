@@ -143,7 +143,7 @@ static mcg_status_t device_replay_add(const int8_t *x, uint32_t label)
 }
 static mcg_status_t (*const device_replay_init)(MCG_NAMED(_replay_t) *, uint32_t *, uint32_t,
                                                 uint32_t) = MCG_NAMED(_replay_init);
-#ifndef MCG_TARGET_TYPE
+#ifdef MCG_SOFT
 static mcg_status_t (*const device_replay_remember)(MCG_NAMED(_t) *,
                                                     MCG_NAMED(_replay_t) *) = MCG_NAMED(_replay_remember);
 #endif
@@ -196,7 +196,7 @@ static int32_t run(uint32_t command, uint32_t label)
             return mcg_device_call((uintptr_t)device_replay_add, x, label, 0, 0);
         case MCG_COMMAND_TRAIN_REPLAY:
             return mcg_device_call((uintptr_t)device_train_replay, model, x, label, 0);
-#ifndef MCG_TARGET_TYPE
+#ifdef MCG_SOFT
         case MCG_COMMAND_REPLAY_REMEMBER:
             return mcg_device_call((uintptr_t)device_replay_remember, model, (uintptr_t)&mcg_device_replay, 0,
                                    0);

@@ -37,7 +37,8 @@ class Model:
         output_scale: None where it is learned, and for float logits.
         forward: memory and sample to logits.
         train: takes a step on memory, sample and label; writes what it reports to the last argument, unless None.
-        train_soft: the same towards a distribution; None where labels are no classes.
+        train_soft: the same towards a distribution; None where there is no such step.
+        augment: changes a sample; None where none can be.
     """
 
     fingerprint: int
@@ -66,6 +67,7 @@ class Model:
     forward: Callable[[Any, NDArray[np.int8]], NDArray[Any]]
     train: Callable[[Any, NDArray[np.int8], NDArray[Any], Any], None]
     train_soft: Callable[[Any, NDArray[np.int8], NDArray[np.uint8], Any], None] | None
+    augment: Callable[[NDArray[Any], NDArray[np.int8], NDArray[np.int8] | None], int] | None
 
     def owns(self, memory: Owned) -> bool:
         """Whether a model is initialised, or what belongs to one belongs to this one."""

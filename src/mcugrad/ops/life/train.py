@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.abi.records import WATCH
-from mcugrad.ops.life.augment import augment
 from mcugrad.ops.life.model import ARG, LABEL, NULL, OK, STATE, Memory, Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer, replay_add, replay_draw
 from mcugrad.program import Kernel
@@ -61,7 +60,7 @@ def train_replay(
         return LABEL
     fresh = x
     if replay.augment is not None:
-        status = augment(model, replay.augment, x, replay.scratch)
+        status = ARG if model.augment is None else model.augment(replay.augment, x, replay.scratch)
         if status != OK:
             return status
         assert replay.scratch is not None
@@ -85,13 +84,13 @@ def _train_stored(model: Model, m: Memory, replay: ReplayBuffer) -> None:
     watch = m[going_on].copy()
     x, behind = replay.parts(model, int(place[0]))
     is_class = model.label_kind is LabelKind.CLASS
-    if is_class and behind.any():
-        assert model.train_soft is not None
+    if model.train_soft is not None and behind.any():
         model.train_soft(m, x, behind, None)  # what was said is about the sample as it came
     else:
         if replay.augment is not None:
-            augment(model, replay.augment, x, replay.scratch)
+            assert model.augment is not None
             assert replay.scratch is not None
+            model.augment(replay.augment, x, replay.scratch)
             x = replay.scratch
         model.train(m, x, replay.slot(model, int(place[0]))[:1] if is_class else behind, None)
     m[going_on] = watch

@@ -49,8 +49,10 @@ typedef struct {
     void (*forward)(void *m, const int8_t *x);
     /** Take a training step; write what it reports to `step` unless that is NULL. */
     void (*train)(void *m, const int8_t *x, const void *label, void *step);
-    /** The same towards a distribution; NULL where labels are no classes. */
+    /** The same towards a distribution; NULL where there is no such step. */
     void (*train_soft)(void *m, const int8_t *x, const uint8_t *soft, void *step);
+    /** Change a sample at random; NULL where none can be. */
+    mcg_status_t (*augment)(mcg_augment_t *how, const int8_t *x, int8_t *y);
 } mcg_model_t;
 
 #ifndef MCG_REPLAY_DEFINED

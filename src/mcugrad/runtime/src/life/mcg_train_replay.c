@@ -14,13 +14,13 @@ static void mcg_train_stored(const mcg_model_t *model, void *m, mcg_replay_t *re
     }
     bytes = mcg_slot(model, replay, place);
     behind = bytes + model->input_size;
-    if (model->label_kind == MCG_LABEL_CLASS && mcg_is_soft(model, behind)) {
+    if (model->train_soft != NULL && mcg_is_soft(model, behind)) {
         model->train_soft(m, (const int8_t *)bytes, behind,
                           NULL); /* what was said is about the sample as it came */
     } else {
         const int8_t *old = (const int8_t *)bytes;
         if (replay->augment != NULL) { /* that it can be was seen with the new one */
-            (void)mcg_augment(model, replay->augment, old, replay->scratch);
+            (void)model->augment(replay->augment, old, replay->scratch);
             old = replay->scratch;
         }
         if (model->label_kind == MCG_LABEL_CLASS) {
@@ -46,7 +46,8 @@ mcg_status_t mcg_train_replay(const mcg_model_t *model, void *m, mcg_replay_t *r
         return MCG_ERR_LABEL;
     }
     if (replay->augment != NULL) {
-        const mcg_status_t status = mcg_augment(model, replay->augment, x, replay->scratch);
+        const mcg_status_t status =
+            model->augment == NULL ? MCG_ERR_ARG : model->augment(replay->augment, x, replay->scratch);
         if (status != MCG_OK) {
             return status;
         }
