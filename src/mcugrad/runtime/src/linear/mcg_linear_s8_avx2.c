@@ -1,49 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <immintrin.h>
-
 #include "mcugrad/mcg_all.h"
 
-/* What is read at a time. */
+/* What is read at a time. Compilers' own vectors: the header of intrinsics wants a C library. */
 #define MCG_LINEAR_STEP 16
+typedef int8_t mcg_linear_bytes_t __attribute__((vector_size(16)));
+typedef char mcg_linear_chars_t __attribute__((vector_size(16)));
+typedef int16_t mcg_linear_halves_t __attribute__((vector_size(32)));
+typedef int32_t mcg_linear_words_t __attribute__((vector_size(32)));
 
-static inline __m256i mcg_linear_widen(const int8_t *from)
+static inline mcg_linear_halves_t mcg_linear_widen(const int8_t *from)
 {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)from));
+    mcg_linear_bytes_t bytes;
+    __builtin_memcpy(&bytes, from, sizeof bytes);
+#if MCG_GCC /* makes two halves of what it is told in general terms */
+    return (mcg_linear_halves_t)__builtin_ia32_pmovsxbw256((mcg_linear_chars_t)bytes);
+#else
+    return __builtin_convertvector(bytes, mcg_linear_halves_t);
+#endif
+}
+
+/* VPMADDWD: sums of two products each. */
+static inline mcg_linear_words_t mcg_linear_products(mcg_linear_halves_t a, mcg_linear_halves_t b)
+{
+    return (mcg_linear_words_t)__builtin_ia32_pmaddwd256(a, b);
+}
+
+static inline int32_t mcg_linear_sum(mcg_linear_words_t v)
+{
+    return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
 }
 
 /* The last inputs of all, those that whole steps have read before as zeros: so no row is read beyond its end.
  */
-static __m256i mcg_linear_last(const int8_t *x, int32_t zero, int32_t inputs)
+static mcg_linear_halves_t mcg_linear_last(const int8_t *x, int32_t zero, int32_t inputs)
 {
-    int16_t values[MCG_LINEAR_STEP];
-    const int32_t known = MCG_LINEAR_STEP - inputs % MCG_LINEAR_STEP;
-    for (int32_t i = 0; i < MCG_LINEAR_STEP; i++) {
-        values[i] = (int16_t)(i < known ? 0 : x[inputs - MCG_LINEAR_STEP + i] - zero);
+    mcg_linear_halves_t values = {0};
+    for (int32_t i = MCG_LINEAR_STEP - inputs % MCG_LINEAR_STEP; i < MCG_LINEAR_STEP; i++) {
+        values[i] = (int16_t)(x[inputs - MCG_LINEAR_STEP + i] - zero);
     }
-    return _mm256_loadu_si256((const __m256i *)values);
+    return values;
 }
 
-/* Adds the products of all inputs with four rows of weights; of fewer, where the others are one of them
- * again. */
-static void mcg_linear_rows(const mcg_linear_t *g, const int8_t *x, __m256i last, const int8_t *const w[4],
-                            int32_t sums[4])
+/* The products of all inputs with four rows of weights; `last` as above. */
+static void mcg_linear_rows(const mcg_linear_t *g, const int8_t *x, const mcg_linear_halves_t *last,
+                            const int8_t *const w[4], int32_t sums[4])
 {
-    const __m256i zero = _mm256_set1_epi16((int16_t)g->x_zero);
+    const int16_t zero = (int16_t)g->x_zero;
     const int32_t rest = g->inputs - MCG_LINEAR_STEP;
-    __m256i a[4];
-    __m128i sum;
-    for (int32_t o = 0; o < 4; o++) {
-        a[o] = _mm256_madd_epi16(last, mcg_linear_widen(w[o] + rest));
-    }
+    mcg_linear_words_t a0 = mcg_linear_products(*last, mcg_linear_widen(w[0] + rest));
+    mcg_linear_words_t a1 = mcg_linear_products(*last, mcg_linear_widen(w[1] + rest));
+    mcg_linear_words_t a2 = mcg_linear_products(*last, mcg_linear_widen(w[2] + rest));
+    mcg_linear_words_t a3 = mcg_linear_products(*last, mcg_linear_widen(w[3] + rest));
     for (int32_t i = 0; i <= rest; i += MCG_LINEAR_STEP) {
-        const __m256i values = _mm256_sub_epi16(mcg_linear_widen(x + i), zero);
-        for (int32_t o = 0; o < 4; o++) {
-            a[o] = _mm256_add_epi32(a[o], _mm256_madd_epi16(values, mcg_linear_widen(w[o] + i)));
-        }
+        const mcg_linear_halves_t values = mcg_linear_widen(x + i) - zero;
+        a0 += mcg_linear_products(values, mcg_linear_widen(w[0] + i));
+        a1 += mcg_linear_products(values, mcg_linear_widen(w[1] + i));
+        a2 += mcg_linear_products(values, mcg_linear_widen(w[2] + i));
+        a3 += mcg_linear_products(values, mcg_linear_widen(w[3] + i));
     }
-    a[0] = _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]));
-    sum = _mm_add_epi32(_mm256_castsi256_si128(a[0]), _mm256_extracti128_si256(a[0], 1));
-    _mm_storeu_si128((__m128i *)sums, sum);
+    sums[0] = mcg_linear_sum(a0);
+    sums[1] = mcg_linear_sum(a1);
+    sums[2] = mcg_linear_sum(a2);
+    sums[3] = mcg_linear_sum(a3);
 }
 
 static int32_t mcg_linear_few(const mcg_linear_t *g, const int8_t *x, const int8_t *w)
@@ -60,24 +78,32 @@ void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, cons
                    int32_t room, uint32_t *scratch)
 {
     const bool few = g->inputs < MCG_LINEAR_STEP;
-    const __m256i last = few ? _mm256_setzero_si256() : mcg_linear_last(x, g->x_zero, g->inputs);
     const int32_t less = w_zero == NULL ? 0 : *w_zero * mcg_sum_s8(x, g->x_zero, g->inputs);
-    int32_t acc[4];
+    mcg_linear_halves_t last = {0};
+    int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
     (void)room;
     (void)scratch;
-    for (int32_t first = 0; first < g->out; first += 4) {
-        const int32_t rows = mcg_min(g->out - first, 4);
-        const int8_t *row[4];
-        for (int32_t o = 0; o < 4; o++) {
-            row[o] = w + (first + mcg_min(o, rows - 1)) * g->inputs;
-            acc[o] = few ? mcg_linear_few(g, x, row[o]) : 0;
-        }
-        if (!few) {
-            mcg_linear_rows(g, x, last, row, acc);
-        }
-        for (int32_t o = 0; o < rows; o++) {
-            acc[o] += bias[first + o] - less;
+    if (!few) {
+        last = mcg_linear_last(x, g->x_zero, g->inputs);
+    }
+    for (int32_t first = 0; first < g->out; first += MCG_BLOCK) {
+        const int32_t rows = mcg_min(g->out - first, MCG_BLOCK);
+        for (int32_t o = 0; o < rows; o += 4) {
+            int32_t sums[4] = {0, 0, 0, 0};
+            const int8_t *row[4]; /* beyond the last row that one again */
+            for (int32_t i = 0; i < 4; i++) {
+                row[i] = w + (first + mcg_min(o + i, rows - 1)) * g->inputs;
+                if (few) {
+                    sums[i] = mcg_linear_few(g, x, row[i]);
+                }
+            }
+            if (!few) {
+                mcg_linear_rows(g, x, &last, row, sums);
+            }
+            for (int32_t i = 0; i < 4; i++) { /* a block is a multiple of 4 */
+                acc[o + i] = sums[i] + (o + i < rows ? bias[first + o + i] : 0) - less;
+            }
         }
         highest = mcg_max(highest, mcg_output_s8(acc, scale + first, clip, g->y_zero, rows, y + first));
     }
