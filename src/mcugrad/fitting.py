@@ -343,7 +343,7 @@ def _judged(
         return ()
     few = np.unique(np.linspace(0, len(order) - 1, min(PROBED, len(order))).round().astype(np.intp))
     wanted = data[1][order]
-    if len(data[0]) > 1 and bool((data[0] == data[0][:1]).all()):
+    if len(data[0]) > 1 and all((row == data[0][0]).all() for row in data[0]):  # the second mostly differs
         return (
             f"all {len(data[0]):,} samples are the same to the network, which can learn but one answer to them: are "
             f"they those that were meant, and scaled as the calibration samples were?",
