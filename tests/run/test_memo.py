@@ -58,7 +58,7 @@ def test_the_frozen_layers_are_those_before_the_first_that_learns() -> None:
     assert all(b.name.startswith("conv2") for b in program.left_by("frozen"))
     assert all(entry.segments[:2] == ("frozen", "forward") for entry in program.entries.values())
     assert "frozen" not in trainer(train="all").build.compiled.program.segments
-    assert "frozen" not in trainer(train="none").build.compiled.program.segments
+    assert "frozen" not in trainer(train="none", rate=None).build.compiled.program.segments
 
 
 def test_what_is_known_is_not_computed_again() -> None:
