@@ -43,7 +43,7 @@ def declared(trainer: Trainer) -> set[str]:
 
 def wanted(features: frozenset[str]) -> set[str]:
     """Functions of a model of classes with these features."""
-    always = {"info", "init", "check", "predict"} | ({"replay_draw"} if "replay" in features else set())
+    always = {"info", "init", "check"} | ({"replay_draw"} if "replay" in features else set())
     return always | {each.name for each in FUNCTIONS if each.needs <= features}
 
 

@@ -72,6 +72,19 @@ def guard(draw: Draw) -> Arguments:
 
 
 @st.composite
+def predict_case(draw: Draw) -> Arguments:
+    rng, model = rngs(draw), draw(models())
+    kind = np.float32 if model.output_real else np.int8
+    given = {
+        "model": model,
+        "m": memory(draw, rng),
+        "x": int8(draw, rng, INPUTS, -128),
+        "y": rng.integers(0, 100, WEIGHTS).astype(kind),
+    }
+    return lost(draw, given, "m", "x", "y")
+
+
+@st.composite
 def train_step_case(draw: Draw) -> Arguments:
     rng, model = rngs(draw), draw(models())
     given = {
@@ -255,6 +268,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     "mcg_rollback": snapshot(),
     "mcg_guard_error": guard_error(),
     "mcg_guard": guard(),
+    "mcg_predict": predict_case(),
     "mcg_train_step": train_step_case(),
     "mcg_train_soft": train_soft_case(),
     "mcg_train_replay": train_replay_case(),

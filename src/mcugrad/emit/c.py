@@ -150,7 +150,6 @@ def emit(program: Program, plan: Plan, origin: Origin, features: frozenset[str] 
         **whose(program.name),
         "apache": _apache(),
         "input_size": program.buffers[program.input].count,
-        "output": names.argument(Argument(buffer=program.output), None),
         "map": map_of(origin.input_shape),
         "output_scale": names.argument(Argument(buffer=program.output_scale), None)
         if program.output_scale

@@ -51,7 +51,7 @@ def constants(program: Program, layout: Layout, input_scale: float, fingerprint:
         "label_zero": program.values.zero if program.values else 0,
         "output_zero": program.output_zero,
         "output_real": program.buffers[program.output].ctype == "float",
-        "output": place.get(program.output, 0),
+        "output": place[program.output],
         "output_scale": None
         if scale is None or learned or scale.value is None
         else float(scale.value.reshape(-1)[0]),

@@ -44,6 +44,7 @@ _REPLAY, _SNAPSHOT = "{name}_replay_t *replay", "{name}_snapshot_t *snapshot"
 _ADC, _WATCH, _AUGMENT, _GUARD = (frozenset({name}) for name in ("adc", "watch", "augment", "guard"))
 _OLD, _SOFT = frozenset({"replay"}), frozenset({"soft"})
 FUNCTIONS = (
+    Function("predict", (_M, _X, "{logit} y[{NAME}_OUTPUT_SIZE]"), trains=False),
     Function("quantize", ("const float real[{NAME}_INPUT_SIZE]", _Y), trains=False),
     Function("adc_init", ("mcg_adc_t *how", "float unit", "int32_t middle"), needs=_ADC, trains=False),
     Function("quantize_s16", (_HOW, "const int16_t raw[{NAME}_INPUT_SIZE]", _Y), "mcg_adc_s16", _ADC, False),

@@ -193,6 +193,9 @@ static void tiny_compute(void *m, const int8_t *x) { tiny_run_predict((tiny_t *)
 static void tiny_report(const tiny_t *m, tiny_step_t *step)
 {
     const mcg_watch_t *const watch = &m->params.watch;
+    if (step == NULL) {
+        return;
+    }
     step->loss = m->arena.loss.v;
     step->rate = m->arena.rate.v;
     step->update_rate = 1.0e+00F;
@@ -206,22 +209,16 @@ static void tiny_report(const tiny_t *m, tiny_step_t *step)
     step->predicted = m->arena.predicted.v;
 }
 
-static void tiny_learn_from(void *model, const int8_t *x, const void *label, void *step)
+static void tiny_learn_from(void *m, const int8_t *x, const void *label, void *step)
 {
-    tiny_t *const m = (tiny_t *)model;
-    tiny_run_train_step(m, x, *(const uint32_t *)label);
-    if (step != NULL) {
-        tiny_report(m, (tiny_step_t *)step);
-    }
+    tiny_run_train_step((tiny_t *)m, x, *(const uint32_t *)label);
+    tiny_report((const tiny_t *)m, (tiny_step_t *)step);
 }
 
-static void tiny_learn_soft(void *model, const int8_t *x, const uint8_t *soft, void *step)
+static void tiny_learn_soft(void *m, const int8_t *x, const uint8_t *soft, void *step)
 {
-    tiny_t *const m = (tiny_t *)model;
-    tiny_run_train_soft(m, x, soft);
-    if (step != NULL) {
-        tiny_report(m, (tiny_step_t *)step);
-    }
+    tiny_run_train_soft((tiny_t *)m, x, soft);
+    tiny_report((const tiny_t *)m, (tiny_step_t *)step);
 }
 
 /* What they know of the model. */
@@ -296,28 +293,9 @@ mcg_status_t tiny_check(const tiny_t *m)
     }
 }
 
-/* The logits of the last forward pass. */
-static void tiny_answer(tiny_t *m, int8_t *y)
+mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_OUTPUT_SIZE])
 {
-    tiny_arena_t *const a = &m->arena;
-    const int8_t *const logits = a->fc1_y.v;
-    for (int32_t i = 0; i < TINY_OUTPUT_SIZE; i++) {
-        y[i] = logits[i];
-    }
-}
-
-mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
-                          int8_t y[TINY_OUTPUT_SIZE])
-{
-    if (m == NULL || x == NULL || y == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (m->ready != TINY_FINGERPRINT) {
-        return MCG_ERR_STATE;
-    }
-    tiny_run_predict(m, x);
-    tiny_answer(m, y);
-    return MCG_OK;
+    return mcg_predict(&tiny_model, m, x, y);
 }
 
 mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE])

@@ -1,4 +1,4 @@
-"""Train: a step by a label, towards a distribution, and one with stored samples between the new ones."""
+"""Train: a prediction, a step by a label, towards a distribution, and one with stored samples between the new ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from mcugrad.ops.life.model import ARG, LABEL, NULL, OK, STATE, Memory, Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer, replay_add, replay_draw
 from mcugrad.program import Kernel
 from mcugrad.training.losses import LabelKind
+
+
+def predict(model: Model, m: Memory | None, x: NDArray[np.int8] | None, y: NDArray[Any] | None) -> int:
+    """Logits of a sample."""
+    if m is None or x is None or y is None:
+        return NULL
+    if not model.owns(m):
+        return STATE
+    y[: model.output_size] = model.forward(m, x)[: model.output_size]
+    return OK
 
 
 def train_step(
@@ -96,6 +106,7 @@ def _train_stored(model: Model, m: Memory, replay: ReplayBuffer) -> None:
     m[going_on] = watch
 
 
+PREDICT_KERNEL = Kernel("mcg_predict", predict)
 STEP_KERNEL = Kernel("mcg_train_step", train_step)
 SOFT_KERNEL = Kernel("mcg_train_soft", train_soft)
 REPLAY_KERNEL = Kernel("mcg_train_replay", train_replay)

@@ -9,7 +9,7 @@
  *   MCG_HOST_TRAINS    defined when the model trains
  *   MCG_HOST_SOFT      defined when it trains towards distributions
  *   MCG_HOST_STEP      bytes of what a step reports
- *   host_init, host_answer, host_frozen, host_forward, host_train   its functions, on a void pointer: the
+ *   host_init, host_frozen, host_forward, host_train   its functions, on a void pointer: the
  * last two do what follows the frozen layers
  */
 
@@ -126,21 +126,21 @@ static void mcg_host_frozen(void *m, const mcg_memo_t *memo, size_t number, cons
 mcg_status_t mcg_host_predict(void *m, const mcg_memo_t *memo, const int8_t *x, size_t samples, void *y)
 {
     const mcg_host_mode_t was = mcg_host_begin();
+    mcg_status_t status = MCG_OK;
     (void)memo;
-    for (size_t i = 0; i < samples; i++) {
+    for (size_t i = 0; i < samples && status == MCG_OK; i++) {
 #ifdef MCG_HOST_RESULTS
         if (memo != NULL) {
             mcg_host_frozen(m, memo, i, mcg_host_sample(x, i));
             host_forward(m, mcg_host_sample(x, i));
-            host_answer(m, (uint8_t *)y + i * MCG_HOST_LOGITS);
+            memcpy((uint8_t *)y + i * MCG_HOST_LOGITS, mcg_look(m, MCG_HOST_MODEL.output), MCG_HOST_LOGITS);
             continue;
         }
 #endif
-        MCG_HOST_MODEL.forward(m, mcg_host_sample(x, i));
-        host_answer(m, (uint8_t *)y + i * MCG_HOST_LOGITS);
+        status = mcg_predict(&MCG_HOST_MODEL, m, mcg_host_sample(x, i), (uint8_t *)y + i * MCG_HOST_LOGITS);
     }
     mcg_host_set_mode(was);
-    return MCG_OK;
+    return status;
 }
 
 #ifdef MCG_HOST_TRAINS

@@ -68,6 +68,19 @@ mcg_status_t mcg_guard(const mcg_model_t *model, void *m, void *snapshot, const 
                        uint32_t samples, float margin, mcg_guard_t *result);
 
 /**
+ * @brief Compute the logits of a sample.
+ *
+ * @param[in]     model what it is
+ * @param[in,out] m     its memory; nothing that was learned changes
+ * @param[in]     x     [input_size]
+ * @param[out]    y     [output_size]
+ * @return MCG_ERR_NULL, or MCG_ERR_STATE
+ *
+ * Reference: ops/life/train.py::predict.
+ */
+mcg_status_t mcg_predict(const mcg_model_t *model, void *m, const int8_t *x, void *y);
+
+/**
  * @brief Learn from one labelled sample.
  *
  * @param[in]     model what it is
