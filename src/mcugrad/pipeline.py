@@ -29,7 +29,7 @@ from mcugrad.passes.program.properties import APART, SETTLED, USED
 from mcugrad.passes.program.split_frozen import split_frozen
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
-from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, through
+from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, looked_at, through
 from mcugrad.plan import Plan, greedy_by_size, verify, with_scratch
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
@@ -263,7 +263,7 @@ def _built(
         graph = learned(graph, state)
     plan = greedy_by_size(program)
     program, plan = with_scratch(program, plan, options.budget.core, _most(program, plan, options.budget))
-    verify(program, plan)
+    verify(looked_at(program), plan)
     origin = replace(_origin(model, graph, options), state=note)
     place, every = layout(program, plan), emit(program, plan, origin)
     files = every if options.features == EVERY else emit(program, plan, origin, options.features)

@@ -75,9 +75,16 @@ def through(stages: Sequence[Stage[Form]], form: Form, wanted: Any) -> Form:
         if _checks:
             _demand(form, stage.requires, f"before {stage.name}")
         form = stage.run(form, wanted)
+        looked_at(form)
         if _checks:
-            _check(form)
             _demand(form, stage.ensures, f"after {stage.name}")
+    return form
+
+
+def looked_at(form: Form) -> Form:
+    """The same graph or program. Raises IllegalGraphError or IllegalProgramError where checks are on and it is none."""
+    if _checks:
+        _check(form)
     return form
 
 
