@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 from hypothesis import strategies as st
@@ -81,41 +82,31 @@ def linear_update(draw: Draw) -> Arguments:
     }
 
 
+SHAPES = ((1, 1), (2, 5), (3, 4), (4, 1), (5, 3), (15, 7), (16, 4), (17, 6), (127, 66), (260, 3))
+"""Inputs and outputs: rows that no body takes in whole words, vectors or blocks, and those that each one does."""
+ENDS = ((127, 127, -128), (-128, -127, 127), (-128, 127, 126), (127, -127, 0))
+"""Of inputs, weights and zero points: the largest products, with either sign."""
+SUMS = ((1 << 29, 2.0**-22), (-(1 << 29), 2.0**-22), (1, 0.5), (3, 0.25), (-1, 0.5))
+"""Biases and factors: sums at the ends, and on ties."""
+
+
 def linear_s8_extremes() -> Iterator[Arguments]:
-    """Ends of all ranges, sums that end on ties, and rows that no body takes in whole words, vectors or blocks."""
+    """Ends of all ranges, and sums that end on ties, in shapes that bodies treat differently."""
     rng = np.random.default_rng(0)
-    for inputs, out in (
-        (1, 1),
-        (2, 5),
-        (3, 4),
-        (4, 1),
-        (5, 3),
-        (15, 7),
-        (16, 4),
-        (17, 6),
-        (127, 66),
-        (260, 3),
-    ):
-        for x_end, w_end, zero in ((127, 127, -128), (-128, -127, 127), (-128, 127, 126), (127, -127, 0)):
-            for limit, factor in (
-                (1 << 29, 2.0**-22),
-                (-(1 << 29), 2.0**-22),
-                (1, 0.5),
-                (3, 0.25),
-                (-1, 0.5),
-            ):
-                w_zero = rng.choice([-128, 127]) if limit in (1, 3) else None
-                yield {
-                    "g": LinearStruct(inputs, out, inputs, zero, int(rng.integers(-128, 128))),
-                    "x": np.full(inputs, x_end, np.int8),
-                    "w": np.full(inputs * out, w_end if w_zero is None else -128, np.int8),
-                    "w_zero": None if w_zero is None else np.asarray([w_zero], np.int32),
-                    "bias": np.full(out, limit, np.int32),
-                    "scale": np.full(out, factor, np.float32),
-                    "clip": np.asarray([-(1 << 30), 1 << 30], np.int32),
-                    "y": old_int8(rng, out),
-                    "peak": one(np.int32, rng),
-                }
+    for i, ((inputs, out), (bias, factor)) in enumerate(product(SHAPES, SUMS)):
+        x_end, w_end, zero = ENDS[i % len(ENDS)]
+        w_zero = rng.choice([-128, 127]) if bias in (1, 3) else None
+        yield {
+            "g": LinearStruct(inputs, out, inputs, zero, int(rng.integers(-128, 128))),
+            "x": np.full(inputs, x_end, np.int8),
+            "w": np.full(inputs * out, w_end if w_zero is None else -128, np.int8),
+            "w_zero": None if w_zero is None else np.asarray([w_zero], np.int32),
+            "bias": np.full(out, bias, np.int32),
+            "scale": np.full(out, factor, np.float32),
+            "clip": np.asarray([-(1 << 30), 1 << 30], np.int32),
+            "y": old_int8(rng, out),
+            "peak": one(np.int32, rng),
+        }
 
 
 def layer(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
