@@ -93,4 +93,7 @@ def test_no_warning_whatever_body_is_taken(name: str, way: str, compiler: str, t
 @pytest.mark.parametrize("core", targets.cores())
 @pytest.mark.parametrize("name", WITH_BODIES)
 def test_no_warning_on_any_core(name: str, core: str, compiler: str, tmp_path: Path) -> None:
-    toolchain.check_warnings([one_kernel(name, tmp_path)], compiler=compiler, target=targets.load(core))
+    """As C, and as C++, which sketches are."""
+    kernel, target = one_kernel(name, tmp_path), targets.load(core)
+    for language in ("c", "c++"):
+        toolchain.check_warnings([kernel], compiler=compiler, target=target, language=language)
