@@ -258,11 +258,12 @@ _ELSEWHERE = """
 ELSEWHERE = frozenset(_ELSEWHERE.split())
 """What NumPy, BLAS and libm compute otherwise on another processor."""
 HARMLESS = {
+    "advice.py log10": "told to the user, rounded to a power of ten",
     "fidelity.py log10": "shown, with one digit",
     "importers/onnx/static.py matmul": "of integers",
     "numerics.py @": "of whole numbers below 2^53",
     "numerics.py power": "of integers",
-    "ops/core/weighted.py @": "of whole numbers below 2^53",
+    "ops/core/computation_s8.py @": "of whole numbers below 2^53",
     "report/chart.py log10": "how far apart the lines of a chart are",
     "training/losses.py log": "told to the user, who compares it with a loss",
     "training/rules/rule.py @": "of integers",

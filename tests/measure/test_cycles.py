@@ -185,4 +185,4 @@ def test_missing_disassembler_names_the_package(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "capstone", None)
     with pytest.raises(ToolError, match="disassembler capstone cannot be loaded") as caught:
         disassembler(detail=True)
-    assert caught.value.hint == "pip install capstone"
+    assert caught.value.hint == "pip install capstone, with --force-reinstall if it is there"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mcugrad as mg
 from mcugrad.emit.fingerprint import word
 from mcugrad.run.host import HostTwin
 from mcugrad.state.check import damages
+from networks import Dense, model, samples
 from state_models import DAMAGED, KINDS, NULL, OK, STATE, Device, made
 
 
@@ -100,3 +102,16 @@ def test_each_kind_of_number_has_its_range(kind: str, name: str, values: tuple[f
         assert device.check() == device.python() == DAMAGED, value
         (said,) = damages(device.compiled.layout.params, device.state())
         assert said.startswith(name)
+
+
+def test_a_network_of_huge_values_begins_within_what_it_can_hold() -> None:
+    """Else a model would call its own first state damaged."""
+    net = model((1, 2, 2), (Dense(4), Dense(3)))
+    x = samples(net, 32)[0] * np.float32(2.0**50)
+    made = mg.compile(net, calibration=x, rate=0.01)
+    for buffer in made.build.compiled.layout.params:
+        if buffer.within is not None:
+            assert buffer.value is not None
+            assert buffer.within[0] <= buffer.value.min() <= buffer.value.max() <= buffer.within[1], (
+                buffer.name
+            )

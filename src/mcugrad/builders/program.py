@@ -13,7 +13,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.abi.records import WATCH
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale, Float32, Graph, Node, Tensor, WeightScale
-from mcugrad.program.buffer import CODE, POSITIVE, REAL, SYMMETRIC, Buffer, Space, reals
+from mcugrad.program.buffer import CODE, POSITIVE, REAL, SYMMETRIC, Buffer, Space, reals, scale_range
 from mcugrad.program.call import Argument, Call, Struct
 from mcugrad.program.kernel import ROOM, SCRATCH, Kernel
 from mcugrad.program.program import SATURATED
@@ -137,7 +137,7 @@ class ProgramBuilder:
         space = Space.STATE if self.is_tracked(tensor) else Space.CONST
         value = np.asarray([quant.scale], np.float32)
         return self._define(
-            f"{quant.owner}_scale", "float", (1,), space, value, "real units per step", POSITIVE
+            f"{quant.owner}_scale", "float", (1,), space, value, "real units per step", scale_range(value)
         )
 
     def weight_scale(self, weights: str) -> str:
@@ -145,16 +145,9 @@ class ProgramBuilder:
         t = self.graph[weights]
         assert isinstance(t.quant, WeightScale), weights
         space = Space.STATE if t.trainable else Space.CONST
-        scales = t.quant.scales.astype(np.float32)
-        return self._define(
-            f"{weights}_scale",
-            "float",
-            scales.shape,
-            space,
-            scales,
-            "real units per step, per channel",
-            POSITIVE,
-        )
+        value = t.quant.scales.astype(np.float32)
+        note = "real units per step, per channel"
+        return self._define(f"{weights}_scale", "float", value.shape, space, value, note, scale_range(value))
 
     def weight_zero(self, weights: str) -> str | None:
         """Buffer of a weight tensor's zero point: one int32; None where it is 0 for good."""

@@ -48,6 +48,11 @@ def reals(value: NDArray[Any]) -> tuple[float, float]:
     return -most, most
 
 
+def scale_range(value: NDArray[Any]) -> tuple[float, float]:
+    """The range of scales that begin with these, likewise."""
+    return POSITIVE[0], max(POSITIVE[1], reals(value)[1])
+
+
 @dataclass(frozen=True, eq=False)
 class Buffer:
     """A named array.
