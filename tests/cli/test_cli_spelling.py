@@ -47,6 +47,15 @@ ERRORS: list[tuple[tuple[str, ...], str, str, str]] = [
         "no --sparse",
     ),
     (("--train", "none", "--rate", "0.1"), "nothing trains, so that --rate has", "--rate", "or no --rate"),
+    (("--prefer", "speed", "--ram", "-3"), "--ram -3 is no number of bytes", "--ram", "65536"),
+    (("--prefer", "speed", "--ram", "500"), "more than --ram 500", "--ram", "or more, or fewer layers"),
+    (("--ram", "5000"), "--ram says how much --prefer speed may take", "--ram", "or no --ram"),
+    (
+        ("--features", "replay,nonsense"),
+        "there is no feature 'nonsense'",
+        "--features",
+        "all, none, or some of",
+    ),
 ]
 
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mcugrad.errors import UsageError
+from mcugrad.errors import FitError, UsageError
 
 _KEYWORDS = """
     train rule loss precision schedule steps rate seed sparse target batch momentum clip weight_decay velocity_bits
-    prefer ram
+    prefer ram features
 """
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _KEYWORDS.split()}
 """Options by the keyword that Python has for each."""
@@ -20,7 +20,7 @@ _SPARSE = (
     (re.compile(r"Sparse\(([\d.]+)\)"), r"--sparse \1"),
     (re.compile(r"the policy (\w+)"), r"--sparse-policy \1"),
 )
-_GIVEN = re.compile(rf"\b({'|'.join(OPTIONS)})='?([\w.:]*)'?")
+_GIVEN = re.compile(rf"\b({'|'.join(OPTIONS)})='?([\w.:-]*)'?")
 
 
 @contextmanager
@@ -28,13 +28,16 @@ def as_options() -> Iterator[None]:
     """Let what is wrong with a call be said of the options that it was made from."""
     try:
         yield
-    except UsageError as error:
+    except (FitError, UsageError) as error:
         where = OPTIONS.get(error.where, error.where)
         if error.where == "sparse" and "policy" in error.what:
             where = "--sparse-policy"
         elif error.where == "sparse" and "of the samples cannot" in error.what:
             where = "--sparse-samples"
-        raise UsageError(spelled(error.what), where=where, hint=spelled(error.hint)) from error
+        what, hint = spelled(error.what), spelled(error.hint)
+        if isinstance(error, FitError):
+            raise FitError(what, where=where, hint=hint, short=error.short) from error
+        raise UsageError(what, where=where, hint=hint) from error
 
 
 def spelled(text: str) -> str:
