@@ -131,11 +131,6 @@ class Program:
         return tuple(b for b in self.in_space(Space.ARENA) if b.name in own & others)
 
     @property
-    def conditional(self) -> bool:
-        """Whether there are segments that are left out at times."""
-        return any(segment.when for segment in self.segments.values())
-
-    @property
     def results(self) -> tuple[str, ...]:
         """Names of the buffers that are read after a training step: loss, confidence."""
         return self.entries[TRAIN_STEP].reads if self.trains else ()

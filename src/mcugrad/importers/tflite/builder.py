@@ -14,7 +14,6 @@ from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, Operator, Shape, Tensor, WeightScale
 from mcugrad.importers.shared.flow import LAST, VECTOR, Flow, GraphBuilder, Layout, Origin
 from mcugrad.importers.shared.growth import demand_few_weights
-from mcugrad.importers.shared.layout import with_dims
 from mcugrad.importers.tflite.read import MINUS_ONE, Source, Step, Stored
 from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.core.activated import Activated
@@ -194,10 +193,6 @@ class Builder(GraphBuilder):
         """Whether these are the same."""
         old, new = self.scales(step)
         return abs(old.scale - new.scale) <= 1e-5 * old.scale and old.zero == new.zero
-
-    def reshaped(self, step: Step, x: Flow, shape: Shape) -> Flow:
-        """The same values under another shape of the file, in the same order."""
-        return with_dims(self, step, x, self.single(shape))
 
     def single(self, shape: Sequence[int]) -> Shape:
         """A shape of the file for one sample."""
