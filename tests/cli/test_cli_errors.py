@@ -185,7 +185,7 @@ def test_no_fit_is_a_no_with_a_way_out(cli: Cli, tmp_path: Path) -> None:
         r"error: training needs [\d.]+ KiB of RAM; small has 8.0 KiB \([\d.]+ KiB short\)", lines[0]
     )
     assert lines[1].startswith("  where  learned state ")
-    way = re.match(r"  try    train=(\S+)(?: with rule=(\S+))?", lines[2])
+    way = re.match(r"  try    --train (\S+)(?: with --rule (\S+))?", lines[2])
     assert way is not None
     again = [*COMPILE, "--target", "small.toml", "--train", way[1], *(("--rule", way[2]) if way[2] else ())]
     assert cli(*again).code == 0
