@@ -96,7 +96,10 @@ AT_END = (
 )
 """Tried beyond those, for tasks of which some method was best at their end."""
 QUICK = ("DS-CNN keywords", "MbedNet motion", "ResNet-8 from scratch")
-"""Tried by three seeds: a run takes seconds, and those that judge are few."""
+"""Every rate is tried by three seeds: a run takes seconds, and those that judge are few."""
+CLOSE = ("ResNet-8 photographs", "MobileNetV1-0.25 photographs")
+"""`BETWEEN` is tried by three seeds: one alone did not tell these rates apart."""
+BETWEEN = (0.001, 0.003)
 RATES: dict[str, dict[str, float]] = {
     "DS-CNN keywords": {
         "10% of updates": 0.0003,
@@ -203,7 +206,7 @@ def tuning() -> list[Run]:
         Run(task, *what, rate, TUNING_SEED + count)
         for rate, task in tried
         for what in plan
-        for count in range(3 if task in QUICK else 1)
+        for count in range(3 if task in QUICK or (task in CLOSE and rate in BETWEEN) else 1)
     ]
 
 
