@@ -18,7 +18,7 @@ from onnx import helper
 import mcugrad as mg
 import tflite_writer
 from mcugrad import toolchain
-from mcugrad.emit.c import INLINED_CALLS
+from mcugrad.emit.code import INLINED_CALLS
 from mcugrad.fit_check import Footprints
 from mcugrad.importers.onnx.functions import nodes_written_out
 from mcugrad.importers.shared import growth

@@ -244,7 +244,7 @@ def made_up(model: Model) -> dict[str, ActivationScale]:
 
 def _peak(result: Build) -> str:
     program, place = result.compiled.program, result.compiled.layout
-    index = result.plan.peak
+    index = result.compiled.plan.peak
     call = program.at(index)
     sizes = sorted(
         ((b.size, b.name) for name in call.buffers if (b := program.buffers[name]).space is Space.ARENA),
@@ -252,7 +252,7 @@ def _peak(result: Build) -> str:
     )
     parts = " + ".join(f"{name} {size}" for size, name in sizes[:4])
     return (
-        f"learned state {place.params_size} B, working memory {result.plan.size} B with its peak in call "
+        f"learned state {place.params_size} B, working memory {result.compiled.plan.size} B with its peak in call "
         f"{index + 1} of {program.length}, {call.kernel.name} of {call.node} ({parts} B)"
     )
 

@@ -9,13 +9,14 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from mcugrad.emit.folder import write_folder
+from mcugrad.emit.formats import USUAL, demand_alone, named
 from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model
 from mcugrad.options import Options
 from mcugrad.pipeline import Build, as_trained, inference
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import State
-from mcugrad.run.selftest import selftest_files
+from mcugrad.run.selftest import proof
 from mcugrad.state.check import damages, summed_up
 from mcugrad.state.file import StateFile
 from mcugrad.state.images import fitting, read_state, usable
@@ -177,11 +178,12 @@ class Keeper:
         self,
         folder: str | Path,
         *,
+        format: str = USUAL,  # noqa: A002  (the word that everybody has for it)
         delivered: bool = False,
         inference: bool = False,
         selftest: bool = False,
     ) -> Path:
-        """Write the firmware folder: `<name>.c`, `<name>.h`, an example, README and LICENSE. Returns the folder.
+        """Write the firmware folder: the generated code, an example, README and LICENSE. Returns the folder.
 
         The firmware begins with the model as trained: `<name>_init` gives a device the bytes of this trainer's state,
         step counter, schedule and running means included, so that training goes on there as it would here.
@@ -191,6 +193,8 @@ class Keeper:
 
         Args:
             folder: where to.
+            format: what the folder is for; docs/device.md has them all. `c` for any project: `<name>.c`, `<name>.h`
+                and `examples/main.c`.
             delivered: begin with the model as it was compiled, before any training.
             inference: leave training out, as `inference()` does: less memory, the same outputs.
             selftest: write `<name>_selftest.c` and `.h`, too: a function that tells on the device whether compiler and
@@ -198,28 +202,34 @@ class Keeper:
 
         Raises:
             ToolError: a self-test is wanted, and there is no compiler to compute it.
-            UsageError: generated code in the folder was changed, something there is a symbolic link, or it cannot be
-                written.
+            UsageError: there is no such format, generated code in the folder was changed, something there is a symbolic
+                link, or it cannot be written.
         """
+        demand_alone(folder, named(format), self.model.name)
+        files = self.files(format=format, delivered=delivered, inference=inference, selftest=selftest)
+        return write_folder(files, folder)
+
+    def files(
+        self,
+        *,
+        format: str = USUAL,  # noqa: A002
+        delivered: bool = False,
+        inference: bool = False,
+        selftest: bool = False,
+    ) -> dict[str, str]:
+        """What `export` writes, by the same arguments: text by path in the folder."""
+        wanted = named(format)
         if inference:
             source = type(self)(*self._parts) if delivered else self
-            return write_folder(source.inference().files(selftest=selftest), folder)
-        return write_folder(self.files(delivered=delivered, selftest=selftest), folder)
-
-    def files(self, *, delivered: bool = False, selftest: bool = False) -> dict[str, str]:
-        """What `export` writes: text by file name.
-
-        Args:
-            delivered: begin with the model as it was compiled, before any training.
-            selftest: with those of the self-test.
-        """
+            return source.inference().files(format=format, selftest=selftest)
         compiled, state = self.build.compiled, self.state
         if delivered or self._is_delivered(state):
-            test = selftest_files(compiled) if selftest else {}
-            return {**compiled.files, **test}
+            if wanted.name == USUAL and not selftest:
+                return dict(compiled.files)
+            return wanted.files(replace(compiled, proof=proof(compiled) if selftest else None))
         self._demand_sound(state)
-        test = selftest_files(compiled, state) if selftest else {}
-        return {**as_trained(self.build, state, self._note(state), self.rate), **test}
+        firmware = as_trained(self.build, state, self._note(state), self.rate)
+        return wanted.files(replace(firmware, proof=proof(compiled, state) if selftest else None))
 
     @property
     def begins(self) -> str:
@@ -254,7 +264,11 @@ class Keeper:
         return all(value.tobytes() == state[name].tobytes() for name, value in initial(self.build).items())
 
     def _note(self, state: State) -> str:
-        return self.build.origin.state if self._is_delivered(state) else trained_note(state, self.data_hash)
+        return (
+            self.build.compiled.origin.state
+            if self._is_delivered(state)
+            else trained_note(state, self.data_hash)
+        )
 
     def _state_file(self, state: State, program: bool | None = False) -> StateFile:
         return state_file(

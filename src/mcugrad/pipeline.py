@@ -1,4 +1,4 @@
-"""The way through the house: from a model and samples to a program, its place in memory, and its C."""
+"""The way through the house: from a model and samples to a program and its place in memory, which C is made from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mcugrad._version import __version__
-from mcugrad.emit import Origin, emit, host_source, layout
+from mcugrad.emit import Firmware, Origin, layout
 from mcugrad.footprint import Footprint
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.model import Model
@@ -33,7 +33,6 @@ from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, 
 from mcugrad.plan import Plan, greedy_by_size, verify, with_scratch
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
-from mcugrad.training.features import EVERY
 from mcugrad.training.losses import loss_of_balance
 from mcugrad.training.schedules import has_ended, rate_ahead
 
@@ -126,20 +125,16 @@ PROGRAM: tuple[Stage[Program], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """The result: a graph with its backward pass, its program, plan, and C.
+    """The result: a graph with its backward pass, and what firmware is made from.
 
     Attributes:
         graph: quantized, with backward pass, pruned.
         scales: those that calibration found, by tensor.
-        origin: what the generated files say about where they come from.
-        plan: offsets of the arena.
-        compiled: program, layout and files.
+        compiled: its program, plan and layout, and what files say about where they come from.
     """
 
     graph: Graph
     scales: Mapping[str, ActivationScale]
-    origin: Origin
-    plan: Plan
     compiled: Compiled
 
     @property
@@ -227,8 +222,8 @@ def inference(model: Model, made: Build, options: Options, state: State, note: s
     return _built(model, made.scales, graph, replace(options, train="none", sparse=None), state, note)
 
 
-def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, str]:
-    """The firmware folder of a build that begins with a learned state.
+def as_trained(made: Build, state: State, note: str, rate: float) -> Firmware:
+    """The firmware of a build, which begins with a learned state.
 
     Args:
         made: the build.
@@ -237,7 +232,7 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, s
         rate: learning rate that the files suggest where a schedule has ended at 0.
     """
     program, quant = made.compiled.program, made.graph[made.graph.output].quant
-    origin = replace(made.origin, state=note)
+    origin = replace(made.compiled.origin, state=note)
     ahead = rate_ahead(state["schedule"], state["step"]) if program.trains else rate
     if has_ended(ahead, rate):
         origin = replace(origin, rate=ahead, restart=rate)
@@ -247,7 +242,7 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> dict[str, s
         name: replace(buffer, value=state[name]) if buffer.space is Space.STATE else buffer
         for name, buffer in program.buffers.items()
     }
-    return emit(replace(program, buffers=buffers), made.plan, origin, made.compiled.features)
+    return replace(made.compiled, program=replace(program, buffers=buffers), origin=origin)
 
 
 def _built(
@@ -265,12 +260,7 @@ def _built(
     program, plan = with_scratch(program, plan, options.budget.core, _most(program, plan, options.budget))
     verify(looked_at(program), plan)
     origin = replace(_origin(model, graph, options), state=note)
-    place, every = layout(program, plan), emit(program, plan, origin)
-    files = every if options.features == EVERY else emit(program, plan, origin, options.features)
-    own = (f"{program.name}.c", f"{program.name}.h")
-    whole = {} if files == every else {name: every[name] for name in own}
-    compiled = Compiled(program, place, files, host_source(program, place), options.features, whole)
-    return Build(graph, scales, origin, plan, compiled)
+    return Build(graph, scales, Compiled(program, plan, origin, options.features))
 
 
 def _most(program: Program, plan: Plan, budget: Budget) -> float:

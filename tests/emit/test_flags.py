@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -215,11 +216,8 @@ def test_contracted_firmware_is_refused(tmp_path: Path) -> None:
     need_arm_gcc()
     unprotected("eight", tmp_path)
     shutil.copy(folder("eight") / "host.c", tmp_path)
-    compiled = built("eight").build.compiled
-    text = (tmp_path / "eight.c").read_text()
-    wrong = type(compiled)(
-        compiled.program, compiled.layout, {**compiled.files, "eight.c": text}, compiled.host
-    )
+    wrong = replace(built("eight").build.compiled)
+    vars(wrong)["files"] = {**wrong.files, "eight.c": (tmp_path / "eight.c").read_text()}
     with pytest.raises(ToolError, match=r"vfma.*: one rounding where two are meant"):
         EmulatedDevice(
             wrong, targets.load("cortex-m4f"), compiler="arm-none-eabi-gcc", opt="-O2", flags=("-std=gnu11",)

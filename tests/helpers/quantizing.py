@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcugrad.emit import layout
+from mcugrad.emit import Origin
 from mcugrad.graph import Graph
 from mcugrad.graph.spec import check
 from mcugrad.passes.assign_precision import Wanted, assign_precision
@@ -33,4 +33,5 @@ def quantized(
 def reference(graph: Graph) -> ReferenceRunner:
     """What a network does whose file gives all scales; nothing in it is frozen or learns."""
     program = lower(check(quantized(graph, None)), seed=0, rate=0.01)
-    return ReferenceRunner(Compiled(program, layout(program, greedy_by_size(program)), {}, ""))
+    nowhere = Origin("", "", "", "", (), graph[graph.input].shape, 1.0, 0, 1.0, 0)  # only text says more
+    return ReferenceRunner(Compiled(program, greedy_by_size(program), nowhere))

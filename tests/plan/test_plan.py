@@ -322,9 +322,10 @@ def compiled(name: str, **options: str) -> Build:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_real_plans_are_close_to_the_least(name: str, train: str) -> None:
     build = compiled(name, train=train)
-    verify(build.compiled.program, build.plan)
-    least = max(build.plan.live)
-    assert build.plan.size <= 1.1 * least + 16, f"{build.plan.size} B where {least} B are needed at once"
+    plan = build.compiled.plan
+    verify(build.compiled.program, plan)
+    least = max(plan.live)
+    assert plan.size <= 1.1 * least + 16, f"{plan.size} B where {least} B are needed at once"
 
 
 def test_training_less_needs_less() -> None:

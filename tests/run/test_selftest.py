@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import pytest
 import mcugrad as mg
 from mcugrad import targets, toolchain
 from mcugrad.emit.folder import RECORD
+from mcugrad.emit.selftest import selftest
 from mcugrad.emulator.cpu import Emulator
 from mcugrad.run.reference import ReferenceRunner
-from mcugrad.run.selftest import selftest_files
+from mcugrad.run.selftest import proof
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, model, samples
 
@@ -89,7 +91,9 @@ def test_a_right_build_passes(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["bytes", "mixed", "fixed", "values"])
 def test_the_hash_is_that_of_the_reference(name: str) -> None:
     """What a device has to find does not come from compiled C alone."""
-    files = selftest_files(made(name).build.compiled, runner=ReferenceRunner)
+    compiled = made(name).build.compiled
+    files = selftest(replace(compiled, proof=proof(compiled, runner=ReferenceRunner)))
+    assert len(files) == 2
     assert files.items() <= texts(name).items()
 
 
@@ -247,4 +251,4 @@ def test_what_is_not_finite_is_refused() -> None:
     state = {key: value.copy() for key, value in trainer.state.items()}
     state["fc1_w"][...] = np.nan
     with pytest.raises(mg.UsageError, match="not finite for random samples"):
-        selftest_files(trainer.build.compiled, state)
+        proof(trainer.build.compiled, state)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import MOST_STEPS, Json, Selftest
-from mcugrad.commands.output import Output, demand_places, demand_unchanged, otherwise
+from mcugrad.commands.delivery import Delivery
+from mcugrad.commands.options import MOST_STEPS, Format, Json, Selftest
+from mcugrad.commands.output import Output, demand_places, otherwise
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def compile_(
             help="Training steps until a cosine or linear schedule ends: 5000.",
         ),
     ] = None,
+    format: Format = "c",  # noqa: A002
     selftest: Selftest = False,
     json: Json = False,
 ) -> None:
@@ -53,9 +55,8 @@ def compile_(
     demand_places(files=[recipe.save])
     kind = delivered_schedule(recipe, schedule, steps)
     found = recipe.network()
-    place = out or Path("firmware") / found.name
-    demand_places(folders=[place])
-    demand_unchanged(place, found.name)
+    delivery = Delivery(out or Path("firmware") / found.name, format, selftest)
+    delivery.demand(found.name)
     given = recipe.samples(found)
     made = recipe.trainer(found, given, kind, steps)
     table = loss = None
@@ -66,7 +67,7 @@ def compile_(
         ):
             table = measured(made, given)
             loss = recipe.fidelity(made, given)
-    folder = made.export(place, selftest=selftest)
+    files = delivery.write(made)
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")
     if loss is not None:
@@ -77,7 +78,7 @@ def compile_(
     output.show_notes()
     if table is not None:
         show_cost(output, made, table)
-    show_files(output, made, folder, selftest=selftest)
+    output.say(f"\nwrote {delivery.folder}: {', '.join(files)}")
     output.say(f"      (the firmware begins {made.begins})")
     if steps is not None:
         output.say(
@@ -88,8 +89,8 @@ def compile_(
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
     facts |= {"schedule": kind, "schedule_steps": steps}
     facts |= {"fidelity": None if loss is None else loss.facts(), "training_notes": output.notes}
-    files = written_names(made, selftest=selftest)
-    output.finish({**facts, "folder": str(folder), "files": files, "kept": list(kept(folder))})
+    facts |= {"folder": str(delivery.folder), "format": format, "files": files}
+    output.finish({**facts, "kept": list(kept(delivery.folder))})
 
 
 def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
@@ -131,13 +132,6 @@ def show_cost(output: Output, made: Trainer, table: CostTable) -> None:
         output.say(f"  source of {source}")
 
 
-def written_names(made: Trainer, *, selftest: bool) -> list[str]:
-    """Names of the files in a firmware folder."""
-    name = made.model.name
-    tests = [f"{name}_selftest.c", f"{name}_selftest.h"] if selftest else []
-    return sorted([*made.build.compiled.files, *tests])
-
-
 def show_ended(output: Output, made: Trainer) -> None:
     """Say so where the firmware begins with a schedule that has ended, so that it does not learn on by itself."""
     from mcugrad.training.schedules import has_ended
@@ -145,8 +139,3 @@ def show_ended(output: Output, made: Trainer) -> None:
     ahead, name = made.rate_ahead, made.model.name
     if ahead is not None and has_ended(ahead, made.rate):
         output.say(f"      (its learning rate has ended at {ahead:.2g}: {name}_set_rate before it learns on)")
-
-
-def show_files(output: Output, made: Trainer, folder: Path, *, selftest: bool = False) -> None:
-    """What was written, for people."""
-    output.say(f"\nwrote {folder}: {', '.join(written_names(made, selftest=selftest))}")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mcugrad.commands.delivery import Delivery
 from mcugrad.commands.options import MOST_STEPS, Json
-from mcugrad.commands.output import Output, as_json, demand_places, demand_unchanged, write
+from mcugrad.commands.output import Output, as_json, demand_places, write
 
 if TYPE_CHECKING:
     from mcugrad.demo import Demo, Point
@@ -37,8 +38,9 @@ def demo(
     from mcugrad.emit.folder import write_folder
 
     output = Output(json)
-    demand_places(files=[picture, out / "report.html"], folders=[out / "firmware"])
-    demand_unchanged(out / "firmware", "digits_cnn")
+    delivery = Delivery(out / "firmware")
+    demand_places(files=[picture, out / "report.html"], folders=[delivery.folder])
+    delivery.demand("digits_cnn")
     settings = Settings(steps=steps)
     board = targets.load(settings.target)
     output.say(f"digits_cnn, an 8-bit network, on a {board.title}: {board.core.title}, emulated", strong=True)
@@ -47,7 +49,7 @@ def demo(
     output.say("            new world   old world   loss")
     shown = _Lines(output, steps)
     done = run(settings, shown.point)
-    folder = done.trainer.export(out / "firmware")
+    delivery.write(done.trainer)
     facts = done.facts()
     pages = {
         "report.html": demo_page(done, done.trainer.build.compiled.files),
@@ -60,7 +62,7 @@ def demo(
         write(picture, demo_picture(done))
     _conclude(output, done)
     show_cost(output, done.trainer, done.cost)
-    output.say(f"\nwrote {out / 'report.html'}, {out / 'report.json'}, {folder}")
+    output.say(f"\nwrote {out / 'report.html'}, {out / 'report.json'}, {delivery.folder}")
     output.finish(facts)
 
 

@@ -43,6 +43,7 @@ _FEATURES = (
     "What the C has beside predictions and training steps: all, none, or some of adc, watch, augment, replay, soft, "
     "guard, between commas."
 )
+_FORMAT = "What the folder is: c, NAME.c and NAME.h for any project; an unknown name lists the others."
 _SELFTEST = "Write NAME_selftest.c, too: it tells on the device whether compiler and flags are right."
 _SAVE = "Write what was learned to this .mcgstate file (or .npz, arrays alone)."
 
@@ -106,6 +107,7 @@ Ram = Annotated[
         "--ram", metavar="BYTES", help="For --prefer speed: RAM that all may take; else the target's."
     ),
 ]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)]
 Selftest = Annotated[bool, typer.Option("--selftest", help=_SELFTEST)]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout and nothing else.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the firmware; else it is not written.")]

@@ -24,8 +24,6 @@ from mcugrad.files import readable, write_file
 
 ROOM = 1 << 20
 """Bytes that there has to be room for where nobody knows how many they will be."""
-_BELOW = "examples"
-"""Folder of a firmware folder that is written, too."""
 
 
 class Output:
@@ -178,7 +176,7 @@ def demand_places(
         UsageError: a place cannot be written, or has no room.
     """
     places = [(path, False) for path in files if path is not None]
-    places += [(place, True) for path in folders if path is not None for place in (path, path / _BELOW)]
+    places += [(path, True) for path in folders if path is not None]
     for path, as_folder in places:
         try:
             _demand_place(path, as_folder, size)
@@ -224,13 +222,6 @@ def _try(found: Path, size: int) -> None:
         # A file that may be written in a folder that may not, or one that is mounted: it is written in place.
         if found.is_dir() or error.errno not in (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS):
             raise
-
-
-def demand_unchanged(folder: Path, name: str) -> None:
-    """Refuse a firmware folder whose code of this model somebody has changed, before there is work to be lost."""
-    from mcugrad.emit import folder as folders
-
-    folders.demand_unchanged(folder, [f"{name}.c", f"{name}.h"])
 
 
 def demand_streams() -> None:

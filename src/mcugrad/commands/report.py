@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import MOST_STEPS, Json
-from mcugrad.commands.output import as_json, demand_places, demand_unchanged
+from mcugrad.commands.delivery import Delivery
+from mcugrad.commands.options import MOST_STEPS, Format, Json
+from mcugrad.commands.output import as_json, demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="Folder for the firmware and the report.")] = Path(
         "report"
     ),
+    format: Format = "c",  # noqa: A002
     json: Json = False,
 ) -> None:
     """Compile, train, compare and measure; writes firmware, report.html and report.json."""
@@ -51,10 +53,11 @@ def report(
     from mcugrad.training.losses import LabelKind
 
     output = recipe.output
-    demand_places(files=[out / "report.html", recipe.save], folders=[out / "firmware"])
+    delivery = Delivery(out / "firmware", format)
+    demand_places(files=[out / "report.html", recipe.save], folders=[delivery.folder])
     board = targets.load(recipe.target or TARGET)
     found = recipe.network()
-    demand_unchanged(out / "firmware", found.name)
+    delivery.demand(found.name)
     given = recipe.samples(found)
     made = recipe.learner(found, given)
     recipe.demand_room(made)
@@ -89,7 +92,7 @@ def report(
         "functions": [asdict(function) for function in functions],
         "sources": table.sources(),
     }
-    folder = made.export(out / "firmware")
+    delivery.write(made)
     pages = {"report.html": model_page(facts, table.work_rows(), made.files()), "report.json": as_json(facts)}
     write_folder(pages, out, what="the report")
     output.say(repr(made)[1:-1], strong=True)
@@ -103,7 +106,7 @@ def report(
             f"{score.what('held-out')}: {score.text(start)} before, {score.text(end)} after {epochs} epochs"
         )
     output.say(f"equal: {proof}")
-    output.say(f"\nwrote {out / 'report.html'}, {out / 'report.json'}, {folder}")
+    output.say(f"\nwrote {out / 'report.html'}, {out / 'report.json'}, {delivery.folder}")
     output.say(f"      (the firmware begins {made.begins})")
     show_ended(output, made)
     recipe.keep(made)

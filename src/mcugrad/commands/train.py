@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.options import Json, Out, Selftest
-from mcugrad.commands.output import demand_places, demand_unchanged
+from mcugrad.commands.delivery import Delivery
+from mcugrad.commands.options import Format, Json, Out, Selftest
+from mcugrad.commands.output import demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -58,12 +59,13 @@ def train(
     inference: Annotated[
         bool, typer.Option("--inference", help="Leave training out of the firmware: less memory.")
     ] = False,
+    format: Format = "c",  # noqa: A002
     selftest: Selftest = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
     """Train on this computer, with the bytes the device would have, and test on the data's held-out part."""
-    from mcugrad.commands.compile import compiled_facts, show_ended, show_files
+    from mcugrad.commands.compile import compiled_facts, show_ended
     from mcugrad.commands.inputs import augment_choice, replay_choice
     from mcugrad.commands.notes import became_worse, beyond_range
     from mcugrad.commands.schedule import schedule_choice
@@ -75,8 +77,9 @@ def train(
     kind = schedule_choice(schedule)
     rate = recipe.learning_rate
     found = recipe.network()
-    if out is not None:
-        demand_unchanged(out, found.name)
+    delivery = None if out is None else Delivery(out, format, selftest)
+    if delivery is not None:
+        delivery.demand(found.name)
     given = recipe.samples(found)
     known = recipe.known(found, old)
     changes = augment_choice(augment, recipe.seed)
@@ -127,9 +130,9 @@ def train(
     for note in became_worse(made, given.y, history[-1], before):
         output.note(note)
     recipe.keep(made)
-    if out is not None:
-        folder = made.export(out, delivered=as_delivered, inference=inference, selftest=selftest)
-        show_files(output, made, folder, selftest=selftest)
+    if delivery is not None:
+        files = delivery.write(made, delivered=as_delivered, inference=inference)
+        output.say(f"\nwrote {delivery.folder}: {', '.join(files)}")
         output.say(f"      (the firmware begins {'as delivered' if as_delivered else made.begins})")
         if not (as_delivered or inference):
             show_ended(output, made)

@@ -1,6 +1,7 @@
-"""Writing programs as C."""
+"""Writing programs as text: C, and what is around it in each of the formats."""
 
-from mcugrad.emit.c import Origin, emit, host_loops, host_source
+from mcugrad.emit.firmware import Firmware, Origin, Proof
 from mcugrad.emit.layout import Layout, layout
+from mcugrad.emit.twin import host_loops, host_source
 
-__all__ = ["Layout", "Origin", "emit", "host_loops", "host_source", "layout"]
+__all__ = ["Firmware", "Layout", "Origin", "Proof", "host_loops", "host_source", "layout"]

@@ -3,8 +3,8 @@
 `mcugrad.sha256` in the folder records what was written, in the form that `sha256sum --check` reads. A file that is
 there and is neither what was recorded nor what is about to be written belongs to the user:
 
-* what is meant to be edited (`main.c`, a README, all below `examples/`) stays, and the new text is put beside it, as
-  `main.example.c`;
+* what is meant to be edited (all that is no code, `main.c`, all below `examples/`) stays, and the new text is put
+  beside it, as `main.example.c`;
 * generated code is refused, and nothing at all is written: weights of today and calls of yesterday must not meet.
 
 Symbolic links below the folder, and the folder itself as one, are never followed.
@@ -101,7 +101,7 @@ def beside(name: str) -> str:
 def _edited(name: str) -> bool:
     """Whether a file is meant to be changed by the user: all but the code that is generated."""
     path = PurePosixPath(name)
-    return path.suffix not in _CODE or path.name == "main.c" or len(path.parts) > 1
+    return path.suffix not in _CODE or path.name == "main.c" or path.parts[0] == "examples"
 
 
 def _encoded(content: str | bytes) -> bytes:

@@ -1,14 +1,13 @@
-"""Emit the self-test: two more files that tell on the device whether the model computes what it does on the PC."""
+"""Self-test: two more files of code that tell on the device whether the model computes what it does on the PC."""
 
 from __future__ import annotations
 
 from mcugrad.emit.amalgamate import amalgamate
-from mcugrad.emit.c import render, whose
-from mcugrad.emit.layout import Layout
+from mcugrad.emit.context import context
+from mcugrad.emit.firmware import Firmware
 from mcugrad.emit.literals import number
+from mcugrad.emit.render import render
 from mcugrad.ops.life.selftest import CRC, NOISE
-from mcugrad.program import Program
-from mcugrad.training.losses import LabelKind
 
 PREDICTIONS, STEPS = 4, 8
 """Samples that are predicted, and training steps on them."""
@@ -16,36 +15,25 @@ TARGET_COUNTER = 1 << 31
 """Counter of random targets: beyond those of the samples."""
 
 
-def emit_selftest(program: Program, place: Layout, rate: float, expected: int) -> dict[str, str]:
-    """The self-test's files.
+def selftest_names(name: str) -> list[str]:
+    """Names of the files for a model of this name: header and source."""
+    return [f"{name}_selftest.{kind}" for kind in ("h", "c")]
 
-    Args:
-        program: of the model.
-        place: its layout.
-        rate: learning rate of the steps.
-        expected: hash that a right build gives.
 
-    Returns:
-        Text by file name: `<name>_selftest.h` and `<name>_selftest.c`.
-    """
-    output = program.buffers[program.output]
-    classes = program.label_kind is LabelKind.CLASS
-    targets = 0 if classes or not program.trains else program.classes
-    context = {
-        "name": program.name,
-        "NAME": program.name.upper(),
-        "training": program.trains,
-        "target": program.label_kind,
-        "classes": classes,
-        "output_type": output.ctype,
-        "output_bytes": output.size + targets,
+def selftest(firmware: Firmware) -> dict[str, str]:
+    """Text by file name: `<name>_selftest.h` and `<name>_selftest.c`; nothing for firmware without a proof."""
+    if firmware.proof is None:
+        return {}
+    program, known = firmware.program, context(firmware)
+    targets = 0 if known["classes"] or not program.trains else program.classes
+    known |= {
+        "output_bytes": program.buffers[program.output].size + targets,
         "predictions": PREDICTIONS,
         "steps": STEPS,
         "target_counter": f"0x{TARGET_COUNTER:08x}U",
-        "rate": number(rate, "float"),
-        "params": sum(b.size for b in place.params),
-        "hash": f"0x{expected:08x}U",
+        "rate": number(firmware.proof.rate, "float"),
+        "params": sum(b.size for b in firmware.layout.params),
+        "hash": f"0x{firmware.proof.expected:08x}U",
         "runtime": amalgamate([CRC.name, NOISE.name], []),
-        **whose(program.name),
     }
-    return {f"{program.name}_selftest.{kind}": render(f"selftest.{kind}.j2", context) for kind in ("h", "c")}
+    return {file: render(f"selftest{file[-2:]}.j2", known) for file in selftest_names(program.name)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.emit import Layout
-from mcugrad.emit.fingerprint import fingerprint
+from mcugrad.emit import Firmware, host_source
+from mcugrad.emit.code import code
+from mcugrad.emit.formats import FORMATS, USUAL
 from mcugrad.errors import UsageError
 from mcugrad.program import TRAIN_SOFT, Program
 from mcugrad.toolchain import cache
@@ -25,30 +26,24 @@ State = dict[str, NDArray[Any]]
 """Learned state by buffer name: weights, residuals, biases, scales, ranges, step counter, seed, rate."""
 
 
-@dataclass(frozen=True, eq=False)
-class Compiled:
-    """A program with everything that a runner needs.
-
-    Attributes:
-        program: what to execute.
-        layout: where it lies in memory.
-        files: generated C by file name, as delivered.
-        host: C of the host twin's loops.
-        features: what of a model's life the files have.
-        whole: the model's C with all features, where the files have fewer: the twin has them all.
-    """
-
-    program: Program
-    layout: Layout
-    files: Mapping[str, str]
-    host: str
-    features: frozenset[str] = EVERY
-    whole: Mapping[str, str] = field(default_factory=dict)
+class Compiled(Firmware):
+    """A compiled model with everything that a runner needs; C is written when it is first asked for, and kept."""
 
     @cached_property
-    def fingerprint(self) -> bytes:
-        """What tells the model apart from those whose learned states do not fit it, 32 bytes."""
-        return fingerprint(self.program, self.layout)
+    def files(self) -> Mapping[str, str]:
+        """Text by file name, as it is delivered."""
+        return FORMATS[USUAL].files(self)
+
+    @cached_property
+    def host(self) -> str:
+        """C of the host twin's loops."""
+        return host_source(self)
+
+    @cached_property
+    def whole(self) -> Mapping[str, str]:
+        """The model's C with all features, where the files have fewer: the twin has them all."""
+        every = {} if self.features == EVERY else code(replace(self, features=EVERY))
+        return {} if every.items() <= self.files.items() else every
 
     @property
     def twin(self) -> str:

@@ -1,4 +1,4 @@
-"""The self-test's files for a model: the host twin says what a device has to find."""
+"""What the self-test of a model compares with: the host twin says what a device has to find."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.emit.selftest import PREDICTIONS, STEPS, TARGET_COUNTER, emit_selftest
+from mcugrad.emit import Proof
+from mcugrad.emit.selftest import PREDICTIONS, STEPS, TARGET_COUNTER
 from mcugrad.errors import UsageError
 from mcugrad.ops.life.selftest import noise_s8
 from mcugrad.program import Program
@@ -22,10 +23,10 @@ RATES = (0.01, 1e-3, 1e-4, 0.0)
 """Learning rates; the first that leaves all numbers finite is taken: the bits of a NaN differ between cores."""
 
 
-def selftest_files(
+def proof(
     compiled: Compiled, state: State | None = None, runner: Callable[[Compiled], Life] = HostTwin
-) -> dict[str, str]:
-    """`<name>_selftest.h` and `<name>_selftest.c` for a model that begins with this state, or as it was compiled.
+) -> Proof:
+    """That of a model which begins with this state, or as it was compiled.
 
     Raises:
         ToolError: no compiler is installed, or the build failed.
@@ -38,7 +39,7 @@ def selftest_files(
             model.restore(state)
         found = _hash(compiled, model, rate)
         if found is not None:
-            return emit_selftest(compiled.program, compiled.layout, rate, found)
+            return Proof(rate, found)
     raise UsageError(
         "the network gives numbers that are not finite for random samples: there is nothing to compare",
         where="selftest",

@@ -1,0 +1,130 @@
+"""Code: a firmware's header and source. Same input, same bytes: no times, no paths, no set order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from mcugrad.emit import steps
+from mcugrad.emit.amalgamate import amalgamate, public_types
+from mcugrad.emit.context import context
+from mcugrad.emit.descriptor import descriptor
+from mcugrad.emit.fingerprint import word
+from mcugrad.emit.firmware import Firmware
+from mcugrad.emit.interface import definition, functions
+from mcugrad.emit.literals import initializer
+from mcugrad.emit.render import render
+from mcugrad.emit.steps import Names
+from mcugrad.emit.wrap import wrap_call
+from mcugrad.ops.life.check import WRONG, checks
+from mcugrad.plan import Plan
+from mcugrad.program import Argument, Buffer, Call, Program, Space
+from mcugrad.training.augment import map_of
+from mcugrad.training.losses import LabelKind
+
+INLINED_CALLS = 8
+"""A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
+
+DRAW = "mcg_replay_draw"
+"""A function of the runtime that takes more than a line to call."""
+
+_GUARD_ERRORS = {
+    LabelKind.CLASS: "the share of samples whose class is wrong",
+    LabelKind.BITS: "the share of labels that are wrong",
+    LabelKind.VALUES: "the mean squared error in real units",
+}
+
+
+def code(firmware: Firmware) -> dict[str, str]:
+    """Text by file name: `<name>.h` and `<name>.c`."""
+    program, plan, has, known = firmware.emitted, firmware.plan, firmware.has, context(firmware)
+    name, place, names = program.name, known["layout"], Names(program)
+    check = checks(place.params)
+    known |= {
+        "types": public_types(),
+        "arena": _arena(program, plan),
+        "constants": [_constant(name, b) for b in program.in_space(Space.CONST)],
+        "structs": names.structs(),
+        "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
+        "steps": [*steps.segments(program, names), *steps.entries(program).values()],
+        # that of the whole program, so that states fit firmware with fewer features
+        "fingerprint": f"0x{word(firmware.fingerprint):08x}U",
+        "descriptor": descriptor(program, place, firmware.origin.input_scale, has),
+        "functions": [definition(function, program) for function in functions(program, has)],
+        "check": [line for call in check for line in _check_call(call, names)],
+        "runtime": amalgamate(
+            sorted({*_kernels(program, has), *(call.kernel.name for call in check)}),
+            _rules(program),
+            inline=_inline(program, has),
+            apart=_often_called(program),
+        ),
+        "map": map_of(firmware.origin.input_shape),
+        "output_scale": names.argument(Argument(buffer=program.output_scale), None)
+        if program.output_scale
+        else "",
+        "replay_classes": program.replay_classes,
+        "guard_error": _GUARD_ERRORS[program.label_kind],
+    }
+    return {f"{name}.h": render("model.h.j2", known), f"{name}.c": render("model.c.j2", known)}
+
+
+def _inline(program: Program, has: frozenset[str]) -> tuple[str, ...]:
+    """Inline functions of the runtime that a model's own functions call."""
+    return ("mcg_trouble",) * program.trains + ("mcg_slot",) * ("replay" in has)
+
+
+def _kernels(program: Program, has: frozenset[str]) -> list[str]:
+    """What the steps call, and what the interface calls beside them."""
+    around = {function.kernel for function in functions(program, has)} | (
+        {DRAW} if "replay" in has else set()
+    )
+    return sorted({call.kernel.name for call in program.calls} | around)
+
+
+def _often_called(program: Program) -> set[str]:
+    """Kernels whose code would be there many times if compilers inlined them."""
+    counts = Counter(call.kernel.name for call in program.calls)
+    return {name for name, count in counts.items() if count > INLINED_CALLS}
+
+
+def _rules(program: Program) -> list[str]:
+    return sorted({a.rule for call in program.calls for a in call.arguments if a.rule})
+
+
+def _value(buffer: Buffer) -> Any:
+    assert buffer.value is not None, buffer.name
+    return buffer.value
+
+
+def _constant(model: str, buffer: Buffer) -> str:
+    size = "" if buffer.count == 1 else f"[{buffer.count}]"
+    value = initializer(_value(buffer), buffer.ctype)
+    return f"/* {describe(buffer)} */\nstatic const {buffer.ctype} {model}_{buffer.name}{size} = {value};"
+
+
+def describe(buffer: Buffer) -> str:
+    """`weights [64][1568]`."""
+    shape = "" if buffer.count == 1 else " " + "".join(f"[{n}]" for n in buffer.shape)
+    return f"{buffer.note}{shape}"
+
+
+def _arena(program: Program, plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": b.name,
+            "ctype": b.ctype,
+            "size": "" if b.count == 1 else f"[{b.count}]",
+            "offset": plan.offsets[b.name],
+            "note": describe(b),
+        }
+        for b in sorted(program.in_space(Space.ARENA), key=lambda b: (plan.offsets[b.name], b.name))
+    ]
+
+
+def _check_call(call: Call, names: Names) -> list[str]:
+    """A call that looks at a part of the learned state."""
+    arguments = [
+        "&wrong" if a.buffer == WRONG else names.argument(a, p)
+        for a, p in zip(call.arguments, call.kernel.params, strict=True)
+    ]
+    return wrap_call(f"        {call.kernel.name}(", arguments)
