@@ -20,14 +20,21 @@ def execute(call: Call, values: Mapping[str, NDArray[Any] | None]) -> None:
         call: what to run.
         values: contents of every buffer that the call touches; written in place, shapes may be any.
     """
-    seen = call.kernel.seen
+    given = arguments(call, values)
     call.kernel.reference(
         *(
-            _value(argument, values, param.pointer)
-            for argument, param in zip(call.arguments, call.kernel.params, strict=True)
-            if param in seen
+            np.empty(0, np.uint8) if given[param.name] is None else given[param.name]
+            for param in call.kernel.seen
         )
     )
+
+
+def arguments(call: Call, values: Mapping[str, NDArray[Any] | None]) -> dict[str, Any]:
+    """What a call passes, by parameter: flat arrays, which are those of the buffers, numbers, None for no array."""
+    return {
+        param.name: _value(argument, values, param.pointer)
+        for argument, param in zip(call.arguments, call.kernel.params, strict=True)
+    }
 
 
 def run(program: Program, entry: str, values: Mapping[str, NDArray[Any] | None]) -> None:
@@ -61,4 +68,4 @@ def _value(argument: Argument, values: Mapping[str, NDArray[Any] | None], pointe
         return argument.struct
     if argument.rule:
         return IN_PLACE[argument.rule]
-    return np.empty(0, np.uint8) if argument.value is None else argument.value
+    return argument.value

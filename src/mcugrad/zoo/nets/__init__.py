@@ -28,7 +28,7 @@ from mcugrad.zoo.nets._mobile import mbednet, mcunet, mobilenet_v1_025, mobilene
 from mcugrad.zoo.nets._net import Net, noise
 from mcugrad.zoo.nets._signals import autoencoder, ds_cnn, inertial_cnn, vibration_cnn
 
-__all__ = ["Architecture", "Net", "about", "build", "names", "write"]
+__all__ = ["Architecture", "Net", "about", "build", "names", "noise", "write"]
 
 LARGEST = 1 << 20
 """Values of an input."""

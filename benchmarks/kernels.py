@@ -1,0 +1,266 @@
+"""Instructions per multiply-accumulate of the kernels of layers: forward, input gradient, weight gradient with update.
+
+Counted under emulation, one call of a kernel by itself: packing, outputs, shifts, peaks and updates included; calls
+beside it, which prepare factors, are in benchmarks/steps.py. Layers are lowered as in any network, and every call must
+give what its reference gives. MACs are those of the layer, products with padding included. Built by zig and by gcc,
+-O3; bars are for the worse of the two. For the Cortex-M7 cycles are in the bars: estimated from executed instructions
+and public timings at zero wait states, not measured. `--check-fresh` counts again, by zig, and fails where a kernel
+takes over 2 % more than committed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from bars import Bar, Results, arguments, main, markdown, origin, read, write
+from layer_calls import ERROR, FORWARD, UPDATE, Layer, LayerCall
+
+from mcugrad import targets, toolchain
+from mcugrad.emulator.kernels import KernelsOnCore
+from mcugrad.measure.cycles import CycleModel
+from mcugrad.program.kernel import ROOM
+from mcugrad.zoo.nets import Net
+
+COMPILERS = ("zig", "arm-none-eabi-gcc")
+CORES = ("cortex-m4f", "cortex-m0plus", "cortex-m7", "cortex-m33")
+RULES = ("sr8", "sr12", "sr16")
+PASSES = (FORWARD, ERROR, *RULES)
+"""Columns: the weight gradient with its update by each rule."""
+WORSE = 0.02
+"""Share by which the instructions of a kernel may grow."""
+
+
+def conv(out: int, kernel: int, stride: int = 1, *, depthwise: bool = False) -> partial[Net]:
+    """Adds a convolution with padding that keeps the size at stride 1."""
+    return partial(Net.conv, out=out, kernel=kernel, stride=stride, depthwise=depthwise)
+
+
+POINTWISE, CONV, FC = "pointwise 64->64, 8x8", "conv3x3 16->32, 14x14", "fully connected 512->64"
+STRIDED, SMALL = "conv3x3/2 16->32, 14x14", "pointwise 64->64, 4x4"
+GREY, COLOUR = "first conv3x3/2 1->16, 28x28", "first conv3x3 3->16, 32x32"
+DEPTHWISE = "depthwise 3x3, 64 channels, 8x8"
+ODD = {
+    "conv3x3 15->31, 13x13": CONV,
+    "pointwise 62->62, 8x8": POINTWISE,
+    "pointwise 64->64, 8x8, unaligned": POINTWISE,
+    "fully connected 511->63": FC,
+}
+"""Odd widths, sums whose length is no multiple of 4, unaligned buffers; and what they should cost hardly more than."""
+LAYERS = (
+    Layer(POINTWISE, (64, 8, 8), conv(64, 1)),
+    Layer(CONV, (16, 14, 14), conv(32, 3)),
+    Layer(STRIDED, (16, 14, 14), conv(32, 3, 2)),
+    Layer(SMALL, (64, 4, 4), conv(64, 1)),
+    Layer("conv3x3 32->64, 4x4", (32, 4, 4), conv(64, 3)),
+    Layer(GREY, (1, 28, 28), conv(16, 3, 2), first=True),
+    Layer(COLOUR, (3, 32, 32), conv(16, 3), first=True),
+    Layer(DEPTHWISE, (64, 8, 8), conv(64, 3, depthwise=True)),
+    Layer(FC, (512,), partial(Net.fc, out=64)),
+    Layer("conv3x3 15->31, 13x13", (15, 13, 13), conv(31, 3)),
+    Layer("pointwise 62->62, 8x8", (62, 8, 8), conv(62, 1)),
+    Layer("pointwise 64->64, 8x8, unaligned", (64, 8, 8), conv(64, 1), shift=1),
+    Layer("fully connected 511->63", (511,), partial(Net.fc, out=63)),
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a kernel must reach, and what it might, per MAC."""
+
+    required: float
+    stretch: float | None = None
+
+
+def limits(required: Sequence[float], stretch: Sequence[float] = ()) -> dict[str, Limit]:
+    """Limits of passes in their order: forward, input gradient, and by the rules."""
+    return {
+        which: Limit(most, stretch[i] if i < len(stretch) else None)
+        for i, (which, most) in enumerate(zip(PASSES, required, strict=False))
+    }
+
+
+def first(required: tuple[float, float], stretch: tuple[float, float]) -> dict[str, Limit]:
+    """Likewise of a layer whose input has no error."""
+    return {FORWARD: Limit(required[0], stretch[0]), "sr8": Limit(required[1], stretch[1])}
+
+
+M4F = {
+    POINTWISE: limits((0.95, 1.00, 1.08, 1.16, 1.10), (0.87, 0.90, 0.96)),
+    CONV: limits((0.88, 0.91, 0.95), (0.80, 0.83, 0.87)),
+    STRIDED: limits((1.00, 1.25, 1.25), (0.92, 1.05, 1.05)),
+    SMALL: limits((1.08, 1.20, 1.75), (0.98, 1.05, 1.45)),
+    GREY: first((3.2, 3.5), (2.2, 2.5)),
+    COLOUR: first((1.8, 1.9), (1.45, 1.5)),
+    DEPTHWISE: limits((2.6, 2.7, 2.4), (2.3, 2.3, 2.0)),
+    FC: limits((1.35, 1.9, 11.5, 18, 12.5), (1.25, 1.6, 9.9, 14, 9.5)),
+}
+LIMITS = {
+    "cortex-m4f": M4F,
+    "cortex-m0plus": {
+        POINTWISE: limits((3.0, 2.9, 3.5)),
+        FC: {rule: Limit(most) for rule, most in zip(RULES, (26, 30, 28), strict=True)},
+    },
+    "cortex-m7": {POINTWISE: limits((0.72, 0.78, 0.85))},
+    "cortex-m33": {
+        layer: {which: Limit(round(1.03 * limit.required, 4)) for which, limit in found.items()}
+        for layer, found in M4F.items()
+    },
+}
+"""By core and layer: instructions per MAC, but for the Cortex-M7, where it is cycles."""
+IN_CYCLES = ("cortex-m7",)
+TIMES = Limit(1.3, 1.15)
+"""Of an odd layer: instructions per MAC in those of its even neighbour, on the core below."""
+TIMES_ON = "cortex-m4f"
+
+Case = dict[str, str | int | float]
+
+
+def called(layers: Iterable[Layer]) -> list[tuple[Layer, str, LayerCall]]:
+    """Layer, column and call for all that is counted; what does not depend on the rule is there once."""
+    found = []
+    for layer in layers:
+        for rule in RULES:
+            for each in layer.calls(rule):
+                if each.which == UPDATE:
+                    found.append((layer, rule, each))
+                elif rule == RULES[0]:
+                    found.append((layer, each.which, each))
+    return found
+
+
+def counted(calls: Sequence[tuple[Layer, str, LayerCall]], core: str, compiler: str) -> list[Case]:
+    """Every call on a core; a kernel is built by itself, for what else there is changes what compilers inline."""
+    cores: dict[str, tuple[KernelsOnCore, CycleModel]] = {}
+    cases: list[Case] = []
+    for layer, which, each in calls:
+        kernel = each.call.kernel
+        if kernel.name not in cores:
+            on = KernelsOnCore([kernel], targets.load(core), compiler=compiler)
+            cores[kernel.name] = on, CycleModel(on.emulator.image, on.emulator.target.core)
+        on, timing = cores[kernel.name]
+        given = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in each.given.items()}
+        on.emulator.forget_blocks()
+        instructions = on.run(kernel, given, layer.shift)
+        wrong = [name for name, value in each.changed.items() if (given[name] != value).any()]
+        if wrong:
+            raise SystemExit(
+                f"error: {layer.name}, {which} on {core}: {', '.join(wrong)} is not as by the reference"
+            )
+        cases.append(
+            {
+                "layer": layer.name,
+                "pass": which,
+                "core": core,
+                "compiler": compiler,
+                "kernel": kernel.name,
+                "scratch": int(each.given.get(ROOM, 0)),
+                "macs": layer.macs,
+                "instructions": instructions,
+                "cycles": timing.estimate(on.emulator.blocks()).cycles,
+                "stack": on.emulator.last_stack,
+            }
+        )
+    return cases
+
+
+def run(options: argparse.Namespace) -> None:
+    wanted = [layer for layer in LAYERS if options.only is None or layer.name in options.only]
+    calls = called(wanted)
+    found = [case for core in CORES for compiler in COMPILERS for case in counted(calls, core, compiler)]
+    names = {layer.name for layer in wanted}
+    kept = [case for case in read(options.json).get("cases", []) if case["layer"] not in names]
+    order = {layer.name: i for i, layer in enumerate(LAYERS)}
+    cases = sorted(kept + found, key=lambda case: (CORES.index(case["core"]), order[case["layer"]]))
+    versions = {name: f"{name} {toolchain.find_compiler(name).version}" for name in COMPILERS}
+    write(options.json, {**origin(), "compilers": versions, "cases": cases})
+
+
+def per_mac(results: Results, core: str, layer: str, which: str, compiler: str = "") -> float | None:
+    """What a kernel takes for each MAC, by the compiler, or by the worst; None where nothing was counted."""
+    unit = "cycles" if core in IN_CYCLES else "instructions"
+    found = [
+        case[unit] / case["macs"]
+        for case in results.get("cases", [])
+        if (case["core"], case["layer"], case["pass"]) == (core, layer, which)
+        and compiler in ("", case["compiler"])
+    ]
+    return max(found, default=None)
+
+
+def table(results: Results) -> str:
+    """For each core what every layer takes, by zig and by gcc, and what it must reach."""
+    return "\n\n".join(_table(results, core) for core in CORES)
+
+
+def _table(results: Results, core: str) -> str:
+    rows = []
+    for layer in LAYERS:
+        limit = LIMITS[core].get(layer.name, {})
+        cells = []
+        for which in PASSES:
+            found = [per_mac(results, core, layer.name, which, compiler) for compiler in COMPILERS]
+            text = " / ".join("-" if each is None else f"{each:.2f}" for each in found)
+            must = f" ({limit[which].required:.3g})" if which in limit else ""
+            cells.append("" if found == [None] * len(COMPILERS) else text + must)
+        if any(cells):
+            rows.append((layer.name, *cells))
+    unit = "cycles per MAC, estimated" if core in IN_CYCLES else "instructions per MAC"
+    head = (f"{core}: {unit}, zig / gcc (must be at most)", FORWARD, ERROR, *(f"`{rule}`" for rule in RULES))
+    return markdown(head, rows)
+
+
+def bars(results: Results) -> list[Bar]:
+    found = []
+    for core, layers in LIMITS.items():
+        unit = "cycles" if core in IN_CYCLES else "instructions"
+        for layer, passes in layers.items():
+            for which, limit in passes.items():
+                value = per_mac(results, core, layer, which)
+                claim = f"{core}, {layer}, {which}: {unit} per MAC"
+                found.append(Bar(claim, value, limit.required, at_least=False))
+    return found + [times(results, layer, like, which) for layer, like in ODD.items() for which in PASSES]
+
+
+def times(results: Results, layer: str, like: str, which: str) -> Bar:
+    """How much more a layer takes than its even neighbour, by the worse compiler."""
+    pairs = [
+        (per_mac(results, TIMES_ON, layer, which, each), per_mac(results, TIMES_ON, like, which, each))
+        for each in COMPILERS
+    ]
+    ratios = [odd / even for odd, even in pairs if odd is not None and even is not None]
+    claim = f"{TIMES_ON}, {layer}, {which}: times {like}"
+    return Bar(claim, max(ratios, default=None), TIMES.required, at_least=False)
+
+
+def check_fresh(results: Results) -> int:
+    """Counts by zig again; 1 where a kernel takes more than it did."""
+    calls, worse = called(LAYERS), []
+    for core in CORES:
+        for case in counted(calls, core, COMPILERS[0]):
+            same = ("layer", "pass", "core", "compiler")
+            kept = next(c for c in results["cases"] if all(c[key] == case[key] for key in same))
+            change = float(case["instructions"]) / kept["instructions"] - 1
+            line = f"{core}, {case['layer']}, {case['pass']}: {change:+.2%} instructions"
+            if change > WORSE:
+                worse.append(line)
+        print(f"{core}: {len(calls)} calls", flush=True)
+    if worse:
+        print(f"worse by more than {WORSE:.0%}: {'; '.join(worse)}", file=sys.stderr)
+        print("if this is meant: python benchmarks/kernels.py, and commit the results", file=sys.stderr)
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    parser = arguments("kernels", __doc__)
+    names = [layer.name for layer in LAYERS]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="LAYER", help="layers to count")
+    parser.add_argument("--check-fresh", action="store_true", help="count again by zig and compare")
+    options = parser.parse_args()
+    if options.check_fresh:
+        raise SystemExit(check_fresh(read(options.json)))
+    raise SystemExit(main(options, run, table, bars))
