@@ -176,7 +176,7 @@ def run(options: argparse.Namespace) -> None:
     kept = [case for case in read(options.json).get("cases", []) if case["layer"] not in names]
     order = {layer.name: i for i, layer in enumerate(LAYERS)}
     cases = sorted(kept + found, key=lambda case: (CORES.index(case["core"]), order[case["layer"]]))
-    versions = {name: f"{name} {toolchain.find_compiler(name).version}" for name in COMPILERS}
+    versions = {name: toolchain.find_compiler(name).version for name in COMPILERS}
     write(options.json, {**origin(), "compilers": versions, "cases": cases})
 
 

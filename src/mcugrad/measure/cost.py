@@ -106,7 +106,13 @@ class Cost:
 
 
 def measure(
-    build: Build, target: Target, samples: NDArray[np.int8], labels: NDArray[np.uint32] | None, rate: float
+    build: Build,
+    target: Target,
+    samples: NDArray[np.int8],
+    labels: NDArray[np.uint32] | None,
+    rate: float,
+    *,
+    compiler: str = "zig",
 ) -> Cost:
     """Run a few calls of a freshly delivered model on the emulated core.
 
@@ -116,12 +122,13 @@ def measure(
         samples: (n, input size), at least one.
         labels: (n,); None measures prediction only.
         rate: learning rate of the steps.
+        compiler: `zig` or `arm-none-eabi-gcc`.
 
     Raises:
         ToolError: no compiler or emulator.
         FitError: it does not fit.
     """
-    runner = EmulatedDevice(build.compiled, target)
+    runner = EmulatedDevice(build.compiled, target, compiler=compiler)
     device = runner.device
     counts = []
     device.forget_blocks()

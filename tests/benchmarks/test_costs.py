@@ -1,0 +1,151 @@
+"""What kernels and steps cost: counted where they should be, judged by the worse compiler, and bars that are missed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mcugrad.zoo.nets import Net
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "benchmarks"
+
+EVERY = "forward, input gradient, sr8"
+M4F = {
+    "pointwise 64->64, 8x8": f"{EVERY}, sr12, sr16",
+    "conv3x3 16->32, 14x14": EVERY,
+    "conv3x3/2 16->32, 14x14": EVERY,
+    "pointwise 64->64, 4x4": EVERY,
+    "first conv3x3/2 1->16, 28x28": "forward, sr8",
+    "first conv3x3 3->16, 32x32": "forward, sr8",
+    "depthwise 3x3, 64 channels, 8x8": EVERY,
+    "fully connected 512->64": f"{EVERY}, sr12, sr16",
+}
+MISSED: dict[str, dict[str, str]] = {
+    "cortex-m4f": M4F,
+    "cortex-m33": M4F,
+    "cortex-m7": {"pointwise 64->64, 8x8": EVERY},
+    "cortex-m0plus": {"pointwise 64->64, 8x8": EVERY, "fully connected 512->64": "sr8, sr12, sr16"},
+}
+"""Passes of layers whose kernels take more than they must, by core. It only gets shorter."""
+ODD: set[str] = set()
+"""Odd layers that cost too many times as much as their even neighbours, as the claims of their bars say."""
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Imports a benchmark by name."""
+    ours = ("bars", "networks", "layer_calls", "kernels", "write_results", "instructions")
+    before = {name: sys.modules.pop(name, None) for name in ours}
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield load
+    for name, module in before.items():
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module
+
+
+def judged(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, f"benchmarks/{name}.py", "--check", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_every_pass_of_a_layer_is_counted_once_by_each_rule(bench: Any) -> None:
+    kernels, layers = bench("kernels"), bench("layer_calls")
+    small = layers.Layer("small", (8, 3, 3), partial(Net.conv, out=4, kernel=3))
+    calls = kernels.called([small])
+    assert [which for _, which, _ in calls] == ["forward", "input gradient", "sr8", "sr12", "sr16"]
+    assert small.macs == 3 * 3 * 3 * 3 * 8 * 4
+    cases = {case["pass"]: case for case in kernels.counted(calls, "cortex-m4f", "zig")}
+    assert set(cases) == set(kernels.PASSES)
+    for case in cases.values():
+        assert small.macs / 2 < case["instructions"] < 40 * small.macs
+        assert 0.5 * case["instructions"] < case["cycles"] < 3 * case["instructions"]
+        assert 0 < case["stack"] < 4096
+    first = replace(small, first=True)
+    assert [which for _, which, _ in kernels.called([first])] == ["forward", "sr8", "sr12", "sr16"]
+
+
+def test_a_kernel_that_is_wrong_is_not_counted(bench: Any) -> None:
+    kernels, layers = bench("kernels"), bench("layer_calls")
+    small = layers.Layer("small", (4,), partial(Net.fc, out=3))
+    (call, *_) = kernels.called([small])
+    call[2].changed["y"][0] += 1
+    with pytest.raises(SystemExit, match="small, forward on cortex-m4f: y is not as by the reference"):
+        kernels.counted([call], "cortex-m4f", "zig")
+
+
+def test_the_worse_compiler_counts(bench: Any) -> None:
+    kernels = bench("kernels")
+    one = {"layer": kernels.POINTWISE, "pass": "forward", "macs": 100, "cycles": 60}
+    cases = [
+        {**one, "core": core, "compiler": compiler, "instructions": count}
+        for core in ("cortex-m4f", "cortex-m7")
+        for compiler, count in (("zig", 90), ("arm-none-eabi-gcc", 97))
+    ]
+    found = {bar.claim: bar for bar in kernels.bars({"cases": cases})}
+    on_m4 = found[f"cortex-m4f, {kernels.POINTWISE}, forward: instructions per MAC"]
+    assert (on_m4.value, on_m4.holds) == (0.97, False)
+    on_m7 = found[f"cortex-m7, {kernels.POINTWISE}, forward: cycles per MAC"]
+    assert (on_m7.value, on_m7.holds) == (0.6, True)
+    assert "0.90 / 0.97 (0.95)" in kernels.table({"cases": cases})
+    nothing = f"cortex-m4f, {kernels.FC}, forward: instructions per MAC"
+    assert not found[nothing].holds
+    assert "no result" in str(found[nothing])
+
+
+def test_kernels_miss_the_bars_that_are_known_and_no_others(bench: Any) -> None:
+    kernels = bench("kernels")
+    missed = {
+        bar.claim for bar in kernels.bars(kernels.read(FOLDER / "results/kernels.json")) if not bar.holds
+    }
+    known = {
+        f"{core}, {layer}, {which}: {'cycles' if core in kernels.IN_CYCLES else 'instructions'} per MAC"
+        for core, layers in MISSED.items()
+        for layer, passes in layers.items()
+        for which in passes.split(", ")
+    } | ODD
+    assert sorted(missed - known) == [], "kernels have become slower"
+    assert sorted(known - missed) == [], "these hold by now: take them from the list, so that they stay"
+
+
+def test_all_that_is_committed_was_counted_for_all_layers_cores_and_compilers(bench: Any) -> None:
+    kernels = bench("kernels")
+    cases = kernels.read(FOLDER / "results/kernels.json")["cases"]
+    found = {(c["core"], c["compiler"], c["layer"], c["pass"]) for c in cases}
+    wanted = {
+        (core, compiler, layer.name, which)
+        for core in kernels.CORES
+        for compiler in kernels.COMPILERS
+        for layer in kernels.LAYERS
+        for which in kernels.PASSES
+        if not (layer.first and which == "input gradient")
+    }
+    assert found == wanted
+    assert len(cases) == len(wanted)
+    assert all(np.isfinite(case["cycles"]) for case in cases)
+
+
+def test_check_judges_what_is_there(tmp_path: Path) -> None:
+    done = judged("kernels")
+    assert done.returncode == (1 if MISSED or ODD else 0), done.stderr
+    assert ("bars missed" in done.stderr) == bool(MISSED or ODD)
+    none = judged("kernels", "--json", str(tmp_path / "none.json"))
+    assert none.returncode == 1
+    assert "there are no results in" in none.stderr
