@@ -147,6 +147,7 @@ def case(name: str, made: mg.Trainer, compiler: str, cost: Cost) -> Case:
     return {
         "network": name,
         "compiler": compiler,
+        "macs": made.model.macs,
         "predict": cost.predict.instructions,
         "step": cost.step.instructions,
         "ram": cost.ram,
@@ -206,6 +207,7 @@ def table(results: Results) -> str:
         rows.append(
             (
                 name,
+                f"{cases[0]['macs'] / 1e6:.2f}",
                 " / ".join(f"{c['predict'] / 1e6:.2f}" for c in cases),
                 "" if network.predict is None else f"{network.predict:g}",
                 " / ".join(f"{c['step'] / 1e6:.2f}" for c in cases),
@@ -219,6 +221,7 @@ def table(results: Results) -> str:
         )
     head = (
         "network, `sr8`, cortex-m4f: millions of instructions, zig / gcc",
+        "MACs of a prediction, millions",
         "prediction",
         "at most",
         "training step",

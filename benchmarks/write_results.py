@@ -9,7 +9,9 @@ from pathlib import Path
 
 import dead
 import instructions
+import kernels
 import silent
+import steps
 import twin
 from bars import RESULTS, ROOT, Results, read
 
@@ -40,6 +42,8 @@ SUITES: tuple[Suite, ...] = (
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "twin": ("twin", twin.table),
     "instructions": ("instructions", instructions.table),
+    "kernels": ("kernels", kernels.table),
+    "steps": ("steps", steps.table),
     "partial": ("instructions", instructions.partial_table),
     "updates": ("instructions", instructions.update_table),
     "dead": ("dead", dead.table),
