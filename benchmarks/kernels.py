@@ -75,6 +75,10 @@ class Limit:
     required: float
     stretch: float | None = None
 
+    def __str__(self) -> str:
+        """`0.95; 0.87`."""
+        return f"{self.required:.3g}" + ("" if self.stretch is None else f"; {self.stretch:.3g}")
+
 
 def limits(required: Sequence[float], stretch: Sequence[float] = ()) -> dict[str, Limit]:
     """Limits of passes in their order: forward, input gradient, and by the rules."""
@@ -205,12 +209,17 @@ def _table(results: Results, core: str) -> str:
         for which in PASSES:
             found = [per_mac(results, core, layer.name, which, compiler) for compiler in COMPILERS]
             text = " / ".join("-" if each is None else f"{each:.2f}" for each in found)
-            must = f" ({limit[which].required:.3g})" if which in limit else ""
+            must = f" ({limit[which]})" if which in limit else ""
             cells.append("" if found == [None] * len(COMPILERS) else text + must)
         if any(cells):
             rows.append((layer.name, *cells))
     unit = "cycles per MAC, estimated" if core in IN_CYCLES else "instructions per MAC"
-    head = (f"{core}: {unit}, zig / gcc (must be at most)", FORWARD, ERROR, *(f"`{rule}`" for rule in RULES))
+    head = (
+        f"{core}: {unit}, zig / gcc (at most; might be)",
+        FORWARD,
+        ERROR,
+        *(f"`{rule}`" for rule in RULES),
+    )
     return markdown(head, rows)
 
 

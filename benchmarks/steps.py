@@ -48,7 +48,6 @@ class Network:
         train: what trains.
         step: of a training step, at most.
         stretch: what it might be.
-        peer: what another framework takes, as published or counted elsewhere; empty if unknown.
         predict: of a prediction, at most; None if nothing is asked of it.
         cheaper: how many times as cheap all that follows the forward pass must be where a tenth is updated.
     """
@@ -57,7 +56,6 @@ class Network:
     samples: int
     step: float
     stretch: float
-    peer: str = ""
     train: str = "all"
     predict: float | None = None
     cheaper: float | None = None
@@ -100,13 +98,9 @@ NETWORKS = {
     "ResNet-8, 32x32x3": Network(zoo("resnet8"), 2, 39, 34, predict=12, cheaper=3),
     "DS-CNN, 49x10": Network(zoo("ds_cnn"), 4, 9, 7.5, predict=3.2, cheaper=3),
     "MbedNet, 32x32x3": Network(zoo("mbednet"), 2, 16, 12),
-    "MLP 784-64-10": Network(written("mlp", mlp), 8, 0.75, 0.5, "5.83 M (AIfES)"),
-    "conv8-pool-conv16-pool-fc10, 28x28": Network(
-        written("convolutions", two_convolutions), 8, 1.8, 1.4, "37.5 M (AIfES)"
-    ),
-    "MCUNet 128x128x3, last two blocks and head": Network(
-        zoo("mcunet"), 1, 45, 38, "120.1 M (TinyEngine)", train="last:7"
-    ),
+    "MLP 784-64-10": Network(written("mlp", mlp), 8, 0.75, 0.5),
+    "conv8-pool-conv16-pool-fc10, 28x28": Network(written("convolutions", two_convolutions), 8, 1.8, 1.4),
+    "MCUNet 128x128x3, last two blocks and head": Network(zoo("mcunet"), 1, 45, 38, train="last:7"),
 }
 
 Case = dict[str, str | int | float]
@@ -211,8 +205,7 @@ def table(results: Results) -> str:
                 " / ".join(f"{c['predict'] / 1e6:.2f}" for c in cases),
                 "" if network.predict is None else f"{network.predict:g}",
                 " / ".join(f"{c['step'] / 1e6:.2f}" for c in cases),
-                f"{network.step:g}",
-                network.peer,
+                f"{network.step:g} ({network.stretch:g})",
                 "" if ratio is None else f"{ratio:.1f} x",
                 f"{cases[0]['arena']:,}",
                 f"{cases[0]['scratch']:,} of {cases[0]['scratch_wanted']:,}",
@@ -225,8 +218,7 @@ def table(results: Results) -> str:
         "prediction",
         "at most",
         "training step",
-        "at most",
-        "others take",
+        "at most (might be)",
         "backward at 10 % of the updates",
         "arena, B",
         "scratch in it, B, of what would make a difference",

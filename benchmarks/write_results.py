@@ -9,11 +9,12 @@ from pathlib import Path
 
 import dead
 import instructions
-import kernels
 import silent
 import steps
 import twin
 from bars import RESULTS, ROOT, Results, read
+
+import kernels
 
 sys.path.insert(0, str(Path(__file__).with_name("accuracy")))
 

@@ -102,6 +102,9 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "write_results",
         "instructions",
         "twin",
+        "kernels",
+        "steps",
+        "layer_calls",
         "dead",
         "worlds",
     ]
