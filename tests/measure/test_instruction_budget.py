@@ -35,10 +35,18 @@ def test_prices_are_near_what_kernels_take() -> None:
     run("benchmarks/prices.py", "--check-fresh")
 
 
+@pytest.mark.mcu
+@pytest.mark.parametrize("name", ["kernels", "steps"])
+def test_no_kernel_and_no_step_takes_more_than_committed(name: str) -> None:
+    """Counted anew: 2 % more than in benchmarks/results is too much."""
+    pytest.importorskip("unicorn", reason="the emulator is not installed")
+    run(f"benchmarks/{name}.py", "--check-fresh")
+
+
 RESULTS = {
     path.stem for path in (BENCHMARKS / "results").glob("*.json") if not path.stem.startswith("accuracy_")
-} - {"zoo"}
-"""The zoo and the accuracy suites have tests of their own."""
+} - {"zoo", "kernels", "steps"}
+"""Those, and the accuracy suites, have tests of their own."""
 
 
 @pytest.mark.parametrize("name", sorted(RESULTS))
