@@ -145,7 +145,7 @@ def case(name: str, made: mg.Trainer, compiler: str, cost: Cost) -> Case:
         "predict": cost.predict.instructions,
         "step": cost.step.instructions,
         "ram": cost.ram,
-        "arena": made.build.plan.size,
+        "arena": made.build.compiled.plan.size,
         "scratch": max(rooms, default=0),
         "scratch_wanted": max(wanted, default=0),
         "stack": cost.stack,
