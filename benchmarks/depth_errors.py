@@ -45,7 +45,7 @@ def silent(trainer: mg.Trainer, runner: Life, x: NDArray[Any], y: NDArray[Any], 
     """Names of weights of which not one, residual bits included, has changed after so many steps."""
     before = {name: value.copy() for name, value in runner.state().items()}
     order = np.arange(steps, dtype=np.uint32) % np.uint32(len(x))
-    runner.train(trainer.quantize(x), trainer.targets(y, len(x)), order)
+    runner.train(trainer.quantize(x), trainer.labels(y, len(x)), order)
     after = runner.state()
     changed = {name for name, value in before.items() if not np.array_equal(value, after[name])}
     return [w for w in weights(trainer) if not {w, f"{w}_residual"} & changed]
@@ -63,14 +63,14 @@ def changes(
         y: their classes.
         warm: steps before the first that counts, for ranges to settle.
     """
-    samples, targets = trainer.quantize(x), trainer.targets(y, len(x))
+    samples, labels = trainer.quantize(x), trainer.labels(y, len(x))
     runner = ReferenceRunner(trainer.build.compiled)
     for i in range(-warm, len(x)):
         before = {name: value.copy() for name, value in runner.state().items()}
-        runner.train(samples, targets, np.asarray([i % len(x)], np.uint32))
+        runner.train(samples, labels, np.asarray([i % len(x)], np.uint32))
         if i >= 0:
             after = {name: value for name, value in runner._values.items() if value is not None}
-            yield _both(trainer, exact, before, after, targets[i])
+            yield _both(trainer, exact, before, after, labels[i])
 
 
 def cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -86,7 +86,7 @@ def quarters(values: Sequence[float]) -> list[float]:
 
 
 def _both(
-    trainer: mg.Trainer, exact: mg.Trainer, before: Values, after: Values, target: Any
+    trainer: mg.Trainer, exact: mg.Trainer, before: Values, after: Values, label: Any
 ) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     program, tensors = exact.build.compiled.program, trainer.build.graph.tensors
     values: Values = {
@@ -103,7 +103,7 @@ def _both(
     if trainer.build.graph.input in after:
         values["input_real"] = _real(trainer, before, after, trainer.build.graph.input)
     started = {name: values[name].copy() for name in weights(trainer)}
-    values["label"] = np.asarray([target], np.uint32)
+    values["label"] = np.asarray([label], np.uint32)
     learning = program.calls_of(TRAIN_STEP)[len(program.calls_of(PREDICT)) :]
     for call in learning:
         execute(call, values)

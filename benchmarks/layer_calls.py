@@ -90,14 +90,14 @@ class Layer:
         """One for each pass, in the order of a step."""
         x = np.moveaxis(nets.noise(self.shape, SAMPLES, 1), 1, -1).reshape(SAMPLES, *self.model.input_shape)
         y = np.random.default_rng(0).normal(size=(SAMPLES, self.model.classes)).astype(np.float32)
-        made = mg.compile(self.model, calibration=x, targets=y, loss="mse", rule=rule, rate=0.01)
+        made = mg.compile(self.model, calibration=x, typical_labels=y, loss="mse", rule=rule, rate=0.01)
         program, node = made.build.compiled.program, self.model.layers[-1].name
         ends = {f"{node}{end}": which for end, which in PASSES.items()}
         values: dict[str, Any] = {
             name: np.zeros(buffer.shape, buffer.dtype) if buffer.value is None else buffer.value.copy()
             for name, buffer in program.buffers.items()
         }
-        values[program.input], values["target"] = made.quantize(x)[0].reshape(-1), made.targets(y, SAMPLES)[0]
+        values[program.input], values["label"] = made.quantize(x)[0].reshape(-1), made.labels(y, SAMPLES)[0]
         for call in program.calls_of(TRAIN_STEP):
             before = _copied(arguments(call, values))
             execute(call, values)

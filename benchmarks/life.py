@@ -78,7 +78,7 @@ def costs() -> Results:
     digits = data.load("digits")
     x_real, y_real = scaled(digits.x_train[:PLACES]), digits.y_train[:PLACES]
     trainer = mg.compile(mg.load(model_path("digits_cnn")), calibration=x_real, rule="sr12")
-    x, y = trainer.quantize(x_real), trainer.targets(y_real, PLACES)
+    x, y = trainer.quantize(x_real), trainer.labels(y_real, PLACES)
     program = trainer.build.compiled.program
     found: dict[str, list[float]] = {}
     for core in CORES:

@@ -124,7 +124,7 @@ def compiled(name: str, share: float) -> tuple[mg.Trainer, Floats, NDArray[np.in
 def count(made: mg.Trainer, x: Floats, y: NDArray[np.int64], compiler: str) -> Cost:
     """What it takes."""
     board, samples = targets.load(TARGET), made.quantize(x)
-    return measure(made.build, board, samples, made.targets(y, len(y)), made.options.rate, compiler=compiler)
+    return measure(made.build, board, samples, made.labels(y, len(y)), made.options.rate, compiler=compiler)
 
 
 def case(name: str, made: mg.Trainer, compiler: str, cost: Cost) -> Case:

@@ -29,7 +29,7 @@ def twin(rule: str) -> Train:
     """Takes so many training steps on the host twin."""
     x, y = few_images()
     trainer = mg.compile(fashion_cnn(0), calibration=x, rule=rule, rate=RATE)
-    samples, labels = trainer.quantize(x), trainer.targets(y, len(y))
+    samples, labels = trainer.quantize(x), trainer.labels(y, len(y))
 
     def train(steps: int) -> None:
         order = (np.arange(steps) % len(y)).astype(np.uint32)

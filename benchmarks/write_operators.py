@@ -150,7 +150,7 @@ def document() -> str:
     rules = [(f"`{r.name}`", f"{r.bytes_per_weight:g}", r.summary) for r in RULES.values()]
     parts += [markdown(("rule", "bytes per weight", "what"), rules), "", "## Losses\n"]
     losses = [(f"`{name}`", LABEL_TEXTS[kind], f"`{kind.value}`") for name, kind in LABEL_KINDS.items()]
-    parts += [markdown(("loss", "a sample's target", "in C"), losses)]
+    parts += [markdown(("loss", "a sample's label", "in C"), losses)]
     return "\n".join(parts) + "\n"
 
 

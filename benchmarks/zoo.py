@@ -102,7 +102,7 @@ def case(name: str, folder: Path) -> Results:
         calibration=x,
         rate=RATE,
         loss="mse" if restores else "cross_entropy",
-        targets=x if restores else None,
+        typical_labels=x if restores else None,
     )
     cost = trainer.measure(x[:1], y[:1], target=TARGET)
     assert cost.step is not None

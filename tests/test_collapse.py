@@ -27,7 +27,7 @@ TEN = np.log(10)
 
 
 def judge(**options: Any) -> Judge:
-    given = {"loss": Loss(), "outputs": 10, "target": None, "update": mg.Update(), "rate": 0.03}
+    given = {"loss": Loss(), "outputs": 10, "label_scale": None, "update": mg.Update(), "rate": 0.03}
     return Judge(**{**given, **options})
 
 
@@ -252,7 +252,7 @@ def test_a_rate_of_zero_is_named() -> None:
         assert look(judge(rate=0.0), losses, answers=answers) == "nothing is learned: the rate is 0"
 
 
-def test_losses_with_options_and_other_targets() -> None:
+def test_losses_with_options_and_other_labels() -> None:
     """One answer costs more with smoothed labels, less where classes weigh little; values have their variance."""
     assert look(judge(loss=Loss(class_weights=(0.5,) * 10)), course(TEN / 2 * 1.01)) != ""
     assert look(judge(loss=Loss(class_weights=(0.5,) * 10)), course(TEN / 2 * 0.85)) == ""
@@ -261,7 +261,7 @@ def test_losses_with_options_and_other_targets() -> None:
     values = np.random.default_rng(0).integers(-128, 128, (400, 1)).astype(np.int8)
     spread = float(np.var((values.astype(float) - scale.zero) * scale.scale))
     for mean, told in ((1.01, True), (0.8, False)):
-        each = judge(loss=Loss("mse"), outputs=1, target=scale)
+        each = judge(loss=Loss("mse"), outputs=1, label_scale=scale)
         assert bool(each.epoch(course(spread * mean, noise=0.1), values, None, apart)) == told
     bits = np.random.default_rng(0).integers(0, 2, (400, 3)).astype(np.uint8)
     for mean, told in ((1.0, True), (0.8, False)):
@@ -320,7 +320,7 @@ def test_the_look_at_what_is_known_changes_no_bit(net: mg.Model, rule: Any) -> N
     x, y = corners(400)
     trainer = mg.compile(net, calibration=x, rule=rule, rate=0.002)
     trainer.fit(x[:100], y[:100])
-    start, given = trainer.state, (trainer.quantize(x), trainer.targets(y, 400))
+    start, given = trainer.state, (trainer.quantize(x), trainer.labels(y, 400))
     course = fitting.Course(
         1,
         0.002,
@@ -339,7 +339,7 @@ def test_the_look_at_what_is_known_changes_no_bit(net: mg.Model, rule: Any) -> N
 
 
 NOTHING: dict[str, tuple[float, dict[str, Any], Callable[[Array, Array], tuple[Array, Array]], str]] = {
-    # bias of the network, options, samples and targets of those that are there, what is said
+    # bias of the network, options, samples and labels of those that are there, what is said
     "noise": (0.1, {}, lambda x, y: (x, y), "nothing has been learned in 3000 steps; try a rate of 0.03"),
     "one that differs": (
         0.1,
@@ -374,11 +374,11 @@ def test_where_there_is_nothing_to_learn_nothing_has_collapsed(case: str) -> Non
     bias, options, made, message = NOTHING[case]
     random = np.random.default_rng(3)
     x, y = (random.normal(size=(600, n)).astype(np.float32) for n in (6, 2))
-    few, targets = made(x, y)
+    few, labels = made(x, y)
     values = model((6,), (Dense(16, "relu"), Dense(2)), bias=bias)
-    trainer = mg.compile(values, calibration=x, loss="mse", targets=targets)
+    trainer = mg.compile(values, calibration=x, loss="mse", typical_labels=labels)
     with pytest.warns(McugradWarning, match=message) as caught:
-        trainer.fit(few, targets, epochs=5, **{"rate": 0.01, **options})
+        trainer.fit(few, labels, epochs=5, **{"rate": 0.01, **options})
     assert not any("collapsed" in str(each.message) or "ran away" in str(each.message) for each in caught)
 
 

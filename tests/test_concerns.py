@@ -13,7 +13,7 @@ import pytest
 import mcugrad as mg
 from command_line import Cli, save
 from mcugrad import concerns
-from mcugrad.encoding import encode_targets
+from mcugrad.encoding import encode_labels
 from mcugrad.errors import DataError, McugradWarning
 from mcugrad.graph import ActivationScale
 from mcugrad.passes.quantize import affine
@@ -148,7 +148,7 @@ def test_a_network_of_pixels_is_warned_of_when_it_is_compiled() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mg.compile(net, calibration=x, train="none")
-        mg.compile(net, calibration=x, loss="mse", targets=x)
+        mg.compile(net, calibration=x, loss="mse", typical_labels=x)
 
 
 ONE_HOT = np.eye(3)[[0, 1, 2, 1]]
@@ -182,14 +182,14 @@ LABELS: dict[str, tuple[Any, str]] = {
 def test_labels_that_are_none_and_what_to_write(case: str) -> None:
     y, hint = LABELS[case]
     with pytest.raises(DataError) as caught:
-        encode_targets(LabelKind.CLASS, y, samples=4, outputs=3, quant=None)
+        encode_labels(LabelKind.CLASS, y, samples=4, outputs=3, quant=None)
     assert caught.value.hint.startswith(hint)
     expression = hint.split(";")[-1].split(",")[0].strip()
     if expression.startswith("y") or "unique" in hint:  # it does what it says
         array = np.asarray(y)
         names = {"y": array, "np": np}
         better = np.unique(array, return_inverse=True)[1] if "unique" in hint else eval(expression, names)
-        assert encode_targets(LabelKind.CLASS, better, samples=4, outputs=3, quant=None).shape == (4,)
+        assert encode_labels(LabelKind.CLASS, better, samples=4, outputs=3, quant=None).shape == (4,)
 
 
 # --- where they are told ------------------------------------------------------------------------------------

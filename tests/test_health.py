@@ -277,7 +277,7 @@ def test_trouble(case: str) -> None:
 def test_a_step_says_what_looks_wrong(net: mg.Model) -> None:
     x, y = corners(300)
     trainer = mg.compile(net, calibration=x, rate=0.01)
-    samples, labels = trainer.quantize(x), trainer.targets(y, 300)
+    samples, labels = trainer.quantize(x), trainer.labels(y, 300)
     order = np.arange(300, dtype=np.uint32)
     stalled = trainer.twin.train(samples, labels[::-1].copy(), order, np.zeros(300, np.float32)).info
     assert (stalled["trouble"][:255] & STALLED == 0).all()

@@ -66,7 +66,7 @@ def test_few_samples_in_many_copies_are_looked_at_as_they_are(net: mg.Model) -> 
     assert trainer.rate_search.held_out > 100
 
 
-def test_samples_are_the_same_with_their_targets() -> None:
+def test_samples_are_the_same_with_their_labels() -> None:
     x = np.asarray([[1, 2], [3, 4], [1, 2], [1, 2], [3, 4]], np.int8)
     assert _kinds((x, np.asarray([0, 1, 0, 1, 1], np.uint32))).tolist() == [0, 1, 0, 2, 1]
     assert _kinds((x, np.arange(5, dtype=np.uint32))).tolist() == [0, 1, 2, 3, 4]

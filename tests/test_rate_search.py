@@ -164,7 +164,7 @@ def test_hardly_a_step_keeps_the_rates_of_the_grid(net: mg.Model, options: dict[
 def test_a_trial_that_diverged_was_held_against_as_many_samples(net: mg.Model) -> None:
     x, y = corners(240)
     wanted = 1e15 * np.eye(4)[y]
-    trainer = mg.compile(net, calibration=x, precision="float32", loss="mse", targets=wanted)
+    trainer = mg.compile(net, calibration=x, precision="float32", loss="mse", typical_labels=wanted)
     _, trials = tried(trainer, x, wanted, epochs=2)
     assert any(each.diverged for each in trials)
     assert trainer.rate_search is not None
@@ -252,8 +252,8 @@ def test_all_losses_rules_and_precisions(net: mg.Model, case: str) -> None:
     x, y = corners(240)
     options, labels = KINDS[case]
     wanted = labels(y)
-    targets = {"targets": wanted} if options.get("loss") == "mse" else {}
-    trainer = mg.compile(net, calibration=x, **options, **targets)
+    labels = {"typical_labels": wanted} if options.get("loss") == "mse" else {}
+    trainer = mg.compile(net, calibration=x, **options, **labels)
     before = trainer.evaluate(x, wanted)
     with warnings.catch_warnings():
         warnings.simplefilter("error", McugradWarning)

@@ -32,7 +32,7 @@ def few_that_never_fit() -> tuple[np.ndarray, np.ndarray]:
 def fitted(**options: Any) -> tuple[list[mg.Epoch], list[str]]:
     x, y = few_that_never_fit()
     net = model((4,), (Dense(1),))
-    trainer = mg.compile(net, calibration=x, loss="mse", targets=y, **options)
+    trainer = mg.compile(net, calibration=x, loss="mse", typical_labels=y, **options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         history = trainer.fit(x, y, epochs=40, rate=0.1, schedule="constant")

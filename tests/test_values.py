@@ -28,7 +28,7 @@ def values(size: float) -> tuple[np.ndarray, np.ndarray]:
 
 def trainer(y: np.ndarray, **options: Any) -> mg.Trainer:
     return mg.compile(
-        model((6,), LAYERS), calibration=values(1)[0], **{"loss": "mse", "targets": y, **options}
+        model((6,), LAYERS), calibration=values(1)[0], **{"loss": "mse", "typical_labels": y, **options}
     )
 
 
@@ -41,10 +41,10 @@ def test_values_that_are_too_large_or_too_small_for_the_device(loss: Any, precis
             f"the loss {loss} of an error as large, .* beyond float32",
             "divided by",
         ),
-        (1e-35, "a 255th of that is too small a step for the device", "targets multiplied by 1e+35"),
+        (1e-35, "a 255th of that is too small a step for the device", "labels multiplied by 1e+35"),
     ):
         with pytest.raises(
-            DataError, match=rf"targets go from -{size:.3g} to {size:.3g}: {message}".replace("+", r"\+")
+            DataError, match=rf"labels go from -{size:.3g} to {size:.3g}: {message}".replace("+", r"\+")
         ) as error:
             trainer(values(size)[1], loss=loss, precision=precision)
         assert hint in error.value.hint
@@ -55,7 +55,7 @@ def test_values_of_another_size_are_named_before_training() -> None:
     x, y = values(1e6)
     with pytest.warns(
         McugradWarning,
-        match=r"^targets go up to 9.96e\+05 in magnitude, outputs .*; try targets divided by 1e\+06$",
+        match=r"^labels go up to 9.96e\+05 in magnitude, outputs .*; try labels divided by 1e\+06$",
     ):
         trainer(y).fit(x, y, rate=1e-6)
     x, y = values(1e4)
@@ -71,20 +71,20 @@ def test_where_training_diverges_by_their_size_the_rate_is_not_blamed() -> None:
     with pytest.warns(McugradWarning), pytest.raises(UsageError) as error:
         made.fit(x, y)
     assert error.value.what.startswith("training diverged at every rate tried, from 0.24 down to ")
-    assert error.value.hint == "targets divided by 1e+10"
+    assert error.value.hint == "labels divided by 1e+10"
     with (
         pytest.warns(McugradWarning),
         pytest.raises(UsageError, match="training diverged in epoch 1") as error,
     ):
         made.fit(x, y, rate=0.01)
-    assert error.value.hint == "targets divided by 1e+10"
+    assert error.value.hint == "labels divided by 1e+10"
     assert all(value.tobytes() == before[name].tobytes() for name, value in made.state.items())
 
 
 def test_outputs_of_another_size_are_named_likewise() -> None:
     large = model((6,), LAYERS, bias=1e12)
     x, y = values(1)
-    made = mg.compile(large, calibration=x, loss="mse", targets=y, precision="float32")
+    made = mg.compile(large, calibration=x, loss="mse", typical_labels=y, precision="float32")
     with (
         pytest.warns(McugradWarning, match="outputs of the network to .*e.11"),
         pytest.raises(UsageError) as error,
@@ -107,26 +107,26 @@ SIZES = [
     (0.0, np.nan, ""),
     (1.0, np.nan, ""),
     (1.0, np.inf, ""),
-    (3e5, 1.0, "targets divided by 1e+05"),
-    (2e20, 0.0, "targets divided by 1e+20"),
-    (1e-3, 1.0, "targets multiplied by 1e+03"),
+    (3e5, 1.0, "labels divided by 1e+05"),
+    (2e20, 0.0, "labels divided by 1e+20"),
+    (1e-3, 1.0, "labels multiplied by 1e+03"),
     (2.0, 300.0, "weights of the last layer divided by 1e+02"),
     (2.0, 1e-6, "weights of the last layer multiplied by 1e+06"),
 ]
 
 
-@pytest.mark.parametrize(("targets", "outputs", "remedy"), SIZES)
-def test_remedies(targets: float, outputs: float, remedy: str) -> None:
-    assert rescaled(targets, outputs) == remedy
-    said = concerns.of_values(targets, outputs)
+@pytest.mark.parametrize(("labels", "outputs", "remedy"), SIZES)
+def test_remedies(labels: float, outputs: float, remedy: str) -> None:
+    assert rescaled(labels, outputs) == remedy
+    said = concerns.of_values(labels, outputs)
     assert [text.endswith(f"try {remedy}") for text in said] == [True] * bool(remedy)
 
 
 def test_the_command_line_names_the_size(cli: Cli, tmp_path: Path) -> None:
     net = write_onnx(tmp_path / "net.onnx", (6,), LAYERS)
     for size, said, hint in (
-        (1e20, "beyond float32", "targets divided by 1e+20"),
-        (1e10, "training diverged at every rate tried", "targets divided by 1e+10"),
+        (1e20, "beyond float32", "labels divided by 1e+20"),
+        (1e10, "training diverged at every rate tried", "labels divided by 1e+10"),
     ):
         data = save(tmp_path / "data.npz", *values(size))
         result = cli("train", str(net), "--data", data, "--loss", "mse", "--precision", "float32")

@@ -21,11 +21,11 @@ STEPS = 3
 STAGES = ["before training", *(f"in training step {i + 1} of {STEPS}" for i in range(STEPS))]
 STAGES.append(f"after {STEPS} training steps")
 """When an executor is compared with the host twin."""
-REPORTED = {target: step_type(target).names or () for target in LabelKind}
+REPORTED = {kind: step_type(kind).names or () for kind in LabelKind}
 OPTIONS: dict[LabelKind, dict[str, Any]] = {
     LabelKind.CLASS: {},
     LabelKind.BITS: {"loss": "binary_cross_entropy"},
-    LabelKind.VALUES: {"loss": "mse", "targets": np.float32([-1, 1])},
+    LabelKind.VALUES: {"loss": "mse", "typical_labels": np.float32([-1, 1])},
 }
 
 
@@ -186,11 +186,11 @@ def found_out(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) -
     return error.value.where
 
 
-@pytest.mark.parametrize("target", LabelKind)
+@pytest.mark.parametrize("kind", LabelKind)
 def test_honest_executors_pass(
-    trainers: dict[LabelKind, mg.Trainer], monkeypatch: pytest.MonkeyPatch, target: LabelKind
+    trainers: dict[LabelKind, mg.Trainer], monkeypatch: pytest.MonkeyPatch, kind: LabelKind
 ) -> None:
-    trainer = trainers[target]
+    trainer = trainers[kind]
     before = trainer.state
     proof = verified(trainer, monkeypatch, "nothing", 0)
     size = sum(value.nbytes for value in before.values())
@@ -200,26 +200,26 @@ def test_honest_executors_pass(
         4 * STEPS,
         size,
     )
-    assert proof.reported == REPORTED[target]
+    assert proof.reported == REPORTED[kind]
     head, outputs, state, reported = str(proof).split("\n", 3)
     assert head == "emulator and host twin agree in every bit:"
     assert outputs == f"  {4 * STEPS} outputs before training, and after {STEPS} steps of it"
     assert state == f"  {size:,} bytes of learned state after each step"
-    assert reported.split() == f"all that each step reports: {', '.join(REPORTED[target])}".split()
+    assert reported.split() == f"all that each step reports: {', '.join(REPORTED[kind])}".split()
     assert max(map(len, reported.splitlines())) < 80
     assert all(np.array_equal(value, trainer.state[name]) for name, value in before.items())
 
 
 @pytest.mark.parametrize("stage", [1, STEPS])
-@pytest.mark.parametrize(("target", "name"), [(t, name) for t in LabelKind for name in REPORTED[t]])
+@pytest.mark.parametrize(("kind", "name"), [(t, name) for t in LabelKind for name in REPORTED[t]])
 def test_everything_that_a_step_reports_is_compared(
     trainers: dict[LabelKind, mg.Trainer],
     monkeypatch: pytest.MonkeyPatch,
-    target: LabelKind,
+    kind: LabelKind,
     name: str,
     stage: int,
 ) -> None:
-    where = found_out(trainers[target], monkeypatch, name, stage)
+    where = found_out(trainers[kind], monkeypatch, name, stage)
     assert re.fullmatch(rf"{name}: \S+ and \S+", where)
 
 

@@ -8,7 +8,7 @@ from math import floor, isfinite, log10, sqrt
 FACTOR = 3.0
 """Between a rate and the next that is worth a try, as in a search."""
 LARGE, SMALL = 1e5, 0.01
-"""Times the outputs before training from which on targets, or up to which all of them, are of another size."""
+"""Times the outputs before training from which on labels, or up to which all of them, are of another size."""
 
 
 def lower(rate: float, tried: Collection[float] = (), times: float = FACTOR) -> str:
@@ -23,26 +23,26 @@ def higher(rate: float, tried: Collection[float] = ()) -> str:
     return "" if _is_tried(FACTOR * rate, tried) else f"a rate of {FACTOR * rate:.2g}"
 
 
-def rescaled(targets: float, outputs: float) -> str:
-    """How targets and outputs of another size become about as large; nothing where they are.
+def rescaled(labels: float, outputs: float) -> str:
+    """How labels and outputs of another size become about as large; nothing where they are.
 
     Args:
-        targets: the largest magnitude of them.
+        labels: the largest magnitude of them.
         outputs: likewise of what the network says before training.
     """
-    if targets == 0 or not isfinite(outputs):  # there are none, or the network itself is broken
+    if labels == 0 or not isfinite(outputs):  # there are none, or the network itself is broken
         return ""
-    ratio = targets / (outputs or 1.0)
+    ratio = labels / (outputs or 1.0)
     if SMALL < ratio < LARGE:
         return ""
-    if SMALL <= targets <= 1 / SMALL:
+    if SMALL <= labels <= 1 / SMALL:
         return f"weights of the last layer {_power(ratio)}"
-    return as_one(targets)
+    return as_one(labels)
 
 
-def as_one(targets: float) -> str:
-    """How targets with this largest magnitude become numbers of about 1."""
-    return f"targets {_power(1 / targets)}"
+def as_one(labels: float) -> str:
+    """How labels with this largest magnitude become numbers of about 1."""
+    return f"labels {_power(1 / labels)}"
 
 
 def told(tried: Collection[float]) -> str:

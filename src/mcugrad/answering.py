@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mcugrad import concerns
 from mcugrad.abi.records import DRIFT
-from mcugrad.encoding import encode_samples, encode_targets, loss_of, score, score_of_guess, sigmoid, softmax
+from mcugrad.encoding import encode_labels, encode_samples, loss_of, score, score_of_guess, sigmoid, softmax
 from mcugrad.errors import UsageError
 from mcugrad.fitting import Samples
 from mcugrad.graph import ActivationScale, Float32
@@ -48,13 +48,13 @@ class Answerer(Keeper):
             concerns.warn(doubts)
         return samples
 
-    def targets(self, y: Sequence[Any] | NDArray[Any], samples: int, what: str = "y") -> NDArray[Any]:
-        """Targets as the device takes them: classes, bits, or quantized values, by the loss.
+    def labels(self, y: Sequence[Any] | NDArray[Any], samples: int, what: str = "y") -> NDArray[Any]:
+        """Labels as the device takes them: classes, bits, or quantized values, by the loss.
 
         Raises:
             DataError: shape, type or values do not fit; a label is no class.
         """
-        return encode_targets(
+        return encode_labels(
             self._kind,
             y,
             samples=samples,
@@ -121,7 +121,7 @@ class Answerer(Keeper):
     def evaluate(self, x: NDArray[Any], y: Sequence[Any] | NDArray[Any]) -> float:
         """Share of samples, or of labels, predicted right, in [0, 1]; for losses on values the mean squared error."""
         samples = self.quantize(x)
-        return self._score(samples, self.targets(y, len(samples)))
+        return self._score(samples, self.labels(y, len(samples)))
 
     @property
     def _kind(self) -> LabelKind:
@@ -163,15 +163,15 @@ class Answerer(Keeper):
         return -found if self._kind is LabelKind.VALUES else found
 
     def _wanted(self, wanted: NDArray[Any]) -> NDArray[Any]:
-        """Targets as a score takes them: values in real units."""
-        target = self.options.label_scale
-        if self._kind is LabelKind.VALUES and target is not None:
-            return (wanted.astype(np.float32) - target.zero) * np.float32(target.scale)
+        """Labels as a score takes them: values in real units."""
+        quant = self.options.label_scale
+        if self._kind is LabelKind.VALUES and quant is not None:
+            return (wanted.astype(np.float32) - quant.zero) * np.float32(quant.scale)
         return wanted
 
     def _encoded(self, given: tuple[Any, Any] | None, what: str) -> Samples | None:
-        """Samples and targets as the device takes them."""
+        """Samples and labels as the device takes them."""
         if given is None:
             return None
         samples = self.quantize(given[0], f"{what}x")
-        return samples, self.targets(given[1], len(samples), f"{what}y")
+        return samples, self.labels(given[1], len(samples), f"{what}y")

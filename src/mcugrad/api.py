@@ -38,7 +38,7 @@ from mcugrad.training.schedules import Kind, Schedule, named
 from mcugrad.training.sparse import Choice
 
 SMALLEST = 255e-30
-"""Range of targets from which on they have a scale: `passes.quantize.affine`."""
+"""Range of labels from which on they have a scale: `passes.quantize.affine`."""
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +50,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     rule: RuleChoice = "sr16",
     sparse: Choice | None = None,
     loss: str | Loss = "cross_entropy",
-    targets: NDArray[Any] | None = None,
+    typical_labels: NDArray[Any] | None = None,
     target: str | Target | None = None,
     rate: float | Literal["auto"] | None = None,
     schedule: Kind | Schedule = "constant",
@@ -72,7 +72,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             int8 in the file, nor in float32 for one whose input is.
         train: `all`, `last:N`, `bias`, `none`, or names of layers.
         loss: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae`, `huber`, or a Loss with options.
-        targets: typical targets in real units, (n, outputs): their range is what the device's int8 targets span;
+        typical_labels: some labels in real units, (n, outputs): their range is what the device's int8 labels span;
             for losses on values.
         rule: how weights are stored and updated: `sr16` (2 bytes a weight), `sr12` (1.5), `sr10` (1.25), `sr8`
             (1), `qas`, `standardized`; or an Update, which is a rule with options; or either of them by layer,
@@ -136,7 +136,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         )
     if isinstance(train, str) and train == "none":
         _demand_no_training(sparse=sparse, schedule=schedule, steps=steps, rate=given)
-    names, values = _names(class_names, model.classes), _target_scale(wanted, targets, model.classes)
+    names, values = _names(class_names, model.classes), _label_scale(wanted, typical_labels, model.classes)
     chosen = updates(rule)
     options = Options(
         train,
@@ -301,29 +301,29 @@ def _loss(loss: str | Loss, outputs: int) -> Loss:
     return found
 
 
-def _target_scale(loss: Loss, targets: NDArray[Any] | None, outputs: int) -> ActivationScale | None:
+def _label_scale(loss: Loss, labels: NDArray[Any] | None, outputs: int) -> ActivationScale | None:
     if loss.label_kind is not LabelKind.VALUES:
-        if targets is not None:
+        if labels is not None:
             raise UsageError(
                 f"the loss {loss.name} takes no values, so that their range is of no use",
-                where="targets",
-                hint="loss='mse', or no targets=",
+                where="typical_labels",
+                hint="loss='mse', or no typical_labels=",
             )
         return None
-    array = np.asarray([] if targets is None else targets)
+    array = np.asarray([] if labels is None else labels)
     if array.dtype.kind not in "iubf" or array.size == 0 or not np.isfinite(array).all():
         raise DataError(
-            f"the loss {loss.name} needs typical targets to know their range, finite numbers",
-            where="targets",
-            hint="targets=y[:256]; for an autoencoder the samples themselves",
+            f"the loss {loss.name} needs typical labels to know their range, finite numbers",
+            where="typical_labels",
+            hint="typical_labels=y[:256]; for an autoencoder the samples themselves",
         )
     _demand_size(loss, array, outputs)
-    return affine("target", float(array.min()), float(array.max()))
+    return affine("label", float(array.min()), float(array.max()))
 
 
-def _demand_size(loss: Loss, targets: NDArray[Any], outputs: int) -> None:
+def _demand_size(loss: Loss, labels: NDArray[Any], outputs: int) -> None:
     """Raises DataError for values whose loss is no float32, or whose range is none."""
-    low, high = min(float(targets.min()), 0.0), max(float(targets.max()), 0.0)
+    low, high = min(float(labels.min()), 0.0), max(float(labels.max()), 0.0)
     largest = outputs * (high - low) * (high - low if loss.name == "mse" else max(loss.delta, 1.0))
     if largest > float(np.finfo(np.float32).max):
         what = f"the loss {loss.name} of an error as large, {largest:.2g}, is beyond float32"
@@ -332,5 +332,7 @@ def _demand_size(loss: Loss, targets: NDArray[Any], outputs: int) -> None:
     else:
         return
     raise DataError(
-        f"targets go from {low:.3g} to {high:.3g}: {what}", where="targets", hint=as_one(max(-low, high))
+        f"labels go from {low:.3g} to {high:.3g}: {what}",
+        where="typical_labels",
+        hint=as_one(max(-low, high)),
     )

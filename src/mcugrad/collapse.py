@@ -71,18 +71,18 @@ class Judge:
     Attributes:
         loss: what is made smaller.
         outputs: of the network.
-        target: quantization of real targets; None where they are none.
+        label_scale: quantization of real labels; None where they are none.
         update: how weights change.
         rate: learning rate at the beginning.
         shuffle: whether samples come in random order, so that stretches of a training can be compared.
         batch: samples that make the first change.
         tried: rates that a search has tried, which are not advised again.
-        remedy: what to try before any rate, where targets have another size than outputs; else empty.
+        remedy: what to try before any rate, where labels have another size than outputs; else empty.
     """
 
     loss: Loss
     outputs: int
-    target: ActivationScale | None
+    label_scale: ActivationScale | None
     update: Update
     rate: float
     shuffle: bool = True
@@ -106,7 +106,7 @@ class Judge:
         return min(samples, max(WINDOW, min(KNOWN, steps // 20)))
 
     def begin(self, losses: NDArray[np.float32], wanted: NDArray[Any]) -> None:
-        """Take in the losses of samples with these targets, from a network that stayed as it was."""
+        """Take in the losses of samples with these labels, from a network that stayed as it was."""
         self._known = losses, wanted
         self._begun = float(losses.mean(dtype=np.float64))
 
@@ -122,8 +122,8 @@ class Judge:
 
         Args:
             losses: of its steps, in order.
-            wanted: targets of these, as the device takes them.
-            predicted: classes that were predicted before each step; None where the target is no class.
+            wanted: labels of these, as the device takes them.
+            predicted: classes that were predicted before each step; None where the label is no class.
             answers: gives outputs of some samples, (n, outputs); called only where something looks wrong.
             taken: how many of the samples were learned from; None for all.
         """
@@ -166,7 +166,7 @@ class Judge:
         return losses_of_one_answer(self.loss, self._real(wanted), self._real(some), self.outputs)
 
     def blind(self, wanted: NDArray[Any]) -> float:
-        """Loss of the same answer to every sample with these targets, as the device takes them."""
+        """Loss of the same answer to every sample with these labels, as the device takes them."""
         return loss_of_one_answer(self.loss, self._real(wanted), self.outputs)
 
     def _judged(
@@ -245,14 +245,14 @@ class Judge:
         return f"try {more}; {tried}{BELONG}"
 
     def _real(self, wanted: NDArray[Any]) -> NDArray[Any]:
-        if self.loss.label_kind is not LabelKind.VALUES or self.target is None:
+        if self.loss.label_kind is not LabelKind.VALUES or self.label_scale is None:
             return wanted
-        return (wanted.astype(np.float64) - self.target.zero) * self.target.scale
+        return (wanted.astype(np.float64) - self.label_scale.zero) * self.label_scale.scale
 
 
 @dataclass(frozen=True, eq=False)
 class _Late:
-    """The last steps of an epoch: losses, targets, and predicted classes where there are any."""
+    """The last steps of an epoch: losses, labels, and predicted classes where there are any."""
 
     losses: NDArray[np.float64]
     wanted: NDArray[Any]

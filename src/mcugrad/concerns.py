@@ -154,7 +154,7 @@ def of_loss(loss: Loss, given: tuple[int, ...], outputs: tuple[int, ...]) -> lis
     if count == int(np.prod(given)) and count > FEW:
         return [
             f"the network has as many outputs as inputs, {shape}, which {as_one}; for an autoencoder take loss='mse' "
-            f"with targets= typical samples (on the command line --loss mse, y_train = x_train)"
+            f"with typical_labels= the samples (on the command line --loss mse, y_train = x_train)"
         ]
     if len(outputs) > 1 and int(np.prod(outputs[:-1])) > 1:
         places = "x".join(map(str, outputs[:-1]))
@@ -165,18 +165,18 @@ def of_loss(loss: Loss, given: tuple[int, ...], outputs: tuple[int, ...]) -> lis
     return []
 
 
-def of_values(targets: float, outputs: float) -> list[str]:
+def of_values(labels: float, outputs: float) -> list[str]:
     """Says of values that they are of another size than what the network says, so that hardly a rate suits.
 
     Args:
-        targets: the largest magnitude of what it is to say.
+        labels: the largest magnitude of what it is to say.
         outputs: likewise of what it says before training.
     """
-    remedy = rescaled(targets, outputs)
+    remedy = rescaled(labels, outputs)
     if not remedy:
         return []
     return [
-        f"targets go up to {targets:.3g} in magnitude, outputs of the network to {outputs:.3g} before training: hardly "
+        f"labels go up to {labels:.3g} in magnitude, outputs of the network to {outputs:.3g} before training: hardly "
         f"a learning rate suits both; try {remedy}"
     ]
 

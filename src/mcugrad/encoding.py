@@ -1,4 +1,4 @@
-"""Samples and targets between real units and what the device takes."""
+"""Samples and labels between real units and what the device takes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def encode_samples(graph: Graph, x: NDArray[Any], what: str) -> tuple[NDArray[np
     return quantize_values(real, quant).reshape(len(real), -1), concerns.of_samples(real, quant, what)
 
 
-def encode_targets(
+def encode_labels(
     kind: LabelKind,
     y: Sequence[Any] | NDArray[Any],
     *,
@@ -47,7 +47,7 @@ def encode_targets(
     quant: ActivationScale | None,
     what: str = "y",
 ) -> NDArray[Any]:
-    """Targets of samples as the device takes them.
+    """Labels of samples as the device takes them.
 
     Args:
         kind: what the loss takes.
@@ -74,7 +74,7 @@ def encode_targets(
         )
     if array.dtype.kind not in "iubf" or not np.isfinite(array).all():
         raise DataError(
-            f"{what} of dtype {array.dtype} is not finite numbers", where=what, hint="clean the targets"
+            f"{what} of dtype {array.dtype} is not finite numbers", where=what, hint="clean the labels"
         )
     flat = array.reshape(samples, outputs)
     if kind is LabelKind.VALUES:
@@ -90,39 +90,39 @@ def encode_targets(
     return flat.astype(np.uint8)
 
 
-def score(kind: LabelKind, outputs: NDArray[Any], targets: NDArray[Any], real: NDArray[np.float32]) -> float:
+def score(kind: LabelKind, outputs: NDArray[Any], labels: NDArray[Any], real: NDArray[np.float32]) -> float:
     """How good outputs are.
 
     Args:
         kind: what the loss takes.
         outputs: as the device gives them, (n, outputs).
-        targets: as `encode_targets` gives them; for values in real units.
+        labels: as `encode_labels` gives them; for values in real units.
         real: outputs in real units.
 
     Returns:
         Share of samples whose class is right; share of labels that are right; or mean squared error.
     """
     if kind is LabelKind.CLASS:
-        return float((outputs.argmax(axis=1) == targets).mean())
+        return float((outputs.argmax(axis=1) == labels).mean())
     if kind is LabelKind.BITS:
-        return float(((real > 0) == (targets != 0)).mean())
-    return float(np.square(real.astype(np.float64) - targets).mean())
+        return float(((real > 0) == (labels != 0)).mean())
+    return float(np.square(real.astype(np.float64) - labels).mean())
 
 
-def score_of_guess(kind: LabelKind, targets: NDArray[Any]) -> float:
-    """The same of the best answer that is the same for every sample; targets as `score` takes them."""
+def score_of_guess(kind: LabelKind, labels: NDArray[Any]) -> float:
+    """The same of the best answer that is the same for every sample; labels as `score` takes them."""
     if kind is LabelKind.CLASS:
-        return float(np.bincount(targets.astype(np.int64)).max() / len(targets))
+        return float(np.bincount(labels.astype(np.int64)).max() / len(labels))
     if kind is LabelKind.BITS:
-        shares = (targets != 0).mean(axis=0)
+        shares = (labels != 0).mean(axis=0)
         return float(np.maximum(shares, 1 - shares).mean())
-    return float(np.var(targets.astype(np.float64), axis=0).mean())
+    return float(np.var(labels.astype(np.float64), axis=0).mean())
 
 
 def loss_of(
     kind: LabelKind,
     outputs: NDArray[Any],
-    targets: NDArray[Any],
+    labels: NDArray[Any],
     real: NDArray[np.float32],
     unit: np.float32 | None,
 ) -> float:
@@ -131,16 +131,16 @@ def loss_of(
     Args:
         kind: what a sample is labelled with.
         outputs: as the device gives them, (n, outputs).
-        targets: classes (n,), bits (n, outputs), or values in real units (n, outputs).
+        labels: classes (n,), bits (n, outputs), or values in real units (n, outputs).
         real: outputs in real units.
         unit: real units per step of int8 outputs; None for floats.
     """
     if kind is LabelKind.VALUES:
-        return score(kind, outputs, targets, real)
+        return score(kind, outputs, labels, real)
     if kind is LabelKind.CLASS:
-        likely = softmax(outputs, unit)[np.arange(len(outputs)), targets.astype(np.int64)]
+        likely = softmax(outputs, unit)[np.arange(len(outputs)), labels.astype(np.int64)]
     else:
-        likely = sigmoid(np.where(targets != 0, real, -real).astype(np.float32))
+        likely = sigmoid(np.where(labels != 0, real, -real).astype(np.float32))
     return float(-log(np.maximum(likely.astype(np.float64), 1e-30)).mean())
 
 

@@ -31,7 +31,7 @@ MOST_STEPS = 2**32 - 1
 IDLE = "nothing is learned: the schedule is 0 in every step"
 
 Samples = tuple[NDArray[np.int8], NDArray[Any]]
-"""Samples and targets as the device takes them."""
+"""Samples and labels as the device takes them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Epoch:
         epoch: from 1.
         steps: training steps so far, this epoch and replayed samples included.
         loss: mean loss of the samples before each step (nats for cross-entropies).
-        accuracy: share of samples predicted right before each step; None where the target is no class.
+        accuracy: share of samples predicted right before each step; None where the label is no class.
         validation_accuracy: score of held-out samples after the epoch, as `Trainer.evaluate` gives it; None
             without any.
         guard: what the guard last found in this epoch; None without one.
@@ -73,7 +73,7 @@ class Course:
         schedule: how it runs.
         shuffle: a new order for each epoch.
         seed: of the order.
-        is_class: whether targets are classes, so that there is an accuracy.
+        is_class: whether labels are classes, so that there is an accuracy.
         is_share: whether a score is a share of what is right; else it is an error.
         replay: the replay buffer, and its source as the device takes it; None for none.
         augment: one `mcg_augment_t`, how samples change before they are trained; None for none.
@@ -81,7 +81,7 @@ class Course:
         judge: says whether anything is learned; None says nothing.
         health: says which layers learn, with a judge; None says nothing.
         share: counts what is learned from, with a judge, where a part of the samples was asked for; else None.
-        remedy: what to try where the size of the targets makes training diverge; empty where they have a usable one.
+        remedy: what to try where the size of the labels makes training diverge; empty where they have a usable one.
     """
 
     epochs: int

@@ -108,7 +108,7 @@ class Keeper:
         return known if steps == step_of(self.state) else None
 
     def record_data(self, *arrays: NDArray[Any]) -> None:
-        """Count samples and targets, as the device takes them, that the twin was trained on without `fit`."""
+        """Count samples and labels, as the device takes them, that the twin was trained on without `fit`."""
         known, _ = self._trained_on
         self._trained_on = (None if known is None else data_hash(known, *arrays), step_of(self.state))
 

@@ -276,11 +276,11 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
     frozen = len(model.layers) - len(trained)
     rest = f"; the other {frozen} layers with weights are frozen in flash" if frozen else ""
     text = f"{what}{options.describe(trained)}{rest}" if trained else "nothing: inference only"
-    source, target = graph[graph.input].quant, graph[graph.output].quant
+    source, result = graph[graph.input].quant, graph[graph.output].quant
     assert isinstance(source, ActivationScale)
     output_scale, output_zero = 1.0, 0
-    if isinstance(target, ActivationScale):
-        output_scale, output_zero = target.scale, target.zero
+    if isinstance(result, ActivationScale):
+        output_scale, output_zero = result.scale, result.zero
     return Origin(
         source=model.source,
         digest=model.digest,
@@ -292,7 +292,7 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
         input_zero=source.zero,
         output_scale=output_scale,
         output_zero=output_zero,
-        target_scale=options.label_scale.scale if options.label_scale else 1.0,
-        target_zero=options.label_scale.zero if options.label_scale else 0,
+        label_scale=options.label_scale.scale if options.label_scale else 1.0,
+        label_zero=options.label_scale.zero if options.label_scale else 0,
         class_names=options.class_names,
     )

@@ -43,7 +43,7 @@ SHOWN = 4
 """Other rates that a line shows: those next to the one that was found."""
 
 Rating = Callable[[NDArray[Any], NDArray[Any]], tuple[float, float]]
-"""Score and mean loss of outputs, given targets; the score larger for better."""
+"""Score and mean loss of outputs, given labels; the score larger for better."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def find(
         rates: to begin with.
         usual: the rate to take where there are too few samples.
         rating: of outputs.
-        guess: score of the best answer that is the same for every sample, given targets.
+        guess: score of the best answer that is the same for every sample, given labels.
         macs: products of a prediction.
     """
     demand_course(course, len(data[0]))
@@ -265,7 +265,7 @@ def _trained(
 
 
 def _kinds(data: Samples) -> NDArray[np.intp]:
-    """For each sample a number that its copies have, too, targets included; in order of the first of them."""
+    """For each sample a number that its copies have, too, labels included; in order of the first of them."""
     numbers: dict[bytes, int] = {}
     copies = (
         numbers.setdefault(blake2b(x.tobytes() + wanted.tobytes(), digest_size=16).digest(), len(numbers))

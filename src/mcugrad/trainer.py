@@ -113,7 +113,7 @@ class Trainer(Answerer):
             replay: stored samples that are trained between the new ones, so that what was known is not forgotten.
             augment: how every sample that is trained, new or stored, changes at random first, each time anew; those
                 that are remembered are trained as they came.
-            guard: samples and targets that are not trained: when the error on them is worse than the best so far by
+            guard: samples and labels that are not trained: when the error on them is worse than the best so far by
                 more than a margin (2 points for a tuple), the best state comes back; looked at after each epoch, or as
                 the Guard says.
             on_epoch: called after each epoch.
@@ -140,7 +140,7 @@ class Trainer(Answerer):
             )
         self._said.clear()
         samples = self.quantize(x)
-        wanted = self.targets(y, len(samples))
+        wanted = self.labels(y, len(samples))
         held_out = (
             None if validation is None else self._encoded(_pair(validation, "validation"), "validation ")
         )
@@ -287,7 +287,7 @@ class Trainer(Answerer):
             self.build.compiled,
             self.state,
             samples,
-            self.targets(y, len(samples)),
+            self.labels(y, len(samples)),
             self._course(schedule, len(samples)).record(
                 self.options.rate if rate is None else rate, len(samples)
             ),
@@ -311,7 +311,7 @@ class Trainer(Answerer):
     def measure(self, x: NDArray[Any], y: Any = None, *, target: str | Target | None = None) -> Cost:
         """Memory, instructions, cycles and energy of a step, from an emulated run over a few samples."""
         samples = self.quantize(x)
-        wanted = None if y is None else self.targets(y, len(samples))
+        wanted = None if y is None else self.labels(y, len(samples))
         board = self._target(target)
         with self._linked(board):
             return measure(self.build, board, samples, wanted, self.options.rate)
@@ -402,9 +402,9 @@ def demand_seed(seed: Any) -> None:
 
 
 def _pair(given: Any, option: str, otherwise: str = "") -> tuple[Any, Any]:
-    """Samples and targets that a user handed over together."""
+    """Samples and labels that a user handed over together."""
     if not isinstance(given, tuple | list) or len(given) != 2:
         raise UsageError(
-            f"{option}= takes samples and targets{otherwise}", where=option, hint=f"{option}=(x[:64], y[:64])"
+            f"{option}= takes samples and labels{otherwise}", where=option, hint=f"{option}=(x[:64], y[:64])"
         )
     return given[0], given[1]

@@ -76,7 +76,7 @@ def verify(
     compiled: Compiled,
     begin: State,
     samples: NDArray[np.int8],
-    targets: NDArray[Any],
+    labels: NDArray[Any],
     schedule: NDArray[Any],
     executors: Mapping[str, Callable[[], Life]],
 ) -> Verification:
@@ -89,7 +89,7 @@ def verify(
         compiled: the model.
         begin: learned state before the first step.
         samples: (n, input size), one step each, in order.
-        targets: as `Life.train` takes them, (n, ...).
+        labels: as `Life.train` takes them, (n, ...).
         schedule: of the learning rate, one record of `SCHEDULE`, which each executor follows by its own code.
         executors: makes the runner, by the name that a report gives it.
 
@@ -97,7 +97,7 @@ def verify(
         MismatchError: one bit differs; says what, and at which step.
         ToolError: the emulator or a compiler is missing.
     """
-    given = (begin, samples, targets, schedule)
+    given = (begin, samples, labels, schedule)
     instructions: dict[str, float] = {}
     twin = HostTwin(compiled)
     for name, make in executors.items():
@@ -127,7 +127,7 @@ def _stages(
     runner: Life,
     begin: State,
     samples: NDArray[np.int8],
-    targets: NDArray[Any],
+    labels: NDArray[Any],
     schedule: NDArray[Any],
 ) -> Iterator[_Stage]:
     """Before training, after each of its steps, and after it."""
@@ -136,7 +136,7 @@ def _stages(
     runner.set_schedule(schedule)
     for i in range(len(samples)):
         order = np.asarray([i], np.uint32)
-        step = runner.train(samples, targets, order)
+        step = runner.train(samples, labels, order)
         yield _Stage(f"in training step {i + 1} of {len(samples)}", None, step, runner.state())
     outputs = runner.predict(samples)
     yield _Stage(f"after {len(samples)} training steps", outputs, None, runner.state())

@@ -27,7 +27,7 @@ def task(tmp_path: Path) -> dict[str, str]:
     """Networks of one and of three outputs, and data sets for them, by name."""
     for name, outputs in (("one", 1), ("three", 3)):
         write_onnx(tmp_path / f"{name}.onnx", (6,), (Dense(8, "relu"), Dense(outputs)))
-    targets = {
+    labels = {
         "value": VALUES[:, 0],
         "values": VALUES,
         "integers": np.round(VALUES * 5).astype(np.int16),
@@ -35,7 +35,7 @@ def task(tmp_path: Path) -> dict[str, str]:
         "bits": BITS,
         "classes": CLASSES,
     }
-    return {name: data(tmp_path / f"{name}.npz", y) for name, y in targets.items()}
+    return {name: data(tmp_path / f"{name}.npz", y) for name, y in labels.items()}
 
 
 def data(path: Path, y: np.ndarray) -> str:
@@ -75,7 +75,7 @@ def test_values_are_the_same_as_from_python(cli: Cli, task: dict[str, str], tmp_
         mg.load(tmp_path / "three.onnx"),
         calibration=X[np.linspace(0, SAMPLES - 1, 256).round().astype(int)],
         loss="mse",
-        targets=VALUES[:SAMPLES],
+        typical_labels=VALUES[:SAMPLES],
     )
     held_out = X[SAMPLES:], VALUES[SAMPLES:]
     assert facts["held_out_mean_squared_error_before"] == trainer.evaluate(*held_out)
@@ -160,7 +160,7 @@ def test_compile(cli: Cli, task: dict[str, str], tmp_path: Path) -> None:
     facts = cli("compile", "one.onnx", "--data", task["value"], "--loss", "huber", "--json").facts
     assert facts["loss"] == "huber"
     assert facts["cost"]["step"]
-    assert "const int8_t target[ONE_OUTPUT_SIZE]" in (tmp_path / "firmware/one/one.h").read_text()
+    assert "const int8_t label[ONE_OUTPUT_SIZE]" in (tmp_path / "firmware/one/one.h").read_text()
     assert (
         cli("compile", "digits_cnn", "--data", "digits", "--no-measure", "--json").facts["loss"]
         == "cross_entropy"
@@ -191,7 +191,7 @@ def test_report_of_values(cli: Cli, task: dict[str, str], tmp_path: Path) -> Non
     assert "Mean squared error, the lower the better</text>" in chart
     assert "%" not in chart
     assert "y: one value per output" in page
-    assert "one_train_step(&amp;model, x, target, &amp;step);" in page
+    assert "one_train_step(&amp;model, x, label, &amp;step);" in page
     for wrong in ("accuracy", "of them right", "class,", "one logit", "None"):
         assert wrong not in page.partition("</style>")[2]
 

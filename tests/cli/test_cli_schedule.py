@@ -25,7 +25,7 @@ def test_a_firmware_begins_with_the_schedule(
     made = mg.Trainer.load(tmp_path / "a.mcgstate")
     assert (made.options.schedule, made.options.steps) == (mg.Schedule(schedule), steps or 0)  # type: ignore[arg-type]
     x = np.zeros((40, *made.model.input_shape), np.float32)
-    samples, labels = made.quantize(x), made.targets(np.zeros(40, int), 40)
+    samples, labels = made.quantize(x), made.labels(np.zeros(40, int), 40)
     order = np.arange(40, dtype=np.uint32)
     record = mg.Schedule(schedule).record(0.02, steps or 0)  # type: ignore[arg-type]
     assert np.array_equal(made.twin.train(samples, labels, order).info["rate"], rates_of(record[0], order))

@@ -108,7 +108,7 @@ def test_steps_are_the_same_without_features() -> None:
     found = []
     for trainer in (made("none"), made("all")):
         device = EmulatedDevice(trainer.build.compiled, targets.load("cortex-m4f"))
-        data = trainer.quantize(x), trainer.targets(y, 60)
+        data = trainer.quantize(x), trainer.labels(y, 60)
         steps = device.train(*data, np.arange(20, dtype=np.uint32), np.full(20, 0.02, np.float32))
         found.append(steps.info.tobytes() + b"".join(value.tobytes() for value in device.state().values()))
     assert found[0] == found[1]
@@ -124,7 +124,7 @@ def test_replay_alone_refuses_to_change_samples() -> None:
     """A stored sample has no memory without `soft`, and `augment` set by hand is refused, not ignored."""
     trainer = made("replay")
     x, y = corners(60)
-    data = trainer.quantize(x), trainer.targets(y, 60)
+    data = trainer.quantize(x), trainer.labels(y, 60)
     device = EmulatedDevice(trainer.build.compiled, targets.load("cortex-m0plus"), replay=8)
     full = EmulatedDevice(made("all").build.compiled, targets.load("cortex-m0plus"), replay=8)
     states = []
@@ -148,7 +148,9 @@ def test_features_that_make_no_sense() -> None:
     with pytest.raises(mg.UsageError, match="nothing trains, so that there is no guard or replay to have"):
         mg.compile(net, calibration=x, train="none", features=["replay", "guard", "adc"])
     with pytest.raises(mg.UsageError, match="the loss mse has no classes that a distribution"):
-        mg.compile(net, calibration=x, loss="mse", targets=np.zeros((4, 4)) + y[:4, None], features="soft")
+        mg.compile(
+            net, calibration=x, loss="mse", typical_labels=np.zeros((4, 4)) + y[:4, None], features="soft"
+        )
     assert made("none").options.features == frozenset()
     assert kinds("bits")[0].options.features == EVERY
 

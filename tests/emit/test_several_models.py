@@ -58,7 +58,7 @@ def trainers() -> dict[str, mg.Trainer]:
 def data(name: str) -> tuple[np.ndarray, np.ndarray]:
     made = trainers()[name]
     x, y = samples(made.model, STEPS)
-    return made.quantize(x), made.targets(y, STEPS)
+    return made.quantize(x), made.labels(y, STEPS)
 
 
 @cache

@@ -61,8 +61,8 @@ MISTAKES: dict[str, tuple[Callable[[mg.Trainer, Any, Any], object], str]] = {
     "epochs": (lambda t, x, y: t.fit(x, y, epochs=1.5), "epochs=1.5 is no number of passes"),
     "order": (lambda t, x, y: t.fit(x, y, seed=-1), "seed -1 does not fit into 32 bits"),
     "replay": (lambda t, x, y: t.fit(x, y, replay=64), "replay=64 is no Replay"),
-    "guard": (lambda t, x, y: t.fit(x, y, guard=(x,)), "guard= takes samples and targets, or a Guard"),
-    "validation": (lambda t, x, y: t.fit(x, y, validation=(x,)), "validation= takes samples and targets"),
+    "guard": (lambda t, x, y: t.fit(x, y, guard=(x,)), "guard= takes samples and labels, or a Guard"),
+    "validation": (lambda t, x, y: t.fit(x, y, validation=(x,)), "validation= takes samples and labels"),
     "nobody": (lambda t, x, y: t.verify(x, y, on=[]), "there is nobody to compare the host twin with"),
     "state": (lambda t, x, y: setattr(t, "state", {}), "the learned state is of another model: "),
 }

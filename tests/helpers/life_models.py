@@ -30,12 +30,12 @@ def task(rule: str = "sr8", name: str = "life") -> tuple[Trainer, np.ndarray, np
     """A trainer, samples and classes in the device's form."""
     x, y = corners(300)
     trainer = mg.compile(model((1, 12, 12), NET, name=name), calibration=x[:64], rule=rule, seed=5)
-    return trainer, trainer.quantize(x), trainer.targets(y, len(x))
+    return trainer, trainer.quantize(x), trainer.labels(y, len(x))
 
 
 @cache
 def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
-    """Trainer, samples and targets in the device's form: classes, bits, values, a share of the samples, float32."""
+    """Trainer, samples and labels in the device's form: classes, bits, values, a share of the samples, float32."""
     x, y = corners(60)
     random = np.random.default_rng(0)
     options: dict[str, Any] = {"rule": "sr8", "seed": 5}
@@ -43,16 +43,16 @@ def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
         options, y = {"loss": "binary_cross_entropy"}, random.integers(0, 2, (60, 4))
     if name.endswith("values"):
         y = random.uniform(-1, 1, (60, 4))
-        options = {"loss": "mse", "targets": y}
-    if name == "shifted values":  # zero points far from 0, of targets and outputs
+        options = {"loss": "mse", "typical_labels": y}
+    if name == "shifted values":  # zero points far from 0, of labels and outputs
         y = random.uniform(1, 3, (60, 4))
-        options = {"loss": "mse", "targets": y}
+        options = {"loss": "mse", "typical_labels": y}
     if name == "some samples":  # 40 is no multiple of the batch: one is half full when a guard looks
         options = {"rule": mg.Update("sr12", batch=3, momentum=0.5), "sparse": mg.Sparse(0.3, samples=0.5)}
     if name.startswith("float32"):
         options = {**options, "rule": "sr16", "precision": "float32"}
     trainer = mg.compile(model((1, 12, 12), NET), calibration=x, **{"rate": 0.01, **options})
-    return trainer, trainer.quantize(x), trainer.targets(y, 60)
+    return trainer, trainer.quantize(x), trainer.labels(y, 60)
 
 
 class Api:

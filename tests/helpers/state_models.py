@@ -31,7 +31,7 @@ TABLES = (Conv(6, stride=(2, 2), pads=(1, 1, 1, 1), act="Sigmoid"), Pool(), Dens
 def made(kind: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
     """One trainer of a kind, that stays as it was delivered, and what it trains, in the device's form."""
     trainer, x, wanted = fresh(kind)
-    return trainer, trainer.quantize(x), trainer.targets(wanted, len(x))
+    return trainer, trainer.quantize(x), trainer.labels(wanted, len(x))
 
 
 def fresh(kind: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
@@ -42,7 +42,7 @@ def fresh(kind: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
     if options.get("loss") == "binary_cross_entropy":
         wanted = random.integers(0, 2, (60, 4))
     if options.get("loss") == "mse":
-        wanted = options["targets"] = random.uniform(-1, 1, (60, 4))
+        wanted = options["typical_labels"] = random.uniform(-1, 1, (60, 4))
     net = TABLES if kind == "tables" else NET
     trainer = mg.compile(
         model((1, 12, 12), net, name="life"), calibration=x, seed=5, **{"rate": 0.01, **options}

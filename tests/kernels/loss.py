@@ -66,7 +66,7 @@ def binary_cross_entropy_s8(draw: Draw) -> Arguments:
         "zero": draw(ZEROS),
         "logits": int8(draw, rng, outputs, -128),
         "scale": floats(draw, rng, 1),
-        "target": rng.integers(0, 3, outputs).astype(np.uint8),
+        "label": rng.integers(0, 3, outputs).astype(np.uint8),
         "w_scale": floats(draw, rng, channels),
         "clip": clips(draw),
         "e": old_int8(rng, outputs),
@@ -84,11 +84,11 @@ def regression_loss_s8(draw: Draw) -> Arguments:
         "outputs": outputs,
         "channels": channels,
         "y_zero": draw(ZEROS),
-        "target_zero": draw(ZEROS),
+        "label_zero": draw(ZEROS),
         "y": int8(draw, rng, outputs, -128),
         "y_scale": floats(draw, rng, 1),
-        "target": int8(draw, rng, outputs, -128),
-        "target_scale": floats(draw, rng, 1),
+        "label": int8(draw, rng, outputs, -128),
+        "label_scale": floats(draw, rng, 1),
         "linear": np.asarray([draw(st.sampled_from([0.0, 0.05, 1.0, 3e38]))], np.float32),
         "w_scale": floats(draw, rng, channels),
         "clip": clips(draw),
@@ -104,7 +104,7 @@ def weighed(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
 
 
 def shares(draw: Draw, rng: Rng, classes: int) -> NDArray[np.uint8]:
-    """A soft target: spread, sharp, or full; never all zero."""
+    """A soft label: spread, sharp, or full; never all zero."""
     kind = draw(st.sampled_from(["spread", "sharp", "full"]))
     soft = rng.integers(0, 256, classes) if kind == "spread" else np.full(classes, 255 * (kind == "full"))
     soft[rng.integers(classes)] = draw(st.sampled_from([1, 255]))

@@ -67,13 +67,13 @@ def real_samples(trainer: mg.Trainer, x: np.ndarray) -> np.ndarray:
     return real
 
 
-def torch_loss(torch: ModuleType, loss: mg.Loss, z: Any, target: Any) -> Any:
+def torch_loss(torch: ModuleType, loss: mg.Loss, z: Any, label: Any) -> Any:
     f = torch.nn.functional
     if loss.name == "cross_entropy":
         weights = torch.tensor(loss.class_weights or (1.0,) * len(z), dtype=z.dtype)
-        label = torch.tensor(int(target))
+        label = torch.tensor(int(label))
         return f.cross_entropy(z, label, label_smoothing=loss.label_smoothing) * weights[label]
-    wanted = torch.tensor(np.asarray(target, np.float64))
+    wanted = torch.tensor(np.asarray(label, np.float64))
     if loss.name == "binary_cross_entropy":
         return f.binary_cross_entropy_with_logits(z, wanted)
     if loss.name == "huber":
@@ -91,14 +91,14 @@ def assert_follows_pytorch(
     with torch.no_grad():
         wanted = np.stack([oracle(sample).numpy() for sample in real])
     np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
-    for sample, target in zip(real, real_y, strict=True):
-        loss = torch_loss(torch, trainer.options.loss, oracle(sample), target)
+    for sample, label in zip(real, real_y, strict=True):
+        loss = torch_loss(torch, trainer.options.loss, oracle(sample), label)
         losses.append(float(loss.detach()))
         for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
             p.data -= rate * gradient
     begin, order = twin.state(), np.arange(len(x), dtype=np.uint32)
     rates = np.full(len(x), rate, np.float32)
-    steps = twin.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+    steps = twin.train(trainer.quantize(x), trainer.labels(y, len(y)), order, rates)
     np.testing.assert_allclose(steps.loss, losses, rtol=1e-4, atol=1e-5)
     end = twin.state()
     for name, p in oracle.constants.items():
@@ -127,11 +127,11 @@ def test_losses_follow_pytorch(torch: ModuleType, loss: mg.Loss) -> None:
     if loss.label_kind is not LabelKind.CLASS:
         y = random.integers(0, 2, (24, 4)) if loss.label_kind is LabelKind.BITS else values
     trainer, x, _ = compiled(
-        "float32", loss=loss, targets=values if loss.label_kind is LabelKind.VALUES else None
+        "float32", loss=loss, typical_labels=values if loss.label_kind is LabelKind.VALUES else None
     )
     real_y, scale = y, trainer.options.label_scale
     if scale is not None:
-        real_y = (trainer.targets(y, 24).astype(np.float64) - scale.zero) * scale.scale
+        real_y = (trainer.labels(y, 24).astype(np.float64) - scale.zero) * scale.scale
     assert_follows_pytorch(torch, trainer, x, y, real_y, rate=0.05)
 
 
@@ -254,7 +254,7 @@ def test_every_host_compiler(compiler: str, opt: str) -> None:
     order, rates = np.arange(len(x), dtype=np.uint32), np.full(len(x), 0.05, np.float32)
     twins = trainer.twin, HostTwin(trainer.build.compiled, compiler=compiler, opt=opt)
     for twin in twins:
-        twin.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+        twin.train(trainer.quantize(x), trainer.labels(y, len(y)), order, rates)
     assert differences(*(twin.state() for twin in twins)) == []
 
 

@@ -234,7 +234,7 @@ def train(trainer: mg.Trainer, runner: Runner, x: Array, y: Array) -> State:
     runner.init()
     order = np.arange(len(x), dtype=np.uint32)
     rates = np.linspace(0.05, 0.01, len(x)).astype(np.float32)
-    runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+    runner.train(trainer.quantize(x), trainer.labels(y, len(y)), order, rates)
     return runner.state()
 
 
@@ -308,7 +308,7 @@ def test_weights_that_are_no_numbers_do_no_harm(policy: str, value: float) -> No
         spoilt["fc2_w"][1, :4] = value
         runner.restore(spoilt)
         rates = np.full(len(x), 0.01, np.float32)
-        infos.append(runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates).info)
+        infos.append(runner.train(trainer.quantize(x), trainer.labels(y, len(y)), order, rates).info)
         states.append(runner.state())
     if not np.isfinite(value):
         assert not np.isfinite(states[0]["conv1_w"]).all()
@@ -365,7 +365,7 @@ def test_a_step_reports_the_share_that_took_part() -> None:
         build, order = trainer.build.compiled, np.arange(len(x), dtype=np.uint32)
         rates = np.full(len(x), 0.02, np.float32)
         infos = [
-            runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates).info
+            runner.train(trainer.quantize(x), trainer.labels(y, len(y)), order, rates).info
             for runner in (HostTwin(build), ReferenceRunner(build))
         ]
         assert infos[0].tobytes() == infos[1].tobytes()
@@ -401,7 +401,7 @@ def test_what_is_skipped_costs_nothing() -> None:
         device.init()
         device.predict(trainer.quantize(x[:1]))
         forward = device.device.last_instructions
-        device.train(trainer.quantize(x[:2]), trainer.targets(y[:2], 2), order, rates)
+        device.train(trainer.quantize(x[:2]), trainer.labels(y[:2], 2), order, rates)
         found.append(np.mean(device.step_instructions) - forward)
     assert max(found[1:]) < found[0] / 3, found
 

@@ -1,4 +1,4 @@
-"""Losses: gradients against finite differences, training with each, targets that cannot be used, generated C."""
+"""Losses: gradients against finite differences, training with each, labels that cannot be used, generated C."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def softmax(z: np.ndarray) -> np.ndarray:
     return e / e.sum()
 
 
-def float_loss(loss: mg.Loss, z: np.ndarray, target: Any) -> float:
+def float_loss(loss: mg.Loss, z: np.ndarray, label: Any) -> float:
     """The loss as its definition says, in float64."""
     if loss.name == "cross_entropy":
         wanted = np.full(len(z), loss.label_smoothing / len(z))
-        wanted[target] += 1 - loss.label_smoothing
+        wanted[label] += 1 - loss.label_smoothing
         return float(-(wanted * np.log(softmax(z))).sum())
     if loss.name == "binary_cross_entropy":
         p = 1 / (1 + np.exp(-z))
-        return float(-(target * np.log(p) + (1 - target) * np.log(1 - p)).mean())
-    d = z - target
+        return float(-(label * np.log(p) + (1 - label) * np.log(1 - p)).mean())
+    d = z - label
     if loss.name == "mse":
         return float((d**2).mean())
     if loss.name == "mae":
@@ -54,7 +54,7 @@ def float_loss(loss: mg.Loss, z: np.ndarray, target: Any) -> float:
     return float(np.where(inside, d**2 / 2, loss.delta * (np.abs(d) - loss.delta / 2)).mean())
 
 
-def integer_loss(loss: mg.Loss, q: np.ndarray, scale: float, target: Any) -> tuple[float, np.ndarray]:
+def integer_loss(loss: mg.Loss, q: np.ndarray, scale: float, label: Any) -> tuple[float, np.ndarray]:
     """Loss and gradient by the reference kernel, the gradient in real units; weight scales differ per output."""
     n = len(q)
     w_scale = np.linspace(0.5, 2, n).astype(np.float32)
@@ -70,14 +70,14 @@ def integer_loss(loss: mg.Loss, q: np.ndarray, scale: float, target: Any) -> tup
         smoothing = np.asarray([loss.label_smoothing], np.float32)
         confidence = np.zeros(1, np.float32)
         softmax_cross_entropy_s8(
-            n, n, 0, q, s, target, smoothing, w_scale, OPEN, e, c, result, confidence, scratch
+            n, n, 0, q, s, label, smoothing, w_scale, OPEN, e, c, result, confidence, scratch
         )
         np.testing.assert_allclose(confidence[0], softmax(q * scale).max(), rtol=1e-5)
     elif loss.name == "binary_cross_entropy":
-        binary_cross_entropy_s8(n, n, 0, q, s, target, w_scale, OPEN, e, c, result, scratch)
+        binary_cross_entropy_s8(n, n, 0, q, s, label, w_scale, OPEN, e, c, result, scratch)
     else:
         linear = np.asarray([{"mse": 3e38, "mae": 0.0}.get(loss.name, loss.delta)], np.float32)
-        t_scale, t = np.asarray([0.02], np.float32), np.round(target / 0.02).astype(np.int8)
+        t_scale, t = np.asarray([0.02], np.float32), np.round(label / 0.02).astype(np.int8)
         regression_loss_s8(n, n, 0, 0, q, s, t, t_scale, linear, w_scale, OPEN, e, c, result, scratch)
     assert c[1] == np.abs(e).max() / 127, "the largest error fills its range"
     return float(result[0]), e.astype(np.float64) * c[0] / w_scale
@@ -89,18 +89,16 @@ def test_loss_and_gradient_follow_the_definition(name: str) -> None:
     for _ in range(50):
         q = random.integers(-127, 128, CLASSES).astype(np.int8)
         scale = float(np.float32(random.uniform(0.005, 0.05)))
-        target: Any = int(random.integers(CLASSES))
+        label: Any = int(random.integers(CLASSES))
         if loss.label_kind is LabelKind.BITS:
-            target = random.integers(0, 2, CLASSES).astype(np.uint8)
+            label = random.integers(0, 2, CLASSES).astype(np.uint8)
         elif loss.label_kind is LabelKind.VALUES:
-            target = random.integers(-50, 50, CLASSES) * 0.02
+            label = random.integers(-50, 50, CLASSES) * 0.02
         z = q * scale
-        found, gradient = integer_loss(loss, q, scale, target)
-        assert found == pytest.approx(float_loss(loss, z, target), rel=1e-4, abs=1e-5)
+        found, gradient = integer_loss(loss, q, scale, label)
+        assert found == pytest.approx(float_loss(loss, z, label), rel=1e-4, abs=1e-5)
         steps = np.eye(CLASSES) * 1e-6
-        wanted = np.asarray(
-            [float_loss(loss, z + h, target) - float_loss(loss, z - h, target) for h in steps]
-        )
+        wanted = np.asarray([float_loss(loss, z + h, label) - float_loss(loss, z - h, label) for h in steps])
         wanted /= 2e-6
         assert np.abs(gradient - wanted).max() <= 0.02 * np.abs(wanted).max() + 1e-7
         cosine = gradient @ wanted / max(np.linalg.norm(gradient) * np.linalg.norm(wanted), 1e-30)
@@ -108,14 +106,14 @@ def test_loss_and_gradient_follow_the_definition(name: str) -> None:
 
 
 def task(loss: mg.Loss) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
-    """A small network and samples whose target follows from the class."""
+    """A small network and samples whose label follows from the class."""
     net = model((1, 12, 12), NET, name="net")
     x = samples(net, 400, seed=3)[0]
     y = (x.reshape(400, -1) @ np.random.default_rng(5).normal(size=(144, CLASSES))).argmax(axis=1)
-    target = np.eye(CLASSES)[y]
-    y = y if loss.label_kind is LabelKind.CLASS else target
-    targets = target if loss.label_kind is LabelKind.VALUES else None
-    return mg.compile(net, calibration=x[:64], loss=loss, targets=targets, rule="sr16"), x, y
+    label = np.eye(CLASSES)[y]
+    y = y if loss.label_kind is LabelKind.CLASS else label
+    labels = label if loss.label_kind is LabelKind.VALUES else None
+    return mg.compile(net, calibration=x[:64], loss=loss, typical_labels=labels, rule="sr16"), x, y
 
 
 @pytest.mark.mcu
@@ -172,22 +170,22 @@ def test_class_weights_must_be_one_per_class() -> None:
         mg.compile(net, calibration=samples(net, 8)[0], loss=mg.Loss(class_weights=(1, 1)))
 
 
-@pytest.mark.parametrize("targets", [None, [], [float("nan")]])
-def test_values_need_a_range(targets: Any) -> None:
+@pytest.mark.parametrize("labels", [None, [], [float("nan")]])
+def test_values_need_a_range(labels: Any) -> None:
     net = model((1, 12, 12), NET)
-    with pytest.raises(mg.DataError, match="the loss mse needs typical targets"):
-        mg.compile(net, calibration=samples(net, 8)[0], loss="mse", targets=targets)
+    with pytest.raises(mg.DataError, match="the loss mse needs typical labels"):
+        mg.compile(net, calibration=samples(net, 8)[0], loss="mse", typical_labels=labels)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
 def test_a_range_of_values_that_the_loss_does_not_take_is_refused(loss: str) -> None:
     net = model((1, 12, 12), NET)
     with pytest.raises(mg.UsageError, match=f"the loss {loss} takes no values") as error:
-        mg.compile(net, calibration=samples(net, 8)[0], loss=loss, targets=np.zeros((8, CLASSES)))
-    assert error.value.where == "targets"
+        mg.compile(net, calibration=samples(net, 8)[0], loss=loss, typical_labels=np.zeros((8, CLASSES)))
+    assert error.value.where == "typical_labels"
 
 
-def test_targets_that_do_not_fit() -> None:
+def test_labels_that_do_not_fit() -> None:
     trainer, x, _ = task(LOSSES["binary_cross_entropy"])
     with pytest.raises(mg.DataError, match=r"y has shape \(3,\) for 3 samples of 6 outputs"):
         trainer.fit(x[:3], [0, 1, 2])
@@ -209,7 +207,7 @@ def test_an_autoencoder_restores_its_samples() -> None:
     net = model((8,), (Dense(5, "relu"), Dense(8)), name="auto")
     random = np.random.default_rng(0)
     x = random.normal(size=(500, 2)) @ random.normal(size=(2, 8))
-    trainer = mg.compile(net, calibration=x[:64], loss="mse", targets=x[:64], rule="sr16")
+    trainer = mg.compile(net, calibration=x[:64], loss="mse", typical_labels=x[:64], rule="sr16")
     before = trainer.evaluate(x, x)
     trainer.fit(x, x, epochs=10, rate=0.05, schedule="cosine")
     assert trainer.evaluate(x, x) < 0.3 * before

@@ -50,7 +50,7 @@ def train(trainer: mg.Trainer, runner: Runner, x: np.ndarray, y: np.ndarray) -> 
     runner.init()
     order = np.arange(len(x), dtype=np.uint32)
     rates = np.linspace(0.05, 0.01, len(x)).astype(np.float32)
-    runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+    runner.train(trainer.quantize(x), trainer.labels(y, len(y)), order, rates)
     return runner.state()
 
 
@@ -145,7 +145,7 @@ def test_only_what_trains_decays() -> None:
     before, order = trainer.state, np.arange(len(x), dtype=np.uint32)
     still = np.zeros((len(x), trainer.quantize(x).shape[1]), np.int8)
     still[:] = trainer.build.graph[trainer.build.graph.input].quant.zero  # type: ignore[union-attr]
-    trainer.twin.train(still, trainer.targets(y, len(y)), order, np.full(len(x), 0.1, np.float32))
+    trainer.twin.train(still, trainer.labels(y, len(y)), order, np.full(len(x), 0.1, np.float32))
     sizes = [np.abs(s["conv1_w"].astype(int)).reshape(8, -1).sum(axis=1) for s in (before, trainer.state)]
     assert (sizes[1] < sizes[0]).tolist() == [o in (1, 4) for o in range(8)]
     trainer.verify(x, y, on="reference")
@@ -176,7 +176,7 @@ def rates(sparse: Choice | None) -> list[float]:
     trainer, x, y = compiled(sparse)
     order, given = np.arange(len(x), dtype=np.uint32), np.full(len(x), 0.02, np.float32)
     infos = [
-        runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, given).info
+        runner.train(trainer.quantize(x), trainer.labels(y, len(y)), order, given).info
         for runner in (HostTwin(trainer.build.compiled), ReferenceRunner(trainer.build.compiled))
     ]
     assert infos[0].tobytes() == infos[1].tobytes()

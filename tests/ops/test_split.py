@@ -155,7 +155,7 @@ def test_all_rows_decay() -> None:
     )
     before = trainer.state["fc1_w"].astype(int)
     order = np.arange(40, dtype=np.uint32)
-    trainer.twin.train(still, trainer.targets(y[[0] * 40], 40), order, np.full(40, 0.05, np.float32))
+    trainer.twin.train(still, trainer.labels(y[[0] * 40], 40), order, np.full(40, 0.05, np.float32))
     after = trainer.state["fc1_w"].astype(int)
     assert (np.abs(after).sum(axis=1) < np.abs(before).sum(axis=1)).all()
 
@@ -171,7 +171,7 @@ def test_samples_that_are_left_out_change_nothing(batch: int, channels: float, p
     more = {"precision": precision} if precision != "int8" else {"rule": mg.Update("sr12", batch=batch)}
     low, high = (1.0, 0.0) if channels == 1 else (0.1, channels)
     trainer, x, y = compiled(mg.Sparse(low, high, samples=0.5), **more)
-    given, labels = trainer.quantize(x), trainer.targets(y, len(y))
+    given, labels = trainer.quantize(x), trainer.labels(y, len(y))
     rate, order = np.full(1, 0.05, np.float32), np.arange(48, dtype=np.uint32) % 24
     for runner in (ReferenceRunner(trainer.build.compiled), HostTwin(trainer.build.compiled)):
         runner.init()
@@ -197,7 +197,7 @@ def test_samples_that_are_left_out_change_nothing(batch: int, channels: float, p
 def test_biases_alone_learn_from_a_share_of_the_samples(precision: str) -> None:
     """There are no channels to count: a step that is taken updates all that there is."""
     trainer, x, y = compiled(mg.Sparse(samples=0.5), train="bias", precision=precision)
-    given, labels = trainer.quantize(x), trainer.targets(y, len(y))
+    given, labels = trainer.quantize(x), trainer.labels(y, len(y))
     rates, order = np.full(48, 0.05, np.float32), np.arange(48, dtype=np.uint32) % 24
     both = [ReferenceRunner(trainer.build.compiled), HostTwin(trainer.build.compiled)]
     infos = [runner.train(given, labels, order, rates).info for runner in both]
@@ -212,16 +212,16 @@ def test_how_many_samples_are_taken() -> None:
     whole, _, _ = compiled(None)
     order = np.arange(4000, dtype=np.uint32) % 24
     rates = np.full(4000, 1e-3, np.float32)
-    info = part.twin.train(part.quantize(x), part.targets(y, 24), order, rates).info
+    info = part.twin.train(part.quantize(x), part.labels(y, 24), order, rates).info
     assert info["update_rate"].mean() == pytest.approx(0.25, abs=0.03)
     first = int(np.flatnonzero(info["update_rate"])[0])
     part.twin.init()
-    part.twin.train(part.quantize(x), part.targets(y, 24), order[: first + 1], rates[: first + 1])
+    part.twin.train(part.quantize(x), part.labels(y, 24), order[: first + 1], rates[: first + 1])
     # The same sample at the same step, alone.
     state = whole.state
     state["step"][:] = first
     whole.twin.restore(state)
-    whole.twin.train(whole.quantize(x), whole.targets(y, 24), order[first : first + 1], rates[:1])
+    whole.twin.train(whole.quantize(x), whole.labels(y, 24), order[first : first + 1], rates[:1])
     for name, value in whole.state.items():
         if name != "watch":
             np.testing.assert_array_equal(part.state[name], value, err_msg=name)
@@ -308,7 +308,7 @@ def test_neither_rates_of_0_nor_a_spoilt_loss_change_how_many_samples_are_taken(
     assert gain[0] == 1
 
 
-def test_soft_targets_are_taken_evenly() -> None:
+def test_soft_labels_are_taken_evenly() -> None:
     """Their losses are of another size; the step that follows a label's does not tell them apart."""
     trainer, _, _ = compiled(mg.Sparse(samples=0.5))
     program = trainer.build.compiled.program
@@ -325,7 +325,7 @@ def test_different_batches_end_together() -> None:
     )
     order = np.arange(96, dtype=np.uint32) % 24
     rates = np.full(96, 1e-3, np.float32)
-    info = trainer.twin.train(trainer.quantize(x), trainer.targets(y, 24), order, rates).info
+    info = trainer.twin.train(trainer.quantize(x), trainer.labels(y, 24), order, rates).info
     taken = info["update_rate"].reshape(-1, 6)
     assert (taken == taken[:, :1]).all()
     assert 0 < taken.mean() < 1

@@ -43,7 +43,7 @@ def trained(layers: tuple[Layer, ...], options: dict[str, Any]) -> State:
     trainer, x, y = compiled(layers, options)
     runner = ReferenceRunner(trainer.build.compiled)
     order, rates = np.arange(len(x), dtype=np.uint32), np.full(len(x), 0.05, np.float32)
-    runner.train(trainer.quantize(x), trainer.targets(y, len(y)), order, rates)
+    runner.train(trainer.quantize(x), trainer.labels(y, len(y)), order, rates)
     return runner.state()
 
 

@@ -37,7 +37,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mixed": {"precision": "mixed", "train": "last:2"},
     "plane": {"rule": mg.Update("sr12", momentum=0.9, batch=4, clip=1.0, weight_decay=1e-4)},
     "bits": {"loss": "binary_cross_entropy"},
-    "values": {"loss": "huber", "targets": np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)},
+    "values": {
+        "loss": "huber",
+        "typical_labels": np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32),
+    },
     "weighed": {
         "sparse": mg.Sparse(0.3, policy="split"),
         "loss": mg.Loss(label_smoothing=0.1, class_weights=(1.0, 2.0, 3.0)),

@@ -46,7 +46,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "inference": {"train": "none"},
     "float": {"precision": "float32"},
     "bits": {"loss": "binary_cross_entropy"},
-    "values": {"loss": "mse", "targets": np.asarray([[-1.0], [1.0]])},
+    "values": {"loss": "mse", "typical_labels": np.asarray([[-1.0], [1.0]])},
 }
 
 
@@ -54,8 +54,8 @@ WAYS: dict[str, dict[str, Any]] = {
 def compiled(way: str, outputs: int, inputs: int = 20) -> mg.Trainer:
     net = model((inputs,), (Dense(outputs),))
     options = dict(WAYS[way])
-    if "targets" in options:
-        options["targets"] = np.broadcast_to(options["targets"], (2, outputs))
+    if "typical_labels" in options:
+        options["typical_labels"] = np.broadcast_to(options["typical_labels"], (2, outputs))
     return mg.compile(net, calibration=samples(net, 8)[0], rule="sr8", **options)
 
 

@@ -97,10 +97,10 @@ def test_it_refuses_what_the_twin_refuses() -> None:
     trainer, x, y = kinds("classes")
     for runner in (HostTwin(trainer.build.compiled), Transport(HostTwin(trainer.build.compiled))):
         with pytest.raises(
-            mg.UsageError, match="1 of 60 soft targets are all 0, the first is that of sample 2"
+            mg.UsageError, match="1 of 60 soft labels are all 0, the first is that of sample 2"
         ):
             runner.train_soft(x, np.where(np.arange(60)[:, None] == 2, 0, soft).astype(np.uint8), order - 1)
         with pytest.raises(
-            mg.UsageError, match=r"soft targets of shape \(60, 3\) for 60 samples of 4 classes"
+            mg.UsageError, match=r"soft labels of shape \(60, 3\) for 60 samples of 4 classes"
         ):
             runner.train_soft(x, soft[:, :3], order - 1)

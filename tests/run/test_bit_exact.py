@@ -62,7 +62,7 @@ class Case:
 
 def make_case(trainer: Trainer, x: np.ndarray, y: np.ndarray, rate: float = 0.02) -> Case:
     rates = np.linspace(rate, rate / 20, len(x)).astype(np.float32)
-    return Case(trainer, trainer.quantize(x), trainer.targets(y, len(x)), rates)
+    return Case(trainer, trainer.quantize(x), trainer.labels(y, len(x)), rates)
 
 
 def assert_equal(expected: Run, found: Run) -> None:

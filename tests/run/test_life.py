@@ -42,9 +42,9 @@ def test_step_info_says_what_happened() -> None:
 def test_values_have_no_accuracy() -> None:
     x, _ = corners(40)
     trainer = mg.compile(
-        model((1, 12, 12), NET), calibration=x, loss="mse", targets=np.asarray([[-1.0], [1.0]])
+        model((1, 12, 12), NET), calibration=x, loss="mse", typical_labels=np.asarray([[-1.0], [1.0]])
     )
-    wanted = trainer.targets(np.random.default_rng(0).uniform(-1, 1, (40, 4)), 40)
+    wanted = trainer.labels(np.random.default_rng(0).uniform(-1, 1, (40, 4)), 40)
     steps = trainer.twin.train(
         trainer.quantize(x), wanted, np.arange(40, dtype=np.uint32), np.full(40, 0.01, F32)
     )

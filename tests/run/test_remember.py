@@ -45,7 +45,7 @@ def made(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
     """A trainer, samples and classes in the device's form."""
     x, y = corners(80)
     trainer = mg.compile(model((1, 12, 12), NET), calibration=x, seed=5, **KINDS[name])
-    return trainer, trainer.quantize(x), trainer.targets(y, len(x))
+    return trainer, trainer.quantize(x), trainer.labels(y, len(x))
 
 
 def taught(name: str, epochs: int = 3) -> tuple[HostTwin, np.ndarray, np.ndarray]:
@@ -57,7 +57,7 @@ def taught(name: str, epochs: int = 3) -> tuple[HostTwin, np.ndarray, np.ndarray
     return twin, x, y
 
 
-def soft_targets(count: int) -> np.ndarray:
+def soft_labels(count: int) -> np.ndarray:
     return np.random.default_rng(3).integers(1, 256, (count, CLASSES)).astype(np.uint8)
 
 
@@ -142,7 +142,7 @@ def test_towards_what_it_says_the_model_hardly_moves(name: str) -> None:
 def test_running_means_are_those_of_labels(name: str) -> None:
     twin, x, _ = taught(name)
     before = twin.state()
-    info = twin.train_soft(x, soft_targets(len(x)), *some(len(x))).info
+    info = twin.train_soft(x, soft_labels(len(x)), *some(len(x))).info
     after = twin.state()
     assert differences({"watch": before["watch"]}, after) == []
     assert (info["mean_loss"] == before["watch"]["loss"]).all()
@@ -171,7 +171,7 @@ def test_smoothing_and_class_weights_are_of_labels() -> None:
     states = []
     for loss in (mg.Loss(), mg.Loss(label_smoothing=0.2, class_weights=(0, 1, 2, 3))):
         trainer = mg.compile(model((1, 12, 12), NET), calibration=x, seed=5, loss=loss)
-        trainer.twin.train_soft(trainer.quantize(x), soft_targets(40), *some(40))
+        trainer.twin.train_soft(trainer.quantize(x), soft_labels(40), *some(40))
         states.append(trainer.state)
     assert differences(*states) == []
 
@@ -286,7 +286,7 @@ def life(runner: Runner, trainer: mg.Trainer, x: np.ndarray, y: np.ndarray) -> t
     runner.end_augment()
     runner.end_replay()
     seen.append(runner.replay().memory.tobytes() if isinstance(runner, EmulatedDevice) else b"")
-    seen.append(runner.train_soft(x, soft_targets(len(x)), *some(15)).info.tobytes())
+    seen.append(runner.train_soft(x, soft_labels(len(x)), *some(15)).info.tobytes())
     return seen, runner.state()
 
 
@@ -319,7 +319,7 @@ def test_cores_remember_alike(name: str, core: str) -> None:
 def test_only_classes_can_be_remembered() -> None:
     x, _ = corners(20)
     y = np.random.default_rng(0).uniform(-1, 1, (20, CLASSES))
-    trainer = mg.compile(model((1, 12, 12), NET), calibration=x, loss="mse", targets=y)
+    trainer = mg.compile(model((1, 12, 12), NET), calibration=x, loss="mse", typical_labels=y)
     with pytest.raises(
         mg.UsageError, match="the loss mse has no classes that a replay buffer could remember"
     ):
@@ -327,7 +327,7 @@ def test_only_classes_can_be_remembered() -> None:
     compiled = trainer.build.compiled
     for runner in (HostTwin(compiled), ReferenceRunner(compiled)):
         with pytest.raises(mg.UsageError, match="only a loss on classes can be trained towards"):
-            runner.train_soft(trainer.quantize(x), soft_targets(20), *some(2))
+            runner.train_soft(trainer.quantize(x), soft_labels(20), *some(2))
         runner.begin_replay(4, 1, True, 0)
         with pytest.raises(mg.UsageError, match="only a loss on classes can be trained towards"):
             runner.replay_remember()
@@ -342,15 +342,15 @@ def test_a_buffer_that_begins_empty_remembers_nothing() -> None:
         mg.Replay(8, remember="yes")  # type: ignore[arg-type]
 
 
-def test_soft_targets_that_cannot_be_used() -> None:
+def test_soft_labels_that_cannot_be_used() -> None:
     trainer, x, _ = made("sr8")
-    before, soft = trainer.state, soft_targets(len(x))
-    with pytest.raises(mg.UsageError, match=r"soft targets of shape \(80, 3\) for 80 samples of 4 classes"):
+    before, soft = trainer.state, soft_labels(len(x))
+    with pytest.raises(mg.UsageError, match=r"soft labels of shape \(80, 3\) for 80 samples of 4 classes"):
         trainer.twin.train_soft(x, soft[:, :3], *some(2))
     with pytest.raises(mg.UsageError, match="order names sample 80 of 80"):
         trainer.twin.train_soft(x, soft, np.asarray([80], np.uint32))
     soft[[7, 9]] = 0
-    with pytest.raises(mg.UsageError, match=r"2 of 80 soft targets are all 0, the first is that of sample 7"):
+    with pytest.raises(mg.UsageError, match=r"2 of 80 soft labels are all 0, the first is that of sample 7"):
         trainer.twin.train_soft(x, soft, *some(2))
     assert differences(before, trainer.state) == []
 

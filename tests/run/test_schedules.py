@@ -230,7 +230,7 @@ def test_a_device_begins_with_the_schedule_that_was_compiled_in(case: str, tmp_p
     given = DELIVERED[case].get("schedule", "constant")
     wanted = rates(0.02, given, 40)
     order = np.arange(40, dtype=np.uint32)
-    samples, labels = trainer.quantize(x), trainer.targets(y, 60)
+    samples, labels = trainer.quantize(x), trainer.labels(y, 60)
     again = mg.Trainer.load(trainer.save(tmp_path / "a.mcgstate"))
     for each in (trainer, again):
         found = each.twin.train(samples, labels, order).info["rate"]

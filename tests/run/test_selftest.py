@@ -31,7 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "mixed": {"precision": "mixed", "train": "last:2"},
     "fixed": {"train": "none"},
     "bits": {"loss": "binary_cross_entropy"},
-    "values": {"loss": "mse", "targets": np.linspace(-1, 1, 8)},
+    "values": {"loss": "mse", "typical_labels": np.linspace(-1, 1, 8)},
 }
 OK, NULL, SELFTEST = 0, -1, -8
 

@@ -50,7 +50,7 @@ def test_firmware_begins_with_what_was_learned_and_goes_on_as_the_twin_would(
     exported, stayed = copy.deepcopy(trainer), trainer
     exported.state = device.state()
     for each in (exported, stayed):
-        each.twin.train(each.quantize(x), each.targets(y, len(x)), np.arange(9, dtype=np.uint32))
+        each.twin.train(each.quantize(x), each.labels(y, len(x)), np.arange(9, dtype=np.uint32))
     assert bytes_of(exported) == bytes_of(stayed)
     delivered = Device(trainer, trainer.export(tmp_path / "as-delivered", delivered=True))
     assert retained(fresh(kind)[0], delivered)
@@ -96,7 +96,7 @@ def test_the_data_hash_is_that_of_what_fit_was_given() -> None:
     c.fit(x, y)
     assert a.data_hash == b.data_hash
     assert len({a.data_hash, c.data_hash, first, ""}) == 4
-    a.twin.train(a.quantize(x), a.targets(y, 60), np.arange(3, dtype=np.uint32))
+    a.twin.train(a.quantize(x), a.labels(y, 60), np.arange(3, dtype=np.uint32))
     assert a.data_hash is None
     assert "data that nobody recorded" in a.files()["life.h"]
     a.state = fresh("sr8")[0].state

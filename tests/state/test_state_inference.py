@@ -71,7 +71,7 @@ def test_what_was_learned_infers_on_a_smaller_device(kind: str, tmp_path: Path) 
 def options_of(trainer: Trainer) -> dict[str, object]:
     options: dict[str, object] = {"loss": trainer.options.loss}
     if trainer.options.loss.name == "mse":
-        options["targets"] = np.array([[-1.0, 1.0]])
+        options["typical_labels"] = np.array([[-1.0, 1.0]])
     if trainer.options.precision == "float32":
         options["precision"] = "float32"
     return options

@@ -119,7 +119,7 @@ NAN = np.where(np.arange(18) == 4, np.nan, 1.0).reshape(6, 3)
         ),
     ],
 )
-def test_targets_that_cannot_be_used(save: Save, loss: str, changes: dict[str, Any], message: str) -> None:
+def test_labels_that_cannot_be_used(save: Save, loss: str, changes: dict[str, Any], message: str) -> None:
     path = save(x_test=None, y_test=None, **changes)
     with pytest.raises(DataError, match=re.escape(message)) as error:
         load(path, loss=loss)
@@ -127,7 +127,7 @@ def test_targets_that_cannot_be_used(save: Save, loss: str, changes: dict[str, A
     assert "y_train and y_test as (n, outputs)" in error.value.hint
 
 
-def test_both_parts_have_the_same_targets(save: Save) -> None:
+def test_both_parts_have_the_same_labels(save: Save) -> None:
     with pytest.raises(
         DataError, match=r"y_train \(6, 3\) and y_test \(3,\) differ in the values of a sample"
     ):

@@ -334,13 +334,13 @@ class ProgramBuilder:
         """The sample's class, passed by value."""
         return self._define("label", "uint32_t", (1,), Space.ARGUMENT, None, "class of the sample")
 
-    def soft_target(self, classes: int) -> str:
+    def soft_label(self, classes: int) -> str:
         """What is wanted of each class, relative to their sum."""
         return self._define("soft", "uint8_t", (classes,), Space.ARGUMENT, None, "wanted share of each class")
 
-    def target(self, ctype: str, outputs: int) -> str:
+    def label_array(self, ctype: str, outputs: int) -> str:
         """What the sample's outputs should be: `uint8_t` bits or `int8_t` values."""
-        return self._define("target", ctype, (outputs,), Space.ARGUMENT, None, "wanted outputs")
+        return self._define("label", ctype, (outputs,), Space.ARGUMENT, None, "wanted outputs")
 
     def _define(
         self,

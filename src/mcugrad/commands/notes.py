@@ -20,7 +20,7 @@ def beyond_range(made: Trainer, y: NDArray[Any] | None, kind: str) -> list[str]:
     """Says of held-out values that they lie outside of those which the network is trained with.
 
     Args:
-        made: whose 8-bit targets span the values of the training part.
+        made: whose 8-bit labels span the values of the training part.
         y: values (n, outputs); None without any, and anything where the loss takes no values.
         kind: what they are called: `held-out`.
     """
@@ -44,7 +44,7 @@ def became_worse(made: Trainer, y: NDArray[Any], last: Epoch, before: float | No
 
     Args:
         made: what was trained.
-        y: targets of the samples that it was trained with.
+        y: labels of the samples that it was trained with.
         last: the last epoch.
         before: score of held-out samples before training; None without any.
     """

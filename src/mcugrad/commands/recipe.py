@@ -216,7 +216,7 @@ class Recipe:
             ),
             precision=cast("Wanted", self.precision),  # checked there
             loss=self.loss,
-            targets=samples.y if Loss(self.loss).label_kind is LabelKind.VALUES else None,
+            typical_labels=samples.y if Loss(self.loss).label_kind is LabelKind.VALUES else None,
             sparse=sparse_choice(self.sparse, self.sparse_policy, self.sparse_samples),
             target=self.target,
             rate=self.learning_rate,

@@ -137,7 +137,7 @@ def _profile(made: Trainer, given: Samples, board: Target) -> tuple[FunctionShar
     device.device.forget_blocks()
     device.train(
         made.quantize(given.x[few]),
-        made.targets(given.y[few], len(few)),
+        made.labels(given.y[few], len(few)),
         np.arange(len(few), dtype=np.uint32),
         np.full(len(few), made.options.rate, np.float32),
     )

@@ -49,7 +49,7 @@ def fingerprint(program: Program, layout: Layout) -> bytes:
     add("input", program.input_zero, *program.buffers[program.input].shape)
     add("output", program.output, program.output_zero, program.output_scale, program.classes)
     if program.values is not None:
-        add("target", np.float32(program.values.scale).tobytes().hex(), program.values.zero)
+        add("label", np.float32(program.values.scale).tobytes().hex(), program.values.zero)
     for buffer in layout.params:
         add("state", layout.offsets[buffer.name], buffer.name, buffer.ctype, *buffer.shape)
     for buffer in sorted(program.in_space(Space.CONST), key=lambda b: b.name):

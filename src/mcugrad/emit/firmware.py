@@ -30,8 +30,8 @@ class Origin:
         input_zero: zero point of the input.
         output_scale: real units per step of the logits when the model is delivered.
         output_zero: zero point of the logits; scale and zero point of float logits are 1 and 0.
-        target_scale: real units per step of a quantized target.
-        target_zero: its zero point.
+        label_scale: real units per step of a quantized label.
+        label_zero: its zero point.
         class_names: of the outputs, in order; empty if they are not known.
         state: what the model begins with: `as delivered`, or how it was trained.
         rate: learning rate of the next step, where a schedule has all but ended; else None.
@@ -48,8 +48,8 @@ class Origin:
     input_zero: int
     output_scale: float
     output_zero: int
-    target_scale: float = 1.0
-    target_zero: int = 0
+    label_scale: float = 1.0
+    label_zero: int = 0
     class_names: tuple[str, ...] = ()
     state: str = ""
     rate: float | None = None

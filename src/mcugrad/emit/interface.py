@@ -115,12 +115,14 @@ def definition(function: Function, program: Program) -> str:
         "name": name,
         "NAME": name.upper(),
         "logit": program.buffers[program.output].ctype,
-        "label": "uint32_t label" if is_class else f"const {kind.value} target[{name.upper()}_OUTPUT_SIZE]",
-        "labels": "const uint32_t *labels" if is_class else f"const {kind.value} *targets",
+        "label": "uint32_t label" if is_class else f"const {kind.value} label[{name.upper()}_OUTPUT_SIZE]",
+        "labels": "const uint32_t *labels" if is_class else f"const {kind.value} *labels",
     }
     params = [param.format(**given) for param in function.params]
     passed = [_NAMED.search(param) for param in params]
-    arguments = [f"&{found[1]}" if found[1] == "label" else found[1] for found in passed if found]
+    arguments = [
+        f"&{found[1]}" if is_class and found[1] == "label" else found[1] for found in passed if found
+    ]
     head = wrap_call(f"mcg_status_t {name}_{function.name}(", params, ")")
     call = wrap_call(f"    return {function.kernel}(", [f"&{name}_model", *arguments])
     return "\n".join([*head, "{", *call, "}"])

@@ -11,8 +11,8 @@ from mcugrad.ops.life.selftest import CRC, NOISE
 
 PREDICTIONS, STEPS = 4, 8
 """Samples that are predicted, and training steps on them."""
-TARGET_COUNTER = 1 << 31
-"""Counter of random targets: beyond those of the samples."""
+LABEL_COUNTER = 1 << 31
+"""Counter of random labels: beyond those of the samples."""
 
 
 def selftest_names(name: str) -> list[str]:
@@ -25,12 +25,12 @@ def selftest(firmware: Firmware) -> dict[str, str]:
     if firmware.proof is None:
         return {}
     program, known = firmware.program, context(firmware)
-    targets = 0 if known["classes"] or not program.trains else program.classes
+    labels = 0 if known["classes"] or not program.trains else program.classes
     known |= {
-        "output_bytes": program.buffers[program.output].size + targets,
+        "output_bytes": program.buffers[program.output].size + labels,
         "predictions": PREDICTIONS,
         "steps": STEPS,
-        "target_counter": f"0x{TARGET_COUNTER:08x}U",
+        "label_counter": f"0x{LABEL_COUNTER:08x}U",
         "rate": number(firmware.proof.rate, "float"),
         "params": sum(b.size for b in firmware.layout.params),
         "hash": f"0x{firmware.proof.expected:08x}U",

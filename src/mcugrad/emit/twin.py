@@ -9,6 +9,7 @@ from mcugrad.emit import steps
 from mcugrad.emit.firmware import Firmware
 from mcugrad.emit.render import render
 from mcugrad.program.segment import FROZEN, TRAIN_SOFT
+from mcugrad.training.losses import LabelKind
 
 
 @cache
@@ -22,8 +23,9 @@ def host_source(firmware: Firmware) -> str:
     program, place = firmware.program, firmware.layout
     results = program.left_by(FROZEN) if FROZEN in program.segments else ()
     spans = ", ".join(f"{{{place.offsets[b.name]}, {b.size}}}" for b in results)
-    kind = program.label_kind.value
-    given = {program.input: "x", "label": f"*(const {kind} *)label", "target": f"(const {kind} *)label"}
+    kind = program.label_kind
+    value = "*" if kind is LabelKind.CLASS else ""
+    given = {program.input: "x", "label": f"{value}(const {kind.value} *)label"}
     known = {
         "name": program.name,
         "NAME": program.name.upper(),

@@ -48,7 +48,7 @@ class DeviceModel:
         info_size: bytes of the struct that a training step fills in, checked against what was compiled.
         include_dirs: folders with the headers.
         training: whether the model has `<name>_train_step`.
-        target_type: C type of the elements of a target that is an array; empty for a label.
+        label_type: C type of the elements of a label that is an array; empty for a class.
         schedule: whether the model has `<name>_set_schedule`, and it is wanted.
         slot_words: words of a sample in a replay buffer.
         replay: samples of a replay buffer; 0 for none.
@@ -85,7 +85,7 @@ class DeviceModel:
         header: str | None = None,
         training: bool = True,
         output_type: str = "int8_t",
-        target_type: str = "",
+        label_type: str = "",
         schedule: bool = False,
         slot_words: int = 0,
         replay: int = 0,
@@ -121,8 +121,8 @@ class DeviceModel:
             macros["MCG_SOFT"] = None
         if augment:
             macros["MCG_AUGMENT"] = None
-        if target_type:
-            macros["MCG_TARGET_TYPE"] = target_type
+        if label_type:
+            macros["MCG_LABEL_TYPE"] = label_type
         self.name = name
         self.training = training
         with working(f"building the firmware of {name} for {target.name}"):
@@ -143,7 +143,7 @@ class DeviceModel:
         self._x = self._place("mcg_device_x").view(np.int8)
         self._y = self._place("mcg_device_y").view(ELEMENT_TYPES[output_type])
         self._info = self._place("mcg_device_info") if training else self._y.view(np.uint8)[:0]
-        self._target = self._place("mcg_device_target") if target_type else self._x.view(np.uint8)[:0]
+        self._label = self._place("mcg_device_label") if label_type else self._x.view(np.uint8)[:0]
         self._schedule = self._place("mcg_device_schedule") if schedule else self._y.view(np.uint8)[:0]
         self._mailbox = self._place("mcg_device_mailbox").view(np.int32)
         if info_size is not None and info_size != self._info.size:
@@ -210,40 +210,40 @@ class DeviceModel:
         self._demand_ok(self._call("PREDICT"), "predict")
         return self._y.copy()
 
-    def train_step(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> tuple[int, bytes]:
+    def train_step(self, x: npt.ArrayLike, label: int | npt.NDArray[Any]) -> tuple[int, bytes]:
         """Calls `<name>_train_step` on int8 `x`; returns the status and the bytes of the step's info struct.
 
         Args:
             x: the sample, int8.
-            target: its label, or the array that the model's loss takes.
+            label: its class, or the array that the model's loss takes.
 
         Raises:
             UsageError: the model was built without training.
-            DataError: `x` or `target` has another type or size, or a label is not in 0 .. 2**32 - 1.
+            DataError: `x` or `label` has another type or size, or a class is not in 0 .. 2**32 - 1.
             DeviceError: a fault.
         """
-        status = self._call("TRAIN_STEP", self._set_sample(x, target))
+        status = self._call("TRAIN_STEP", self._set_sample(x, label))
         return status, self._info.tobytes()
 
-    def _set_sample(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> int:
-        """Place a sample and its target; its label, as the mailbox holds it, 0 if it has none."""
+    def _set_sample(self, x: npt.ArrayLike, label: int | npt.NDArray[Any]) -> int:
+        """Place a sample and its label; its class, as the mailbox holds it, 0 if it has none."""
         if not self.training:
             raise UsageError(f"{self.name} was built without training")
-        label = 0
-        if self._target.size:
-            wanted = np.asarray(target)
-            if wanted.itemsize != 1 or wanted.size != self._target.size:
+        given = 0
+        if self._label.size:
+            wanted = np.asarray(label)
+            if wanted.itemsize != 1 or wanted.size != self._label.size:
                 raise DataError(
-                    f"the target has {wanted.size} elements of {wanted.dtype}; "
-                    f"{self.name} takes {self._target.size} of one byte"
+                    f"the label has {wanted.size} elements of {wanted.dtype}; "
+                    f"{self.name} takes {self._label.size} of one byte"
                 )
-            self._target[:] = np.ascontiguousarray(wanted).reshape(-1).view(np.uint8)
+            self._label[:] = np.ascontiguousarray(wanted).reshape(-1).view(np.uint8)
         else:
-            label = int(target)
-            if not 0 <= label < 2**32:
-                raise DataError(f"the label {label} is not in 0 .. 4294967295")
+            given = int(label)
+            if not 0 <= given < 2**32:
+                raise DataError(f"the label {given} is not in 0 .. 4294967295")
         self._set_input(x)
-        return _as_int32(label)
+        return _as_int32(given)
 
     def train_soft(self, x: npt.ArrayLike, soft: npt.NDArray[np.uint8]) -> tuple[int, bytes]:
         """Calls `<name>_train_soft`; returns the status and the bytes of the step's info struct.
@@ -255,7 +255,7 @@ class DeviceModel:
         place = self._place("mcg_device_soft")
         if soft.dtype != np.uint8 or soft.size != place.size:
             raise DataError(
-                f"the soft target has {soft.size} elements of {soft.dtype}; "
+                f"the soft label has {soft.size} elements of {soft.dtype}; "
                 f"{self.name} takes {place.size} of uint8"
             )
         place[:] = soft.reshape(-1)
@@ -283,13 +283,13 @@ class DeviceModel:
         """Calls `<name>_replay_init`. Raises DeviceError on a fault or a status other than 0."""
         self._demand_ok(self._call("REPLAY_INIT", _as_int32(seed)), "replay_init")
 
-    def replay_add(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> int:
+    def replay_add(self, x: npt.ArrayLike, label: int | npt.NDArray[Any]) -> int:
         """Calls `<name>_replay_add` and returns the status. Raises as `train_step` does."""
-        return self._call("REPLAY_ADD", self._set_sample(x, target))
+        return self._call("REPLAY_ADD", self._set_sample(x, label))
 
-    def train_replay(self, x: npt.ArrayLike, target: int | npt.NDArray[Any]) -> tuple[int, bytes]:
+    def train_replay(self, x: npt.ArrayLike, label: int | npt.NDArray[Any]) -> tuple[int, bytes]:
         """Calls `<name>_train_replay`; returns the status and the bytes of the step's info struct."""
-        status = self._call("TRAIN_REPLAY", self._set_sample(x, target))
+        status = self._call("TRAIN_REPLAY", self._set_sample(x, label))
         return status, self._info.tobytes()
 
     def replay(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
@@ -301,15 +301,15 @@ class DeviceModel:
         """Forgets the snapshot."""
         self._place("mcg_device_snapshot")[:] = 0
 
-    def guard(self, x: npt.NDArray[np.int8], targets: npt.NDArray[Any], margin: float) -> bytes:
+    def guard(self, x: npt.NDArray[np.int8], labels: npt.NDArray[Any], margin: float) -> bytes:
         """Calls `<name>_guard`; returns the bytes of its `mcg_guard_t`.
 
         Raises:
             DataError: more samples than `guard`.
             DeviceError: a fault, or a status other than 0.
         """
-        places = self._place("mcg_device_guard_x"), self._place("mcg_device_guard_targets")
-        for place, content in zip(places, (x, targets), strict=True):
+        places = self._place("mcg_device_guard_x"), self._place("mcg_device_guard_labels")
+        for place, content in zip(places, (x, labels), strict=True):
             given = np.ascontiguousarray(content).reshape(-1).view(np.uint8)
             if given.size > place.size:
                 raise DataError(f"{given.size} B of a guard set do not fit into {place.size} B")

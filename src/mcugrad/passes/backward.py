@@ -52,14 +52,14 @@ SUMS: dict[Precision, Callable[..., Node]] = {Precision.INT8: ErrorSumS8, Precis
 
 
 def backward(
-    graph: Graph, loss: Loss, target: ActivationScale | None = None, sparse: Choice | None = None
+    graph: Graph, loss: Loss, label_scale: ActivationScale | None = None, sparse: Choice | None = None
 ) -> Graph:
     """Append the backward pass. A graph in which nothing is trainable comes back as it is.
 
     Args:
         graph: quantized, with trainable tensors marked.
         loss: what training makes smaller.
-        target: quantization of the target, for losses that take values.
+        label_scale: quantization of the label, for losses that take values.
         sparse: which channels take part; None for all.
 
     Raises:
@@ -77,7 +77,7 @@ def backward(
     to.add(BeginStep(name="begin_step"))
     selection = _selection(graph, sparse)
     has_ratio = any(isinstance(p, Sparse) and p.follows_loss for p in selection.policies.values())
-    to.add(_loss_node(loss, output, error, target))
+    to.add(_loss_node(loss, output, error, label_scale))
     if loss.label_kind is LabelKind.CLASS:
         to.add(SoftCrossEntropy(name="soft_loss", e=error, has_ratio=has_ratio, **outputs))
     to.add(Watch(name="watch", label_kind=loss.label_kind, **outputs))
@@ -242,7 +242,7 @@ def _linear(loss: Loss) -> float:
     return {"mse": np.inf, "mae": 0.0}.get(loss.name, loss.delta)
 
 
-def _loss_node(loss: Loss, output: Operator, e: str, target: ActivationScale | None) -> Node:
+def _loss_node(loss: Loss, output: Operator, e: str, label_scale: ActivationScale | None) -> Node:
     """The node of a loss, of what the last operator computes."""
     assert output.precision is not None
     shared: dict[str, Any] = {"name": "loss", "y": output.y, "e": e, "precision": output.precision}
@@ -250,5 +250,7 @@ def _loss_node(loss: Loss, output: Operator, e: str, target: ActivationScale | N
         return SoftmaxCrossEntropy(**shared, smoothing=loss.label_smoothing, class_weights=loss.class_weights)
     if loss.name == "binary_cross_entropy":
         return BinaryCrossEntropy(**shared)
-    assert target is not None
-    return RegressionLoss(**shared, linear=_linear(loss), target_scale=target.scale, target_zero=target.zero)
+    assert label_scale is not None
+    return RegressionLoss(
+        **shared, linear=_linear(loss), label_scale=label_scale.scale, label_zero=label_scale.zero
+    )

@@ -32,7 +32,7 @@ class Program:
         watched: whether these are the logits of classes, so that confidence can be followed.
         output_scale: name of the buffer of their scale; empty where nothing needs it.
         output_zero: their zero point; 0 for float outputs.
-        values: quantization of targets that are values.
+        values: quantization of labels that are values.
         update_rate: share of the channels that a step updates, unless a result says so step by step.
         classes: number of classes, the bound of a label.
         blind: loss of the same answer to every sample, if classes or bits are as frequent; 0 where nobody knows it.
@@ -150,8 +150,8 @@ class Program:
     @property
     def label_kind(self) -> LabelKind:
         """What a sample is labelled with."""
-        if "target" in self.buffers:
-            return LabelKind(self.buffers["target"].ctype)
+        if "label" in self.buffers:
+            return LabelKind(self.buffers["label"].ctype)
         return LabelKind.CLASS
 
     @property
@@ -161,7 +161,7 @@ class Program:
 
     @property
     def slot_words(self) -> int:
-        """Words of a sample in a replay buffer: its class, its input, its target: a soft one where it is a class."""
+        """Words of a sample in a replay buffer: its class, its input, its label: a soft one where it is a class."""
         return 1 - (-(self.buffers[self.input].count + self.classes) // 4)
 
     @property

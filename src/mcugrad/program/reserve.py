@@ -15,7 +15,7 @@ STACK = 3072
 INTERRUPTS = 256
 """Two, one within the other: a core with floats stores 104 bytes for each by itself."""
 CALLER = 1024
-"""Bytes for what calls the model, unless answers and targets take more."""
+"""Bytes for what calls the model, unless answers and labels take more."""
 LEAST = STACK + CALLER
 
 _REPORT = 128
@@ -23,14 +23,14 @@ _REPORT = 128
 
 
 def caller(program: Program) -> int:
-    """Bytes that the emulated firmware keeps beside model and sample at most: answers, targets, reports."""
+    """Bytes that the emulated firmware keeps beside model and sample at most: answers, labels, reports."""
     answers = program.buffers[program.output].size
-    targets = sum(
+    labels = sum(
         b.size
         for b in program.in_space(Space.ARGUMENT)
         if b.name != program.input and b.name not in program.by_value
     )
-    size = _REPORT + SCHEDULE.itemsize + answers + targets
+    size = _REPORT + SCHEDULE.itemsize + answers + labels
     return size + -size % 8
 
 

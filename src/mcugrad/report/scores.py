@@ -17,7 +17,6 @@ class _Words:
         several: what several say.
         before_and_after: of held-out samples, with a place for each score.
         training: what the curve of training samples is.
-        wanted: what a training step takes beside the sample, in C.
         output: what is in an output, in C.
     """
 
@@ -25,7 +24,6 @@ class _Words:
     several: str
     before_and_after: str
     training: str
-    wanted: str
     output: str
 
 
@@ -36,7 +34,6 @@ _WORDS = {
         "classes",
         "{} of them right before, {} after",
         "Training accuracy is that of each sample before its step.",
-        "label",
         "one logit per class",
     ),
     LabelKind.BITS: _Words(
@@ -44,7 +41,6 @@ _WORDS = {
         "labels",
         "{} of their labels right before, {} after",
         _AFTER_EPOCHS,
-        "target",
         "one logit per label",
     ),
     LabelKind.VALUES: _Words(
@@ -52,7 +48,6 @@ _WORDS = {
         "values",
         "mean squared error {} before, {} after",
         _AFTER_EPOCHS,
-        "target",
         "one value per output",
     ),
 }

@@ -76,7 +76,7 @@ class EmulatedDevice(Life):
             guard=guard,
             soft=TRAIN_SOFT in program.entries and "soft" in compiled.features,
             augment=augment,
-            target_type="" if self._classes else program.label_kind.value,
+            label_type="" if self._classes else program.label_kind.value,
             compiler=compiler,
             opt=opt,
             flags=flags,
@@ -178,10 +178,10 @@ class EmulatedDevice(Life):
         memory[:] = 0
         self._replaying = True
 
-    def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
+    def replay_add(self, x: NDArray[np.int8], labels: NDArray[Any]) -> None:
         """Offer samples to the replay buffer."""
-        for sample, target in zip(x, targets, strict=True):
-            status = self.device.replay_add(sample, target)
+        for sample, label in zip(x, labels, strict=True):
+            status = self.device.replay_add(sample, label)
             if status != 0:
                 raise DeviceError(f"{self._compiled.program.name}_replay_add returned the status {status}")
 
@@ -202,9 +202,9 @@ class EmulatedDevice(Life):
         """Forget the state to come back to."""
         self.device.begin_guard()
 
-    def guard(self, x: NDArray[np.int8], targets: NDArray[Any], margin: float) -> Guarded:
+    def guard(self, x: NDArray[np.int8], labels: NDArray[Any], margin: float) -> Guarded:
         """Test; keep the state if it is the best so far, come back to the best if worse by more than the margin."""
-        return guarded(np.frombuffer(self.device.guard(x, targets, margin), GUARD)[0])
+        return guarded(np.frombuffer(self.device.guard(x, labels, margin), GUARD)[0])
 
     def set_schedule(self, schedule: NDArray[Any]) -> None:
         """Let the learning rate run by a schedule from the next step on."""

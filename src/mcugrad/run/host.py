@@ -115,7 +115,7 @@ class HostTwin(Life):
     def train(
         self,
         x: NDArray[np.int8],
-        targets: NDArray[Any],
+        labels: NDArray[Any],
         order: NDArray[np.uint32],
         rates: NDArray[np.float32] | None = None,
     ) -> Steps:
@@ -123,7 +123,7 @@ class HostTwin(Life):
         self._demand_training()
         samples = np.ascontiguousarray(x, np.int8)
         self._demand_samples(samples, order)
-        return self._plain_steps(samples, self._labels(targets), order, rates, lives=True)
+        return self._plain_steps(samples, self._labels(labels), order, rates, lives=True)
 
     def train_soft(
         self,
@@ -166,10 +166,10 @@ class HostTwin(Life):
         _demand_ok(self._library.mcg_host_replay_init(*place, memory.size, seed, every, collect))
         self._replay = ReplayBuffer(words.view(np.uint8)[: kind.itemsize].view(kind), memory)
 
-    def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
+    def replay_add(self, x: NDArray[np.int8], labels: NDArray[Any]) -> None:
         """Offer samples to the replay buffer."""
         assert self._replay is not None
-        samples, wanted = np.ascontiguousarray(x, np.int8), self._labels(targets)
+        samples, wanted = np.ascontiguousarray(x, np.int8), self._labels(labels)
         _demand_ok(
             self._library.mcg_host_replay_add(
                 self._pointer("void *", self._replay.header),
@@ -189,10 +189,10 @@ class HostTwin(Life):
             )
         )
 
-    def guard(self, x: NDArray[np.int8], targets: NDArray[Any], margin: float) -> Guarded:
+    def guard(self, x: NDArray[np.int8], labels: NDArray[Any], margin: float) -> Guarded:
         """Test; keep the state if it is the best so far, come back to the best if worse by more than the margin."""
         assert self._snapshot is not None
-        samples, wanted = np.ascontiguousarray(x, np.int8), self._labels(targets)
+        samples, wanted = np.ascontiguousarray(x, np.int8), self._labels(labels)
         result = np.zeros(1, GUARD)
         _demand_ok(
             self._library.mcg_host_guard(

@@ -42,7 +42,7 @@ class Life(Runner):
     def train(
         self,
         x: NDArray[np.int8],
-        targets: NDArray[Any],
+        labels: NDArray[Any],
         order: NDArray[np.uint32],
         rates: NDArray[np.float32] | None = None,
     ) -> Steps:
@@ -50,7 +50,7 @@ class Life(Runner):
 
         Args:
             x: samples (n, input size).
-            targets: labels (n,) uint32, bits (n, outputs) uint8, or quantized values (n, outputs) int8.
+            labels: classes (n,) uint32, bits (n, outputs) uint8, or quantized values (n, outputs) int8.
             order: samples to learn from, (steps,).
             rates: learning rates, (steps,); None follows the schedule.
 
@@ -60,7 +60,7 @@ class Life(Runner):
         self._demand_training()
         self._demand_samples(x, order)
         info = np.zeros(len(order), self._step_type)
-        labels = self._labels(targets)
+        labels = self._labels(labels)
         for i, number in enumerate(order):
             self._hold(rates, i)
             info[i] = self.take(np.ascontiguousarray(x[number], np.int8).reshape(-1), labels[number])[0]
@@ -84,7 +84,7 @@ class Life(Runner):
         order: NDArray[np.uint32],
         rates: NDArray[np.float32] | None = None,
     ) -> Steps:
-        """The same as `train` towards distributions: no replay, no augmentation. Targets must be classes.
+        """The same as `train` towards distributions: no replay, no augmentation. Labels must be classes.
 
         Args:
             x: samples (n, input size).
@@ -93,7 +93,7 @@ class Life(Runner):
             rates: learning rates, (steps,); None follows the schedule.
 
         Raises:
-            UsageError: the model does not train, its targets are no classes, or a distribution is all zero.
+            UsageError: the model does not train, its labels are no classes, or a distribution is all zero.
         """
         self._demand_training()
         wanted = self._demand_soft(x, soft)
@@ -141,13 +141,13 @@ class Life(Runner):
         replay.header["every"], replay.header["collect"] = every, collect
         self._replay = replay
 
-    def replay_add(self, x: NDArray[np.int8], targets: NDArray[Any]) -> None:
+    def replay_add(self, x: NDArray[np.int8], labels: NDArray[Any]) -> None:
         """Offer samples to the replay buffer."""
-        for sample, label in zip(x, self._labels(targets), strict=True):
+        for sample, label in zip(x, self._labels(labels), strict=True):
             _demand_ok(replay_add(self._model, self._replay, sample.reshape(-1), label))
 
     def replay_remember(self) -> None:
-        """Let stored samples be trained towards what the model says about them now. Targets must be classes."""
+        """Let stored samples be trained towards what the model says about them now. Labels must be classes."""
         demand_soft(self._compiled.program)
         _demand_ok(replay_remember(self._model, _Memory(self), self._replay))
 
@@ -169,12 +169,12 @@ class Life(Runner):
         self._demand_training()
         self._snapshot = np.zeros(PARAMS + self._compiled.layout.params_size, np.uint8)
 
-    def guard(self, x: NDArray[np.int8], targets: NDArray[Any], margin: float) -> Guarded:
+    def guard(self, x: NDArray[np.int8], labels: NDArray[Any], margin: float) -> Guarded:
         """Test; keep the state if it is the best so far, come back to the best if worse by more than the margin."""
         if self._snapshot is None:
             self.begin_guard()
         result = np.zeros(1, GUARD)
-        given = np.ascontiguousarray(x, np.int8), self._labels(targets)
+        given = np.ascontiguousarray(x, np.int8), self._labels(labels)
         _demand_ok(guard(self._model, _Memory(self), self._snapshot, *given, len(x), margin, result))
         return guarded(result[0])
 
@@ -225,10 +225,10 @@ class Life(Runner):
         if rates is not None:
             _demand_ok(set_rate(self._model, _Memory(self), float(rates[step])))
 
-    def _labels(self, targets: NDArray[Any]) -> NDArray[Any]:
+    def _labels(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Labels (n, elements of one)."""
         kind = ELEMENT_TYPES[self._compiled.program.label_kind.value]
-        return np.ascontiguousarray(targets, kind).reshape(len(targets), -1)
+        return np.ascontiguousarray(labels, kind).reshape(len(labels), -1)
 
     def _demand_training(self) -> None:
         if not self._compiled.program.trains:
@@ -246,14 +246,14 @@ class Life(Runner):
         demand_soft(program)
         if wanted.shape != (len(x), program.classes):
             raise UsageError(
-                f"soft targets of shape {wanted.shape} for {len(x)} samples of {program.classes} classes",
+                f"soft labels of shape {wanted.shape} for {len(x)} samples of {program.classes} classes",
                 where="soft",
                 hint=f"shape ({len(x)}, {program.classes})",
             )
         empty = np.flatnonzero(~wanted.any(axis=1))
         if empty.size:
             raise UsageError(
-                f"{empty.size} of {len(wanted)} soft targets are all 0, the first is that of sample {int(empty[0])}",
+                f"{empty.size} of {len(wanted)} soft labels are all 0, the first is that of sample {int(empty[0])}",
                 where="soft",
                 hint="shares of the classes, 255 for the largest",
             )

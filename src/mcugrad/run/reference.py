@@ -15,7 +15,6 @@ from mcugrad.program import PREDICT, TRAIN_SOFT, TRAIN_STEP, Space
 from mcugrad.program.execute import run
 from mcugrad.run.life import Life
 from mcugrad.run.runner import Compiled
-from mcugrad.training.losses import LabelKind
 
 
 class ReferenceRunner(Life):
@@ -52,9 +51,8 @@ class ReferenceRunner(Life):
     def step(self, x: NDArray[np.int8], label: NDArray[Any], *, soft: bool = False) -> NDArray[Any]:
         """One training step."""
         kind = self._program.label_kind
-        argument = "soft" if soft else "label" if kind is LabelKind.CLASS else "target"
         self._values[self._program.input] = x.reshape(-1)
-        self._values[argument] = (
+        self._values["soft" if soft else "label"] = (
             label.reshape(-1) if soft else label.reshape(-1).view(ELEMENT_TYPES[kind.value])
         )
         run(self._program, TRAIN_SOFT if soft else TRAIN_STEP, self._values)

@@ -80,7 +80,7 @@ class Steps:
 
     Attributes:
         info: (steps,) of `step_type`: loss, rate, update_rate, saturation, empty, mean_loss, drift, trouble; where the
-            target is a class also mean_accuracy, confidence and predicted. The generated header says what they are.
+            label is a class also mean_accuracy, confidence and predicted. The generated header says what they are.
     """
 
     info: NDArray[Any]
@@ -93,7 +93,7 @@ class Steps:
 
     @property
     def predicted(self) -> NDArray[np.uint32]:
-        """Class predicted before the step; 0 where the target is no class."""
+        """Class predicted before the step; 0 where the label is no class."""
         if "predicted" not in (self.info.dtype.names or ()):
             return np.zeros(len(self.info), np.uint32)
         predicted: NDArray[np.uint32] = self.info["predicted"]
@@ -101,7 +101,7 @@ class Steps:
 
 
 def demand_soft(program: Program) -> None:
-    """Refuse to train towards distributions where targets are no classes. Raises UsageError."""
+    """Refuse to train towards distributions where labels are no classes. Raises UsageError."""
     if TRAIN_SOFT not in program.entries:
         raise UsageError(
             "only a loss on classes can be trained towards what a network said about a sample",
@@ -121,7 +121,7 @@ class Stored:
 
     Attributes:
         header: one record of `replay_record`.
-        memory: (capacity, words of a sample) uint32: class, input, and target; for a class, the soft one, 0 for none.
+        memory: (capacity, words of a sample) uint32: class, input, and label; for a class, the soft one, 0 for none.
     """
 
     header: NDArray[Any]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.emit import Proof
-from mcugrad.emit.selftest import PREDICTIONS, STEPS, TARGET_COUNTER
+from mcugrad.emit.selftest import LABEL_COUNTER, PREDICTIONS, STEPS
 from mcugrad.errors import UsageError
 from mcugrad.ops.life.selftest import noise_s8
 from mcugrad.program import Program
@@ -56,7 +56,7 @@ def _hash(compiled: Compiled, model: Life, rate: float) -> int | None:
     if program.trains:
         order = (np.arange(STEPS) % PREDICTIONS).astype(np.uint32)
         steps = model.train(
-            x[order], _targets(program), np.arange(STEPS, dtype=np.uint32), np.full(STEPS, rate, "<f4")
+            x[order], _labels(program), np.arange(STEPS, dtype=np.uint32), np.full(STEPS, rate, "<f4")
         )
         state = model.state()
         parts += [steps.info, *(state[b.name] for b in compiled.layout.params), model.predict(x[:1])]
@@ -75,11 +75,11 @@ def _noise(count: int, counter: int) -> NDArray[np.int8]:
     return x
 
 
-def _targets(program: Program) -> NDArray[Any]:
+def _labels(program: Program) -> NDArray[Any]:
     """Of each step."""
     steps, outputs = np.arange(STEPS), program.classes
     if program.label_kind is LabelKind.CLASS:
         return (steps % outputs).astype(np.uint32)
     if program.label_kind is LabelKind.BITS:
         return ((steps[:, None] + np.arange(outputs)) & 1).astype(np.uint8)
-    return _noise(STEPS * outputs, TARGET_COUNTER).reshape(STEPS, outputs)
+    return _noise(STEPS * outputs, LABEL_COUNTER).reshape(STEPS, outputs)

@@ -77,7 +77,7 @@ def fitting(found: StateFile, like: StateFile, where: str) -> StateFile:
             + (
                 "; ".join(differences)
                 or "its frozen numbers differ, which other calibration samples, or for losses on values other "
-                "targets, may be the reason of"
+                "labels, may be the reason of"
             ),
             where=where,
             hint="the same network, --train, --rule, --loss and data as when it was saved"

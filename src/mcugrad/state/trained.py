@@ -95,7 +95,7 @@ def data_hash(before: str | None, *arrays: NDArray[Any]) -> str:
 
     Args:
         before: hash so far; None and empty are the same.
-        arrays: samples and targets as the device takes them.
+        arrays: samples and labels as the device takes them.
     """
     found = hashlib.sha256((before or "").encode())
     for array in arrays:

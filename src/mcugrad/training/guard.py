@@ -22,7 +22,7 @@ class Guard:
 
     Attributes:
         x: samples in real units.
-        y: their targets.
+        y: their labels.
         every: new samples between two looks; 0 for one after each epoch.
         margin: by how much the error may be above the best one: share of samples or labels that are wrong, or mean
             squared error, by the loss.

@@ -30,7 +30,7 @@ class Loss:
 
     Attributes:
         name: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae` or `huber`.
-        label_smoothing: share of the target spread evenly over all classes, in [0, 1); cross_entropy.
+        label_smoothing: share of the label spread evenly over all classes, in [0, 1); cross_entropy.
         class_weights: factor on the loss of a sample, by its class; cross_entropy. Empty for 1.
         delta: where `huber` turns from square to linear, real units.
     """
@@ -176,7 +176,7 @@ def loss_of_balance(loss: Loss, outputs: int) -> float:
 
 
 def _distance(loss: Loss, d: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Loss of each difference between an output and its target."""
+    """Loss of each difference between an output and its label."""
     size = np.abs(d)
     if loss.name == "mse":
         return size**2

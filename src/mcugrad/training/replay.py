@@ -18,12 +18,12 @@ class Replay:
     Attributes:
         capacity: samples that it holds.
         every: a stored sample is trained after every so many new ones.
-        source: samples in real units and their targets, offered to the buffer before training, such as some of those
+        source: samples in real units and their labels, offered to the buffer before training, such as some of those
             that the network was trained with.
         collect: whether new samples enter, too; by default where there is no source, so that a source stays whole.
         seed: of its random numbers, 32 bits.
         remember: train stored samples towards what the network says about them before training, not towards their
-            labels; where targets are classes. Samples that enter later have their labels.
+            labels; where labels are classes. Samples that enter later have their labels.
     """
 
     capacity: int

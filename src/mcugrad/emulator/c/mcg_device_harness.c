@@ -8,7 +8,7 @@
  *   MCG_INPUT_SIZE     bytes of x
  *   MCG_OUTPUT_SIZE    elements of y
  *   MCG_OUTPUT_TYPE    their type
- *   MCG_TARGET_TYPE    element type of a target that is an array of MCG_OUTPUT_SIZE; not defined for a label
+ *   MCG_LABEL_TYPE     element type of a label that is an array of MCG_OUTPUT_SIZE; not defined for a class
  *   MCG_SCHEDULE       defined when the model takes schedules of its learning rate
  *   MCG_REPLAY_SAMPLES places in a replay buffer, if one is wanted
  *   MCG_GUARD_SAMPLES  most samples of a guard set, if one is wanted
@@ -58,25 +58,25 @@ _Alignas(8) MCG_OUTPUT_TYPE mcg_device_y[MCG_OUTPUT_SIZE];
 extern MCG_NAMED(_step_t) mcg_device_info;
 MCG_NAMED(_step_t) mcg_device_info;
 #endif
-#ifdef MCG_TARGET_TYPE
-#define MCG_TARGET const MCG_TARGET_TYPE *
-extern MCG_TARGET_TYPE mcg_device_target[MCG_OUTPUT_SIZE];
-_Alignas(8) MCG_TARGET_TYPE mcg_device_target[MCG_OUTPUT_SIZE];
+#ifdef MCG_LABEL_TYPE
+#define MCG_LABEL const MCG_LABEL_TYPE *
+extern MCG_LABEL_TYPE mcg_device_label[MCG_OUTPUT_SIZE];
+_Alignas(8) MCG_LABEL_TYPE mcg_device_label[MCG_OUTPUT_SIZE];
 #else
-#define MCG_TARGET uint32_t
+#define MCG_LABEL uint32_t
 #endif
 #ifdef MCG_SCHEDULE
 extern mcg_schedule_t mcg_device_schedule;
 mcg_schedule_t mcg_device_schedule;
 #endif
-#ifdef MCG_TARGET_TYPE
-#define MCG_TARGET_VALUE mcg_device_target
-#define MCG_TARGET_ELEMENT MCG_TARGET_TYPE
-#define MCG_TARGET_COUNT MCG_OUTPUT_SIZE
+#ifdef MCG_LABEL_TYPE
+#define MCG_LABEL_VALUE mcg_device_label
+#define MCG_LABEL_ELEMENT MCG_LABEL_TYPE
+#define MCG_LABEL_COUNT MCG_OUTPUT_SIZE
 #else
-#define MCG_TARGET_VALUE label
-#define MCG_TARGET_ELEMENT uint32_t
-#define MCG_TARGET_COUNT 1
+#define MCG_LABEL_VALUE label
+#define MCG_LABEL_ELEMENT uint32_t
+#define MCG_LABEL_COUNT 1
 #endif
 #ifdef MCG_REPLAY_SAMPLES
 extern MCG_NAMED(_replay_t) mcg_device_replay;
@@ -87,12 +87,12 @@ uint32_t mcg_device_replay_memory[MCG_REPLAY_SAMPLES * MCG_SLOT_WORDS];
 #ifdef MCG_GUARD_SAMPLES
 extern MCG_NAMED(_snapshot_t) mcg_device_snapshot;
 extern int8_t mcg_device_guard_x[MCG_GUARD_SAMPLES * MCG_INPUT_SIZE];
-extern MCG_TARGET_ELEMENT mcg_device_guard_targets[MCG_GUARD_SAMPLES * MCG_TARGET_COUNT];
+extern MCG_LABEL_ELEMENT mcg_device_guard_labels[MCG_GUARD_SAMPLES * MCG_LABEL_COUNT];
 extern float mcg_device_margin;
 extern mcg_guard_t mcg_device_guard;
 MCG_NAMED(_snapshot_t) mcg_device_snapshot;
 int8_t mcg_device_guard_x[MCG_GUARD_SAMPLES * MCG_INPUT_SIZE];
-MCG_TARGET_ELEMENT mcg_device_guard_targets[MCG_GUARD_SAMPLES * MCG_TARGET_COUNT];
+MCG_LABEL_ELEMENT mcg_device_guard_labels[MCG_GUARD_SAMPLES * MCG_LABEL_COUNT];
 float mcg_device_margin;
 mcg_guard_t mcg_device_guard;
 #endif
@@ -117,7 +117,7 @@ static mcg_status_t (*const device_init)(MCG_NAMED(_t) *) = MCG_NAMED(_init);
 static mcg_status_t (*const device_predict)(MCG_NAMED(_t) *, const int8_t *,
                                             MCG_OUTPUT_TYPE *) = MCG_NAMED(_predict);
 #ifndef MCG_NO_TRAINING
-static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, MCG_TARGET,
+static mcg_status_t (*const device_train_step)(MCG_NAMED(_t) *, const int8_t *, MCG_LABEL,
                                                MCG_NAMED(_step_t) *) = MCG_NAMED(_train_step);
 #endif
 #ifdef MCG_SCHEDULE
@@ -134,12 +134,12 @@ static mcg_status_t device_train_replay(MCG_NAMED(_t) * m, const int8_t *x, uint
     mcg_device_replay.augment = mcg_device_augments != 0U ? &mcg_device_augment : NULL;
     mcg_device_replay.scratch = mcg_device_scratch;
 #endif
-    return MCG_NAMED(_train_replay)(m, &mcg_device_replay, x, MCG_TARGET_VALUE, &mcg_device_info);
+    return MCG_NAMED(_train_replay)(m, &mcg_device_replay, x, MCG_LABEL_VALUE, &mcg_device_info);
 }
 static mcg_status_t device_replay_add(const int8_t *x, uint32_t label)
 {
     (void)label;
-    return MCG_NAMED(_replay_add)(&mcg_device_replay, x, MCG_TARGET_VALUE);
+    return MCG_NAMED(_replay_add)(&mcg_device_replay, x, MCG_LABEL_VALUE);
 }
 static mcg_status_t (*const device_replay_init)(MCG_NAMED(_replay_t) *, uint32_t *, uint32_t,
                                                 uint32_t) = MCG_NAMED(_replay_init);
@@ -158,7 +158,7 @@ static mcg_status_t (*const device_augment)(mcg_augment_t *, const int8_t *, int
 #ifdef MCG_GUARD_SAMPLES
 static mcg_status_t device_guard(MCG_NAMED(_t) * m, uint32_t samples)
 {
-    return MCG_NAMED(_guard)(m, &mcg_device_snapshot, mcg_device_guard_x, mcg_device_guard_targets, samples,
+    return MCG_NAMED(_guard)(m, &mcg_device_snapshot, mcg_device_guard_x, mcg_device_guard_labels, samples,
                              mcg_device_margin, &mcg_device_guard);
 }
 #endif
@@ -174,8 +174,8 @@ static int32_t run(uint32_t command, uint32_t label)
             return mcg_device_call((uintptr_t)device_predict, model, x, (uintptr_t)mcg_device_y, 0);
 #ifndef MCG_NO_TRAINING
         case MCG_COMMAND_TRAIN_STEP:
-#ifdef MCG_TARGET_TYPE
-            return mcg_device_call((uintptr_t)device_train_step, model, x, (uintptr_t)mcg_device_target,
+#ifdef MCG_LABEL_TYPE
+            return mcg_device_call((uintptr_t)device_train_step, model, x, (uintptr_t)mcg_device_label,
                                    (uintptr_t)&mcg_device_info);
 #else
             return mcg_device_call((uintptr_t)device_train_step, model, x, label,

@@ -31,7 +31,7 @@ class BinaryCrossEntropyF32(LossComputation):
             note=f"binary cross-entropy  {outputs} labels",
             outputs=outputs,
             logits=to.data(self.of.y),
-            target=to.target("uint8_t", outputs),
+            label=to.label_array("uint8_t", outputs),
             e=to.data(self.of.e),
             loss=to.temporary("loss", "float", (1,), "mean binary cross-entropy, nats"),
         )
@@ -39,7 +39,7 @@ class BinaryCrossEntropyF32(LossComputation):
 
 
 def binary_cross_entropy_f32(
-    outputs: int, logits: NDArray[Any], target: NDArray[Any], e: NDArray[Any], loss: NDArray[Any]
+    outputs: int, logits: NDArray[Any], label: NDArray[Any], e: NDArray[Any], loss: NDArray[Any]
 ) -> None:
     """e = (sigmoid(z) - t) / outputs; loss = mean of ln(1 + exp(-|z|)) + max(z, 0) - z t."""
     total = F32(0)
@@ -50,7 +50,7 @@ def binary_cross_entropy_f32(
             size = -z if z < 0 else z
             small = exp2(np.asarray([-size * LOG2_E], F32))[0]
             p = (small if z < 0 else F32(1)) / (F32(1) + small)
-            hit = bool(target[i])
+            hit = bool(label[i])
             total = total + log(F32(1) + small) + ((F32(0) if hit else z) if z > 0 else F32(0))
             if hit and z < 0:
                 total = total - z

@@ -33,7 +33,7 @@ class BinaryCrossEntropyS8(LossComputation):
             zero=to.zero(self.of.y),
             logits=to.data(self.of.y),
             scale=to.scale(self.of.y),
-            target=to.target("uint8_t", outputs),
+            label=to.label_array("uint8_t", outputs),
             w_scale=to.error_scale(self.of.e),
             clip=clip_of(to, self.of.y),
             e=to.data(self.of.e),
@@ -49,7 +49,7 @@ def binary_cross_entropy_s8(
     zero: int,
     logits: NDArray[Any],
     scale: NDArray[Any],
-    target: NDArray[Any],
+    label: NDArray[Any],
     w_scale: NDArray[Any],
     clip: NDArray[Any],
     e: NDArray[Any],
@@ -66,7 +66,7 @@ def binary_cross_entropy_s8(
             size = -z if z < 0 else z
             small = exp2(np.asarray([-size * F32(1.4426950)], F32))[0]
             p = (small if z < 0 else F32(1)) / (F32(1) + small)
-            hit = bool(target[i])
+            hit = bool(label[i])
             total = total + log(F32(1) + small) + ((F32(0) if hit else z) if z > 0 else F32(0))
             if hit and z < 0:
                 total = total - z

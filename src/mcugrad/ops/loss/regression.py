@@ -1,4 +1,4 @@
-"""Regression losses: mean squared, mean absolute, Huber; targets are int8."""
+"""Regression losses: mean squared, mean absolute, Huber; labels are int8."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from mcugrad.ops.loss.loss import LossNode
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionLoss(LossNode):
-    """Mean over outputs of a function of d = output - target, real units.
+    """Mean over outputs of a function of d = output - label, real units.
 
     Attributes:
         linear: |d| from which on the loss is linear: infinite for mean squared, 0 for mean absolute, else Huber's
             delta.
-        target_scale: real units per step of the int8 target.
-        target_zero: its zero point.
+        label_scale: real units per step of the int8 label.
+        label_zero: its zero point.
     """
 
     linear: float
-    target_scale: float
-    target_zero: int
+    label_scale: float
+    label_zero: int
 
     @property
     def words(self) -> str:

@@ -27,16 +27,16 @@ class RegressionLossF32(LossComputation):
     def lower(self, to: ProgramBuilder) -> None:
         outputs = to.graph[self.of.y].size
         scale, linear = (
-            np.asarray([v], np.float32) for v in (self.of.target_scale, min(self.of.linear, 3e38))
+            np.asarray([v], np.float32) for v in (self.of.label_scale, min(self.of.linear, 3e38))
         )
         to.call(
             REGRESSION_LOSS_F32,
             note=f"{self.of.words}  {outputs} outputs",
             outputs=outputs,
-            target_zero=self.of.target_zero,
+            label_zero=self.of.label_zero,
             y=to.data(self.of.y),
-            target=to.target("int8_t", outputs),
-            target_scale=to.constant("target_scale", "float", scale, "real units per step"),
+            label=to.label_array("int8_t", outputs),
+            label_scale=to.constant("label_scale", "float", scale, "real units per step"),
             linear=to.constant("loss_linear", "float", linear, "where the loss turns linear"),
             e=to.data(self.of.e),
             loss=to.temporary("loss", "float", (1,), f"{self.of.words} of the sample"),
@@ -46,10 +46,10 @@ class RegressionLossF32(LossComputation):
 
 def regression_loss_f32(
     outputs: int,
-    target_zero: int,
+    label_zero: int,
     y: NDArray[Any],
-    target: NDArray[Any],
-    target_scale: NDArray[Any],
+    label: NDArray[Any],
+    label_scale: NDArray[Any],
     linear: NDArray[Any],
     e: NDArray[Any],
     loss: NDArray[Any],
@@ -64,7 +64,7 @@ def regression_loss_f32(
     with np.errstate(all="ignore"):
         share = F32(1) / F32(outputs)
         for i in range(outputs):
-            d = y[i] - F32(int(target[i]) - target_zero) * target_scale[0]
+            d = y[i] - F32(int(label[i]) - label_zero) * label_scale[0]
             size = -d if d < 0 else d
             sign = F32(-1) if d < 0 else F32(1)
             if squared:

@@ -31,11 +31,11 @@ class RegressionLossS8(LossComputation):
             outputs=outputs,
             channels=to.error_channels(self.of.e),
             y_zero=to.zero(self.of.y),
-            target_zero=self.of.target_zero,
+            label_zero=self.of.label_zero,
             y=to.data(self.of.y),
             y_scale=to.scale(self.of.y),
-            target=to.target("int8_t", outputs),
-            target_scale=self._constant(to, "target_scale", self.of.target_scale, "real units per step"),
+            label=to.label_array("int8_t", outputs),
+            label_scale=self._constant(to, "label_scale", self.of.label_scale, "real units per step"),
             linear=self._constant(
                 to, "loss_linear", min(self.of.linear, 3e38), "where the loss turns linear"
             ),
@@ -55,11 +55,11 @@ def regression_loss_s8(
     outputs: int,
     channels: int,
     y_zero: int,
-    target_zero: int,
+    label_zero: int,
     y: NDArray[Any],
     y_scale: NDArray[Any],
-    target: NDArray[Any],
-    target_scale: NDArray[Any],
+    label: NDArray[Any],
+    label_scale: NDArray[Any],
     linear: NDArray[Any],
     w_scale: NDArray[Any],
     clip: NDArray[Any],
@@ -79,7 +79,7 @@ def regression_loss_s8(
         share = F32(1) / F32(outputs)
         for i in range(outputs):
             real = F32(int(y[i]) - y_zero) * y_scale[0]
-            d = real - F32(int(target[i]) - target_zero) * target_scale[0]
+            d = real - F32(int(label[i]) - label_zero) * label_scale[0]
             size = -d if d < 0 else d
             sign = F32(-1) if d < 0 else F32(1)
             if squared:

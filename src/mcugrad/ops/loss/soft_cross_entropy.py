@@ -55,7 +55,7 @@ def arguments(of: SoftCrossEntropy, to: ProgramBuilder) -> dict[str, Any]:
         "note": f"soft cross-entropy  {classes} classes",
         "classes": classes,
         "logits": to.data(of.logits),
-        "soft": to.soft_target(classes),
+        "soft": to.soft_label(classes),
         "e": to.data(of.e),
         "loss": to.temporary("loss", "float", (1,), "cross-entropy of the sample, nats"),
         "confidence": to.temporary("confidence", "float", (1,), "probability of the predicted class"),

@@ -12,7 +12,7 @@ class SoftmaxCrossEntropy(LossNode):
     """Minus the logarithm of the share that the outputs, logits, give to the class of the sample.
 
     Attributes:
-        smoothing: share of the target spread evenly over all classes.
+        smoothing: share of the label spread evenly over all classes.
         class_weights: factor on the loss by the sample's class; empty for 1.
     """
 

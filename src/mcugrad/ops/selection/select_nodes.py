@@ -72,7 +72,7 @@ class SelectSamples(BackwardNode):
             "updated": _update_rate(to),
         }
         evenly: dict[str, Any] = dict.fromkeys(("loss", "watch", "schedule", "rate", "gain"))
-        # A batch is taken or left out before its losses are known, and those of soft targets are of another size.
+        # A batch is taken or left out before its losses are known, and those of soft labels are of another size.
         to.enter(segment.LOSS)
         to.call(SELECT_SAMPLES, **drawing, **(evenly if self.batch > 1 else _followed(to)))
         if segment.SOFT_LOSS in to.calls:

@@ -152,7 +152,7 @@ mcg_status_t mcg_replay_add(const mcg_model_t *model, mcg_replay_t *replay, cons
 mcg_status_t mcg_replay_draw(const mcg_model_t *model, mcg_replay_t *replay, uint32_t *place);
 
 /**
- * @brief Remember what a model says about every stored sample, as a soft target. Labels are classes.
+ * @brief Remember what a model says about every stored sample, as a soft label. Labels are classes.
  *
  * @param[in]     model  what it is
  * @param[in,out] m      its memory; nothing that was learned changes
@@ -164,13 +164,13 @@ mcg_status_t mcg_replay_draw(const mcg_model_t *model, mcg_replay_t *replay, uin
 mcg_status_t mcg_replay_remember(const mcg_model_t *model, void *m, mcg_replay_t *replay);
 
 /**
- * @brief Learn from a sample; then, when it is its turn, from a stored one, towards its soft target if it has
+ * @brief Learn from a sample; then, when it is its turn, from a stored one, towards its soft label if it has
  * one; then offer the sample to the buffer if that collects.
  *
  * @param[in]     model  what it is
  * @param[in,out] m      its memory
  * @param[in,out] replay of that model; where it says how, both samples change first, but for one with a soft
- * target
+ * label
  * @param[in]     x      [input_size]
  * @param[in]     label  what its outputs should be
  * @param[out]    step   what the step on the new sample reports, or NULL

@@ -113,7 +113,7 @@ static inline float mcg_output_scale(const mcg_model_t *model, const void *m)
                                        : *(const float *)mcg_look(m, model->output_scale_place);
 }
 
-/** Whether there is any class in a soft target. */
+/** Whether there is any class in a soft label. */
 static inline bool mcg_is_soft(const mcg_model_t *model, const uint8_t *soft)
 {
     for (int32_t i = 0; i < model->output_size; i++) {

@@ -14,7 +14,7 @@
  * @param[in]  logits      [classes]
  * @param[in]  scale       real units per step of the logits, not negative
  * @param[in]  label       the sample's class, below classes
- * @param[in]  smoothing   share of the target spread over all classes
+ * @param[in]  smoothing   share of the label spread over all classes
  * @param[in]  w_scale     weight scales of that layer, [channels]: the error is stored divided by c / w_scale
  * @param[in]  clip        bounds of that layer's activation function; logits on or beyond them get no error
  * @param[out] e           error, [classes], in [-127, 127]
@@ -69,7 +69,7 @@ void mcg_soft_cross_entropy_s8(int32_t classes, int32_t channels, int32_t zero, 
                                float *ratio, float *probability);
 
 /**
- * @brief Probabilities at a temperature of 3, relative to the largest one, as a soft target keeps them.
+ * @brief Probabilities at a temperature of 3, relative to the largest one, as a soft label keeps them.
  *
  * @param[in]  classes number of classes
  * @param[in]  logits  [classes]
@@ -106,7 +106,7 @@ void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const 
  * @param[in]  zero     zero point of the logits
  * @param[in]  logits   [outputs]
  * @param[in]  scale    of the logits
- * @param[in]  target   not 0 where a label applies, [outputs]
+ * @param[in]  label    not 0 where a label applies, [outputs]
  * @param[in]  w_scale  scales that the error carries, [channels]
  * @param[in]  clip     bounds of the activation function that made the logits, [2]
  * @param[out] e        error, [outputs]
@@ -117,7 +117,7 @@ void mcg_output_error_s8(int32_t outputs, int32_t channels, int32_t zero, const 
  * Reference: ops/loss/binary_cross_entropy_s8.py::binary_cross_entropy_s8.
  */
 void mcg_binary_cross_entropy_s8(int32_t outputs, int32_t channels, int32_t zero, const int8_t *logits,
-                                 const float *scale, const uint8_t *target, const float *w_scale,
+                                 const float *scale, const uint8_t *label, const float *w_scale,
                                  const int32_t *clip, int8_t *e, float *c, float *loss, float *error);
 
 /**
@@ -126,11 +126,11 @@ void mcg_binary_cross_entropy_s8(int32_t outputs, int32_t channels, int32_t zero
  * @param[in]  outputs      number of outputs
  * @param[in]  channels     number of scales that the error carries; they repeat
  * @param[in]  y_zero       zero point of y
- * @param[in]  target_zero  zero point of the target
+ * @param[in]  label_zero   zero point of the label
  * @param[in]  y            outputs, [outputs]
  * @param[in]  y_scale      scale of y
- * @param[in]  target       wanted outputs, [outputs]
- * @param[in]  target_scale scale of the target
+ * @param[in]  label        wanted outputs, [outputs]
+ * @param[in]  label_scale  scale of the label
  * @param[in]  linear       distance from which on the loss is linear: 0 for absolute, 1e38 or more for
  * squared
  * @param[in]  w_scale      scales that the error carries, [channels]
@@ -142,15 +142,15 @@ void mcg_binary_cross_entropy_s8(int32_t outputs, int32_t channels, int32_t zero
  *
  * Reference: ops/loss/regression_s8.py::regression_loss_s8.
  */
-void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, int32_t target_zero,
-                            const int8_t *y, const float *y_scale, const int8_t *target,
-                            const float *target_scale, const float *linear, const float *w_scale,
+void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, int32_t label_zero,
+                            const int8_t *y, const float *y_scale, const int8_t *label,
+                            const float *label_scale, const float *linear, const float *w_scale,
                             const int32_t *clip, int8_t *e, float *c, float *loss, float *error);
 
 /**
  * @brief Softmax cross-entropy of float logits, and its derivative.
  *
- * @param[in]  smoothing  share of the target spread over all classes
+ * @param[in]  smoothing  share of the label spread over all classes
  * @param[out] e          derivatives, [classes]
  * @param[out] loss       nats
  * @param[out] confidence probability of the largest logit
@@ -177,7 +177,7 @@ void mcg_soft_cross_entropy_f32(int32_t classes, const float *logits, const uint
                                 float *loss, float *confidence, float *ratio);
 
 /**
- * @brief Probabilities at a temperature of 3, relative to the largest one, as a soft target keeps them.
+ * @brief Probabilities at a temperature of 3, relative to the largest one, as a soft label keeps them.
  *
  * @param[out] soft [classes]; the largest is 255, if it is finite
  *
@@ -193,23 +193,23 @@ void mcg_soften_f32(int32_t classes, const float *logits, uint8_t *soft);
 void mcg_weigh_loss_f32(int32_t classes, uint32_t label, const float *weight, float *e, float *loss);
 
 /**
- * @brief Binary cross-entropy of float logits, mean over outputs, and its derivative; target[i] != 0 where
+ * @brief Binary cross-entropy of float logits, mean over outputs, and its derivative; label[i] != 0 where
  * label i applies.
  *
  * Reference: ops/loss/binary_cross_entropy_f32.py::binary_cross_entropy_f32.
  */
-void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const uint8_t *target, float *e,
+void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const uint8_t *label, float *e,
                                   float *loss);
 
 /**
  * @brief Squared, absolute or Huber loss, mean over outputs, and its derivative.
  *
- * @param[in] target int8, real = target_scale * (q - target_zero)
+ * @param[in] label  int8, real = label_scale * (q - label_zero)
  * @param[in] linear where the loss turns linear: above 1e38 squared, 0 absolute
  *
  * Reference: ops/loss/regression_f32.py::regression_loss_f32.
  */
-void mcg_regression_loss_f32(int32_t outputs, int32_t target_zero, const float *y, const int8_t *target,
-                             const float *target_scale, const float *linear, float *e, float *loss);
+void mcg_regression_loss_f32(int32_t outputs, int32_t label_zero, const float *y, const int8_t *label,
+                             const float *label_scale, const float *linear, float *e, float *loss);
 
 #endif /* MCG_LOSS_H */

@@ -174,10 +174,10 @@ static inline float mcg_exp2(float t)
     return f * mcg_bits_float((uint32_t)(127 + whole) << 23);
 }
 
-/** Temperature of the probabilities that soft targets hold; their kernels know that it is 3. */
+/** Temperature of the probabilities that soft labels hold; their kernels know that it is 3. */
 #define MCG_TEMPERATURE 3.0F
 
-/** 2^t in 1/255, rounded, for t <= 0: a class's share of a soft target, 255 for the largest; 0 for NaN. */
+/** 2^t in 1/255, rounded, for t <= 0: a class's share of a soft label, 255 for the largest; 0 for NaN. */
 static inline uint8_t mcg_soft_share(float t) { return (uint8_t)mcg_round(mcg_exp2(t) * 255.0F, 256); }
 
 /** The square root, by three of Newton's steps from a first guess in the bits; 0 for v <= 1e-37 and for NaN.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const uint8_t *target, float *e,
+void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const uint8_t *label, float *e,
                                   float *loss)
 {
     const float share = 1.0F / (float)outputs;
@@ -11,7 +11,7 @@ void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const ui
         const float size = z < 0.0F ? -z : z;
         const float small = mcg_exp2(-size * 1.4426950F);
         const float p = (z < 0.0F ? small : 1.0F) / (1.0F + small);
-        const bool hit = target[i] != 0;
+        const bool hit = label[i] != 0;
         total = total + mcg_log(1.0F + small) + (z > 0.0F && !hit ? z : 0.0F);
         if (hit && z < 0.0F) {
             total = total - z;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-void mcg_regression_loss_f32(int32_t outputs, int32_t target_zero, const float *y, const int8_t *target,
-                             const float *target_scale, const float *linear, float *e, float *loss)
+void mcg_regression_loss_f32(int32_t outputs, int32_t label_zero, const float *y, const int8_t *label,
+                             const float *label_scale, const float *linear, float *e, float *loss)
 {
     const float share = 1.0F / (float)outputs;
     const float bound = *linear;
     float total = 0.0F;
     for (int32_t i = 0; i < outputs; i++) {
-        const float d = y[i] - (float)(target[i] - target_zero) * *target_scale;
+        const float d = y[i] - (float)(label[i] - label_zero) * *label_scale;
         const float size = d < 0.0F ? -d : d;
         const float sign = d < 0.0F ? -1.0F : 1.0F;
         float slope;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, int32_t target_zero,
-                            const int8_t *y, const float *y_scale, const int8_t *target,
-                            const float *target_scale, const float *linear, const float *w_scale,
+void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, int32_t label_zero,
+                            const int8_t *y, const float *y_scale, const int8_t *label,
+                            const float *label_scale, const float *linear, const float *w_scale,
                             const int32_t *clip, int8_t *e, float *c, float *loss, float *error)
 {
     const float share = 1.0F / (float)outputs;
@@ -11,7 +11,7 @@ void mcg_regression_loss_s8(int32_t outputs, int32_t channels, int32_t y_zero, i
     float total = 0.0F;
     for (int32_t i = 0; i < outputs; i++) {
         const float real = (float)(y[i] - y_zero) * *y_scale;
-        const float d = real - (float)(target[i] - target_zero) * *target_scale;
+        const float d = real - (float)(label[i] - label_zero) * *label_scale;
         const float size = d < 0.0F ? -d : d;
         const float sign = d < 0.0F ? -1.0F : 1.0F;
         float slope;
