@@ -30,13 +30,14 @@ class Delivery:
         """Refuse a folder that a model of this name cannot be written into, before there is work to be lost.
 
         Raises:
-            UsageError: there is no such format; a place cannot be written, or has no room; or somebody has changed the
-                code that is there.
+            UsageError: there is no such format, or it has no model of this name; a place cannot be written, or has no
+                room; or somebody has changed the code that is there.
         """
         from mcugrad.emit.folder import demand_unchanged
         from mcugrad.emit.formats import demand_alone, named
 
         wanted = named(self.format)
+        wanted.demand_name(name)
         below = {(self.folder / path).parent for path in wanted.paths(name)}
         demand_places(folders=[self.folder, *sorted(below - {self.folder})])
         demand_alone(self.folder, wanted, name)

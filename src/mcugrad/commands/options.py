@@ -43,7 +43,7 @@ _FEATURES = (
     "What the C has beside predictions and training steps: all, none, or some of adc, watch, augment, replay, soft, "
     "guard, between commas."
 )
-_FORMAT = "What the folder is: c, NAME.c and NAME.h for any project; an unknown name lists the others."
+_FORMAT = "What the folder is: c, NAME.c and NAME.h for any project; an unknown name lists all."
 _SELFTEST = "Write NAME_selftest.c, too: it tells on the device whether compiler and flags are right."
 _SAVE = "Write what was learned to this .mcgstate file (or .npz, arrays alone)."
 

@@ -15,6 +15,7 @@ from mcugrad.emit.context import context
 from mcugrad.emit.firmware import Firmware
 from mcugrad.emit.render import render
 from mcugrad.emit.selftest import selftest, selftest_names
+from mcugrad.errors import UsageError
 
 README, LICENCE = "README.md", "LICENSE"
 
@@ -45,6 +46,7 @@ class Format:
         code: folder of the generated code: nothing, or a path that ends with a slash.
         parts: the other files; README and LICENSE, which all formats have, are not among them.
         use: what to do with the folder, for the README: sentences with `{name}` for the model's name.
+        taken: names that a model must not have in it.
     """
 
     name: str
@@ -52,11 +54,13 @@ class Format:
     code: str
     parts: tuple[Part, ...]
     use: str
+    taken: frozenset[str] = frozenset()
 
     def files(self, firmware: Firmware) -> dict[str, str]:
-        """Text of every file by its path in the folder."""
+        """Text of every file by its path in the folder. Raises UsageError for a name that is taken."""
         known = context(firmware)
         name = known["name"]
+        self.demand_name(name)
         known |= {
             "code": self.code,
             "parts": [(part.path.format(name=name), part.what) for part in self.parts],
@@ -70,6 +74,15 @@ class Format:
             LICENCE: render("LICENSE.j2", known),
             **{f"{self.code}{file}": text for file, text in selftest(firmware).items()},
         }
+
+    def demand_name(self, name: str) -> None:
+        """Refuse a name that a model must not have in this format. Raises UsageError."""
+        if name in self.taken:
+            raise UsageError(
+                f"{name}.h is the name of a header that {self.name} has itself",
+                where="name",
+                hint=f"name='{name}_model' where the network is loaded",
+            )
 
     def code_paths(self, name: str, *, with_selftest: bool = False) -> list[str]:
         """Where the code of a model of this name lies."""
