@@ -16,7 +16,7 @@ import mcugrad as mg
 from command_line import Cli
 from life_models import NET, kinds, mcu
 from mcugrad import targets, toolchain
-from mcugrad.emit.interface import FUNCTIONS
+from mcugrad.emit.interface import TRAINING, every
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.trainer import Trainer
 from mcugrad.training.features import EVERY, FEATURES
@@ -44,7 +44,7 @@ def declared(trainer: Trainer) -> set[str]:
 def wanted(features: frozenset[str]) -> set[str]:
     """Functions of a model of classes with these features."""
     always = {"info", "init", "check"} | ({"replay_draw"} if "replay" in features else set())
-    return always | {each.name for each in FUNCTIONS if each.needs <= features}
+    return always | {each.name for each in every() if each.needs <= {*features, TRAINING}}
 
 
 @pytest.mark.parametrize("features", SOME)

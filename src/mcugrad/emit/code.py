@@ -11,7 +11,7 @@ from mcugrad.emit.context import context
 from mcugrad.emit.descriptor import descriptor
 from mcugrad.emit.fingerprint import word
 from mcugrad.emit.firmware import Firmware
-from mcugrad.emit.interface import definition, functions
+from mcugrad.emit.interface import declaration, definition, functions
 from mcugrad.emit.literals import initializer
 from mcugrad.emit.render import render
 from mcugrad.emit.steps import Names
@@ -19,20 +19,12 @@ from mcugrad.emit.wrap import wrap_call
 from mcugrad.ops.life.check import WRONG, checks
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Program, Space
-from mcugrad.training.augment import map_of
-from mcugrad.training.losses import LabelKind
 
 INLINED_CALLS = 8
 """A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
 
 DRAW = "mcg_replay_draw"
 """A function of the runtime that takes more than a line to call."""
-
-_GUARD_ERRORS = {
-    LabelKind.CLASS: "the share of samples whose class is wrong",
-    LabelKind.BITS: "the share of labels that are wrong",
-    LabelKind.VALUES: "the mean squared error in real units",
-}
 
 
 def code(firmware: Firmware) -> dict[str, str]:
@@ -50,7 +42,8 @@ def code(firmware: Firmware) -> dict[str, str]:
         # that of the whole program, so that states fit firmware with fewer features
         "fingerprint": f"0x{word(firmware.fingerprint):08x}U",
         "descriptor": descriptor(program, place, firmware.origin.input_scale, has),
-        "functions": [definition(function, program) for function in functions(program, has)],
+        "declarations": [declaration(function, program) for function in functions(program, has)],
+        "definitions": [definition(function, program) for function in functions(program, has)],
         "check": [line for call in check for line in _check_call(call, names)],
         "runtime": amalgamate(
             sorted({*_kernels(program, has), *(call.kernel.name for call in check)}),
@@ -58,12 +51,10 @@ def code(firmware: Firmware) -> dict[str, str]:
             inline=_inline(program, has),
             apart=_often_called(program),
         ),
-        "map": map_of(firmware.origin.input_shape),
         "output_scale": names.argument(Argument(buffer=program.output_scale), None)
         if program.output_scale
         else "",
         "replay_classes": program.replay_classes,
-        "guard_error": _GUARD_ERRORS[program.label_kind],
     }
     return {f"{name}.h": render("model.h.j2", known), f"{name}.c": render("model.c.j2", known)}
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 from mcugrad.emit.code import code
 from mcugrad.emit.context import context
 from mcugrad.emit.firmware import Firmware
+from mcugrad.emit.interface import functions, row
 from mcugrad.emit.render import render
 from mcugrad.emit.selftest import selftest, selftest_names
 from mcugrad.errors import UsageError
@@ -66,6 +67,10 @@ class Format:
             "parts": [(part.path.format(name=name), part.what) for part in self.parts],
             "use": self.use.format(name=name),
             "apache": _apache(),
+            "functions": [
+                row(each, firmware.emitted, known["layout"])
+                for each in functions(firmware.emitted, firmware.has)
+            ],
         }
         return {
             **{f"{self.code}{file}": text for file, text in code(firmware).items()},

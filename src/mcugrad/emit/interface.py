@@ -1,16 +1,40 @@
-"""Interface: a model's functions around its steps, each one call of the runtime's with the descriptor."""
+"""Interface: a model's functions around its steps, each one call of the runtime's with the descriptor.
+
+They are said once, in the runtime's header: there is one for each prototype whose comment names it `In a model:`. From
+it come the declaration in the model's header with its comment, the definition, and the row in its README.
+"""
 
 from __future__ import annotations
 
 import re
+import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
+from mcugrad.abi.docs import Doc, docs
+from mcugrad.abi.headers import Param, prototypes
+from mcugrad.abi.records import ELEMENT_TYPES
+from mcugrad.abi.structs import SCALARS
+from mcugrad.emit.layout import Layout
+from mcugrad.emit.literals import WIDTH
 from mcugrad.emit.wrap import wrap_call
+from mcugrad.ops.life.guard import PARAMS
 from mcugrad.program import TRAIN_SOFT, Program
+from mcugrad.training.augment import map_of
 from mcugrad.training.features import OF_PREDICTION
 from mcugrad.training.losses import LabelKind
 
-_NAMED = re.compile(r"(\w+)(?:\[\w*\])?$")
+TRAINING = "training"
+"""In the place of a feature: what models have that train."""
+
+_SIZE = re.compile(r"\[(\w+)\]")
+_LABELS = {
+    LabelKind.CLASS: "class of the sample, below output_size",
+    LabelKind.BITS: "1 where what an output stands for applies, else 0, [output_size]",
+    LabelKind.VALUES: "what the outputs should be, real = label_scale * (q - label_zero), [output_size]",
+}
+"""What a label is."""
 
 
 @dataclass(frozen=True)
@@ -19,80 +43,29 @@ class Function:
 
     Attributes:
         name: behind the model's prefix.
-        params: as C declares them. `{name}` and `{NAME}` are the model's, `{label}` is that of a sample, `{labels}` are
-            those of several, `{logit}` is the type of a logit.
-        runtime: the function that does it.
-        needs: features without which it is not there.
-        trains: whether it is for models that train alone.
+        kernel: name of the runtime's function.
+        params: of that, the descriptor first.
+        doc: what the header says of it.
+        needs: features without which it is not there, or `TRAINING`.
     """
 
     name: str
-    params: tuple[str, ...]
-    runtime: str = ""
-    needs: frozenset[str] = frozenset()
-    trains: bool = True
-
-    @property
-    def kernel(self) -> str:
-        """Name of the runtime's function."""
-        return self.runtime or f"mcg_{self.name}"
+    kernel: str
+    params: tuple[Param, ...]
+    doc: Doc
+    needs: frozenset[str]
 
 
-_M, _X, _Y = "{name}_t *m", "const int8_t x[{NAME}_INPUT_SIZE]", "int8_t x[{NAME}_INPUT_SIZE]"
-_HOW, _STEP = "const mcg_adc_t *how", "{name}_step_t *step"
-_REPLAY, _SNAPSHOT = "{name}_replay_t *replay", "{name}_snapshot_t *snapshot"
-_ADC, _WATCH, _AUGMENT, _GUARD = (frozenset({name}) for name in ("adc", "watch", "augment", "guard"))
-_OLD, _SOFT = frozenset({"replay"}), frozenset({"soft"})
-FUNCTIONS = (
-    Function("predict", (_M, _X, "{logit} y[{NAME}_OUTPUT_SIZE]"), trains=False),
-    Function("quantize", ("const float real[{NAME}_INPUT_SIZE]", _Y), trains=False),
-    Function("adc_init", ("mcg_adc_t *how", "float unit", "int32_t middle"), needs=_ADC, trains=False),
-    Function("quantize_s16", (_HOW, "const int16_t raw[{NAME}_INPUT_SIZE]", _Y), "mcg_adc_s16", _ADC, False),
-    Function("quantize_u16", (_HOW, "const uint16_t raw[{NAME}_INPUT_SIZE]", _Y), "mcg_adc_u16", _ADC, False),
-    Function(
-        "watch",
-        ("const " + _M, "const {logit} y[{NAME}_OUTPUT_SIZE]", "mcg_drift_t *drift"),
-        needs=_WATCH,
-        trains=False,
-    ),
-    Function("train_step", (_M, _X, "{label}", _STEP)),
-    Function("train_soft", (_M, _X, "const uint8_t soft[{NAME}_OUTPUT_SIZE]", _STEP), needs=_SOFT),
-    Function("set_rate", (_M, "float rate")),
-    Function("set_schedule", (_M, "const mcg_schedule_t *schedule")),
-    Function(
-        "augment_init",
-        (
-            "mcg_augment_t *how",
-            "int32_t shift_h",
-            "int32_t shift_w",
-            "float gain",
-            "float offset",
-            "float noise",
-            "uint32_t seed",
-        ),
-        needs=_AUGMENT,
-    ),
-    Function("augment", ("mcg_augment_t *how", _X, "int8_t y[{NAME}_INPUT_SIZE]"), needs=_AUGMENT),
-    Function("snapshot", ("const " + _M, _SNAPSHOT), needs=_GUARD),
-    Function("rollback", (_M, "const " + _SNAPSHOT), needs=_GUARD),
-    Function(
-        "guard",
-        (
-            _M,
-            _SNAPSHOT,
-            "const int8_t *x",
-            "{labels}",
-            "uint32_t samples",
-            "float margin",
-            "mcg_guard_t *result",
-        ),
-        needs=_GUARD,
-    ),
-    Function("replay_init", (_REPLAY, "uint32_t *memory", "uint32_t words", "uint32_t seed"), needs=_OLD),
-    Function("replay_add", (_REPLAY, _X, "{label}"), needs=_OLD),
-    Function("replay_remember", (_M, _REPLAY), needs=_OLD | _SOFT),
-    Function("train_replay", (_M, _REPLAY, _X, "{label}", _STEP), needs=_OLD),
-)
+@cache
+def every() -> tuple[Function, ...]:
+    """All that a model can have, in the order of the header."""
+    found = []
+    for kernel, doc in docs().items():
+        if "In a model" in doc.notes:
+            name, _, needs = doc.notes["In a model"].partition(", with ")
+            wanted = frozenset(needs.split(" and ")) if needs else frozenset[str]()
+            found.append(Function(name, kernel, prototypes()[kernel], doc, wanted))
+    return tuple(found)
 
 
 def there(program: Program, wanted: frozenset[str]) -> frozenset[str]:
@@ -104,25 +77,104 @@ def there(program: Program, wanted: frozenset[str]) -> frozenset[str]:
 
 def functions(program: Program, features: frozenset[str]) -> tuple[Function, ...]:
     """Those of a model with these features."""
-    return tuple(each for each in FUNCTIONS if (program.trains or not each.trains) and each.needs <= features)
+    has = features | {TRAINING} if program.trains else features
+    return tuple(each for each in every() if each.needs <= has)
+
+
+def declaration(function: Function, program: Program) -> str:
+    """Comment and prototype in a model's header."""
+    return "\n".join([*_comment(function, program), *_head(function, program, ");")])
 
 
 def definition(function: Function, program: Program) -> str:
     """What it is in C."""
-    kind, name = program.label_kind, program.name
-    is_class = kind is LabelKind.CLASS
-    given = {
-        "name": name,
-        "NAME": name.upper(),
-        "logit": program.buffers[program.output].ctype,
-        "label": "uint32_t label" if is_class else f"const {kind.value} label[{name.upper()}_OUTPUT_SIZE]",
-        "labels": "const uint32_t *labels" if is_class else f"const {kind.value} *labels",
-    }
-    params = [param.format(**given) for param in function.params]
-    passed = [_NAMED.search(param) for param in params]
+    by_value = program.label_kind is LabelKind.CLASS
     arguments = [
-        f"&{found[1]}" if is_class and found[1] == "label" else found[1] for found in passed if found
+        f"&{param.name}" if by_value and param.name == "label" else param.name
+        for param in function.params[1:]
     ]
-    head = wrap_call(f"mcg_status_t {name}_{function.name}(", params, ")")
-    call = wrap_call(f"    return {function.kernel}(", [f"&{name}_model", *arguments])
-    return "\n".join([*head, "{", *call, "}"])
+    call = wrap_call(f"    return {function.kernel}(", [f"&{program.name}_model", *arguments])
+    return "\n".join([*_head(function, program, ")"), "{", *call, "}"])
+
+
+def row(function: Function, program: Program, layout: Layout) -> str:
+    """What a model's README says of it: what it does, and the memory that it asks of its caller."""
+    own = [_room(param, program, layout) for param in function.params[1:]]
+    does, memory = function.doc.brief.split(". ")[0].rstrip("."), "; ".join(filter(None, own))
+    return f"| `{program.name}_{function.name}` | {does} |{f' {memory} ' if memory else ' '}|"
+
+
+def _head(function: Function, program: Program, end: str) -> list[str]:
+    params = [_declared(param, function.doc.params[param.name][1], program) for param in function.params[1:]]
+    return wrap_call(f"mcg_status_t {program.name}_{function.name}(", params, end)
+
+
+def _declared(param: Param, meaning: str, program: Program) -> str:
+    """A parameter as the model's header declares it."""
+    ctype = _type(param, program)
+    if param.name == "label":
+        if program.label_kind is LabelKind.CLASS:
+            return f"{ctype} label"
+        meaning = _LABELS[program.label_kind]
+    if not param.pointer:
+        return f"{ctype} {param.name}"
+    const, sizes = "const " * param.const, _SIZE.findall(meaning)
+    if len(sizes) == 1 and sizes[0] in ("input_size", "output_size"):
+        return f"{const}{ctype} {param.name}[{program.name.upper()}_{sizes[0].upper()}]"
+    return f"{const}{ctype} *{param.name}"
+
+
+def _type(param: Param, program: Program) -> str:
+    """What the model has in the place of a type that is the same for all models."""
+    if param.ctype == "mcg_replay_t":
+        return f"{program.name}_replay_t"
+    if param.ctype != "void":
+        return param.ctype
+    known = {
+        "m": f"{program.name}_t",
+        "y": program.buffers[program.output].ctype,
+        **dict.fromkeys(("label", "labels"), program.label_kind.value),
+    }
+    return known.get(param.name, f"{program.name}_{param.name}_t")
+
+
+def _room(param: Param, program: Program, layout: Layout) -> str:
+    """Memory of the caller that outlives the call, with its size where that is the same on every device."""
+    if not param.pointer or param.const or param.ctype in SCALARS or param.name in ("m", "y", "step"):
+        return ""
+    ctype = _type(param, program)
+    size = PARAMS + layout.params_size if param.name == "snapshot" else None
+    size = ELEMENT_TYPES[ctype].itemsize if ctype in ELEMENT_TYPES else size
+    return f"`{ctype}`" if size is None else f"`{ctype}`, {size} bytes"
+
+
+def _comment(function: Function, program: Program) -> list[str]:
+    """What the runtime's header says, in words of the model."""
+    doc, words = function.doc, _words(program)
+
+    def said(text: str) -> str:
+        return re.sub(r"\b[a-z]+_[a-z]+\b", lambda found: words.get(found[0], found[0]), text)
+
+    params = {
+        name: (way, _LABELS[program.label_kind] if name == "label" else meaning)
+        for name, (way, meaning) in doc.params.items()
+        if name != function.params[0].name
+    }
+    ways, names = (max(map(len, column)) for column in ([way for way, _ in params.values()], params))
+    lines = [*_wrapped(f" * @brief {said(doc.brief)}", " * "), " *"]
+    for name, (way, meaning) in params.items():
+        head = f" * @param{f'[{way}]':{ways + 2}} {name:{names}} "
+        lines += _wrapped(head + said(meaning), f" * {' ' * (len(head) - 3)}")
+    return ["/**", *lines, *_wrapped(f" * @return MCG_OK; {said(doc.returns)}", " * "), " */"]
+
+
+def _words(program: Program) -> Mapping[str, str]:
+    """What members of the descriptor are in a model's header."""
+    rows, columns, _ = map_of(program.buffers[program.input].shape)
+    named = ("input_size", "input_scale", "output_size", "label_scale", "label_zero")
+    macros = {member: f"{program.name.upper()}_{member.upper()}" for member in named}
+    return {**macros, "input_h": str(rows), "input_w": str(columns)}
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, drop_whitespace=True)

@@ -331,102 +331,226 @@ mcg_status_t tiny_init(tiny_t *m);
  */
 mcg_status_t tiny_check(const tiny_t *m);
 
-/** Quantize a sample from real units. */
+/**
+ * @brief Compute the logits of a sample; the class is the index of the largest. Changes nothing that was
+ * learned.
+ *
+ * @param[in,out] m the model's memory
+ * @param[in]     x sample, [TINY_INPUT_SIZE]
+ * @param[out]    y logits, [TINY_OUTPUT_SIZE]
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE
+ */
+mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_OUTPUT_SIZE]);
+
+/**
+ * @brief Quantize a sample from real units.
+ *
+ * @param[in]  real sample in real units, [TINY_INPUT_SIZE]
+ * @param[out] x    sample, [TINY_INPUT_SIZE]
+ * @return MCG_OK; MCG_ERR_NULL
+ */
 mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
 
 /**
- * Say what raw values of a converter mean: real = unit * (raw - middle). unit > 0, at most 4096 steps of the input;
- * middle from -65536 to 65536. On error nothing changes.
+ * @brief Say what raw values of a converter mean: real = unit * (raw - middle).
+ *
+ * @param[out] how    the same in steps of the input
+ * @param[in]  unit   above 0, at most 4096 steps of the input, 4096 * TINY_INPUT_SCALE
+ * @param[in]  middle from -65536 to 65536
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG
  */
 mcg_status_t tiny_adc_init(mcg_adc_t *how, float unit, int32_t middle);
 
 /**
- * Quantize a sample of raw values, in integers alone. The result is that of tiny_quantize for the same real values, but where
- * one of them is within 1/100 step of half a step between two results: there it may be the other one.
+ * @brief Quantize a sample of raw values, in integers alone. The result is that for the same real values, but
+ * where one of them is within 1/100 step of half a step between two results: there it may be the other one.
+ *
+ * @param[in]  how what they mean
+ * @param[in]  raw sample of raw values, [TINY_INPUT_SIZE]
+ * @param[out] x   sample, [TINY_INPUT_SIZE]
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG if nobody said what they mean
  */
-mcg_status_t tiny_quantize_s16(const mcg_adc_t *how, const int16_t raw[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
-
-/** The same for values without a sign. */
-mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
-
-/** Compute the logits of a sample; the class is the index of the largest. Changes nothing that was learned. */
-mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
-                          int8_t y[TINY_OUTPUT_SIZE]);
+mcg_status_t tiny_quantize_s16(const mcg_adc_t *how, const int16_t raw[TINY_INPUT_SIZE],
+                               int8_t x[TINY_INPUT_SIZE]);
 
 /**
- * Follow how sure predictions are: call it with the logits of every prediction. `drift`, zero at first, then says how
- * sure this one is and whether predictions have become less sure than they were. Needs no label; changes no model.
+ * @brief Quantize a sample of raw values without a sign, in the same way.
+ *
+ * @param[in]  how what they mean
+ * @param[in]  raw sample of raw values, [TINY_INPUT_SIZE]
+ * @param[out] x   sample, [TINY_INPUT_SIZE]
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG if nobody said what they mean
+ */
+mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INPUT_SIZE],
+                               int8_t x[TINY_INPUT_SIZE]);
+
+/**
+ * @brief Follow how sure predictions are, and whether they have become less sure than they were. Call it with
+ * the logits of every prediction. It needs no label and changes no model.
+ *
+ * @param[in]     m     the model's memory
+ * @param[in]     y     logits, [TINY_OUTPUT_SIZE]
+ * @param[in,out] drift follows; zero at first
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE
  */
 mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift);
 
-/** Learn from one labelled sample; label < TINY_OUTPUT_SIZE. `step` may be NULL. On error nothing changes. */
-mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
-                             uint32_t label, tiny_step_t *step);
+/**
+ * @brief Learn from one labelled sample. On error nothing changes.
+ *
+ * @param[in,out] m     the model's memory
+ * @param[in]     x     sample, [TINY_INPUT_SIZE]
+ * @param[in]     label class of the sample, below TINY_OUTPUT_SIZE
+ * @param[out]    step  what the step reports, or NULL
+ * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_LABEL for a class that there is not
+ */
+mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label, tiny_step_t *step);
 
 /**
- * Learn from one sample what another network, or this one earlier, said about it: soft[i] is the share of class i in a
- * softmax at temperature 3, relative to the sum of them; MCG_ERR_ARG if all are 0. Running means and drift in `step`,
- * which may be NULL, are those of labelled steps. On error nothing changes.
+ * @brief Learn from one sample what another network, or this one earlier, said of it. Running means and drift
+ * that the step reports are those of labelled steps. On error nothing changes.
+ *
+ * @param[in,out] m    the model's memory
+ * @param[in]     x    sample, [TINY_INPUT_SIZE]
+ * @param[in]     soft shares of the classes in a softmax at temperature 3, relative to their sum,
+ *                     [TINY_OUTPUT_SIZE]
+ * @param[out]    step what the step reports, or NULL
+ * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_ARG for shares that are all 0
  */
-mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE],
-                             const uint8_t soft[TINY_OUTPUT_SIZE], tiny_step_t *step);
+mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], const uint8_t soft[TINY_OUTPUT_SIZE],
+                             tiny_step_t *step);
 
-/** Set the learning rate, a finite number not below 0; 0 stops learning. Ends a schedule. */
+/**
+ * @brief Let the learning rate be the same from the next step on; 0 stops learning. Ends a schedule.
+ *
+ * @param[in,out] m    the model's memory
+ * @param[in]     rate finite, not below 0
+ * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_RATE
+ */
 mcg_status_t tiny_set_rate(tiny_t *m, float rate);
 
-/** Let the learning rate run by a schedule from the next step on. */
+/**
+ * @brief Let the learning rate run by the step counter from the next step on: constant, cosine, linear, step
+ * decay, with a warm-up.
+ *
+ * @param[in,out] m        the model's memory
+ * @param[in]     schedule how; its start is not looked at
+ * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_RATE, or MCG_ERR_ARG
+ */
 mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule);
 
 /**
- * Say how samples are to change before they are trained: by at most so many rows and columns, both below the map's
- * size (4 x 4); by a share of at most `gain`, in [0, 1]; by at most `offset`, all values alike; and by noise with this
- * standard deviation; offset and noise in real units, at most 2 and 1.155.
+ * @brief Say how samples are to change before they are trained, so that fewer of them suffice. On error
+ * nothing changes.
+ *
+ * @param[out] how     by how much, in the units of the device
+ * @param[in]  shift_h rows at most, below 4
+ * @param[in]  shift_w columns at most, below 4
+ * @param[in]  gain    share at most, in [0, 1]
+ * @param[in]  offset  of all values alike at most, real units, up to 255 * TINY_INPUT_SCALE
+ * @param[in]  noise   standard deviation of that of each value, real units, up to 147.2 * TINY_INPUT_SCALE
+ * @param[in]  seed    of the random numbers
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG
  */
 mcg_status_t tiny_augment_init(mcg_augment_t *how, int32_t shift_h, int32_t shift_w, float gain, float offset,
                                float noise, uint32_t seed);
 
-/** Write the sample x, changed at random, to y, which must not overlap x; differently each time. On error nothing changes. */
+/**
+ * @brief Shift a sample at random, scale it, add noise, differently each time. On error nothing changes.
+ *
+ * @param[in,out] how by how much; it counts
+ * @param[in]     x   sample, [TINY_INPUT_SIZE]
+ * @param[out]    y   changed sample, [TINY_INPUT_SIZE]; must not overlap x
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG for changes that cannot be
+ */
 mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_INPUT_SIZE]);
 
-/** Keep the state of the model as the one to come back to. */
+/**
+ * @brief Keep the state of a model as the one to come back to. Its error is not known.
+ *
+ * @param[in]  m        the model's memory
+ * @param[out] snapshot of that model
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE for a model that is not initialised
+ */
 mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot);
 
 /**
- * Come back to the state kept: all that was learned. Step counter, schedule and running means go on, so that time does
- * not run backwards.
+ * @brief Come back to the state kept: all that was learned. Schedule, running means and step counter go on,
+ * so that time does not run backwards.
+ *
+ * @param[in,out] m        the model's memory
+ * @param[in]     snapshot of that model
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE for a model or a snapshot that holds none
  */
 mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot);
 
 /**
- * Test the model on samples with known labels. Keep its state in `snapshot` if none was better so far; come back to the best
- * one if it is worse by more than `margin`, a finite number not below 0. The error is the share of samples whose class is wrong.
- * `result` may be NULL.
+ * @brief Test a model; keep its state if none was better so far, come back to the best one if it is worse by
+ * more than the margin. The error is the share of labels that are wrong; for values their mean squared error
+ * in real units.
+ *
+ * @param[in,out] m        the model's memory
+ * @param[in,out] snapshot the best state so far; of no model or another one: none yet
+ * @param[in]     x        samples, [samples][TINY_INPUT_SIZE]
+ * @param[in]     labels   of the samples
+ * @param[in]     samples  at least 1
+ * @param[in]     margin   finite, not below 0
+ * @param[out]    result   what was found, or NULL
+ * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_ARG, or MCG_ERR_LABEL for a class that there is not
  */
-mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x,
-                        const uint32_t *labels, uint32_t samples, float margin, mcg_guard_t *result);
-
-/** Place an empty replay buffer into so many words of memory, enough for one sample at least. */
-mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed);
-
-/** Offer a sample to the buffer. */
-mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label);
-
-/** Draw a stored sample; the pointers stay good until the next one is offered. MCG_ERR_EMPTY if there is none. */
-mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label);
+mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x, const uint32_t *labels,
+                        uint32_t samples, float margin, mcg_guard_t *result);
 
 /**
- * Remember what the model as it is says about every stored sample: from now on tiny_train_replay trains these towards
- * that, not towards their labels. Samples that enter later have their labels alone until it is called again.
+ * @brief Place an empty replay buffer into memory.
+ *
+ * @param[out] replay every new sample is followed by a stored one, and enters
+ * @param[in]  memory [words]; it need not hold anything
+ * @param[in]  words  enough for one sample at least
+ * @param[in]  seed   of the random numbers
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG
+ */
+mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed);
+
+/**
+ * @brief Offer a sample to a replay buffer.
+ *
+ * @param[in,out] replay of that model
+ * @param[in]     x      sample, [TINY_INPUT_SIZE]
+ * @param[in]     label  class of the sample, below TINY_OUTPUT_SIZE
+ * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_LABEL for a class that there is not
+ */
+mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label);
+
+/**
+ * @brief Remember what a model says now about every stored sample, so that it forgets less. These are trained
+ * towards that, a soft label, from now on, not towards their labels; samples that enter later have their
+ * labels alone until it is called again.
+ *
+ * @param[in,out] m      the model's memory; nothing that was learned changes
+ * @param[in,out] replay of that model
+ * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE
  */
 mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay);
 
 /**
- * Learn from a sample as tiny_train_step does; then, after each `every`th, from a stored one; then offer the sample to
- * the buffer if it collects. `augment`, if it is set, changes both first, but for a stored one that is remembered; what enters
- * is the sample as it came.  `step` is about the new sample and may be NULL. On error nothing changes.
+ * @brief Learn from a sample and, when it is its turn, from a stored one, so that what was known is not
+ * forgotten. Then the sample is offered to the buffer, if that collects. On error nothing changes.
+ *
+ * @param[in,out] m      the model's memory
+ * @param[in,out] replay of that model; where it says how, both samples change first, but for one with a soft
+ *                       label; what enters is the sample as it came
+ * @param[in]     x      sample, [TINY_INPUT_SIZE]
+ * @param[in]     label  class of the sample, below TINY_OUTPUT_SIZE
+ * @param[out]    step   what the step on the new sample reports, or NULL
+ * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_LABEL for a class that there is not, or MCG_ERR_ARG
+ * for changes that cannot be
  */
 mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
                                uint32_t label, tiny_step_t *step);
+
+/** Draw a stored sample; the pointers stay good until the next one is offered. MCG_ERR_EMPTY if there is none. */
+mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label);
 
 #ifdef __cplusplus
 }
