@@ -351,3 +351,8 @@ def test_committed_results_clear_their_bars(suite: Any, name: str) -> None:
     if missing:
         pytest.skip(f"{missing} runs of {name} have not been made")
     assert {bar.claim for bar in module.SUITE.bars(results) if not bar.holds} <= MISSED[name]
+
+
+def test_rates_of_depth_are_what_validation_chose(suite: Any) -> None:
+    module, harness = suite("depth"), suite("harness")
+    assert module.chosen(harness.read(module.SUITE.results)) == module.RATES
