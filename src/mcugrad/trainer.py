@@ -25,6 +25,7 @@ from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.health import Health, layers_of
 from mcugrad.measure.cost import Cost, measure
+from mcugrad.measure.layers import Bench, bench
 from mcugrad.ops.selection.select_nodes import SelectSamples
 from mcugrad.passes.quantize import check_samples
 from mcugrad.progress import line
@@ -315,6 +316,14 @@ class Trainer(Answerer):
         board = self._target(target)
         with self._linked(board):
             return measure(self.build, board, samples, wanted, self.options.rate)
+
+    def bench(self, x: NDArray[Any], y: Any = None, *, target: str | Target | None = None) -> Bench:
+        """The same layer by layer and pass by pass, from an emulated run that is stopped between the calls."""
+        samples = self.quantize(x)
+        wanted = None if y is None else self.labels(y, len(samples))
+        board = self._target(target)
+        with self._linked(board):
+            return bench(self.build, board, samples, wanted, self.options.rate)
 
     def _sizes(self, samples: NDArray[np.int8], wanted: NDArray[Any]) -> tuple[float, float]:
         """Largest magnitudes of values to learn, 0 where labels are none, and of what the network says of a few."""

@@ -25,12 +25,12 @@ from mcugrad.model import Model, load
 from mcugrad.report.quantities import CostTable, built_with, cost_table
 from mcugrad.report.scores import Score, number
 from mcugrad.training.augment import Augment
-from mcugrad.training.losses import LabelKind
+from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.replay import Replay
 from mcugrad.training.rules import RuleChoice, Update
 from mcugrad.training.rules.update import REST
 from mcugrad.training.sparse import Sparse
-from mcugrad.zoo import data, model_names, model_path
+from mcugrad.zoo import data, model_names, model_path, nets
 
 if TYPE_CHECKING:
     from mcugrad.trainer import Trainer
@@ -40,6 +40,8 @@ CHANGES = ("shift", "gain", "offset", "noise")
 """What --augment may name."""
 MEASURED_SAMPLES = 8
 """Samples that a cost is measured with."""
+MADE_UP = 32
+"""Samples of noise."""
 
 
 def network(text: str, name: str | None = None) -> Model:
@@ -123,6 +125,19 @@ def samples(
         f"{divisor:g}{_wanted_text(found)}",
         _scale_notes(found, divisor, given=scale is not None),
     )
+
+
+def made_up(model: Model, loss: str = "cross_entropy") -> Samples:
+    """Noise as a network takes it, where there are no data. Raises UsageError for a loss that there is not."""
+    shape, random = model.input_shape, np.random.default_rng(0)
+    x = np.moveaxis(nets.noise((shape[-1], *shape[:-1]), MADE_UP, 0), 1, -1)
+    kinds: dict[LabelKind, NDArray[Any]] = {
+        LabelKind.CLASS: np.arange(MADE_UP) % model.classes,
+        LabelKind.BITS: random.integers(0, 2, (MADE_UP, model.classes)).astype(np.uint8),
+        LabelKind.VALUES: random.normal(size=(MADE_UP, model.classes)).astype(np.float32),
+    }
+    text = f"made up: {MADE_UP} samples of noise; --data has real ones, in whose steps more may be zero"
+    return Samples(np.ascontiguousarray(x), kinds[Loss(loss).label_kind], None, None, text)
 
 
 def _turned_text(found: data.Dataset, model: Model) -> str:

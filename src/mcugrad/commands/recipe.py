@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import wraps
 from pathlib import Path
@@ -248,14 +248,17 @@ class Recipe:
         return made
 
 
-def spelled_out(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def spelled_out(
+    *, without: Sequence[str] = (), **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Puts a Recipe's options in the place of a verb's first parameter, which is one.
 
     Args:
+        without: names of options that this verb does not have.
         defaults: of options that this verb takes otherwise.
     """
     hints = get_type_hints(Recipe, include_extras=True)
-    shared = [each for each in fields(Recipe) if each.name != "output"]
+    shared = [each for each in fields(Recipe) if each.name not in ("output", *without)]
     options = [
         inspect.Parameter(
             each.name,

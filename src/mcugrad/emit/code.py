@@ -38,7 +38,7 @@ def code(firmware: Firmware) -> dict[str, str]:
         "constants": [_constant(name, b) for b in program.in_space(Space.CONST)],
         "structs": names.structs(),
         "initial": [(b.name, initializer(_value(b), b.ctype, "    ")) for b in place.params],
-        "steps": [*steps.segments(program, names), *steps.entries(program).values()],
+        "steps": [*steps.segments(program, names, marks=firmware.marks), *steps.entries(program).values()],
         # that of the whole program, so that states fit firmware with fewer features
         "fingerprint": f"0x{word(firmware.fingerprint):08x}U",
         "descriptor": descriptor(program, place, firmware.origin.input_scale, has),

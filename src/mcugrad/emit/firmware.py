@@ -79,6 +79,7 @@ class Firmware:
         origin: where it comes from.
         features: what of a model's life was asked for.
         proof: what its self-test compares with; None for firmware without one.
+        marks: whether it stops an emulator at each call, to be counted call by call; a device does not run it.
     """
 
     program: Program
@@ -86,6 +87,7 @@ class Firmware:
     origin: Origin
     features: frozenset[str] = EVERY
     proof: Proof | None = None
+    marks: bool = False
 
     @cached_property
     def layout(self) -> Layout:

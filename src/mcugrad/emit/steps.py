@@ -11,6 +11,10 @@ from mcugrad.emit.wrap import wrap_call
 from mcugrad.program import Argument, Buffer, Call, Program, Space, Struct
 from mcugrad.program.call import used_buffers
 
+MARK = 3
+"""Operand of the `bkpt` before every call of firmware that is counted call by call, and after the last of a segment;
+behind it stands which call it is, from 1 on, or 0."""
+
 
 @dataclass(frozen=True)
 class Function:
@@ -70,9 +74,9 @@ class Names:
                 return f"{address}a->{buffer.name}.v"
 
 
-def segments(program: Program, names: Names) -> list[Function]:
-    """A function for each segment: its calls, one after the other."""
-    return [_segment(program, name, names) for name in program.segments]
+def segments(program: Program, names: Names, *, marks: bool = False) -> list[Function]:
+    """A function for each segment: its calls, one after the other; with marks between them for who counts."""
+    return [_segment(program, name, names, marks) for name in program.segments]
 
 
 def entries(program: Program) -> dict[str, Function]:
@@ -104,9 +108,9 @@ def run(program: Program, segment: str, names: Mapping[str, str]) -> list[str]:
     return [f"    {call}"]
 
 
-def _segment(program: Program, name: str, names: Names) -> Function:
+def _segment(program: Program, name: str, names: Names, marks: bool) -> Function:
     segment = program.segments[name]
-    lines = call_lines(segment.calls, program, names, program.begins[name])
+    lines = call_lines(segment.calls, program, names, program.begins[name], marks=marks)
     text, known, model = "\n".join(lines), [], program.name
     if "p->" in text:
         known.append(f"    {'' if program.trains else 'const '}{model}_params_t *const p = &m->params;")
@@ -134,12 +138,20 @@ def _arguments(program: Program, segments: Iterable[str]) -> list[str]:
     return [b.name for b in program.in_space(Space.ARGUMENT) if b.name in used]
 
 
-def call_lines(calls: Iterable[Call], program: Program, names: Names, begin: int) -> list[str]:
+def call_lines(
+    calls: Iterable[Call], program: Program, names: Names, begin: int, *, marks: bool = False
+) -> list[str]:
     """Calls with their titles; the first one is number `begin`, counted from 0."""
     lines: list[str] = []
     for index, call in enumerate(calls, begin + 1):
+        lines += [_mark(index)] * marks
         title = f"{index}/{program.length} {call.node}"
         lines.append(f"    /* {title}{'  ' + call.note if call.note else ''} */")
         arguments = [names.argument(a, p) for a, p in zip(call.arguments, call.kernel.params, strict=True)]
         lines.extend(wrap_call(f"    {call.kernel.name}(", arguments))
-    return lines
+    return lines + [_mark(0)] * marks
+
+
+def _mark(number: int) -> str:
+    """Stops an emulator, which reads the number and skips it: but for the stop nothing is executed."""
+    return f'    __asm__ volatile("bkpt #{MARK}\\n\\t.short {number}" ::: "memory");'

@@ -217,6 +217,12 @@ class Emulator:
             return faults.exception(self._trouble.interrupt, *about)
         return faults.endless(budget, *about)
 
+    def number_behind(self) -> int:
+        """The half-word behind the marker that the core stopped at; the next `run` goes on behind it."""
+        number = int(self.view(self._next, 2).view("<u2")[0])
+        self._next += 2
+        return number
+
     def call(self, function: str, *arguments: int, budget: int = DEFAULT_BUDGET) -> int:
         """Calls a C function with integer or pointer arguments and returns r0, read as unsigned.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from mcugrad import toolchain
 from mcugrad.abi.constants import numbers
 from mcugrad.abi.headers import without_comments
 from mcugrad.abi.records import ELEMENT_TYPES
+from mcugrad.emit.steps import MARK
 from mcugrad.emulator import HARNESS, source
 from mcugrad.emulator.counter import BlockCount
 from mcugrad.emulator.cpu import AFTER_CALL, BEFORE_CALL, DEFAULT_BUDGET, IDLE, Emulator, Hook
@@ -65,6 +66,7 @@ class DeviceModel:
         last_instructions: instructions of the last call, from the function's first to its return.
         last_stack: bytes of stack the last call used.
         peak_stack: bytes of stack of the hungriest call so far.
+        on_mark: called with the number behind each mark of firmware that has some.
 
     Raises:
         ToolError: no compiler or emulator, the build failed, or the firmware has instructions the core lacks.
@@ -151,6 +153,7 @@ class DeviceModel:
         self.last_instructions = 0
         self.last_stack = 0
         self.peak_stack = 0
+        self.on_mark: Callable[[int], None] | None = None
         self._usable = False
         self.reset()
 
@@ -166,6 +169,9 @@ class DeviceModel:
 
     def _expect(self, wanted: int) -> None:
         marker = self.emulator.run(self._budget)
+        while marker == MARK and self.on_mark is not None:
+            self.on_mark(self.emulator.number_behind())
+            marker = self.emulator.run(self._budget)
         if marker != wanted:
             raise DeviceError(f"the core stopped at marker {marker} where {wanted} was expected")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mcugrad.pipeline import Build
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three significant digits, no exponent: `3.46`, `1,230`."""
     return f"{float(f'{value:.3g}'):,g}"
 
@@ -50,10 +50,10 @@ class Activity:
             f"{self.cycles.cycles:,} cycles ± {self.cycles.band_percent:g} %",
         ]
         if self.milliseconds is not None:
-            parts.append(f"{_short(self.milliseconds)} ms")
+            parts.append(f"{short(self.milliseconds)} ms")
         if self.energy is not None:
             found = self.energy
-            parts.append(f"{_short(found.microjoules)} µJ ({_short(found.low)} to {_short(found.high)})")
+            parts.append(f"{short(found.microjoules)} µJ ({short(found.low)} to {short(found.high)})")
         return ", ".join(parts)
 
 
@@ -140,7 +140,7 @@ def measure(
     share = 1.0
     if labels is not None and build.compiled.program.trains:
         rates = np.full(len(samples), rate, np.float32)
-        drawn = next((node for node in build.graph.nodes if isinstance(node, SelectSamples)), None)
+        drawn = drawn_samples(build)
         if drawn is None:
             device.forget_blocks()
             runner.train(samples, labels, np.arange(len(samples), dtype=np.uint32), rates)
@@ -148,7 +148,7 @@ def measure(
         else:
             share = drawn.share / ONE
             taken, left_out = (
-                _steps_that_are(wanted, drawn, runner, target, samples, labels, rates)
+                activity(runner, target, steps_that_are(wanted, drawn, runner, samples, labels, rates))
                 for wanted in (True, False)
             )
             step = _mixed(share, taken, left_out, target)
@@ -167,16 +167,20 @@ def measure(
     )
 
 
-def _steps_that_are(
+def drawn_samples(build: Build) -> SelectSamples | None:
+    """What draws the samples that are learned from; None where all are."""
+    return next((node for node in build.graph.nodes if isinstance(node, SelectSamples)), None)
+
+
+def steps_that_are(
     taken: bool,
     drawn: SelectSamples,
     runner: EmulatedDevice,
-    target: Target,
     samples: NDArray[np.int8],
     labels: NDArray[np.uint32],
     rates: NDArray[np.float32],
-) -> Activity:
-    """A step that is taken or left out, mean of one for each sample: whichever these would be by their seed and loss.
+) -> list[int]:
+    """Instructions of a step that is taken or left out, for each sample, whichever it would be by its seed and loss.
 
     Each has the number of a step that is drawn so, and finds the running mean of the losses where it is at delivery:
     then its own loss is the mean, and it is drawn by the share alone.
@@ -195,7 +199,7 @@ def _steps_that_are(
         runner.restore(state)
         info = runner.train(samples, labels, np.asarray([i], np.uint32), rates[i : i + 1]).info
         assert (info["update_rate"][0] > 0) == taken
-    return activity(runner, target, runner.step_instructions[before:])
+    return runner.step_instructions[before:]
 
 
 def _batch_that_is(taken: bool, drawn: SelectSamples, seed: int) -> int:
@@ -210,7 +214,7 @@ def _mixed(share: float, taken: Activity, left_out: Activity, target: Target) ->
     """The mean of steps of which a share is taken."""
     count = share * taken.cycles.cycles + (1 - share) * left_out.cycles.cycles
     cycles = replace(taken.cycles, cycles=round(count))
-    return _activity(share * taken.instructions + (1 - share) * left_out.instructions, cycles, target)
+    return spent(share * taken.instructions + (1 - share) * left_out.instructions, cycles, target)
 
 
 def _take_a_whole_step(
@@ -225,7 +229,7 @@ def _take_a_whole_step(
     batch = lcm(*(t.update.batch for t in graph.tensors.values() if t.trainable and t.update is not None))
     runner.init()
     state = runner.state()
-    drawn = next((node for node in graph.nodes if isinstance(node, SelectSamples)), None)
+    drawn = drawn_samples(build)
     number = 0 if drawn is None else _batch_that_is(True, drawn, int(state["seed"][0]))
     state["step"][0] = ((number + 1) * batch - 1) % 2**32
     runner.restore(state)
@@ -242,10 +246,11 @@ def activity(runner: EmulatedDevice, target: Target, counts: list[int]) -> Activ
     """
     total = cycles.estimate(runner.device.blocks(), runner.device.emulator.image, target.core)
     mean = CycleEstimate(round(total.cycles / len(counts)), total.band_percent, total.how, total.source)
-    return _activity(float(np.mean(counts)), mean, target)
+    return spent(float(np.mean(counts)), mean, target)
 
 
-def _activity(instructions: float, mean: CycleEstimate, target: Target) -> Activity:
+def spent(instructions: float, mean: CycleEstimate, target: Target) -> Activity:
+    """What so many instructions and cycles come to on a target."""
     clock = target.clock_hz
     return Activity(
         instructions=instructions,

@@ -29,6 +29,8 @@ class Core:
         gcc_flags: for `arm-none-eabi-gcc`.
         unicorn_cpu: name of the model constant in `unicorn.arm_const`.
         timing: which table of `mcugrad.measure.cycles` applies.
+        least_instructions, least_cycles: of one int8 multiply-accumulate in the best inner loop that the core's
+            registers and multiplier allow, loads included; None where nobody has worked it out.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Core:
     gcc_flags: tuple[str, ...]
     unicorn_cpu: str
     timing: str
+    least_instructions: float | None = None
+    least_cycles: float | None = None
 
     def __post_init__(self) -> None:
         if self.architecture not in _FEATURES:

@@ -1,0 +1,150 @@
+"""`mcugrad bench`: what it says, answers in JSON, and refuses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command_line import SMALL_BOARD, Cli, images, save
+from mcugrad import targets
+from mcugrad.emulator import binding
+from mcugrad.errors import ToolError
+from mcugrad.toolchain import compilers
+from networks import Dense, write_onnx
+
+BENCH = ("bench", "digits_cnn", "--samples", "1")
+
+
+@pytest.mark.mcu
+def test_bench_needs_no_data(cli: Cli) -> None:
+    result = cli(*BENCH, "--target", "nrf52840")
+    assert result.code == 0, result.err
+    assert "data  made up: 32 samples of noise" in result.out
+    for text in (
+        r"^prediction on Nordic nRF52840: [\d,]+ instructions, [\d,]+ cycles ± 10 %, [\d.]+ ms, [\d.]+ µJ \(",
+        r"^training step on Nordic nRF52840: [\d,]+ instructions",
+        r"^  layer  pass +MACs  instructions  per MAC  x least  cycles ± 10 % +µJ +share$",
+        r"^  conv2  error +18,432 +[\d,]+ +[\d.]+ +[\d.]+ +[\d,]+ +[\d.]+ +[\d.]+ %$",
+        r"^  all    forward  25,408 +[\d,]+ +[\d.]+ +[\d,]+ +[\d.]+ +[\d.]+ %$",
+        r"^ +rest +[\d,]+ +[\d,]+ +[\d.]+ +[\d.]+ %$",
+        r"^instructions: counted call by call under emulation, zig .*, -O3, mean of 1$",
+        r"^cycles: estimated, zero wait states; Arm DDI0439",
+        r"^energy: estimated, these cycles x 155 pJ$",
+        r"^x least: times 0.69 per int8 MAC",
+    ):
+        assert re.search(text, result.out, re.MULTILINE), text
+
+
+@pytest.mark.mcu
+def test_bench_json_says_what_the_tables_say(cli: Cli) -> None:
+    options = ("--data", "digits", "--target", "stm32u585", "--rule", "sr8", "--json")
+    facts = cli(*BENCH, *options).facts
+    assert (facts["target"], facts["core"], facts["samples"]) == ("stm32u585", "cortex-m33", 1)
+    assert facts["least_instructions_per_mac"] == targets.load("cortex-m33").core.least_instructions
+    assert facts["data"].startswith("digits: 1347 samples to train")
+    assert facts["energy_source"] is None
+    for part in ("prediction", "training_step"):
+        found = facts[part]
+        assert found["microjoules"] is None
+        assert found["milliseconds"] > 0
+        layers = found["layers"]
+        assert sum(layer["share"] for layer in layers) == pytest.approx(1)
+        assert sum(layer["instructions"] for layer in layers) == pytest.approx(found["instructions"])
+        assert found["cycles_low"] < found["cycles"] < found["cycles_high"]
+    layer = facts["training_step"]["layers"][0]
+    assert (layer["layer"], layer["pass"], layer["macs"], layer["precision"]) == (
+        "conv1",
+        "forward",
+        4608,
+        "int8",
+    )
+    assert layer["instructions_per_mac"] == layer["instructions"] / 4608
+    compiled = cli("compile", "digits_cnn", *options).facts["cost"]
+    whole = {q["key"]: q["value"] for q in compiled["predict"]}
+    assert facts["prediction"]["instructions"] == pytest.approx(whole["instructions"], rel=0.01)
+
+
+@pytest.mark.mcu
+def test_what_does_not_train_is_counted_as_it_is(cli: Cli) -> None:
+    result = cli(*BENCH, "--train", "none")
+    assert result.code == 0, result.err
+    assert "note  nothing trains: there is a prediction, but no training step" in result.out
+    assert "training step on" not in result.out
+    assert cli(*BENCH, "--train", "none", "--json").facts["training_step"] is None
+
+
+@pytest.mark.mcu
+def test_every_kind_of_training(cli: Cli) -> None:
+    part = cli(*BENCH, "--sparse", "0.25", "--sparse-policy", "split")
+    assert "note  a part of the channels or samples is updated: MACs are those of all" in part.out
+    taken = cli(*BENCH, "--sparse-samples", "0.25")
+    assert re.search(r"^training step that is taken, as 0.25 of all are, on ", taken.out, re.MULTILINE)
+    floats = cli(*BENCH, "--precision", "float32", "--json").facts
+    layers = floats["training_step"]["layers"]
+    assert {layer["times_least"] for layer in layers} == {None}
+    assert {layer["precision"] for layer in layers} == {"float32", None}
+    mixed = cli(*BENCH, "--precision", "mixed", "--train", "last:1", "--json").facts
+    assert {layer["precision"] for layer in mixed["training_step"]["layers"]} == {"int8", "float32", None}
+    core = cli(*BENCH, "--target", "cortex-m3")
+    assert "x least:" not in core.out
+    assert "energy: no public figure of energy per cycle for cortex-m3" in core.out
+
+
+@pytest.mark.mcu
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
+def test_noise_for_every_loss(cli: Cli, tmp_path: Path, loss: str) -> None:
+    write_onnx(tmp_path / "net.onnx", (12,), (Dense(6, "relu"), Dense(3)))
+    facts = cli("bench", "net.onnx", "--loss", loss, "--samples", "2", "--json").facts
+    assert facts["loss"] == loss
+    assert facts["training_step"]["instructions"] > facts["prediction"]["instructions"]
+
+
+def test_what_is_wrong_is_said_before_anything_is_built(cli: Cli, tmp_path: Path) -> None:
+    unknown = cli(*BENCH, "--target", "cortex-m99")
+    assert unknown.code == 2
+    assert "error: unknown target 'cortex-m99'" in unknown.err
+    assert "cortex-m4f" in unknown.err
+    assert cli(*BENCH, "--samples", "0").code == 2
+    assert cli("bench").err.startswith("error: missing argument 'MODEL'")
+    none = cli("bench", "nothing.onnx")
+    assert none.code == 2
+    assert "nothing.onnx" in none.err
+    for option in ("--save", "--resume", "--class-names", "--features"):
+        refused = cli(*BENCH, option, "all")
+        assert refused.code == 2
+        assert "no such option" in refused.err.lower()
+    data = save(tmp_path / "wide.npz", np.zeros((4, 9, 9), np.uint8), np.arange(4))
+    assert "the network takes 8x8x1" in cli(*BENCH, "--data", data).err
+    assert (
+        cli(*BENCH, "--data", save(tmp_path / "few.npz", images(3), np.arange(3)), "--loss", "hinge").code
+        == 2
+    )
+
+
+def test_what_does_not_fit_is_not_counted(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SMALL_BOARD.format(ram=4096))
+    result = cli(*BENCH, "--target", "small.toml")
+    assert result.code == 1
+    assert "of RAM; small has 4.0 KiB" in result.err
+
+
+def test_without_tools(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> None:
+        raise ToolError("the emulator unicorn cannot be loaded", hint="pip install unicorn")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(binding, "unicorn", absent)
+        emulator = cli(*BENCH)
+    assert emulator.code == 2
+    assert emulator.err.startswith(
+        "error: the emulator unicorn cannot be loaded\n  try    pip install unicorn"
+    )
+    assert "mcugrad doctor" in emulator.err
+    monkeypatch.setattr(compilers, "_command", lambda name: None)
+    compiler = cli(*BENCH)
+    assert compiler.code == 2
+    assert compiler.err.startswith("error: the compiler zig is not installed\n  try    pip install ziglang")
+    assert "mcugrad doctor" in compiler.err

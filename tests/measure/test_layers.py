@@ -1,0 +1,156 @@
+"""What layers cost, counted call by call: all together is the whole, and every call has its layer and its pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import mcugrad as mg
+from mcugrad import targets
+from mcugrad.emit.code import code
+from mcugrad.errors import DeviceError
+from mcugrad.measure.calls import by_call
+from mcugrad.measure.layers import ERROR, FORWARD, REST, UPDATE, Bench
+from mcugrad.program import PREDICT, TRAIN_STEP
+from mcugrad.run.emulated import EmulatedDevice
+from networks import Conv, Dense, model, samples
+
+pytest.importorskip("unicorn", reason="the emulator is not installed")
+pytestmark = pytest.mark.mcu
+
+LAYERS = (Conv(6), Conv(4, stride=(2, 2)), Dense(5))
+
+
+def trainer(**more: Any) -> tuple[mg.Trainer, Any, Any]:
+    net = model((3, 9, 9), LAYERS)
+    x, y = samples(net, 3)
+    return mg.compile(net, calibration=x, **more), x, y
+
+
+def total(found: Bench, what: str) -> float:
+    return sum(cost.activity.instructions for cost in getattr(found, what))
+
+
+@pytest.mark.parametrize("core", targets.cores())
+def test_calls_come_to_what_the_whole_takes_on_every_core(core: str) -> None:
+    made, x, y = trainer(rule="sr12")
+    found, whole = made.bench(x, y, target=core), made.measure(x, y, target=core)
+    assert found.training_step is not None
+    assert whole.step is not None
+    for each, cost, parts in (
+        (found.prediction, whole.predict, "predict"),
+        (found.training_step, whole.step, "step"),
+    ):
+        assert each.instructions == pytest.approx(cost.instructions, rel=0.001)
+        assert each.cycles.cycles == pytest.approx(cost.cycles.cycles, rel=0.002)
+        assert total(found, parts) == pytest.approx(each.instructions)
+        assert sum(part.share for part in getattr(found, parts)) == pytest.approx(1)
+        (rest,) = (part for part in getattr(found, parts) if part.which == REST)
+        assert 0 < rest.share < 0.1
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "int8": {},
+    "float32": {"precision": "float32"},
+    "mixed": {"precision": "mixed", "train": "last:1"},
+    "a part of the channels": {"sparse": mg.Sparse(0.3, policy="split")},
+    "a part of the samples": {"sparse": mg.Sparse(samples=0.25)},
+    "batches": {"rule": mg.Update("sr12", batch=2, momentum=0.9)},
+    "values": {"loss": "mse"},
+    "few features": {"features": "none"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_train_is_counted(way: str) -> None:
+    net = model((3, 9, 9), LAYERS)
+    x, y = samples(net, 3)
+    given: dict[str, Any] = {"typical_labels": x.reshape(3, -1)[:, :5]} if way == "values" else {}
+    made = mg.compile(net, calibration=x, rate=0.01, **given, **WAYS[way])
+    wanted = given.get("typical_labels", y)
+    found, whole = made.bench(x, wanted), made.measure(x, wanted)
+    assert found.training_step is not None
+    assert whole.step is not None
+    taken = whole.step if whole.taken is None else whole.taken
+    assert found.training_step.instructions == pytest.approx(taken.instructions, rel=0.002)
+    assert found.share == pytest.approx(0.25 if "samples" in way else 1, abs=1e-4)
+    trained = [(cost.layer, cost.which) for cost in found.step if cost.which == UPDATE]
+    assert ("fc1", UPDATE) in trained
+    assert len(trained) == (1 if way == "mixed" else 3)
+    limited = {cost.layer for cost in found.step if cost.times_least is not None}
+    assert limited == {"float32": set(), "mixed": {"conv1", "conv2"}}.get(way, {"conv1", "conv2", "fc1"})
+
+
+def test_layers_and_passes() -> None:
+    made, x, y = trainer()
+    found = made.bench(x, y, target="nrf52840")
+    assert [(cost.layer, cost.which) for cost in found.step] == [
+        *(("conv1", which) for which in (FORWARD, UPDATE)),
+        *(("conv2", which) for which in (FORWARD, ERROR, UPDATE)),
+        *(("fc1", which) for which in (FORWARD, ERROR, UPDATE)),
+        ("", REST),
+    ]
+    assert [(cost.layer, cost.which) for cost in found.predict] == [
+        *((name, FORWARD) for name in ("conv1", "conv2", "fc1")),
+        ("", REST),
+    ]
+    macs = {(cost.layer, cost.which): cost.macs for cost in found.step}
+    for layer in made.model.layers:
+        for which in (FORWARD, ERROR, UPDATE):
+            assert macs.get((layer.name, which), layer.macs(made.model.graph)) == layer.macs(made.model.graph)
+    sums = {cost.which: cost for cost in found.sums(found.step)}
+    assert list(sums) == [FORWARD, ERROR, UPDATE, REST]
+    assert sums[FORWARD].macs == made.model.macs
+    assert sums[FORWARD].activity.instructions == pytest.approx(total(found, "predict"), rel=0.05)
+    first = found.predict[0]
+    assert first.times_least == pytest.approx(first.activity.instructions / first.macs / 0.6875)
+    assert first.activity.energy is not None
+    text = str(found)
+    assert "nrf52840, training step: " in text
+    assert f"  conv1 forward  {first.macs:,} MACs, " in text
+
+
+def test_nothing_but_predictions_where_nothing_trains() -> None:
+    made, x, y = trainer(train="none")
+    found = made.bench(x, y)
+    assert (found.step, found.training_step) == ((), None)
+    assert made.bench(x).predict[0].activity == found.predict[0].activity
+    assert "training step" not in str(found)
+
+
+def test_a_core_whose_limit_nobody_knows() -> None:
+    made, x, y = trainer()
+    assert {cost.times_least for cost in made.bench(x, y, target="cortex-m3").step} == {None}
+
+
+def test_every_call_is_there_once_in_its_order() -> None:
+    made, x, y = trainer()
+    program = made.build.compiled.program
+    given = made.quantize(x), made.labels(y, len(y))
+    predict, step = by_call(made.build, targets.load("cortex-m4f"), *given, 0.01)
+    assert [cost.call for cost in predict] == [*program.calls_of(PREDICT), None]
+    assert [cost.call for cost in step] == [*program.calls_of(TRAIN_STEP), None]
+    assert all(cost.instructions > 0 and cost.cycles.cycles > 0 for cost in (*predict, *step))
+
+
+def test_marks_are_in_no_firmware_but_what_is_counted() -> None:
+    made, *_ = trainer()
+    compiled = made.build.compiled
+    plain, marked = (code(each)["net.c"] for each in (compiled, replace(compiled, marks=True)))
+    assert "bkpt" not in plain
+    lines = Counter(line for line in marked.splitlines() if line not in plain.splitlines())
+    ends = len(compiled.program.segments)
+    calls = len(compiled.program.calls)
+    assert sum(lines.values()) == calls + ends
+    assert all("bkpt #3" in line for line in lines)
+    assert [line for line in marked.splitlines() if "bkpt" not in line] == plain.splitlines()
+
+
+def test_firmware_with_marks_stops_where_nobody_counts() -> None:
+    made, x, _ = trainer()
+    device = EmulatedDevice(replace(made.build.compiled, marks=True), targets.load("cortex-m4f"))
+    with pytest.raises(DeviceError, match="stopped at marker 3"):
+        device.predict(made.quantize(x))
