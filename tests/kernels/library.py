@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ import mcugrad.ops
 from mcugrad import toolchain
 from mcugrad.abi.headers import headers, prototypes
 from mcugrad.emit.amalgamate import RUNTIME, bodies, included
-from mcugrad.ops.life.model import Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.kernel import ROOM, SCRATCH
@@ -29,8 +28,9 @@ from mcugrad.training.losses import LabelKind
 from mcugrad.training.rules import InPlace
 
 INCLUDE = RUNTIME / "include"
-PROBE = Path(__file__).with_name("probe.c")
 INSTRUCTIONS = Path(__file__).with_name("probe_simd.c")
+PROBES = tuple(sorted({*Path(__file__).parent.glob("probe*.c")} - {INSTRUCTIONS}))
+"""C for tests: what is inline or static, on arrays; functions that descriptors have."""
 
 MEANINGLESS = ("gradient", "packed", "patch", SCRATCH)
 """Parameters that a kernel may leave in any state."""
@@ -121,10 +121,10 @@ def _declarations(source: str) -> str:
 
 @cache
 def ffi() -> FFI:
-    """Declarations of every kernel and of the probe."""
+    """Declarations of every kernel and of the probes."""
     result = FFI()
     result.cdef("typedef int mcg_status_t;")
-    for text in (*headers().values(), PROBE.read_text(encoding="utf-8")):
+    for text in (*headers().values(), *(probe.read_text(encoding="utf-8") for probe in PROBES)):
         result.cdef(_declarations(text))
     result.cdef("int32_t probe_body(void);")
     return result
@@ -136,7 +136,8 @@ class Library:
     def __init__(self, build: Build, functions: Iterable[str] = ()) -> None:
         self.build = build
         functions = functions or (with_bodies() if build.of_bodies else ())
-        probes = () if functions else (PROBE,)
+        probes = () if functions else PROBES
+        self._kept: list[Any] = []  # C holds no references
         with tempfile.TemporaryDirectory() as folder:
             path = toolchain.build_shared(
                 [together(Path(folder), functions), *probes, INSTRUCTIONS],
@@ -169,18 +170,19 @@ class Library:
             guarded.append((name, value, whole))
             return ffi().from_buffer("uint8_t[]", whole) + GUARD
 
+        self._kept.clear()
         values, buffers = [], []
         for param in kernel.params:
             value = arguments[param.name]
             if isinstance(value, Struct):
                 values.append(ffi().new(f"{value.ctype()} *", value.values()))
-            elif isinstance(value, Model):
-                values.append(self._model(value))
             elif isinstance(value, ReplayBuffer):
                 values.append(self._replay(value, place))
                 buffers.append((value, values[-1]))
             elif isinstance(value, InPlace):
                 values.append(ffi().addressof(getattr(self.lib, f"mcg_rule_{value.name}")))
+            elif is_dataclass(value):
+                values.append(self._descriptor(value, param.ctype))
             elif isinstance(value, np.ndarray):
                 values.append(ffi().cast(f"{param.ctype} *", place(param.name, value)))
             else:
@@ -213,20 +215,23 @@ class Library:
                 )
         return found
 
-    def _model(self, model: Model) -> Any:
-        """An `mcg_model_t`; the functions of the model are those of probe.c with the same name."""
-        given: dict[str, Any] = {**vars(model), "label_kind": list(LabelKind).index(model.label_kind)}
-        scale = given.pop("output_scale")
-        for name, value in given.items():
-            if callable(value):
-                given[name] = getattr(self.lib, f"probe_{value.__name__}")
-        found = ffi().new("mcg_model_t *", {name: v for name, v in given.items() if v is not None})
-        self._scale = ffi().new("float *", scale or 0.0)  # C holds no reference
-        found.output_scale = ffi().NULL if scale is None else self._scale
+    def _descriptor(self, value: Any, ctype: str) -> Any:
+        """A struct with functions, such as `mcg_model_t`: they are those of the probes with the same name."""
+        found, members = ffi().new(f"{ctype} *"), dict(ffi().typeof(ctype).fields)
+        for name, given in vars(value).items():
+            if callable(given):
+                setattr(found, name, getattr(self.lib, f"probe_{given.__name__}"))
+            elif isinstance(given, LabelKind):
+                setattr(found, name, list(LabelKind).index(given))
+            elif given is not None and members[name].type.kind == "pointer":
+                self._kept.append(ffi().new(f"{members[name].type.item.cname} *", given))
+                setattr(found, name, self._kept[-1])
+            elif given is not None:
+                setattr(found, name, given)
         return found
 
     def probe(self, name: str, *arguments: Any) -> None:
-        """Call a function of probe.c; arrays are passed by reference."""
+        """Call a function of the probes; arrays are passed by reference."""
         function = getattr(self.lib, f"probe_{name}")
         kinds = ffi().typeof(function).args
         function(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from kernels import life_calls
 from kernels.draws import (
     COUNTERS,
     ODD_FLOATS,
@@ -229,4 +228,4 @@ PLAN: Plan = {
     "argmax": (nothing, "argmax_s8"),
     "watch_confidence": (nothing, "watch_confidence_s8"),
 }
-CASES |= real_cases(PLAN, CASES) | life_calls.CASES
+CASES |= real_cases(PLAN, CASES)

@@ -7,7 +7,6 @@ import platform
 import re
 import subprocess
 import sys
-from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 
 from kernels import library
+from kernels.cases import cases
 from mcugrad import arithmetic as ar
 from mcugrad import targets, toolchain
 from mcugrad.abi.headers import headers, prototypes
@@ -42,12 +42,8 @@ else:
 
 KERNELS = {kernel.name: kernel for kernel in library.every_kernel()}
 ROOMS = (*(family.name for family in FAMILIES if family.kernels), CORE)
-CASES = {name: case for room in ROOMS for name, case in import_module(f"kernels.{room}").CASES.items()}
-EXTREMES = {
-    name: cases
-    for room in ROOMS
-    for name, cases in getattr(import_module(f"kernels.{room}"), "EXTREMES", {}).items()
-}
+CASES = {name: case for room in ROOMS for name, case in cases(room).items()}
+EXTREMES = {name: case for room in ROOMS for name, case in cases(room, "EXTREMES").items()}
 
 
 def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
@@ -231,7 +227,7 @@ def test_no_warnings(compiler: str, opt: str, tmp_path: Path) -> None:
     """Each file alone, so that it includes what it needs; what optimisers find, in all of them together."""
     include = [library.INCLUDE, library.RUNTIME / "src"]
     sources = library.sources("") if opt == "-O0" else [library.together(tmp_path)]
-    toolchain.check_warnings([*sources, library.PROBE], include, compiler=compiler, opt=opt)
+    toolchain.check_warnings([*sources, *library.PROBES], include, compiler=compiler, opt=opt)
     in_c: dict[str, str | int | None] = {"MCG_DSP_IN_C": None}
     toolchain.check_warnings(library.sources("dsp"), include, compiler=compiler, opt=opt, defines=in_c)
     if platform.machine().lower() in ("x86_64", "amd64"):

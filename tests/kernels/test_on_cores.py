@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from itertools import product
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from kernels import library
+from kernels.cases import cases
 from mcugrad import targets, toolchain
 from mcugrad.emulator.kernels import KernelsOnCore
 from mcugrad.ops.families import CORE, FAMILIES
@@ -21,9 +21,9 @@ from mcugrad.toolchain import lint
 
 pytestmark = pytest.mark.mcu
 
-ROOMS = [import_module(f"kernels.{room}") for room in (*(f.name for f in FAMILIES if f.kernels), CORE)]
-CASES = {name: case for room in ROOMS for name, case in room.CASES.items() if name in library.with_bodies()}
-EXTREMES = {name: cases for room in ROOMS for name, cases in getattr(room, "EXTREMES", {}).items()}
+ROOMS = (*(f.name for f in FAMILIES if f.kernels), CORE)
+CASES = {name: case for room in ROOMS for name, case in cases(room).items() if name in library.with_bodies()}
+EXTREMES = {name: case for room in ROOMS for name, case in cases(room, "EXTREMES").items()}
 KERNELS = {kernel.name: kernel for kernel in library.every_kernel() if kernel.name in CASES}
 DSP = ("cortex-m4f", "cortex-m7", "cortex-m33")
 BUILDS = [

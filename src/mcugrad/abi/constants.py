@@ -9,6 +9,8 @@ from functools import cache
 from mcugrad.abi.headers import declarations
 
 _MACRO = re.compile(r"^#define (MCG_\w+) (.+)$", re.MULTILINE)
+_LISTED = re.compile(r"\bX\((MCG_\w+), (-?\d+),")
+"""In a list of macros, from which an enumeration is made."""
 _ENUM = re.compile(r"\benum \{(.*?)\}", re.DOTALL)
 _NUMBER = re.compile(r"(-?(?:0x[0-9a-fA-F]+|\d+))U?")
 _REAL = re.compile(r"(-?\d+\.\d+(?:e-?\d+)?)F")
@@ -46,6 +48,7 @@ def numbers(text: str) -> dict[str, int | float]:
             found[name] = float(real[1])
         elif (power := _POWER.fullmatch(value.strip())) is not None:
             found[name] = 1 << int(power[1])
+    found |= {name: int(value) for name, value in _LISTED.findall(text)}
     for body in _ENUM.findall(text):
         if "(" in body:  # a list of macros
             continue

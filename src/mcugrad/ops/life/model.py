@@ -9,11 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.constants import constant
 from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.training.losses import LabelKind
 
-OK, NULL, LABEL, STATE, RATE, ARG, EMPTY = 0, -1, -2, -3, -4, -5, -6
-"""Values of `mcg_status_t`."""
+OK, NULL, LABEL, STATE, RATE, ARG, EMPTY = (
+    constant(f"MCG_{name}")
+    for name in ("OK", "ERR_NULL", "ERR_LABEL", "ERR_STATE", "ERR_RATE", "ERR_ARG", "ERR_EMPTY")
+)
+"""Values of `mcg_status_t` that several functions return; one of a single function is read where that is."""
 
 
 class Owned(Protocol):
