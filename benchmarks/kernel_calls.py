@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from mcugrad.ops.convolution.conv2d_s8 import CONV2D_S8
+from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8
+from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LinearStruct
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.kernel import ROOM, SCRATCH
@@ -33,14 +36,94 @@ def linear_s8(shape: Shape) -> Arguments:
     }
 
 
+def window(shape: Shape) -> Conv2dStruct:
+    """A square window on a square map: size, input and output channels, kernel, stride, dilation."""
+    size, in_c, out_c, kernel, stride, dilation = shape
+    reach = dilation * (kernel - 1)
+    out = (size + reach // 2 * 2 - reach - 1) // stride + 1
+    return Conv2dStruct(
+        *(size, size, in_c, out, out, out_c, kernel, kernel, stride, stride),
+        *(reach // 2, reach // 2, dilation, dilation, -128, -128 if out_c % 3 else -5),
+    )
+
+
+def conv2d_s8(shape: Shape) -> Arguments:
+    """A convolution: ReLU for most numbers of output channels."""
+    g, random = window(shape), np.random.default_rng(shape)
+    relu = g.y_zero == -128
+    return {
+        "g": g,
+        "x": random.integers(-128, 128, g.in_h * g.in_w * g.in_c).astype(np.int8),
+        "w": random.integers(-127, 128, g.out_c * g.taps).astype(np.int8),
+        "w_zero": None,
+        "bias": random.integers(-2000, 2000, g.out_c).astype(np.int32),
+        "scale": np.full(g.out_c, 1 / (100 * g.taps**0.5), np.float32),
+        "clip": np.asarray([0 if relu else -(1 << 30), 1 << 30], np.int32),
+        "y": np.zeros(g.out_h * g.out_w * g.out_c, np.int8),
+        "peak": np.zeros(1, np.int32),
+        "patch": np.zeros(g.taps, np.int16),
+    }
+
+
+def maps(shapes: list[tuple[int, ...]]) -> list[Shape]:
+    """Shapes of windows of which stride and dilation may be left out, where they are 1."""
+    return [(*shape, *(1, 1)[len(shape) - 4 :]) for shape in shapes]
+
+
+WINDOWS = maps(
+    [
+        *((8, 16, 16, 3), (8, 8, 8, 3), (7, 8, 12, 3), (10, 1, 8, 3), (16, 1, 16, 3, 2), (14, 1, 6, 5)),
+        *((16, 3, 16, 3), (16, 3, 8, 3, 2), (9, 3, 10, 3), (10, 2, 8, 3), (6, 32, 32, 3), (4, 32, 64, 3)),
+        *((5, 24, 31, 3), (2, 64, 32, 3), (8, 16, 24, 1, 2), (9, 12, 20, 1, 2), (12, 4, 16, 3, 2)),
+        *(
+            (8, 12, 16, 3, 2),
+            (8, 16, 16, 3, 1, 2),
+            (7, 5, 9, 3),
+            (8, 7, 16, 3),
+            (6, 17, 33, 3),
+            (3, 16, 80, 3),
+        ),
+        *((4, 15, 18, 2), (1, 32, 32, 3), (1, 16, 10, 3), (9, 4, 4, 5), (12, 8, 4, 3), (11, 6, 7, 3)),
+        *((8, 4, 3, 3), (5, 8, 130, 3), (6, 20, 20, 3, 2), (13, 3, 16, 5, 2), (3, 40, 12, 3), (14, 8, 16, 3)),
+        *((16, 16, 16, 3), (12, 16, 32, 3), (20, 4, 8, 3), (12, 32, 16, 3), (6, 10, 20, 2), (7, 6, 9, 2)),
+    ]
+)
+OTHER_WINDOWS = maps(
+    [
+        *((10, 8, 16, 3), (14, 16, 32, 3), (20, 1, 16, 3, 2), (12, 3, 16, 3), (12, 3, 24, 3, 2)),
+        *((7, 15, 21, 3), (5, 32, 48, 3), (4, 48, 24, 3), (10, 16, 32, 1, 2), (7, 24, 16, 3, 2)),
+        *((9, 10, 11, 3), (12, 1, 32, 5), (8, 6, 8, 3)),
+    ]
+)
+PIXELS = maps(
+    [
+        *((4, 16, 16, 1), (5, 8, 8, 1), (8, 32, 32, 1), (8, 64, 64, 1), (4, 64, 64, 1), (3, 64, 128, 1)),
+        *((7, 17, 31, 1), (6, 24, 40, 1), (2, 128, 64, 1), (1, 64, 64, 1), (1, 128, 10, 1), (9, 12, 20, 1)),
+        *((10, 8, 4, 1), (5, 33, 65, 1), (12, 16, 8, 1), (12, 8, 48, 1), (6, 48, 96, 1), (7, 63, 65, 1)),
+        *((4, 30, 90, 1), (11, 5, 7, 1), (3, 96, 24, 1), (16, 3, 16, 1), (16, 16, 3, 1), (8, 96, 16, 1)),
+    ]
+)
+OTHER_PIXELS = maps(
+    [
+        *((6, 16, 32, 1), (8, 24, 64, 1), (5, 64, 48, 1), (4, 96, 96, 1), (10, 10, 30, 1), (7, 40, 24, 1)),
+        *((3, 128, 40, 1), (12, 12, 12, 1), (2, 64, 100, 1)),
+    ]
+)
+
 SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     LINEAR_S8: (
         list(product((8, 16, 29, 31, 64, 98, 128, 131, 512, 1021), (1, 2, 3, 4, 7, 10, 16, 33, 64, 65, 130))),
         list(product((10, 23, 48, 96, 150, 301, 784, 1568), (2, 5, 6, 11, 32, 62, 100, 128))),
     ),
+    CONV2D_S8: (WINDOWS, OTHER_WINDOWS),
+    POINTWISE_S8: (PIXELS, OTHER_PIXELS),
 }
 """Kernels that have a price: shapes that it is fitted to, and others that tell how good it is."""
-_ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {"mcg_linear_s8": linear_s8}
+_ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
+    "mcg_linear_s8": linear_s8,
+    "mcg_conv2d_s8": conv2d_s8,
+    "mcg_pointwise_s8": conv2d_s8,
+}
 
 
 def struct(name: str, shape: Shape) -> Struct:

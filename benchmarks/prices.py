@@ -45,7 +45,7 @@ def fitted(kernel: Kernel, cases: list[Case]) -> OnCore:
     without = {shape: count for shape, room, count in cases if not room}
     scratch = any(count != without[shape] for shape, _, count in cases)
     work = [
-        np.asarray(kernel.price.work(struct(kernel.name, shape), room if scratch else 0)) / count
+        np.asarray(kernel.price.work(struct(kernel.name, shape), room if scratch else None)) / count
         for shape, room, count in cases
     ]
     found, *_ = np.linalg.lstsq(np.asarray(work), np.ones(len(cases)), rcond=None)

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from kernels import convolution_extremes
 from kernels.draws import (
     CHANNELS,
     FEW_CHANNELS,
@@ -344,6 +345,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+EXTREMES = convolution_extremes.EXTREMES
 PLAN: Plan = {
     "conv2d": (scratch, "conv2d_s8", "grouped_conv2d_s8", "depthwise_conv2d_s8"),
     "conv2d_grad_input": (

@@ -88,7 +88,7 @@ def amalgamate(
         for name in ordered
     )
     used = [_used(name) for name in ordered]
-    always = {*inline, *(n for each in used for n in frozenset.intersection(*each.values()))}
+    always = {*inline, *(n for each in used if "" in each for n in frozenset.intersection(*each.values()))}
     declared = _declared(always.union(*(names for each in used for names in each.values())), always)
     return _BLANKS.sub("\n\n", f"{declared}\n{sources}").strip() + "\n"
 
@@ -135,23 +135,26 @@ def _reached(used: set[str], calls: Mapping[str, frozenset[str]]) -> set[str]:
 def bodies() -> dict[str, dict[str, Path]]:
     """The runtime's C files: by function, then by what each is for, the portable one last and under "".
 
-    The list of files is the table of what there is. A folder per family.
+    The list of files is the table of what there is. A folder per family. What only bodies for some cores call has no
+    portable file.
     """
-    found = {file.stem: file for file in (RUNTIME / "src").glob("*/*.c")}
-    special = {f"{name}_{body}" for name in found for body in BODIES}
+    found: dict[str, dict[str, Path]] = {}
+    for file in sorted((RUNTIME / "src").glob("*/*.c")):
+        name, _, body = file.stem.rpartition("_")
+        name, body = (name, body) if body in BODIES else (file.stem, "")
+        found.setdefault(name, {})[body] = file
     return {
-        name: {body: found[f"{name}_{body}"] for body in BODIES if f"{name}_{body}" in found}
-        | {"": found[name]}
-        for name in sorted(found.keys() - special)
+        name: {body: files[body] for body in (*BODIES, "") if body in files}
+        for name, files in sorted(found.items())
     }
 
 
 def choice(texts: Mapping[str, str]) -> str:
     """The texts of all bodies of a function as one, of which the preprocessor takes the first that a core can run."""
-    if len(texts) == 1:
+    if list(texts) == [""]:
         return texts[""]
     tests = [f"MCG_HAS_{body.upper()}" for body in texts if body]
-    heads = [f"#if {tests[0]}", *(f"#elif {test}" for test in tests[1:]), "#else"]
+    heads = [f"#if {tests[0]}", *(f"#elif {test}" for test in tests[1:]), *["#else"] * ("" in texts)]
     parts = (f"{head}\n\n{text.strip()}\n\n" for head, text in zip(heads, texts.values(), strict=True))
     return "\n" + "".join(parts) + f"#endif /* {tests[0]} */\n"
 

@@ -37,10 +37,11 @@ class Price:
     """What a kernel costs: how often each part of its work is done, times the instructions of the part on a core.
 
     Attributes:
-        work: these numbers, by the constants of a layer and bytes of scratch; `prices.json` has one factor for each.
+        work: these numbers, by the constants of a layer and bytes of scratch, None for a body that uses none whatever
+            there is; `prices.json` has one factor for each.
     """
 
-    work: Callable[[Any, int], tuple[float, ...]]
+    work: Callable[[Any, int | None], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -99,5 +100,5 @@ class Kernel:
         """What a call takes on a core, estimated, by the constants of its layer and bytes of scratch."""
         assert self.price is not None, self.name
         on = prices()[self.name][core]
-        work = self.price.work(struct, room if on.scratch else 0)
+        work = self.price.work(struct, room if on.scratch else None)
         return sum(count * each for count, each in zip(work, on.factors, strict=True))

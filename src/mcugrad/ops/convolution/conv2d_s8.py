@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, centred, gradient_rows, patch_of, struct_of
+from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work
 from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
+from mcugrad.ops.convolution.portable import conv2d_work
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
@@ -19,6 +21,7 @@ from mcugrad.ops.core.window import each_tap, patches
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_s8 import update_rows
 from mcugrad.program import Kernel
+from mcugrad.program.kernel import Price, Scratch
 from mcugrad.training.rules import InPlace
 
 
@@ -114,6 +117,11 @@ def conv2d_update(
     update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
 
 
-CONV2D_S8 = Kernel("mcg_conv2d_s8", conv2d_s8)
+def forward_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
+    """How often `mcg_conv2d_s8` does what."""
+    return conv2d_work(g) if room is None else panel_forward_work(g, room)
+
+
+CONV2D_S8 = Kernel("mcg_conv2d_s8", conv2d_s8, Scratch(forward_scratch), Price(forward_work))
 CONV2D_GRAD_INPUT_S8 = Kernel("mcg_conv2d_grad_input_s8", conv2d_grad_input_s8)
 CONV2D_UPDATE = Kernel("mcg_conv2d_update", conv2d_update)

@@ -6,19 +6,20 @@ the sums afterwards.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work
+from mcugrad.ops.convolution.portable import pointwise_work
+from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_output
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_s8 import update_rows
 from mcugrad.program import Kernel
+from mcugrad.program.kernel import Price, Scratch
 from mcugrad.training.rules import InPlace
-
-if TYPE_CHECKING:
-    from mcugrad.ops.convolution.struct import Conv2dStruct
 
 
 def pixels(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[np.int64]:
@@ -66,5 +67,10 @@ def pointwise_update(
     )
 
 
-POINTWISE_S8 = Kernel("mcg_pointwise_s8", pointwise_s8)
+def forward_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
+    """How often `mcg_pointwise_s8` does what."""
+    return pointwise_work(g) if room is None else panel_forward_work(g, room)
+
+
+POINTWISE_S8 = Kernel("mcg_pointwise_s8", pointwise_s8, Scratch(forward_scratch), Price(forward_work))
 POINTWISE_UPDATE = Kernel("mcg_pointwise_update", pointwise_update)

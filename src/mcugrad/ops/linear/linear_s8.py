@@ -119,7 +119,7 @@ def linear_scratch(g: LinearStruct) -> tuple[int, ...]:
     return (0, g.inputs // 4 * 8) if more else (0,)
 
 
-def linear_work(g: LinearStruct, room: int) -> tuple[float, ...]:
+def linear_work(g: LinearStruct, room: int | None) -> tuple[float, ...]:
     """How often `mcg_linear_s8` does what, whatever its body: words are four inputs, runs are along the rows.
 
     Calls, blocks of rows, outputs; words in runs of four rows, such runs; words in runs of the other rows, such runs,
@@ -127,7 +127,7 @@ def linear_work(g: LinearStruct, room: int) -> tuple[float, ...]:
     """
     blocks, words, beside = -(-g.out // BLOCK), g.inputs // 4, g.inputs % 4
     fours, others = g.out // BLOCK * (BLOCK // 4) + g.out % BLOCK // 4, g.out % 4
-    whole = room >= 8 * words > 0
+    whole = (room or 0) >= 8 * words > 0
     runs = 1 if whole else -(-g.inputs // (2 * BLOCK))
     return (
         *(1, blocks, g.out),

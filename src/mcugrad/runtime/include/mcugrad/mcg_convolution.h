@@ -6,7 +6,7 @@
 #ifndef MCG_CONVOLUTION_H
 #define MCG_CONVOLUTION_H
 
-#include "mcg_core.h"
+#include "mcg_panels.h"
 
 /**
  * @brief y = clip(rescale(w (x - x_zero) + bias)) + y_zero, for every window and output channel.
@@ -21,13 +21,15 @@
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  * @param[out] patch scratch, [k_h * k_w * in_c]
+ * @param[in]  room  bytes of scratch; 0 for none
+ * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
  * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words.
  * Reference: ops/convolution/conv2d_s8.py::conv2d_s8.
  */
 void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                    const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
-                   int16_t *patch);
+                   int16_t *patch, int32_t room, uint32_t *scratch);
 
 /**
  * @brief Error of a convolution's input: the sum of w e over taps and output channels, masked and rescaled.
@@ -90,12 +92,15 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
+ * @param[in]  room  bytes of scratch; 0 for none
+ * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
  * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words.
  * Reference: ops/convolution/pointwise_s8.py::pointwise_s8.
  */
 void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
-                      const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak);
+                      const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                      int32_t room, uint32_t *scratch);
 
 /**
  * @brief w -= factor * gradient for a 1x1 convolution with stride 1; rows without an error are skipped.

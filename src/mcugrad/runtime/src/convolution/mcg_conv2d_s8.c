@@ -3,11 +3,13 @@
 
 void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                    const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
-                   int16_t *patch)
+                   int16_t *patch, int32_t room, uint32_t *scratch)
 {
     const int32_t taps = g->k_h * g->k_w * g->in_c;
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
+    (void)room;
+    (void)scratch;
     for (int32_t oy = 0; oy < g->out_h; oy++) {
         for (int32_t ox = 0; ox < g->out_w; ox++) {
             mcg_patch_s8(g, x, oy, ox, patch);

@@ -28,13 +28,16 @@ static void mcg_pointwise_rows(const int8_t *MCG_RESTRICT x, const int8_t *MCG_R
 }
 
 void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
-                      const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak)
+                      const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
+                      int32_t room, uint32_t *scratch)
 {
     const int32_t pixels = g->out_h * g->out_w;
     const int32_t in_c = g->in_c;
     int32_t base[MCG_BLOCK];
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
+    (void)room;
+    (void)scratch;
     for (int32_t first = 0; first < g->out_c; first += MCG_BLOCK) {
         const int32_t count = mcg_min(g->out_c - first, MCG_BLOCK);
         const int8_t *row = w + first * in_c;

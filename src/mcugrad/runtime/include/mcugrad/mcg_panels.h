@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Products of matrices for cores with the DSP extension: what every convolution there is made of.
+ *
+ * A panel holds a few rows of a matrix as halves of 16 bits, two neighbours a word, in the order in which the
+ * loop of products reads them. Bytes 0 and 2 of four neighbours share a word, and 1 and 3, as instructions
+ * that widen leave them. docs/kernels.md shows it.
+ */
+#ifndef MCG_PANELS_H
+#define MCG_PANELS_H
+
+#include "mcg_core.h"
+
+/** Pairs of rows whose sums are computed before anything is done with them. */
+#define MCG_PANEL_PAIRS 8
+
+/** Words on the stack: sums, and where there is no scratch also panels of so many neighbours and rows. */
+#define MCG_PANEL_FEW 128
+#define MCG_PANEL_PART 16
+#define MCG_PANEL_ROWS 8
+
+/** Outputs must stay below this for two of them to share a word. */
+#define MCG_PANEL_HALF 32500.0F
+
+/** The smallest multiple of 4 that is not below. */
+static inline MCG_SPARE int32_t mcg_up4(int32_t value) { return (value + 3) & ~3; }
+
+/** What a run of products works on. */
+typedef struct {
+    const uint32_t *end;  /* of the panel of four */
+    const int32_t *start; /* what sums begin with, eight of each pair of rows: [row][column] */
+    int32_t *sums;        /* the same eight; may be `start` */
+    int32_t *sums_end;
+    int32_t steps; /* words of a row of either panel, at least 2 */
+} mcg_products_run_t;
+
+/** Windows over a map, or a part of its channels. */
+typedef struct {
+    const int8_t *map; /* first channel that counts, at pixel (0, 0) */
+    int32_t size;      /* bytes from there on that may be read */
+    int32_t height, width, pitch, channels;
+    int32_t k_h, k_w;
+    int32_t step_h, step_w; /* from tap to tap */
+    int32_t zero;           /* what counts as 0, and what is beside the map */
+} mcg_windows_t;
+
+/** Where four windows begin; beside the map as well. */
+typedef struct {
+    int32_t top[4];
+    int32_t left[4];
+} mcg_four_t;
+
+/** What is taken of windows: kernel rows, and words of each, from a byte on. */
+typedef struct {
+    int32_t first, rows;
+    int32_t from, words;
+} mcg_part_t;
+
+/** How sums become outputs, and what is known of those so far. */
+typedef struct {
+    const float *scale;
+    const int32_t *clip;
+    int32_t zero;
+    int32_t pitch;    /* from pixel to pixel */
+    int32_t kind;     /* 0: one by one; 1: ReLU with its zero at -128; 2: no bounds but those of int8 */
+    int32_t highest;  /* magnitude, of what was done one by one */
+    uint32_t ends[2]; /* of all else: the smallest of either half of a word, and 0, and the largest */
+} mcg_panel_output_t;
+
+/**
+ * @brief sums[r][c] = start[r][c] + the products of row r of A and column c of B, for a run of pairs of rows.
+ *
+ * @param[in] a   panels of two rows, one after the other: [pair][step][2]
+ * @param[in] b   panel of four columns: [step][4]
+ * @param[in] run where sums begin and go
+ *
+ * The loop takes 11 instructions for 16 products, and all registers. Stack: 36 bytes.
+ */
+void mcg_panel_products(const uint32_t *a, const uint32_t *b, const mcg_products_run_t *run);
+
+/**
+ * @brief Rows of weights as panels of two.
+ *
+ * @param[in]  w     first row
+ * @param[in]  pitch bytes from row to row
+ * @param[in]  rows  how many; where they are odd, the last one counts twice
+ * @param[in]  run   bytes of a kernel row
+ * @param[in]  zero  zero point of the weights
+ * @param[in]  part  what is taken; beyond a kernel row there are zeros
+ * @param[out] panel [pairs][part->rows * part->words * 2][2]
+ */
+void mcg_panel_rows(const int8_t *w, int32_t pitch, int32_t rows, int32_t run, int32_t zero,
+                    const mcg_part_t *part, uint32_t *panel);
+
+/**
+ * @brief Four windows as a panel of four; less the zero point, 0 beside the map.
+ *
+ * @param[in]  m     map
+ * @param[in]  at    where they begin
+ * @param[in]  part  what is taken; beyond a kernel row there may be anything
+ * @param[out] panel [part->rows * part->words * 2][4]
+ */
+void mcg_panel_windows(const mcg_windows_t *m, const mcg_four_t *at, const mcg_part_t *part, uint32_t *panel);
+
+/**
+ * @brief Sums of some channels and up to four pixels to int8 outputs.
+ *
+ * @param[in]     sums   [pairs of channels][2][4]
+ * @param[in]     first  number of the first channel
+ * @param[in]     rows   channels
+ * @param[in]     pixels how many of the four
+ * @param[in,out] how    factors, bounds, and the largest magnitude so far
+ * @param[out]    y      output of the first channel at the first pixel
+ */
+void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
+                      mcg_panel_output_t *how, int8_t *y);
+
+/**
+ * @brief A convolution's forward pass over panels; mcg_grouped_conv2d_s8 says what it computes.
+ *
+ * Stack: 1 KiB with all that it calls. Scratch: what all rows of a group need, or of any multiple of 4 of
+ * them, 4 (2 K + rows (K / 2 + 4)) bytes, where K is k_h times the bytes of a kernel row in whole words; with
+ * less, panels are on the stack, and in parts.
+ */
+void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
+                          const int32_t *w_zero, const int32_t *bias, const float *scale, const int32_t *clip,
+                          int8_t *y, int32_t *peak, int32_t room, uint32_t *scratch);
+
+#endif /* MCG_PANELS_H */

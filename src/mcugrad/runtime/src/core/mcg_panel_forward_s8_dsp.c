@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/* How outputs can be made: see mcg_panel_output_t. */
+static int32_t mcg_forward_kind(const int32_t *bias, const float *scale, const int32_t *clip, int32_t zero,
+                                int32_t largest, int32_t rows)
+{
+    const bool relu = clip[0] == 0 && clip[1] >= 255 && zero == -128;
+    const bool plain = clip[0] <= -128 - zero && clip[1] >= 127 - zero;
+    if (MCG_SLOW_FLOATS || !(relu || plain)) {
+        return 0;
+    }
+    for (int32_t o = 0; o < rows; o++) {
+        if (!((float)(largest + mcg_abs(bias[o])) * scale[o] < MCG_PANEL_HALF)) {
+            return 0;
+        }
+    }
+    return relu ? 1 : 2;
+}
+
+/* Where the next four windows begin, those beyond the last one as it; y and x are of the first. */
+static void mcg_forward_four(const mcg_conv2d_t *g, int32_t y, int32_t x, int32_t pixels, mcg_four_t *at)
+{
+    const bool level = x + 4 <= g->out_w;
+    int32_t top = y * g->stride_h - g->pad_top;
+    int32_t left = x * g->stride_w - g->pad_left;
+    for (int32_t i = 0; i < 4; i++) {
+        at->top[i] = top;
+        at->left[i] = left;
+        left += g->stride_w;
+        if (!level) {
+            x++;
+            if (i + 1 >= pixels) {
+                left = at->left[i];
+            } else if (x == g->out_w) {
+                x = 0;
+                left = -g->pad_left;
+                top += g->stride_h;
+            }
+        }
+    }
+}
+
+/* What sums of some rows begin with: the bias in every column. */
+static void mcg_forward_start(const int32_t *bias, int32_t rows, int32_t *start)
+{
+    for (int32_t o = 0; o < mcg_up4(rows); o++) {
+        const int32_t value = o < rows ? bias[o] : 0;
+        for (int32_t i = 0; i < 4; i++) {
+            *start++ = value;
+        }
+    }
+}
+
+/* Where panels lie, and how much of them at a time. */
+typedef struct {
+    int32_t *sums;
+    uint32_t *b; /* panel of four windows */
+    uint32_t *a; /* of rows */
+    int32_t *start;
+    int32_t rows;
+    int32_t run;
+    bool whole;
+} mcg_forward_plan_t;
+
+/* Sums of up to 16 rows part by part, where there is no room for whole panels. */
+static void mcg_forward_parts(const mcg_windows_t *m, const mcg_four_t *at, const mcg_forward_plan_t *plan,
+                              const int8_t *w, int32_t pitch, int32_t rows, int32_t w_zero, int32_t *sums)
+{
+    for (int32_t ky = 0; ky < m->k_h; ky++) {
+        for (int32_t from = 0; from < plan->run; from += MCG_PANEL_PART) {
+            const mcg_part_t part = {ky, 1, from, (mcg_min(plan->run - from, MCG_PANEL_PART) + 3) / 4};
+            const int32_t steps = 2 * part.words;
+            const mcg_products_run_t run = {plan->b + 4 * steps, sums, sums, sums + (rows + 1) / 2 * 8,
+                                            steps};
+            mcg_panel_rows(w, pitch, rows, plan->run, w_zero, &part, plan->a);
+            mcg_panel_windows(m, at, &part, plan->b);
+            mcg_panel_products(plan->a, plan->b, &run);
+        }
+    }
+}
+
+/* Output channels of one group that read `m`; those of all groups lie side by side. */
+static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, const mcg_forward_plan_t *plan,
+                              const int8_t *w, int32_t w_zero, const int32_t *bias, int32_t channels,
+                              mcg_panel_output_t *how, int32_t channel, int8_t *y)
+{
+    const int32_t taps = g->k_h * plan->run;
+    const mcg_part_t all = {0, g->k_h, 0, mcg_up4(plan->run) / 4};
+    const int32_t steps = 2 * all.rows * all.words;
+    const int32_t pixels = g->out_h * g->out_w;
+    int32_t *const sums = plan->sums;
+    for (int32_t first = 0; first < channels; first += plan->rows) {
+        const int32_t rows = mcg_min(plan->rows, channels - first);
+        int32_t row = 0;
+        int32_t column = 0;
+        if (plan->whole) {
+            mcg_panel_rows(w + first * taps, taps, rows, plan->run, w_zero, &all, plan->a);
+            mcg_forward_start(bias + first, rows, plan->start);
+        }
+        for (int32_t p = 0; p < pixels; p += 4) {
+            const int32_t here = mcg_min(pixels - p, 4);
+            int8_t *to = y + p * how->pitch + first;
+            mcg_four_t at;
+            mcg_forward_four(g, row, column, here, &at);
+            for (column += 4; column >= g->out_w; column -= g->out_w) {
+                row++;
+            }
+            if (!plan->whole) {
+                mcg_forward_start(bias + first, rows, sums);
+                mcg_forward_parts(m, &at, plan, w + first * taps, taps, rows, w_zero, sums);
+                mcg_panel_output(sums, channel + first, rows, here, how, to);
+                continue;
+            }
+            mcg_panel_windows(m, &at, &all, plan->b);
+            for (int32_t o = 0; o < rows; o += 2 * MCG_PANEL_PAIRS) {
+                const int32_t count = mcg_min(rows - o, 2 * MCG_PANEL_PAIRS);
+                const mcg_products_run_t run = {plan->b + 4 * steps, plan->start + 4 * o, sums,
+                                                sums + (count + 1) / 2 * 8, steps};
+                mcg_panel_products(plan->a + o * steps, plan->b, &run);
+                mcg_panel_output(sums, channel + first + o, count, here, how, to + o);
+            }
+        }
+    }
+}
+
+void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
+                          const int32_t *w_zero, const int32_t *bias, const float *scale, const int32_t *clip,
+                          int8_t *y, int32_t *peak, int32_t room, uint32_t *scratch)
+{
+    const int32_t in_c = g->in_c / groups;
+    const int32_t out_c = g->out_c / groups;
+    const int32_t taps = g->k_h * g->k_w * in_c;
+    const int32_t size = g->in_h * g->in_w * g->in_c;
+    const int32_t zero = w_zero == NULL ? 0 : *w_zero;
+    const int32_t k = g->k_h * mcg_up4(g->k_w * in_c);
+    const int32_t fits = (room / 4 - 2 * k) / (k / 2 + 4);
+    uint32_t few[MCG_PANEL_FEW];
+    mcg_forward_plan_t plan = {
+        (int32_t *)few, few + 4 * MCG_PANEL_ROWS, few + 4 * MCG_PANEL_ROWS + 2 * MCG_PANEL_PART,
+        NULL,           MCG_PANEL_ROWS,           g->k_w * in_c,
+        fits >= 4};
+    mcg_panel_output_t how = {scale, clip, g->y_zero, g->out_c, 0, 0, {0, 0}};
+    how.kind =
+        mcg_forward_kind(bias, scale, clip, g->y_zero, taps * 255 * (w_zero == NULL ? 127 : 255), g->out_c);
+    if (plan.whole) {
+        plan.rows = mcg_min(fits & ~3, mcg_up4(out_c));
+        plan.b = scratch;
+        plan.start = (int32_t *)scratch + 2 * k;
+        plan.a = scratch + 2 * k + 4 * plan.rows;
+    }
+    for (int32_t i = 0; i < groups; i++) {
+        const mcg_windows_t m = {x + i * in_c, size - i * in_c, g->in_h,       g->in_w,       g->in_c,  in_c,
+                                 g->k_h,       g->k_w,          g->dilation_h, g->dilation_w, g->x_zero};
+        mcg_forward_group(g, &m, &plan, w + i * out_c * taps, zero, bias + i * out_c, out_c, &how, i * out_c,
+                          y + i * out_c);
+    }
+    for (uint32_t i = 0; i < 2U; i++) {
+        how.highest = mcg_max(how.highest, mcg_half(how.ends[1], i));
+        how.highest = mcg_max(how.highest, -mcg_half(how.ends[0], i));
+    }
+    *peak = how.highest;
+}

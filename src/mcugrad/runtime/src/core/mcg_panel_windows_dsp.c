@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/* Where four windows are. */
+typedef struct {
+    const int8_t *at[4];
+} mcg_pieces_t;
+
+/* Some bytes, a multiple of 4 above 0, of each of some kernel rows; how far it is from the end of one to the
+ * next, on the map and, in bytes, in the panel; minus the zero point. */
+typedef struct {
+    int32_t bytes;
+    uint32_t less;
+    int32_t rows;
+    int32_t skip, over;
+} mcg_copy_t;
+
+#if MCG_DSP_INSTRUCTIONS
+/* clang-format off */
+#define MCG_PIECES_TWO(a, b, first, second)                             \
+    "ldr r8, [" a "], #4\n\t"                                           \
+    "ldr r9, [" b "], #4\n\t"                                           \
+    "sxtab16 r10, r3, r8\n\t"                                           \
+    "sxtab16 r11, r3, r9\n\t"                                           \
+    "strd r10, r11, [r0], #" first "\n\t"                               \
+    "sxtab16 r8, r3, r8, ror #8\n\t"                                    \
+    "sxtab16 r9, r3, r9, ror #8\n\t"                                    \
+    "strd r8, r9, [r0], #" second "\n\t"
+
+/* Of four windows, whole rows of the panel. r0 panel; r4 to r7 where they are; r2 where the first one's row ends; r1, r3,
+ * r12, lr the first four of `copy`. */
+MCG_NAKED static void mcg_panel_pieces(MCG_SPARE uint32_t *panel, MCG_SPARE const mcg_pieces_t *from,
+                                       MCG_SPARE const mcg_copy_t *copy)
+{
+    __asm__ volatile(
+        "push {r4-r11, lr}\n\t"
+        "ldm r1, {r4-r7}\n\t"
+        "ldm r2, {r1, r3, r12, lr}\n\t"
+        "1:\n\t"
+        "add r2, r4, r1\n\t"
+        "2:\n\t"
+        MCG_PIECES_TWO("r4", "r5", "16", "-8")
+        MCG_PIECES_TWO("r6", "r7", "16", "8")
+        "cmp r4, r2\n\t"
+        "bne 2b\n\t"
+        "add r4, r4, lr\n\t"
+        "add r5, r5, lr\n\t"
+        "add r6, r6, lr\n\t"
+        "add r7, r7, lr\n\t"
+        "subs r12, r12, #1\n\t"
+        "bne 1b\n\t"
+        "pop {r4-r11, pc}\n\t");
+}
+
+/* Of one window, a column. */
+MCG_NAKED static void mcg_panel_column(MCG_SPARE uint32_t *panel, MCG_SPARE const int8_t *from,
+                                       MCG_SPARE const mcg_copy_t *copy)
+{
+    __asm__ volatile(
+        "push {r4-r7, lr}\n\t"
+        "ldm r2, {r3-r7}\n\t"
+        "1:\n\t"
+        "add r2, r1, r3\n\t"
+        "2:\n\t"
+        "ldr r12, [r1], #4\n\t"
+        "sxtab16 lr, r4, r12\n\t"
+        "sxtab16 r12, r4, r12, ror #8\n\t"
+        "str lr, [r0], #16\n\t"
+        "str r12, [r0], #16\n\t"
+        "cmp r1, r2\n\t"
+        "bne 2b\n\t"
+        "add r1, r1, r6\n\t"
+        "add r0, r0, r7\n\t"
+        "subs r5, r5, #1\n\t"
+        "bne 1b\n\t"
+        "pop {r4-r7, pc}\n\t");
+}
+/* clang-format on */
+#else
+static void mcg_panel_column(uint32_t *panel, const int8_t *from, const mcg_copy_t *copy)
+{
+    for (int32_t row = 0; row < copy->rows; row++) {
+        const int8_t *const piece = from + row * (copy->bytes + copy->skip);
+        for (int32_t i = 0; i < copy->bytes / 4; i++) {
+            const uint32_t word = mcg_load32(piece + 4 * i);
+            panel[8 * i] = mcg_sxtab16(copy->less, word);
+            panel[8 * i + 4] = mcg_sxtab16_odd(copy->less, word);
+        }
+        panel += 2 * copy->bytes + copy->over / 4;
+    }
+}
+
+static void mcg_panel_pieces(uint32_t *panel, const mcg_pieces_t *from, const mcg_copy_t *copy)
+{
+    for (int32_t i = 0; i < 4; i++) {
+        const mcg_copy_t column = {copy->bytes, copy->less, copy->rows, copy->skip, 0};
+        mcg_panel_column(panel + i, from->at[i], &column);
+    }
+}
+#endif
+
+/* Words beside the map. */
+static void mcg_panel_beside(uint32_t *panel, int32_t words)
+{
+    for (uint32_t *const end = panel + 8 * words; panel < end; panel += 8) {
+        panel[0] = 0;
+        panel[4] = 0;
+    }
+}
+
+/* Words of one window in a kernel row that exists, byte by byte. */
+static void mcg_panel_bytes(const mcg_windows_t *m, int32_t line, int32_t left, int32_t from, int32_t words,
+                            uint32_t less, uint32_t *panel)
+{
+    int32_t tap = from / m->channels;
+    int32_t channel = from - tap * m->channels;
+    for (int32_t i = 0; i < words; i++) {
+        uint32_t word = 0;
+        for (int32_t k = 0; k < 4; k++) {
+            const int32_t x = left + tap * m->step_w;
+            const bool there = tap < m->k_w && x >= 0 && x < m->width;
+            const int32_t byte = there ? m->map[line + x * m->pitch + channel] : m->zero;
+            word |= ((uint32_t)byte & 0xffU) << (8 * k);
+            if (++channel == m->channels) {
+                channel = 0;
+                tap++;
+            }
+        }
+        panel[0] = mcg_sxtab16(less, word);
+        panel[4] = mcg_sxtab16_odd(less, word);
+        panel += 8;
+    }
+}
+
+/* The same tap by tap, where words hold channels of one tap. */
+static void mcg_panel_taps(const mcg_windows_t *m, int32_t line, int32_t left, const mcg_part_t *part,
+                           uint32_t less, uint32_t *panel)
+{
+    const int32_t tap = part->from / m->channels;
+    int32_t channel = part->from - tap * m->channels;
+    int32_t x = left + tap * m->step_w;
+    for (int32_t words = part->words; words > 0;) {
+        const int32_t here = mcg_min(words, (m->channels - channel) / 4);
+        if (x >= 0 && x < m->width) {
+            const mcg_copy_t copy = {4 * here, less, 1, 0, 0};
+            mcg_panel_column(panel, m->map + line + x * m->pitch + channel, &copy);
+        } else {
+            mcg_panel_beside(panel, here);
+        }
+        panel += 8 * here;
+        words -= here;
+        channel = 0;
+        x += m->step_w;
+    }
+}
+
+/* The same of all kernel rows from `first` on, `rows` of them, where taps next to each other in them are so
+ * in the map: zeros, bytes of both, a piece, bytes of both, zeros. */
+static void mcg_panel_bordered(const mcg_windows_t *m, int32_t line, int32_t left, const mcg_part_t *part,
+                               int32_t rows, uint32_t less, uint32_t *panel)
+{
+    const int32_t right = left + m->k_w - m->width; /* taps beyond the border */
+    const int32_t run = m->k_w * m->channels;
+    const int32_t end = part->from + 4 * part->words;
+    const int32_t begins = left < 0 ? -left * m->channels : 0;
+    const int32_t ends = right > 0 ? run - right * m->channels : mcg_up4(run);
+    const int32_t step = m->step_h * m->width * m->pitch;
+    const int32_t at = line + left * m->pitch;
+    const int32_t a = mcg_clamp(mcg_up4(begins), part->from, end);
+    int32_t b = mcg_clamp(ends & ~3, a, end);
+    bool behind = (ends & 3) != 0;
+    if (b > a && at + (rows - 1) * step + b > m->size) { /* what is behind the last run is not to be read */
+        b -= 4;
+        behind = true;
+    }
+    if (b > a) {
+        const mcg_copy_t copy = {b - a, less, rows, step - (b - a), 8 * (end - part->from - (b - a))};
+        mcg_panel_column(panel + 2 * (a - part->from), m->map + at + a, &copy);
+    }
+    if (b - a == end - part->from) {
+        return;
+    }
+    for (int32_t ky = 0; ky < rows; ky++) {
+        mcg_panel_beside(panel, (a - part->from) / 4);
+        mcg_panel_beside(panel + 2 * (b - part->from), (end - b) / 4);
+        if ((begins & 3) != 0 && a > part->from) {
+            mcg_panel_bytes(m, line, left, a - 4, 1, less, panel + 2 * (a - 4 - part->from));
+        }
+        if (behind && b < end) {
+            mcg_panel_bytes(m, line, left, b, 1, less, panel + 2 * (b - part->from));
+        }
+        line += step;
+        panel += 8 * part->words;
+    }
+}
+
+/* One of four windows. */
+static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int32_t left, bool piece,
+                             const mcg_part_t *part, uint32_t less, uint32_t *panel)
+{
+    const bool some = left < m->width && left + (m->k_w - 1) * m->step_w >= 0;
+    int32_t y = top + part->first * m->step_h;
+    int32_t ky = 0;
+    for (; ky < part->rows && (!some || y < 0); ky++) {
+        mcg_panel_beside(panel, part->words);
+        panel += 8 * part->words;
+        y += m->step_h;
+    }
+    if (piece && ky < part->rows && y < m->height) {
+        int32_t rows = 1;
+        for (; ky + rows < part->rows && y + rows * m->step_h < m->height;) {
+            rows++;
+        }
+        mcg_panel_bordered(m, y * m->width * m->pitch, left, part, rows, less, panel);
+        panel += rows * 8 * part->words;
+        ky += rows;
+        y += rows * m->step_h;
+    }
+    for (; ky < part->rows; ky++) {
+        const int32_t line = y * m->width * m->pitch;
+        if (y >= m->height) {
+            mcg_panel_beside(panel, part->words);
+        } else if ((m->channels & 3) == 0) {
+            mcg_panel_taps(m, line, left, part, less, panel);
+        } else {
+            mcg_panel_bytes(m, line, left, part->from, part->words, less, panel);
+        }
+        y += m->step_h;
+        panel += 8 * part->words;
+    }
+}
+
+void mcg_panel_windows(const mcg_windows_t *m, const mcg_four_t *at, const mcg_part_t *part, uint32_t *panel)
+{
+    const uint32_t less = mcg_halves(-m->zero, -m->zero);
+    const int32_t line = m->width * m->pitch;
+    const int32_t right = m->width - (m->k_w - 1) * m->step_w;
+    const int32_t top = at->top[0] + part->first * m->step_h;
+    const int32_t bottom = at->top[3] + (part->first + part->rows - 1) * m->step_h;
+    const int32_t end = bottom * line + at->left[3] * m->pitch + part->from + 4 * part->words;
+    /* Whether taps next to each other in a kernel row are so in the map. */
+    const bool piece = m->k_w == 1 || (m->step_w == 1 && m->pitch == m->channels);
+    bool whole = piece && top >= 0 && bottom < m->height && end <= m->size && at->left[0] >= 0 &&
+                 at->left[3] >= 0 && at->left[3] < right;
+    if (at->top[3] != at->top[0]) { /* else the first and the last tell of those between them */
+        whole = whole && at->left[1] >= 0 && at->left[2] >= 0 && at->left[0] < right && at->left[1] < right &&
+                at->left[2] < right;
+    }
+    if (whole) {
+        const mcg_copy_t copy = {4 * part->words, less, part->rows, m->step_h * line - 4 * part->words, 0};
+        mcg_pieces_t from;
+        for (int32_t i = 0; i < 4; i++) {
+            from.at[i] = m->map + ((at->top[i] + part->first * m->step_h) * line + at->left[i] * m->pitch +
+                                   part->from);
+        }
+        mcg_panel_pieces(panel, &from, &copy);
+        return;
+    }
+    for (int32_t i = 0; i < 4; i++) {
+        mcg_panel_window(m, at->top[i], at->left[i], piece, part, less, panel + i);
+    }
+}
