@@ -27,8 +27,8 @@ def up4(value: int) -> int:
 
 
 def panel_words(k: int, rows: int) -> int:
-    """Scratch for some rows of k terms and four windows, and for what sums begin with."""
-    return 2 * k + rows * (k // 2 + 4)
+    """Scratch for some rows of k terms, four windows, sums and what they begin with."""
+    return 2 * k + rows * (k // 2 + 8)
 
 
 def panel_scratch(k: int, rows: int) -> tuple[int, ...]:
@@ -68,7 +68,7 @@ class Layout:
     def of(cls, kernel_rows: int, run: int, rows: int, room: int) -> Layout:
         """With so many bytes of scratch."""
         terms = kernel_rows * up4(run)
-        fits = (room // 4 - 2 * terms) // (terms // 2 + 4)
+        fits = (room // 4 - 2 * terms) // (terms // 2 + 8)
         whole = fits >= 4
         return cls(terms, run, min(fits // 4 * 4, up4(rows)) if whole else PART_ROWS, whole, kernel_rows)
 
@@ -101,9 +101,10 @@ def products(layout: Layout, rows: int, fours: int) -> int:
 def windows(g: Conv2dStruct, layout: Layout) -> tuple[float, ...]:
     """All windows of a map as panels, four at a time.
 
-    Instructions in assembler; fours in two lines, all of them, whole ones; windows of the others, those with something
-    on the map, their kernel rows at a border, and those beside the map; words beside it, and half beside it; words,
-    those with several taps, and kernel rows, where taps are no neighbours.
+    Instructions in assembler; fours, those in two lines, those of which something is copied together; words of kernel
+    rows that are beside the map for all four; windows that are copied by themselves, their kernel rows, and of these
+    what is beside the map, in words, and words of both; windows of fours in lines that are not all there, and their
+    kernel rows; words, those with several taps, and kernel rows, where taps are no neighbours.
     """
     if layout.whole:
         return tuple(_windows(g, layout, np.arange(g.k_h)).tolist())
@@ -116,33 +117,37 @@ def _windows(g: Conv2dStruct, layout: Layout, ky: NDArray[np.int64]) -> NDArray[
     at = np.arange(up4(g.out_h * g.out_w)).clip(max=g.out_h * g.out_w - 1)
     top, left = at // g.out_w * g.stride_h - g.pad_top, at % g.out_w * g.stride_w - g.pad_left
     piece = g.k_w == 1 or g.dilation_w == 1
-    kx = left[:, None] + np.arange(g.k_w) * g.dilation_w
-    taps = ((kx >= 0) & (kx < g.in_w)).sum(1)
-    y = top[:, None] + ky * g.dilation_h
-    there = (y >= 0) & (y < g.in_h)
-    whole = (there.all(1) & (taps == g.k_w) & piece).reshape(-1, 4).all(1)
-    # What is behind the last run of the map is not read.
-    ends = (y[-4:, -1] * g.in_w + left[-4:]) * g.in_c + up4(layout.run) > g.in_h * g.in_w * g.in_c
-    whole[-1] &= not ends[-1]
-    single = ~np.repeat(whole, 4)
-    there, taps = there[single], taps[single]
-    lines = there.sum(1) * (taps > 0)
     split = 1 if layout.whole else len(layout.parts) / g.k_h
     words = up4(layout.run) / 4 / split
-    inside = (lines * taps).sum() / g.k_w * words
-    rows, calls, alone = lines.sum(), (lines > 0).sum(), single.sum()
-    loops = whole.sum() * (13 + len(ky) * (8 + 18 * words))
-    loops += (7 * inside + 6 * rows + 9 * calls) * piece
-    bordered = (lines * (taps < g.k_w)).sum()
+    kx = left[:, None] + np.arange(g.k_w) * g.dilation_w
+    before, behind = (kx < 0).sum(1), (kx >= g.in_w).sum(1)
+    y = top[:, None] + ky * g.dilation_h
+    there = (y >= 0) & (y < g.in_h)
+    level = (top[::4] == top[3::4]) & piece
+    even = level | (there.all(1).reshape(-1, 4).all(1) & piece)
+    # What is behind the last run of the map is not read.
+    ends = ((y * g.in_w).max(1, initial=0, where=there) + left) * g.in_c + up4(layout.run)
+    cut = (ends > g.in_h * g.in_w * g.in_c) & (np.arange(at.size) >= at.size - 4)
+    alone = (before + behind > 0) | cut
+    rows = there.sum(1)
+    together = even & (rows[::4] > 0)
+    whole = together & ~alone.reshape(-1, 4).all(1)
+    loops = (13 + rows[::4] * (8 + 18 * words))[whole].sum()
+    single = np.repeat(together, 4) & alone
+    uneven = ~np.repeat(even, 4)
+    own = (single | uneven) & (rows > 0)
+    lines, share = rows * own, (g.k_w - before - behind) / g.k_w
+    loops += ((9 + rows * (6 + 7 * words * share)) * own * (share > 0)).sum() * piece
     odd = g.in_c % 4 > 0
-    before, behind = (kx[single] < 0).sum(1), (kx[single] >= g.in_w).sum(1)
-    mixed = lines * ((before * g.in_c % 4 > 0) + 0 + ((behind > 0) & ((g.k_w - behind) * g.in_c % 4 > 0)))
-    mixed = mixed.sum() + (ends * (len(ky) if layout.whole else 1 / split)).sum()
+    mixed = (before * g.in_c % 4 > 0) * 1 + ((behind > 0) & ((g.k_w - behind) * g.in_c % 4 > 0)) + cut
     found = [
         loops,
-        *((top[::4] != top[3::4]).sum(), len(whole), whole.sum(), alone, calls, bordered),
-        *(alone * len(ky) - rows, alone * len(ky) * words - inside, mixed),
-        *(inside * (not piece), inside * (not piece) * odd, rows * (not piece)),
+        *(len(level), (~level).sum(), together.sum()),
+        ((len(ky) - rows[::4]) * even).sum() * 8 * words,
+        *(own.sum(), lines.sum(), (lines * (1 - share)).sum() * words, (lines * mixed).sum() / split),
+        *(uneven.sum(), uneven.sum() * len(ky), ((len(ky) - rows) * uneven).sum() * words),
+        *((lines * share).sum() * words * (not piece), (lines * share).sum() * words * (not piece) * odd),
+        lines.sum() * (not piece),
     ]
     return np.asarray(found, np.float64)
 
@@ -169,16 +174,15 @@ def panel_forward_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     blocks = list(layout.blocks(g.out_c))
     runs = sum(-(-block // AT_A_TIME) for block in blocks)
     times = 1 if layout.whole else fours
-    uneven = fours * (g.out_w % 4 > 0) * len(blocks)
     relu, full = g.y_zero == -128, g.out_c // 4
     fast = full * (pixels // 4)
     others = g.out_c % 4 * (pixels // 4 * 4) + g.out_c * (pixels % 4)
     loops, *of_windows = windows(g, layout)
     rows, *of_rows = panel_rows(layout, g.out_c, times)
-    outputs = fast * (105 if relu else 136) + (pixels // 4) * runs * (28 if relu else 34) * (full > 0)
+    outputs = fast * (105 if relu else 132) + (pixels // 4) * runs * (28 if relu else 34) * (full > 0)
     return (
         loops * len(blocks) + rows + outputs + products(layout, g.out_c, fours),
-        *(1, g.out_c, g.out_c * times, runs * fours, len(blocks) * fours, uneven),
+        *(1, g.out_c, g.out_c * times, runs * fours, len(blocks) * fours),
         *(each * len(blocks) for each in of_windows),
         *of_rows,
         *(others, (g.out_c % 4 > 0) * (pixels // 4 * 4) + pixels % 4 * runs),

@@ -12,9 +12,9 @@
 #include "mcg_core.h"
 
 /** Pairs of rows whose sums are computed before anything is done with them. */
-#define MCG_PANEL_PAIRS 8
+#define MCG_PANEL_PAIRS 16
 
-/** Words on the stack: sums, and where there is no scratch also panels of so many neighbours and rows. */
+/** Words on the stack that stand in for scratch: panels of so many neighbours and rows, and sums. */
 #define MCG_PANEL_FEW 128
 #define MCG_PANEL_PART 16
 #define MCG_PANEL_ROWS 8
@@ -118,8 +118,8 @@ void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t 
 /**
  * @brief A convolution's forward pass over panels; mcg_grouped_conv2d_s8 says what it computes.
  *
- * Stack: 1 KiB with all that it calls. Scratch: what all rows of a group need, or of any multiple of 4 of
- * them, 4 (2 K + rows (K / 2 + 4)) bytes, where K is k_h times the bytes of a kernel row in whole words; with
+ * Stack: 1 KiB with all that it calls. Scratch: what all rows of a group need, or any multiple of 4 of
+ * them: 4 (2 K + rows (K / 2 + 8)) bytes, where K is k_h times the bytes of a kernel row in whole words; with
  * less, panels are on the stack, and in parts.
  */
 void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,

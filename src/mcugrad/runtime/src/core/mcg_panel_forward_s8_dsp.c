@@ -134,7 +134,7 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
     const int32_t size = g->in_h * g->in_w * g->in_c;
     const int32_t zero = w_zero == NULL ? 0 : *w_zero;
     const int32_t k = g->k_h * mcg_up4(g->k_w * in_c);
-    const int32_t fits = (room / 4 - 2 * k) / (k / 2 + 4);
+    const int32_t fits = (room / 4 - 2 * k) / (k / 2 + 8);
     uint32_t few[MCG_PANEL_FEW];
     mcg_forward_plan_t plan = {
         (int32_t *)few, few + 4 * MCG_PANEL_ROWS, few + 4 * MCG_PANEL_ROWS + 2 * MCG_PANEL_PART,
@@ -145,9 +145,10 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
         mcg_forward_kind(bias, scale, clip, g->y_zero, taps * 255 * (w_zero == NULL ? 127 : 255), g->out_c);
     if (plan.whole) {
         plan.rows = mcg_min(fits & ~3, mcg_up4(out_c));
-        plan.b = scratch;
-        plan.start = (int32_t *)scratch + 2 * k;
-        plan.a = scratch + 2 * k + 4 * plan.rows;
+        plan.sums = (int32_t *)scratch;
+        plan.start = plan.sums + 4 * plan.rows;
+        plan.b = scratch + 8 * plan.rows;
+        plan.a = plan.b + 2 * k;
     }
     for (int32_t i = 0; i < groups; i++) {
         const mcg_windows_t m = {x + i * in_c, size - i * in_c, g->in_h,       g->in_w,       g->in_c,  in_c,

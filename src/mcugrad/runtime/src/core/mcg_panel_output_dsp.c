@@ -30,8 +30,11 @@
     "pkhbt r6, r5, r9, lsl #16\n\t" "pkhbt r10, r7, r11, lsl #16\n\t"
 #define MCG_OUTPUT_MOST(value)                                              \
     "ssub16 r5, lr, " value "\n\t" "sel lr, lr, " value "\n\t"
-#define MCG_OUTPUT_LEAST(value)                                             \
-    "ssub16 r5, r0, " value "\n\t" "sel r0, " value ", r0\n\t"
+#define MCG_OUTPUT_ENDS(a, b)                                               \
+    "ssub16 r5, " a ", " b "\n\t"                                           \
+    "sel r7, " a ", " b "\n\t" "sel r9, " b ", " a "\n\t"                    \
+    "ssub16 r5, lr, r7\n\t" "sel lr, lr, r7\n\t"                            \
+    "ssub16 r5, r0, r9\n\t" "sel r0, r9, r0\n\t"
 #define MCG_OUTPUT_EACH(what) what("r4") what("r8") what("r6") what("r10")
 #define MCG_OUTPUT_ADD(value) "sadd16 " value ", " value ", r12\n\t"
 /* Bytes from -128 on, and the end of a round. */
@@ -91,13 +94,13 @@ MCG_NAKED static void mcg_output_plain(MCG_SPARE const int32_t *sums, MCG_SPARE 
         "mov r0, r5\n\t"
         MCG_OUTPUT_FLOATS("s32")
         MCG_OUTPUT_PAIR("s0, s1", "s4, s5", "s8, s9", "s12, s13")
-        MCG_OUTPUT_EACH(MCG_OUTPUT_MOST)
-        MCG_OUTPUT_EACH(MCG_OUTPUT_LEAST)
+        MCG_OUTPUT_ENDS("r4", "r8")
+        MCG_OUTPUT_ENDS("r6", "r10")
         MCG_OUTPUT_EACH(MCG_OUTPUT_ADD)
         MCG_OUTPUT_STORE("r2")
         MCG_OUTPUT_PAIR("s2, s3", "s6, s7", "s10, s11", "s14, s15")
-        MCG_OUTPUT_EACH(MCG_OUTPUT_MOST)
-        MCG_OUTPUT_EACH(MCG_OUTPUT_LEAST)
+        MCG_OUTPUT_ENDS("r4", "r8")
+        MCG_OUTPUT_ENDS("r6", "r10")
         MCG_OUTPUT_EACH(MCG_OUTPUT_ADD)
         "add r5, r2, r3, lsl #1\n\t"
         "add r2, r2, #4\n\t"
@@ -170,14 +173,17 @@ static void mcg_output_plain(const int32_t *sums, const float *scale, int8_t *y,
 static int32_t mcg_output_others(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
                                  const mcg_panel_output_t *how, int8_t *y)
 {
-    int32_t column[2 * MCG_PANEL_PAIRS];
+    int32_t column[8];
     int32_t highest = 0;
-    for (int32_t p = 0; p < pixels; p++) {
-        for (int32_t o = 0; o < rows; o++) {
-            column[o] = sums[4 * o + p];
+    for (int32_t o = 0; o < rows; o += 8) {
+        const int32_t count = mcg_min(rows - o, 8);
+        for (int32_t p = 0; p < pixels; p++) {
+            for (int32_t i = 0; i < count; i++) {
+                column[i] = sums[4 * (o + i) + p];
+            }
+            highest = mcg_max(highest, mcg_output_s8(column, how->scale + first + o, how->clip, how->zero,
+                                                     count, y + p * how->pitch + o));
         }
-        highest = mcg_max(highest, mcg_output_s8(column, how->scale + first, how->clip, how->zero, rows,
-                                                 y + p * how->pitch));
     }
     return highest;
 }

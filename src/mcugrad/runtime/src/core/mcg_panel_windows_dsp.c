@@ -194,9 +194,9 @@ static void mcg_panel_bordered(const mcg_windows_t *m, int32_t line, int32_t lef
     }
 }
 
-/* One of four windows. */
-static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int32_t left, bool piece,
-                             const mcg_part_t *part, uint32_t less, uint32_t *panel)
+/* One of four windows. Apart: what is seldom needed must not make the stack deep. */
+MCG_APART static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int32_t left, bool piece,
+                                       const mcg_part_t *part, uint32_t less, uint32_t *panel)
 {
     const bool some = left < m->width && left + (m->k_w - 1) * m->step_w >= 0;
     int32_t y = top + part->first * m->step_h;
@@ -230,33 +230,72 @@ static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int32_t left, 
     }
 }
 
+/* Four windows whose kernel rows, `rows` of them from `y` on, are all on the map; each of them is one piece
+ * as far as it is there. Where one is not there whole, another one stands in for it first. */
+static void mcg_panel_even(const mcg_windows_t *m, const mcg_four_t *at, int32_t lower,
+                           const mcg_part_t *part, int32_t rows, uint32_t less, uint32_t *panel)
+{
+    const int32_t line = m->width * m->pitch;
+    const int32_t right = m->width - (m->k_w - 1) * m->step_w;
+    const int32_t most = m->size - (rows - 1) * m->step_h * line - 4 * part->words;
+    const mcg_copy_t copy = {4 * part->words, less, rows, m->step_h * line - 4 * part->words, 0};
+    int32_t whole = -1;
+    int32_t others = 0;
+    int32_t place[4];
+    for (int32_t i = 0; i < 4; i++) {
+        place[i] = (at->top[i] + lower) * line + at->left[i] * m->pitch + part->from;
+        if (at->left[i] >= 0 && at->left[i] < right && place[i] <= most) {
+            whole = place[i];
+        } else {
+            place[i] = -1;
+            others++;
+        }
+    }
+    if (whole >= 0) {
+        mcg_pieces_t from;
+        for (int32_t i = 0; i < 4; i++) {
+            from.at[i] = m->map + (place[i] < 0 ? whole : place[i]);
+        }
+        mcg_panel_pieces(panel, &from, &copy);
+    }
+    for (int32_t i = 0; others > 0; i++) {
+        if (place[i] < 0) {
+            mcg_panel_bordered(m, (at->top[i] + lower) * line, at->left[i], part, rows, less, panel + i);
+            others--;
+        }
+    }
+}
+
 void mcg_panel_windows(const mcg_windows_t *m, const mcg_four_t *at, const mcg_part_t *part, uint32_t *panel)
 {
     const uint32_t less = mcg_halves(-m->zero, -m->zero);
-    const int32_t line = m->width * m->pitch;
-    const int32_t right = m->width - (m->k_w - 1) * m->step_w;
-    const int32_t top = at->top[0] + part->first * m->step_h;
-    const int32_t bottom = at->top[3] + (part->first + part->rows - 1) * m->step_h;
-    const int32_t end = bottom * line + at->left[3] * m->pitch + part->from + 4 * part->words;
     /* Whether taps next to each other in a kernel row are so in the map. */
     const bool piece = m->k_w == 1 || (m->step_w == 1 && m->pitch == m->channels);
-    bool whole = piece && top >= 0 && bottom < m->height && end <= m->size && at->left[0] >= 0 &&
-                 at->left[3] >= 0 && at->left[3] < right;
-    if (at->top[3] != at->top[0]) { /* else the first and the last tell of those between them */
-        whole = whole && at->left[1] >= 0 && at->left[2] >= 0 && at->left[0] < right && at->left[1] < right &&
-                at->left[2] < right;
-    }
-    if (whole) {
-        const mcg_copy_t copy = {4 * part->words, less, part->rows, m->step_h * line - 4 * part->words, 0};
-        mcg_pieces_t from;
-        for (int32_t i = 0; i < 4; i++) {
-            from.at[i] = m->map + ((at->top[i] + part->first * m->step_h) * line + at->left[i] * m->pitch +
-                                   part->from);
+    int32_t lower = part->first * m->step_h;
+    int32_t rows = part->rows;
+    if (piece &&
+        at->top[0] == at->top[3]) { /* in one line: kernel rows are there for all four, or for none */
+        uint32_t *const end = panel + rows * 8 * part->words;
+        for (; rows > 0 && at->top[0] + lower < 0; rows--) {
+            for (uint32_t *const next = panel + 8 * part->words; panel != next; panel++) {
+                *panel = 0;
+            }
+            lower += m->step_h;
         }
-        mcg_panel_pieces(panel, &from, &copy);
-        return;
-    }
-    for (int32_t i = 0; i < 4; i++) {
-        mcg_panel_window(m, at->top[i], at->left[i], piece, part, less, panel + i);
+        while (rows > 0 && at->top[0] + lower + (rows - 1) * m->step_h >= m->height) {
+            rows--;
+        }
+        for (uint32_t *beside = panel + rows * 8 * part->words; beside != end; beside++) {
+            *beside = 0;
+        }
+        if (rows > 0) {
+            mcg_panel_even(m, at, lower, part, rows, less, panel);
+        }
+    } else if (piece && at->top[0] + lower >= 0 && at->top[3] + lower + (rows - 1) * m->step_h < m->height) {
+        mcg_panel_even(m, at, lower, part, rows, less, panel);
+    } else {
+        for (int32_t i = 0; i < 4; i++) {
+            mcg_panel_window(m, at->top[i], at->left[i], piece, part, less, panel + i);
+        }
     }
 }
