@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dead
 import instructions
+import peers
 import silent
 import steps
 import twin
@@ -45,6 +46,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "instructions": ("instructions", instructions.table),
     "kernels": ("kernels", kernels.table),
     "steps": ("steps", steps.table),
+    "peers": ("peers", peers.table),
     "partial": ("instructions", instructions.partial_table),
     "updates": ("instructions", instructions.update_table),
     "dead": ("dead", dead.table),

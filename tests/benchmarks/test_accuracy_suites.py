@@ -105,6 +105,7 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "kernels",
         "steps",
         "layer_calls",
+        "peers",
         "dead",
         "worlds",
     ]
