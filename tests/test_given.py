@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from mcugrad.given import is_number, is_whole, shown
+from mcugrad.given import in_bytes, is_number, is_whole, shown
 from mcugrad.passes.calibrate import Calibration
 from networks import Dense, corners, model
 
@@ -19,6 +19,43 @@ X, Y = corners(8)
 
 def compiled(**options: Any) -> mg.Trainer:
     return mg.compile(model((1, 12, 12), (Dense(4),)), calibration=X, **options)
+
+
+def test_sizes_are_bytes_or_in_units_of_1024() -> None:
+    for text, size in {
+        1: 1,
+        np.uint32(4096): 4096,
+        "65536": 65536,
+        "64K": 65536,
+        "64k": 65536,
+        "64 KiB": 65536,
+        "64kB": 65536,
+        " 1.5M ": 3 << 19,
+        "0.5K": 512,
+        "2MiB": 2 << 20,
+        "3 B": 3,
+        "0.001953125K": 2,
+    }.items():
+        assert in_bytes(text) == size
+    for odd in (
+        0,
+        -1,
+        0.5,
+        True,
+        None,
+        "",
+        "0",
+        "-5K",
+        "5Q",
+        "K",
+        "1.5",
+        "0.1K",
+        "5 K K",
+        "1e3",
+        "0x10",
+        "5KiBs",
+    ):
+        assert in_bytes(odd) is None
 
 
 def test_what_a_number_is() -> None:

@@ -14,7 +14,7 @@ from mcugrad.advice import as_one
 from mcugrad.errors import DataError, FitError, UsageError
 from mcugrad.fit_check import check_fit
 from mcugrad.footprint import kib
-from mcugrad.given import is_whole
+from mcugrad.given import in_bytes, is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.movement.flatten import Flatten
@@ -61,7 +61,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     precision: Wanted = "int8",
     class_names: Sequence[str] | None = None,
     prefer: Preference = "ram",
-    ram: int | None = None,
+    ram: int | str | None = None,
     features: str | Sequence[str] = "all",
 ) -> Trainer:
     """Turn a model into firmware that learns.
@@ -94,8 +94,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         class_names: what the outputs are called, one name each, for generated code.
         prefer: `speed` to give kernels more memory where that saves instructions; with `ram` they get what is free in
             between. Neither changes a byte of what is computed.
-        ram: bytes that model, sample, stack and caller may take together, for prefer='speed'; those of the target if
-            not given.
+        ram: bytes that model, sample, stack and caller may take together, for prefer='speed', as a number or as
+            `64K`; those of the target if not given.
         features: what the generated code has beside predictions and training steps: `all`, `none`, or some of `adc`,
             `watch`, `augment`, `replay`, `soft`, `guard`. A linker that drops what is never called, as all for
             microcontrollers can, makes this a matter of how much there is to read; docs/device.md says what each takes.
@@ -157,7 +157,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     method = Calibration(calibration_method, percentile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
     result = build(model, scales, options)
-    if ram is not None and result.footprint.need > ram:
+    if ram is not None and result.footprint.need > (options.budget.ram or 0):
         raise FitError(
             f"model, sample, stack and caller need {result.footprint.need} B of RAM, more than ram={ram}",
             where="ram",
@@ -254,8 +254,9 @@ def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
         raise UsageError(
             f"prefer={prefer!r} is neither", where="prefer", hint=" or ".join(map(repr, get_args(Preference)))
         )
-    if ram is not None and not (is_whole(ram) and ram > 0):
-        raise UsageError(f"ram={ram!r} is no number of bytes", where="ram", hint="65536")
+    allowed = in_bytes(ram)
+    if ram is not None and allowed is None:
+        raise UsageError(f"ram={ram!r} is no number of bytes", where="ram", hint="65536 or 64K")
     if ram is not None and prefer == "ram":
         raise UsageError(
             "ram= says how much prefer='speed' may take; with prefer='ram' there is as little as can be",
@@ -263,7 +264,7 @@ def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
             hint="prefer='speed', or no ram=",
         )
     core = Budget.core if goal is None else goal.core.name
-    most = goal.ram.bytes if ram is None and goal is not None and prefer == "speed" else ram
+    most = goal.ram.bytes if ram is None and goal is not None and prefer == "speed" else allowed
     return Budget(prefer, most, core)
 
 

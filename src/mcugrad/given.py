@@ -5,9 +5,12 @@ True and False are none: Python counts with them, so that `rate=True` would be a
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
+
+_SIZE = re.compile(r"(\d+)(?:\.(\d+))? ?(?:([KkM])(?:i?B)?|B)?")
 
 
 def is_whole(value: Any) -> bool:
@@ -18,6 +21,21 @@ def is_whole(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether it is a real number, finite or not."""
     return is_whole(value) or isinstance(value, float | np.floating)
+
+
+def in_bytes(value: Any) -> int | None:
+    """A number of bytes above 0: a whole number, or a text such as `65536`, `64K`, `64 KiB`, `1.5M`; None for others.
+
+    K is 1,024 bytes and M 1,024 K, however they are spelled, as whoever sells memories counts.
+    """
+    if is_whole(value):
+        return int(value) if value > 0 else None
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        return None
+    whole, part, unit = found.groups(default="")
+    size, rest = divmod(int(whole + part) << {"": 0, "K": 10, "M": 20}[unit.upper()], 10 ** len(part))
+    return size if size > 0 and rest == 0 else None
 
 
 def shown(value: Any) -> str:

@@ -48,6 +48,8 @@ ERRORS: list[tuple[tuple[str, ...], str, str, str]] = [
     ),
     (("--train", "none", "--rate", "0.1"), "nothing trains, so that --rate has", "--rate", "or no --rate"),
     (("--prefer", "speed", "--ram", "-3"), "--ram -3 is no number of bytes", "--ram", "65536"),
+    (("--prefer", "speed", "--ram", "5Q"), "--ram 5Q is no number of bytes", "--ram", "65536 or 64K"),
+    (("--prefer", "speed", "--ram", "0.5K"), "more than --ram 0.5K", "--ram", "or more, or fewer layers"),
     (("--prefer", "speed", "--ram", "500"), "more than --ram 500", "--ram", "or more, or fewer layers"),
     (("--ram", "5000"), "--ram says how much --prefer speed may take", "--ram", "or no --ram"),
     (
@@ -71,7 +73,8 @@ def test_an_error_names_options(cli: Cli, options: tuple[str, ...], what: str, w
 
 
 def test_every_keyword_is_one_and_has_its_option() -> None:
-    keywords = {*inspect.signature(mg.compile).parameters, *inspect.signature(mg.Update).parameters}
+    calls = (mg.compile, mg.Update, mg.load, mg.Trainer.export)
+    keywords = {name for call in calls for name in inspect.signature(call).parameters}
     assert keywords >= OPTIONS.keys()
     group = typer.main.get_command(app)
     verb = group.commands["compile"]  # type: ignore[attr-defined]

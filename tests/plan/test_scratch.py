@@ -190,6 +190,8 @@ def test_no_more_ram_than_was_given(wide: mg.Model) -> None:
         assert compiled(wide, prefer="speed", ram=small + more).build.footprint.need <= small + more
     with pytest.raises(FitError, match=rf"need {small} B of RAM, more than ram={small - 1}"):
         compiled(wide, prefer="speed", ram=small - 1)
+    with pytest.raises(FitError, match=rf"need {small} B of RAM, more than ram=4K"):
+        compiled(wide, prefer="speed", ram="4K")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +200,7 @@ def test_no_more_ram_than_was_given(wide: mg.Model) -> None:
         ({"prefer": "size"}, "prefer='size' is neither"),
         ({"ram": 100_000}, "ram= says how much prefer='speed' may take"),
         ({"prefer": "speed", "ram": 0.5}, "ram=0.5 is no number of bytes"),
+        ({"prefer": "speed", "ram": "64Q"}, "ram=.64Q. is no number of bytes"),
     ],
 )
 def test_what_makes_no_sense_is_refused(wide: mg.Model, options: dict[str, object], text: str) -> None:

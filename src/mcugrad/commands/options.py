@@ -102,9 +102,11 @@ Prefer = Annotated[
     ),
 ]
 Ram = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        "--ram", metavar="BYTES", help="For --prefer speed: RAM that all may take; else the target's."
+        "--ram",
+        metavar="BYTES",
+        help="For --prefer speed: RAM that all may take, 65536 or 64K; else the target's.",
     ),
 ]
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)]
