@@ -122,6 +122,30 @@ def test_remedies(labels: float, outputs: float, remedy: str) -> None:
     assert [text.endswith(f"try {remedy}") for text in said] == [True] * bool(remedy)
 
 
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_values_beyond_the_range_of_the_typical_ones_are_told_in_numbers(precision: Any) -> None:
+    """Labels are codes in float32, too: what lies beyond is learned as the nearer end."""
+    x, y = values(1)
+    made = trainer(y, precision=precision)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.labels(y, len(y))
+    far = y.copy()
+    far[:3, 0] = 5, -7, 3
+    text = r"^3 of 800 values of y \(0\.4%\) are outside of -0\S+ to \S+, .*; they go from -7 to 5 and count as the "
+    with pytest.warns(McugradWarning, match=text):
+        made.fit(x, far, rate=0.001)
+    for option, what in (({"validation": (x, far)}, "validation y"), ({"guard": (x, far)}, "guard y")):
+        with pytest.warns(McugradWarning, match=f"3 of 800 values of {what} "):
+            made.fit(x, y, rate=0.001, **option)  # type: ignore[arg-type]
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        made.evaluate(x, far)
+        made.evaluate(x, far)
+    assert sum("values of y " in str(each.message) for each in seen) == 1
+    assert (made.labels(far, len(far))[:3, 0] == [127, -128, 127]).all()
+
+
 def test_the_command_line_names_the_size(cli: Cli, tmp_path: Path) -> None:
     net = write_onnx(tmp_path / "net.onnx", (6,), LAYERS)
     for size, said, hint in (

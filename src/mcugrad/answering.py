@@ -43,18 +43,18 @@ class Answerer(Keeper):
             DataError: wrong shape, empty, or not finite.
         """
         samples, doubts = encode_samples(self.build.graph, x, what)
-        if doubts and what not in self._said:
-            self._said.add(what)
-            concerns.warn(doubts)
+        self._say(doubts, what)
         return samples
 
     def labels(self, y: Sequence[Any] | NDArray[Any], samples: int, what: str = "y") -> NDArray[Any]:
         """Labels as the device takes them: classes, bits, or quantized values, by the loss.
 
+        Warns, once until `fit` is called, of values beyond the range of the typical ones.
+
         Raises:
             DataError: shape, type or values do not fit; a label is no class.
         """
-        return encode_labels(
+        labels, doubts = encode_labels(
             self._kind,
             y,
             samples=samples,
@@ -62,6 +62,8 @@ class Answerer(Keeper):
             quant=self.options.label_scale,
             what=what,
         )
+        self._say(doubts, what)
+        return labels
 
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Classes (n,); for several labels which apply, (n, outputs) bool; else real outputs, (n, outputs)."""
@@ -122,6 +124,12 @@ class Answerer(Keeper):
         """Share of samples, or of labels, predicted right, in [0, 1]; for losses on values the mean squared error."""
         samples = self.quantize(x)
         return self._score(samples, self.labels(y, len(samples)))
+
+    def _say(self, doubts: list[str], what: str) -> None:
+        """Warn of what is odd about samples or labels, unless that was said of them before."""
+        if doubts and what not in self._said:
+            self._said.add(what)
+            concerns.warn(doubts)
 
     @property
     def _kind(self) -> LabelKind:

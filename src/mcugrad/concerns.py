@@ -104,6 +104,26 @@ def _remedy(x: NDArray[np.float32], least: float, most: float, end: float, what:
     return "are they scaled as the calibration samples were?"
 
 
+def of_labels(y: NDArray[Any], quant: ActivationScale, what: str) -> list[str]:
+    """Says of labels that are values that the device has no codes for some of them.
+
+    Args:
+        y: finite, in real units.
+        quant: of labels; its range is that of the typical ones.
+        what: what they are called.
+    """
+    low, high = quant.span
+    margin = quant.scale / 2
+    count = int(np.count_nonzero((y < low - margin) | (y > high + margin)))
+    if count == 0:
+        return []
+    return [
+        f"{count} of {y.size} values of {what} ({count / y.size:.1%}) are outside of {low:.4g} to {high:.4g}, the "
+        f"range of the typical labels; they go from {y.min():.4g} to {y.max():.4g} and count as the nearer end, in "
+        f"training and in scores; compile with typical labels that go as far (on the command line y_train)"
+    ]
+
+
 def of_classes(
     trained: NDArray[Any], outputs: int, held_out: NDArray[Any] | None = None, what: str = "y"
 ) -> list[str]:

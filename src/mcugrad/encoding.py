@@ -46,8 +46,8 @@ def encode_labels(
     outputs: int,
     quant: ActivationScale | None,
     what: str = "y",
-) -> NDArray[Any]:
-    """Labels of samples as the device takes them.
+) -> tuple[NDArray[Any], list[str]]:
+    """Labels of samples as the device takes them, and what their user should know about them.
 
     Args:
         kind: what the loss takes.
@@ -65,7 +65,7 @@ def encode_labels(
     """
     array = np.asarray(y)
     if kind is LabelKind.CLASS:
-        return _classes(array, samples, outputs, what)
+        return _classes(array, samples, outputs, what), []
     if array.shape[:1] != (samples,) or array.size != samples * outputs:
         raise DataError(
             f"{what} has shape {array.shape} for {samples} samples of {outputs} outputs",
@@ -79,7 +79,7 @@ def encode_labels(
     flat = array.reshape(samples, outputs)
     if kind is LabelKind.VALUES:
         assert quant is not None
-        return quantize_values(flat.astype(np.float32), quant)
+        return quantize_values(flat.astype(np.float32), quant), concerns.of_labels(flat, quant, what)
     wrong = np.flatnonzero((flat != 0) & (flat != 1))
     if wrong.size:
         raise DataError(
@@ -87,7 +87,7 @@ def encode_labels(
             where=what,
             hint="1 where a label applies, else 0",
         )
-    return flat.astype(np.uint8)
+    return flat.astype(np.uint8), []
 
 
 def score(kind: LabelKind, outputs: NDArray[Any], labels: NDArray[Any], real: NDArray[np.float32]) -> float:

@@ -11,7 +11,6 @@ import pytest
 
 import mcugrad as mg
 from command_line import Cli, save
-from mcugrad.commands.notes import beyond_range
 from networks import Dense, write_onnx
 
 SAMPLES, HELD_OUT = 300, 60
@@ -310,17 +309,14 @@ def test_held_out_values_beyond_the_training_part_are_told(
     far = data(tmp_path / "far.npz", y)
     call = ("train", "one.onnx", "--data", far, "--loss", "mse", "--epochs", "1", "--old", far)
     result = cli(*call)
-    assert re.search(
-        r"^note  4 of 60 held-out values are outside of -\S+ to \S+, the range", result.out, re.M
-    )
-    assert "note  4 of 60 held-out old values" in result.out
+    for part in ("validation", "held-out old"):
+        assert re.search(
+            rf"^note  4 of 60 values of {part} y \(6.7%\) are outside of -\S+ to \S+, ", result.out, re.M
+        )
     assert len(cli(*call, "--json").facts["training_notes"]) == 2
-
-
-def test_ranges_are_of_values_only(tmp_path: Path) -> None:
-    write_onnx(tmp_path / "three.onnx", (6,), (Dense(3),))
-    trainer = mg.compile(mg.load(tmp_path / "three.onnx"), calibration=X)
-    assert beyond_range(trainer, CLASSES, "held-out") == []
+    page = ("report", "one.onnx", "--data", far, "--loss", "mse", "--epochs", "1", "--json")
+    notes = [note for note in cli(*page).facts["training_notes"] if "values of" in note]
+    assert [note.partition(" y ")[0] for note in notes] == ["4 of 60 values of validation"]
 
 
 @pytest.mark.parametrize(

@@ -16,27 +16,6 @@ if TYPE_CHECKING:
     from mcugrad.trainer import Trainer
 
 
-def beyond_range(made: Trainer, y: NDArray[Any] | None, kind: str) -> list[str]:
-    """Says of held-out values that they lie outside of those which the network is trained with.
-
-    Args:
-        made: whose 8-bit labels span the values of the training part.
-        y: values (n, outputs); None without any, and anything where the loss takes no values.
-        kind: what they are called: `held-out`.
-    """
-    quant = made.options.label_scale
-    if quant is None or y is None:
-        return []
-    low, high = ((code - quant.zero) * quant.scale for code in (-128, 127))
-    count = int(((y < low - quant.scale / 2) | (y > high + quant.scale / 2)).sum())
-    if count == 0:
-        return []
-    return [
-        f"{count} of {y.size} {kind} values are outside of {number(low)} to {number(high)}, the range of the training "
-        f"part: they count as the nearer end of it"
-    ]
-
-
 def became_worse(made: Trainer, y: NDArray[Any], last: Epoch, before: float | None) -> list[str]:
     """Says of a training that held-out samples have become worse while all samples look alike to the network.
 

@@ -46,7 +46,6 @@ def report(
     from mcugrad.commands.compile import compiled_facts, show_ended
     from mcugrad.commands.inputs import measured
     from mcugrad.commands.inspect import choice_facts, layer_facts
-    from mcugrad.commands.notes import beyond_range
     from mcugrad.emit.folder import write_folder
     from mcugrad.report.page import model_page
     from mcugrad.report.scores import Score
@@ -67,8 +66,6 @@ def report(
         few = given.spaced(steps)
         proof = made.verify(given.x[few], given.y[few], schedule="cosine")  # as `fit` will train it
     score = Score(made.options.loss.label_kind, found.classes)
-    for note in beyond_range(made, given.y_test, "held-out"):
-        output.note(note)
     curve, late = _fit(made, given, score, epochs, recipe.seed)
     for note in late:
         output.note(note)
@@ -152,11 +149,13 @@ def _fit(
     Returns:
         The points of the curve, and what a user should know about it.
     """
+    from mcugrad import concerns
     from mcugrad.commands.notes import became_worse
 
     training, held_out = score.curve_keys
-    start = None if given.held_out is None else made.evaluate(*given.held_out)
-    curve = [{"step": 0, training: made.evaluate(given.x, given.y), held_out: start, "loss": None}]
+    with concerns.told(lambda _: None):  # fit says what is odd about samples and labels
+        start = None if given.held_out is None else made.evaluate(*given.held_out)
+        curve = [{"step": 0, training: made.evaluate(given.x, given.y), held_out: start, "loss": None}]
 
     def add(epoch: Epoch) -> None:
         now = made.evaluate(given.x, given.y) if epoch.accuracy is None else epoch.accuracy

@@ -67,7 +67,7 @@ def train(
     """Train on this computer, with the bytes the device would have, and test on the data's held-out part."""
     from mcugrad.commands.compile import compiled_facts, show_ended
     from mcugrad.commands.inputs import augment_choice, replay_choice
-    from mcugrad.commands.notes import became_worse, beyond_range
+    from mcugrad.commands.notes import became_worse
     from mcugrad.commands.schedule import schedule_choice
     from mcugrad.emit.folder import kept
     from mcugrad.report.scores import Score
@@ -94,11 +94,9 @@ def train(
     loss = recipe.fidelity(made, given)
     if loss is not None:
         output.say(f"{made.options.precision}  {loss}")
-    if known is not None and known.x_test is not None:
-        made.quantize(known.x_test, "held-out old samples")  # fit looks at the others
-    for part, words in ((given, "held-out"), (known, "held-out old")):
-        for note in [] if part is None else beyond_range(made, part.y_test, words):
-            output.note(note)
+    if old_validation is not None:  # fit looks at the others
+        made.quantize(old_validation[0], "held-out old samples")
+        made.labels(old_validation[1], len(old_validation[1]), "held-out old y")
     output.show_notes()
     output.say()
     before, old_before = (_score(made, part) for part in (validation, old_validation))
