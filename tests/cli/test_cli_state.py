@@ -88,6 +88,18 @@ def test_trained_here_and_inferred_on_a_smaller_device(
     )
     assert result.code == 2
     assert "the state is of edge.onnx (sha256 " in result.err
+    for options, told in (
+        ((), ": --rule changes nothing"),
+        (("--rate", "0.1", "--features", "none"), ": --rule, --rate, --features change nothing"),
+        (("--rule", "sr16", "--sparse", "0.5"), ": --rule, --sparse change nothing"),
+    ):
+        result = cli("compile", *task, "--train", "none", "--resume", "a.mcgstate", "--no-measure", *options)
+        assert result.code == 0
+        assert (
+            f"note  with --train none the model in a.mcgstate infers as it was compiled{told}" in result.out
+        )
+    plain = cli("compile", *task[:3], "--train", "none", "--resume", "a.mcgstate", "--no-measure")
+    assert "changes nothing" not in plain.out
     mg.Trainer.load("a.mcgstate").save("small.mcgstate", program=False)
     result = cli("compile", *task, "--train", "none", "--resume", "small.mcgstate", "--no-measure")
     assert "the state file does not hold its model" in result.err

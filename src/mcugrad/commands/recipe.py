@@ -51,6 +51,25 @@ if TYPE_CHECKING:
     from mcugrad.trainer import Trainer
     from mcugrad.training.schedules import Kind
 
+_COMPILED_IN = (
+    "rule",
+    "batch",
+    "momentum",
+    "velocity_bits",
+    "weight_decay",
+    "clip",
+    "precision",
+    "sparse",
+    "sparse_policy",
+    "sparse_samples",
+    "rate",
+    "class_names",
+    "features",
+    "prefer",
+    "ram",
+)
+"""Options that a model has had when it was compiled; the others are about data, places and what is said."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -133,6 +152,7 @@ class Recipe:
             UsageError, ModelError, FitError, DataError.
         """
         if self.resume is not None and self.train == "none":
+            self._note_without_effect(self.resume)
             return self._inferring(model, self.resume)
         made = self._compiled(model, samples, schedule, steps)
         if self.resume is not None:
@@ -169,6 +189,16 @@ class Recipe:
                 f"--save writes state files and .npz, not {self.save.suffix}",
                 where=str(self.save),
                 hint=f"--save {state}, then mcugrad state convert {state} {self.save}",
+            )
+
+    def _note_without_effect(self, path: Path) -> None:
+        """Say which options change nothing about a model that comes as it was compiled."""
+        usual = {each.name: _default(each) for each in fields(Recipe)}
+        given = [f"--{name.replace('_', '-')}" for name in _COMPILED_IN if getattr(self, name) != usual[name]]
+        if given:
+            self.output.note(
+                f"with --train none the model in {path} infers as it was compiled: {', '.join(given)} "
+                f"{'changes' if len(given) == 1 else 'change'} nothing"
             )
 
     def _inferring(self, model: Model, path: Path) -> Trainer:
