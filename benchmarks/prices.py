@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
     found: dict[str, dict[str, OnCore]] = {}
     others: list[tuple[Kernel, str, list[Case]]] = []
     for kernel, (fit, held_out) in SHAPES.items():
-        for core in targets.cores():
+        for core in targets.emulated():
             on = KernelsOnCore([kernel], targets.load(core))
             found.setdefault(kernel.name, {})[core] = fitted(kernel, counted(on, kernel, fit))
             others.append((kernel, core, counted(on, kernel, held_out)))
@@ -120,7 +120,7 @@ def check_fresh(results: Results) -> int:
     """Counts the other shapes again; 1 where a price is too far off by now, or a kernel takes more than it did."""
     wrong = []
     for kernel, (_, held_out) in SHAPES.items():
-        for core in targets.cores():
+        for core in targets.emulated():
             cases = counted(KernelsOnCore([kernel], targets.load(core)), kernel, held_out)
             off, with_most = furthest(kernel, core, cases), sum({shape: n for shape, _, n in cases}.values())
             kept = next(r for r in results["prices"] if (r["kernel"], r["core"]) == (kernel.name, core))

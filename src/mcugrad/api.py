@@ -263,7 +263,7 @@ def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
             where="ram",
             hint="prefer='speed', or no ram=",
         )
-    core = Budget.core if goal is None else goal.core.name
+    core = Budget.core if goal is None else goal.core.priced_as or goal.core.name
     most = goal.ram.bytes if ram is None and goal is not None and prefer == "speed" else allowed
     return Budget(prefer, most, core)
 

@@ -131,6 +131,38 @@ def test_what_does_not_fit_is_not_counted(cli: Cli, tmp_path: Path) -> None:
     assert "of RAM; small has 4.0 KiB" in result.err
 
 
+def test_a_core_that_nothing_emulates(cli: Cli) -> None:
+    """It compiles; what would count or compare says that it cannot, and what can be had instead."""
+    what = (
+        "error: nothing on this computer emulates firmware for an Arm Cortex-M55: "
+        "nothing of it is counted or compared\n"
+        "  where  stm32n657\n"
+        "  try    target cortex-m33, whose counts are without Helium; or the board itself"
+    )
+    for words in (
+        BENCH,
+        ("compile", "digits_cnn", "--data", "digits"),
+        ("run", "digits_cnn", "--data", "digits"),
+    ):
+        refused = cli(*words, "--target", "stm32n657")
+        assert refused.code == 2
+        assert refused.err.startswith(what)
+    assert "or --no-measure" in cli("compile", "digits_cnn", "--data", "digits", "--target", "cortex-m55").err
+    made = cli(
+        "compile",
+        "digits_cnn",
+        "--data",
+        "digits",
+        "--target",
+        "stm32n657",
+        "--no-measure",
+        "--prefer",
+        "speed",
+    )
+    assert made.code == 0, made.err
+    assert "RAM" in made.out
+
+
 def test_without_tools(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent() -> None:
         raise ToolError("the emulator unicorn cannot be loaded", hint="pip install unicorn")

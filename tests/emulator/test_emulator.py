@@ -118,7 +118,7 @@ def tiny(folder: Path, name: str = "cortex-m4f", **options: object) -> DeviceMod
 
 
 @pytest.mark.parametrize("hook", ["native", "python"])
-@pytest.mark.parametrize("core", targets.cores())
+@pytest.mark.parametrize("core", targets.emulated())
 def test_counts_of_closed_form_loops_are_exact(folder: Path, core: str, hook: str) -> None:
     emulator = functions(folder, core, hook=hook)
     for n in (1, 2, 1000):
@@ -133,7 +133,7 @@ def test_counts_of_closed_form_loops_are_exact(folder: Path, core: str, hook: st
         assert emulator.last_instructions == 7 * 1000 + 1  # both arms of ITE count, also the skipped one
 
 
-@pytest.mark.parametrize("core", targets.cores())
+@pytest.mark.parametrize("core", targets.emulated())
 def test_both_hooks_see_the_same_blocks(folder: Path, core: str) -> None:
     seen = []
     for hook in ("native", "python"):
@@ -155,7 +155,7 @@ def test_native_hook_is_fast(folder: Path) -> None:
     assert emulator.last_instructions == 20_000_001
 
 
-@pytest.mark.parametrize("core", targets.cores())
+@pytest.mark.parametrize("core", targets.emulated())
 def test_stack_is_measured_to_the_word(folder: Path, core: str) -> None:
     emulator = functions(folder, core)
     emulator.call("narrow", 1)
@@ -211,7 +211,7 @@ def test_faults_say_what_and_where(
     assert emulator.call("six", 1, 0, 0, 0, 0, 0) == 1, "a reset brings it back"
 
 
-@pytest.mark.parametrize("core", targets.cores())
+@pytest.mark.parametrize("core", targets.emulated())
 def test_faults_on_every_core(folder: Path, core: str) -> None:
     emulator = functions(folder, core)
     for function, arguments, what in (
@@ -325,7 +325,7 @@ def test_without_a_host_compiler_python_counts(folder: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
-@pytest.mark.parametrize("name", [*targets.cores(), "rp2040", "imxrt1062", "stm32u585"])
+@pytest.mark.parametrize("name", [*targets.emulated(), "rp2040", "imxrt1062", "stm32u585"])
 def test_a_model_trains_on_every_core(folder: Path, name: str, compiler: str) -> None:
     model = tiny(folder, name, compiler=compiler, info_size=8)
     model.init()
@@ -407,7 +407,7 @@ FOREIGN = {  # an instruction as its code, and the cores that lack it
     "smlad r0, r0, r1, r2": (".inst.w 0xfb202001", {"cortex-m0plus", "cortex-m3"}),
     "sxtb16 r0, r1": (".inst.w 0xfa2ff081", {"cortex-m0plus", "cortex-m3"}),
     "vadd.f32 s0, s0, s1": (".inst.w 0xee300a20", {"cortex-m0plus", "cortex-m3"}),
-    "vadd.f64 d0, d0, d1": (".inst.w 0xee300b01", set(targets.cores())),
+    "vadd.f64 d0, d0, d1": (".inst.w 0xee300b01", set(targets.emulated())),
     "mov.w r0, #1": (".inst.w 0xf04f0001", {"cortex-m0plus"}),
     "cbz r0, .+4": (".inst.n 0xb100", {"cortex-m0plus"}),
     "it eq": (".inst.n 0xbf08\n moveq r0, r0", {"cortex-m0plus"}),
@@ -426,7 +426,7 @@ def test_lint_knows_what_a_core_lacks(tmp_path: Path, instruction: str) -> None:
     )
     sources = [tmp_path / "f.S", startup.source(startup.IDLE_MAIN)]
     image = Image(toolchain.build_firmware(sources, targets.load("cortex-m7"), keep=["f"]).elf)
-    for name in targets.cores():
+    for name in targets.emulated():
         core = targets.load(name).core
         # The rest of this image is for the M7, so only the line of our instruction counts.
         lines = [line for line in lint.violations(image, core) if "(f+0x2)" in line]

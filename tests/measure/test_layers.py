@@ -34,7 +34,7 @@ def total(found: Bench, what: str) -> float:
     return sum(cost.activity.instructions for cost in getattr(found, what))
 
 
-@pytest.mark.parametrize("core", targets.cores())
+@pytest.mark.parametrize("core", targets.emulated())
 def test_calls_come_to_what_the_whole_takes_on_every_core(core: str) -> None:
     made, x, y = trainer(rule="sr12")
     found, whole = made.bench(x, y, target=core), made.measure(x, y, target=core)

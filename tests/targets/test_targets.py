@@ -31,13 +31,16 @@ def test_boards_then_cores() -> None:
         "rp2040",
         "stm32f746",
         "stm32l4r5",
+        "stm32n657",
         "stm32u585",
         "cortex-m0plus",
         "cortex-m3",
         "cortex-m33",
         "cortex-m4f",
+        "cortex-m55",
         "cortex-m7",
     )
+    assert set(targets.cores()) - set(targets.emulated()) == {"cortex-m55"}
 
 
 @pytest.mark.parametrize("name", targets.names())
@@ -67,12 +70,13 @@ def test_figures_of_the_data_sheets() -> None:
 
 def test_features_match_the_cores() -> None:
     features = {name: targets.load(name).core for name in targets.cores()}
-    assert {n: (c.has_fpu, c.has_dsp) for n, c in features.items()} == {
-        "cortex-m0plus": (False, False),
-        "cortex-m3": (False, False),
-        "cortex-m33": (True, True),
-        "cortex-m4f": (True, True),
-        "cortex-m7": (True, True),
+    assert {n: (c.has_fpu, c.has_dsp, c.has_mve) for n, c in features.items()} == {
+        "cortex-m0plus": (False, False, False),
+        "cortex-m3": (False, False, False),
+        "cortex-m33": (True, True, False),
+        "cortex-m4f": (True, True, False),
+        "cortex-m55": (True, True, True),
+        "cortex-m7": (True, True, False),
     }
 
 
@@ -96,6 +100,8 @@ def test_impossible_cores_are_refused() -> None:
         replace(m3, has_fpu=True)
     with pytest.raises(UsageError, match="armv7e-m always has the DSP extension"):
         replace(targets.load("cortex-m4f").core, has_dsp=False)
+    with pytest.raises(UsageError, match="armv7-m never has Helium"):
+        replace(m3, has_mve=True)
     with pytest.raises(UsageError, match="unknown architecture"):
         replace(m3, architecture="armv5")
 

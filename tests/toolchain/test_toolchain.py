@@ -261,6 +261,7 @@ def test_device_code_has_no_warnings(tmp_path: Path, compiler: str, name: str) -
         "MCG_OUTPUT_TYPE": "int8_t",
         "MCG_EXPECT_FPU": int(target.core.has_fpu),
         "MCG_EXPECT_DSP": int(target.core.has_dsp),
+        "MCG_EXPECT_MVE": int(target.core.has_mve),
     }
     own = (startup.STARTUP, startup.IDLE_MAIN, startup.GCC_MEMORY)
     files = [*map(startup.source, own), emulator.source("mcg_device_harness.c")]

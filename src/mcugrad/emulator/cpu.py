@@ -84,12 +84,19 @@ class Emulator:
         last_instructions, last_stack: of the last `call`; bytes of stack include what the callee pushed.
 
     Raises:
-        ToolError: unicorn is not installed, or `elf` cannot be read.
+        ToolError: unicorn is not installed or has no such core, or `elf` cannot be read.
     """
 
     def __init__(
         self, elf: Path, target: Target, *, hook: Hook = "auto", check_alignment: bool = False
     ) -> None:
+        if not target.core.is_emulated:
+            core = target.core.title.partition(" with ")[0]
+            raise ToolError(
+                f"nothing on this computer emulates firmware for an {core}: nothing of it is counted or compared",
+                where=target.name,
+                hint=f"target {target.core.priced_as}, whose counts are without Helium; or the board itself",
+            )
         unicorn = binding.unicorn()
         self.image = Image(elf)
         self.target = target

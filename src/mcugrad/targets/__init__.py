@@ -5,7 +5,7 @@ public source gives one) energy per cycle. Every core is also a target by itself
 no clock, to ask "how many instructions" before a board is chosen.
 """
 
-from mcugrad.targets._load import cores, load, names
+from mcugrad.targets._load import cores, emulated, load, names
 from mcugrad.targets._model import Core, EnergyPerCycle, Region, Target
 
-__all__ = ["Core", "EnergyPerCycle", "Region", "Target", "cores", "load", "names"]
+__all__ = ["Core", "EnergyPerCycle", "Region", "Target", "cores", "emulated", "load", "names"]

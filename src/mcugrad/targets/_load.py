@@ -40,6 +40,11 @@ def cores() -> tuple[str, ...]:
     return _stems("cores")
 
 
+def emulated() -> tuple[str, ...]:
+    """Names of the cores whose firmware runs on this computer, sorted."""
+    return tuple(name for name in cores() if _core(name).is_emulated)
+
+
 def names() -> tuple[str, ...]:
     """Names of all targets: boards first, then plain cores; each sorted."""
     return _stems("boards") + cores()

@@ -11,6 +11,7 @@ _FEATURES = {  # architecture: (may have an FPU, has the DSP extension: no, alwa
     "armv7-m": (False, (False,)),
     "armv7e-m": (True, (True,)),
     "armv8-m.main": (True, (False, True)),
+    "armv8.1-m.main": (True, (True,)),
 }
 _MOST = 1e12  # Hz of a clock, picojoules of a cycle: far beyond any
 _PAGE = 4096  # bytes; the emulator maps whole pages
@@ -22,15 +23,17 @@ class Core:
 
     Attributes:
         name: as the user writes it, `cortex-m4f`.
-        architecture: `armv6-m`, `armv7-m`, `armv7e-m` or `armv8-m.main`.
+        architecture: `armv6-m`, `armv7-m`, `armv7e-m`, `armv8-m.main` or `armv8.1-m.main`.
         has_fpu: single-precision floating-point instructions may be used.
         has_dsp: the DSP extension (SMLAD, SXTB16, ...) may be used.
         zig_target, zig_cpu: values of zig's `-target` and `-mcpu`.
         gcc_flags: for `arm-none-eabi-gcc`.
-        unicorn_cpu: name of the model constant in `unicorn.arm_const`.
+        unicorn_cpu: name of the model constant in `unicorn.arm_const`; empty where unicorn has no such core.
         timing: which table of `mcugrad.measure.cycles` applies.
         least_instructions, least_cycles: of one int8 multiply-accumulate in the best inner loop that the core's
             registers and multiplier allow, loads included; None where nobody has worked it out.
+        has_mve: Helium, the vector extension, may be used.
+        priced_as: the core whose counted prices of kernels stand in for its own; empty where it has some.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Core:
     timing: str
     least_instructions: float | None = None
     least_cycles: float | None = None
+    has_mve: bool = False
+    priced_as: str = ""
 
     def __post_init__(self) -> None:
         if self.architecture not in _FEATURES:
@@ -64,6 +69,16 @@ class Core:
                 f"core {self.name} is impossible: {self.architecture} {state} the DSP extension",
                 hint=f"has_dsp = {wanted}",
             )
+        if self.has_mve and self.architecture != "armv8.1-m.main":
+            raise UsageError(
+                f"core {self.name} is impossible: {self.architecture} never has Helium",
+                hint="has_mve = false",
+            )
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether firmware for it runs on this computer."""
+        return bool(self.unicorn_cpu)
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,11 @@ def build_firmware(
     if stack_bytes < 256 or stack_bytes % 8:
         raise UsageError(f"a stack of {stack_bytes} B is not usable", hint="a multiple of 8, at least 256 B")
     core = target.core
-    expected = {"MCG_EXPECT_FPU": int(core.has_fpu), "MCG_EXPECT_DSP": int(core.has_dsp)}
+    expected = {
+        "MCG_EXPECT_FPU": int(core.has_fpu),
+        "MCG_EXPECT_DSP": int(core.has_dsp),
+        "MCG_EXPECT_MVE": int(core.has_mve),
+    }
     own = [startup.source(startup.STARTUP)]
     if compiler == "arm-none-eabi-gcc":
         own.append(startup.source(startup.GCC_MEMORY))

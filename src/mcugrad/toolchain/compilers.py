@@ -13,11 +13,13 @@ from pathlib import Path
 
 from mcugrad.errors import ToolError, UsageError
 
-_INSTALL = {
+INSTALL = {
     "zig": "pip install ziglang",
     "gcc": "your system's C compiler package, or compiler='zig' (pip install ziglang)",
     "arm-none-eabi-gcc": "the gcc-arm-none-eabi package, or compiler='zig' (pip install ziglang)",
+    "qemu-system-arm": "your system's qemu-system-arm package",
 }
+"""How to get a program."""
 _COMPILERS = ("zig", "gcc", "arm-none-eabi-gcc")
 
 
@@ -63,7 +65,7 @@ def find_compiler(name: str) -> Compiler:
         raise UsageError(f"unknown compiler {name!r}", hint="one of " + ", ".join(_COMPILERS))
     command = _command(name)
     if command is None:
-        raise ToolError(f"the compiler {name} is not installed", hint=_INSTALL[name])
+        raise ToolError(f"the compiler {name} is not installed", hint=INSTALL[name])
     version = _version(command, "version" if name == "zig" else "--version")
     return Compiler(name, command, version)
 
@@ -116,6 +118,7 @@ _PROGRAMS = (
     ("zig", "building for this computer and for every core", "version"),
     ("gcc", "building for this computer with a second compiler", "--version"),
     ("arm-none-eabi-gcc", "building for every core with a second compiler", "--version"),
+    ("qemu-system-arm", "running kernels by themselves on a Cortex-M55", "--version"),
 )
 
 
@@ -133,7 +136,7 @@ def _program(row: tuple[str, str, str]) -> Tool:
             version = _version(command, question)
         except ToolError as error:
             problem = error.what
-    return Tool(name, bool(version), version, unlocks, _INSTALL[name], problem)
+    return Tool(name, bool(version), version, unlocks, INSTALL[name], problem)
 
 
 def _package(row: tuple[str, str, str, str]) -> Tool:

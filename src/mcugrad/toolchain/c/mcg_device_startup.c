@@ -2,7 +2,7 @@
 /* Reset and fault handling for every Cortex-M. Symbols mcg_ld_* come from the generated linker script. */
 #include <stdint.h>
 
-/* Compilers drop the FPU or the DSP extension silently when a flag is misspelt: stop the build instead. */
+/* Compilers drop the FPU, the DSP extension or Helium silently when a flag is misspelt: stop the build instead. */
 #if MCG_EXPECT_FPU && !(defined(__ARM_FP) && (__ARM_FP & 4))
 #error "the target has an FPU but the compiler was not told: check the target's flags"
 #elif !MCG_EXPECT_FPU && defined(__ARM_FP)
@@ -10,6 +10,11 @@
 #endif
 #if MCG_EXPECT_DSP != defined(__ARM_FEATURE_DSP)
 #error "the DSP extension of the target and of the compiler differ: check the target's flags"
+#endif
+#if MCG_EXPECT_MVE && !(defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2))
+#error "the target has Helium but the compiler was not told: check the target's flags"
+#elif !MCG_EXPECT_MVE && defined(__ARM_FEATURE_MVE)
+#error "the target has no Helium but the compiler uses it: check the target's flags"
 #endif
 
 extern uint32_t mcg_ld_stack_top[];

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls one function in QEMU, counts its instructions, and writes what memory holds afterwards to a file.
+ *
+ * Under `-icount` every instruction takes the same time, which the system timer measures: a loop of known
+ * length tells how many of its ticks an instruction is. MCG_JOB is where the job lies, MCG_JOB_BYTES what is
+ * written.
+ */
+#include <stdint.h>
+
+void mcg_device_main(void);
+
+typedef uint32_t (*function_t)(uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
+                               uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
+                               uint32_t);
+
+typedef struct {
+    function_t function;
+    uint32_t nothing, loop, ticks,
+        wrapped; /* ticks of a function of one instruction, of the loop, of the function */
+    uint32_t arguments[16];
+} job_t;
+
+#define JOB ((volatile job_t *)MCG_JOB)
+#define TIMER_CONTROL (*(volatile uint32_t *)0xE000E010U)
+#define TIMER_RELOAD (*(volatile uint32_t *)0xE000E014U)
+#define TIMER_VALUE (*(volatile uint32_t *)0xE000E018U)
+#define TIMER_LAST 0xFFFFFFU
+#define TIMER_RUNS 5U /* enabled, by the clock of the core */
+#define TIMER_WRAPPED (1U << 16)
+#define OPEN 1U
+#define CLOSE 2U
+#define WRITE 5U
+#define EXIT 24U
+#define TO_WRITE 5U /* "wb" */
+#define APPLICATION_EXIT 0x20026U
+
+/* The host does what r0 says, by the numbers of Arm's semihosting. */
+static uint32_t ask(uint32_t what, uintptr_t with)
+{
+    register uint32_t r0 __asm__("r0") = what;
+    register uintptr_t r1 __asm__("r1") = with;
+    __asm__ volatile("bkpt #0xAB" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+
+__attribute__((naked, noinline)) static void nothing(void) { __asm__ volatile("bx lr"); }
+
+__attribute__((naked, noinline)) static void loop(void)
+{
+    __asm__ volatile("movs r0, #1\n\tlsls r0, r0, #20\n1:\n\tsubs r0, r0, #1\n\tbne 1b\n\tbx lr");
+}
+
+static uint32_t timed(function_t function)
+{
+    uint32_t a[16], before;
+    for (int i = 0; i < 16; ++i) {
+        a[i] = JOB->arguments[i];
+    }
+    TIMER_VALUE = 0;
+    before = TIMER_VALUE;
+    (void)function(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13],
+                   a[14], a[15]);
+    return (before - TIMER_VALUE) & TIMER_LAST;
+}
+
+void mcg_device_main(void)
+{
+    static const char name[] = "after.bin";
+    const uint32_t open[3] = {(uint32_t)(uintptr_t)name, TO_WRITE, sizeof name - 1U};
+    uint32_t file[3] = {0, MCG_JOB, MCG_JOB_BYTES};
+
+    TIMER_RELOAD = TIMER_LAST;
+    TIMER_VALUE = 0;
+    TIMER_CONTROL = TIMER_RUNS;
+    JOB->nothing = timed((function_t)(uintptr_t)nothing);
+    JOB->loop = timed((function_t)(uintptr_t)loop);
+    (void)TIMER_CONTROL;
+    JOB->ticks = timed(JOB->function);
+    JOB->wrapped = TIMER_CONTROL & TIMER_WRAPPED;
+    file[0] = ask(OPEN, (uintptr_t)open);
+    (void)ask(WRITE, (uintptr_t)file);
+    (void)ask(CLOSE, (uintptr_t)file);
+    for (;;) {
+        (void)ask(EXIT, APPLICATION_EXIT);
+    }
+}
