@@ -51,8 +51,11 @@ SHAPES = (
     window((5, 5, 5), 9, (2, 3), (2, 1), (0, 3, 1, 3), (1, 3)),
     window((2, 2, 12), 8, (5, 5), pad=(2, 2, 2, 2)),
     window((1, 3, 33), 33),
+    window((3, 3, 500), 2, (3, 3), pad=(0, 1, 0, 0)),
+    window((1, 2, 4100), 3),
 )
-"""Channels, kernel rows and pixels that are no multiples of 4, all kinds of borders, one pixel, many rows."""
+"""Channels, kernel rows and pixels that are no multiples of 4, all kinds of borders, one pixel, many rows; windows that
+are too large for a stack."""
 POINTWISE = tuple(g for g in SHAPES if g.k_h == g.k_w == g.stride_h == 1)
 
 

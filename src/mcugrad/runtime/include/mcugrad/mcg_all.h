@@ -12,6 +12,7 @@
 #define MCG_ALL_H
 
 #include "mcg_activation.h"
+#include "mcg_avx2.h"
 #include "mcg_convolution.h"
 #include "mcg_convolution_f32.h"
 #include "mcg_core.h"

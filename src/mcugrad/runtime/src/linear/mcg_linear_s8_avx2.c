@@ -1,67 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-/* What is read at a time. Compilers' own vectors: the header of intrinsics wants a C library. */
-#define MCG_LINEAR_STEP 16
-typedef int8_t mcg_linear_bytes_t __attribute__((vector_size(16)));
-typedef char mcg_linear_chars_t __attribute__((vector_size(16)));
-typedef int16_t mcg_linear_halves_t __attribute__((vector_size(32)));
-typedef int32_t mcg_linear_words_t __attribute__((vector_size(32)));
-
-static inline mcg_linear_halves_t mcg_linear_widen(const int8_t *from)
-{
-    mcg_linear_bytes_t bytes;
-    __builtin_memcpy(&bytes, from, sizeof bytes);
-#if MCG_GCC /* makes two halves of what it is told in general terms */
-    return (mcg_linear_halves_t)__builtin_ia32_pmovsxbw256((mcg_linear_chars_t)bytes);
-#else
-    return __builtin_convertvector(bytes, mcg_linear_halves_t);
-#endif
-}
-
-/* VPMADDWD: sums of two products each. */
-static inline mcg_linear_words_t mcg_linear_products(mcg_linear_halves_t a, mcg_linear_halves_t b)
-{
-    return (mcg_linear_words_t)__builtin_ia32_pmaddwd256(a, b);
-}
-
-static inline int32_t mcg_linear_sum(mcg_linear_words_t v)
-{
-    return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
-}
-
 /* The last inputs of all, those that whole steps have read before as zeros: so no row is read beyond its end.
  */
-static mcg_linear_halves_t mcg_linear_last(const int8_t *x, int32_t zero, int32_t inputs)
+static mcg_halves_t mcg_linear_last(const int8_t *x, int32_t zero, int32_t inputs)
 {
-    mcg_linear_halves_t values = {0};
-    for (int32_t i = MCG_LINEAR_STEP - inputs % MCG_LINEAR_STEP; i < MCG_LINEAR_STEP; i++) {
-        values[i] = (int16_t)(x[inputs - MCG_LINEAR_STEP + i] - zero);
+    mcg_halves_t values = {0};
+    for (int32_t i = MCG_LANES_16 - inputs % MCG_LANES_16; i < MCG_LANES_16; i++) {
+        values[i] = (int16_t)(x[inputs - MCG_LANES_16 + i] - zero);
     }
     return values;
 }
 
 /* The products of all inputs with four rows of weights; `last` as above. */
-static void mcg_linear_rows(const mcg_linear_t *g, const int8_t *x, const mcg_linear_halves_t *last,
+static void mcg_linear_rows(const mcg_linear_t *g, const int8_t *x, const mcg_halves_t *last,
                             const int8_t *const w[4], int32_t sums[4])
 {
     const int16_t zero = (int16_t)g->x_zero;
-    const int32_t rest = g->inputs - MCG_LINEAR_STEP;
-    mcg_linear_words_t a0 = mcg_linear_products(*last, mcg_linear_widen(w[0] + rest));
-    mcg_linear_words_t a1 = mcg_linear_products(*last, mcg_linear_widen(w[1] + rest));
-    mcg_linear_words_t a2 = mcg_linear_products(*last, mcg_linear_widen(w[2] + rest));
-    mcg_linear_words_t a3 = mcg_linear_products(*last, mcg_linear_widen(w[3] + rest));
-    for (int32_t i = 0; i <= rest; i += MCG_LINEAR_STEP) {
-        const mcg_linear_halves_t values = mcg_linear_widen(x + i) - zero;
-        a0 += mcg_linear_products(values, mcg_linear_widen(w[0] + i));
-        a1 += mcg_linear_products(values, mcg_linear_widen(w[1] + i));
-        a2 += mcg_linear_products(values, mcg_linear_widen(w[2] + i));
-        a3 += mcg_linear_products(values, mcg_linear_widen(w[3] + i));
+    const int32_t rest = g->inputs - MCG_LANES_16;
+    mcg_words_t acc[4];
+    for (int32_t r = 0; r < 4; r++) {
+        acc[r] = mcg_products(*last, mcg_widen(mcg_load_bytes(w[r] + rest)));
     }
-    sums[0] = mcg_linear_sum(a0);
-    sums[1] = mcg_linear_sum(a1);
-    sums[2] = mcg_linear_sum(a2);
-    sums[3] = mcg_linear_sum(a3);
+    for (int32_t i = 0; i <= rest; i += MCG_LANES_16) {
+        const mcg_halves_t values = mcg_widen(mcg_load_bytes(x + i)) - zero;
+        for (int32_t r = 0; r < 4; r++) {
+            acc[r] += mcg_products(values, mcg_widen(mcg_load_bytes(w[r] + i)));
+        }
+    }
+    mcg_sums(acc, sums);
 }
 
 static int32_t mcg_linear_few(const mcg_linear_t *g, const int8_t *x, const int8_t *w)
@@ -77,9 +44,9 @@ void mcg_linear_s8(const mcg_linear_t *g, const int8_t *x, const int8_t *w, cons
                    const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
                    int32_t room, uint32_t *scratch)
 {
-    const bool few = g->inputs < MCG_LINEAR_STEP;
+    const bool few = g->inputs < MCG_LANES_16;
     const int32_t less = w_zero == NULL ? 0 : *w_zero * mcg_sum_s8(x, g->x_zero, g->inputs);
-    mcg_linear_halves_t last = {0};
+    mcg_halves_t last = {0};
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
     (void)room;
