@@ -163,6 +163,19 @@ def functions() -> mg.Model:
     return net.model(net.on(Clip, net.conv(x, 5, stride=(2, 2), low=None), low=-1.0, high=1.0))
 
 
+def below_zero() -> mg.Model:
+    """Rectifiers behind bounds, of which one is below zero: no bound says anything of what a slope makes smaller."""
+    net = Net()
+    x = net.on(PRelu, net.conv("input", 6, low=None, high=-0.05), slope=(0.2,))
+    x = net.on(
+        MaxPool2d,
+        net.on(PRelu, net.conv(x, 5, 1, low=-0.3, high=-0.1), slope=(0.1, 0.9, 0.5, 0.0, 1.0)),
+        kernel=(2, 2),
+        stride=(2, 2),
+    )
+    return net.model(net.conv(x, 5, low=None))
+
+
 def convolutions() -> mg.Model:
     """Grouped, depthwise with two outputs per channel, transposed, dilated."""
     net = Net()
@@ -174,7 +187,13 @@ def convolutions() -> mg.Model:
     return net.model(net.on(MaxPool2d, x, kernel=(2, 2), stride=(2, 2)))
 
 
-NETS = {**NETWORKS, "mobile": mobile, "functions": functions, "convolutions": convolutions}
+NETS = {
+    **NETWORKS,
+    "mobile": mobile,
+    "functions": functions,
+    "below zero": below_zero,
+    "convolutions": convolutions,
+}
 
 
 def branching(name: str, precision: str, train: str = "all") -> tuple[mg.Trainer, np.ndarray, np.ndarray]:

@@ -31,6 +31,7 @@ from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.ops.tracking.ranges import track_scale_steps
 from mcugrad.program import Space
 from mcugrad.trainer import Trainer
+from mcugrad.training.rules import IN_PLACE
 from networks import corners
 
 F = Function
@@ -213,7 +214,9 @@ def one_factor(factor: float) -> np.ndarray:
 Spec = Function | tuple[float, ...]
 
 
-def network(specs: tuple[Spec, Spec, Spec], *, low: float | None = None, seed: int = 0) -> Model:
+def network(
+    specs: tuple[Spec, Spec, Spec], *, low: float | None = None, high: float | None = None, seed: int = 0
+) -> Model:
     """conv - function - pool - conv - function - fc - function - fc, for images 12x12 in four classes."""
     random = np.random.default_rng(seed)
     tensors: dict[str, Tensor] = {}
@@ -239,7 +242,9 @@ def network(specs: tuple[Spec, Spec, Spec], *, low: float | None = None, seed: i
 
     x, y = tensor("input", (12, 12, 1)), tensor("conv1_y", (6, 6, 6))
     same = {"padding": (1, 1, 1, 1)}
-    nodes.append(Conv2d(x=x, y=y, low=low, stride=(2, 2), **same, **weights("conv1", (6, 3, 3, 1))))
+    nodes.append(
+        Conv2d(x=x, y=y, low=low, high=high, stride=(2, 2), **same, **weights("conv1", (6, 3, 3, 1)))
+    )
     x, y = function(specs[0], "act1", y), tensor("pool_y", (3, 3, 6))
     nodes.append(MaxPool2d(name="pool", x=x, y=y, kernel=(2, 2), stride=(2, 2)))
     x, y = y, tensor("conv2_y", (3, 3, 8))
@@ -264,7 +269,7 @@ NETWORKS: dict[str, tuple[Spec, Spec, Spec]] = {
 def compiled(specs: tuple[Spec, Spec, Spec], **options: Any) -> Trainer:
     """Calibrated on samples that are too small, so that scales grow, and tables are made anew, in the first steps."""
     x, _ = corners(64)
-    net = network(specs, low=options.pop("low", None))
+    net = network(specs, low=options.pop("low", None), high=options.pop("high", None))
     return mg.compile(net, calibration=x * 0.4, rule="sr16", seed=3, **options)
 
 
@@ -386,3 +391,28 @@ def test_functions_in_a_row_at_the_end_and_of_one_input() -> None:
     history = trainer.fit(x, y, epochs=8, rate=0.03)
     assert history[-1].loss < 0.5 * history[0].loss
     assert trainer.state["row_y_scale"] != start
+
+
+@pytest.mark.parametrize("bounds", [(None, -0.05), (-0.6, -0.05), (-0.6, 0.3)])
+def test_errors_go_back_through_a_rectifier_behind_bounds(bounds: tuple[float | None, float | None]) -> None:
+    """Slopes put values above a bound below zero, where nothing is flat; int8 learns what float32 does."""
+    x, y = corners(16)
+    net = network(((0.1,), (0.25,) * 8, (0.5,)), low=bounds[0], high=bounds[1])
+    if bounds[1] is not None and bounds[1] < 0:
+        net.graph["conv1_b"].value[...] = -0.3  # type: ignore[index]
+    moved = []
+    for precision in ("float32", "int8"):
+        made = mg.compile(net, calibration=x, rule="sr16", precision=precision)
+        begin, order = made.state, np.arange(16, dtype=np.uint32)
+        made.twin.train(made.quantize(x), made.labels(y, 16), order, np.full(16, 0.02, F32))
+        moved.append((real_weights(made, made.state) - real_weights(made, begin)).reshape(-1))
+    exact, found = moved
+    assert np.abs(exact).max() > 2e-4
+    assert exact @ found / np.sqrt((exact @ exact) * (found @ found)) > 0.8
+
+
+def real_weights(trainer: Trainer, state: dict[str, np.ndarray]) -> np.ndarray:
+    if trainer.options.precision == "float32":
+        return state["conv1_w"].astype(np.float64)
+    planes = state["conv1_w"].reshape(-1), state["conv1_w_residual"].reshape(-1)
+    return IN_PLACE["sr16"].split(*planes, 6, 9) * state["conv1_w_scale"][:, None] / 256

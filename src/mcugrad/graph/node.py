@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from numpy.typing import NDArray
 
 from mcugrad.graph.precision import Precision
-from mcugrad.graph.tensor import Shape
+from mcugrad.graph.tensor import ActivationScale, Shape
 
 if TYPE_CHECKING:
     from mcugrad.builders.program import ProgramBuilder
@@ -74,6 +74,10 @@ class Operator(Node):
     @abstractmethod
     def passes_scale(self) -> bool:
         """Whether `y` has the scale of the first input: it lies in the same range."""
+
+    def passed(self, quant: ActivationScale) -> ActivationScale:
+        """Quantization of `y` where the scale is that of the first input, whose quantization this is."""
+        return quant
 
     @property
     def moves_values(self) -> bool:

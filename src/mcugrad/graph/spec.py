@@ -12,7 +12,7 @@ from mcugrad.errors import McugradError
 from mcugrad.graph.graph import Graph
 from mcugrad.graph.node import BackwardNode, Operator
 from mcugrad.graph.precision import Precision
-from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, WeightScale
+from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, WeightScale, unbounded
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -163,7 +163,7 @@ def _wrong_scales(graph: Graph) -> Iterator[str]:
                 source = graph.tensors[owner].quant if owner in graph.tensors else None
                 if not (np.isfinite(scale) and scale > 0 and -128 <= zero <= 127):
                     yield f"{name} has scale {scale:g}, zero point {zero}"
-                if source != t.quant:
+                if not isinstance(source, ActivationScale) or t.quant not in (source, unbounded(source)):
                     yield f"{name} differs from its owner {owner}"
             case WeightScale(scales, w_zero):
                 if scales.dtype != np.float32 or scales.shape != t.shape[:1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,11 @@ class ActivationScale:
     def span(self) -> tuple[float, float]:
         """Real values of the codes -128 and 127."""
         return self.scale * (-128 - self.zero), self.scale * (127 - self.zero)
+
+
+def unbounded(quant: ActivationScale) -> ActivationScale:
+    """The same scale of values of which bounds say nothing."""
+    return replace(quant, low=None, high=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,7 +108,7 @@ def _track(graph: Graph, trained: set[str]) -> Graph:
         quant = graph[node.inputs[0] if node.passes_scale else y].quant
         assert isinstance(quant, ActivationScale)
         if node.passes_scale:
-            graph = graph.changed(y, quant=quant)
+            graph = graph.changed(y, quant=node.passed(quant))
         elif isinstance(node, Activation):
             graph = graph.changed(y, quant=ActivationS8(of=node).follow(graph, tracked=True), tracked=True)
         else:

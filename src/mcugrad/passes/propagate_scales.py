@@ -43,7 +43,7 @@ def settle(graph: Graph) -> Graph:
             continue
         y, x = graph[node.y].quant, graph[node.inputs[0]].quant
         if node.passes_scale:
-            graph = graph.changed(node.y, quant=x)
+            graph = graph.changed(node.y, quant=node.passed(x) if isinstance(x, ActivationScale) else x)
         elif isinstance(node, Activation):
             given = y if isinstance(y, ActivationScale) else None
             known = isinstance(x, ActivationScale)

@@ -141,7 +141,8 @@ class Builder(GraphBuilder):
     def _quantize(self, step: Step, node: Operator) -> None:
         assert isinstance(node, Operator), node.title
         if node.passes_scale:
-            quant = self.tensors[node.inputs[0]].quant
+            found = self.tensors[node.inputs[0]].quant
+            quant = node.passed(found) if isinstance(found, ActivationScale) else found
         else:
             quant = activation_scale(self.source.tensors[step.outputs[0]], node.y)
             if isinstance(node, Activated):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.errors import ModelError
-from mcugrad.graph import Graph, Operator, Shape
+from mcugrad.graph import ActivationScale, Graph, Operator, Shape
+from mcugrad.graph.tensor import unbounded
 
 STEEPEST = 15.0
 """With larger slopes, what is left of x's positive side would be a few levels."""
@@ -37,6 +38,10 @@ class PRelu(Operator):
     @property
     def passes_scale(self) -> bool:
         return not self.own_scale and all(0 <= s <= 1 for s in self.slope)
+
+    def passed(self, quant: ActivationScale) -> ActivationScale:
+        """Without bounds of which the upper one is below zero: slopes put y above it, where nothing is flat."""
+        return quant if quant.high is None or quant.high >= 0 else unbounded(quant)
 
     @property
     def keeps_sign(self) -> bool:

@@ -26,7 +26,7 @@ class ComputationS8(Computation):
         if self.of.passes_scale:
             x = graph[self.of.inputs[0]].quant
             assert isinstance(x, ActivationScale), self.of.inputs[0]
-            return x
+            return self.of.passed(x)
         assert given is not None, self.y
         if isinstance(self.of, Activated):
             return replace(given, owner=self.y, low=self.of.low, high=self.of.high)
