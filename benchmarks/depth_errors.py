@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 import mcugrad as mg
 from mcugrad.arithmetic import round_half_up
 from mcugrad.graph import ActivationScale, WeightScale
-from mcugrad.ops.tracking.ranges import UNBOUNDED, bounds_of
+from mcugrad.ops.tracking.ranges_s8 import UNBOUNDED, bounds_of
 from mcugrad.program import PREDICT, TRAIN_STEP, Call
 from mcugrad.program.execute import execute
 from mcugrad.run.life import Life

@@ -17,7 +17,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.abi.records import SCALE
 from mcugrad.arithmetic import F32
 from mcugrad.ops.core.gradients_s8 import LEAST_REACH, PREPARE_ERROR_SUM, SCALE_UNIT
-from mcugrad.ops.tracking.ranges import EMPTY_ERROR, PREPARE_ERROR, TRACK_ERROR
+from mcugrad.ops.tracking.ranges_s8 import EMPTY_ERROR, PREPARE_ERROR, TRACK_ERROR
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.zoo import nets
 

@@ -19,7 +19,7 @@ from mcugrad.ops.linear.linear_s8 import LINEAR_GRAD_INPUT_S8, LINEAR_S8, LINEAR
 from mcugrad.ops.loss.softmax_cross_entropy_s8 import SOFTMAX_CROSS_ENTROPY_S8
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.ops.pooling.maxpool2d_s8 import MAXPOOL2D_GRAD_INPUT_S8, MAXPOOL2D_S8
-from mcugrad.ops.tracking.ranges import PREPARE_CLIP, PREPARE_ERROR, TRACK_ERROR, TRACK_SCALE
+from mcugrad.ops.tracking.ranges_s8 import PREPARE_CLIP, PREPARE_ERROR, TRACK_ERROR, TRACK_SCALE
 from mcugrad.ops.update.update_s8 import BIAS_UPDATE, PREPARE_UPDATE
 from mcugrad.training.rules import IN_PLACE, InPlace
 

@@ -28,7 +28,7 @@ from mcugrad.ops.joining.add import Add
 from mcugrad.ops.linear.linear import Linear
 from mcugrad.ops.movement.flatten import Flatten
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
-from mcugrad.ops.tracking.ranges import track_scale_steps
+from mcugrad.ops.tracking.ranges_s8 import track_scale_steps
 from mcugrad.program import Space
 from mcugrad.trainer import Trainer
 from mcugrad.training.rules import IN_PLACE

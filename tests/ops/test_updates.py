@@ -14,7 +14,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.abi.records import SCALE
 from mcugrad.errors import UsageError
 from mcugrad.ops.linear.linear_s8 import LINEAR_UPDATE, LinearStruct
-from mcugrad.ops.update.apply import APPLY_BIAS, APPLY_STANDARDIZED, APPLY_UPDATE
+from mcugrad.ops.update.apply_s8 import APPLY_BIAS, APPLY_STANDARDIZED, APPLY_UPDATE
 from mcugrad.ops.update.update_s8 import DECAY_TURNS, DECAY_WEIGHTS, PREPARE_UPDATE
 from mcugrad.training.rules import IN_PLACE, PLANES, RuleChoice, updates
 from networks import Conv, Dense, Pool, corners, model

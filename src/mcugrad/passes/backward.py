@@ -42,7 +42,8 @@ from mcugrad.ops.selection.select_nodes import (
     SelectLargest,
     SelectSamples,
 )
-from mcugrad.ops.tracking.ranges import NextStep, TrackScale
+from mcugrad.ops.tracking.ranges_s8 import TrackScale
+from mcugrad.ops.tracking.step import NextStep
 from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.rules.update import MOST_BATCH
 from mcugrad.training.sparse import ONE, Choice, Fate, Sparse, policies, share_of_samples

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.emit.fingerprint import word
 from mcugrad.ops.life.life import DRIFT_LIMIT, trouble
-from mcugrad.ops.tracking.ranges import EMPTY_ERROR
+from mcugrad.ops.tracking.ranges_s8 import EMPTY_ERROR
 from mcugrad.program import PREDICT, TRAIN_SOFT, TRAIN_STEP, Space
 from mcugrad.program.execute import run
 from mcugrad.run.life import Life

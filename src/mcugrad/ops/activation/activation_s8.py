@@ -19,7 +19,7 @@ from mcugrad.graph import ActivationScale, BackwardNode, Graph
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.curves import Function, curve
 from mcugrad.ops.core.computation_s8 import ComputationS8
-from mcugrad.ops.tracking.ranges import bounds_of, lower_track_error, prepare_one_error
+from mcugrad.ops.tracking.ranges_s8 import bounds_of, lower_track_error, prepare_one_error
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.buffer import POSITIVE
 

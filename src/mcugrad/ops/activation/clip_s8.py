@@ -13,7 +13,7 @@ from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.core.gradients_s8 import pass_error
 from mcugrad.ops.joining.concat_s8 import CONCAT_S8
 from mcugrad.ops.joining.mul_s8 import lower_product
-from mcugrad.ops.tracking.ranges import clip_of
+from mcugrad.ops.tracking.ranges_s8 import clip_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.activation.prelu import PRelu
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.joining.add_s8 import FACTOR_BITS, FACTOR_LIMIT
-from mcugrad.ops.tracking.ranges import clip_of, lower_track_error, prepare_one_error
+from mcugrad.ops.tracking.ranges_s8 import clip_of, lower_track_error, prepare_one_error
 from mcugrad.program import Kernel
 
 

@@ -16,7 +16,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph, WeightScale
 from mcugrad.ops.core.computation_s8 import write_error
 from mcugrad.ops.core.gradients import ErrorAlias
-from mcugrad.ops.tracking.ranges import PREPARE_ERROR, clip_of, error_peak, error_range, lower_track_error
+from mcugrad.ops.tracking.ranges_s8 import PREPARE_ERROR, clip_of, error_peak, error_range, lower_track_error
 from mcugrad.program import Kernel
 
 LEAST_REACH = 2

@@ -17,7 +17,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import BackwardNode, Graph, WeightScale
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.core.weighted import Weighted
-from mcugrad.ops.tracking.ranges import clip_of, error_factors, lower_track_error
+from mcugrad.ops.tracking.ranges_s8 import clip_of, error_factors, lower_track_error
 from mcugrad.ops.update.update_s8 import add_updates, lower_update_factor
 from mcugrad.program import Kernel, Struct
 

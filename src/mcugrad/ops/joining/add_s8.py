@@ -15,7 +15,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.core.gradients_s8 import pass_error
 from mcugrad.ops.joining.add import Add
-from mcugrad.ops.tracking.ranges import clip_of
+from mcugrad.ops.tracking.ranges_s8 import clip_of
 from mcugrad.program import Kernel
 
 FACTOR_LIMIT = 1 << 21

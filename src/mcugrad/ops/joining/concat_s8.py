@@ -16,7 +16,7 @@ from mcugrad.ops.core.computation_s8 import ComputationS8, write_output
 from mcugrad.ops.core.gradients_s8 import lower_part
 from mcugrad.ops.joining.concat import Concat
 from mcugrad.ops.joining.mul_s8 import lower_product, spread
-from mcugrad.ops.tracking.ranges import clip_of
+from mcugrad.ops.tracking.ranges_s8 import clip_of
 from mcugrad.program import Kernel
 
 

@@ -15,7 +15,7 @@ from mcugrad.graph import BackwardNode, Graph
 from mcugrad.ops.core.computation_s8 import ComputationS8, write_error, write_output
 from mcugrad.ops.core.gradients_s8 import error_unit_times, ratio_factors
 from mcugrad.ops.joining.mul import Mul
-from mcugrad.ops.tracking.ranges import clip_of, error_peak, lower_track_error
+from mcugrad.ops.tracking.ranges_s8 import clip_of, error_peak, lower_track_error
 from mcugrad.program import Kernel
 
 

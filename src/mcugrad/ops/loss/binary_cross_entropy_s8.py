@@ -13,7 +13,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.loss.binary_cross_entropy import BinaryCrossEntropy
 from mcugrad.ops.loss.loss import LossComputation
 from mcugrad.ops.loss.output_error_s8 import write_output_error
-from mcugrad.ops.tracking.ranges import clip_of
+from mcugrad.ops.tracking.ranges_s8 import clip_of
 from mcugrad.program import Kernel
 
 

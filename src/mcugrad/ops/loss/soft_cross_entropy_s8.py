@@ -14,7 +14,7 @@ from mcugrad.ops.loss.loss import LossComputation
 from mcugrad.ops.loss.output_error_s8 import write_output_error
 from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy, arguments
 from mcugrad.ops.loss.temperature import LOG2_E, TEMPERATURE, THIRD, added, shares_of
-from mcugrad.ops.tracking.ranges import clip_of
+from mcugrad.ops.tracking.ranges_s8 import clip_of
 from mcugrad.program import Kernel
 
 

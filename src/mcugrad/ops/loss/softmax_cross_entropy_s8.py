@@ -13,7 +13,7 @@ from mcugrad.arithmetic import F32, exp2, log
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.loss.loss import LossComputation
 from mcugrad.ops.loss.softmax_cross_entropy import SoftmaxCrossEntropy
-from mcugrad.ops.tracking.ranges import clip_of
+from mcugrad.ops.tracking.ranges_s8 import clip_of
 from mcugrad.program import Kernel
 
 

@@ -15,7 +15,7 @@ from mcugrad.ops.core.computation_s8 import ComputationS8, write_error
 from mcugrad.ops.core.gradients_s8 import even_factor
 from mcugrad.ops.joining.mul_s8 import spread
 from mcugrad.ops.movement.upsample2d import Upsample2d
-from mcugrad.ops.tracking.ranges import clip_of, lower_track_error
+from mcugrad.ops.tracking.ranges_s8 import clip_of, lower_track_error
 from mcugrad.program import Kernel
 
 

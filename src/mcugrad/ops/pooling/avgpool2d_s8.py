@@ -24,7 +24,7 @@ from mcugrad.ops.joining.mul_s8 import lower_product, spread
 from mcugrad.ops.pooling.avgpool2d import AvgPool2d, Rounding, Weights, inside
 from mcugrad.ops.pooling.struct import Pool2dStruct
 from mcugrad.ops.pooling.window import windows
-from mcugrad.ops.tracking.ranges import clip_of, lower_track_error
+from mcugrad.ops.tracking.ranges_s8 import clip_of, lower_track_error
 from mcugrad.program import Kernel
 
 GRAIN = 4

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.graph import BackwardNode, Graph
-from mcugrad.ops.update.apply import ApplyBias, ApplyUpdate
+from mcugrad.ops.update.apply_s8 import ApplyBias, ApplyUpdate
 from mcugrad.ops.update.update import taking_part, times
 from mcugrad.program import Kernel
 from mcugrad.training.rules import InPlace

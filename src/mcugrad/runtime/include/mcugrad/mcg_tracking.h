@@ -10,7 +10,7 @@
  *
  * @param[in,out] step training steps so far
  *
- * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::next_step.
+ * MACs: none. Scratch: none. Reference: ops/tracking/step.py::next_step.
  */
 void mcg_next_step(uint32_t *step);
 
@@ -21,7 +21,7 @@ void mcg_next_step(uint32_t *step);
  * @param[in]  scale  real units per step of its output
  * @param[out] clip   [2], steps from the zero point, within +-2^30
  *
- * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::prepare_clip.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges_s8.py::prepare_clip.
  */
 void mcg_prepare_clip(const float *bounds, const float *scale, int32_t *clip);
 
@@ -34,7 +34,7 @@ void mcg_prepare_clip(const float *bounds, const float *scale, int32_t *clip);
  * @param[in]  w_scale  weight scales of that layer, [channels]
  * @param[out] scale    [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::prepare_error.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges_s8.py::prepare_error.
  */
 void mcg_prepare_error(int32_t channels, const float *range, const float *c, const float *w_scale,
                        mcg_scale_t *scale);
@@ -52,7 +52,7 @@ void mcg_prepare_error(int32_t channels, const float *range, const float *c, con
  * peak / 127
  * @param[in,out] saturated one more if the error saturated, MCG_EMPTY_ERROR more if it is all 0
  *
- * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::track_error.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges_s8.py::track_error.
  */
 void mcg_track_error(int32_t least, const int32_t *peak, const float *c, float *range, float *c_x,
                      int32_t *saturated);
@@ -65,7 +65,7 @@ void mcg_track_error(int32_t least, const int32_t *peak, const float *c, float *
  * @param[in,out] scale  real units per step
  * @param[in,out] saturated one more if the activation saturated
  *
- * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::track_scale.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges_s8.py::track_scale.
  */
 void mcg_track_scale(int32_t levels, const int32_t *peak, float *scale, int32_t *saturated);
 
@@ -79,7 +79,7 @@ void mcg_track_scale(int32_t levels, const int32_t *peak, float *scale, int32_t 
  * @param[in,out] scale  real units per step: times 1.25 while fill is above 1, times 0.8 when it is below 0.5
  * @param[in,out] saturated one more if the activation saturated
  *
- * MACs: none. Scratch: none. Reference: ops/tracking/ranges.py::track_scale_steps.
+ * MACs: none. Scratch: none. Reference: ops/tracking/ranges_s8.py::track_scale_steps.
  */
 void mcg_track_scale_steps(int32_t levels, const int32_t *peak, float *fill, float *scale,
                            int32_t *saturated);

@@ -145,7 +145,7 @@ void mcg_change_block(const int8_t *change, const uint8_t *residual, int32_t cou
  * @param[in,out] change_scale [out]
  * @param[out]    kept     share of each row's change that clipping left, [out]; NULL where clip is
  *
- * MACs: none. Stack: 3 MCG_BLOCK words, the rule. Reference: ops/update/apply.py::apply_update.
+ * MACs: none. Stack: 3 MCG_BLOCK words, the rule. Reference: ops/update/apply_s8.py::apply_update.
  */
 void mcg_apply_update(int32_t out, int32_t count, int32_t batch, int32_t momentum, const float *clip,
                       const float *rate, const mcg_rule_t *rule, const uint32_t *seed, const uint32_t *step,
@@ -163,7 +163,7 @@ void mcg_apply_update(int32_t out, int32_t count, int32_t batch, int32_t momentu
  * @param[in,out] change   [channels]
  * @param[in,out] bias     [channels]
  *
- * MACs: none. Scratch: none. Reference: ops/update/apply.py::apply_bias.
+ * MACs: none. Scratch: none. Reference: ops/update/apply_s8.py::apply_bias.
  */
 void mcg_apply_bias(int32_t channels, int32_t batch, int32_t momentum, const uint32_t *step,
                     const float *kept, float *change, float *bias);
@@ -186,7 +186,7 @@ void mcg_apply_bias(int32_t channels, int32_t batch, int32_t momentum, const uin
  * @param[in,out] mean     moving average of each row's mean, [out]
  * @param[in,out] deviation moving average of each row's standard deviation, [out]
  *
- * MACs: none. Stack: 2 MCG_BLOCK words. Reference: ops/update/apply.py::apply_standardized.
+ * MACs: none. Stack: 2 MCG_BLOCK words. Reference: ops/update/apply_s8.py::apply_standardized.
  */
 void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const float *rate,
                             const uint32_t *step, int8_t *w, float *w_scale, int32_t *w_zero, int8_t *change,

@@ -1,4 +1,4 @@
-"""Ranges that follow the data: activation scales, error ranges, clip bounds, the step counter."""
+"""Ranges in int8 that follow the data: activation scales, error ranges, clip bounds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, BackwardNode
-from mcugrad.program import Kernel, segment
+from mcugrad.program import Kernel
 from mcugrad.program.buffer import POSITIVE, SHARE
 
 EMPTY_ERROR = 65536
@@ -60,19 +60,6 @@ class TrackScale(BackwardNode):
             )
         else:
             to.call(TRACK_SCALE, note=note, levels=levels, peak=peak, scale=scale, saturated=saturated)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextStep(BackwardNode):
-    """Count the step, so that the next one draws other random numbers."""
-
-    INPUTS = ()
-    OUTPUTS = ()
-    CHANGES_STATE = True
-
-    def lower(self, to: ProgramBuilder) -> None:
-        to.enter(segment.FINISH)
-        to.call(NEXT_STEP, note="count the step", step=to.step())
 
 
 def prepare_clip(bounds: NDArray[Any], scale: NDArray[Any], clip: NDArray[Any]) -> None:
@@ -150,17 +137,11 @@ def track_scale_steps(
     fill[0] = in_use
 
 
-def next_step(step: NDArray[Any]) -> None:
-    """step += 1, modulo 2^32."""
-    step[0] = (int(step[0]) + 1) & 0xFFFFFFFF
-
-
 PREPARE_CLIP = Kernel("mcg_prepare_clip", prepare_clip)
 PREPARE_ERROR = Kernel("mcg_prepare_error", prepare_error)
 TRACK_ERROR = Kernel("mcg_track_error", track_error)
 TRACK_SCALE = Kernel("mcg_track_scale", track_scale)
 TRACK_SCALE_STEPS = Kernel("mcg_track_scale_steps", track_scale_steps)
-NEXT_STEP = Kernel("mcg_next_step", next_step)
 
 
 def bounds_of(quant: ActivationScale) -> NDArray[np.float32]:
