@@ -17,8 +17,10 @@ RUNTIME = PACKAGE / "runtime"
 NAMES = [family.name for family in FAMILIES]
 COMPUTED = [family.name for family in FAMILIES if family.kernels]
 """On the device."""
-BESIDE = ("mcg_all.h", "mcg_build.h", "mcg_math.h", "mcg_simd.h", "mcg_structs.h", "mcg_types.h")
-"""Headers that every family needs, and the one that includes all."""
+BESIDE = tuple(
+    f"mcg_{name}.h" for name in ("all", "avx2", "build", "math", "panels", "simd", "structs", "types")
+)
+"""Headers that several families need, or bodies of theirs, and the one that includes all."""
 MORE = re.compile(r"_(f32|model|calls)\.h$")
 """More headers of a family: its kernels in float32; how functions see a model, and those functions."""
 
