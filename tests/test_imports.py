@@ -42,7 +42,7 @@ them in this order."""
 BACK: set[tuple[str, str]] = set()
 """Arrows back that are still there, importing module first. It only gets shorter."""
 
-NAMED_BACK = {("graph.node", "builders.program")}
+NAMED_BACK: set[tuple[str, str]] = set()
 """Arrows back under TYPE_CHECKING that are still there. It only gets shorter."""
 
 LONGEST = 450

@@ -1,13 +1,12 @@
 """The network as a graph of typed nodes."""
 
 from mcugrad.graph.graph import Graph
-from mcugrad.graph.node import BackwardNode, Node, Operator
+from mcugrad.graph.node import Node, Operator
 from mcugrad.graph.precision import Precision
 from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, Shape, Tensor, WeightScale
 
 __all__ = [
     "ActivationScale",
-    "BackwardNode",
     "ErrorScale",
     "Float32",
     "Graph",

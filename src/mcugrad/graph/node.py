@@ -13,7 +13,6 @@ from mcugrad.graph.precision import Precision
 from mcugrad.graph.tensor import ActivationScale, Shape
 
 if TYPE_CHECKING:
-    from mcugrad.builders.program import ProgramBuilder
     from mcugrad.graph.graph import Graph
 
 
@@ -114,19 +113,3 @@ class Operator(Node):
     @abstractmethod
     def describe(self, graph: Graph) -> str:
         """What it does in a few words: `conv 3x3/2  28x28x1 -> 14x14x16`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackwardNode(Node):
-    """A node of the backward pass or of an update."""
-
-    CHANGES_STATE: ClassVar[bool] = False
-    """Whether it stays although nothing reads its outputs."""
-
-    def macs(self, graph: Graph) -> int:
-        """Multiply-accumulates for one sample, none skipped: 0 for what multiplies no weights or maps."""
-        return 0
-
-    @abstractmethod
-    def lower(self, to: ProgramBuilder) -> None:
-        """Add the kernel calls."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from mcugrad.errors import McugradError
 from mcugrad.graph.graph import Graph
-from mcugrad.graph.node import BackwardNode, Operator
+from mcugrad.graph.node import Operator
 from mcugrad.graph.precision import Precision
 from mcugrad.graph.tensor import ActivationScale, ErrorScale, Float32, WeightScale, unbounded
 
@@ -83,7 +83,7 @@ def _no_output(graph: Graph) -> Iterator[str]:
 def _backward_first(graph: Graph) -> Iterator[str]:
     behind = False
     for node in graph.nodes:
-        behind = behind or isinstance(node, BackwardNode)
+        behind = behind or not isinstance(node, Operator)
         if behind and isinstance(node, Operator):
             yield node.name
 
@@ -135,7 +135,7 @@ def _half_quantized(graph: Graph) -> Iterator[str]:
         elif t.quant is not None and type(t.quant) not in (expected, Float32):
             yield f"{name} has {type(t.quant).__name__}, not {expected.__name__ if expected else 'none'}"
     if missing:
-        yield from (f"{n.name} in a float graph" for n in graph.nodes if isinstance(n, BackwardNode))
+        yield from (f"{n.name} in a float graph" for n in graph.nodes if not isinstance(n, Operator))
         if any(t.trainable for t in graph.tensors.values()):
             yield from missing
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.graph import BackwardNode, Graph, Node, Operator, Precision
+from mcugrad.builders.node import BackwardNode
+from mcugrad.graph import Graph, Node, Operator, Precision
 from mcugrad.measure.calls import CallCost, by_call
 from mcugrad.measure.cost import Activity, drawn_samples, spent
 from mcugrad.ops.core.weighted import Weighted

@@ -10,7 +10,8 @@ import inspect
 import sys
 from dataclasses import dataclass
 
-from mcugrad.graph import BackwardNode, Operator, Precision
+from mcugrad.builders.node import BackwardNode
+from mcugrad.graph import Operator, Precision
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.clip import Clip
 from mcugrad.ops.activation.prelu import PRelu

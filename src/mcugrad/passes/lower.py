@@ -10,8 +10,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import ActivationScale, BackwardNode, Graph, Operator
+from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.ops.core.computation import computation
 from mcugrad.program import PREDICT, TRAIN_SOFT, TRAIN_STEP, Entry, Program, segment
 from mcugrad.program.program import SATURATED

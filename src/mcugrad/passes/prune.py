@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.builders.node import BackwardNode
+from mcugrad.graph import Graph
 
 
 def prune(graph: Graph) -> Graph:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from mcugrad.graph import BackwardNode, Graph, Operator
+from mcugrad.builders.node import BackwardNode
+from mcugrad.graph import Graph, Operator
 from mcugrad.graph import spec as graph_spec
 from mcugrad.graph.spec import IllegalGraphError
 from mcugrad.program import Program

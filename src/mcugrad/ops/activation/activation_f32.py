@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.curves import Function, curve
 from mcugrad.ops.core.computation_f32 import ComputationF32, error_for, lower_mask

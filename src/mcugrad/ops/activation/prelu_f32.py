@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import ActivationScale, BackwardNode, Float32, Graph
+from mcugrad.graph import ActivationScale, Float32, Graph
 from mcugrad.ops.activation.prelu import PRelu
 from mcugrad.ops.core.computation_f32 import ComputationF32, Floats, error_for, lower_mask
 from mcugrad.program import Kernel

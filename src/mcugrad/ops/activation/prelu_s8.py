@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.activation.prelu import PRelu
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.joining.add_s8 import FACTOR_BITS, FACTOR_LIMIT

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph, WeightScale
+from mcugrad.graph import Graph, WeightScale
 from mcugrad.ops.core.computation_s8 import write_error
 from mcugrad.ops.core.gradients import ErrorAlias
 from mcugrad.ops.tracking.ranges_s8 import PREPARE_ERROR, clip_of, error_peak, error_range, lower_track_error

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.core.computation_f32 import ComputationF32, bounds, error_for, lower_mask
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.update.update_f32 import add_float_updates

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph, WeightScale
+from mcugrad.graph import Graph, WeightScale
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.tracking.ranges_s8 import clip_of, error_factors, lower_track_error

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.core.computation_s8 import ComputationS8, write_output
 from mcugrad.ops.core.gradients_s8 import lower_part
 from mcugrad.ops.joining.concat import Concat

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mcugrad.abi.constants import constant, number
 from mcugrad.arithmetic import F32, exp2
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Precision
+from mcugrad.graph import Precision
 from mcugrad.program import Kernel, segment
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.schedules import rates_of

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcugrad.graph import BackwardNode, Graph, Precision
+from mcugrad.builders.node import BackwardNode
+from mcugrad.graph import Graph, Precision
 from mcugrad.ops.core.beside import beside
 from mcugrad.program import segment
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mcugrad.graph import BackwardNode, Precision
+from mcugrad.builders.node import BackwardNode
+from mcugrad.graph import Precision
 from mcugrad.ops.life.life import lower_prediction
 from mcugrad.ops.loss.loss import lower_beside
 from mcugrad.ops.selection.select_nodes import loss_ratio

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode
 from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.ops.movement.slice import Pad, Slice
 from mcugrad.ops.movement.struct import SliceStruct, pad_struct, places, slice_struct

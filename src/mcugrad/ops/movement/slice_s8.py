@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.core.gradients_s8 import ErrorRescaleS8
 from mcugrad.ops.movement.slice import Pad, Slice

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.ops.movement.upsample2d import Upsample2d
 from mcugrad.program import Kernel

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.core.computation_s8 import ComputationS8, write_error
 from mcugrad.ops.core.gradients_s8 import even_factor
 from mcugrad.ops.joining.mul_s8 import spread

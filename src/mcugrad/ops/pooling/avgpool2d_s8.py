@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.core.computation_s8 import ComputationS8, write_error, write_output
 from mcugrad.ops.core.gradients_s8 import error_unit_times, even_factor
 from mcugrad.ops.core.window import window_index

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d

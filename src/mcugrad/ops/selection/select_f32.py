@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode
 from mcugrad.ops.selection.select import Errors
 from mcugrad.program import Kernel
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcugrad import arithmetic as ar
+from mcugrad.builders.node import BackwardNode
 from mcugrad.errors import ModelError
-from mcugrad.graph import BackwardNode, Precision
+from mcugrad.graph import Precision
 from mcugrad.ops.core.beside import beside
 from mcugrad.ops.selection.select import (
     GAIN,

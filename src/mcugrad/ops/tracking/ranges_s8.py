@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.arithmetic import F32
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import ActivationScale, BackwardNode
+from mcugrad.graph import ActivationScale
 from mcugrad.program import Kernel
 from mcugrad.program.buffer import POSITIVE, SHARE
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode
 from mcugrad.program import Kernel, segment
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
-from mcugrad.graph import BackwardNode
+from mcugrad.builders.node import BackwardNode
 from mcugrad.ops.core.computation_s8 import from_zero
 from mcugrad.program import Kernel
 from mcugrad.program.buffer import REAL

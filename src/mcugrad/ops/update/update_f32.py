@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from mcugrad.arithmetic import F32
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.graph import Graph
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.ops.update.update import taking_part
 from mcugrad.program import Kernel

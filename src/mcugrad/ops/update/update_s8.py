@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
-from mcugrad.graph import BackwardNode, Graph
+from mcugrad.builders.node import BackwardNode
+from mcugrad.graph import Graph
 from mcugrad.ops.update.apply_s8 import ApplyBias, ApplyUpdate
 from mcugrad.ops.update.update import taking_part, times
 from mcugrad.program import Kernel

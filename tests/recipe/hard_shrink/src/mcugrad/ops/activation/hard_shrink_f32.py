@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode
 from mcugrad.ops.activation.hard_shrink import HardShrink
 from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.program import Kernel

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mcugrad import arithmetic as ar
 from mcugrad.builders.gradient import GradientBuilder
+from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
-from mcugrad.graph import BackwardNode
 from mcugrad.ops.activation.hard_shrink import HardShrink
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.program import Kernel
