@@ -116,9 +116,9 @@ RATES: dict[str, dict[str, float]] = {
         "10% of updates": 0.009,
         "25% of samples": 0.009,
         "25% of updates": 0.009,
-        "float32": 0.001,
+        "float32": 0.003,
         "sr12": 0.003,
-        "sr8": 0.009,
+        "sr8": 0.003,
     },
     "MbedNet motion": {
         "10% of updates": 0.009,
