@@ -9,7 +9,10 @@ from collections.abc import Iterable
 
 from bars import ROOT, markdown
 
+from mcugrad.importers.onnx import operators as onnx
 from mcugrad.importers.onnx.operators import HIDDEN
+from mcugrad.importers.shared import hints
+from mcugrad.importers.tflite import operators as tflite
 from mcugrad.ops.activation.curves import Function
 from mcugrad.ops.families import FAMILIES
 from mcugrad.ops.registry import GROUPS, LEFT_OUT, Entry
@@ -42,30 +45,30 @@ do not train have to compute, too.
 """
 
 COMES_LATER = (
+    ("recurrent layers", hints.RECURRENT, "convolutions over time"),
+    ("several inputs or outputs", hints.SEVERAL, "the part from one input to one output"),
+    ("state that is kept between samples", hints.STATE, "a network without"),
+    ("integer inputs, as of an embedding", hints.INTEGERS, "the part behind the embedding"),
     (
-        "recurrent layers",
-        ("LSTM", "GRU", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"),
-        "convolutions over time",
+        "attention: products of computed values, softmax in between",
+        hints.ATTENTION,
+        "convolutions",
     ),
-    ("several inputs or outputs", (), "the part from one input to one output"),
-    ("state that is kept between samples", ("VAR_HANDLE", "READ_VARIABLE"), "a network without"),
-    ("integer inputs, as of an embedding", ("EMBEDDING_LOOKUP",), "the part behind the embedding"),
-    ("attention: products of computed values, softmax in between", ("Attention",), "convolutions"),
     (
-        "layer, group and instance norm: statistics of the sample itself",
-        ("LayerNormalization", "GroupNormalization", "InstanceNormalization"),
+        "norms by statistics of the sample itself",
+        hints.NORMS,
         "batch-norm, trained on the PC and folded into the layers beside it",
     ),
     (
         "vectors scaled to length 1",
-        ("ReduceL2", "LpNormalization", "L2_NORMALIZATION"),
+        hints.UNIT_LENGTH,
         "the vector as it is; whoever compares vectors divides",
     ),
-    ("bilinear upsampling", ("Resize", "RESIZE_BILINEAR"), "nearest neighbour by whole factors"),
-    ("pixel shuffle", ("DepthToSpace", "DEPTH_TO_SPACE"), "transposed convolutions"),
-    ("padding by reflection or repetition", ("Pad", "MIRROR_PAD"), "zeros"),
+    ("bilinear upsampling", hints.BILINEAR, "nearest neighbour by whole factors"),
+    ("pixel shuffle", hints.SUBPIXEL, "transposed convolutions"),
+    ("padding by reflection or repetition", hints.ZEROS, "zeros"),
 )
-"""What, its operators in files, what to use until then."""
+"""What, the hint that the importers give for its operators, what to use until then."""
 
 LABEL_TEXTS = {
     LabelKind.CLASS: "the index of one class",
@@ -76,6 +79,12 @@ LABEL_TEXTS = {
 
 def code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names) or "-"
+
+
+def refused(hint: str) -> list[str]:
+    """Operators in files for which the importers give this hint."""
+    tables = (onnx.HINTS, tflite.HINTS)
+    return list(dict.fromkeys(name for table in tables for name, said in table.items() if said == hint))
 
 
 def overview(entries: Iterable[Entry]) -> str:
@@ -143,9 +152,9 @@ def document() -> str:
             if entry.operator.__name__ == "Activation":
                 parts += [f"Functions: {function_texts()}.", ""]
     parts += ["## What leaves no node behind\n"]
-    rows = [(why, code(onnx), code(tflite)) for why, (onnx, tflite) in LEFT_OUT.items()]
+    rows = [(why, code(of_onnx), code(of_tflite)) for why, (of_onnx, of_tflite) in LEFT_OUT.items()]
     parts += [markdown(("why", "ONNX", "TFLite"), rows), "", LATER]
-    later = [(what, code(operators), instead) for what, operators, instead in COMES_LATER]
+    later = [(what, code(refused(hint)), instead) for what, hint, instead in COMES_LATER]
     parts += [markdown(("what", "in files", "until then"), later), "", "## Update rules\n"]
     rules = [(f"`{r.name}`", f"{r.bytes_per_weight:g}", r.summary) for r in RULES.values()]
     parts += [markdown(("rule", "bytes per weight", "what"), rules), "", "## Losses\n"]

@@ -96,9 +96,9 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             between. Neither changes a byte of what is computed.
         ram: bytes that model, sample, stack and caller may take together, for prefer='speed', as a number or as
             `64K`; those of the target if not given.
-        features: what the generated code has beside predictions and training steps: `all`, `none`, or some of `adc`,
-            `watch`, `augment`, `replay`, `soft`, `guard`. A linker that drops what is never called, as all for
-            microcontrollers can, makes this a matter of how much there is to read; docs/device.md says what each takes.
+        features: what the generated code has beside predictions and training steps: `all`, `none`, or names of
+            some; docs/device.md lists them and says what each takes. A linker that drops what is never called, as all
+            for microcontrollers can, makes this a matter of how much there is to read.
 
     Raises:
         DataError: the samples cannot be used.

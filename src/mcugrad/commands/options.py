@@ -40,8 +40,8 @@ _RESUME = (
 )
 _CLASSES = "What the outputs are called, in their order, for the generated code: yes,no,silence."
 _FEATURES = (
-    "What the C has beside predictions and training steps: all, none, or some of adc, watch, augment, replay, soft, "
-    "guard, between commas."
+    "What the C has beside predictions and training steps: all, none, or some between commas; an unknown name lists "
+    "them."
 )
 _FORMAT = "What the folder is: c, NAME.c and NAME.h for any project; an unknown name lists all."
 _SELFTEST = "Write NAME_selftest.c, too: it tells on the device whether compiler and flags are right."
