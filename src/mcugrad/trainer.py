@@ -16,6 +16,7 @@ from mcugrad import concerns
 from mcugrad.advice import rescaled
 from mcugrad.answering import Answerer
 from mcugrad.collapse import PROBED, Judge
+from mcugrad.emulator.qemu import is_installed
 from mcugrad.errors import FitError, UsageError
 from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fit_check import with_way_out
@@ -33,6 +34,7 @@ from mcugrad.rate_search import RateSearch, find
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.life import Life
+from mcugrad.run.qemu import QemuDevice
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.share import Share
 from mcugrad.state.trained import step_of
@@ -381,7 +383,10 @@ class Trainer(Answerer):
     def _runner(self, name: str) -> Life:
         if name == "reference":
             return ReferenceRunner(self.build.compiled)
-        return self._emulated(self._target(None if name == "emulator" else name))
+        target = self._target(None if name == "emulator" else name)
+        if not target.core.is_emulated and is_installed():
+            return QemuDevice(self.build.compiled, target)
+        return self._emulated(target)
 
     def _emulated(self, target: Target) -> EmulatedDevice:
         with self._linked(target):

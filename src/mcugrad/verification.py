@@ -18,6 +18,7 @@ from mcugrad.errors import MismatchError
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.life import Life
+from mcugrad.run.qemu import QemuDevice
 from mcugrad.run.runner import Compiled, State, Steps, differences, step_type, unequal_bytes
 
 
@@ -110,7 +111,7 @@ def verify(
                     where="\n         ".join(problems),
                     hint="report it: this must never happen",
                 )
-        if isinstance(runner, EmulatedDevice):
+        if isinstance(runner, EmulatedDevice | QemuDevice):
             instructions[name] = float(np.mean(runner.step_instructions))
     reported = step_type(compiled.program.label_kind).names or ()
     return Verification(

@@ -86,7 +86,7 @@ def test_two_emulators_count_the_same(core: str) -> None:
     ours, theirs = KernelsOnCore([LINEAR_S8], target), qemu.KernelsInQemu([LINEAR_S8], target)
     for shape in ((512, 64), (31, 7), (1, 1)):
         a, b = linear(*shape), linear(*shape)
-        assert theirs.run(LINEAR_S8, b) == pytest.approx(ours.run(LINEAR_S8, a), abs=4)
+        assert theirs.run(LINEAR_S8, b) == pytest.approx(ours.run(LINEAR_S8, a), abs=10)
         assert (a["y"] == b["y"]).all()
         assert a["peak"] == b["peak"]
 

@@ -93,9 +93,10 @@ class Emulator:
         if not target.core.is_emulated:
             core = target.core.title.partition(" with ")[0]
             raise ToolError(
-                f"nothing on this computer emulates firmware for an {core}: nothing of it is counted or compared",
+                f"unicorn has no {core}: nothing of its firmware is counted here but whole steps, in QEMU",
                 where=target.name,
-                hint=f"target {target.core.priced_as}, whose counts are without Helium; or the board itself",
+                hint=f"target {target.core.priced_as}, whose counts are without Helium;  or mcugrad run --on "
+                f"{target.core.name}, with qemu-system-arm installed",
             )
         unicorn = binding.unicorn()
         self.image = Image(elf)

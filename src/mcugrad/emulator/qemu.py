@@ -1,7 +1,7 @@
-"""Kernels by themselves in QEMU, where that is installed: another emulator, and the only one of a Cortex-M55.
+"""Functions in QEMU, where that is installed: another emulator, and the only one of a Cortex-M55.
 
-QEMU runs a machine from reset to its end, so a call is a run of it: firmware, a file with the arguments for memory, and
-a file with what memory holds afterwards. Instructions are counted by a timer under `-icount`, to within a few.
+QEMU runs a machine from reset to its end, so a call is a run of it: firmware, a file with what memory holds before, and
+a file with what it holds afterwards. Instructions are counted by a timer under `-icount`, to within a few.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcugrad import toolchain
 from mcugrad.emit.amalgamate import RUNTIME, included
@@ -23,6 +24,7 @@ from mcugrad.emulator.arguments import Placed
 from mcugrad.emulator.kernels import called
 from mcugrad.errors import DeviceError, ToolError
 from mcugrad.program import Kernel
+from mcugrad.program.reserve import STACK
 from mcugrad.targets import Region, Target
 from mcugrad.toolchain import compilers
 from mcugrad.toolchain.elf import Image
@@ -32,10 +34,10 @@ INSTALL = compilers.INSTALL[PROGRAM]
 MAIN = "mcg_qemu_main.c"
 _LOOP = 2 << 20
 """Instructions of its loop of known length."""
-_JOB = 128
-"""Bytes before the arguments: what is called, with what, and what was counted."""
+_JOB, _ARGUMENTS = 128, 6
+"""Bytes of a job, which are before those that are shared, and the word that its arguments begin at."""
 _ROOM = 1 << 18
-"""Bytes of a job with its arguments, at the end of RAM."""
+"""Bytes for the arguments of kernels."""
 _SECONDS = 120
 
 
@@ -48,16 +50,15 @@ class Machine:
     ram: Region
 
 
-_SIZE = 512 * 1024
-_MPS2 = Region(0x0000_0000, _SIZE), Region(0x2000_0000, _SIZE)
-_MPS3 = Region(0x1000_0000, _SIZE), Region(0x3000_0000, _SIZE)
+_MPS2 = Region(0x0000_0000, 4 << 20), Region(0x2000_0000, 4 << 20)
+_MPS3 = Region(0x1000_0000, 512 << 10), Region(0x2100_0000, 4 << 20)
 MACHINES = {
     "cortex-m3": Machine("mps2-an385", *_MPS2),
     "cortex-m4f": Machine("mps2-an386", *_MPS2),
     "cortex-m7": Machine("mps2-an500", *_MPS2),
     "cortex-m55": Machine("mps3-an547", *_MPS3),
 }
-"""By core; those that begin in secure state have their memories at secure addresses."""
+"""By core. Cores begin in secure state where there is one, with their vectors at a secure address."""
 
 
 def is_installed() -> bool:
@@ -65,20 +66,40 @@ def is_installed() -> bool:
     return shutil.which(PROGRAM) is not None
 
 
-class KernelsInQemu:
-    """Some kernels on a core in QEMU.
+class QemuCore:
+    """A core in QEMU, and functions in its memory that can be called.
 
     Args:
-        kernels: the kernels.
-        target: a plain core that there is a machine for.
-        compiler, opt: as for `toolchain.build_firmware`.
+        sources: C files without a main.
+        functions: names of those that are called.
+        target: whose core it is; memories are those of QEMU's machine.
+        room: bytes of memory that calls share with whoever calls.
+        shift: an instruction takes 2**shift ns: with 5, counts are exact to within ten up to some 16 million
+            instructions, with 0 to within some 40 up to 500 million.
+        compiler, opt, include_dirs, stack_bytes: as for `toolchain.build_firmware`.
+
+    Attributes:
+        address: of the first of these bytes.
+        memory: these bytes, before a call and after it.
+        target: core, and memories of the machine.
 
     Raises:
         ToolError: no compiler, no QEMU, or none with such a core.
+        FitError: it does not fit into the machine.
     """
 
     def __init__(
-        self, kernels: Sequence[Kernel], target: Target, *, compiler: str = "zig", opt: str = "-O3"
+        self,
+        sources: Sequence[Path],
+        functions: Sequence[str],
+        target: Target,
+        room: int,
+        *,
+        shift: int = 5,
+        compiler: str = "zig",
+        opt: str = "-O3",
+        include_dirs: Sequence[Path] = (),
+        stack_bytes: int = STACK,
     ) -> None:
         if target.core.name not in MACHINES:
             raise ToolError(
@@ -87,56 +108,72 @@ class KernelsInQemu:
         program = shutil.which(PROGRAM)
         if program is None:
             raise ToolError(f"{PROGRAM} is not installed", hint=INSTALL)
+        machine = MACHINES[target.core.name]
         self._program = program
-        self._machine = MACHINES[target.core.name]
-        self._address = self._machine.ram.end - _ROOM
-        names = called(kernels)
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "kernels.c"
-            path.write_text(included(names), encoding="utf-8")
-            self._firmware = toolchain.build_firmware(
-                [path, source(MAIN)],
-                replace(target, flash=self._machine.flash, ram=self._machine.ram),
-                compiler=compiler,
-                opt=opt,
-                include_dirs=[RUNTIME / "include", RUNTIME / "src"],
-                defines={"MCG_JOB": f"{self._address:#x}U", "MCG_JOB_BYTES": f"{_ROOM}U"},
-                keep=names,
-            )
+        self.memory = np.zeros((room + 7) & ~7, np.uint8)
+        self._job = machine.ram.end - _JOB - self.memory.size
+        self.address = self._job + _JOB
+        page = machine.ram.end - self._job + 4095 & ~4095
+        ram = Region(machine.ram.address, max(machine.ram.bytes - page, 4096))
+        self.target = replace(target, name=f"{machine.name} of QEMU", flash=machine.flash, ram=ram)
+        self._machine, self._shift = machine, shift
+        self._firmware = toolchain.build_firmware(
+            [*sources, source(MAIN)],
+            self.target,
+            compiler=compiler,
+            opt=opt,
+            include_dirs=include_dirs,
+            defines={"MCG_JOB": f"{self._job:#x}U", "MCG_JOB_BYTES": f"{_JOB + self.memory.size}U"},
+            keep=functions,
+            stack_bytes=stack_bytes,
+        )
         self._image = Image(self._firmware.elf)
 
-    def run(self, kernel: Kernel, arguments: Mapping[str, Any], shift: int = 0) -> int:
-        """Calls a kernel: as `KernelsOnCore.run`, the count to within a few instructions.
+    def symbol(self, name: str) -> int:
+        """Address of a symbol."""
+        return self._image.symbol(name).address
+
+    def call(self, function: str, *arguments: int) -> tuple[int, int]:
+        """Calls a function with up to 16 integers or pointers; it finds `memory`, and leaves its own there.
+
+        Returns:
+            What it returned, and its instructions.
 
         Raises:
-            DeviceError: no end, or a byte beside an array changed.
+            DeviceError: no end, or no answer.
         """
-        memory = np.zeros(_ROOM, np.uint8)
-        place = self._address + _JOB
-        placed = Placed(
-            kernel, arguments, memory[_JOB:], place, lambda name: self._image.symbol(name).address, shift
-        )
-        job = memory[:_JOB].view("<u4")
-        job[0] = self._image.symbol(kernel.name).address | 1
-        job[5 : 5 + len(placed.words)] = placed.words
-        memory[:] = self._after(memory.tobytes(), kernel.name)
-        nothing, loop, ticks, wrapped = (int(word) for word in job[1:5])
+        job = np.zeros(_JOB // 4, "<u4")
+        job[0] = self.symbol(function) | 1
+        job[_ARGUMENTS : _ARGUMENTS + len(arguments)] = [word & 0xFFFF_FFFF for word in arguments]
+        after = self._run(job.tobytes() + self.memory.tobytes(), function)
+        self.memory[:] = after[_JOB:]
+        result, nothing, loop, ticks, wrapped = (int(word) for word in after[:_JOB].view("<u4")[1:_ARGUMENTS])
         if wrapped:
             raise DeviceError(
-                f"{kernel.name} takes more instructions than QEMU's timer counts, some 16 million"
+                f"{function} takes more instructions than QEMU's timer counts", hint="a smaller model"
             )
-        placed.take_back(f"{self._machine.name} of QEMU")
-        return round((ticks - nothing) * _LOOP / (loop - nothing)) + 1  # the one that returns from nothing
+        return result, round(
+            (ticks - nothing) * _LOOP / (loop - nothing)
+        ) + 1  # the one that returns from nothing
 
-    def _after(self, before: bytes, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def _run(self, before: bytes, name: str) -> NDArray[np.uint8]:
         """What memory holds after a run."""
         with TemporaryDirectory() as folder:
             begin, end = Path(folder) / "before.bin", Path(folder) / "after.bin"
             begin.write_bytes(before)
             command = [
                 *(self._program, "-machine", self._machine.name, "-kernel", str(self._firmware.elf)),
-                *("-device", f"loader,file={begin},addr={self._address:#x},force-raw=on"),
-                *("-icount", "shift=5", "-display", "none", "-monitor", "none", "-serial", "none"),
+                *("-device", f"loader,file={begin},addr={self._job:#x},force-raw=on"),
+                *(
+                    "-icount",
+                    f"shift={self._shift}",
+                    "-display",
+                    "none",
+                    "-monitor",
+                    "none",
+                    "-serial",
+                    "none",
+                ),
                 *("-semihosting-config", "enable=on,target=native"),
             ]
             try:
@@ -154,3 +191,45 @@ class KernelsInQemu:
             if not end.is_file() or end.stat().st_size != len(before):
                 raise DeviceError(f"QEMU ended without an answer: {done.stderr.strip()[:200]}", where=name)
             return np.frombuffer(end.read_bytes(), np.uint8)
+
+
+class KernelsInQemu:
+    """Some kernels on a core in QEMU.
+
+    Args:
+        kernels: the kernels.
+        target: whose core it is.
+        compiler, opt: as for `toolchain.build_firmware`.
+
+    Raises:
+        ToolError: no compiler, no QEMU, or none with such a core.
+    """
+
+    def __init__(
+        self, kernels: Sequence[Kernel], target: Target, *, compiler: str = "zig", opt: str = "-O3"
+    ) -> None:
+        names = called(kernels)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "kernels.c"
+            path.write_text(included(names), encoding="utf-8")
+            self._core = QemuCore(
+                [path],
+                names,
+                target,
+                _ROOM,
+                compiler=compiler,
+                opt=opt,
+                include_dirs=[RUNTIME / "include", RUNTIME / "src"],
+            )
+
+    def run(self, kernel: Kernel, arguments: Mapping[str, Any], shift: int = 0) -> int:
+        """Calls a kernel: as `KernelsOnCore.run`, the count to within a few instructions.
+
+        Raises:
+            DeviceError: no end, or a byte beside an array changed.
+        """
+        core = self._core
+        placed = Placed(kernel, arguments, core.memory, core.address, core.symbol, shift)
+        _, instructions = core.call(kernel.name, *placed.words)
+        placed.take_back(core.target.name)
+        return instructions

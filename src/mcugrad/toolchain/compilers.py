@@ -118,7 +118,7 @@ _PROGRAMS = (
     ("zig", "building for this computer and for every core", "version"),
     ("gcc", "building for this computer with a second compiler", "--version"),
     ("arm-none-eabi-gcc", "building for every core with a second compiler", "--version"),
-    ("qemu-system-arm", "running kernels by themselves on a Cortex-M55", "--version"),
+    ("qemu-system-arm", "running models on a Cortex-M55", "--version"),
 )
 
 

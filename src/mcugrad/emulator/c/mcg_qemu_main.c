@@ -16,6 +16,7 @@ typedef uint32_t (*function_t)(uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
 
 typedef struct {
     function_t function;
+    uint32_t result; /* what it returned */
     uint32_t nothing, loop, ticks,
         wrapped; /* ticks of a function of one instruction, of the loop, of the function */
     uint32_t arguments[16];
@@ -59,8 +60,8 @@ static uint32_t timed(function_t function)
     }
     TIMER_VALUE = 0;
     before = TIMER_VALUE;
-    (void)function(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13],
-                   a[14], a[15]);
+    JOB->result = function(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12],
+                           a[13], a[14], a[15]);
     return (before - TIMER_VALUE) & TIMER_LAST;
 }
 

@@ -1,0 +1,95 @@
+"""Models in QEMU, where it is installed: a Cortex-M55 learns the same bytes, and steps take what unicorn counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mcugrad as mg
+from mcugrad import targets
+from mcugrad.emulator import qemu
+from mcugrad.errors import DeviceError, FitError
+from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.run.qemu import QemuDevice
+from networks import Conv, Dense, model, samples
+
+pytestmark = [
+    pytest.mark.mcu,
+    pytest.mark.skipif(not qemu.is_installed(), reason=f"{qemu.PROGRAM} is not installed: {qemu.INSTALL}"),
+]
+LAYERS = (Conv(6), Conv(4, stride=(2, 2)), Dense(20, "relu"), Dense(5))
+WAYS: dict[str, dict[str, Any]] = {
+    "sr8": {"rule": "sr8"},
+    "sr12": {"rule": "sr12"},
+    "float32": {"precision": "float32"},
+    "mixed": {"precision": "mixed", "train": "last:2"},
+    "in part": {"sparse": mg.Sparse(0.4, 0.9)},
+    "batches": {"rule": mg.Update("sr16", batch=2, momentum=0.9, clip=1.0)},
+    "few features": {"features": "none"},
+}
+
+
+def trainer(**more: Any) -> tuple[mg.Trainer, Any, Any]:
+    net = model((3, 9, 9), LAYERS)
+    x, y = samples(net, 4)
+    return mg.compile(net, calibration=x, rate=0.01, **more), x, y
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cortex_m55_learns_the_same_bytes(way: str) -> None:
+    made, x, y = trainer(**WAYS[way])
+    proof = made.verify(x, y, on="cortex-m55")
+    assert proof.steps == 4
+    assert proof.instructions["cortex-m55"] > 10_000
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
+def test_with_every_kind_of_label(loss: str) -> None:
+    net = model((12,), (Dense(9, "relu"), Dense(3)))
+    x, _ = samples(net, 3)
+    y = x[:, :3] if loss == "mse" else (x[:, :3] > 0).astype(np.uint8)
+    more: dict[str, Any] = {"typical_labels": y} if loss == "mse" else {}
+    made = mg.compile(net, calibration=x, rate=0.01, loss=loss, **more)
+    assert made.verify(x, y, on=["cortex-m55", "stm32n657"]).executors == ("cortex-m55", "stm32n657")
+
+
+def test_gcc_builds_the_same_bytes_and_steps_towards_distributions() -> None:
+    made, x, _ = trainer(rule="sr10")
+    given = made.quantize(x)
+    soft = np.random.default_rng(0).integers(1, 256, (4, 5)).astype(np.uint8)
+    order = np.arange(4, dtype=np.uint32)
+    target = targets.load("cortex-m55")
+    states = []
+    for runner in (
+        made.twin,
+        QemuDevice(made.build.compiled, target, compiler="arm-none-eabi-gcc"),
+        QemuDevice(made.build.compiled, target, opt="-Os"),
+    ):
+        runner.train_soft(given, soft, order)
+        states.append(runner.state())
+    for name, value in states[0].items():
+        assert all(np.array_equal(value, other[name]) for other in states[1:]), name
+
+
+def test_steps_take_what_unicorn_counts() -> None:
+    made, x, y = trainer(rule="sr8")
+    target = targets.load("cortex-m4f")
+    given, labels, order = made.quantize(x), made.labels(y, 4), np.arange(4, dtype=np.uint32)
+    ours, theirs = EmulatedDevice(made.build.compiled, target), QemuDevice(made.build.compiled, target)
+    for runner in (ours, theirs):
+        runner.train(given, labels, order)
+    assert theirs.step_instructions == pytest.approx(ours.step_instructions, abs=100, rel=1e-3)
+
+
+def test_what_is_refused_is_said() -> None:
+    made, x, _ = trainer()
+    device = QemuDevice(made.build.compiled, targets.load("cortex-m55"))
+    with pytest.raises(DeviceError, match=r"net_train_step returned the status -?\d+"):
+        device.step(made.quantize(x)[0], np.asarray([5], np.uint32))
+    net = model((600,), (Dense(2000, "relu"), Dense(5)))
+    wide, _ = samples(net, 2)
+    large = mg.compile(net, calibration=wide, train="last:1")
+    with pytest.raises(FitError, match=r"mps3-an547 of QEMU has 512\.0 KiB"):
+        large.verify(wide, np.arange(2), on="cortex-m55")
