@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from mcugrad import toolchain
 from mcugrad.zoo.nets import Net
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,7 @@ def judged(name: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.mcu
 def test_every_pass_of_a_layer_is_counted_once_by_each_rule(bench: Any) -> None:
     kernels, layers = bench("kernels"), bench("layer_calls")
     small = layers.Layer("small", (8, 3, 3), partial(Net.conv, out=4, kernel=3))
@@ -101,6 +103,7 @@ def test_every_pass_of_a_layer_is_counted_once_by_each_rule(bench: Any) -> None:
     assert [which for _, which, _ in kernels.called([first])] == ["forward", "sr8", "sr12", "sr16"]
 
 
+@pytest.mark.mcu
 def test_a_kernel_that_is_wrong_is_not_counted(bench: Any) -> None:
     kernels, layers = bench("kernels"), bench("layer_calls")
     small = layers.Layer("small", (4,), partial(Net.fc, out=3))
@@ -167,8 +170,12 @@ def test_steps_miss_the_bars_that_are_known_and_no_others(bench: Any) -> None:
     assert sorted(missed - known) == []
 
 
+@pytest.mark.mcu
 def test_a_network_is_counted_by_both_compilers_and_in_part(bench: Any, tmp_path: Path) -> None:
     steps = bench("steps")
+    missing = set(steps.COMPILERS) - set(toolchain.firmware_compilers())
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed")
     path = tmp_path / "steps.json"
     name = "MLP 784-64-10"
     steps.NETWORKS = {name: replace(steps.NETWORKS[name], samples=1, cheaper=1.0, predict=0.2)}

@@ -2,7 +2,8 @@
 /* Reset and fault handling for every Cortex-M. Symbols mcg_ld_* come from the generated linker script. */
 #include <stdint.h>
 
-/* Compilers drop the FPU, the DSP extension or Helium silently when a flag is misspelt: stop the build instead. */
+/* Compilers drop the FPU, the DSP extension or Helium silently when a flag is misspelt: stop the build
+ * instead. */
 #if MCG_EXPECT_FPU && !(defined(__ARM_FP) && (__ARM_FP & 4))
 #error "the target has an FPU but the compiler was not told: check the target's flags"
 #elif !MCG_EXPECT_FPU && defined(__ARM_FP)
