@@ -150,20 +150,28 @@ class Library:
             )
         self.lib = ffi().dlopen(str(path))
 
-    def run(self, kernel: Kernel, arguments: dict[str, Any], shift: int = 0) -> Any:
+    def run(
+        self, kernel: Kernel, arguments: dict[str, Any], shift: int = 0, over: tuple[str, str] | None = None
+    ) -> Any:
         """Call a kernel; arrays are written in place, None is a null pointer. Returns what it returns.
 
         Args:
             kernel: the kernel.
             arguments: by name.
             shift: bytes by which arrays of bytes lie behind a multiple of 16.
+            over: an array, and one that begins in its place, and is no larger.
 
         Raises:
             AssertionError: a byte beside a buffer changed.
         """
         guarded: list[tuple[str, NDArray[Any], NDArray[np.uint8]]] = []
+        inside: list[tuple[NDArray[Any], NDArray[np.uint8]]] = []
 
         def place(name: str, value: NDArray[Any]) -> Any:
+            if over is not None and name == over[1]:
+                whole = next(whole for known, _, whole in guarded if known == over[0])
+                inside.append((value, whole[GUARD : GUARD + value.nbytes]))
+                return ffi().from_buffer("uint8_t[]", whole) + GUARD
             behind = shift if value.itemsize == 1 else 0
             whole = np.full(value.nbytes + 2 * GUARD + behind, 0xA5, np.uint8)[behind:]
             whole[GUARD : GUARD + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
@@ -189,10 +197,11 @@ class Library:
                 values.append(ffi().NULL if value is None else value)
         returned = getattr(self.lib, kernel.name)(*values)
         for name, value, whole in guarded:
-            inside = whole[GUARD : GUARD + value.nbytes]
+            inside.append((value, whole[GUARD : GUARD + value.nbytes]))
             outside = np.concatenate([whole[:GUARD], whole[GUARD + value.nbytes :]])
             assert (outside == 0xA5).all(), f"{self.build}: {kernel.name} wrote beside {name}"
-            value[...] = inside.view(value.dtype).reshape(value.shape)
+        for value, content in inside:
+            value[...] = content.view(value.dtype).reshape(value.shape)
         at = {int(ffi().cast("uintptr_t", ffi().from_buffer(w) + GUARD)): v for _, v, w in guarded}
         for buffer, struct in buffers:
             buffer.header.view(np.uint8)[:] = np.frombuffer(ffi().buffer(struct), np.uint8)[

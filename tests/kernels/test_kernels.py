@@ -24,7 +24,7 @@ from mcugrad.abi.records import SCALE
 from mcugrad.emit.amalgamate import bodies
 from mcugrad.ops.families import CORE, FAMILIES
 from mcugrad.ops.linear.linear_s8 import LinearStruct
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 from mcugrad.program.kernel import ROOM, prices
 from mcugrad.toolchain import processor
 from mcugrad.training.rules import IN_PLACE
@@ -57,6 +57,47 @@ def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
             what = f"{build}, {shift} B off, {way.get(ROOM, 0)} B of scratch: {kernel.name}"
             assert library.library(build).run(kernel, got, shift) == returned, f"{what} returns another value"
             assert not library.different(got, wanted), what
+
+
+def check_over(kernel: Kernel, arguments: dict[str, Any], each: Shared) -> bool:
+    """Every build writes over an array what the reference writes beside it; whether this call may."""
+    old, new = arguments[each.read], arguments[each.written]
+    if new.nbytes > old.nbytes or (each.where is not None and not each.where(arguments["g"])):
+        return False
+    start = library.copied(arguments)
+    start[each.written] = old.reshape(-1)[: new.size].reshape(new.shape).copy()
+    wanted, returned = library.expected(kernel, start)
+    for build in [*BUILDS, *OF_BODIES] if kernel.name in library.with_bodies() else BUILDS:
+        got = library.copied(start)
+        assert library.library(build).run(kernel, got, over=(each.read, each.written)) == returned
+        del got[each.read]  # what was there is gone
+        left = {name: value for name, value in wanted.items() if name != each.read}
+        assert not library.different(got, left), f"{build}: {each.written} over {each.read} of {kernel.name}"
+    return True
+
+
+SHARING = [(name, each) for name, kernel in sorted(KERNELS.items()) for each in kernel.may_share]
+
+
+@pytest.mark.parametrize(("name", "each"), SHARING, ids=[f"{n}-{e.written}-{e.read}" for n, e in SHARING])
+def test_arrays_that_may_share_do(name: str, each: Shared) -> None:
+    kernel, seen = KERNELS[name], []
+
+    @given(CASES[name])
+    @settings(max_examples=settings().max_examples * 2 // 5)
+    def run(arguments: dict[str, Any]) -> None:
+        seen.append(check_over(kernel, arguments, each))
+
+    run()
+    assert sum(seen) > len(seen) // 4, "few of the cases may share"
+
+
+@pytest.mark.parametrize(("name", "each"), SHARING, ids=[f"{n}-{e.written}-{e.read}" for n, e in SHARING])
+def test_headers_say_what_may_share(name: str, each: Shared) -> None:
+    text = "\n".join(headers().values())
+    said = text[text.rindex("/**", 0, text.index(f" {name}(")) : text.index(f" {name}(")]
+    words = rf"{each.written}\b[^@]* may (be (\w+ or )?{each.read}\b|begin where {each.read} does)"
+    assert re.search(words, re.sub(r"\s*\n \*\s*", " ", said)), said
 
 
 def test_every_kernel_has_a_case() -> None:

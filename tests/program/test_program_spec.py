@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from mcugrad.program import Argument, Buffer, Call, Entry, Kernel, Program, Segment, Space
+from mcugrad.program import Argument, Buffer, Call, Entry, Kernel, Program, Segment, Shared, Space
 from mcugrad.program.spec import MEANING, STRUCTURE, IllegalProgramError, check, violations
 from networks import Conv, Dense, Layer, Pool, model, samples
 
@@ -127,6 +127,11 @@ def tracking(p: Program) -> Call:
     return next(c for c in p.segments["backward"].calls if c.kernel.name == "mcg_track_error")
 
 
+def shares(call: Call, read: str, written: str) -> Kernel:
+    """The kernel of a call with two of its parameters that may be the same bytes."""
+    return replace(call.kernel, may_share=(Shared(read, written),))
+
+
 ONE = np.ones(1, np.float32)
 LOST = Kernel("mcg_lost", lambda: None)
 BREAK: dict[str, tuple[str, Callable[[Program], Program]]] = {
@@ -230,6 +235,14 @@ BREAK: dict[str, tuple[str, Callable[[Program], Program]]] = {
     "constants of another layer are passed": (
         "what parameters take",
         lambda p: passing(p, "mcg_linear_s8", "g", p.segments["frozen"].calls[0].arguments[0]),
+    ),
+    "what is written may share with what is": (
+        "what may be the same bytes",
+        lambda p: instead(p, "frozen", 1, kernel=shares(p.segments["frozen"].calls[1], "y", "y")),
+    ),
+    "what is no array may be one": (
+        "what may be the same bytes",
+        lambda p: instead(p, "frozen", 1, kernel=shares(p.segments["frozen"].calls[1], "odd", "y")),
     ),
     "a constant is written": (
         "never written",

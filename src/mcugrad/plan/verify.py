@@ -17,6 +17,7 @@ def verify(program: Program, plan: Plan) -> None:
 
     Every byte of the arena remembers which buffer wrote it last. A buffer claims its bytes when a call touches it
     for the first time; whenever a later call, or the caller, touches it again, all of them must still be its own.
+    In one call two buffers may be the same bytes where its kernel allows it, both from their first byte on.
 
     Raises:
         PlanError: two buffers that live at the same time share a byte, or one lies outside or is misaligned.
@@ -54,9 +55,15 @@ def _play(program: Program, entry: str, plan: Plan) -> None:
         if segment.when in number:
             touch(segment.when, f"whether {name} runs")
         for call in segment.calls:
-            # All of a call's buffers must coexist, so look at each a second time after all have claimed their place.
-            names = [n for n in call.buffers if n in number]
-            for buffer in names + names:
+            # All of a call's buffers must coexist, so look at each a second time after all have claimed their place;
+            # but for what is written over from its first byte on by a kernel that says it may be. It is gone then.
+            over = {
+                old
+                for old, new in call.shared
+                if new not in claimed and plan.offsets.get(new) == plan.offsets.get(old)
+            }
+            names = sorted((n for n in call.buffers if n in number), key=lambda name: name not in over)
+            for buffer in names + [n for n in names if n not in over]:
                 touch(buffer, f"call {index} of {entry}, {call.kernel.name} of {call.node},")
             index += 1
     for name in program.entries[entry].reads:

@@ -2,7 +2,7 @@
 
 from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.call import Argument, Call, Struct
-from mcugrad.program.kernel import Kernel
+from mcugrad.program.kernel import Kernel, Shared
 from mcugrad.program.program import Program
 from mcugrad.program.segment import PREDICT, TRAIN_SOFT, TRAIN_STEP, Entry, Segment
 
@@ -17,6 +17,7 @@ __all__ = [
     "Kernel",
     "Program",
     "Segment",
+    "Shared",
     "Space",
     "Struct",
 ]

@@ -55,6 +55,18 @@ class Call:
         """Names of the buffers it touches, in order, each once."""
         return tuple(dict.fromkeys(a.buffer for a in self.arguments if a.buffer))
 
+    @cached_property
+    def shared(self) -> tuple[tuple[str, str], ...]:
+        """Names of buffers that may be the same bytes: what is read, and what is written over it."""
+        if not self.kernel.may_share:
+            return ()
+        names = {p.name: a.buffer for a, p in zip(self.arguments, self.kernel.params, strict=True)}
+        return tuple(
+            (names[each.read], names[each.written])
+            for each in self.kernel.may_share
+            if names[each.read] and names[each.written] and (each.where is None or each.where(self.struct))
+        )
+
     @property
     def struct(self) -> Struct | None:
         """Constants of its layer; None where it has none."""

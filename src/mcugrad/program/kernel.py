@@ -33,6 +33,23 @@ class Scratch:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """Two arrays of a kernel that may be the same bytes: what is written may begin where what is read begins.
+
+    Whichever body runs has read an element before it writes what comes to lie there.
+
+    Attributes:
+        read: parameter of the one that is read.
+        written: parameter of the one that is written.
+        where: for which constants of a layer; None for all.
+    """
+
+    read: str
+    written: str
+    where: Callable[[Any], bool] | None = None
+
+
+@dataclass(frozen=True)
 class Price:
     """What a kernel costs: how often each part of its work is done, times the instructions of the part on a core.
 
@@ -78,12 +95,15 @@ class Kernel:
             C does, if that returns one.
         scratch: memory that makes it faster; None where none does.
         price: what it costs; None where nobody has to choose by that.
+        may_share: arrays that may be the same bytes. The reference has arrays of their own; what it computes is what a
+            call computes whose arrays share.
     """
 
     name: str
     reference: Callable[..., int | None]
     scratch: Scratch | None = None
     price: Price | None = None
+    may_share: tuple[Shared, ...] = ()
 
     @property
     def params(self) -> tuple[Param, ...]:

@@ -181,6 +181,15 @@ def _spelled(program: Program, argument: Argument) -> str:
     return argument.rule or ("NULL" if argument.value is None else str(argument.value))
 
 
+def _wrong_shares(program: Program) -> Iterator[str]:
+    for where, call in _calls(program):
+        params = {param.name: param for param in call.kernel.params if param.pointer}
+        for each in call.kernel.may_share:
+            old, new = params.get(each.read), params.get(each.written)
+            if old is None or new is None or not old.const or new.const or old.ctype != new.ctype:
+                yield f"{each.read} and {each.written} of {where}"
+
+
 def _written_for_good(program: Program) -> Iterator[str]:
     for where, call in _calls(program):
         for name in call.written:
@@ -258,6 +267,10 @@ MEANING: Table = (
         _wrong_contents,
     ),
     ("arguments are what parameters take", _wrong_arguments),
+    (
+        "what may be the same bytes is an array that is read and one of its type that is written",
+        _wrong_shares,
+    ),
     ("constants and what is the caller's are never written", _written_for_good),
     ("the arena is written before it is read, however an entry runs", _read_too_early),
     ("a condition is one int32_t of the arena", _wrong_conditions),

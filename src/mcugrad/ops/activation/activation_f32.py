@@ -15,7 +15,7 @@ from mcugrad.graph import Graph
 from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.curves import Function, curve
 from mcugrad.ops.core.computation_f32 import ComputationF32, error_for, lower_mask
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,5 +94,7 @@ def function_grad_f32(
         e_x[:count] = e[:count] * curve(Function(function), x[:count], parameters[0], parameters[1])[1]
 
 
-FUNCTION_F32 = Kernel("mcg_function_f32", function_f32)
-FUNCTION_GRAD_F32 = Kernel("mcg_function_grad_f32", function_grad_f32)
+FUNCTION_F32 = Kernel("mcg_function_f32", function_f32, may_share=(Shared("x", "y"),))
+FUNCTION_GRAD_F32 = Kernel(
+    "mcg_function_grad_f32", function_grad_f32, may_share=(Shared("e", "e_x"), Shared("x", "e_x"))
+)

@@ -21,7 +21,7 @@ from mcugrad.ops.activation.activation import Activation
 from mcugrad.ops.activation.curves import Function, curve
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.tracking.ranges_s8 import bounds_of, lower_track_error, prepare_one_error
-from mcugrad.program import Kernel, Struct
+from mcugrad.program import Kernel, Shared, Struct
 from mcugrad.program.buffer import POSITIVE
 
 SLOPE_ONE = 1 << 14
@@ -260,5 +260,7 @@ def lookup_grad_s8(
 
 
 PREPARE_TABLE = Kernel("mcg_prepare_table", prepare_table)
-LOOKUP_S8 = Kernel("mcg_lookup_s8", lookup_s8)
-LOOKUP_GRAD_S8 = Kernel("mcg_lookup_grad_s8", lookup_grad_s8)
+LOOKUP_S8 = Kernel("mcg_lookup_s8", lookup_s8, may_share=(Shared("x", "y"),))
+LOOKUP_GRAD_S8 = Kernel(
+    "mcg_lookup_grad_s8", lookup_grad_s8, may_share=(Shared("e", "e_x"), Shared("x", "e_x"))
+)

@@ -14,7 +14,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import ActivationScale, Float32, Graph
 from mcugrad.ops.activation.prelu import PRelu
 from mcugrad.ops.core.computation_f32 import ComputationF32, Floats, error_for, lower_mask
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,5 +101,7 @@ def prelu_grad_f32(
     e_x[:count] = _sloped(count, channels, e, x, slope)
 
 
-PRELU_F32 = Kernel("mcg_prelu_f32", prelu_f32)
-PRELU_GRAD_F32 = Kernel("mcg_prelu_grad_f32", prelu_grad_f32)
+PRELU_F32 = Kernel("mcg_prelu_f32", prelu_f32, may_share=(Shared("x", "y"),))
+PRELU_GRAD_F32 = Kernel(
+    "mcg_prelu_grad_f32", prelu_grad_f32, may_share=(Shared("e", "e_x"), Shared("x", "e_x"))
+)

@@ -18,7 +18,7 @@ from mcugrad.ops.activation.prelu import PRelu
 from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.joining.add_s8 import FACTOR_BITS, FACTOR_LIMIT
 from mcugrad.ops.tracking.ranges_s8 import clip_of, lower_track_error, prepare_one_error
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,5 +176,5 @@ def prelu_grad_s8(
 
 
 PREPARE_PRELU = Kernel("mcg_prepare_prelu", prepare_prelu)
-PRELU_S8 = Kernel("mcg_prelu_s8", prelu_s8)
-PRELU_GRAD_S8 = Kernel("mcg_prelu_grad_s8", prelu_grad_s8)
+PRELU_S8 = Kernel("mcg_prelu_s8", prelu_s8, may_share=(Shared("x", "y"),))
+PRELU_GRAD_S8 = Kernel("mcg_prelu_grad_s8", prelu_grad_s8, may_share=(Shared("e", "e_x"), Shared("x", "e_x")))

@@ -15,7 +15,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
 from mcugrad.ops.core.computation_f32 import clipped, error_for, lower_mask, open_bounds, real
 from mcugrad.ops.core.gradients import ErrorAlias
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,5 +119,5 @@ def add_f32(
         y[:count] = clipped(a[:count] + F32(sign) * b[:count], clip)
 
 
-ADD_F32 = Kernel("mcg_add_f32", add_f32)
+ADD_F32 = Kernel("mcg_add_f32", add_f32, may_share=(Shared("a", "y"), Shared("b", "y")))
 PART_F32 = Kernel("mcg_part_f32", part_f32)

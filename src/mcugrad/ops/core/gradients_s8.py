@@ -18,7 +18,7 @@ from mcugrad.graph import Graph, WeightScale
 from mcugrad.ops.core.computation_s8 import write_error
 from mcugrad.ops.core.gradients import ErrorAlias
 from mcugrad.ops.tracking.ranges_s8 import PREPARE_ERROR, clip_of, error_peak, error_range, lower_track_error
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 LEAST_REACH = 2
 """Smallest range times fill of a sum of errors: below it, factors would leave their fixed-point format."""
@@ -299,7 +299,7 @@ def scale_unit(c: NDArray[Any], factor: NDArray[Any], unit: NDArray[Any]) -> Non
 
 
 PREPARE_ERROR_SUM = Kernel("mcg_prepare_error_sum", prepare_error_sum)
-ADD_ERRORS_S8 = Kernel("mcg_add_errors_s8", add_errors_s8)
+ADD_ERRORS_S8 = Kernel("mcg_add_errors_s8", add_errors_s8, may_share=(Shared("a", "e"), Shared("b", "e")))
 PREPARE_ERROR_RATIO = Kernel("mcg_prepare_error_ratio", prepare_error_ratio)
-RESCALE_ERROR_S8 = Kernel("mcg_rescale_error_s8", rescale_error_s8)
+RESCALE_ERROR_S8 = Kernel("mcg_rescale_error_s8", rescale_error_s8, may_share=(Shared("e", "e_x"),))
 SCALE_UNIT = Kernel("mcg_scale_unit", scale_unit)

@@ -16,7 +16,7 @@ from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.core.gradients_s8 import pass_error
 from mcugrad.ops.joining.add import Add
 from mcugrad.ops.tracking.ranges_s8 import clip_of
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 FACTOR_LIMIT = 1 << 21
 FACTOR_BITS = 5
@@ -96,4 +96,4 @@ def add_s8(
 
 
 PREPARE_ADD = Kernel("mcg_prepare_add", prepare_add)
-ADD_S8 = Kernel("mcg_add_s8", add_s8)
+ADD_S8 = Kernel("mcg_add_s8", add_s8, may_share=(Shared("a", "y"), Shared("b", "y")))

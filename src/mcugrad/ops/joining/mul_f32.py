@@ -22,7 +22,7 @@ from mcugrad.ops.core.computation_f32 import (
     open_bounds,
 )
 from mcugrad.ops.joining.mul import Mul
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,5 +106,5 @@ def mul_grad_b_f32(count: int, period: int, e: NDArray[Any], a: NDArray[Any], e_
     e_b[:period] = total
 
 
-MUL_F32 = Kernel("mcg_mul_f32", mul_f32)
+MUL_F32 = Kernel("mcg_mul_f32", mul_f32, may_share=(Shared("a", "y"),))
 MUL_GRAD_B_F32 = Kernel("mcg_mul_grad_b_f32", mul_grad_b_f32)

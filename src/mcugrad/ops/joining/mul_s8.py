@@ -17,7 +17,7 @@ from mcugrad.ops.core.computation_s8 import ComputationS8, write_error, write_ou
 from mcugrad.ops.core.gradients_s8 import error_unit_times, ratio_factors
 from mcugrad.ops.joining.mul import Mul
 from mcugrad.ops.tracking.ranges_s8 import clip_of, error_peak, lower_track_error
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +183,6 @@ def mul_grad_b_s8(
 
 
 PREPARE_PRODUCT = Kernel("mcg_prepare_product", prepare_product)
-MUL_S8 = Kernel("mcg_mul_s8", mul_s8)
-MUL_GRAD_A_S8 = Kernel("mcg_mul_grad_a_s8", mul_grad_a_s8)
+MUL_S8 = Kernel("mcg_mul_s8", mul_s8, may_share=(Shared("a", "y"),))
+MUL_GRAD_A_S8 = Kernel("mcg_mul_grad_a_s8", mul_grad_a_s8, may_share=(Shared("e", "e_a"),))
 MUL_GRAD_B_S8 = Kernel("mcg_mul_grad_b_s8", mul_grad_b_s8)

@@ -13,7 +13,7 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.core.computation_f32 import lower_mask
 from mcugrad.ops.loss.loss import LossComputation
 from mcugrad.ops.loss.regression import RegressionLoss
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 LOG2_E = F32(1.4426950)
 
@@ -79,4 +79,4 @@ def regression_loss_f32(
         loss[0] = total * share
 
 
-REGRESSION_LOSS_F32 = Kernel("mcg_regression_loss_f32", regression_loss_f32)
+REGRESSION_LOSS_F32 = Kernel("mcg_regression_loss_f32", regression_loss_f32, may_share=(Shared("y", "e"),))

@@ -17,7 +17,8 @@ from mcugrad.ops.core.computation_f32 import ComputationF32, error_for
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.ops.pooling.struct import Pool2dStruct
-from mcugrad.program import Kernel
+from mcugrad.ops.pooling.window import is_ahead
+from mcugrad.program import Kernel, Shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,5 +103,5 @@ def maxpool2d_grad_input_f32(g: Pool2dStruct, e: NDArray[Any], x: NDArray[Any], 
     e_x[: result.size] = result
 
 
-MAXPOOL2D_F32 = Kernel("mcg_maxpool2d_f32", maxpool2d_f32)
+MAXPOOL2D_F32 = Kernel("mcg_maxpool2d_f32", maxpool2d_f32, may_share=(Shared("x", "y", where=is_ahead),))
 MAXPOOL2D_GRAD_INPUT_F32 = Kernel("mcg_maxpool2d_grad_input_f32", maxpool2d_grad_input_f32)

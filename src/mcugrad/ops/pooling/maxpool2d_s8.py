@@ -16,8 +16,8 @@ from mcugrad.ops.core.computation_s8 import ComputationS8
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.maxpool2d import MaxPool2d
 from mcugrad.ops.pooling.struct import Pool2dStruct
-from mcugrad.ops.pooling.window import windows
-from mcugrad.program import Kernel
+from mcugrad.ops.pooling.window import is_ahead, windows
+from mcugrad.program import Kernel, Shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,5 +93,5 @@ def maxpool2d_grad_input_s8(g: Pool2dStruct, e: NDArray[Any], x: NDArray[Any], e
     e_x[:size] = result.reshape(-1)
 
 
-MAXPOOL2D_S8 = Kernel("mcg_maxpool2d_s8", maxpool2d_s8)
+MAXPOOL2D_S8 = Kernel("mcg_maxpool2d_s8", maxpool2d_s8, may_share=(Shared("x", "y", where=is_ahead),))
 MAXPOOL2D_GRAD_INPUT_S8 = Kernel("mcg_maxpool2d_grad_input_s8", maxpool2d_grad_input_s8)

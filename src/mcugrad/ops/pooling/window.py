@@ -41,3 +41,17 @@ def windows(g: PoolWindow, x: NDArray[Any], outside: float) -> NDArray[Any]:
     ]
     filled = np.where(inside[..., None], picked, outside)
     return filled.reshape(g.out_h, g.out_w, g.k_h * g.k_w, g.channels)
+
+
+def is_ahead(g: PoolWindow) -> bool:
+    """Whether each output, in the order of their places, lies before all that its own and later windows begin with.
+
+    Then outputs may be written over the map.
+    """
+    rows, columns = window_index(g, 0), window_index(g, 1)
+    beyond = g.in_h * g.in_w  # of windows in the padding, which read nothing
+    top = np.where((rows >= 0) & (rows < g.in_h), rows, beyond).min(axis=1)
+    left = np.where((columns >= 0) & (columns < g.in_w), columns, beyond).min(axis=1)
+    first = (top[:, None] * g.in_w + left[None, :]).reshape(-1)
+    least = np.minimum.accumulate(first[::-1])[::-1]
+    return bool((np.arange(first.size) - 1 < least).all())

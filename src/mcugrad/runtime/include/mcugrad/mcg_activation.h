@@ -41,7 +41,7 @@ void mcg_prepare_table(const mcg_activation_t *g, const float *parameters, const
  * @param[in]  count number of elements
  * @param[in]  x     input, [count]
  * @param[in]  value table, [256]
- * @param[out] y     output, [count]
+ * @param[out] y     output, [count]; may be x
  *
  * MACs: none. Scratch: none. Reference: ops/activation/activation_s8.py::lookup_s8.
  */
@@ -55,7 +55,7 @@ void mcg_lookup_s8(int32_t count, const int8_t *x, const int8_t *value, int8_t *
  * @param[in]  x     the input, [count]
  * @param[in]  slope table, [256]
  * @param[in]  scale product to error, one for all
- * @param[out] e_x   error of the input, [count], in [-127, 127]
+ * @param[out] e_x   error of the input, [count], in [-127, 127]; may be e or x
  * @param[out] peak  largest magnitude of e_x before saturation
  *
  * MACs: count. Scratch: none. Reference: ops/activation/activation_s8.py::lookup_grad_s8.
@@ -87,7 +87,7 @@ void mcg_prepare_prelu(int32_t channels, const float *x_scale, const float *y_sc
  * @param[in]  y_zero   zero point of y
  * @param[in]  x        input, [count]
  * @param[in]  factor   [channels + 2]: of mcg_prepare_prelu
- * @param[out] y        output, [count]
+ * @param[out] y        output, [count]; may be x
  * @param[out] peak     largest |output - y_zero| before saturation to int8
  *
  * MACs: count. Scratch: none. Reference: ops/activation/prelu_s8.py::prelu_s8.
@@ -106,7 +106,7 @@ void mcg_prelu_s8(int32_t count, int32_t channels, int32_t x_zero, int32_t y_zer
  * @param[in]  factor   [channels + 2]: of mcg_prepare_prelu with both scales 1
  * @param[in]  scale    product to error, one for all
  * @param[in]  clip     bounds of the activation function that made x, relative to x_zero
- * @param[out] e_x      error of the input, [count], in [-127, 127]
+ * @param[out] e_x      error of the input, [count], in [-127, 127]; may be e or x
  * @param[out] peak     largest magnitude of e_x before saturation
  *
  * MACs: count. Scratch: none. Reference: ops/activation/prelu_s8.py::prelu_grad_s8.
@@ -116,14 +116,14 @@ void mcg_prelu_grad_s8(int32_t count, int32_t channels, int32_t x_zero, const in
                        int32_t *peak);
 
 /**
- * @brief y = function(x); `parameters` are alpha and beta.
+ * @brief y = function(x); `parameters` are alpha and beta; y may be x.
  *
  * Reference: ops/activation/activation_f32.py::function_f32.
  */
 void mcg_function_f32(int32_t count, int32_t function, const float *parameters, const float *x, float *y);
 
 /**
- * @brief e_x = e * slope of the function at x.
+ * @brief e_x = e * slope of the function at x; e_x may be e or x.
  *
  * Reference: ops/activation/activation_f32.py::function_grad_f32.
  */
@@ -131,14 +131,15 @@ void mcg_function_grad_f32(int32_t count, int32_t function, const float *paramet
                            const float *x, float *e_x);
 
 /**
- * @brief y = x, times the slope of its channel where x is negative; slopes repeat every `channels` elements.
+ * @brief y = x, times the slope of its channel where x is negative; slopes repeat every `channels` elements;
+ * y may be x.
  *
  * Reference: ops/activation/prelu_f32.py::prelu_f32.
  */
 void mcg_prelu_f32(int32_t count, int32_t channels, const float *x, const float *slope, float *y);
 
 /**
- * @brief e_x = e, times the slope of its channel where x is negative.
+ * @brief e_x = e, times the slope of its channel where x is negative; e_x may be e or x.
  *
  * Reference: ops/activation/prelu_f32.py::prelu_grad_f32.
  */

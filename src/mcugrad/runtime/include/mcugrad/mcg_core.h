@@ -292,7 +292,7 @@ void mcg_prepare_error_ratio(int32_t channels, int32_t e_channels, int32_t x_cha
  * @param[in]  x        activation that the error goes to, [rows][count]
  * @param[in]  scale    e to e_x, [channels]
  * @param[in]  clip     bounds of the activation function that made x, relative to its zero point
- * @param[out] e_x      error of x, [rows][count], in [-127, 127]
+ * @param[out] e_x      error of x, [rows][count], in [-127, 127]; may begin where e does
  * @param[out] peak     largest magnitude of e_x before saturation
  *
  * MACs: none. Scratch: none. Reference: ops/core/gradients_s8.py::rescale_error_s8.
@@ -334,7 +334,7 @@ void mcg_prepare_error_sum(const float *a_c, const float *b_c, const float *rang
  * @param[in]  a      error, [count], in [-127, 127]
  * @param[in]  b      error, [count], in [-127, 127]
  * @param[in]  factor [2]: of mcg_prepare_error_sum
- * @param[out] e      their sum, [count], in [-127, 127]
+ * @param[out] e      their sum, [count], in [-127, 127]; may be a or b
  * @param[out] peak   largest magnitude of e before saturation
  *
  * MACs: 2 count. Scratch: none. Reference: ops/core/gradients_s8.py::add_errors_s8.
@@ -401,7 +401,7 @@ void mcg_add_patch_f32(const mcg_conv2d_t *g, const float *patch, int32_t channe
                        int32_t out_x, float *x);
 
 /**
- * @brief y = clip(a + sign * b).
+ * @brief y = clip(a + sign * b); y may be a or b.
  *
  * Reference: ops/core/gradients_f32.py::add_f32.
  */

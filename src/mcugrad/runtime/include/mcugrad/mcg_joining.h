@@ -30,7 +30,7 @@ void mcg_prepare_add(int32_t sign, const float *a_scale, const float *b_scale, c
  * @param[in]  b      [count]
  * @param[in]  factor [3]: of mcg_prepare_add
  * @param[in]  clip   bounds of the activation function, relative to y_zero
- * @param[out] y      sum, [count]
+ * @param[out] y      sum, [count]; may be a or b
  * @param[out] peak   largest |y - y_zero| before saturation to int8
  *
  * MACs: 2 count. Scratch: none. Reference: ops/joining/add_s8.py::add_s8.
@@ -62,7 +62,7 @@ void mcg_prepare_product(const float *a_scale, const float *b_scale, const float
  * @param[in]  b      factor, [period]
  * @param[in]  scale  factor, accumulator to y, one for all
  * @param[in]  clip   bounds of the activation function, relative to y_zero
- * @param[out] y      product, [count]
+ * @param[out] y      product, [count]; may be a
  * @param[out] peak   largest |y - y_zero| before saturation to int8
  *
  * MACs: count. Scratch: none. Reference: ops/joining/mul_s8.py::mul_s8.
@@ -85,7 +85,7 @@ void mcg_mul_s8(int32_t count, int32_t period, int32_t a_zero, int32_t b_zero, i
  * @param[in]  a        the factor that the error goes to, [count]
  * @param[in]  scale    product to error, [channels]
  * @param[in]  clip     bounds of the activation function that made a, relative to its zero point
- * @param[out] e_a      error of a, [count], in [-127, 127]
+ * @param[out] e_a      error of a, [count], in [-127, 127]; may be e
  * @param[out] peak     largest magnitude of e_a before saturation
  *
  * MACs: count. Scratch: none. Reference: ops/joining/mul_s8.py::mul_grad_a_s8.
@@ -146,7 +146,7 @@ void mcg_concat_f32(int32_t rows, int32_t count, int32_t pitch, int32_t offset, 
                     const float *clip, float *y);
 
 /**
- * @brief y = clip(a * b); b repeats every `period` elements.
+ * @brief y = clip(a * b); b repeats every `period` elements; y may be a.
  *
  * MACs: count. Reference: ops/joining/mul_f32.py::mul_f32.
  */

@@ -202,7 +202,7 @@ void mcg_binary_cross_entropy_f32(int32_t outputs, const float *logits, const ui
                                   float *loss);
 
 /**
- * @brief Squared, absolute or Huber loss, mean over outputs, and its derivative.
+ * @brief Squared, absolute or Huber loss, mean over outputs, and its derivative; e may be y.
  *
  * @param[in] label  int8, real = label_scale * (q - label_zero)
  * @param[in] linear where the loss turns linear: above 1e38 squared, 0 absolute

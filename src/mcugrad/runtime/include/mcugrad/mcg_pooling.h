@@ -10,7 +10,8 @@
  *
  * @param[in]  g geometry
  * @param[in]  x input, [in_h][in_w][channels]
- * @param[out] y output, [out_h][out_w][channels]; must not overlap x
+ * @param[out] y output, [out_h][out_w][channels]; may begin where x does if outputs come before what is still
+ * read (ops/pooling/window.py::is_ahead), else must not overlap x
  *
  * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d_s8.py::maxpool2d_s8.
  */
@@ -112,7 +113,8 @@ int32_t mcg_maxpool2d_winner_f32(const mcg_pool2d_t *g, const float *x, int32_t 
                                  int32_t channel);
 
 /**
- * @brief Largest value of each window and channel; 0 where a window lies in the padding altogether.
+ * @brief Largest value of each window and channel; 0 where a window lies in the padding altogether; y may
+ * begin where x does as in mcg_maxpool2d_s8.
  *
  * Reference: ops/pooling/maxpool2d_f32.py::maxpool2d_f32.
  */
