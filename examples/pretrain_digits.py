@@ -160,13 +160,13 @@ def accuracy(p: Parameters, images: Array, labels: Array) -> float:
 
 
 def main() -> None:
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED
     digits = data.load("digits")
     p = train(digits.x_train[:, None] / 16, digits.y_train)
-    target.write_bytes(to_onnx(p).SerializeToString(deterministic=True))
+    file.write_bytes(to_onnx(p).SerializeToString(deterministic=True))
     x, y = digits.x_test, digits.y_test
     drifted = worlds.invert(worlds.upside_down(x), top=16)
-    print(f"{target}: {sum(v.size for v in p.values())} parameters, {target.stat().st_size} bytes")
+    print(f"{file}: {sum(v.size for v in p.values())} parameters, {file.stat().st_size} bytes")
     print(f"{accuracy(p, x, y):.1%} of {len(y)} held-out digits right as collected")
     print(f"{accuracy(p, drifted, y):.1%} upside down with inverted contrast")
 

@@ -171,9 +171,9 @@ def test_clip_bounds() -> None:
     assert [n.name for n in imported(Net(1, 5).fc(5, 3).op("Clip")).nodes] == ["fc1"]
 
 
-@pytest.mark.parametrize("target", [[0, -1], [-1, 48], [1, 48], [1, -1], [0, 48]])
-def test_reshape_that_flattens(target: list[int]) -> None:
-    net = Net("batch", 2, 6, 6).conv(2, 3).op("Reshape", np.asarray(target, I64)).fc(48, 2)
+@pytest.mark.parametrize("shape", [[0, -1], [-1, 48], [1, 48], [1, -1], [0, 48]])
+def test_reshape_that_flattens(shape: list[int]) -> None:
+    net = Net("batch", 2, 6, 6).conv(2, 3).op("Reshape", np.asarray(shape, I64)).fc(48, 2)
     assert [n.name for n in imported(net).nodes] == ["conv1", "flatten1", "fc1"]
 
 
@@ -214,8 +214,8 @@ def test_shape_arithmetic_is_computed() -> None:
         helper.make_node("Shape", [net.top], ["shape"]),
         helper.make_node("Gather", ["shape", net.const("zero", np.asarray(0, I64))], ["n"], axis=0),
         helper.make_node("Unsqueeze", ["n", net.const("axes", np.asarray([0], I64))], ["n1"]),
-        helper.make_node("Concat", ["n1", net.const("rest", np.asarray([-1], I64))], ["target"], axis=0),
-        helper.make_node("Reshape", [net.top, "target"], ["flat"]),
+        helper.make_node("Concat", ["n1", net.const("rest", np.asarray([-1], I64))], ["wanted"], axis=0),
+        helper.make_node("Reshape", [net.top, "wanted"], ["flat"]),
         helper.make_node("Transpose", [net.const("w", net.normal(3, 48))], ["w_t"], perm=[1, 0]),
         helper.make_node("MatMul", ["flat", "w_t"], ["logits"]),
     ]

@@ -38,10 +38,10 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 
 def quantized(net: Net, folder: Any, x: Array, **options: Any) -> bytes:
     """The network as onnxruntime quantizes it."""
-    source, target = folder / "float.onnx", folder / "int8.onnx"
+    source, quantized = folder / "float.onnx", folder / "int8.onnx"
     source.write_bytes(net.bytes())
-    quantize_static(source, target, Reader(x), **options)
-    data: bytes = target.read_bytes()
+    quantize_static(source, quantized, Reader(x), **options)
+    data: bytes = quantized.read_bytes()
     return data
 
 

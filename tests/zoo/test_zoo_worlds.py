@@ -81,9 +81,9 @@ def test_digits_cnn_is_right_until_the_world_changes() -> None:
 
 def test_digits_cnn_is_what_its_script_writes(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "examples/pretrain_digits.py"
-    target = tmp_path / "digits_cnn.onnx"
+    file = tmp_path / "digits_cnn.onnx"
     done = subprocess.run(
-        [sys.executable, str(script), str(target)], check=True, timeout=300, capture_output=True, text=True
+        [sys.executable, str(script), str(file)], check=True, timeout=300, capture_output=True, text=True
     )
     assert "98.4% of 450 held-out digits right as collected" in done.stdout
-    assert target.read_bytes() == model_path("digits_cnn").read_bytes()
+    assert file.read_bytes() == model_path("digits_cnn").read_bytes()

@@ -96,9 +96,9 @@ def _merged(draft: Draft, node: Node) -> str | None:
     """Merge a node if possible; name of the node that it went into."""
     if isinstance(node, BatchNorm):
         norm = _norm(draft, node)
-        if isinstance(before := _before(draft, node, norm), _Target):
+        if isinstance(before := _before(draft, node, norm), _ForLayer):
             return _scale_output(draft, node, before)
-        if isinstance(after := _after(draft, node, norm), _Target):
+        if isinstance(after := _after(draft, node, norm), _ForLayer):
             return _scale_input(draft, node, after)
     elif isinstance(node, Clip):
         operator = _clipped(draft, node)
@@ -154,7 +154,7 @@ class _Norm:
 
 
 @dataclass(frozen=True, eq=False)
-class _Target(_Norm):
+class _ForLayer(_Norm):
     """The same, as the layer that it goes into sees it."""
 
     layer: Weighted
@@ -169,7 +169,7 @@ def _norm(graph: Draft | Graph, node: BatchNorm) -> _Norm:
         return _Norm(factor, beta - mean * factor)
 
 
-def _before(draft: Draft, node: BatchNorm, norm: _Norm) -> _Target | str:
+def _before(draft: Draft, node: BatchNorm, norm: _Norm) -> _ForLayer | str:
     """The layer before, or why it cannot take the factors."""
     factor, shift = norm.factor, norm.shift
     tensor = node.x
@@ -193,10 +193,10 @@ def _before(draft: Draft, node: BatchNorm, norm: _Norm) -> _Target | str:
         return f"an activation function between {previous.name} and it"
     if draft[previous.y].quant is not None and draft[node.y].quant is None:
         return f"{previous.name} is int8 in the file"
-    return _Target(factor, shift, previous)
+    return _ForLayer(factor, shift, previous)
 
 
-def _after(draft: Draft, node: BatchNorm, norm: _Norm) -> _Target | str:
+def _after(draft: Draft, node: BatchNorm, norm: _Norm) -> _ForLayer | str:
     """The layer after, or why it cannot take the factors."""
     factor, shift = norm.factor, norm.shift
     if draft[node.y].quant is not None:
@@ -216,7 +216,7 @@ def _after(draft: Draft, node: BatchNorm, norm: _Norm) -> _Target | str:
         return f"{following.name} after it is transposed"
     if isinstance(following, Sliding) and any(following.padding) and shift.any():
         return f"{following.name} after it pads with zeros"
-    return _Target(factor, shift, following)
+    return _ForLayer(factor, shift, following)
 
 
 def _averages(node: Node | None) -> bool:
@@ -225,7 +225,7 @@ def _averages(node: Node | None) -> bool:
     return plain and node.low is node.high is None  # type: ignore[union-attr]
 
 
-def _scale_output(draft: Draft, node: BatchNorm, to: _Target) -> str:
+def _scale_output(draft: Draft, node: BatchNorm, to: _ForLayer) -> str:
     w, b = (_value(draft, t).astype(np.float64) for t in (to.layer.w, to.layer.b))
     with np.errstate(all="ignore"):
         w = w * to.factor.reshape(-1, *[1] * (w.ndim - 1))
@@ -236,7 +236,7 @@ def _scale_output(draft: Draft, node: BatchNorm, to: _Target) -> str:
     return to.layer.name
 
 
-def _scale_input(draft: Draft, node: BatchNorm, to: _Target) -> str:
+def _scale_input(draft: Draft, node: BatchNorm, to: _ForLayer) -> str:
     w, b = (_value(draft, t).astype(np.float64) for t in (to.layer.w, to.layer.b))
     read = np.arange(w.shape[-1])[None].repeat(
         len(w), axis=0

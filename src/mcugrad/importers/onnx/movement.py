@@ -130,10 +130,10 @@ def reshape(to: Builder, node: ir.Node, x: Flow) -> Flow:
     """Flatten, Reshape, Squeeze and Unsqueeze: all that leave every element where it is."""
     if node.op_type == "Squeeze" and 0 in integers(optional(node, 1)) and to.batch == 1:
         return dropped(to, place(node), x, places(to, place(node), x, integers(optional(node, 1))))
-    return with_dims(to, place(node), x, target_shape(node, to.dims(x), to.batch))
+    return with_dims(to, place(node), x, new_shape(node, to.dims(x), to.batch))
 
 
-def target_shape(node: ir.Node, old: Shape, batch: int) -> Shape:
+def new_shape(node: ir.Node, old: Shape, batch: int) -> Shape:
     """Shape that Flatten, Reshape, Squeeze or Unsqueeze gives to `old`, batch first."""
     if node.op_type == "Flatten":
         axis = node.attributes.get_int("axis", 1)
@@ -155,7 +155,7 @@ def target_shape(node: ir.Node, old: Shape, batch: int) -> Shape:
     if not node.attributes.get_int("allowzero", 0):
         values = [old[i] if v == 0 and i < len(old) else v for i, v in enumerate(values)]
     if values and values[0] == batch:
-        values[0] = 1  # the exported batch size, written into the target
+        values[0] = 1  # the exported batch size, written into the shape
     if values.count(-1) == 1:
         rest_size = prod(v for v in values if v != -1)
         values[values.index(-1)] = prod(old) // rest_size if rest_size > 0 else -1

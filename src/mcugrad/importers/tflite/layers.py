@@ -201,19 +201,19 @@ def depthwise(to: Builder, step: Step, x: Flow) -> Flow:
 def transpose_conv(to: Builder, step: Step, x: Flow) -> Flow:
     """TRANSPOSE_CONV: padding is that of the convolution whose gradient it is."""
     x = needed_map(to, step, x)
-    target = to.integers(step, 0)
+    wanted = to.integers(step, 0)
     name = to.name("conv")
     w, b, kernel = parameters(to, step, name)
     stride = step.option("StrideH", 1), step.option("StrideW", 1)
-    if len(target) != 4 or not all(1 <= v < LIMIT for v in (*stride, *kernel[1:3], *target[1:3])):
+    if len(wanted) != 4 or not all(1 <= v < LIMIT for v in (*stride, *kernel[1:3], *wanted[1:3])):
         raise ModelError(
-            f"TRANSPOSE_CONV to {tuple(target)} with stride {stride}",
+            f"TRANSPOSE_CONV to {tuple(wanted)} with stride {stride}",
             where=step.title,
             hint="convert the network again",
         )
     before, after, more = [], [], []
     for axis in (0, 1):
-        size, k = target[1 + axis], kernel[1 + axis]
+        size, k = wanted[1 + axis], kernel[1 + axis]
         cut = padding_of(size, k, stride[axis], 1, step.option("Padding", SAME))[0]
         rest = (to.shape(x)[axis] - 1) * stride[axis] + k - cut - size
         before.append(cut)

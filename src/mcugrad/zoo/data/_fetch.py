@@ -35,16 +35,16 @@ def _new_md5() -> Any:
     return hashlib.md5(usedforsecurity=False)
 
 
-def download_file(address: str, target: Path, md5: str) -> None:
-    """Fetches one file; `target` appears only when it is complete and its checksum is right.
+def download_file(address: str, place: Path, md5: str) -> None:
+    """Fetches one file; `place` appears only when it is complete and its checksum is right.
 
     Raises:
         DataError: the checksum is wrong.
         OSError, http.client.HTTPException: the address cannot be reached or the cache cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     digest = _new_md5()
-    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    handle, partial = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:
         with (
             os.fdopen(handle, "wb") as file,
@@ -57,11 +57,11 @@ def download_file(address: str, target: Path, md5: str) -> None:
                 advance(len(chunk))
         if digest.hexdigest() != md5:
             raise DataError(
-                f"the download has MD5 {digest.hexdigest()}; {target.name} has {md5}",
+                f"the download has MD5 {digest.hexdigest()}; {place.name} has {md5}",
                 where=address,
                 hint="load it again; if that fails, a proxy changes what passes through it",
             )
-        Path(partial).replace(target)
+        Path(partial).replace(place)
     finally:
         with suppress(FileNotFoundError):
             Path(partial).unlink()

@@ -131,14 +131,14 @@ def build(
 
 def write(name: str, path: str | Path, **options: Any) -> Path:
     """Build a network and write it to a file; the options are those of `build`. Returns the file's path."""
-    target, data = Path(path), build(name, **options)
+    file, data = Path(path), build(name, **options)
     try:
-        target.write_bytes(data)
+        file.write_bytes(data)
     except OSError as error:
         raise UsageError(
-            f"cannot write the network: {error.strerror}", where=str(target), hint="another folder"
+            f"cannot write the network: {error.strerror}", where=str(file), hint="another folder"
         ) from None
-    return target
+    return file
 
 
 def _shape(name: str, network: Architecture, given: Sequence[int]) -> tuple[int, ...]:
