@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from mcugrad.ops.convolution.conv2d_s8 import CONV2D_S8
-from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8
+from mcugrad import arithmetic as ar
+from mcugrad.ops.convolution.conv2d_s8 import CONV2D_GRAD_INPUT_S8, CONV2D_S8, CONV2D_UPDATE
+from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LinearStruct
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.kernel import ROOM, SCRATCH
+from mcugrad.training.rules import IN_PLACE
 
 Shape = tuple[int, ...]
 Arguments = dict[str, Any]
@@ -61,6 +63,49 @@ def conv2d_s8(shape: Shape) -> Arguments:
         "clip": np.asarray([0 if relu else -(1 << 30), 1 << 30], np.int32),
         "y": np.zeros(g.out_h * g.out_w * g.out_c, np.int8),
         "peak": np.zeros(1, np.int32),
+        "patch": np.zeros(g.taps, np.int16),
+    }
+
+
+def conv2d_grad_input_s8(shape: Shape) -> Arguments:
+    """The error of its input, behind a ReLU; none of the output's is 0."""
+    g, random = window(shape), np.random.default_rng(shape)
+    size = g.in_h * g.in_w * g.in_c
+    return {
+        "g": g,
+        "e": (random.integers(1, 128, g.out_h * g.out_w * g.out_c) * random.choice([-1, 1])).astype(np.int8),
+        "active": None,
+        "w": random.integers(-127, 128, g.out_c * g.taps).astype(np.int8),
+        "w_zero": None,
+        "x": random.integers(-128, 128, size).astype(np.int8),
+        "scale": ar.scale_from_float(
+            np.full(g.in_c, 1 / (250 * (g.k_h * g.k_w * g.out_c) ** 0.5), np.float32)
+        ),
+        "clip": np.asarray([0, 1 << 30], np.int32),
+        "e_x": np.zeros(size, np.int8),
+        "peak": np.zeros(1, np.int32),
+    }
+
+
+def conv2d_update(shape: Shape) -> Arguments:
+    """Its update by sr8, of which no weight leaves its range; no error is 0, and factors have to be shifted before."""
+    g, random = window(shape), np.random.default_rng(shape)
+    pixels, weights = g.out_h * g.out_w, g.out_c * g.taps
+    return {
+        "g": g,
+        "x": random.integers(-128, 128, g.in_h * g.in_w * g.in_c).astype(np.int8),
+        "e": (random.integers(1, 128, pixels * g.out_c) * random.choice([-1, 1])).astype(np.int8),
+        "active": None,
+        "factor": ar.scale_from_float(np.full(g.out_c, 0.6, np.float32)),
+        "rule": IN_PLACE["sr8"],
+        "seed": np.zeros(1, np.uint32),
+        "step": np.zeros(1, np.uint32),
+        "tensor": 16,
+        "rows": 4,
+        "w": random.integers(-60, 61, weights).astype(np.int8),
+        "residual": None,
+        "w_scale": np.ones(g.out_c, np.float32),
+        "gradient": np.zeros(4 * g.taps, np.int32),
         "patch": np.zeros(g.taps, np.int16),
     }
 
@@ -117,12 +162,18 @@ SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     ),
     CONV2D_S8: (WINDOWS, OTHER_WINDOWS),
     POINTWISE_S8: (PIXELS, OTHER_PIXELS),
+    CONV2D_GRAD_INPUT_S8: (WINDOWS + PIXELS, OTHER_WINDOWS + OTHER_PIXELS),
+    CONV2D_UPDATE: (WINDOWS, OTHER_WINDOWS),
+    POINTWISE_UPDATE: (PIXELS, OTHER_PIXELS),
 }
 """Kernels that have a price: shapes that it is fitted to, and others that tell how good it is."""
 _ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
     "mcg_linear_s8": linear_s8,
     "mcg_conv2d_s8": conv2d_s8,
     "mcg_pointwise_s8": conv2d_s8,
+    "mcg_conv2d_grad_input_s8": conv2d_grad_input_s8,
+    "mcg_conv2d_update": conv2d_update,
+    "mcg_pointwise_update": conv2d_update,
 }
 
 
@@ -134,8 +185,7 @@ def struct(name: str, shape: Shape) -> Struct:
 def calls(name: str, shape: Shape) -> Iterator[tuple[int, Arguments]]:
     """Arguments of a kernel for a shape, with each size of scratch, and how many bytes that are."""
     kernel = next(kernel for kernel in SHAPES if kernel.name == name)
-    arguments = _ARGUMENTS[name](shape)
     assert kernel.scratch is not None
-    for room in kernel.scratch.sizes(arguments["g"]):
+    for room in kernel.scratch.sizes(struct(name, shape)):
         scratch = np.zeros(room // 4, np.uint32) if room else None
-        yield room, {**arguments, ROOM: room, SCRATCH: scratch}
+        yield room, {**_ARGUMENTS[name](shape), ROOM: room, SCRATCH: scratch}

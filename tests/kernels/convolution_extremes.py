@@ -9,7 +9,9 @@ from itertools import cycle, product
 import numpy as np
 
 from kernels.draws import Arguments, Rng, old_int8, one
+from mcugrad import arithmetic as ar
 from mcugrad.ops.convolution.struct import Conv2dStruct
+from mcugrad.training.rules import IN_PLACE, InPlace
 
 UNBOUNDED = 1 << 30
 ENDS = ((127, 127, -128), (-128, -127, 127), (-128, 127, 126), (127, -127, 0))
@@ -133,5 +135,189 @@ def pointwise_s8_extremes() -> Iterator[Arguments]:
     return forward_extremes(POINTWISE)
 
 
-EXTREMES = {"mcg_conv2d_s8": conv2d_s8_extremes, "mcg_pointwise_s8": pointwise_s8_extremes}
+def backward(g: Conv2dStruct, rng: Rng, count: int | None = None) -> Arguments:
+    """A layer of zeros whose error passes everywhere; `count` channels are listed, where that is given."""
+    active = None
+    if count is not None:
+        active = np.zeros(1 + g.out_c, np.uint16)
+        active[: 1 + count] = count, *np.sort(rng.choice(g.out_c, count, replace=False))
+    return {
+        "g": g,
+        "e": np.zeros(g.out_h * g.out_w * (g.out_c if count is None else count), np.int8),
+        "active": active,
+        "w": np.zeros(g.out_c * g.taps, np.int8),
+        "w_zero": None,
+        "x": np.zeros(g.in_h * g.in_w * g.in_c, np.int8),
+        "scale": ar.scale_from_float(np.full(g.in_c, 0.25, np.float32)),
+        "clip": np.asarray([-UNBOUNDED, UNBOUNDED], np.int32),
+        "e_x": old_int8(rng, g.in_h * g.in_w * g.in_c),
+        "peak": one(np.int32, rng),
+    }
+
+
+BACK = (
+    *SHAPES,
+    window((7, 5, 6), 5, (1, 1), (2, 3)),
+    window((5, 7, 4), 8, (2, 2), (3, 3), (1, 0, 2, 1)),
+    window((9, 8, 5), 4, (3, 2), (2, 2), (2, 2, 2, 2), (2, 3)),
+    window((8, 4, 9), 12, (3, 3), (3, 1), SAME, (2, 1)),
+)
+"""More strides than taps, and strides that dilations divide, or not."""
+
+
+def conv2d_grad_input_s8_extremes() -> Iterator[Arguments]:
+    rng = np.random.default_rng(0)
+    for i, g in enumerate(BACK):
+        for count in (None, g.out_c // 2, 0):
+            given = backward(replace(g, x_zero=int(rng.integers(-128, 128))), rng, count)
+            e, x, w = (
+                rng.integers(low, 128, given[n].size) for n, low in (("e", -127), ("x", -128), ("w", -127))
+            )
+            yield {
+                **given,
+                "e": e.astype(np.int8),
+                "w": w.astype(np.int8),
+                "w_zero": np.asarray([i * 7 - 30], np.int32) if i % 3 == 2 else None,
+                "x": x.astype(np.int8),
+                "scale": ar.scale_from_float(np.full(g.in_c, 0.01, np.float32)),
+                "clip": np.asarray([(-UNBOUNDED, UNBOUNDED), (0, UNBOUNDED), (-9, 40)][i % 3], np.int32),
+            }
+        # The largest sums of either sign, and a factor that has to be shifted before, with its clamp.
+        for e, w, factor in ((127, 127, 1e-4), (-127, 127, 1e-4), (127, -127, 3.0), (-127, -127, 2.0**26)):
+            yield {
+                **backward(g, rng),
+                "e": np.full(g.out_h * g.out_w * g.out_c, e, np.int8),
+                "w": np.full(g.out_c * g.taps, w, np.int8),
+                "scale": ar.scale_from_float(np.full(g.in_c, factor, np.float32)),
+            }
+    # Errors at the ends of int8 and at ties: 4 w + w' quarters, and where x is flat, for bounds of all kinds.
+    g = window((4, 3, 4), 4)
+    for v, quarters in product(
+        (0, 1, 126, 127, 128, 129, -1, -126, -127, -128, -129, 250), (-3, -2, -1, 0, 1, 2, 3)
+    ):
+        low, rest = divmod(4 * v + quarters, 4)
+        w = np.zeros((4, 4), np.int8)
+        w[:, rng.integers(4)] = np.clip([low, rest, 0, 0], -127, 127)
+        yield {**backward(g, rng), "e": np.tile(np.asarray([4, 1, 0, 0], np.int8), 12), "w": w.reshape(-1)}
+    for zero, (low, high) in product(
+        (-128, -127, 0, 126, 127),
+        (
+            (-UNBOUNDED, UNBOUNDED),
+            (0, UNBOUNDED),
+            (0, 255),
+            (0, 254),
+            (0, 6),
+            (-1, 1),
+            (0, 0),
+            (3, -3),
+            (-UNBOUNDED, -1),
+        ),
+    ):
+        near = np.concatenate(
+            [[-128, -127, 126, 127], zero + low + np.arange(-1, 3), zero + high + np.arange(-2, 2)]
+        )
+        yield {
+            **backward(replace(g, x_zero=zero), rng),
+            "e": np.full(48, 100, np.int8),
+            "w": rng.integers(-3, 4, 16).astype(np.int8),
+            "x": np.resize(np.clip(near, -128, 127), 48).astype(np.int8),
+            "clip": np.asarray([low, high], np.int32),
+        }
+    # Factors about the one from which on two errors might not share a word.
+    for at, w in product((0.5, 0.99, 1.0, 1.01, 30.0), (None, -128)):
+        most = 4 * 127 * (128 if w is None else 255)
+        yield {
+            **backward(g, rng),
+            "e": np.full(48, 127, np.int8),
+            "w": np.full(16, 127, np.int8) if w is None else rng.choice([-128, 127], 16).astype(np.int8),
+            "w_zero": None if w is None else np.asarray([127], np.int32),
+            "scale": ar.scale_from_float(np.full(4, at * 32500 / most, np.float32)),
+        }
+
+
+def update(g: Conv2dStruct, rule: InPlace, rng: Rng, value: float, count: int | None = None) -> Arguments:
+    """A layer whose weights are `value` of their range, or anywhere where it is 0; the error is 0."""
+    given = backward(g, rng, count)
+    real = np.full((g.out_c, g.taps), value) if value else rng.uniform(-1, 1, (g.out_c, g.taps))
+    w, residual = rule.encode(real, np.full(g.out_c, 1 / 127.5))
+    return {
+        "g": g,
+        "x": np.zeros(g.in_h * g.in_w * g.in_c, np.int8),
+        "e": given["e"],
+        "active": given["active"],
+        "factor": ar.scale_from_float(np.full(g.out_c, 1.0, np.float32)),
+        "rule": rule,
+        "seed": np.asarray([rng.integers(0, 2**32)], np.uint32),
+        "step": np.asarray([3], np.uint32),
+        "tensor": 16,
+        "w": w.reshape(-1),
+        "residual": residual.reshape(-1) if rule.residual_bits else None,
+        "w_scale": np.full(g.out_c, 0.01, np.float32),
+        "rows": 4,
+        "gradient": np.zeros(4 * g.taps, np.int32),
+        "patch": np.zeros(g.taps, np.int16),
+    }
+
+
+def update_extremes(shapes: tuple[Conv2dStruct, ...]) -> Iterator[Arguments]:
+    rng = np.random.default_rng(0)
+    rules = list(IN_PLACE.values())
+    # Every shape: some rows saturate, with factors that have to be shifted before, or not; lists of channels.
+    for i, g in enumerate(shapes):
+        for j, count in enumerate((None, g.out_c // 2, 0)):
+            rule = rules[(i + j) % len(rules)]
+            given = update(replace(g, x_zero=int(rng.integers(-128, 128))), rule, rng, 0, count)
+            typical = 65536 / (3000 * (g.out_h * g.out_w) ** 0.5)
+            factor = typical * rng.choice([0.1, 1, 30, 3000], g.out_c)
+            yield {
+                **given,
+                "x": rng.integers(-128, 128, given["x"].size).astype(np.int8),
+                "e": rng.integers(-127, 128, given["e"].size).astype(np.int8),
+                "factor": ar.scale_from_float(factor.astype(np.float32)),
+            }
+        # The largest sums of either sign: below what a shift leaves of them, at it, and clamped.
+        for j, (x, e) in enumerate(((127, 127), (127, -127), (-128, 127))):
+            rule, zero = rules[(i + j) % len(rules)], -128 if x > 0 else 127
+            given = update(replace(g, x_zero=zero), rule, rng, 0)
+            pre = np.floor(np.log2((1 << 30) / (g.out_h * g.out_w * 127 * 255)))
+            yield {
+                **given,
+                "x": np.full(given["x"].size, x, np.int8),
+                "e": np.full(given["e"].size, e, np.int8),
+                "factor": ar.scale_from_float((2.0 ** (pre - 2 + np.arange(g.out_c) % 4)).astype(np.float32)),
+            }
+    # Weights near the ends move by whole steps over them, or just not; then by halves of the last bit, which are ties.
+    g = window((1, 1, 8), 5)
+    for rule, value in product(rules, (1.0, -1.0, 125 / 127.5, -125 / 127.5)):
+        for moved in (range(-4, 4), (1, -1, 2, -2, 127, -127, 100, 90)):
+            yield {
+                **update(replace(g, x_zero=0), rule, rng, value),
+                "x": np.asarray(moved, np.int8),
+                "e": np.asarray([100, -100, 1, 0, -1], np.int8),
+                "factor": ar.scale_from_float(np.full(5, 655.36, np.float32)),
+            }
+    for rule, residual_bits in product(rules, (8, 9, 12, 13, 14, 15, 16)):
+        yield {
+            **update(replace(g, x_zero=0), rule, rng, 0),
+            "x": np.asarray([1, -1, 3, -3, 5, 7, 127, -128], np.int8),
+            "e": np.asarray([1, -1, 2, 3, -127], np.int8),
+            "factor": ar.scale_from_float(np.full(5, 2.0 ** (residual_bits - 2), np.float32)),
+        }
+
+
+def conv2d_update_extremes() -> Iterator[Arguments]:
+    return update_extremes(BACK)
+
+
+def pointwise_update_extremes() -> Iterator[Arguments]:
+    return update_extremes(POINTWISE)
+
+
+EXTREMES = {
+    "mcg_conv2d_s8": conv2d_s8_extremes,
+    "mcg_pointwise_s8": pointwise_s8_extremes,
+    "mcg_conv2d_grad_input_s8": conv2d_grad_input_s8_extremes,
+    "mcg_conv2d_update": conv2d_update_extremes,
+    "mcg_pointwise_update": pointwise_update_extremes,
+}
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""

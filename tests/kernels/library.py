@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 import mcugrad.ops
 from mcugrad import toolchain
 from mcugrad.abi.headers import headers, prototypes
-from mcugrad.emit.amalgamate import RUNTIME, bodies, included
+from mcugrad.emit.amalgamate import RULE, RUNTIME, bodies, included
 from mcugrad.ops.life.replay_buffer import ReplayBuffer
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.kernel import ROOM, SCRATCH
 from mcugrad.training.losses import LabelKind
-from mcugrad.training.rules import InPlace
+from mcugrad.training.rules import IN_PLACE, InPlace
 
 INCLUDE = RUNTIME / "include"
 INSTRUCTIONS = Path(__file__).with_name("probe_simd.c")
@@ -135,7 +135,8 @@ class Library:
 
     def __init__(self, build: Build, functions: Iterable[str] = ()) -> None:
         self.build = build
-        functions = functions or (with_bodies() if build.of_bodies else ())
+        rules = (RULE.format(name) for name in IN_PLACE)
+        functions = functions or ((*with_bodies(), *rules) if build.of_bodies else ())
         probes = () if functions else PROBES
         self._kept: list[Any] = []  # C holds no references
         with tempfile.TemporaryDirectory() as folder:

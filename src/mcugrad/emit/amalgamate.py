@@ -167,7 +167,7 @@ def included(functions: Iterable[str]) -> str:
     ordered: list[str] = []
     for name in sorted(functions):
         _visit(name, ordered)
-    return "".join(
+    return '#include "mcugrad/mcg_all.h"\n' + "".join(
         choice(
             {body: f'#include "{file.parent.name}/{file.name}"\n' for body, file in bodies()[name].items()}
         )

@@ -12,8 +12,10 @@ from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, centred, gradient_rows, patch_of, struct_of
 from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work
+from mcugrad.ops.convolution.panels_back import grad_input_scratch, panel_grad_input_work
+from mcugrad.ops.convolution.panels_update import panel_update_work, update_scratch
 from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
-from mcugrad.ops.convolution.portable import conv2d_work
+from mcugrad.ops.convolution.portable import conv2d_update_work, conv2d_work, grad_input_work
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
@@ -122,6 +124,18 @@ def forward_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
     return conv2d_work(g) if room is None else panel_forward_work(g, room)
 
 
+def backward_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
+    """How often `mcg_conv2d_grad_input_s8` does what."""
+    return grad_input_work(g) if room is None else panel_grad_input_work(g, room)
+
+
+def update_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
+    """How often `mcg_conv2d_update` does what."""
+    return conv2d_update_work(g) if room is None else panel_update_work(g, room)
+
+
 CONV2D_S8 = Kernel("mcg_conv2d_s8", conv2d_s8, Scratch(forward_scratch), Price(forward_work))
-CONV2D_GRAD_INPUT_S8 = Kernel("mcg_conv2d_grad_input_s8", conv2d_grad_input_s8)
-CONV2D_UPDATE = Kernel("mcg_conv2d_update", conv2d_update)
+CONV2D_GRAD_INPUT_S8 = Kernel(
+    "mcg_conv2d_grad_input_s8", conv2d_grad_input_s8, Scratch(grad_input_scratch), Price(backward_work)
+)
+CONV2D_UPDATE = Kernel("mcg_conv2d_update", conv2d_update, Scratch(update_scratch), Price(update_work))

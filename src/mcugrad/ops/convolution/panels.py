@@ -26,16 +26,16 @@ def up4(value: int) -> int:
     return -(-value // 4) * 4
 
 
-def panel_words(k: int, rows: int) -> int:
-    """Scratch for some rows of k terms, four windows, sums and what they begin with."""
-    return 2 * k + rows * (k // 2 + 8)
+def panel_words(k: int, rows: int, of_row: int) -> int:
+    """Scratch for some rows of k terms, four windows, and what there is for each row besides."""
+    return 2 * k + rows * (k // 2 + of_row)
 
 
-def panel_scratch(k: int, rows: int) -> tuple[int, ...]:
+def panel_scratch(k: int, rows: int, of_row: int = 8) -> tuple[int, ...]:
     """Bytes: none, or for 4, 8, 16 rows and so on, or for all."""
     most = up4(rows)
     some = [4 << i for i in range(most.bit_length()) if 4 << i < most]
-    return (0, *(4 * panel_words(k, each) for each in (*some, most)))
+    return (0, *(4 * panel_words(k, each, of_row) for each in (*some, most)))
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Layout:
     kernel_rows: int
 
     @classmethod
-    def of(cls, kernel_rows: int, run: int, rows: int, room: int) -> Layout:
+    def of(cls, kernel_rows: int, run: int, rows: int, room: int, of_row: int = 8) -> Layout:
         """With so many bytes of scratch."""
         terms = kernel_rows * up4(run)
-        fits = (room // 4 - 2 * terms) // (terms // 2 + 8)
+        fits = (room // 4 - 2 * terms) // (terms // 2 + of_row)
         whole = fits >= 4
         return cls(terms, run, min(fits // 4 * 4, up4(rows)) if whole else PART_ROWS, whole, kernel_rows)
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work
-from mcugrad.ops.convolution.portable import pointwise_work
+from mcugrad.ops.convolution.panels_update import panel_update_work, update_scratch
+from mcugrad.ops.convolution.portable import pointwise_update_work, pointwise_work
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_output
 from mcugrad.ops.update.update import whole_error
@@ -72,5 +73,12 @@ def forward_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
     return pointwise_work(g) if room is None else panel_forward_work(g, room)
 
 
+def update_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
+    """How often `mcg_pointwise_update` does what."""
+    return pointwise_update_work(g) if room is None else panel_update_work(g, room)
+
+
 POINTWISE_S8 = Kernel("mcg_pointwise_s8", pointwise_s8, Scratch(forward_scratch), Price(forward_work))
-POINTWISE_UPDATE = Kernel("mcg_pointwise_update", pointwise_update)
+POINTWISE_UPDATE = Kernel(
+    "mcg_pointwise_update", pointwise_update, Scratch(update_scratch), Price(update_work)
+)

@@ -44,13 +44,16 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * @param[in]  clip   bounds of the activation function that made x, relative to x_zero
  * @param[out] e_x    error of the input, [in_h][in_w][in_c], in [-127, 127]; must not overlap e
  * @param[out] peak   largest magnitude of e_x before saturation
+ * @param[in]  room  bytes of scratch; 0 for none
+ * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
  * MACs: as forward, without those of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8. Reference:
  * ops/convolution/conv2d_s8.py::conv2d_grad_input_s8.
  */
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                               const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
-                              const int32_t *clip, int8_t *e_x, int32_t *peak);
+                              const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room,
+                              uint32_t *scratch);
 
 /**
  * @brief w -= factor * (e (x - x_zero)^T), by the update rule; the gradients of a few channels exist at a
@@ -71,6 +74,8 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
  * @param[in,out] w_scale  [out_c]; grows where a weight saturated
  * @param[out]    gradient scratch, [min(rows, out_c)][k_h * k_w * in_c]
  * @param[out]    patch    scratch, [k_h * k_w * in_c]
+ * @param[in]     room     bytes of scratch; 0 for none
+ * @param[out]    scratch  memory that makes it faster, with no meaning afterwards
  *
  * MACs: as forward, without pixels whose errors are all 0.
  * Reference: ops/convolution/conv2d_s8.py::conv2d_update.
@@ -78,7 +83,7 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
 void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                        const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
                        const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w, uint8_t *residual,
-                       float *w_scale, int32_t *gradient, int16_t *patch);
+                       float *w_scale, int32_t *gradient, int16_t *patch, int32_t room, uint32_t *scratch);
 
 /**
  * @brief A 1x1 convolution with stride 1 and no padding: mcg_conv2d_s8 without copies of the input.
@@ -119,6 +124,8 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
  * @param[in,out] residual residual bits, or NULL
  * @param[in,out] w_scale  real units per step, [out_c]
  * @param[out]    gradient scratch, [rows][in_c]
+ * @param[in]     room     bytes of scratch; 0 for none
+ * @param[out]    scratch  memory that makes it faster, with no meaning afterwards
  *
  * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words.
  * Reference: ops/convolution/pointwise_s8.py::pointwise_update.
@@ -126,7 +133,7 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
 void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                           const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
                           const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w, uint8_t *residual,
-                          float *w_scale, int32_t *gradient);
+                          float *w_scale, int32_t *gradient, int32_t room, uint32_t *scratch);
 
 /**
  * @brief Convolution of every input channel with out_c / in_c kernels of its own, and clip as in

@@ -67,6 +67,42 @@ typedef struct {
     uint32_t ends[2]; /* of all else: the smallest of either half of a word, and 0, and the largest */
 } mcg_panel_output_t;
 
+/** Rows of weights turned: input channels, whose terms are taps in the order of a window over errors, and
+ * output channels. */
+typedef struct {
+    const int8_t *w;               /* of the first tap */
+    const uint16_t *active;        /* output channels that take part; NULL for all */
+    int32_t count;                 /* how many */
+    int32_t taps;                  /* bytes from output channel to output channel */
+    int32_t rows, columns;         /* of the window */
+    int32_t row_step, column_step; /* bytes from tap to tap */
+    int32_t zero;                  /* zero point of the weights */
+} mcg_turned_t;
+
+/** How sums become errors, and what is known of those so far. */
+typedef struct {
+    const mcg_scale_t *scale;
+    const int32_t *clip;
+    const int8_t *x;
+    int8_t *e;
+    int32_t x_zero;
+    uint32_t low, high; /* x from one to the other is not flat, in four bytes */
+    int32_t kind;       /* 0: one by one; 1: nothing is above `high`; 2: something may be */
+    int32_t highest;    /* magnitude, of what was done one by one */
+    uint32_t ends[2];   /* of all else, in four bytes: the smallest, and 0, and the largest */
+} mcg_panel_error_t;
+
+/** A row of weights on its way through an update: words alone, so that rows can lie in scratch. */
+typedef struct {
+    int32_t w;          /* where its weights begin */
+    int32_t residual;   /* and its residual bits */
+    uint32_t counter;   /* of its first random word */
+    int32_t factor;     /* as SMMULR has it */
+    mcg_scale_t scale;  /* the same */
+    int32_t most;       /* sums beyond it are clamped before they are shifted; 0: none is */
+    uint32_t saturated; /* 1 once a weight of it has */
+} mcg_panel_row_t;
+
 /**
  * @brief sums[r][c] = start[r][c] + the products of row r of A and column c of B, for a run of pairs of rows.
  *
@@ -116,6 +152,45 @@ void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t 
                       mcg_panel_output_t *how, int8_t *y);
 
 /**
+ * @brief Turned rows of weights as panels of two.
+ *
+ * @param[in]  t       weights
+ * @param[in]  first   first input channel
+ * @param[in]  rows    how many
+ * @param[in]  part    what is taken of the windows that they are multiplied with; beyond a row of them there
+ * are zeros
+ * @param[out] panel   [pairs][part->rows * part->words * 2][2]
+ */
+void mcg_panel_turned(const mcg_turned_t *t, int32_t first, int32_t rows, const mcg_part_t *part,
+                      uint32_t *panel);
+
+/**
+ * @brief Sums of some channels and up to four pixels to errors.
+ *
+ * @param[in]     sums   [pairs of channels][2][4]
+ * @param[in]     factor factors of four channels and more as SMMULR has them, or NULL: one by one
+ * @param[in]     first  number of the first channel
+ * @param[in]     rows   channels
+ * @param[in]     pixels how many of the four
+ * @param[in]     at     where the pixels are, [4]
+ * @param[in,out] how    factors, bounds, x, errors, and the largest magnitude so far
+ */
+void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows, int32_t pixels,
+                      const int32_t *at, mcg_panel_error_t *how);
+
+/**
+ * @brief The error of a convolution's input over panels; mcg_conv2d_grad_input_s8 says what it computes.
+ *
+ * Input pixels with the same place between strides have the same taps: of each such kind it is a convolution
+ * of errors with turned weights. Stack: 1 KiB with all that it calls. Scratch: as mcg_panel_forward_s8 has
+ * it, and a word for each row; K is that of the kind that has most taps.
+ */
+void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
+                             const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
+                             const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room,
+                             uint32_t *scratch);
+
+/**
  * @brief A convolution's forward pass over panels; mcg_grouped_conv2d_s8 says what it computes.
  *
  * Stack: 1 KiB with all that it calls. Scratch: what all rows of a group need, or any multiple of 4 of
@@ -125,5 +200,55 @@ void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t 
 void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
                           const int32_t *w_zero, const int32_t *bias, const float *scale, const int32_t *clip,
                           int8_t *y, int32_t *peak, int32_t room, uint32_t *scratch);
+
+/**
+ * @brief Errors of some channels as panels of two rows: two neighbouring pixels a word.
+ *
+ * @param[in]  e      first channel at the first pixel
+ * @param[in]  pitch  bytes from pixel to pixel
+ * @param[in]  rows   channels
+ * @param[in]  pixels how many; behind an odd number there is 0
+ * @param[out] panel  [pairs][pixels / 2, rounded up][2]
+ */
+void mcg_panel_channels(const int8_t *e, int32_t pitch, int32_t rows, int32_t pixels, uint32_t *panel);
+
+/**
+ * @brief What four weights of a row are multiplied with at some pixels, as a panel of four columns.
+ *
+ * @param[in]  g      geometry
+ * @param[in]  x      input
+ * @param[in]  k      first of the four weights, a multiple of 4; of those behind the last there may be
+ * anything
+ * @param[in]  pixel  first output pixel
+ * @param[in]  pixels how many; behind an odd number there is 0
+ * @param[out] panel  [pixels / 2, rounded up][4]
+ */
+void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t pixel, int32_t pixels,
+                    uint32_t *panel);
+
+/**
+ * @brief Updates up to four weights of each of some rows from the sums of their gradients.
+ *
+ * @param[in]     sums  [rows][4]
+ * @param[in]     rows  how many
+ * @param[in]     k     first of the weights, a multiple of 4
+ * @param[in]     count how many
+ * @param[in]     rule  how weights are stored and updated
+ * @param[in,out] w     weights of all rows
+ * @param[in,out] residual residual bits of all rows, or NULL
+ * @param[in,out] row   rows
+ */
+void mcg_panel_step(const int32_t *sums, int32_t rows, int32_t k, int32_t count, const mcg_rule_t *rule,
+                    int8_t *w, uint8_t *residual, mcg_panel_row_t *row);
+
+/**
+ * @brief The update of a convolution's weights over panels; mcg_conv2d_update says what it computes.
+ *
+ * Gradients exist for four weights of some rows at a time, where errors of all pixels are in panels; else of
+ * all weights of these rows. Stack: 1 KiB with all that it calls. Scratch: see panels_update.py.
+ */
+void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                      const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,
+                      uint8_t *residual, float *w_scale, int32_t room, uint32_t *scratch);
 
 #endif /* MCG_PANELS_H */

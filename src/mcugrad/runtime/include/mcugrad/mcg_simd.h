@@ -328,6 +328,13 @@ static inline uint32_t mcg_select8(uint32_t a, uint32_t b, uint32_t c, uint32_t 
 #endif
 }
 
+/** Whether one of four bytes is -128. */
+static inline bool mcg_has_lowest(uint32_t bytes)
+{
+    const uint32_t from = bytes ^ 0x80808080U;
+    return ((from - 0x01010101U) & ~from & 0x80808080U) != 0U;
+}
+
 #endif /* MCG_HAS_DSP */
 
 #endif /* MCG_SIMD_H */

@@ -110,13 +110,16 @@ typedef struct {
  *
  * `step` subtracts factor * gradient from `count` weights of one row; `first` is the index of the first one
  * in its row, a multiple of 4; `counter` the row's first random word. Returns whether a weight saturated.
- * `grow` re-rounds a row of weights to a scale 1.25 times as large.
+ * `grow` re-rounds a row of weights to a scale 1.25 times as large. A weight and its residual bits are the
+ * upper part of a sum in 1/65536, whose lower part is a random number, where steps are rounded at random, or
+ * one half of the last bit.
  */
 typedef struct {
     bool (*step)(int8_t *w, uint8_t *residual, const int32_t *gradient, int32_t count, int32_t first,
                  mcg_scale_t factor, uint32_t counter);
     void (*grow)(int8_t *w, uint8_t *residual, int32_t count);
     int32_t residual_bits;
+    bool random;
 } mcg_rule_t;
 
 /** A place in a residual plane; NULL for rules that store no residual. */

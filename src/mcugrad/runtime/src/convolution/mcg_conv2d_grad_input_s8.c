@@ -3,12 +3,15 @@
 
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                               const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
-                              const int32_t *clip, int8_t *e_x, int32_t *peak)
+                              const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room,
+                              uint32_t *scratch)
 {
     const int32_t taps = g->k_h * g->k_w * g->in_c;
     const int32_t out_c = mcg_active_count(active, g->out_c);
     int32_t acc[MCG_BLOCK];
     int32_t highest = 0;
+    (void)room;
+    (void)scratch;
     for (int32_t iy = 0; iy < g->in_h; iy++) {
         const mcg_position_t top = mcg_position(iy + g->pad_top, g->stride_h);
         for (int32_t ix = 0; ix < g->in_w; ix++) {

@@ -4,11 +4,13 @@
 void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                        const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
                        const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w, uint8_t *residual,
-                       float *w_scale, int32_t *gradient, int16_t *patch)
+                       float *w_scale, int32_t *gradient, int16_t *patch, int32_t room, uint32_t *scratch)
 {
     const int32_t taps = g->k_h * g->k_w * g->in_c;
     const int32_t out_c = mcg_active_count(active, g->out_c);
     const uint32_t stream = mcg_stream(*seed, *step, tensor);
+    (void)room;
+    (void)scratch;
     for (int32_t first = 0; first < out_c; first += rows) {
         const int32_t count = mcg_min(out_c - first, rows);
         const int8_t *pixel = e + first;

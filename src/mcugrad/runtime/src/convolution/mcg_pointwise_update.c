@@ -49,13 +49,15 @@ static void mcg_pointwise_gather(int32_t in_c, int32_t out_c, const int8_t *x, c
 void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                           const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
                           const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w, uint8_t *residual,
-                          float *w_scale, int32_t *gradient)
+                          float *w_scale, int32_t *gradient, int32_t room, uint32_t *scratch)
 {
     const int32_t in_c = g->in_c;
     const int32_t out_c = mcg_active_count(active, g->out_c);
     const int32_t pixels = g->out_h * g->out_w;
     const uint32_t stream = mcg_stream(*seed, *step, tensor);
     int32_t total[MCG_BLOCK];
+    (void)room;
+    (void)scratch;
     for (int32_t first = 0; first < out_c; first += rows) {
         const int32_t count = mcg_min(out_c - first, rows);
         int32_t touched = 0;

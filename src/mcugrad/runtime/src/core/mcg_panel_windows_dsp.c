@@ -133,7 +133,7 @@ static void mcg_panel_bytes(const mcg_windows_t *m, int32_t line, int32_t left, 
 }
 
 /* The same tap by tap, where words hold channels of one tap. */
-static void mcg_panel_taps(const mcg_windows_t *m, int32_t line, int32_t left, const mcg_part_t *part,
+static void mcg_windows_taps(const mcg_windows_t *m, int32_t line, int32_t left, const mcg_part_t *part,
                            uint32_t less, uint32_t *panel)
 {
     const int32_t tap = part->from / m->channels;
@@ -221,7 +221,7 @@ MCG_APART static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int3
         if (y >= m->height) {
             mcg_panel_beside(panel, part->words);
         } else if ((m->channels & 3) == 0) {
-            mcg_panel_taps(m, line, left, part, less, panel);
+            mcg_windows_taps(m, line, left, part, less, panel);
         } else {
             mcg_panel_bytes(m, line, left, part->from, part->words, less, panel);
         }

@@ -30,4 +30,4 @@ static void mcg_qas_grow(int8_t *w, uint8_t *residual, int32_t count)
     (void)count;
 }
 
-const mcg_rule_t mcg_rule_qas = {mcg_qas_step, mcg_qas_grow, 0};
+const mcg_rule_t mcg_rule_qas = {mcg_qas_step, mcg_qas_grow, 0, false};

@@ -80,4 +80,4 @@ static void mcg_sr10_grow(int8_t *w, uint8_t *residual, int32_t count)
     }
 }
 
-const mcg_rule_t mcg_rule_sr10 = {mcg_sr10_step, mcg_sr10_grow, 2};
+const mcg_rule_t mcg_rule_sr10 = {mcg_sr10_step, mcg_sr10_grow, 2, true};

@@ -78,4 +78,4 @@ static void mcg_sr12_grow(int8_t *w, uint8_t *residual, int32_t count)
     }
 }
 
-const mcg_rule_t mcg_rule_sr12 = {mcg_sr12_step, mcg_sr12_grow, 4};
+const mcg_rule_t mcg_rule_sr12 = {mcg_sr12_step, mcg_sr12_grow, 4, true};

@@ -41,4 +41,4 @@ static void mcg_sr16_grow(int8_t *w, uint8_t *residual, int32_t count)
     }
 }
 
-const mcg_rule_t mcg_rule_sr16 = {mcg_sr16_step, mcg_sr16_grow, 8};
+const mcg_rule_t mcg_rule_sr16 = {mcg_sr16_step, mcg_sr16_grow, 8, false};

@@ -43,4 +43,4 @@ static void mcg_sr8_grow(int8_t *w, uint8_t *residual, int32_t count)
     }
 }
 
-const mcg_rule_t mcg_rule_sr8 = {mcg_sr8_step, mcg_sr8_grow, 0};
+const mcg_rule_t mcg_rule_sr8 = {mcg_sr8_step, mcg_sr8_grow, 0, true};

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/* Of one axis: input pixels with the same place between strides, and the taps that reach them. Tap `tap + i *
+ * step` of a pixel is at error `at - i * apart`, where `at` grows by 1 from one such pixel to the next. */
+typedef struct {
+    int32_t first, count; /* pixels, a stride apart */
+    int32_t tap, step, taps;
+    int32_t at, apart;
+} mcg_grad_axis_t;
+
+static mcg_grad_axis_t mcg_grad_axis(int32_t place, int32_t size, int32_t kernel, int32_t stride, int32_t pad,
+                                     int32_t dilation)
+{
+    mcg_grad_axis_t a;
+    int32_t first = (place - pad) % stride;
+    int32_t tap = 0;
+    first += first < 0 ? stride : 0;
+    while (tap < kernel && (place - tap * dilation) % stride != 0) {
+        tap++;
+    }
+    a.first = first;
+    a.count = first < size ? (size - first + stride - 1) / stride : 0;
+    a.tap = tap;
+    a.step = 1;
+    while (a.step * dilation % stride != 0) {
+        a.step++;
+    }
+    a.taps = (kernel - tap + a.step - 1) / a.step;
+    a.at = (first + pad - tap * dilation) / stride;
+    a.apart = a.step * dilation / stride;
+    return a;
+}
+
+/* Factors as SMMULR has them; false where one has to be shifted before, or errors may not fit into half a
+ * word. */
+static bool mcg_grad_factors(const mcg_scale_t *scale, int32_t rows, float largest, int32_t *factor)
+{
+    bool fits = true;
+    for (int32_t i = 0; i < rows; i++) {
+        factor[i] = (int32_t)((uint32_t)scale[i].mult << (32U - scale[i].shift));
+        fits = fits && scale[i].pre == 0 && (float)factor[i] * largest < MCG_PANEL_HALF * 4294967296.0F;
+    }
+    return fits;
+}
+
+/* Where panels lie, and how much of them at a time. */
+typedef struct {
+    int32_t *sums, *start, *factor;
+    uint32_t *b, *a;
+    int32_t rows;
+    bool whole;
+} mcg_grad_plan_t;
+
+static mcg_grad_plan_t mcg_grad_plan(int32_t k, int32_t channels, int32_t room, uint32_t *scratch,
+                                     uint32_t *few)
+{
+    const int32_t fits = (room / 4 - 2 * k) / (k / 2 + 9);
+    mcg_grad_plan_t plan;
+    plan.whole = fits >= 4;
+    plan.rows = plan.whole ? mcg_min(fits & ~3, mcg_up4(channels)) : MCG_PANEL_ROWS;
+    plan.sums = (int32_t *)(plan.whole ? scratch : few);
+    plan.factor = plan.sums + 4 * plan.rows;
+    plan.start = plan.whole ? plan.factor + plan.rows : plan.sums;
+    plan.b = (uint32_t *)plan.factor + (plan.whole ? 5 : 1) * plan.rows;
+    plan.a = plan.b + 2 * (plan.whole ? k : MCG_PANEL_PART);
+    return plan;
+}
+
+static void mcg_grad_clear(int32_t *values, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        values[i] = 0;
+    }
+}
+
+/* Sums of a few rows part by part, where there is no room for whole panels. */
+static void mcg_grad_parts(const mcg_windows_t *m, const mcg_four_t *four, const mcg_turned_t *t,
+                           const mcg_grad_plan_t *plan, int32_t first, int32_t rows)
+{
+    const int32_t run = m->k_w * m->channels;
+    mcg_grad_clear(plan->sums, 4 * mcg_up4(rows));
+    for (int32_t ky = 0; ky < m->k_h; ky++) {
+        for (int32_t from = 0; from < run; from += MCG_PANEL_PART) {
+            const mcg_part_t part = {ky, 1, from, (mcg_min(run - from, MCG_PANEL_PART) + 3) / 4};
+            const int32_t steps = 2 * part.words;
+            const mcg_products_run_t products = {plan->b + 4 * steps, plan->sums, plan->sums,
+                                                 plan->sums + (rows + 1) / 2 * 8, steps};
+            mcg_panel_turned(t, first, rows, &part, plan->a);
+            mcg_panel_windows(m, four, &part, plan->b);
+            mcg_panel_products(plan->a, plan->b, &products);
+        }
+    }
+}
+
+/* Errors of all input pixels of one kind. */
+static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, const mcg_grad_axis_t *u,
+                          const mcg_windows_t *m, const mcg_turned_t *t, const mcg_grad_plan_t *plan,
+                          mcg_panel_error_t *how)
+{
+    const int32_t pixels = v->count * u->count;
+    const mcg_part_t all = {0, m->k_h, 0, mcg_up4(m->k_w * m->channels) / 4};
+    const int32_t steps = 2 * all.rows * all.words;
+    const float largest = (float)(m->k_h * m->k_w * m->channels) * 127.0F * (t->zero == 0 ? 128.0F : 255.0F);
+    for (int32_t first = 0; first < g->in_c; first += plan->rows) {
+        const int32_t rows = mcg_min(plan->rows, g->in_c - first);
+        const bool fits = mcg_grad_factors(how->scale + first, rows, largest, plan->factor);
+        int32_t y = 0;
+        int32_t x = 0;
+        if (plan->whole) {
+            mcg_panel_turned(t, first, rows, &all, plan->a);
+            mcg_grad_clear(plan->start, 4 * mcg_up4(rows));
+        }
+        for (int32_t p = 0; p < pixels; p += 4) {
+            const int32_t here = mcg_min(pixels - p, 4);
+            mcg_four_t four;
+            int32_t at[4];
+            for (int32_t i = 0; i < 4; i++) {
+                four.top[i] = v->at + y - (v->taps - 1) * v->apart;
+                four.left[i] = u->at + x - (u->taps - 1) * u->apart;
+                at[i] = ((v->first + y * g->stride_h) * g->in_w + u->first + x * g->stride_w) * g->in_c;
+                if (p + i + 1 < pixels && ++x == u->count) {
+                    x = 0;
+                    y++;
+                }
+            }
+            if (!plan->whole) {
+                mcg_grad_parts(m, &four, t, plan, first, rows);
+                mcg_panel_errors(plan->sums, fits ? plan->factor : NULL, first, rows, here, at, how);
+                continue;
+            }
+            mcg_panel_windows(m, &four, &all, plan->b);
+            for (int32_t o = 0; o < rows; o += 2 * MCG_PANEL_PAIRS) {
+                const int32_t count = mcg_min(rows - o, 2 * MCG_PANEL_PAIRS);
+                const mcg_products_run_t run = {plan->b + 4 * steps, plan->start, plan->sums,
+                                                plan->sums + (count + 1) / 2 * 8, steps};
+                mcg_panel_products(plan->a + o * steps, plan->b, &run);
+                mcg_panel_errors(plan->sums, fits ? plan->factor + o : NULL, first + o, count, here, at, how);
+            }
+        }
+    }
+}
+
+/* What no tap reaches. */
+static void mcg_grad_nothing(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, const mcg_grad_axis_t *u,
+                             int8_t *e_x)
+{
+    for (int32_t y = 0; y < v->count; y++) {
+        for (int32_t x = 0; x < u->count; x++) {
+            int8_t *to =
+                e_x + ((v->first + y * g->stride_h) * g->in_w + u->first + x * g->stride_w) * g->in_c;
+            for (int32_t c = 0; c < g->in_c; c++) {
+                to[c] = 0;
+            }
+        }
+    }
+}
+
+void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
+                             const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
+                             const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room, uint32_t *scratch)
+{
+    const int32_t channels = mcg_active_count(active, g->out_c);
+    /* x from low to high is not flat. */
+    const int32_t low = g->x_zero + mcg_clamp(clip[0], -1000, 1000) + 1;
+    const int32_t high = g->x_zero + mcg_clamp(clip[1], -1000, 1000) - 1;
+    const bool some = low <= 127 && high >= -128;
+    uint32_t few[MCG_PANEL_FEW + MCG_PANEL_ROWS];
+    mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}};
+    how.low = ((uint32_t)mcg_max(low, -128) & 0xffU) * 0x01010101U;
+    how.high = ((uint32_t)mcg_min(high, 127) & 0xffU) * 0x01010101U;
+    how.kind = MCG_SLOW_FLOATS || !some ? 0 : high >= 127 ? 1 : 2;
+    for (int32_t fy = 0; fy < g->stride_h; fy++) {
+        const mcg_grad_axis_t v = mcg_grad_axis(fy, g->in_h, g->k_h, g->stride_h, g->pad_top, g->dilation_h);
+        for (int32_t fx = 0; fx < g->stride_w; fx++) {
+            const mcg_grad_axis_t u =
+                mcg_grad_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w);
+            const int32_t k = v.taps * mcg_up4(u.taps * channels);
+            if (k == 0) {
+                mcg_grad_nothing(g, &v, &u, e_x);
+            } else {
+                const mcg_grad_plan_t plan = mcg_grad_plan(k, g->in_c, room, scratch, few);
+                const mcg_windows_t m = {e,        g->out_h * g->out_w * channels,
+                                         g->out_h, g->out_w,
+                                         channels, channels,
+                                         v.taps,   u.taps,
+                                         v.apart,  u.apart,
+                                         0};
+                const mcg_turned_t t = {
+                    w + ((v.tap + (v.taps - 1) * v.step) * g->k_w + u.tap + (u.taps - 1) * u.step) * g->in_c,
+                    active,
+                    channels,
+                    g->k_h * g->k_w * g->in_c,
+                    v.taps,
+                    u.taps,
+                    -v.step * g->k_w * g->in_c,
+                    -u.step * g->in_c,
+                    w_zero == NULL ? 0 : *w_zero};
+                mcg_grad_kind(g, &v, &u, &m, &t, &plan, &how);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < 4U; i++) {
+        how.highest = mcg_max(how.highest, mcg_byte(how.ends[1], i));
+        how.highest = mcg_max(how.highest, -mcg_byte(how.ends[0], i));
+    }
+    *peak = how.highest;
+}

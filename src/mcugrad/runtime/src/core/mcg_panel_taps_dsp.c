@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/* Words of two pixels, four weights each. */
+static inline void mcg_taps_two(uint32_t a, uint32_t b, uint32_t less, uint32_t *panel)
+{
+    const uint32_t low = mcg_pkhbt(a, b);
+    const uint32_t high = mcg_pkhtb(a, b);
+    panel[0] = mcg_sxtab16(less, low);
+    panel[1] = mcg_sxtab16_odd(less, low);
+    panel[2] = mcg_sxtab16(less, high);
+    panel[3] = mcg_sxtab16_odd(less, high);
+}
+
+#if MCG_DSP_INSTRUCTIONS
+/* clang-format off */
+/* The same of some pairs of pixels, at least one. r0 panel; r1 the first; r2 from one to the next; r3 pairs; r12 minus
+ * the zero point. */
+MCG_NAKED static void mcg_taps_pairs(MCG_SPARE uint32_t *panel, MCG_SPARE const int8_t *x, MCG_SPARE int32_t step,
+                                     MCG_SPARE int32_t pairs, MCG_SPARE uint32_t less)
+{
+    __asm__ volatile(
+        "ldr r12, [sp]\n\t"
+        "push {r4-r7}\n\t"
+        "1:\n\t"
+        "ldr r4, [r1]\n\t"
+        "ldr r5, [r1, r2]\n\t"
+        "add r1, r1, r2, lsl #1\n\t"
+        "pkhbt r6, r4, r5, lsl #16\n\t"
+        "pkhtb r7, r5, r4, asr #16\n\t"
+        "sxtab16 r4, r12, r6\n\t"
+        "sxtab16 r5, r12, r6, ror #8\n\t"
+        "sxtab16 r6, r12, r7\n\t"
+        "sxtab16 r7, r12, r7, ror #8\n\t"
+        "stmia r0!, {r4-r7}\n\t"
+        "subs r3, r3, #1\n\t"
+        "bne 1b\n\t"
+        "pop {r4-r7}\n\t"
+        "bx lr\n\t");
+}
+/* clang-format on */
+#else
+static void mcg_taps_pairs(uint32_t *panel, const int8_t *x, int32_t step, int32_t pairs, uint32_t less)
+{
+    for (int32_t i = 0; i < pairs; i++) {
+        mcg_taps_two(mcg_load32(x), mcg_load32(x + step), less, panel + 4 * i);
+        x += 2 * step;
+    }
+}
+#endif
+
+/* Where the four weights are: up to four pieces of kernel rows. */
+typedef struct {
+    int32_t ky, from; /* kernel row, byte of it */
+    int32_t count;
+} mcg_taps_piece_t;
+
+/* What is known of four weights. */
+typedef struct {
+    mcg_taps_piece_t piece[4];
+    int32_t pieces;
+    int32_t k;
+    int32_t begin, end; /* columns of outputs whose windows are all there, at these weights */
+    int32_t offset;     /* of the first piece, from where a window begins */
+    bool one;           /* a piece of four, of one tap or of neighbours */
+} mcg_taps_t;
+
+/* Columns of outputs for which bytes `from` to `from + count` of a line, from where a window begins, are
+ * there. */
+static void mcg_taps_columns(const mcg_conv2d_t *g, int32_t from, int32_t count, mcg_taps_t *t)
+{
+    const int32_t step = g->stride_w * g->in_c;
+    const int32_t first = from - g->pad_left * g->in_c;
+    const int32_t room = g->in_w * g->in_c - count - first;
+    t->begin = first >= 0 ? 0 : (-first + step - 1) / step;
+    t->end = room < 0 ? 0 : mcg_min(g->out_w, room / step + 1);
+    t->end = mcg_max(t->begin, t->end);
+}
+
+static mcg_taps_t mcg_taps_of(const mcg_conv2d_t *g, int32_t k)
+{
+    const int32_t run = g->k_w * g->in_c;
+    const int32_t taps = g->k_h * run;
+    mcg_taps_t t;
+    int32_t ky = k / run;
+    int32_t from = k - ky * run;
+    int32_t left = mcg_min(4, taps - k);
+    t.pieces = 0;
+    t.k = k;
+    t.one = left == 4 && from + 4 <= run && (g->dilation_w == 1 || (g->in_c & 3) == 0);
+    while (left > 0) {
+        const mcg_taps_piece_t piece = {ky, from, mcg_min(left, run - from)};
+        t.piece[t.pieces++] = piece;
+        left -= piece.count;
+        from = 0;
+        ky++;
+    }
+    t.offset = t.piece[0].from;
+    if (g->dilation_w != 1) {
+        const int32_t tap = t.offset / g->in_c;
+        t.offset += tap * (g->dilation_w - 1) * g->in_c;
+    }
+    if (t.one) {
+        mcg_taps_columns(g, t.offset, 4, &t);
+    } else if (g->dilation_w == 1) {
+        mcg_taps_columns(g, 0, run + 3, &t);
+    } else {
+        t.begin = 0;
+        t.end = 0;
+    }
+    return t;
+}
+
+/* The four bytes of a window, one by one: anywhere. */
+static uint32_t mcg_taps_bytes(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, int32_t oy,
+                               int32_t ox)
+{
+    const int32_t run = g->k_w * g->in_c;
+    uint32_t word = 0;
+    for (int32_t j = 0; j < 4; j++) {
+        const int32_t ky = (t->k + j) / run;
+        const int32_t tap = (t->k + j - ky * run) / g->in_c;
+        const int32_t channel = t->k + j - ky * run - tap * g->in_c;
+        const int32_t y = oy * g->stride_h - g->pad_top + ky * g->dilation_h;
+        const int32_t column = ox * g->stride_w - g->pad_left + tap * g->dilation_w;
+        const bool there = ky < g->k_h && y >= 0 && y < g->in_h && column >= 0 && column < g->in_w;
+        const int32_t byte = there ? x[(y * g->in_w + column) * g->in_c + channel] : g->x_zero;
+        word |= ((uint32_t)byte & 0xffU) << (8 * j);
+    }
+    return word;
+}
+
+/* The four bytes of a window that is there, from its pieces. */
+static inline uint32_t mcg_taps_pieces(const int8_t *window, const mcg_taps_t *t, int32_t line)
+{
+    uint32_t word = 0;
+    int32_t shift = 0;
+    for (int32_t i = 0; i < t->pieces; i++) {
+        const mcg_taps_piece_t piece = t->piece[i];
+        const uint32_t mask = piece.count == 4 ? 0xffffffffU : ((uint32_t)1 << (8 * piece.count)) - 1U;
+        word |= (mcg_load32(window + piece.ky * line + piece.from) & mask) << shift;
+        shift += 8 * piece.count;
+    }
+    return word;
+}
+
+/* Words that wait for their neighbour. */
+typedef struct {
+    uint32_t *panel;
+    uint32_t word;
+    uint32_t less;
+    bool waits;
+} mcg_taps_out_t;
+
+static inline void mcg_taps_put(mcg_taps_out_t *out, uint32_t word)
+{
+    if (out->waits) {
+        mcg_taps_two(out->word, word, out->less, out->panel);
+        out->panel += 4;
+    }
+    out->word = word;
+    out->waits = !out->waits;
+}
+
+/* The same word `count` times: what is beside the map. */
+static inline void mcg_taps_fill(mcg_taps_out_t *out, uint32_t none, int32_t count)
+{
+    if (out->waits && count > 0) {
+        mcg_taps_put(out, none);
+        count--;
+    }
+    for (; count >= 2; count -= 2) {
+        for (int32_t i = 0; i < 4; i++) {
+            out->panel[i] = 0;
+        }
+        out->panel += 4;
+    }
+    if (count > 0) {
+        mcg_taps_put(out, none);
+    }
+}
+
+/* Words a step apart. */
+static inline void mcg_taps_run(mcg_taps_out_t *out, const int8_t *x, int32_t step, int32_t count)
+{
+    if (out->waits && count > 0) {
+        mcg_taps_put(out, mcg_load32(x));
+        x += step;
+        count--;
+    }
+    if (count >= 2) {
+        mcg_taps_pairs(out->panel, x, step, count / 2, out->less);
+        out->panel += 2 * (count & ~1);
+        x += (count & ~1) * step;
+    }
+    if ((count & 1) != 0) {
+        mcg_taps_put(out, mcg_load32(x));
+    }
+}
+
+/* One line of outputs after the other; pixels from `ox` of line `oy` on. */
+static void mcg_taps_lines(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, int32_t oy,
+                           int32_t ox, int32_t pixels, mcg_taps_out_t *out)
+{
+    const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
+    const bool tap = t->one && (g->in_c & 3) == 0; /* four channels of one tap: all are there, or none */
+    const int32_t lower = t->piece[0].ky * g->dilation_h;
+    const int32_t upper = t->piece[t->pieces - 1].ky * g->dilation_h;
+    const int32_t step = g->stride_w * g->in_c;
+    const int32_t line = g->in_w * g->in_c;
+    int32_t top = oy * g->stride_h - g->pad_top;
+    int32_t window = top * line - g->pad_left * g->in_c; /* of the first column of outputs */
+    for (; pixels > 0; oy++) {
+        const int32_t last = mcg_min(g->out_w, ox + pixels);
+        const bool rows = top + lower >= 0 && top + upper < g->in_h;
+        /* In the last line of the map words of pieces would reach behind it. */
+        const bool whole = rows && (t->one || top + upper + 1 < g->in_h);
+        const int32_t begin = whole ? mcg_clamp(t->begin, ox, last) : last;
+        const int32_t end = whole ? mcg_clamp(t->end, begin, last) : last;
+        pixels -= last - ox;
+        if (tap || top + upper < 0 || top + lower >= g->in_h) {
+            mcg_taps_fill(out, none, begin - ox);
+        } else {
+            for (; ox < begin; ox++) {
+                mcg_taps_put(out, mcg_taps_bytes(g, x, t, oy, ox));
+            }
+        }
+        if (t->one) {
+            mcg_taps_run(out, x + window + lower * line + begin * step + t->offset, step, end - begin);
+        } else {
+            for (ox = begin; ox < end; ox++) {
+                mcg_taps_put(out, mcg_taps_pieces(x + window + ox * step, t, g->dilation_h * line));
+            }
+        }
+        if (tap) {
+            mcg_taps_fill(out, none, last - end);
+        } else {
+            for (ox = end; ox < last; ox++) {
+                mcg_taps_put(out, mcg_taps_bytes(g, x, t, oy, ox));
+            }
+        }
+        ox = 0;
+        top += g->stride_h;
+        window += g->stride_h * line;
+    }
+}
+
+void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t pixel, int32_t pixels,
+                    uint32_t *panel)
+{
+    const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
+    mcg_taps_out_t out = {panel, 0, mcg_halves(-g->x_zero, -g->x_zero), false};
+    const int32_t oy = pixel / g->out_w;
+    if (g->k_h * g->k_w == 1 && g->stride_h == 1 && g->stride_w == 1 && g->in_w == g->out_w &&
+        g->in_h == g->out_h) { /* every window is a pixel; words of the last one might reach behind the map */
+        const int32_t at = pixel * g->in_c + k;
+        const int32_t count =
+            at + (pixels - 1) * g->in_c + 4 <= g->in_h * g->in_w * g->in_c ? pixels : pixels - 1;
+        mcg_taps_run(&out, x + at, g->in_c, count);
+        if (count != pixels) {
+            const mcg_taps_t t = mcg_taps_of(g, k);
+            mcg_taps_put(&out, mcg_taps_bytes(g, x, &t, g->out_h - 1, g->out_w - 1));
+        }
+    } else {
+        const mcg_taps_t t = mcg_taps_of(g, k);
+        mcg_taps_lines(g, x, &t, oy, pixel - oy * g->out_w, pixels, &out);
+    }
+    if (out.waits) {
+        mcg_taps_put(&out, none);
+    }
+}

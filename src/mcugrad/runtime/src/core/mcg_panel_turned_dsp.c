@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/* Four terms of four rows: words of four channels each, terms in neighbouring words, to two panels of two. */
+static inline void mcg_turned_four(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t less,
+                                   int32_t pairs, uint32_t *panel, uint32_t *next)
+{
+    const uint32_t even = mcg_pkhbt(a, c);
+    const uint32_t odd = mcg_pkhbt(b, d);
+    panel[0] = mcg_sxtab16(less, even);
+    panel[1] = mcg_sxtab16_odd(less, even);
+    panel[2] = mcg_sxtab16(less, odd);
+    panel[3] = mcg_sxtab16_odd(less, odd);
+    if (pairs == 2) {
+        const uint32_t more = mcg_pkhtb(a, c);
+        const uint32_t most = mcg_pkhtb(b, d);
+        next[0] = mcg_sxtab16(less, more);
+        next[1] = mcg_sxtab16_odd(less, more);
+        next[2] = mcg_sxtab16(less, most);
+        next[3] = mcg_sxtab16_odd(less, most);
+    }
+}
+
+/* A term of `count` channels, 1 to 3 or 4 and more. */
+static inline uint32_t mcg_turned_word(const int8_t *from, int32_t count)
+{
+    uint32_t word = 0;
+    if (count >= 4) {
+        return mcg_load32(from);
+    }
+    for (int32_t i = 0; i < count; i++) {
+        word |= (uint32_t)(uint8_t)from[i] << (8 * i);
+    }
+    return word;
+}
+
+/* Terms of all output channels of one tap, where these are whole words and stand next to each other. */
+static void mcg_turned_tap(const int8_t *w, int32_t pitch, int32_t words, uint32_t less, uint32_t *panel,
+                           uint32_t *next)
+{
+    for (; words > 0; words--) {
+        const int8_t *const w2 = w + 2 * pitch;
+        mcg_turned_four(mcg_load32(w), mcg_load32(w + pitch), mcg_load32(w2), mcg_load32(w2 + pitch), less, 2,
+                        panel, next);
+        w += 4 * pitch;
+        panel += 4;
+        next += 4;
+    }
+}
+
+/* Some words of one row of a window, whatever they hold. */
+static void mcg_turned_words(const mcg_turned_t *t, const int8_t *row, int32_t channels,
+                             const mcg_part_t *part, uint32_t less, uint32_t *panel, uint32_t *next)
+{
+    const uint32_t none = ((uint32_t)t->zero & 0xffU) * 0x01010101U;
+    int32_t column = part->from / t->count;
+    int32_t o = part->from - column * t->count;
+    for (int32_t i = 0; i < part->words; i++) {
+        uint32_t term[4];
+        if (t->active == NULL && channels >= 4 && column < t->columns && o + 4 <= t->count) {
+            mcg_turned_tap(row + o * t->taps + column * t->column_step, t->taps, 1, less, panel, next);
+            panel += 4;
+            next += 4;
+            o += 4;
+            if (o == t->count) {
+                o = 0;
+                column++;
+            }
+            continue;
+        }
+        for (int32_t k = 0; k < 4; k++) {
+            term[k] = none;
+            if (column < t->columns) {
+                term[k] = mcg_turned_word(
+                    row + mcg_active_at(t->active, o) * t->taps + column * t->column_step, channels);
+                if (++o == t->count) {
+                    o = 0;
+                    column++;
+                }
+            }
+        }
+        mcg_turned_four(term[0], term[1], term[2], term[3], less, channels > 2 ? 2 : 1, panel, next);
+        panel += 4;
+        next += 4;
+    }
+}
+
+void mcg_panel_turned(const mcg_turned_t *t, int32_t first, int32_t rows, const mcg_part_t *part,
+                      uint32_t *panel)
+{
+    const uint32_t less = mcg_halves(-t->zero, -t->zero);
+    const int32_t size = part->rows * part->words * 4;
+    /* Whether words hold output channels of one tap, which stand next to each other. */
+    const bool whole = t->active == NULL && (t->count & 3) == 0 && part->from % t->count == 0 &&
+                       4 * part->words == t->columns * t->count - part->from;
+    for (int32_t c = 0; c < rows; c += 4) {
+        const int8_t *row = t->w + first + c + part->first * t->row_step;
+        uint32_t *to = panel;
+        for (int32_t r = 0; r < part->rows; r++) {
+            if (whole && rows - c >= 4) {
+                for (int32_t i = part->from / t->count; i < t->columns; i++) {
+                    mcg_turned_tap(row + i * t->column_step, t->taps, t->count / 4, less, to, to + size);
+                    to += t->count;
+                }
+            } else {
+                mcg_turned_words(t, row, rows - c, part, less, to, to + size);
+                to += 4 * part->words;
+            }
+            row += t->row_step;
+        }
+        panel += 2 * size;
+    }
+}

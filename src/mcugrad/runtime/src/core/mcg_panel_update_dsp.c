@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/* Words of what is known of a row. */
+#define MCG_UPDATE_ROW ((int32_t)(sizeof(mcg_panel_row_t) / sizeof(uint32_t)))
+/* Pixels in panels at a time, where they are not all. */
+#define MCG_UPDATE_PIXELS 64
+#define MCG_UPDATE_FEW 16
+
+/* Where panels, sums and rows lie, and how much of them at a time. */
+typedef struct {
+    mcg_panel_row_t *row;
+    int32_t *start, *sums;
+    uint32_t *b, *a;
+    int32_t rows, pixels;
+    int32_t fours; /* of weights whose sums exist at a time */
+} mcg_update_plan_t;
+
+/* Panels of the errors of all pixels and of some rows; or, where that takes fewer rounds, the sums of all
+ * weights of these rows, and panels of some pixels; or a little of both on the stack. */
+static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_t channels, int32_t room,
+                                         uint32_t *scratch, uint32_t *few, mcg_panel_row_t *row)
+{
+    const int32_t even = (pixels + 1) & ~1;
+    const int32_t part = mcg_min(even, MCG_UPDATE_PIXELS);
+    const int32_t words = room / 4;
+    const int32_t most = mcg_up4(channels);
+    const int32_t whole = mcg_min(most, (words - 2 * even) / (even / 2 + 8 + MCG_UPDATE_ROW) & ~3);
+    const int32_t parts =
+        mcg_min(most, (words - 2 * part) / (part / 2 + mcg_up4(weights) + MCG_UPDATE_ROW) & ~3);
+    mcg_update_plan_t p;
+    p.row = row;
+    p.start = NULL;
+    p.sums = (int32_t *)few;
+    p.rows = MCG_PANEL_ROWS;
+    p.pixels = MCG_UPDATE_FEW;
+    p.fours = 1;
+    if (whole >= 4 && (whole >= parts || (most + whole - 1) / whole <= (most + parts - 1) / parts)) {
+        p.row = (mcg_panel_row_t *)scratch;
+        p.sums = (int32_t *)scratch + MCG_UPDATE_ROW * whole;
+        p.start = p.sums + 4 * whole;
+        p.rows = whole;
+        p.pixels = even;
+        p.b = (uint32_t *)p.start + 4 * whole;
+    } else if (parts >= 4) {
+        p.row = (mcg_panel_row_t *)scratch;
+        p.sums = (int32_t *)scratch + MCG_UPDATE_ROW * parts;
+        p.rows = parts;
+        p.pixels = part;
+        p.fours = mcg_up4(weights) / 4;
+        p.b = (uint32_t *)p.sums + parts * mcg_up4(weights);
+    } else {
+        p.b = few + 4 * MCG_PANEL_ROWS;
+    }
+    p.a = p.b + 2 * p.pixels;
+    return p;
+}
+
+static void mcg_update_clear(int32_t *values, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        values[i] = 0;
+    }
+}
+
+/* Sums of the gradients of some fours of weights over all pixels. */
+static void mcg_update_sums(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, int32_t pitch,
+                            int32_t rows, const mcg_update_plan_t *p, int32_t k, int32_t fours)
+{
+    const int32_t pixels = g->out_h * g->out_w;
+    const int32_t size = mcg_up4(rows) * 4;
+    mcg_update_clear(p->sums, fours * size);
+    for (int32_t first = 0; first < pixels; first += p->pixels) {
+        const int32_t count = mcg_min(p->pixels, pixels - first);
+        const int32_t steps = (count + 1) / 2;
+        mcg_panel_channels(e + first * pitch, pitch, rows, count, p->a);
+        for (int32_t i = 0; i < fours; i++) {
+            int32_t *const sums = p->sums + i * size;
+            const mcg_products_run_t run = {p->b + 4 * steps, sums, sums, sums + (rows + 1) / 2 * 8, steps};
+            mcg_panel_taps(g, x, k + 4 * i, first, count, p->b);
+            mcg_panel_products(p->a, p->b, &run);
+        }
+    }
+}
+
+/* All weights of some rows. */
+static void mcg_update_rows(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, int32_t pitch,
+                            int32_t rows, const mcg_rule_t *rule, int8_t *w, uint8_t *residual,
+                            const mcg_update_plan_t *p)
+{
+    const int32_t pixels = g->out_h * g->out_w;
+    const int32_t weights = g->k_h * g->k_w * g->in_c;
+    if (p->start != NULL) {
+        mcg_panel_channels(e, pitch, rows, pixels, p->a);
+        mcg_update_clear(p->start, 4 * mcg_up4(rows));
+    }
+    for (int32_t k = 0; k < weights; k += 4 * p->fours) {
+        if (p->start != NULL) {
+            const int32_t steps = p->pixels / 2;
+            const mcg_products_run_t run = {p->b + 4 * steps, p->start, p->sums, p->sums + (rows + 1) / 2 * 8,
+                                            steps};
+            mcg_panel_taps(g, x, k, 0, pixels, p->b);
+            mcg_panel_products(p->a, p->b, &run);
+        } else {
+            mcg_update_sums(g, x, e, pitch, rows, p, k, mcg_min(p->fours, (weights - k + 3) / 4));
+        }
+        for (int32_t i = 0; i < p->fours && k + 4 * i < weights; i++) {
+            mcg_panel_step(p->sums + i * mcg_up4(rows) * 4, rows, k + 4 * i, mcg_min(4, weights - k - 4 * i),
+                           rule, w, residual, p->row);
+        }
+    }
+}
+
+void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                      const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,
+                      uint8_t *residual, float *w_scale, int32_t room, uint32_t *scratch)
+{
+    const int32_t weights = g->k_h * g->k_w * g->in_c;
+    const int32_t pixels = g->out_h * g->out_w;
+    const int32_t channels = mcg_active_count(active, g->out_c);
+    const uint32_t words = ((uint32_t)weights + 3U) / 4U;
+    const int32_t bytes = (weights * rule->residual_bits + 7) / 8;
+    const int32_t largest =
+        (MCG_ACC_LIMIT - 1) / (127 * 255); /* pixels whose products stay below the limit */
+    uint32_t few[MCG_PANEL_FEW];
+    mcg_panel_row_t some[MCG_PANEL_ROWS];
+    const mcg_update_plan_t p = mcg_update_plan(pixels, weights, channels, room, scratch, few, some);
+    for (int32_t first = 0; first < channels; first += p.rows) {
+        const int32_t rows = mcg_min(p.rows, channels - first);
+        for (int32_t i = 0; i < rows; i++) {
+            const int32_t o = mcg_active_at(active, first + i);
+            mcg_panel_row_t *const row = p.row + i;
+            row->w = o * weights;
+            row->residual = o * bytes;
+            row->counter = stream + (uint32_t)o * words * MCG_COUNTER_STEP;
+            row->scale = factor[o];
+            row->factor = (int32_t)((uint32_t)factor[o].mult << (32U - factor[o].shift));
+            row->most =
+                pixels <= largest >> factor[o].pre ? 0 : mcg_max(1, (MCG_ACC_LIMIT - 1) >> factor[o].pre);
+            row->saturated = 0U;
+        }
+        mcg_update_rows(g, x, e + first, channels, rows, rule, w, residual, &p);
+        for (int32_t i = 0; i < rows; i++) {
+            const mcg_panel_row_t row = p.row[i];
+            if (row.saturated != 0U) {
+                rule->grow(w + row.w, mcg_residual_at(residual, row.residual), weights);
+                w_scale[mcg_active_at(active, first + i)] *= MCG_GROWTH;
+            }
+        }
+    }
+}
