@@ -190,7 +190,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     /* 18/24 conv1_update  changes of weights */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr16,
                       &p->seed, &p->step, 16U, 2, p->conv1_w_change, p->conv1_w_change_residual,
-                      p->conv1_w_change_scale, a->conv1_gradient.v, a->conv1_patch.v);
+                      p->conv1_w_change_scale, a->conv1_gradient.v, a->conv1_patch.v, 0, NULL);
     /* 19/24 conv1_apply  weights by sr12 */
     mcg_apply_update(2, 4, 8, 58982, &tiny_conv1_w_clip, &a->rate.v, &mcg_rule_sr12, &p->seed, &p->step, 16U,
                      p->conv1_w, p->conv1_w_residual, p->conv1_w_scale, p->conv1_w_change,

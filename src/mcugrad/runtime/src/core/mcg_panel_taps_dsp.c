@@ -82,20 +82,23 @@ static mcg_taps_t mcg_taps_of(const mcg_conv2d_t *g, int32_t k)
     const int32_t run = g->k_w * g->in_c;
     const int32_t taps = g->k_h * run;
     mcg_taps_t t;
-    int32_t ky = k / run;
-    int32_t from = k - ky * run;
-    int32_t left = mcg_min(4, taps - k);
-    t.pieces = 0;
+    const int32_t ky = k / run;
+    const int32_t from = k - ky * run;
+    const int32_t all = mcg_min(4, taps - k);
+    int32_t left;
     t.k = k;
-    t.one = left == 4 && from + 4 <= run && (g->dilation_w == 1 || (g->in_c & 3) == 0);
+    t.one = all == 4 && from + 4 <= run && (g->dilation_w == 1 || (g->in_c & 3) == 0);
+    t.pieces = 1;
+    t.piece[0].ky = ky;
+    t.piece[0].from = from;
+    t.piece[0].count = mcg_min(all, run - from);
+    left = all - t.piece[0].count;
     while (left > 0) {
-        const mcg_taps_piece_t piece = {ky, from, mcg_min(left, run - from)};
+        const mcg_taps_piece_t piece = {ky + t.pieces, 0, mcg_min(left, run)};
         t.piece[t.pieces++] = piece;
         left -= piece.count;
-        from = 0;
-        ky++;
     }
-    t.offset = t.piece[0].from;
+    t.offset = from;
     if (g->dilation_w != 1) {
         const int32_t tap = t.offset / g->in_c;
         t.offset += tap * (g->dilation_w - 1) * g->in_c;

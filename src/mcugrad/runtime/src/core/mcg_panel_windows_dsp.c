@@ -134,7 +134,7 @@ static void mcg_panel_bytes(const mcg_windows_t *m, int32_t line, int32_t left, 
 
 /* The same tap by tap, where words hold channels of one tap. */
 static void mcg_windows_taps(const mcg_windows_t *m, int32_t line, int32_t left, const mcg_part_t *part,
-                           uint32_t less, uint32_t *panel)
+                             uint32_t less, uint32_t *panel)
 {
     const int32_t tap = part->from / m->channels;
     int32_t channel = part->from - tap * m->channels;
