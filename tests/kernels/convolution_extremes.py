@@ -161,8 +161,10 @@ BACK = (
     window((5, 7, 4), 8, (2, 2), (3, 3), (1, 0, 2, 1)),
     window((9, 8, 5), 4, (3, 2), (2, 2), (2, 2, 2, 2), (2, 3)),
     window((8, 4, 9), 12, (3, 3), (3, 1), SAME, (2, 1)),
+    window((2, 3, 85), 9, (1, 2), pad=(0, 1, 0, 0)),
+    window((1, 3, 3), 1030),
 )
-"""More strides than taps, and strides that dilations divide, or not."""
+"""More strides than taps, and strides that dilations divide, or not; more channels than bodies take at a time."""
 
 
 def conv2d_grad_input_s8_extremes() -> Iterator[Arguments]:
