@@ -12,7 +12,7 @@ from mcugrad import arithmetic as ar
 from mcugrad.ops.convolution.conv2d_s8 import CONV2D_GRAD_INPUT_S8, CONV2D_S8, CONV2D_UPDATE
 from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.convolution.struct import Conv2dStruct
-from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LinearStruct
+from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LINEAR_UPDATE, LinearStruct
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.kernel import ROOM, SCRATCH
 from mcugrad.training.rules import IN_PLACE
@@ -35,6 +35,26 @@ def linear_s8(shape: Shape) -> Arguments:
         "clip": np.asarray([-123, 132], np.int32),
         "y": np.zeros(out, np.int8),
         "peak": np.zeros(1, np.int32),
+    }
+
+
+def linear_update(shape: Shape) -> Arguments:
+    """Its update by sr8, of which no weight leaves its range; no error is 0."""
+    inputs, out = shape
+    random = np.random.default_rng(shape)
+    return {
+        "g": LinearStruct(inputs, out, inputs, -128, -5),
+        "x": random.integers(-128, 128, inputs).astype(np.int8),
+        "e": (random.integers(1, 128, out) * random.choice([-1, 1])).astype(np.int8),
+        "active": None,
+        "factor": ar.scale_from_float(np.full(out, 3.0, np.float32)),
+        "rule": IN_PLACE["sr8"],
+        "seed": np.zeros(1, np.uint32),
+        "step": np.zeros(1, np.uint32),
+        "tensor": 16,
+        "w": random.integers(-60, 61, inputs * out).astype(np.int8),
+        "residual": None,
+        "w_scale": np.ones(out, np.float32),
     }
 
 
@@ -155,11 +175,16 @@ OTHER_PIXELS = maps(
     ]
 )
 
+VECTORS: list[Shape] = list(
+    product((8, 16, 29, 31, 64, 98, 128, 131, 512, 1021), (1, 2, 3, 4, 7, 10, 16, 33, 64, 65, 130))
+)
+OTHER_VECTORS: list[Shape] = list(
+    product((10, 23, 48, 96, 150, 301, 784, 1568), (2, 5, 6, 11, 32, 62, 100, 128))
+)
+
 SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
-    LINEAR_S8: (
-        list(product((8, 16, 29, 31, 64, 98, 128, 131, 512, 1021), (1, 2, 3, 4, 7, 10, 16, 33, 64, 65, 130))),
-        list(product((10, 23, 48, 96, 150, 301, 784, 1568), (2, 5, 6, 11, 32, 62, 100, 128))),
-    ),
+    LINEAR_S8: (VECTORS, OTHER_VECTORS),
+    LINEAR_UPDATE: (VECTORS, OTHER_VECTORS),
     CONV2D_S8: (WINDOWS, OTHER_WINDOWS),
     POINTWISE_S8: (PIXELS, OTHER_PIXELS),
     CONV2D_GRAD_INPUT_S8: (WINDOWS + PIXELS, OTHER_WINDOWS + OTHER_PIXELS),
@@ -169,6 +194,7 @@ SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
 """Kernels that have a price: shapes that it is fitted to, and others that tell how good it is."""
 _ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
     "mcg_linear_s8": linear_s8,
+    "mcg_linear_update": linear_update,
     "mcg_conv2d_s8": conv2d_s8,
     "mcg_pointwise_s8": conv2d_s8,
     "mcg_conv2d_grad_input_s8": conv2d_grad_input_s8,
@@ -185,7 +211,6 @@ def struct(name: str, shape: Shape) -> Struct:
 def calls(name: str, shape: Shape) -> Iterator[tuple[int, Arguments]]:
     """Arguments of a kernel for a shape, with each size of scratch, and how many bytes that are."""
     kernel = next(kernel for kernel in SHAPES if kernel.name == name)
-    assert kernel.scratch is not None
-    for room in kernel.scratch.sizes(struct(name, shape)):
+    for room in (0,) if kernel.scratch is None else kernel.scratch.sizes(struct(name, shape)):
         scratch = np.zeros(room // 4, np.uint32) if room else None
         yield room, {**_ARGUMENTS[name](shape), ROOM: room, SCRATCH: scratch}

@@ -27,7 +27,9 @@ from kernels.draws import (
     weights,
 )
 from kernels.real import Plan, real_cases
+from mcugrad import arithmetic as ar
 from mcugrad.ops.linear.linear_s8 import LinearStruct
+from mcugrad.training.rules import IN_PLACE, InPlace
 
 
 def linear_layer(draw: Draw) -> LinearStruct:
@@ -109,6 +111,50 @@ def linear_s8_extremes() -> Iterator[Arguments]:
         }
 
 
+def linear_update_extremes() -> Iterator[Arguments]:
+    """Weights that leave their range, just or by far, and ties, in rows with all kinds of factors and errors."""
+    rng = np.random.default_rng(0)
+    rules = list(IN_PLACE.values())
+
+    def given(rule: InPlace, inputs: int, out: int, zero: int, value: float) -> Arguments:
+        real = np.full((out, inputs), value) if value else rng.uniform(-1, 1, (out, inputs))
+        w, residual = rule.encode(real, np.full(out, 1 / 127.5))
+        return {
+            "g": LinearStruct(inputs, out, inputs, zero, 0),
+            "active": None,
+            "rule": rule,
+            "seed": np.asarray([rng.integers(0, 2**32)], np.uint32),
+            "step": np.asarray([3], np.uint32),
+            "tensor": 16,
+            "w": w.reshape(-1),
+            "residual": residual.reshape(-1) if rule.residual_bits else None,
+            "w_scale": np.full(out, 0.01, np.float32),
+        }
+
+    for (inputs, out), rule in product(SHAPES, rules):
+        factor = 2.0 ** (rng.integers(-12, 12, out) + rng.random(out))
+        yield {
+            **given(rule, inputs, out, int(rng.integers(-128, 128)), 0),
+            "x": rng.integers(-128, 128, inputs).astype(np.int8),
+            "e": (rng.integers(-127, 128, out) * (rng.random(out) < 0.8)).astype(np.int8),
+            "factor": ar.scale_from_float(factor.astype(np.float32)),
+        }
+    for rule, value, pre in product(rules, (1.0, -1.0, 125 / 127.5, -125 / 127.5), (7, 8, 9, 25)):
+        yield {
+            **given(rule, 12, 6, 0, value),
+            "x": np.asarray([-4, -3, -2, -1, 0, 1, 2, 3, 127, -127, 100, 90], np.int8),
+            "e": np.asarray([100, -100, 1, 127, -1, -127], np.int8),
+            "factor": ar.scale_from_float(np.full(6, 2.0 ** (pre - 1) * 1.28, np.float32)),
+        }
+    for rule, bits in product(rules, (8, 9, 12, 13, 14, 15, 16)):
+        yield {
+            **given(rule, 8, 5, 0, 0),
+            "x": np.asarray([1, -1, 3, -3, 5, 7, 127, -128], np.int8),
+            "e": np.asarray([1, -1, 2, 3, -127], np.int8),
+            "factor": ar.scale_from_float(np.full(5, 2.0 ** (bits - 2), np.float32)),
+        }
+
+
 def layer(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
     """Sizes of a linear layer."""
     return {"inputs": given["g"].inputs, "out": given["g"].out}
@@ -123,7 +169,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
-EXTREMES = {"mcg_linear_s8": linear_s8_extremes}
+EXTREMES = {"mcg_linear_s8": linear_s8_extremes, "mcg_linear_update": linear_update_extremes}
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {
     "linear": (layer, "linear_s8"),

@@ -121,4 +121,5 @@ class Kernel:
         assert self.price is not None, self.name
         on = prices()[self.name][core]
         work = self.price.work(struct, room if on.scratch else None)
-        return sum(count * each for count, each in zip(work, on.factors, strict=True))
+        found = sum(count * each for count, each in zip(work, on.factors, strict=True))
+        return max(found, 1.0)  # a layer of a few weights is far from all that factors were fitted to

@@ -66,8 +66,8 @@ def update_scratch(g: Conv2dStruct) -> tuple[int, ...]:
 def taps_work(g: Conv2dStruct) -> tuple[float, ...]:
     """What all weights, four by four, are multiplied with, as panels of all pixels.
 
-    Instructions in assembler; lines of outputs; words that are there, that are beside the map, that are made of
-    pieces, and byte by byte.
+    Instructions in assembler; lines of outputs, those of four channels of a tap apart; words that are there, that are
+    beside the map, that are made of pieces, and byte by byte.
     """
     return tuple(np.sum([_four(g, k) for k in range(0, g.taps, 4)], axis=0).tolist())
 
@@ -76,7 +76,7 @@ def _four(g: Conv2dStruct, k: int) -> NDArray[np.float64]:
     """The same of four weights."""
     run, last = g.k_w * g.in_c, min(k + 3, g.taps - 1)
     if (g.in_h, g.in_w, g.k_h, g.k_w) == (g.out_h, g.out_w, 1, 1):
-        return np.asarray([10 + 6 * g.out_h * g.out_w, 0, 0, 0, 0, k + 4 > g.taps], np.float64)
+        return np.asarray([10 + 6 * g.out_h * g.out_w, 0, 0, 0, 0, 0, k + 4 > g.taps], np.float64)
     ky, start = divmod(k, run)
     one = start + 4 <= run and last == k + 3 and (g.dilation_w == 1 or g.in_c % 4 == 0)
     top = np.arange(g.out_h) * g.stride_h - g.pad_top
@@ -90,8 +90,8 @@ def _four(g: Conv2dStruct, k: int) -> NDArray[np.float64]:
         columns = 0
     inside, rest = there * columns, (g.out_h - beside - there) * g.out_w + there * (g.out_w - columns)
     if one and g.in_c % 4 == 0:
-        return np.asarray([6 * inside, g.out_h, inside, beside * g.out_w + rest, 0, 0], np.float64)
-    found = [6 * inside * one, g.out_h, inside * one, beside * g.out_w, inside * (not one), rest]
+        return np.asarray([6 * inside, 0, g.out_h, inside, beside * g.out_w + rest, 0, 0], np.float64)
+    found = [6 * inside * one, g.out_h, 0, inside * one, beside * g.out_w, inside * (not one), rest]
     return np.asarray(found, np.float64)
 
 
@@ -112,8 +112,10 @@ def panel_update_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
             loops += again * (rows // 4 * (9 + 13 * (part // 2)))
             others += again * (rows // 4 * (part % 2) + (rows % 4 > 0) * steps)
             packed += again * -(-rows // 4)
-    loops += (g.taps // 4) * (46 * channels + 9 * len(blocks))
-    asm, lines, there, *words = (each * len(blocks) for each in taps_work(g))
+    loops += (g.taps // 4) * (43 * channels + 9 * len(blocks))
+    asm, lines, simple, there, *words = (each * len(blocks) for each in taps_work(g))
+    if len(parts) > 1:
+        lines, simple = lines + simple, 0
     calls = len(blocks) * fours * len(parts)
     flat = (g.in_h, g.in_w, g.k_h, g.k_w) == (g.out_h, g.out_w, 1, 1)
     lines += 0 if flat else (len(parts) - 1) * len(blocks) * fours
@@ -122,6 +124,6 @@ def panel_update_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     return (
         loops + asm,
         *(1, channels, len(blocks), cleared, len(blocks) * again * len(parts), packed, others),
-        *(calls * flat, calls * (not flat), lines, there, *words),
-        *(calls, len(blocks) * fours, channels * (left > 0), channels * left),
+        *(calls * flat, calls * (not flat), lines, simple, there, *words),
+        *(calls, calls * (len(parts) > 1), len(blocks) * fours, channels * (left > 0), channels * left),
     )

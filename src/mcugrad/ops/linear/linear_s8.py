@@ -138,6 +138,16 @@ def linear_work(g: LinearStruct, room: int | None) -> tuple[float, ...]:
     )
 
 
+def update_work(g: LinearStruct, _: int | None) -> tuple[float, ...]:
+    """How often `mcg_linear_update` does what, where no error is 0, by the rule sr8.
+
+    Calls, rows, blocks of their weights, words of four, weights; rows whose last word is not whole, weights of those.
+    """
+    rest = g.inputs % 4
+    blocks, words = -(-g.inputs // BLOCK), g.inputs // 4
+    return (1, g.out, *(g.out * each for each in (blocks, words, g.inputs % BLOCK // 16, rest > 0, rest)))
+
+
 LINEAR_S8 = Kernel("mcg_linear_s8", linear_s8, Scratch(linear_scratch), Price(linear_work))
 LINEAR_GRAD_INPUT_S8 = Kernel("mcg_linear_grad_input_s8", linear_grad_input_s8)
-LINEAR_UPDATE = Kernel("mcg_linear_update", linear_update)
+LINEAR_UPDATE = Kernel("mcg_linear_update", linear_update, price=Price(update_work))

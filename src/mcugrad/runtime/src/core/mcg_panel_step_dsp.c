@@ -133,31 +133,30 @@ static inline mcg_panel_row_t *mcg_step_some(const int32_t *sums, mcg_panel_row_
     "eor r9, r9, r9, lsr #15\n\t"                                                       \
     "mul r9, r9, lr\n\t"                                                                \
     "eor r9, r9, r9, lsr #16\n\t"
-/* r9 and r3 the low halves of four sums: 0 and 2, 1 and 3. */
+/* r9 and r3 the low halves of four sums: 0 and 2, 1 and 3. Weights are taken from -128 on. */
 #define MCG_STEP_BOTH                                                                   \
     "ldr r8, [r1]\n\t"                                                                  \
     "ldr r11, [r2, r8]\n\t"                                                             \
-    "sxtb16 r12, r11\n\t"                                                               \
-    "sxtb16 r11, r11, ror #8\n\t"                                                       \
+    "mov r8, #0x00800080\n\t"                                                           \
+    "sxtab16 r12, r8, r11\n\t"                                                          \
+    "sxtab16 r11, r8, r11, ror #8\n\t"                                                  \
     "pkhbt r8, r9, r12, lsl #16\n\t" "smmlsr r4, r4, r10, r8\n\t"                      \
     "pkhtb r8, r12, r9, asr #16\n\t" "smmlsr r6, r6, r10, r8\n\t"                      \
     "pkhbt r8, r3, r11, lsl #16\n\t" "smmlsr r5, r5, r10, r8\n\t"                      \
     "pkhtb r8, r11, r3, asr #16\n\t" "smmlsr r7, r7, r10, r8\n\t"                      \
     "ldr r8, [r1]\n\t"
-/* Four new weights to r3, and away where one leaves its range: r8 is where they go. */
+/* Four new weights to r3, and away where one leaves its range, which Q tells of those beyond int8, and a comparison of
+ * bytes with 0, by GE, of -128; r8 is where they go. */
 #define MCG_STEP_END(keep)                                                              \
     "pkhtb r3, r6, r4, asr #16\n\t" "pkhtb r11, r7, r5, asr #16\n\t"                   \
-    "ssat16 r3, #8, r3\n\t" "ssat16 r11, #8, r11\n\t"                                  \
-    "uxtb16 r3, r3\n\t" "uxtb16 r11, r11\n\t"                                          \
+    "usat16 r3, #8, r3\n\t" "usat16 r11, #8, r11\n\t"                                  \
     "orr r3, r3, r11, lsl #8\n\t"                                                       \
+    "mov r9, #0\n\t"                                                                    \
+    "usub8 r9, r9, r3\n\t"                                                              \
     "mrs r9, apsr\n\t"                                                                  \
-    "eor r10, r3, #0x80808080\n\t"                                                      \
-    "sub r12, r10, #0x01010101\n\t"                                                     \
-    "bic r12, r12, r10\n\t"                                                             \
-    "tst r9, #0x08000000\n\t"                                                           \
+    "lsls r9, r9, #4\n\t"                                                               \
     "bne 4f\n\t"                                                                        \
-    "tst r12, #0x80808080\n\t"                                                          \
-    "bne 4f\n\t"                                                                        \
+    "eor r3, r3, #0x80808080\n\t"                                                       \
     "str r3, [r2, r8]\n\t"                                                              \
     keep                                                                                \
     "add r1, r1, #28\n\t"                                                               \
@@ -191,8 +190,9 @@ MCG_STEP_FUNCTION(mcg_step_sr8)
         MCG_STEP_RANDOM
         "ldr r8, [r1]\n\t"
         "ldr r11, [r2, r8]\n\t"
-        "sxtb16 r3, r11\n\t"
-        "sxtb16 r11, r11, ror #24\n\t" /* weights 3 and 1 */
+        "mov r12, #0x00800080\n\t"
+        "sxtab16 r3, r12, r11\n\t"
+        "sxtab16 r11, r12, r11, ror #24\n\t" /* weights 3 and 1 */
         "pkhbt r12, r9, r3, lsl #16\n\t" "smmlsr r4, r4, r10, r12\n\t"
         "pkhtb r12, r11, r9, asr #16\n\t" "smmlsr r5, r5, r10, r12\n\t"
         "ror r9, r9, #8\n\t"

@@ -248,6 +248,27 @@ static void mcg_taps_lines(const mcg_conv2d_t *g, const int8_t *x, const mcg_tap
     }
 }
 
+/* All lines, where the weights are four channels of one tap. */
+static void mcg_taps_all(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, mcg_taps_out_t *out)
+{
+    const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
+    const int32_t step = g->stride_w * g->in_c;
+    const int32_t line = g->in_w * g->in_c;
+    const int32_t begin = mcg_min(t->begin, g->out_w);
+    const int32_t count = mcg_max(0, t->end - begin);
+    int32_t y = t->piece[0].ky * g->dilation_h - g->pad_top;
+    for (int32_t oy = 0; oy < g->out_h; oy++) {
+        if (y < 0 || y >= g->in_h || count == 0) {
+            mcg_taps_fill(out, none, g->out_w);
+        } else {
+            mcg_taps_fill(out, none, begin);
+            mcg_taps_run(out, x + (y * line + t->offset - g->pad_left * g->in_c + begin * step), step, count);
+            mcg_taps_fill(out, none, g->out_w - begin - count);
+        }
+        y += g->stride_h;
+    }
+}
+
 void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t pixel, int32_t pixels,
                     uint32_t *panel)
 {
@@ -266,7 +287,11 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
         }
     } else {
         const mcg_taps_t t = mcg_taps_of(g, k);
-        mcg_taps_lines(g, x, &t, oy, pixel - oy * g->out_w, pixels, &out);
+        if (t.one && (g->in_c & 3) == 0 && pixels == g->out_h * g->out_w) {
+            mcg_taps_all(g, x, &t, &out);
+        } else {
+            mcg_taps_lines(g, x, &t, oy, pixel - oy * g->out_w, pixels, &out);
+        }
     }
     if (out.waits) {
         mcg_taps_put(&out, none);
