@@ -134,7 +134,7 @@ class QemuCore:
         return self._image.symbol(name).address
 
     def call(self, function: str, *arguments: int) -> tuple[int, int]:
-        """Calls a function with up to 16 integers or pointers; it finds `memory`, and leaves its own there.
+        """Calls a function with up to 20 integers or pointers; it finds `memory`, and leaves its own there.
 
         Returns:
             What it returned, and its instructions.

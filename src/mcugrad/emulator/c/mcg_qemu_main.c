@@ -11,15 +11,15 @@
 void mcg_device_main(void);
 
 typedef uint32_t (*function_t)(uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
-                               uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
-                               uint32_t);
+                               uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
+                               uint32_t, uint32_t, uint32_t, uint32_t);
 
 typedef struct {
     function_t function;
     uint32_t result; /* what it returned */
     uint32_t nothing, loop, ticks,
         wrapped; /* ticks of a function of one instruction, of the loop, of the function */
-    uint32_t arguments[16];
+    uint32_t arguments[20];
 } job_t;
 
 #define JOB ((volatile job_t *)MCG_JOB)
@@ -54,14 +54,14 @@ __attribute__((naked, noinline)) static void loop(void)
 
 static uint32_t timed(function_t function)
 {
-    uint32_t a[16], before;
-    for (int i = 0; i < 16; ++i) {
+    uint32_t a[20], before;
+    for (int i = 0; i < 20; ++i) {
         a[i] = JOB->arguments[i];
     }
     TIMER_VALUE = 0;
     before = TIMER_VALUE;
     JOB->result = function(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12],
-                           a[13], a[14], a[15]);
+                           a[13], a[14], a[15], a[16], a[17], a[18], a[19]);
     return (before - TIMER_VALUE) & TIMER_LAST;
 }
 

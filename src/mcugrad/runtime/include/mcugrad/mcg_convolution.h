@@ -24,7 +24,7 @@
  * @param[in]  room  bytes of scratch; 0 for none
  * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
- * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words.
+ * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words; over panels 1.4 KiB.
  * Reference: ops/convolution/conv2d_s8.py::conv2d_s8.
  */
 void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
@@ -47,7 +47,8 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * @param[in]  room  bytes of scratch; 0 for none
  * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
- * MACs: as forward, without those of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8. Reference:
+ * MACs: as forward, without those of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8; over panels
+ * 1.4 KiB. Reference:
  * ops/convolution/conv2d_s8.py::conv2d_grad_input_s8.
  */
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
@@ -100,7 +101,7 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
  * @param[in]  room  bytes of scratch; 0 for none
  * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
- * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words.
+ * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words; over panels 1.4 KiB.
  * Reference: ops/convolution/pointwise_s8.py::pointwise_s8.
  */
 void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
@@ -127,7 +128,7 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
  * @param[in]     room     bytes of scratch; 0 for none
  * @param[out]    scratch  memory that makes it faster, with no meaning afterwards
  *
- * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words.
+ * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words; over panels 1.5 KiB.
  * Reference: ops/convolution/pointwise_s8.py::pointwise_update.
  */
 void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,

@@ -182,7 +182,7 @@ void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first,
  * @brief The error of a convolution's input over panels; mcg_conv2d_grad_input_s8 says what it computes.
  *
  * Input pixels with the same place between strides have the same taps: of each such kind it is a convolution
- * of errors with turned weights. Stack: 1 KiB with all that it calls. Scratch: as mcg_panel_forward_s8 has
+ * of errors with turned weights. Stack: 1.4 KiB with all that it calls. Scratch: as mcg_panel_forward_s8 has
  * it, and a word for each row; K is that of the kind that has most taps.
  */
 void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
@@ -193,7 +193,7 @@ void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
 /**
  * @brief A convolution's forward pass over panels; mcg_grouped_conv2d_s8 says what it computes.
  *
- * Stack: 1 KiB with all that it calls. Scratch: what all rows of a group need, or any multiple of 4 of
+ * Stack: 1.4 KiB with all that it calls. Scratch: what all rows of a group need, or any multiple of 4 of
  * them: 4 (2 K + rows (K / 2 + 8)) bytes, where K is k_h times the bytes of a kernel row in whole words; with
  * less, panels are on the stack, and in parts.
  */
@@ -245,7 +245,7 @@ void mcg_panel_step(const int32_t *sums, int32_t rows, int32_t k, int32_t count,
  * @brief The update of a convolution's weights over panels; mcg_conv2d_update says what it computes.
  *
  * Gradients exist for four weights of some rows at a time, where errors of all pixels are in panels; else of
- * all weights of these rows. Stack: 1 KiB with all that it calls. Scratch: see panels_update.py.
+ * all weights of these rows. Stack: 1.5 KiB with all that it calls. Scratch: see panels_update.py.
  */
 void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                       const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,

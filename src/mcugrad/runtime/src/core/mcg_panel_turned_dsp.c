@@ -57,8 +57,16 @@ static void mcg_turned_words(const mcg_turned_t *t, const int8_t *row, int32_t c
     int32_t o = part->from - column * t->count;
     for (int32_t i = 0; i < part->words; i++) {
         uint32_t term[4];
-        if (t->active == NULL && channels >= 4 && column < t->columns && o + 4 <= t->count) {
-            mcg_turned_tap(row + o * t->taps + column * t->column_step, t->taps, 1, less, panel, next);
+        if (channels >= 4 && column < t->columns && o + 4 <= t->count) { /* all of one tap, which is there */
+            const int8_t *tap = row + column * t->column_step;
+            if (t->active == NULL) {
+                mcg_turned_tap(tap + o * t->taps, t->taps, 1, less, panel, next);
+            } else {
+                for (int32_t k = 0; k < 4; k++) {
+                    term[k] = mcg_load32(tap + mcg_active_at(t->active, o + k) * t->taps);
+                }
+                mcg_turned_four(term[0], term[1], term[2], term[3], less, 2, panel, next);
+            }
             panel += 4;
             next += 4;
             o += 4;
