@@ -8,18 +8,25 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugrad.abi.constants import constant
+from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS
 from mcugrad.ops.convolution.panels import PART_ROWS, up4
 from mcugrad.ops.convolution.struct import Conv2dStruct
 
 ROW = 7
 """Words that are kept of a row: `mcg_panel_row_t`."""
-PIXELS, FEW = 64, 16
-"""Pixels in panels at a time, where not all are: with scratch, and without."""
+PIXELS, FEW, FEW_WORDS = 64, 16, constant("MCG_PANEL_FEW")
+"""Pixels in panels at a time, where not all are: with scratch, and without, and the words that these take."""
 
 
 def up2(value: int) -> int:
     """The smallest even number that is not below."""
     return value + value % 2
+
+
+def own(g: Conv2dStruct) -> int:
+    """Bytes that an update has anyway: where other bodies keep gradients of a few rows."""
+    return 4 * min(UPDATE_ROWS, g.out_c) * g.taps
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class UpdateLayout:
     @classmethod
     def of(cls, g: Conv2dStruct, room: int) -> UpdateLayout:
         """With so many bytes of scratch."""
-        even, weights, most, words = up2(g.out_h * g.out_w), up4(g.taps), up4(g.out_c), room // 4
+        even, weights, most = up2(g.out_h * g.out_w), up4(g.taps), up4(g.out_c)
+        words = max(room, own(g)) // 4
         part = min(even, PIXELS)
         whole = min(most, (words - 2 * even) // (even // 2 + 8 + ROW) // 4 * 4)
         parts = min(most, (words - 2 * part) // (part // 2 + weights + ROW) // 4 * 4)
@@ -49,6 +57,8 @@ class UpdateLayout:
             return cls(whole, even, 1, True)
         if parts >= 4:
             return cls(parts, part, weights // 4, False)
+        if words > FEW_WORDS:
+            return cls(PART_ROWS, min(even, (words - 4 * PART_ROWS) // (2 + PART_ROWS // 2) // 2 * 2), 1, False)
         return cls(PART_ROWS, FEW, 1, False)
 
 
@@ -59,7 +69,7 @@ def update_scratch(g: Conv2dStruct) -> tuple[int, ...]:
     rows = [*(4 << i for i in range(most.bit_length()) if 4 << i < most), most]
     whole = {4 * (2 * even + n * (even // 2 + 8 + ROW)) for n in rows}
     parts = {4 * (2 * part + n * (part // 2 + weights + ROW)) for n in rows}
-    return (0, *sorted(whole | {each for each in parts if each < max(whole)}))
+    return (0, *sorted(n for n in whole | {n for n in parts if n < max(whole)} if n > own(g)))
 
 
 @lru_cache(maxsize=4096)

@@ -6,8 +6,8 @@ void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *
                           const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w, uint8_t *residual,
                           float *w_scale, int32_t *gradient, int32_t room, uint32_t *scratch)
 {
-    (void)rows;
-    (void)gradient;
+    /* Gradients of rows exist four weights at a time, so their memory is scratch as well. */
+    const int32_t own = 4 * mcg_min(rows, g->out_c) * g->in_c;
     mcg_panel_update(g, x, e, active, factor, rule, mcg_stream(*seed, *step, tensor), w, residual, w_scale,
-                     room, scratch);
+                     mcg_max(room, own), room < own ? (uint32_t *)gradient : scratch);
 }

@@ -17,7 +17,7 @@ typedef struct {
 } mcg_update_plan_t;
 
 /* Panels of the errors of all pixels and of some rows; or, where that takes fewer rounds, the sums of all
- * weights of these rows, and panels of some pixels; or a little of both on the stack. */
+ * weights of these rows, and panels of some pixels; or a little of both, on the stack if need be. */
 static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_t channels, int32_t room,
                                          uint32_t *scratch, uint32_t *few, mcg_panel_row_t *row)
 {
@@ -49,6 +49,10 @@ static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_
         p.pixels = part;
         p.fours = mcg_up4(weights) / 4;
         p.b = (uint32_t *)p.sums + parts * mcg_up4(weights);
+    } else if (words > MCG_PANEL_FEW) {
+        p.sums = (int32_t *)scratch;
+        p.pixels = mcg_min(even, (words - 4 * MCG_PANEL_ROWS) / (2 + MCG_PANEL_ROWS / 2) & ~1);
+        p.b = scratch + 4 * MCG_PANEL_ROWS;
     } else {
         p.b = few + 4 * MCG_PANEL_ROWS;
     }
