@@ -99,6 +99,8 @@ class Layer:
         }
         values[program.input], values["label"] = made.quantize(x)[0].reshape(-1), made.labels(y, SAMPLES)[0]
         for call in program.calls_of(TRAIN_STEP):
+            execute(call, values)  # ranges of errors start low: in a first step all of them saturate
+        for call in program.calls_of(TRAIN_STEP):
             before = _copied(arguments(call, values))
             execute(call, values)
             if call.node in ends and call.struct is not None:

@@ -134,22 +134,34 @@ static int32_t mcg_errors_others(const int32_t *sums, int32_t first, int32_t row
     return highest;
 }
 
+/* Whole fours of channels of four pixels; false where something saturated, and the ends are as they were. */
+static bool mcg_errors_whole(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows,
+                             const int32_t *at, mcg_panel_error_t *how)
+{
+    uint32_t ends[2];
+    ends[0] = how->ends[0];
+    ends[1] = how->ends[1];
+    mcg_q_clear();
+    (how->kind == 1 ? mcg_errors_low : mcg_errors_both)(sums, at, how->x + first, how->e + first, factor,
+                                                        factor + rows, how->low, how->high, ends);
+    if (mcg_q_is_set() || mcg_has_lowest(ends[0])) {
+        return false;
+    }
+    how->ends[0] = ends[0];
+    how->ends[1] = ends[1];
+    return true;
+}
+
 void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows, int32_t pixels,
                       const int32_t *at, mcg_panel_error_t *how)
 {
     const int32_t fours = how->kind != 0 && factor != NULL && pixels == 4 ? rows & ~3 : 0;
-    if (fours != 0) {
-        uint32_t ends[2];
-        ends[0] = how->ends[0];
-        ends[1] = how->ends[1];
-        mcg_q_clear();
-        (how->kind == 1 ? mcg_errors_low : mcg_errors_both)(sums, at, how->x + first, how->e + first, factor,
-                                                            factor + fours, how->low, how->high, ends);
-        if (mcg_q_is_set() || mcg_has_lowest(ends[0])) {
-            how->highest = mcg_max(how->highest, mcg_errors_others(sums, first, fours, 4, at, how));
-        } else {
-            how->ends[0] = ends[0];
-            how->ends[1] = ends[1];
+    if (fours != 0 && !mcg_errors_whole(sums, factor, first, fours, at, how)) {
+        for (int32_t o = 0; o < fours; o += 4) { /* few of them, mostly */
+            if (!mcg_errors_whole(sums + 4 * o, factor + o, first + o, 4, at, how)) {
+                how->highest =
+                    mcg_max(how->highest, mcg_errors_others(sums + 4 * o, first + o, 4, 4, at, how));
+            }
         }
     }
     if (fours != rows) {
