@@ -156,9 +156,10 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
         mcg_forward_group(g, &m, &plan, w + i * out_c * taps, zero, bias + i * out_c, out_c, &how, i * out_c,
                           y + i * out_c);
     }
+    /* Bounds beyond the codes change no output: they are those of the peak alone. */
     for (uint32_t i = 0; i < 2U; i++) {
-        how.highest = mcg_max(how.highest, mcg_half(how.ends[1], i));
-        how.highest = mcg_max(how.highest, -mcg_half(how.ends[0], i));
+        how.highest = mcg_max(how.highest, mcg_min(mcg_half(how.ends[1], i), clip[1]));
+        how.highest = mcg_max(how.highest, -mcg_max(mcg_half(how.ends[0], i), clip[0]));
     }
     *peak = how.highest;
 }
