@@ -73,13 +73,13 @@ def table(results: Results) -> str:
         (
             name,
             *(f"{n:,}" for n in sizes),
-            *(f"{n - every:+,}" for n, every in zip(sizes, whole, strict=True)),
+            *(f"{every - n:,}" for n, every in zip(sizes, whole, strict=True)),
         )
         for name, sizes in results["compiled"].items()
     ]
     linked = [(name, *(f"{n:,}" for n in sizes)) for name, sizes in results["linked"].items()]
     parts = (
-        markdown(("bytes compiled, with", *CORES, "", ""), rows),
+        markdown(("bytes compiled, with", *CORES, *(f"less, {core}" for core in CORES)), rows),
         markdown(("bytes linked where steps alone are called", *CORES), linked),
     )
     return "\n\n".join(parts)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dead
+import features
 import instructions
 import peers
 import silent
@@ -52,6 +53,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "dead": ("dead", dead.table),
     "boards": ("instructions", instructions.board_table),
     "memory": ("instructions", instructions.memory_table),
+    "features": ("features", features.table),
     **({"silent": ("silent", silent.table)} if (RESULTS / "silent.json").is_file() else {}),
     **{
         marker: (suite.results.stem, table)

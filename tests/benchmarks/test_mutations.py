@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 PYTHON = '''
 """Nothing here changes."""
 import math
@@ -63,9 +65,20 @@ static bool {{ name }}_near(const float *x, float y)
 @pytest.fixture
 def mutations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """benchmarks/mutations.py."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    yield importlib.import_module("mutations")
-    sys.modules.pop("mutations", None)
+    yield from _imported("mutations", monkeypatch)
+
+
+@pytest.fixture
+def mutants(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """benchmarks/mutants.py."""
+    yield from _imported("mutants", monkeypatch)
+
+
+def _imported(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield importlib.import_module(name)
+    for each in ("mutants", "mutations", "bars"):
+        sys.modules.pop(each, None)
 
 
 def test_changes_of_python(mutations: Any) -> None:
@@ -89,3 +102,23 @@ def test_changes_of_c(mutations: Any) -> None:
         '{{ name }}_near: return p->x - y >= 1.0F && {{ "a < b" }}; -> return p->x + y >= 1.0F && {{ "a < b" }};',
     ]
     assert [m.name for m in mutations.of_c(C, "low")] == found[:2]
+
+
+def test_what_is_broken_is_where_it_is_said_to_be(mutants: Any) -> None:
+    """Files move, functions and statements change: a mutant that is no more says nothing of the tests."""
+    known = mutants.equivalent()
+    tried = json.loads((ROOT / "benchmarks/results/mutants.json").read_text(encoding="utf-8"))["files"]
+    assert {s.path for s in mutants.SUBJECTS} - tried.keys() == mutants.UNTRIED
+    assert known.keys() <= {subject.path for subject in mutants.SUBJECTS}
+    for subject in mutants.SUBJECTS:
+        text = (ROOT / "src/mcugrad" / subject.path).read_text(encoding="utf-8")
+        names = {mutation.name for mutation in subject.mutations(text)}
+        assert names, f"{subject.path} has nothing to break"
+        files = [test.split("::")[0] for test in subject.tests if test.startswith("tests/")]
+        assert files, f"nothing tests {subject.path}"
+        assert all((ROOT / file).is_file() for file in files), subject.path
+        # What has changed since the file was broken last is taken off the list by the next run.
+        gone = (
+            known.get(subject.path, {}).keys() - names - {*tried.get(subject.path, {}).get("survivors", ())}
+        )
+        assert not gone, f"{subject.path}: benchmarks/equivalent.toml lists what is no mutant of it"

@@ -133,6 +133,14 @@ def test_what_may_lie_there_lies_there() -> None:
     assert (dict(plan.offsets), plan.size, plan.live) == ({"b0": 0, "b1": 0, "b2": 20}, 100, (100, 60))
 
 
+def test_what_is_as_large_lies_there() -> None:
+    found = chain({"b0": 8, "b1": 8, "b2": 8}, [step("b0", "b1"), step("b1", "b2")], ("b2",))
+    assert (dict(greedy_by_size(found).offsets), greedy_by_size(found).size) == (
+        {"b0": 0, "b1": 0, "b2": 0},
+        8,
+    )
+
+
 def test_what_is_read_later_is_not_written_over() -> None:
     found = chain({"b0": 8, "b1": 8}, [step("b0", "b1")], ("b1", "b0"))
     assert sharing(found, lifetimes(found)) == {}
