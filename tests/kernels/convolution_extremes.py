@@ -126,7 +126,14 @@ def forward_extremes(shapes: tuple[Conv2dStruct, ...]) -> Iterator[Arguments]:
             "scale": np.full(g.out_c, at * 32500 / most, np.float32),
         }
     # Outputs beyond bounds that are themselves beyond the codes: the peak is that of what is clipped.
-    beyond = ((0, 255, -128), (0, 275, -128), (-300, 200, 0), (-128, 1000, 0), (-1000, 127, 0), (-400, 300, 5))
+    beyond = (
+        (0, 255, -128),
+        (0, 275, -128),
+        (-300, 200, 0),
+        (-128, 1000, 0),
+        (-1000, 127, 0),
+        (-400, 300, 5),
+    )
     for (low, high, zero), at in product(beyond, (0.9, 0.01)):
         yield {
             **forward(replace(g, x_zero=-128, y_zero=zero), rng),

@@ -58,7 +58,9 @@ class UpdateLayout:
         if parts >= 4:
             return cls(parts, part, weights // 4, False)
         if words > FEW_WORDS:
-            return cls(PART_ROWS, min(even, (words - 4 * PART_ROWS) // (2 + PART_ROWS // 2) // 2 * 2), 1, False)
+            return cls(
+                PART_ROWS, min(even, (words - 4 * PART_ROWS) // (2 + PART_ROWS // 2) // 2 * 2), 1, False
+            )
         return cls(PART_ROWS, FEW, 1, False)
 
 
