@@ -97,9 +97,11 @@ class Layer:
             name: np.zeros(buffer.shape, buffer.dtype) if buffer.value is None else buffer.value.copy()
             for name, buffer in program.buffers.items()
         }
-        values[program.input], values["label"] = made.quantize(x)[0].reshape(-1), made.labels(y, SAMPLES)[0]
+        samples, labels = made.quantize(x), made.labels(y, SAMPLES)
+        values[program.input], values["label"] = samples[1].reshape(-1), labels[1]
         for call in program.calls_of(TRAIN_STEP):
             execute(call, values)  # ranges of errors start low: in a first step all of them saturate
+        values[program.input], values["label"] = samples[0].reshape(-1), labels[0]
         for call in program.calls_of(TRAIN_STEP):
             before = _copied(arguments(call, values))
             execute(call, values)

@@ -41,16 +41,19 @@ MISSED: dict[str, dict[str, str]] = {
     "cortex-m0plus": {"pointwise 64->64, 8x8": EVERY, "fully connected 512->64": "sr8, sr12, sr16"},
 }
 """Passes of layers whose kernels take more than they must, by core. It only gets shorter: strike out what holds."""
-ODD: set[str] = set()
+ODD = {
+    f"cortex-m4f, conv3x3 15->31, 13x13, {rule}: times conv3x3 16->32, 14x14"
+    for rule in ("sr8", "sr12", "sr16")
+}
 """Odd layers that cost too many times as much as their even neighbours, as the claims of their bars say."""
 
 
 STEPS: dict[str, str] = {
     "scratch CNN": "step, predict, cheaper, stack",
-    "ResNet-8, 32x32x3": "step, predict, stack",
+    "ResNet-8, 32x32x3": "step, predict, cheaper, stack",
     "DS-CNN, 49x10": "step, predict, stack",
     "MbedNet, 32x32x3": "step, stack",
-    "MLP 784-64-10": "step, stack",
+    "MLP 784-64-10": "stack",
     "conv8-pool-conv16-pool-fc10, 28x28": "step, stack",
     "MCUNet 128x128x3, last two blocks and head": "step, stack",
 }
