@@ -81,7 +81,8 @@ def test_what_is_generated_is_guarded_and_what_is_not_stays(tmp_path: Path) -> N
     sketch.write_text("void setup() {}\nvoid loop() {}\n")
     library("classes", tmp_path)
     assert sketch.read_text() == "void setup() {}\nvoid loop() {}\n"
-    assert "classes_train_replay" in sketch.with_name("classes.example.ino").read_text()
+    assert "classes_train_replay" in sketch.with_name("classes.ino.example").read_text()
+    assert list(sketch.parent.glob("*.ino")) == [sketch]  # Arduino joins all sketches of a folder into one
     code.write_text(code.read_text() + "\n")
     with pytest.raises(mg.UsageError, match=r"^src/classes\.c is not as mcugrad has written it"):
         library("classes", tmp_path)

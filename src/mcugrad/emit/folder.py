@@ -4,7 +4,7 @@
 there and is neither what was recorded nor what is about to be written belongs to the user:
 
 * what is meant to be edited (all that is no code, `main.c`, all below `examples/`) stays, and the new text is put
-  beside it, as `main.example.c`;
+  beside it, as `main.example.c`, or `name.ino.example`, since Arduino joins all sketches of a folder into one;
 * generated code is refused, and nothing at all is written: weights of today and calls of yesterday must not meet.
 
 Symbolic links below the folder, and the folder itself as one, are never followed.
@@ -30,6 +30,8 @@ RECORD = "mcugrad.sha256"
 """Name of the file that says what was written."""
 _RECORD_LIMIT = 1 << 20
 _CODE = (".c", ".h")
+_JOINED = (".ino",)
+"""Kinds of files of which a build takes all that lie in one folder, whatever they are called."""
 _BESIDE = re.compile(r"\.example(\.[^./]*)?$")
 _log = logging.getLogger(__name__)
 
@@ -93,8 +95,10 @@ def kept(folder: str | Path) -> tuple[str, ...]:
 
 
 def beside(name: str) -> str:
-    """Where the new text goes when a file was changed: `main.c` gives `main.example.c`."""
+    """Where the new text goes when a file was changed: `main.c` gives `main.example.c`, `a.ino` `a.ino.example`."""
     path = PurePosixPath(name)
+    if path.suffix in _JOINED:
+        return f"{name}.example"
     return str(path.with_name(f"{path.stem}.example{path.suffix}"))
 
 
