@@ -8,8 +8,6 @@
 
 #include "mcg_core.h"
 
-#if MCG_HAS_AVX2
-
 /** Bytes that are widened, and words that are summed, at a time. */
 #define MCG_LANES_16 16
 #define MCG_LANES_8 8
@@ -19,6 +17,8 @@
 
 /** Words of gradients at a time: with windows beside them they stay in the nearest cache. */
 #define MCG_GRADIENT_WORDS 4096
+
+#if MCG_HAS_AVX2
 
 typedef int8_t mcg_bytes_t __attribute__((vector_size(16)));
 typedef char mcg_chars_t __attribute__((vector_size(16)));
