@@ -207,7 +207,7 @@ class Keeper:
         """
         demand_alone(folder, named(format), self.model.name)
         files = self.files(format=format, delivered=delivered, inference=inference, selftest=selftest)
-        return write_folder(files, folder)
+        return write_folder(files, folder, code=named(format).code_paths(self.model.name, with_selftest=True))
 
     def files(
         self,

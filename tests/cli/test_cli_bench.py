@@ -167,3 +167,12 @@ def test_without_tools(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert compiler.code == 2
     assert compiler.err.startswith("error: the compiler zig is not installed\n  try    pip install ziglang")
     assert "mcugrad doctor" in compiler.err
+
+
+@pytest.mark.mcu
+def test_bench_counts_whole_batches(cli: Cli) -> None:
+    """Weights change where a batch ends: with fewer samples that work would be left out."""
+    result = cli(*BENCH, "--target", "cortex-m4f", "--train", "last:1", "--batch", "3", "--json")
+    assert result.code == 0, result.err
+    assert result.facts["samples"] == 3
+    assert "3 samples, not 1: a batch changes weights when it ends" in result.facts["training_notes"]

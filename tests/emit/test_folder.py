@@ -116,6 +116,23 @@ def test_an_example_that_was_changed_is_refused(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
+def test_code_that_would_not_fit_goes(tmp_path: Path) -> None:
+    """As a self-test of the model before."""
+    all_code = ["n.c", "n.h", "n_selftest.c", "other.c"]
+    (tmp_path / "other.c").write_text("never written here\n")
+    write_folder({**OLD, "n_selftest.c": "a test\n"}, tmp_path, code=all_code)
+    write_folder(NEW, tmp_path, code=all_code)
+    found = tree(tmp_path)
+    assert b"n_selftest.c" not in found.pop(RECORD)
+    assert found == {**texts(NEW), "other.c": b"never written here\n"}
+    write_folder({**OLD, "n_selftest.c": "a test\n"}, tmp_path, code=all_code)
+    (tmp_path / "n_selftest.c").write_text("mine\n")
+    before = tree(tmp_path)
+    with pytest.raises(UsageError, match=r"^n_selftest\.c is not as mcugrad has written it"):
+        write_folder(NEW, tmp_path, code=all_code)
+    assert tree(tmp_path) == before
+
+
 def test_turned_line_ends_are_no_change(tmp_path: Path) -> None:
     write_folder(OLD, tmp_path)
     for name in ("n.c", "main.c"):

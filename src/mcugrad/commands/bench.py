@@ -30,6 +30,8 @@ def bench(
 
     Firmware runs on an emulated core of --target. Without --data it sees noise.
     """
+    import numpy as np
+
     from mcugrad.commands.compile import compiled_facts
     from mcugrad.commands.inputs import made_up
     from mcugrad.report.quantities import built_with
@@ -42,7 +44,10 @@ def bench(
         output.note("nothing trains: there is a prediction, but no training step")
     if made.options.sparse is not None:
         output.note("a part of the channels or samples is updated: MACs are those of all")
-    few = given.spaced(samples)
+    whole = made.options.updates.whole_batches(made.trained_layers, samples)
+    if whole != samples:
+        output.note(f"{whole} samples, not {samples}: a batch changes weights when it ends")
+    few = np.resize(given.spaced(whole), whole)
     with (
         otherwise("mcugrad doctor, which says what there is"),
         output.busy("running the firmware on the emulated core, call by call"),

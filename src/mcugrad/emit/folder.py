@@ -36,13 +36,21 @@ _BESIDE = re.compile(r"\.example(\.[^./]*)?$")
 _log = logging.getLogger(__name__)
 
 
-def write_folder(files: Mapping[str, str | bytes], folder: str | Path, *, what: str = "the firmware") -> Path:
+def write_folder(
+    files: Mapping[str, str | bytes],
+    folder: str | Path,
+    *,
+    what: str = "the firmware",
+    code: Sequence[str] = (),
+) -> Path:
     """Write generated files; logs a warning for each one that was changed by hand and therefore stays.
 
     Args:
         files: content by name, `/` between the parts of a name; text is written as UTF-8.
         folder: where to; made if it is not there.
         what: they are, for messages.
+        code: names of all that belongs together; what of it was written before and is not among the files is removed,
+            since it would not fit them.
 
     Returns:
         The folder.
@@ -55,9 +63,12 @@ def write_folder(files: Mapping[str, str | bytes], folder: str | Path, *, what: 
     new = {name: _encoded(content) for name, content in files.items()}
     try:
         record = _recorded(path)
-        _refuse(path, _changed(path, new, record, by_hand=False))
+        gone = [n for n in code if n in record and n not in new and os.path.lexists(path / n)]
+        _refuse(path, [*_changed(path, new, record, by_hand=False), *_users(path, gone, record)])
         written, record = _arranged(path, new, record)
-        _replace(path, {**written, RECORD: _text(record)}, _outdated(path, new, written, record))
+        outdated = [*_outdated(path, new, written, record), *gone]
+        record = {name: digest for name, digest in record.items() if name not in gone}
+        _replace(path, {**written, RECORD: _text(record)}, outdated)
     except OSError as error:
         raise UsageError(
             f"cannot write {what}: {error.strerror or error}", where=str(path), hint="another folder"
@@ -143,6 +154,11 @@ def _is_users(path: Path, new: bytes | None, recorded: str | None) -> bool:
         return True
     now = _digest(path.read_bytes())
     return now != recorded and (new is None or now != _digest(new))
+
+
+def _users(folder: Path, names: Sequence[str], record: Mapping[str, str]) -> list[str]:
+    """Those that were not written here, or are not as they were."""
+    return [name for name in names if _is_users(folder / name, None, record.get(name))]
 
 
 def _changed(

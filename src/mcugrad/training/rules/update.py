@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import lcm
 
 import numpy as np
 
@@ -124,6 +125,11 @@ class Updates:
     def are_plain(self) -> bool:
         """Whether no layer has an option beside its rule."""
         return all(update == Update(update.rule) for update in (self.rest, *(u for _, u in self.named)))
+
+    def whole_batches(self, layers: Iterable[str], samples: int) -> int:
+        """The least number of samples, not below, at which a batch of each layer ends."""
+        together = lcm(*(self.of(layer).batch for layer in layers))
+        return -(-samples // together) * together
 
     def check_names(self, layers: Iterable[str]) -> None:
         """Raises UsageError where a named layer does not exist."""
