@@ -7,6 +7,7 @@ ways are tried: the more layers train, the more RAM it takes, so the most that f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -29,8 +30,10 @@ from mcugrad.training.rules import FAMILY, Rule, Updates, updates
 
 Memory = Literal["RAM", "flash"]
 
-SMALL = "-Os"
-"""What asks a compiler for small code."""
+SMALL, PORTABLE = "-Os", "-DMCG_PORTABLE"
+"""What asks a compiler for small code, and for the bodies of kernels that take least of it, as they are slowest."""
+NOTHING = "a smaller input or network: not even inference fits"
+"""What is left to try where no way to train, nor to predict, fits."""
 
 
 @dataclass(frozen=True)
@@ -222,18 +225,18 @@ def with_way_out(error: FitError, model: Model, made: Build, options: Options, t
     memory: Memory = "flash" if code else "RAM"
     ways = [_with_smaller_code(made, target)] if memory == "flash" else []
     ways.append(_what_fits(model, made.scales, options, target, memory, code=code, data=data))
-    return FitError(
-        error.what, where=error.where, hint=";  ".join(way for way in ways if way), short=error.short
-    )
+    found_some = [way for way in ways if way and way != NOTHING] or [NOTHING]
+    return FitError(error.what, where=error.where, hint=";  ".join(found_some), short=error.short)
 
 
 def _with_smaller_code(made: Build, target: Target) -> str:
     """What a compiler that is asked for small code makes of it; nothing where that does not fit, either."""
-    try:
-        sizes = EmulatedDevice(made.compiled, target, opt=SMALL).device.firmware.sizes
-    except FitError:
-        return ""
-    return f"{SMALL} when you compile it   ({kib(sizes.flash_image)} of flash)"
+    for more in ((), (PORTABLE,)):
+        with suppress(FitError):
+            device = EmulatedDevice(made.compiled, target, opt=SMALL, flags=more).device
+            taken = kib(device.firmware.sizes.flash_image)
+            return f"{' '.join((SMALL, *more))} when you compile it   ({taken} of flash)"
+    return ""
 
 
 def made_up(model: Model) -> dict[str, ActivationScale]:
@@ -294,4 +297,4 @@ def _what_fits(
         as_int8 = replace(options, precision="int8")
         rest = _what_fits(model, made_up(model), as_int8, target, memory, **more)
         return f"precision=int8 with {rest}" if rest.startswith("train=") else rest
-    return "a smaller input or network: not even inference fits"
+    return NOTHING
