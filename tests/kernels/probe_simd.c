@@ -38,6 +38,7 @@ PROBE(ssat16, a[i])
 PROBE(usat16, a[i])
 PROBE(select16, a[i], b[i], c[i], d[i])
 PROBE(select8, a[i], b[i], c[i], d[i])
+PROBE(has_lowest, a[i])
 
 void probe_load32(const uint8_t *from, uint8_t *to);
 void probe_load32(const uint8_t *from, uint8_t *to) { mcg_store32(to, mcg_load32(from)); }

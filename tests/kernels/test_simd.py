@@ -75,6 +75,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "usat16": lambda a: clamped(a, 0, 255),
     "select16": selected(16),
     "select8": selected(8),
+    "has_lowest": lambda a: np.any([lane(a, i, 8) == -128 for i in range(4)], axis=0).astype(np.int64),
 }
 """What each is to give: the word, or the word and Q."""
 MUST_FIT: dict[str, tuple[Callable[..., Words], ...]] = {
