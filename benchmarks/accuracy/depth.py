@@ -4,8 +4,9 @@ A network is pretrained offline in float in the old world (PyTorch, batch-norms 
 CIFAR-10 for four architectures, whose camera then hangs upside down; keywords, which new speakers say; motion of the
 phone, which becomes a watch (MbedNet and ResNet-8 in one dimension). The host twin takes `PASSES` passes over samples
 of the new world, batch 1, the rate falling to 0 along a cosine. From scratch, new weights take `EPOCHS` over the
-samples of the old world. Each method has the rate that `--tune` finds best, by samples that are neither learned nor
-tested; rate 0 is what one gets who names none. Three seeds set the order and the device's random numbers.
+samples of the old world. Each method has the rate that `--tune` finds best (depth_rates.py), by samples that are
+neither learned nor tested; rate 0 is what one gets who names none. Three seeds set the order and the device's random
+numbers.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import depth_errors
 from bars import Bar, Results, markdown
+from depth_rates import rate_of
 from harness import (
     DEFAULT,
     SEEDS,
@@ -83,8 +85,6 @@ PRETRAINING = {"epochs": 30, "rate": 0.003, "seed": 0}
 RULES = ("sr12", "sr16", "sr8")
 METHODS = ("float32", *RULES)
 TUNED = ("float32", "sr12", "sr8")
-LIKE = {"sr16": "sr12"}
-"""Rules that have the rate of another one."""
 TRIED = (0.001, 0.003, 0.009)
 BEYOND = (0.0003, 0.027)
 AT_END = (
@@ -103,73 +103,6 @@ CLOSE = {
     "MbedNet from scratch": (0.003, 0.009),
 }
 """Rates that are tried by three seeds: one alone did not tell them apart."""
-RATES: dict[str, dict[str, float]] = {
-    "DS-CNN keywords": {
-        "10% of updates": 0.0003,
-        "25% of samples": 0.001,
-        "25% of updates": 0.001,
-        "float32": 0.0003,
-        "sr12": 0.0003,
-        "sr8": 0.0003,
-    },
-    "MbedNet from scratch": {
-        "10% of updates": 0.009,
-        "25% of samples": 0.009,
-        "25% of updates": 0.009,
-        "float32": 0.003,
-        "sr12": 0.003,
-        "sr8": 0.003,
-    },
-    "MbedNet motion": {
-        "10% of updates": 0.009,
-        "25% of samples": 0.003,
-        "25% of updates": 0.009,
-        "float32": 0.003,
-        "sr12": 0.003,
-        "sr8": 0.003,
-    },
-    "MbedNet photographs": {
-        "10% of updates": 0.003,
-        "25% of samples": 0.003,
-        "25% of updates": 0.003,
-        "float32": 0.003,
-        "sr12": 0.003,
-        "sr8": 0.003,
-    },
-    "MobileNetV1-0.25 photographs": {
-        "10% of updates": 0.003,
-        "25% of samples": 0.003,
-        "25% of updates": 0.003,
-        "float32": 0.003,
-        "sr12": 0.003,
-        "sr8": 0.003,
-    },
-    "MobileNetV2-0.35 photographs": {
-        "10% of updates": 0.003,
-        "25% of samples": 0.001,
-        "25% of updates": 0.003,
-        "float32": 0.003,
-        "sr12": 0.003,
-        "sr8": 0.003,
-    },
-    "ResNet-8 from scratch": {
-        "10% of updates": 0.009,
-        "25% of samples": 0.009,
-        "25% of updates": 0.009,
-        "float32": 0.027,
-        "sr12": 0.027,
-        "sr8": 0.009,
-    },
-    "ResNet-8 photographs": {
-        "10% of updates": 0.001,
-        "25% of samples": 0.003,
-        "25% of updates": 0.003,
-        "float32": 0.003,
-        "sr12": 0.003,
-        "sr8": 0.003,
-    },
-}
-"""What `chosen` finds in the committed results: a test compares."""
 PARTS = (("updates", 0.1), ("updates", 0.25), ("samples", 0.25))
 """Partial updates with the policy that one gets who names none, and whole samples that are left out."""
 LONGER = ("updates, four times the passes", 0.25)
@@ -187,11 +120,6 @@ class Run:
     share: float
     rate: float
     seed: int
-
-
-def rate_of(task: str, rule: str, part: str = "all", share: float = 1.0) -> float:
-    """The learning rate that the tables are made with; of what has not been tuned, one in the middle."""
-    return RATES.get(task, {}).get(_name(LIKE.get(rule, rule), part, share), 0.003)
 
 
 def matrix(everything: bool) -> list[Run]:
@@ -214,37 +142,6 @@ def tuning() -> list[Run]:
         for what in plan
         for count in range(3 if task in QUICK or rate in CLOSE.get(task, ()) else 1)
     ]
-
-
-def chosen(results: Results) -> dict[str, dict[str, float]]:
-    """Rates by task and method, as validation has it.
-
-    Of the rates that three seeds tried, the one with the best mean. Where one seed tried all, which may like the verge
-    of collapse, the lowest within half a point of the best.
-    """
-    tried: dict[str, dict[str, dict[float, list[float]]]] = {}
-    for entry in results["runs"]:
-        run = entry["run"]
-        if run["seed"] >= TUNING_SEED:
-            means = tried.setdefault(run["task"], {}).setdefault(
-                _name(run["method"], run["part"], run["share"]), {}
-            )
-            means.setdefault(run["rate"], []).append(entry["rest"])
-    return {
-        task: {name: _best(rates) for name, rates in sorted(methods.items())}
-        for task, methods in sorted(tried.items())
-    }
-
-
-def _best(tried: dict[float, list[float]]) -> float:
-    most = max(len(found) for found in tried.values())
-    means = {rate: sum(found) / most for rate, found in tried.items() if len(found) == most}
-    best = max(means.values())
-    return min(rate for rate in means if means[rate] >= best - (0.005 if most == 1 else 0))
-
-
-def _name(rule: str, part: str, share: float) -> str:
-    return rule if part == "all" else f"{share:.0%} of {part.split(',')[0]}"
 
 
 def _part(part: str, share: float) -> dict[str, Any]:

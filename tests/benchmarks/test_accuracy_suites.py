@@ -95,6 +95,7 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "bars",
         "networks",
         "depth_errors",
+        "depth_rates",
         "write_results",
         "instructions",
         "twin",
@@ -351,5 +352,5 @@ def test_committed_results_clear_their_bars(suite: Any, name: str) -> None:
 
 
 def test_rates_of_depth_are_what_validation_chose(suite: Any) -> None:
-    module, harness = suite("depth"), suite("harness")
-    assert module.chosen(harness.read(module.SUITE.results)) == module.RATES
+    module, rates, harness = suite("depth"), suite("depth_rates"), suite("harness")
+    assert rates.chosen(harness.read(module.SUITE.results)) == rates.RATES
