@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -80,44 +77,6 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save("tiny100_jpeg64", (64, 64, 3), 8, np.uint8, 20)
     save("har_sp_sw", (64, 6), 5, np.int16, 1000, device=2, subject=4)
     return folder
-
-
-@pytest.fixture
-def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Imports a suite by name."""
-    ours = [
-        *SUITES,
-        *EXPLAIN,
-        "adaptation",
-        "harness",
-        "pretrain",
-        "sets",
-        "bars",
-        "networks",
-        "depth_errors",
-        "depth_rates",
-        "write_results",
-        "instructions",
-        "twin",
-        "kernels",
-        "steps",
-        "layer_calls",
-        "peers",
-        "dead",
-        "worlds",
-    ]
-    before = {name: sys.modules.pop(name, None) for name in ours}
-    for folder in ("benchmarks", "benchmarks/accuracy"):
-        monkeypatch.syspath_prepend(str(ROOT / folder))
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield load
-    for name, module in before.items():
-        sys.modules.pop(name, None)
-        if module is not None:
-            sys.modules[name] = module
 
 
 def run(name: str, *words: str, sets: Path, results: Path) -> subprocess.CompletedProcess[str]:
@@ -201,8 +160,8 @@ def test_labels_asks_for_what_is_least_sure(sets: Path, tmp_path: Path) -> None:
     assert "motion, phone to watch, 64 labels" in done.stdout
 
 
-def test_offline_augmentation_moves_scales_and_shakes(suite: Any) -> None:
-    varied = suite("adaptation")._varied
+def test_offline_augmentation_moves_scales_and_shakes(benchmark: Any) -> None:
+    varied = benchmark("adaptation")._varied
     random = np.random.default_rng(0)
     maps = np.arange(1.0, 301.0, dtype=np.float32).reshape(50, 3, 2, 1)
     moved = varied(maps, random, shift=(1, 0))
@@ -220,10 +179,10 @@ def test_offline_augmentation_moves_scales_and_shakes(suite: Any) -> None:
     assert (varied(signals, random) == signals).all()
 
 
-def test_what_trains_networks_offline_changes_with_its_recipe(suite: Any) -> None:
+def test_what_trains_networks_offline_changes_with_its_recipe(benchmark: Any) -> None:
     """Kept networks are found by `RECIPE`: without another one, old ones would pass for those of new code."""
     pytest.importorskip("torch", reason="PyTorch pretrains the networks and is not installed")
-    pretrain = suite("pretrain")
+    pretrain = benchmark("pretrain")
     parts = pretrain.TorchNet, pretrain.train, pretrain._varied
     text = "".join(inspect.getsource(part) for part in parts)
     assert (pretrain.RECIPE[:8], hashlib.sha256(text.encode()).hexdigest()[:8]) == ("60dacfa6", "9f3f12bd"), (
@@ -232,7 +191,7 @@ def test_what_trains_networks_offline_changes_with_its_recipe(suite: Any) -> Non
     )
 
 
-def test_operators_that_no_network_of_the_zoo_has(suite: Any) -> None:
+def test_operators_that_no_network_of_the_zoo_has(benchmark: Any) -> None:
     pytest.importorskip("torch", reason="PyTorch pretrains the networks and is not installed")
     import torch
 
@@ -242,7 +201,7 @@ def test_operators_that_no_network_of_the_zoo_has(suite: Any) -> None:
         for name in ("input", "output")
     ]
     graph = onnx.helper.make_graph(nodes, "net", ends[:1], ends[1:])
-    net = suite("pretrain").TorchNet(onnx.helper.make_model(graph).SerializeToString())
+    net = benchmark("pretrain").TorchNet(onnx.helper.make_model(graph).SerializeToString())
     with pytest.raises(ModelError, match="Sigmoid is no operator of the zoo's networks") as raised:
         net(torch.zeros(1, 2))
     assert raised.value.where == "node gate"
@@ -290,8 +249,8 @@ def test_wrong_conditions_and_no_results(sets: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*SUITES, *EXPLAIN])
-def test_every_run_has_a_configuration_of_its_own(suite: Any, name: str) -> None:
-    module, harness = suite(name), suite("harness")
+def test_every_run_has_a_configuration_of_its_own(benchmark: Any, name: str) -> None:
+    module, harness = benchmark(name), benchmark("harness")
     for runs in (module.matrix(False), module.matrix(True), module.SUITE.tuning()):
         keys = [harness.key(run) for run in runs]
         assert len(set(keys)) == len(keys)
@@ -301,10 +260,10 @@ def test_every_run_has_a_configuration_of_its_own(suite: Any, name: str) -> None
 
 @pytest.mark.parametrize("name", SUITES)
 def test_made_up_results_clear_or_miss_the_bars_and_make_tables_and_plots(
-    suite: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    benchmark: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All runs as good as one could wish: no bar is missed; those by sr12 spoilt: its bars are missed by name."""
-    module = suite(name)
+    module = benchmark(name)
     good = {"accuracy": [0.91, 0.92], "old": 0.95, "before": 0.3, "old_before": 0.95}
     if name in ("drift", "depth"):
         good |= {"accuracy": 0.93, "rest": 0.9, "rest_before": 0.3, "silent": 0}
@@ -329,8 +288,8 @@ def test_made_up_results_clear_or_miss_the_bars_and_make_tables_and_plots(
     assert all("sr12" in claim for claim in missed) or name == "drift"
 
 
-def test_the_default_policy_has_bars_at_every_depth(suite: Any) -> None:
-    module = suite("policies")
+def test_the_default_policy_has_bars_at_every_depth(benchmark: Any) -> None:
+    module = benchmark("policies")
     runs = [{"run": asdict(r), "accuracy": 0.9, "before": 0.6} for r in module.matrix(False)]
     assert all(bar.holds for bar in module.SUITE.bars({"runs": runs}))
     for entry in runs:
@@ -341,8 +300,8 @@ def test_the_default_policy_has_bars_at_every_depth(suite: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [*SUITES, *EXPLAIN])
-def test_committed_results_clear_their_bars(suite: Any, name: str) -> None:
-    module, harness = suite(name), suite("harness")
+def test_committed_results_clear_their_bars(benchmark: Any, name: str) -> None:
+    module, harness = benchmark(name), benchmark("harness")
     results = harness.read(module.SUITE.results)
     have = {harness.key(entry) for entry in results.get("runs", [])}
     missing = sum(harness.key(run) not in have for run in [*module.matrix(False), *module.SUITE.tuning()])
@@ -351,6 +310,6 @@ def test_committed_results_clear_their_bars(suite: Any, name: str) -> None:
     assert {bar.claim for bar in module.SUITE.bars(results) if not bar.holds} <= MISSED[name]
 
 
-def test_rates_of_depth_are_what_validation_chose(suite: Any) -> None:
-    module, rates, harness = suite("depth"), suite("depth_rates"), suite("harness")
+def test_rates_of_depth_are_what_validation_chose(benchmark: Any) -> None:
+    module, rates, harness = benchmark("depth"), benchmark("depth_rates"), benchmark("harness")
     assert rates.chosen(harness.read(module.SUITE.results)) == rates.RATES

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -66,23 +63,6 @@ CLAIMS = {
 }
 
 
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Imports a benchmark by name."""
-    ours = ("bars", "networks", "layer_calls", "kernels", "steps")
-    before = {name: sys.modules.pop(name, None) for name in ours}
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield load
-    for name, module in before.items():
-        sys.modules.pop(name, None)
-        if module is not None:
-            sys.modules[name] = module
-
-
 def judged(name: str, *words: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, f"benchmarks/{name}.py", "--check", *words]
@@ -90,8 +70,8 @@ def judged(name: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.mcu
-def test_every_pass_of_a_layer_is_counted_once_by_each_rule(bench: Any) -> None:
-    kernels, layers = bench("kernels"), bench("layer_calls")
+def test_every_pass_of_a_layer_is_counted_once_by_each_rule(benchmark: Any) -> None:
+    kernels, layers = benchmark("kernels"), benchmark("layer_calls")
     small = layers.Layer("small", (8, 3, 3), partial(Net.conv, out=4, kernel=3))
     calls = kernels.called([small])
     assert [which for _, which, _ in calls] == ["forward", "input gradient", "sr8", "sr12", "sr16"]
@@ -107,8 +87,8 @@ def test_every_pass_of_a_layer_is_counted_once_by_each_rule(bench: Any) -> None:
 
 
 @pytest.mark.mcu
-def test_a_kernel_that_is_wrong_is_not_counted(bench: Any) -> None:
-    kernels, layers = bench("kernels"), bench("layer_calls")
+def test_a_kernel_that_is_wrong_is_not_counted(benchmark: Any) -> None:
+    kernels, layers = benchmark("kernels"), benchmark("layer_calls")
     small = layers.Layer("small", (4,), partial(Net.fc, out=3))
     (call, *_) = kernels.called([small])
     call[2].changed["y"][0] += 1
@@ -116,8 +96,8 @@ def test_a_kernel_that_is_wrong_is_not_counted(bench: Any) -> None:
         kernels.counted([call], "cortex-m4f", "zig")
 
 
-def test_the_worse_compiler_counts(bench: Any) -> None:
-    kernels = bench("kernels")
+def test_the_worse_compiler_counts(benchmark: Any) -> None:
+    kernels = benchmark("kernels")
     one = {"layer": kernels.POINTWISE, "pass": "forward", "macs": 100, "cycles": 60}
     cases = [
         {**one, "core": core, "compiler": compiler, "instructions": count}
@@ -135,8 +115,8 @@ def test_the_worse_compiler_counts(bench: Any) -> None:
     assert "no result" in str(found[nothing])
 
 
-def test_kernels_miss_the_bars_that_are_known_and_no_others(bench: Any) -> None:
-    kernels = bench("kernels")
+def test_kernels_miss_the_bars_that_are_known_and_no_others(benchmark: Any) -> None:
+    kernels = benchmark("kernels")
     missed = {
         bar.claim for bar in kernels.bars(kernels.read(FOLDER / "results/kernels.json")) if not bar.holds
     }
@@ -149,8 +129,8 @@ def test_kernels_miss_the_bars_that_are_known_and_no_others(bench: Any) -> None:
     assert sorted(missed - known) == []
 
 
-def test_all_that_is_committed_was_counted_for_all_layers_cores_and_compilers(bench: Any) -> None:
-    kernels = bench("kernels")
+def test_all_that_is_committed_was_counted_for_all_layers_cores_and_compilers(benchmark: Any) -> None:
+    kernels = benchmark("kernels")
     cases = kernels.read(FOLDER / "results/kernels.json")["cases"]
     found = {(c["core"], c["compiler"], c["layer"], c["pass"]) for c in cases}
     wanted = {
@@ -166,16 +146,16 @@ def test_all_that_is_committed_was_counted_for_all_layers_cores_and_compilers(be
     assert all((case["cycles"] is None) == (case["core"] == "cortex-m55") for case in cases)
 
 
-def test_steps_miss_the_bars_that_are_known_and_no_others(bench: Any) -> None:
-    steps = bench("steps")
+def test_steps_miss_the_bars_that_are_known_and_no_others(benchmark: Any) -> None:
+    steps = benchmark("steps")
     missed = {bar.claim for bar in steps.bars(steps.read(FOLDER / "results/steps.json")) if not bar.holds}
     known = {f"{name}: {CLAIMS[each]}" for name, which in STEPS.items() for each in which.split(", ")}
     assert sorted(missed - known) == []
 
 
 @pytest.mark.mcu
-def test_a_network_is_counted_by_both_compilers_and_in_part(bench: Any, tmp_path: Path) -> None:
-    steps = bench("steps")
+def test_a_network_is_counted_by_both_compilers_and_in_part(benchmark: Any, tmp_path: Path) -> None:
+    steps = benchmark("steps")
     missing = set(steps.COMPILERS) - set(toolchain.firmware_compilers())
     if missing:
         pytest.skip(f"{', '.join(missing)} is not installed")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,22 +60,15 @@ static bool {{ name }}_near(const float *x, float y)
 
 
 @pytest.fixture
-def mutations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def mutations(benchmark: Any) -> Any:
     """benchmarks/mutations.py."""
-    yield from _imported("mutations", monkeypatch)
+    return benchmark("mutations")
 
 
 @pytest.fixture
-def mutants(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def mutants(benchmark: Any) -> Any:
     """benchmarks/mutants.py."""
-    yield from _imported("mutants", monkeypatch)
-
-
-def _imported(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    yield importlib.import_module(name)
-    for each in ("mutants", "mutations", "bars"):
-        sys.modules.pop(each, None)
+    return benchmark("mutants")
 
 
 def test_changes_of_python(mutations: Any) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +19,8 @@ MISSED = {"depthwise 3x3, 64 channels, 8x8"}
 
 
 @pytest.fixture
-def peers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    ours = ("bars", "layer_calls", "kernels", "peers")
-    before = {name: sys.modules.pop(name, None) for name in ours}
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module("peers")
-    for name, module in before.items():
-        sys.modules.pop(name, None)
-        if module is not None:
-            sys.modules[name] = module
+def peers(benchmark: Any) -> Any:
+    return benchmark("peers")
 
 
 def said(*words: str) -> subprocess.CompletedProcess[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,8 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def silent(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module("silent")
-    for name in ("silent", "bars"):
-        sys.modules.pop(name, None)
+def silent(benchmark: Any) -> Any:
+    return benchmark("silent")
 
 
 def one(before: float, after: float, *said: str) -> dict[str, Any]:
