@@ -65,6 +65,18 @@ def judge(bars: Sequence[Bar]) -> int:
     return 1 if missed else 0
 
 
+WORSE = 0.02
+"""By how much counts may grow."""
+
+
+def told_worse(worse: Sequence[str], name: str) -> int:
+    """1, with a message, where something that is counted again takes more than `WORSE` more than committed."""
+    if worse:
+        print(f"worse by more than {WORSE:.0%}: {'; '.join(worse)}", file=sys.stderr)
+        print(f"if this is meant: python benchmarks/{name}.py, and commit the results", file=sys.stderr)
+    return 1 if worse else 0
+
+
 def arguments(name: str, about: str | None) -> argparse.ArgumentParser:
     """A parser with the options that every benchmark has."""
     parser = argparse.ArgumentParser(prog=f"python benchmarks/{name}.py", description=about)

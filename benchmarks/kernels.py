@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from bars import Bar, Results, arguments, main, markdown, origin, read, write
+from bars import WORSE, Bar, Results, arguments, main, markdown, origin, read, told_worse, write
 from layer_calls import ERROR, FORWARD, UPDATE, Layer, LayerCall
 
 from mcugrad import targets, toolchain
@@ -35,8 +35,6 @@ CORES = ("cortex-m4f", "cortex-m0plus", "cortex-m7", "cortex-m33", "cortex-m55")
 RULES = ("sr8", "sr12", "sr16")
 PASSES = (FORWARD, ERROR, *RULES)
 """Columns: the weight gradient with its update by each rule."""
-WORSE = 0.02
-"""Share by which the instructions of a kernel may grow."""
 
 
 def conv(out: int, kernel: int, stride: int = 1, *, depthwise: bool = False) -> partial[Net]:
@@ -298,10 +296,7 @@ def check_fresh(results: Results) -> int:
             if change > WORSE:
                 worse.append(line)
         print(f"{core}: {len(calls)} calls", flush=True)
-    if worse:
-        print(f"worse by more than {WORSE:.0%}: {'; '.join(worse)}", file=sys.stderr)
-        print("if this is meant: python benchmarks/kernels.py, and commit the results", file=sys.stderr)
-    return 1 if worse else 0
+    return told_worse(worse, "kernels")
 
 
 if __name__ == "__main__":

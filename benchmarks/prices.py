@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 
 import numpy as np
-from bars import ROOT, Bar, Results, arguments, main, markdown, origin, read, write
+from bars import ROOT, WORSE, Bar, Results, arguments, main, markdown, origin, read, write
 from kernel_calls import SHAPES, Shape, calls, struct
 
 from mcugrad import targets, toolchain
@@ -24,8 +24,6 @@ from mcugrad.program.kernel import OnCore, prices
 PRICES = ROOT / "src/mcugrad/program/prices.json"
 MOST = 5.0
 """Percent that a price may be off."""
-WORSE = 0.02
-"""Share by which the instructions of all shapes may grow."""
 
 
 Case = tuple[Shape, int, int]

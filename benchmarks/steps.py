@@ -8,14 +8,13 @@ are for the worse of the two. Kernels have the scratch that costs nothing: what 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bars import Bar, Results, arguments, main, markdown, origin, read, write
+from bars import WORSE, Bar, Results, arguments, main, markdown, origin, read, told_worse, write
 from numpy.typing import NDArray
 
 import mcugrad as mg
@@ -30,8 +29,6 @@ COMPILERS = ("zig", "arm-none-eabi-gcc")
 RULE = "sr8"
 SHARE = 0.1
 """Of the channels, where a sample updates a part of them."""
-WORSE = 0.02
-"""Share by which the instructions of a step may grow."""
 STACK = 1024
 """Bytes of stack that a step may take."""
 
@@ -257,10 +254,7 @@ def check_fresh(results: Results, only: list[str] | None) -> int:
             print(line, flush=True)
             if change > WORSE:
                 worse.append(line)
-    if worse:
-        print(f"worse by more than {WORSE:.0%}: {'; '.join(worse)}", file=sys.stderr)
-        print("if this is meant: python benchmarks/steps.py, and commit the results", file=sys.stderr)
-    return 1 if worse else 0
+    return told_worse(worse, "steps")
 
 
 if __name__ == "__main__":
