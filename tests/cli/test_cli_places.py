@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from command_line import COMPILE, TRAIN, Cli
+from mcugrad.emit.folder import write_folder
 
 FULL = "cannot write the file: No space left on device"
 
@@ -141,3 +142,22 @@ def test_a_file_that_may_be_written_in_a_folder_that_may_not(
     assert cli(*TRAIN, "--epochs", "1", "--rate", "0.01", "--save", "state.npz").code == 0
     assert place.stat().st_size > 1000
     assert "Permission denied" in cli(*TRAIN, "--save", "new.npz").err
+
+
+def test_a_self_test_that_would_have_to_go_is_looked_at_before_training(cli: Cli, tmp_path: Path) -> None:
+    """It is part of the firmware that is replaced, and somebody changed it."""
+    write_folder({"digits_cnn_selftest.c": "as written\n"}, tmp_path / "fw")
+    (tmp_path / "fw/digits_cnn_selftest.c").write_text("mine\n")
+    for verb in (TRAIN, COMPILE):
+        said = leave_no_trace(cli, tmp_path, *verb, "--out", "fw")
+        assert "digits_cnn_selftest.c is not as mcugrad has written it" in said
+
+
+@pytest.mark.parametrize(
+    "options", [("--selftest",), ("--format", "arduino"), ("--inference",), ("--as-delivered",)]
+)
+def test_firmware_options_without_a_folder(cli: Cli, options: tuple[str, ...]) -> None:
+    result = cli(*TRAIN, *options)
+    assert result.code == 2
+    assert result.err.splitlines()[0] == f"error: no firmware is written, so that {options[0]} has no effect"
+    assert "--out" in result.err

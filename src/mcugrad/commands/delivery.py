@@ -7,9 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcugrad.commands.output import demand_places
+from mcugrad.errors import UsageError
 
 if TYPE_CHECKING:
     from mcugrad.trainer import Trainer
+
+
+def demand_folder(out: Path | None, **options: bool) -> None:
+    """Raises UsageError for options of a firmware where no folder is named that it would be written into."""
+    given = [f"--{name.replace('_', '-')}" for name, is_there in options.items() if is_there]
+    if out is None and given:
+        raise UsageError(
+            f"no firmware is written, so that {' and '.join(given)} {'has' if len(given) == 1 else 'have'} no effect",
+            where=given[0],
+            hint=f"--out firmware, or no {' and no '.join(given)}",
+        )
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,8 @@ class Delivery:
         below = {(self.folder / path).parent for path in wanted.paths(name)}
         demand_places(folders=[self.folder, *sorted(below - {self.folder})])
         demand_alone(self.folder, wanted, name)
-        demand_unchanged(self.folder, wanted.code_paths(name, with_selftest=self.selftest))
+        names, code = (wanted.code_paths(name, with_selftest=each) for each in (self.selftest, True))
+        demand_unchanged(self.folder, names, code)
 
     def write(self, made: Trainer, *, delivered: bool = False, inference: bool = False) -> list[str]:
         """Write it, with the firmware as `export` has it. Returns what is in it, and raises as `export` does."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugrad.commands.delivery import Delivery
+from mcugrad.commands.delivery import Delivery, demand_folder
 from mcugrad.commands.options import Format, Json, Out, Selftest
 from mcugrad.commands.output import demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
@@ -74,6 +74,9 @@ def train(
 
     output = recipe.output
     demand_places(files=[recipe.save], folders=[out])
+    demand_folder(
+        out, selftest=selftest, format=format != "c", inference=inference, as_delivered=as_delivered
+    )
     kind = schedule_choice(schedule)
     rate = recipe.learning_rate
     found = recipe.network()

@@ -63,7 +63,7 @@ def write_folder(
     new = {name: _encoded(content) for name, content in files.items()}
     try:
         record = _recorded(path)
-        gone = [n for n in code if n in record and n not in new and os.path.lexists(path / n)]
+        gone = _gone(path, [name for name in code if name not in new], record)
         _refuse(path, [*_changed(path, new, record, by_hand=False), *_users(path, gone, record)])
         written, record = _arranged(path, new, record)
         outdated = [*_outdated(path, new, written, record), *gone]
@@ -82,12 +82,13 @@ def write_folder(
     return path
 
 
-def demand_unchanged(folder: str | Path, names: Sequence[str]) -> None:
+def demand_unchanged(folder: str | Path, names: Sequence[str], code: Sequence[str] = ()) -> None:
     """Refuse before there is work to be lost what `write_folder` would refuse for changed code.
 
     Args:
         folder: where to write.
         names: of the generated code that will be written; what it will be is not known yet.
+        code: as for `write_folder`.
 
     Raises:
         UsageError: one of them is not as it was written.
@@ -95,7 +96,8 @@ def demand_unchanged(folder: str | Path, names: Sequence[str]) -> None:
     path = Path(folder)
     with suppress(OSError):  # writing says what is wrong
         record = _recorded(path)
-        _refuse(path, [name for name in names if _is_users(path / name, None, record.get(name))])
+        gone = _gone(path, [name for name in code if name not in names], record)
+        _refuse(path, _users(path, [*names, *gone], record))
 
 
 def kept(folder: str | Path) -> tuple[str, ...]:
@@ -154,6 +156,11 @@ def _is_users(path: Path, new: bytes | None, recorded: str | None) -> bool:
         return True
     now = _digest(path.read_bytes())
     return now != recorded and (new is None or now != _digest(new))
+
+
+def _gone(folder: Path, names: Sequence[str], record: Mapping[str, str]) -> list[str]:
+    """Those that were written before."""
+    return [name for name in names if name in record and os.path.lexists(folder / name)]
 
 
 def _users(folder: Path, names: Sequence[str], record: Mapping[str, str]) -> list[str]:
