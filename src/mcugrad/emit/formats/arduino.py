@@ -6,10 +6,11 @@ sketch in a folder of its own name below `examples/`.
 
 from mcugrad.emit.format import Format, Part
 
-# What Arduino's cores have: file systems without case find these for `<name>.h`.
+# What Arduino's cores and the libraries of its own have: file systems without case find these for `<name>.h`.
 _HEADERS = """
     arduino binary client common hardwareserial interrupts ipaddress pins_arduino print printable server spi stream
     tone udp usbapi wcharacter winterrupts wire wiring_private wmath wstring
+    arduinoble bridge eeprom ethernet gsm keyboard liquidcrystal mouse sd servo softwareserial stepper tft wifi wifinina
 """
 
 FORMAT = Format(
