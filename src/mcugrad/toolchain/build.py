@@ -361,7 +361,8 @@ def check_warnings(
         compiler: `zig`, `gcc` (without a target) or `arm-none-eabi-gcc` (with one).
         target: None for this computer.
         defines: macro name to value.
-        opt: some warnings only appear when optimising.
+        opt: some warnings of gcc only appear when optimising; those of zig's clang all come before it optimises,
+            which is left out.
         language: `c` (C11) or `c++` (C++17; headers must be valid there too).
         flags: more flags, behind the others.
 
@@ -376,7 +377,8 @@ def check_warnings(
         job = _Job(found, _host_flags(compiler, opt, False), tuple(include_dirs), dict(defines or {}), "")
     else:
         job = _firmware_job(found, target, opt, include_dirs, defines)
-    arguments = [*job.arguments(), *STRICT_WARNINGS, "-ffreestanding", *flags]
+    short = ["-O0", "-emit-llvm"] if compiler == "zig" else []
+    arguments = [*job.arguments(), *short, *STRICT_WARNINGS, "-ffreestanding", *flags]
     if language == "c++":
         arguments = ["-std=c++17" if flag == "-std=c11" else flag for flag in arguments]
     with tempfile.TemporaryDirectory() as folder:
