@@ -80,12 +80,35 @@ def what_is_between_stages_is_checked() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def builds_take_little_time() -> Iterator[None]:
+    """Twins and firmware are built with `-Os` where a test does not say otherwise: it takes half of the time or less.
+
+    That every level has the same bytes is shown by test_bit_exact.py for networks, by tests/kernels for every
+    kernel, by test_flags.py for what build systems pass. What compares counts with committed ones takes `optimised`.
+    """
+    from mcugrad.run.emulated import EmulatedDevice
+    from mcugrad.run.host import HostTwin
+
+    with pytest.MonkeyPatch.context() as patch:
+        for runner in (HostTwin, EmulatedDevice):
+            patch.setitem(runner.__init__.__kwdefaults__, "opt", "-Os")
+        yield
+
+
+@pytest.fixture
+def optimised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Firmware as users get it, for what counts instructions."""
+    from mcugrad.run.emulated import EmulatedDevice
+
+    monkeypatch.setitem(EmulatedDevice.__init__.__kwdefaults__, "opt", "-O3")
+
+
 @pytest.fixture
 def quick_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twins without optimisation: building takes a fifth of the time, and few steps do not make up for that.
+    """Twins without optimisation: building takes a tenth of the time, and few steps do not make up for that.
 
-    For files that look at options of training. That optimised twins have the same bytes is shown by
-    test_bit_exact.py for networks, by test_kernels.py for every kernel, by tests/ops for operators.
+    For files that look at options of training.
     """
     from mcugrad.run.host import HostTwin
 

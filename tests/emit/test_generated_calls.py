@@ -137,7 +137,7 @@ def test_no_undefined_behaviour(name: str, compiler: str) -> None:
     """Hundreds of steps with traps at every overflow, bad shift and access out of bounds or alignment."""
     need(compiler)
     library = toolchain.build_shared(
-        [folder(name) / f"{name}.c"], [folder(name)], compiler=compiler, opt="-O1", flags=TRAP[compiler]
+        [folder(name) / f"{name}.c"], [folder(name)], compiler=compiler, opt="-O0", flags=TRAP[compiler]
     )
     compiled = built(name).build.compiled
     program = compiled.program
@@ -152,7 +152,7 @@ def test_undefined_behaviour_would_be_seen(compiler: str, tmp_path: Path) -> Non
     need(compiler)
     source = tmp_path / "wrong.c"
     source.write_text("int wrong(int a);\nint wrong(int a) { return a + 2147483647; }\n")
-    library = toolchain.build_shared([source], compiler=compiler, opt="-O1", flags=TRAP[compiler])
+    library = toolchain.build_shared([source], compiler=compiler, opt="-O0", flags=TRAP[compiler])
     command = [sys.executable, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1]).wrong(1)", str(library)]
     assert subprocess.run(command, capture_output=True, check=False).returncode < 0
 

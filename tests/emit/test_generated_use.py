@@ -60,7 +60,7 @@ def test_a_program_can_ask_what_was_linked(name: str, source: str | None, tmp_pa
         f'#include "{name}.h"\nconst char *info(void) {{ return {name}_info(); }}\n'
         f"float value(int i) {{ const float v[] = {{{', '.join(values)}}}; return v[i]; }}\n"
     )
-    library = toolchain.build_shared([tmp_path / f"{name}.c", tmp_path / "ask.c"], [tmp_path], opt="-O1")
+    library = toolchain.build_shared([tmp_path / f"{name}.c", tmp_path / "ask.c"], [tmp_path], opt="-O0")
     ffi = cffi.FFI()
     ffi.cdef("const char *info(void); float value(int i);")
     c = ffi.dlopen(str(library))
@@ -88,7 +88,7 @@ def test_class_names(tmp_path: Path) -> None:
         place = each.build.compiled.folder()
         ffi = cffi.FFI()
         ffi.cdef("extern const char *const named_class_names[3];")
-        c = ffi.dlopen(str(toolchain.build_shared([place / "named.c"], [place], opt="-O1")))
+        c = ffi.dlopen(str(toolchain.build_shared([place / "named.c"], [place], opt="-O0")))
         assert tuple(ffi.string(name).decode() for name in c.named_class_names) == NAMES
 
 
@@ -118,7 +118,7 @@ def test_raw_samples_are_quantized_as_real_ones(kind: type[Any], unit: float) ->
         f"int {name}_adc_init(void *how, float unit, int32_t middle);"
         f"int {name}_quantize_{bits}(const void *how, const void *raw, int8_t *x);"
     )
-    library = toolchain.build_shared([folder(name) / f"{name}.c"], [folder(name)], opt="-O1")
+    library = toolchain.build_shared([folder(name) / f"{name}.c"], [folder(name)], opt="-O0")
     c = ffi.dlopen(str(library))
     quantize = getattr(c, f"{name}_quantize_{bits}")
     how = np.zeros(1, ADC)
@@ -156,7 +156,7 @@ def test_what_no_converter_is_like_is_refused() -> None:
         "int linear_adc_init(void *how, float unit, int32_t middle);"
         "int linear_quantize_s16(const void *how, const void *raw, int8_t *x);"
     )
-    library = toolchain.build_shared([folder(name) / f"{name}.c"], [folder(name)], opt="-O1")
+    library = toolchain.build_shared([folder(name) / f"{name}.c"], [folder(name)], opt="-O0")
     c, how, raw, x = (
         ffi.dlopen(str(library)),
         ffi.new("uint32_t[2]"),
@@ -186,7 +186,7 @@ def test_generated_code_has_no_variables(name: str) -> None:
 
 def writable(source: Path, include: Path) -> list[str]:
     """Names of the variables of a C file."""
-    library = toolchain.build_shared([source], [include], opt="-O1")
+    library = toolchain.build_shared([source], [include], opt="-O0")
     with library.open("rb") as file:
         elf = ELFFile(file)
         table = elf.get_section_by_name(".symtab")

@@ -68,7 +68,7 @@ class Api:
     def __init__(self, name: str, *, flags: tuple[str, ...] = ()) -> None:
         self.trainer = built(name)
         self.layout = self.trainer.build.compiled.layout
-        library = toolchain.build_shared([folder(name) / f"{name}.c"], [folder(name)], opt="-O1", flags=flags)
+        library = toolchain.build_shared([folder(name) / f"{name}.c"], [folder(name)], opt="-O0", flags=flags)
         ffi = cffi.FFI()
         ffi.cdef(
             f"int {name}_init(void *m); int {name}_predict(void *m, const int8_t *x, int8_t *y);"

@@ -60,7 +60,7 @@ class Api:
 
     def __init__(self) -> None:
         compiled = task()[0].build.compiled
-        library = toolchain.build_shared([compiled.folder() / "life.c"], [compiled.folder()], opt="-O1")
+        library = toolchain.build_shared([compiled.folder() / "life.c"], [compiled.folder()], opt="-O0")
         self.ffi = cffi.FFI()
         self.ffi.cdef(
             "int life_init(void *m); int life_predict(void *m, const int8_t *x, int8_t *y);"

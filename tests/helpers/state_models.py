@@ -56,7 +56,7 @@ class Device:
     def __init__(self, trainer: Trainer, folder: Path | None = None) -> None:
         self.compiled = trainer.build.compiled
         source = folder or self.compiled.folder()
-        library = toolchain.build_shared([source / "life.c"], [source], opt="-O1")
+        library = toolchain.build_shared([source / "life.c"], [source], opt="-O0")
         self.ffi = cffi.FFI()
         output = self.compiled.program.buffers[self.compiled.program.output].ctype
         self.ffi.cdef(
