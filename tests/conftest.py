@@ -89,9 +89,10 @@ def builds_take_little_time() -> Iterator[None]:
     """
     from mcugrad.run.emulated import EmulatedDevice
     from mcugrad.run.host import HostTwin
+    from mcugrad.run.qemu import QemuDevice
 
     with pytest.MonkeyPatch.context() as patch:
-        for runner in (HostTwin, EmulatedDevice):
+        for runner in (HostTwin, EmulatedDevice, QemuDevice):
             patch.setitem(runner.__init__.__kwdefaults__, "opt", "-Os")
         yield
 

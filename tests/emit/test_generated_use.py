@@ -186,7 +186,7 @@ def test_generated_code_has_no_variables(name: str) -> None:
 
 def writable(source: Path, include: Path) -> list[str]:
     """Names of the variables of a C file."""
-    library = toolchain.build_shared([source], [include], opt="-O0")
+    library = toolchain.build_shared([source], [include])
     with library.open("rb") as file:
         elf = ELFFile(file)
         table = elf.get_section_by_name(".symtab")
