@@ -88,6 +88,7 @@ SHAPES = ((1, 1), (2, 5), (3, 4), (4, 1), (5, 3), (15, 7), (16, 4), (17, 6), (12
 """Inputs and outputs: rows that no body takes in whole words, vectors or blocks, and those that each one does."""
 ENDS = ((127, 127, -128), (-128, -127, 127), (-128, 127, 126), (127, -127, 0))
 """Of inputs, weights and zero points: the largest products, with either sign."""
+UNBOUNDED = 1 << 30
 SUMS = ((1 << 29, 2.0**-22), (-(1 << 29), 2.0**-22), (1, 0.5), (3, 0.25), (-1, 0.5))
 """Biases and factors: sums at the ends, and on ties."""
 
@@ -105,9 +106,78 @@ def linear_s8_extremes() -> Iterator[Arguments]:
             "w_zero": None if w_zero is None else np.asarray([w_zero], np.int32),
             "bias": np.full(out, bias, np.int32),
             "scale": np.full(out, factor, np.float32),
-            "clip": np.asarray([-(1 << 30), 1 << 30], np.int32),
+            "clip": np.asarray([-UNBOUNDED, UNBOUNDED], np.int32),
             "y": old_int8(rng, out),
             "peak": one(np.int32, rng),
+        }
+
+
+def linear_grad_input_s8_extremes() -> Iterator[Arguments]:
+    """Ends of all ranges; errors and peaks at the ends of bytes, and ties; bounds beside any x; any number of rows."""
+    rng = np.random.default_rng(0)
+
+    def given(inputs: int, out: int, in_c: int, x_zero: int = 0, listed: int | None = None) -> Arguments:
+        active = None
+        if listed is not None:
+            active = np.zeros(1 + out, np.uint16)
+            active[: 1 + listed] = listed, *np.sort(rng.choice(out, listed, replace=False))
+        return {
+            "g": LinearStruct(inputs, out, in_c, x_zero, 0),
+            "e": np.zeros(out if listed is None else listed, np.int8),
+            "active": active,
+            "w": rng.integers(-127, 128, inputs * out).astype(np.int8),
+            "w_zero": None,
+            "x": rng.integers(-128, 128, inputs).astype(np.int8),
+            "scale": ar.scale_from_float(np.full(in_c, 0.25, np.float32)),
+            "clip": np.asarray([-UNBOUNDED, UNBOUNDED], np.int32),
+            "e_x": old_int8(rng, inputs),
+            "peak": one(np.int32, rng),
+        }
+
+    # Largest sums of either sign, with zero points of weights and without, and factors of any size.
+    for i, ((inputs, out), factor) in enumerate(product(SHAPES, (0.9, 0.25, 2.0**-15, 2.0**-30))):
+        w_end, w_zero = ((127, None), (-127, None), (-128, 127), (127, -128))[i % 4]
+        yield {
+            **given(inputs, out, inputs),
+            "e": np.full(out, (127, -127)[i // 4 % 2], np.int8),
+            "w": np.full(inputs * out, w_end, np.int8),
+            "w_zero": None if w_zero is None else np.asarray([w_zero], np.int32),
+            "scale": ar.scale_from_float(np.full(inputs, factor, np.float32)),
+        }
+    # Every error and weight another: rows without an error, listed rows, more than are listed at a time.
+    for inputs, out in (*SHAPES, (12, 63), (9, 64), (7, 65), (66, 130), (3, 129)):
+        for listed in (None, 0, out // 2, out):
+            each = given(inputs, out, inputs, -3, listed)
+            count = len(each["e"])
+            each["e"] = (rng.integers(-127, 128, count) * (rng.random(count) < 0.7)).astype(np.int8)
+            yield {**each, "scale": ar.scale_from_float(np.full(inputs, 1 / (90 * out**0.5), np.float32))}
+    # Errors at the ends of what a byte holds, and ties, anywhere in a row; factors that ask for a shift.
+    reached = (0, 1, -1, 126, 127, 128, 129, -126, -127, -128, -129, 255, 256, -256, 32767, -32769)
+    for value, factor in product(reached, (1.0, 0.5, 0.25)):
+        times = round(1 / factor)
+        sums = [value * times, 1, value * times + times // 2, -1] if times > 1 else [value, 0, 1, value]
+        e = np.asarray([127, 1, 1, 1], np.int8)
+        w = np.zeros((4, 36), np.int64)
+        for at in rng.choice(36, 3, replace=False):
+            total = int(rng.choice(sums))
+            w[0, at] = np.clip(round(total / 127), -127, 127)
+            w[1, at] = np.clip(total - 127 * w[0, at], -127, 127)
+        scale = np.full(36, factor, np.float32)
+        scale[rng.integers(0, 36)] *= rng.choice([1, 2])
+        yield {
+            **given(36, 4, 36),
+            "e": e,
+            "w": w.reshape(-1).astype(np.int8),
+            "scale": ar.scale_from_float(scale),
+        }
+    # Bounds of any kind, beside every x that there is; factors that repeat.
+    bounds = ((0, UNBOUNDED), (0, 255), (0, 254), (-5, 7), (-UNBOUNDED, 3), (200, 300), (-300, -256), (4, 5))
+    for (low, high), zero, in_c in product(bounds, (-128, -1, 0, 127), (1, 4, 32, 256)):
+        yield {
+            **given(256, 3, in_c, zero),
+            "e": np.asarray([1, -2, 3], np.int8),
+            "x": np.arange(-128, 128).astype(np.int8),
+            "clip": np.asarray([low, high], np.int32),
         }
 
 
@@ -169,7 +239,11 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
-EXTREMES = {"mcg_linear_s8": linear_s8_extremes, "mcg_linear_update": linear_update_extremes}
+EXTREMES = {
+    "mcg_linear_s8": linear_s8_extremes,
+    "mcg_linear_grad_input_s8": linear_grad_input_s8_extremes,
+    "mcg_linear_update": linear_update_extremes,
+}
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {
     "linear": (layer, "linear_s8"),

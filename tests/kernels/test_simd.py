@@ -71,6 +71,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "smlad": lambda a, b, c: lane(a, 0) * lane(b, 0) + lane(a, 1) * lane(b, 1) + signed(c, 32),
     "smmulr": lambda a, b: (signed(a, 32) * signed(b, 32) + (1 << 31)) >> 32,
     "smmlsr": lambda a, b, c: signed(c, 32) + (((1 << 31) - signed(a, 32) * signed(b, 32)) >> 32),
+    "ssat": lambda a: (np.clip(signed(a, 32), -128, 127), abs(2 * signed(a, 32) + 1) > 255),
     "ssat16": lambda a: clamped(a, -128, 127),
     "usat16": lambda a: clamped(a, 0, 255),
     "select16": selected(16),

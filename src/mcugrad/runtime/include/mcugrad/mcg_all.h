@@ -23,6 +23,7 @@
 #include "mcg_loss.h"
 #include "mcg_movement.h"
 #include "mcg_pooling.h"
+#include "mcg_rows.h"
 #include "mcg_selection.h"
 #include "mcg_tracking.h"
 #include "mcg_update.h"

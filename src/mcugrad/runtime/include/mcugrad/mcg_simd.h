@@ -262,7 +262,7 @@ static inline void mcg_q_clear(void)
 #endif
 }
 
-/** Whether mcg_ssat16 or mcg_usat16 had to saturate since Q was cleared. */
+/** Whether mcg_ssat, mcg_ssat16 or mcg_usat16 had to saturate since Q was cleared. */
 static inline bool mcg_q_is_set(void)
 {
 #if MCG_DSP_INSTRUCTIONS
@@ -283,6 +283,18 @@ static inline uint32_t mcg_ssat16(uint32_t a)
     return r;
 #else
     return mcg_halves(mcg_q_clamp(mcg_half(a, 0), -128, 127), mcg_q_clamp(mcg_half(a, 1), -128, 127));
+#endif
+}
+
+/** SSAT to 8 bits. */
+static inline int32_t mcg_ssat(int32_t a)
+{
+#if MCG_DSP_INSTRUCTIONS
+    int32_t r;
+    __asm__ volatile("ssat %0, #8, %1" : "=r"(r) : "r"(a));
+    return r;
+#else
+    return mcg_q_clamp(a, -128, 127);
 #endif
 }
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows for cores with the DSP extension: what kernels there are made of whose weights are read once, so that
+ * copying them into panels would not pay, and what turns a row of sums into bytes.
+ */
+#ifndef MCG_ROWS_H
+#define MCG_ROWS_H
+
+#include "mcg_core.h"
+
+/** Rows of weights that are listed at a time. */
+#define MCG_ROW_LISTED 64
+#define MCG_ROW_GROUPS (MCG_ROW_LISTED / 4)
+
+/** Four rows of weights, and what each is multiplied with, as loads of several words read them. */
+typedef struct {
+    int32_t at[4];    /* where rows begin */
+    int16_t error[4]; /* two share a word */
+} mcg_row_group_t;
+
+/**
+ * @brief Lists rows with an error, four by four; what is missing to a whole group has an error of 0.
+ *
+ * @param[in]  e      errors, in [-127, 127]
+ * @param[in]  count  how many, at most MCG_ROW_LISTED
+ * @param[in]  active e[o] belongs to the row active[1 + o]; NULL: to row first + o
+ * @param[in]  first  row of the first error, where there is no list
+ * @param[in]  pitch  bytes from row to row
+ * @param[out] list   groups
+ * @return how many groups there are
+ */
+int32_t mcg_row_list(const int8_t *e, int32_t count, const uint16_t *active, int32_t first, int32_t pitch,
+                     mcg_row_group_t *list);
+
+/**
+ * @brief acc[i] = or += sum of error * w[row + i] over the rows of some groups, for i below `columns`.
+ *
+ * @param[in]     list    groups, 1 or more
+ * @param[in]     groups  how many
+ * @param[in]     w       first column
+ * @param[in]     columns a multiple of 4, above 0
+ * @param[in]     more    whether sums begin as they are; else at 0
+ * @param[in,out] acc     sums
+ *
+ * The loop takes 25 instructions for 16 products, and all registers. Stack: 52 bytes.
+ */
+void mcg_row_spread(const mcg_row_group_t *list, int32_t groups, const int8_t *w, int32_t columns, bool more,
+                    int32_t *acc);
+
+/**
+ * @brief Sums to errors, as mcg_error_s8 does, in 10 instructions each.
+ */
+int32_t mcg_row_errors(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
+                       const int32_t *clip, int32_t count, int8_t *e);
+
+#endif /* MCG_ROWS_H */
