@@ -123,18 +123,24 @@ def linear_work(g: LinearStruct, room: int | None) -> tuple[float, ...]:
     """How often `mcg_linear_s8` does what, whatever its body: words are four inputs, runs are along the rows.
 
     Calls, blocks of rows, outputs; words in runs of four rows, such runs; words in runs of the other rows, such runs,
-    words of an odd row; words that are widened; outputs with inputs beside whole words, such inputs.
+    words of an odd row, its runs; eights of inputs in runs of two rows, such runs, and blocks that have some; words
+    that are widened; outputs with inputs beside whole words, such inputs, words of those outputs; outputs with an odd
+    word.
     """
     blocks, words, beside = -(-g.out // BLOCK), g.inputs // 4, g.inputs % 4
     fours, others = g.out // BLOCK * (BLOCK // 4) + g.out % BLOCK // 4, g.out % 4
+    pairs = g.out // 2
     whole = (room or 0) >= 8 * words > 0
-    runs = 1 if whole else -(-g.inputs // (2 * BLOCK))
+    runs = 1 if whole else -(-words // (BLOCK // 2))
     return (
         *(1, blocks, g.out),
         *(fours * words, fours * runs),
-        *(others * words, others * runs, g.out % 2 * words),
+        *(others * words, others * runs),
+        *(g.out % 2 * words, g.out % 2 * runs),
+        *(pairs * (words // 2), pairs * runs, runs * (g.out // BLOCK + (g.out % BLOCK > 1))),
         words * (1 if whole else blocks),
-        *(g.out * (beside > 0), g.out * beside),
+        *(g.out * (beside > 0), g.out * beside, g.out * words * (beside > 0)),
+        g.out * (words % 2),
     )
 
 

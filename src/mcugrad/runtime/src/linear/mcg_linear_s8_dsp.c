@@ -33,63 +33,97 @@ static int32_t mcg_linear_row(const uint32_t *values, const int8_t *w, int32_t w
     return sum;
 }
 
-/* Four rows at a time: two words of weights and two of inputs, their addresses, four sums and the end are all
- * 14 registers that there are, and compilers do not get by with them. */
+/* Two rows and eight inputs at a time: four words of weights and of inputs, a word that is taken apart, two
+ * sums and three addresses are all 14 registers that there are. */
 #if MCG_DSP_INSTRUCTIONS
 /* clang-format off */
-#define MCG_LINEAR_ROW(word, sum)           \
-    "sxtb16 lr, " word "\n\t"               \
-    "sxtb16 " word ", " word ", ror #8\n\t" \
-    "smlad " sum ", lr, r8, " sum "\n\t"    \
-    "smlad " sum ", " word ", r9, " sum "\n\t"
-/* 21 instructions, 84 bytes, for 16 products. */
-#define MCG_LINEAR_FOUR          \
-    "ldr r10, [r1, r2]\n\t"          \
-    "ldr r11, [r1, r2, lsl #1]\n\t"  \
-    "ldrd r8, r9, [r0], #8\n\t"      \
-    MCG_LINEAR_ROW("r10", "r5")      \
-    MCG_LINEAR_ROW("r11", "r6")      \
-    "ldr r10, [r1], #4\n\t"          \
-    "ldr r11, [r12], #4\n\t"         \
-    MCG_LINEAR_ROW("r10", "r4")      \
-    MCG_LINEAR_ROW("r11", "r7")
+/* A word of either row, and the two words of inputs that belong to it. */
+#define MCG_LINEAR_WORDS(a, b, even, odd)            \
+    "sxtb16 r3, " a "\n\t"                           \
+    "smlad r12, r3, " even ", r12\n\t"               \
+    "sxtb16 r3, " b "\n\t"                           \
+    "smlad lr, r3, " even ", lr\n\t"                 \
+    "sxtb16 " a ", " a ", ror #8\n\t"                \
+    "smlad r12, " a ", " odd ", r12\n\t"             \
+    "sxtb16 " b ", " b ", ror #8\n\t"                \
+    "smlad lr, " b ", " odd ", lr\n\t"
+#define MCG_LINEAR_EIGHT(load)                       \
+    "ldmia.w r0!, {r4, r5, r6, r7}\n\t"              \
+    load                                             \
+    MCG_LINEAR_WORDS("r8", "r10", "r4", "r5")        \
+    MCG_LINEAR_WORDS("r9", "r11", "r6", "r7")
+/* 19 instructions, 76 bytes, for 16 products; 21, 84, where rows may begin anywhere. */
+#define MCG_LINEAR_ALIGNED MCG_LINEAR_EIGHT("ldrd r8, r9, [r1], #8\n\t" "ldrd r10, r11, [r2], #8\n\t")
+#define MCG_LINEAR_ANYWHERE                          \
+    MCG_LINEAR_EIGHT("ldr r8, [r1], #4\n\t" "ldr r9, [r1], #4\n\t" \
+                     "ldr r10, [r2], #4\n\t" "ldr r11, [r2], #4\n\t")
+
+/* r0 inputs; r1 first row; r2 from row to row; r3 sums; then how many eights of inputs, and the end of the sums. On
+ * the stack: inputs, their end, where the loop is entered, sums; from one pair of rows to the next. */
+#define MCG_LINEAR_PAIRS(name, bytes, unrolled)                                             \
+    MCG_NAKED static void name(MCG_SPARE const uint32_t *values, MCG_SPARE const int8_t *w, \
+                               MCG_SPARE int32_t pitch, MCG_SPARE int32_t *acc,             \
+                               MCG_SPARE int32_t eights, MCG_SPARE const int32_t *end)      \
+    {                                                                                       \
+        __asm__ volatile(                                                                   \
+            "push {r4-r11, lr}\n\t"                                                         \
+            "sub sp, sp, #20\n\t"                                                           \
+            "ldr r4, [sp, #56]\n\t"                                                         \
+            "add r5, r0, r4, lsl #4\n\t"                                                    \
+            "lsl r6, r2, #1\n\t"                                                            \
+            "sub r6, r6, r4, lsl #3\n\t"                                                    \
+            "add r2, r1, r2\n\t"                                                            \
+            /* The loop does eight eights; of the first round it leaves out what is too much. */ \
+            "rsb r4, r4, #0\n\t"                                                            \
+            "and r4, r4, #7\n\t"                                                            \
+            "mov r8, #" bytes "\n\t"                                                        \
+            "adr r9, 1f\n\t"                                                                \
+            "mla r9, r4, r8, r9\n\t"                                                        \
+            "orr r9, r9, #1\n\t"                                                            \
+            "str r0, [sp]\n\t"                                                              \
+            "str r5, [sp, #4]\n\t"                                                          \
+            "str r9, [sp, #8]\n\t"                                                          \
+            "str r3, [sp, #12]\n\t"                                                         \
+            "str r6, [sp, #16]\n\t"                                                         \
+            "2:\n\t"                                                                        \
+            "ldrd r12, lr, [r3]\n\t"                                                        \
+            "ldr r0, [sp]\n\t"                                                              \
+            "bx r9\n\t"                                                                     \
+            ".p2align 2\n"                                                                  \
+            "1:\n\t" unrolled unrolled unrolled unrolled unrolled unrolled unrolled unrolled \
+            "ldr r3, [sp, #4]\n\t"                                                          \
+            "cmp r0, r3\n\t"                                                                \
+            "bne 1b\n\t"                                                                    \
+            "ldrd r3, r4, [sp, #12]\n\t"                                                    \
+            "ldr r9, [sp, #8]\n\t"                                                          \
+            "ldr r5, [sp, #60]\n\t"                                                         \
+            "strd r12, lr, [r3], #8\n\t"                                                    \
+            "str r3, [sp, #12]\n\t"                                                         \
+            "add r1, r1, r4\n\t"                                                            \
+            "add r2, r2, r4\n\t"                                                            \
+            "cmp r3, r5\n\t"                                                                \
+            "bne 2b\n\t"                                                                    \
+            "add sp, sp, #20\n\t"                                                           \
+            "pop {r4-r11, pc}\n\t");                                                        \
+    }
+
+MCG_LINEAR_PAIRS(mcg_linear_aligned, "76", MCG_LINEAR_ALIGNED)
+MCG_LINEAR_PAIRS(mcg_linear_anywhere, "84", MCG_LINEAR_ANYWHERE)
 /* clang-format on */
 
-/* r0 inputs; r1 and r12 first and last row; r2 from row to row; r3 end of the inputs; r4 to r7 sums; words
- * >= 1. */
-MCG_NAKED static void mcg_linear_rows(MCG_SPARE const uint32_t *values, MCG_SPARE const int8_t *w,
-                                      MCG_SPARE int32_t pitch, MCG_SPARE int32_t *acc,
-                                      MCG_SPARE int32_t words)
+static void mcg_linear_pairs(const uint32_t *values, const int8_t *w, int32_t pitch, int32_t *acc,
+                             int32_t eights, const int32_t *end)
 {
-    __asm__ volatile(
-        "push {r3-r11, lr}\n\t"
-        "ldr r12, [sp, #40]\n\t"
-        "ldmia r3, {r4-r7}\n\t"
-        "add r3, r0, r12, lsl #3\n\t"
-        /* The loop does four words; of the first round it leaves out what makes their number a multiple. */
-        "rsb r12, r12, #0\n\t"
-        "and r12, r12, #3\n\t"
-        "mov r8, #84\n\t"
-        "adr r9, 1f\n\t"
-        "mla r9, r12, r8, r9\n\t"
-        "orr r9, r9, #1\n\t"
-        "add r12, r1, r2, lsl #1\n\t"
-        "add r12, r12, r2\n\t"
-        "bx r9\n\t"
-        ".p2align 2\n"
-        "1:\n\t" MCG_LINEAR_FOUR MCG_LINEAR_FOUR MCG_LINEAR_FOUR MCG_LINEAR_FOUR
-        "cmp r0, r3\n\t"
-        "bne 1b\n\t"
-        "pop {r3}\n\t"
-        "stmia r3, {r4-r7}\n\t"
-        "pop {r4-r11, pc}\n\t");
+    const bool aligned = (((uintptr_t)w | (uintptr_t)pitch) & 3U) == 0U;
+    (aligned ? mcg_linear_aligned : mcg_linear_anywhere)(values, w, pitch, acc, eights, end);
 }
 #else
-static void mcg_linear_rows(const uint32_t *values, const int8_t *w, int32_t pitch, int32_t *acc,
-                            int32_t words)
+static void mcg_linear_pairs(const uint32_t *values, const int8_t *w, int32_t pitch, int32_t *acc,
+                             int32_t eights, const int32_t *end)
 {
-    for (int32_t o = 0; o < 4; o++) {
-        acc[o] = mcg_linear_row(values, w + o * pitch, words, acc[o]);
+    for (; acc != end; acc++) {
+        *acc = mcg_linear_row(values, w, 2 * eights, *acc);
+        w += pitch;
     }
 }
 #endif
@@ -98,12 +132,19 @@ static void mcg_linear_rows(const uint32_t *values, const int8_t *w, int32_t pit
 static void mcg_linear_part(const uint32_t *values, const int8_t *w, int32_t inputs, int32_t rows,
                             int32_t words, int32_t *acc)
 {
-    int32_t o = 0;
-    for (; o + 4 <= rows; o += 4) {
-        mcg_linear_rows(values, w + o * inputs, inputs, acc + o, words);
+    const int32_t pairs = rows & ~1;
+    const int32_t eights = words / 2;
+    if (pairs != 0 && eights != 0) {
+        mcg_linear_pairs(values, w, inputs, acc, eights, acc + pairs);
     }
-    for (; o < rows; o++) {
-        acc[o] = mcg_linear_row(values, w + o * inputs, words, acc[o]);
+    if (words % 2 != 0) {
+        for (int32_t o = 0; o < pairs; o++) {
+            const int8_t *const last = w + o * inputs + 8 * eights;
+            acc[o] = mcg_linear_four(mcg_load32(last), values + 4 * eights, acc[o]);
+        }
+    }
+    if (pairs != rows) {
+        acc[pairs] = mcg_linear_row(values, w + pairs * inputs, words, acc[pairs]);
     }
 }
 
