@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -50,6 +53,47 @@ def maxpool2d_grad_input_s8(draw: Draw) -> Arguments:
         "x": int8(draw, rng, size, -128),
         "e_x": old_int8(rng, size),
     }
+
+
+def pool(x: tuple[int, int, int], kernel: int, stride: int, pad: int = 0, dilation: int = 1) -> Pool2dStruct:
+    """A square window."""
+    out = [(n + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1 for n in x[:2]]
+    return Pool2dStruct(*x, *out, kernel, kernel, stride, stride, pad, pad, dilation, dilation)
+
+
+POOLS = (
+    *(pool((4, 6, channels), 2, 2) for channels in (1, 3, 4, 5, 7, 8, 18)),
+    *(pool((5, 5, channels), 3, 1, 1) for channels in (2, 4, 6, 9)),
+    *(pool((3, 4, channels), 2, 3, 1) for channels in (4, 7)),
+    *(pool((7, 7, channels), 3, 2, 2, 2) for channels in (3, 4, 11)),
+    *(pool((2, 2, channels), 2, 2, 2) for channels in (4, 5)),
+)
+"""Channels that no body takes in whole words; windows that overlap, lie beside the map, or have gaps."""
+LEVELS = ((-128, -127), (126, 127), (-128, 127), (0, 0), (-1, 0, 1))
+"""Values of inputs: few, so that many are alike, and the first of them counts."""
+
+
+def maxpool2d_s8_extremes() -> Iterator[Arguments]:
+    rng = np.random.default_rng(0)
+    for g, levels in product(POOLS, LEVELS):
+        yield {
+            "g": g,
+            "x": rng.choice(levels, g.in_h * g.in_w * g.channels).astype(np.int8),
+            "y": old_int8(rng, g.out_h * g.out_w * g.channels),
+        }
+
+
+def maxpool2d_grad_input_s8_extremes() -> Iterator[Arguments]:
+    """Sums that saturate on either side, and come back from there."""
+    rng = np.random.default_rng(0)
+    for g, levels, errors in product(POOLS, LEVELS, ((127, 1), (-127, -1), (127, -127, 100), (0, 0, 5))):
+        size = g.in_h * g.in_w * g.channels
+        yield {
+            "g": g,
+            "e": rng.choice(errors, g.out_h * g.out_w * g.channels).astype(np.int8),
+            "x": rng.choice(levels, size).astype(np.int8),
+            "e_x": old_int8(rng, size),
+        }
 
 
 def averaging(draw: Draw) -> Arguments:
@@ -130,6 +174,11 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+EXTREMES = {
+    "mcg_maxpool2d_s8": maxpool2d_s8_extremes,
+    "mcg_maxpool2d_grad_input_s8": maxpool2d_grad_input_s8_extremes,
+}
+"""Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {
     "avgpool2d": (shares, "avgpool2d_s8"),
     "avgpool2d_grad_input": (shares, "avgpool2d_grad_input_s8"),

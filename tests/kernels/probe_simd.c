@@ -39,6 +39,7 @@ PROBE(ssat16, a[i])
 PROBE(usat16, a[i])
 PROBE(select16, a[i], b[i], c[i], d[i])
 PROBE(select8, a[i], b[i], c[i], d[i])
+PROBE(qadd8, a[i], b[i])
 PROBE(has_lowest, a[i])
 
 void probe_load32(const uint8_t *from, uint8_t *to);

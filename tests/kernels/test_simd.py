@@ -46,6 +46,12 @@ def clamped(a: Words, low: int, high: int) -> tuple[Words, Words]:
     return halves(*inside), (inside[0] != lanes[0]) | (inside[1] != lanes[1])
 
 
+def summed(a: Words, b: Words) -> Words:
+    """Four bytes, saturated."""
+    sums = (np.clip(lane(a, i, 8) + lane(b, i, 8), -128, 127) % 256 << (8 * i) for i in range(4))
+    return sum(sums, np.zeros_like(a))
+
+
 def selected(bits: int) -> Callable[..., Words]:
     def model(a: Words, b: Words, c: Words, d: Words) -> Words:
         result = np.zeros_like(a)
@@ -71,6 +77,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "smlad": lambda a, b, c: lane(a, 0) * lane(b, 0) + lane(a, 1) * lane(b, 1) + signed(c, 32),
     "smmulr": lambda a, b: (signed(a, 32) * signed(b, 32) + (1 << 31)) >> 32,
     "smmlsr": lambda a, b, c: signed(c, 32) + (((1 << 31) - signed(a, 32) * signed(b, 32)) >> 32),
+    "qadd8": summed,
     "ssat": lambda a: (np.clip(signed(a, 32), -128, 127), abs(2 * signed(a, 32) + 1) > 255),
     "ssat16": lambda a: clamped(a, -128, 127),
     "usat16": lambda a: clamped(a, 0, 255),

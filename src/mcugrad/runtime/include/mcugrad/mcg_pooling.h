@@ -42,6 +42,60 @@ void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const i
 int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x,
                              int32_t channel);
 
+#if MCG_HAS_DSP
+/** Taps of a window that lie inside the map; rows or columns are 0, or below, where none do. */
+typedef struct {
+    int32_t first; /* offset of the first one */
+    int32_t rows, columns;
+    int32_t row_step, column_step; /* bytes from tap to tap */
+} mcg_pool_taps_t;
+
+/** Along one axis: the first tap that is not before the map, and how many are not behind it. */
+static inline int32_t mcg_maxpool2d_axis(int32_t at, int32_t size, int32_t kernel, int32_t dilation,
+                                         int32_t *count)
+{
+    int32_t first = 0;
+    while (first < kernel && at + first * dilation < 0) {
+        first++;
+    }
+    *count = kernel - first;
+    while (*count > 0 && at + (first + *count - 1) * dilation >= size) {
+        *count -= 1;
+    }
+    return at + first * dilation;
+}
+
+/** Taps of the window at output (y, x). */
+static inline mcg_pool_taps_t mcg_maxpool2d_taps(const mcg_pool2d_t *g, int32_t y, int32_t x)
+{
+    mcg_pool_taps_t t;
+    const int32_t row =
+        mcg_maxpool2d_axis(y * g->stride_h - g->pad_top, g->in_h, g->k_h, g->dilation_h, &t.rows);
+    const int32_t column =
+        mcg_maxpool2d_axis(x * g->stride_w - g->pad_left, g->in_w, g->k_w, g->dilation_w, &t.columns);
+    t.first = t.rows > 0 && t.columns > 0 ? (row * g->in_w + column) * g->channels : 0;
+    t.rows = t.columns > 0 ? t.rows : 0;
+    t.row_step = g->dilation_h * g->in_w * g->channels;
+    t.column_step = g->dilation_w * g->channels;
+    return t;
+}
+
+/** The largest values of four channels; -128 where there is no tap. */
+static inline uint32_t mcg_maxpool2d_four(const mcg_pool_taps_t *t, const int8_t *x)
+{
+    uint32_t most = 0x80808080U;
+    for (int32_t ky = 0; ky < t->rows; ky++) {
+        const int8_t *from = x + ky * t->row_step;
+        for (int32_t kx = 0; kx < t->columns; kx++) {
+            const uint32_t four = mcg_load32(from);
+            most = mcg_select8(four, most, four, most);
+            from += t->column_step;
+        }
+    }
+    return most;
+}
+#endif /* MCG_HAS_DSP */
+
 /**
  * @brief Average of each window: y = clip(rescale(sum * weight_h[row] * weight_w[column])), per channel.
  *

@@ -340,6 +340,23 @@ static inline uint32_t mcg_select8(uint32_t a, uint32_t b, uint32_t c, uint32_t 
 #endif
 }
 
+/** QADD8: sums of four bytes, saturated. */
+static inline uint32_t mcg_qadd8(uint32_t a, uint32_t b)
+{
+#if MCG_DSP_INSTRUCTIONS
+    uint32_t r;
+    __asm__("qadd8 %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+#else
+    uint32_t r = 0;
+    for (uint32_t i = 0; i < 4U; i++) {
+        const int32_t sum = mcg_byte(a, i) + mcg_byte(b, i);
+        r |= ((uint32_t)(sum < -128 ? -128 : sum > 127 ? 127 : sum) & 0xffU) << (8U * i);
+    }
+    return r;
+#endif
+}
+
 /** Whether one of four bytes is -128. */
 static inline bool mcg_has_lowest(uint32_t bytes)
 {
