@@ -153,6 +153,7 @@ WINDOWS = maps(
         *((16, 16, 16, 3), (12, 16, 32, 3), (20, 4, 8, 3), (12, 32, 16, 3), (6, 10, 20, 2), (7, 6, 9, 2)),
     ]
 )
+FEW_CHANNELS = maps([(6, 6, 12, 3), (7, 2, 20, 3), (5, 1, 40, 5), (8, 5, 8, 3), (9, 9, 6, 3), (5, 3, 32, 3)])
 OTHER_WINDOWS = maps(
     [
         *((10, 8, 16, 3), (14, 16, 32, 3), (20, 1, 16, 3, 2), (12, 3, 16, 3), (12, 3, 24, 3, 2)),
@@ -187,7 +188,7 @@ SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     LINEAR_UPDATE: (VECTORS, OTHER_VECTORS),
     CONV2D_S8: (WINDOWS, OTHER_WINDOWS),
     POINTWISE_S8: (PIXELS, OTHER_PIXELS),
-    CONV2D_GRAD_INPUT_S8: (WINDOWS + PIXELS, OTHER_WINDOWS + OTHER_PIXELS),
+    CONV2D_GRAD_INPUT_S8: (WINDOWS + FEW_CHANNELS + PIXELS, OTHER_WINDOWS + OTHER_PIXELS),
     CONV2D_UPDATE: (WINDOWS, OTHER_WINDOWS),
     POINTWISE_UPDATE: (PIXELS, OTHER_PIXELS),
 }

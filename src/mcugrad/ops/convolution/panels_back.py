@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from math import gcd
 
 from mcugrad.ops.convolution.panels import AT_A_TIME, PART, Layout, panel_scratch, products, up4, windows
+from mcugrad.ops.convolution.portable import blocks
 from mcugrad.ops.convolution.struct import Conv2dStruct
+from mcugrad.ops.core.window import window_index
 
+LISTED = 32
+"""Errors that are listed at a time, where there is no room for panels."""
 Axis = tuple[int, int, int, int]
 """Input pixels of a kind, taps that reach them, errors from tap to tap, and the error that the first tap meets."""
 
@@ -41,11 +45,44 @@ def grad_input_scratch(g: Conv2dStruct) -> tuple[int, ...]:
 
 
 def panel_grad_input_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
-    """How often the error of an input is made of what."""
+    """How often the error of an input is made of what: over panels, or by rows where there is no room for these."""
     reached = list(kinds(g, g.out_c))
-    found = [_kind(each, room) for each in reached]
+    panels = room >= min(grad_input_scratch(g)[1:], default=0)
+    found = [_kind(each, max(room, 0) if panels else 1 << 30) for each in reached]
     beside = g.in_h * g.in_w - sum(each.out_h * each.out_w for each in reached)
-    return (1, g.stride_h * g.stride_w, beside, beside * g.in_c, *map(sum, zip(*found, strict=True)))
+    over = (1, g.stride_h * g.stride_w, beside, beside * g.in_c, *map(sum, zip(*found, strict=True)))
+    rows = row_work(g)
+    return (*over, *(0 for _ in rows)) if panels else (*(0 for _ in over), *rows)
+
+
+def row_work(g: Conv2dStruct) -> tuple[float, ...]:
+    """By rows, where no error is 0: instructions in assembler; calls; input pixels, also by blocks of channels.
+
+    Then kernel rows and taps that are looked at; taps that are reached, lists of their errors, errors; taps of channels
+    that are no whole four, and these channels. Where there are less than four channels taps, sums, and products
+    instead. At last outputs of channels that are no whole four: pixels, and outputs.
+    """
+    pixels, parts = g.in_h * g.in_w, blocks(g.in_c)
+    y, x = window_index(g, 0), window_index(g, 1)
+    rows, columns = int(((y >= 0) & (y < g.in_h)).sum()), int(((x >= 0) & (x < g.in_w)).sum())
+    hits, lists = rows * columns, [min(LISTED, g.out_c - i) for i in range(0, g.out_c, LISTED)]
+    groups = [-(-errors // 4) for errors in lists]
+    loops = 0
+    for count in parts:
+        fours, last = count // 4, int(count % 4 > 0 and count >= 4)
+        each = sum((fours + last) * (25 * n + 2 * -(-n // 8) + 11) + 26 * ((fours > 0) + last) for n in groups)
+        loops += hits * each + pixels * (40 * fours + 15 * (fours > 0))
+    rest = [n % 4 for n in parts if n % 4]
+    few = g.in_c < 4
+    taken = hits * (not few)
+    return (
+        *(loops, 1, pixels, pixels * len(parts)),
+        *(pixels * len(parts) * g.k_h, len(parts) * rows * g.in_w * g.k_w),
+        *(len(parts) * hits, len(parts) * taken * len(lists), len(parts) * taken * g.out_c),
+        *(taken * len(lists) * len(rest), taken * len(lists) * sum(rest)),
+        *(hits * few, hits * g.in_c * few, hits * g.out_c * g.in_c * few),
+        *(pixels * len(rest), pixels * sum(rest)),
+    )
 
 
 def turned(layout: Layout, channels: int, rows: int) -> tuple[float, ...]:

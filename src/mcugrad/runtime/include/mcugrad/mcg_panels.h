@@ -182,10 +182,12 @@ void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first,
  * @brief The error of a convolution's input over panels; mcg_conv2d_grad_input_s8 says what it computes.
  *
  * Input pixels with the same place between strides have the same taps: of each such kind it is a convolution
- * of errors with turned weights. Stack: 1.4 KiB with all that it calls. Scratch: as mcg_panel_forward_s8 has
- * it, and a word for each row; K is that of the kind that has most taps.
+ * of errors with turned weights. Scratch: as mcg_panel_forward_s8 has it, and a word for each row; K is that
+ * of the kind that has most taps.
+ *
+ * @return false where there is no room for four rows, and nothing was written
  */
-void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
+bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                              const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
                              const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room,
                              uint32_t *scratch);

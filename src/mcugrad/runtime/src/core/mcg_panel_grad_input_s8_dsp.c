@@ -49,21 +49,20 @@ typedef struct {
     int32_t *sums, *start, *factor;
     uint32_t *b, *a;
     int32_t rows;
-    bool whole;
 } mcg_grad_plan_t;
 
-static mcg_grad_plan_t mcg_grad_plan(int32_t k, int32_t channels, int32_t room, uint32_t *scratch,
-                                     uint32_t *few)
+/* Rows of panels that there is room for. */
+static int32_t mcg_grad_fits(int32_t k, int32_t room) { return (room / 4 - 2 * k) / (k / 2 + 9) & ~3; }
+
+static mcg_grad_plan_t mcg_grad_plan(int32_t k, int32_t channels, int32_t room, uint32_t *scratch)
 {
-    const int32_t fits = (room / 4 - 2 * k) / (k / 2 + 9);
     mcg_grad_plan_t plan;
-    plan.whole = fits >= 4;
-    plan.rows = plan.whole ? mcg_min(fits & ~3, mcg_up4(channels)) : MCG_PANEL_ROWS;
-    plan.sums = (int32_t *)(plan.whole ? scratch : few);
+    plan.rows = mcg_min(mcg_grad_fits(k, room), mcg_up4(channels));
+    plan.sums = (int32_t *)scratch;
     plan.factor = plan.sums + 4 * plan.rows;
-    plan.start = plan.whole ? plan.factor + plan.rows : plan.sums;
-    plan.b = (uint32_t *)plan.factor + (plan.whole ? 5 : 1) * plan.rows;
-    plan.a = plan.b + 2 * (plan.whole ? k : MCG_PANEL_PART);
+    plan.start = plan.factor + plan.rows;
+    plan.b = (uint32_t *)plan.start + 4 * plan.rows;
+    plan.a = plan.b + 2 * k;
     return plan;
 }
 
@@ -71,25 +70,6 @@ static void mcg_grad_clear(int32_t *values, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
         values[i] = 0;
-    }
-}
-
-/* Sums of a few rows part by part, where there is no room for whole panels. */
-static void mcg_grad_parts(const mcg_windows_t *m, const mcg_four_t *four, const mcg_turned_t *t,
-                           const mcg_grad_plan_t *plan, int32_t first, int32_t rows)
-{
-    const int32_t run = m->k_w * m->channels;
-    mcg_grad_clear(plan->sums, 4 * mcg_up4(rows));
-    for (int32_t ky = 0; ky < m->k_h; ky++) {
-        for (int32_t from = 0; from < run; from += MCG_PANEL_PART) {
-            const mcg_part_t part = {ky, 1, from, (mcg_min(run - from, MCG_PANEL_PART) + 3) / 4};
-            const int32_t steps = 2 * part.words;
-            const mcg_products_run_t products = {plan->b + 4 * steps, plan->sums, plan->sums,
-                                                 plan->sums + (rows + 1) / 2 * 8, steps};
-            mcg_panel_turned(t, first, rows, &part, plan->a);
-            mcg_panel_windows(m, four, &part, plan->b);
-            mcg_panel_products(plan->a, plan->b, &products);
-        }
     }
 }
 
@@ -107,10 +87,8 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, const
         const bool fits = mcg_grad_factors(how->scale + first, rows, largest, plan->factor);
         int32_t y = 0;
         int32_t x = 0;
-        if (plan->whole) {
-            mcg_panel_turned(t, first, rows, &all, plan->a);
-            mcg_grad_clear(plan->start, 4 * mcg_up4(rows));
-        }
+        mcg_panel_turned(t, first, rows, &all, plan->a);
+        mcg_grad_clear(plan->start, 4 * mcg_up4(rows));
         for (int32_t p = 0; p < pixels; p += 4) {
             const int32_t here = mcg_min(pixels - p, 4);
             mcg_four_t four;
@@ -123,11 +101,6 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, const
                     x = 0;
                     y++;
                 }
-            }
-            if (!plan->whole) {
-                mcg_grad_parts(m, &four, t, plan, first, rows);
-                mcg_panel_errors(plan->sums, fits ? plan->factor : NULL, first, rows, here, at, how);
-                continue;
             }
             mcg_panel_windows(m, &four, &all, plan->b);
             for (int32_t o = 0; o < rows; o += 2 * MCG_PANEL_PAIRS) {
@@ -156,7 +129,22 @@ static void mcg_grad_nothing(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, co
     }
 }
 
-void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
+/* The largest sum of any kind of pixels. */
+static int32_t mcg_grad_terms(const mcg_conv2d_t *g, int32_t channels)
+{
+    int32_t rows = 0;
+    int32_t columns = 0;
+    for (int32_t fy = 0; fy < g->stride_h; fy++) {
+        rows = mcg_max(rows, mcg_grad_axis(fy, g->in_h, g->k_h, g->stride_h, g->pad_top, g->dilation_h).taps);
+    }
+    for (int32_t fx = 0; fx < g->stride_w; fx++) {
+        columns = mcg_max(columns,
+                          mcg_grad_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w).taps);
+    }
+    return rows * mcg_up4(columns * channels);
+}
+
+bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                              const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
                              const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room, uint32_t *scratch)
 {
@@ -165,8 +153,10 @@ void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
     const int32_t low = g->x_zero + mcg_clamp(clip[0], -1000, 1000) + 1;
     const int32_t high = g->x_zero + mcg_clamp(clip[1], -1000, 1000) - 1;
     const bool some = low <= 127 && high >= -128;
-    uint32_t few[MCG_PANEL_FEW + MCG_PANEL_ROWS];
     mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}};
+    if (mcg_grad_fits(mcg_grad_terms(g, channels), room) < 4) {
+        return false;
+    }
     how.low = ((uint32_t)mcg_max(low, -128) & 0xffU) * 0x01010101U;
     how.high = ((uint32_t)mcg_min(high, 127) & 0xffU) * 0x01010101U;
     how.kind = MCG_SLOW_FLOATS || !some ? 0 : high >= 127 ? 1 : 2;
@@ -179,7 +169,7 @@ void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
             if (k == 0) {
                 mcg_grad_nothing(g, &v, &u, e_x);
             } else {
-                const mcg_grad_plan_t plan = mcg_grad_plan(k, g->in_c, room, scratch, few);
+                const mcg_grad_plan_t plan = mcg_grad_plan(k, g->in_c, room, scratch);
                 const mcg_windows_t m = {e,        g->out_h * g->out_w * channels,
                                          g->out_h, g->out_w,
                                          channels, channels,
@@ -205,4 +195,5 @@ void mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
         how.highest = mcg_max(how.highest, -mcg_byte(how.ends[0], i));
     }
     *peak = how.highest;
+    return true;
 }

@@ -108,8 +108,50 @@ static void mcg_spread_columns(const mcg_row_group_t *list, const int8_t *w, int
 }
 #endif
 
+static void mcg_spread_whole(const mcg_row_group_t *list, int32_t groups, const int8_t *w, int32_t columns,
+                             bool more, int32_t *acc)
+{
+    mcg_spread_columns(list, w, acc, list + groups, w + columns, groups, more);
+}
+
+/* Less than four columns. */
+static void mcg_spread_few(const mcg_row_group_t *list, int32_t groups, const int8_t *w, int32_t columns,
+                           int32_t *acc)
+{
+    for (int32_t c = 0; c < columns; c++) {
+        int32_t sum = 0;
+        for (const mcg_row_group_t *group = list; group != list + groups; group++) {
+            sum += group->error[0] * w[group->at[0]];
+            sum += group->error[1] * w[group->at[1]];
+            sum += group->error[2] * w[group->at[2]];
+            sum += group->error[3] * w[group->at[3]];
+        }
+        acc[c] += sum;
+        w++;
+    }
+}
+
 void mcg_row_spread(const mcg_row_group_t *list, int32_t groups, const int8_t *w, int32_t columns, bool more,
                     int32_t *acc)
 {
-    mcg_spread_columns(list, w, acc, list + groups, w + columns, groups, more);
+    const int32_t whole = columns & ~3;
+    const int32_t rest = columns - whole;
+    if (whole != 0) {
+        mcg_spread_whole(list, groups, w, whole, more, acc);
+    }
+    if (rest == 0) {
+        return;
+    }
+    for (int32_t c = whole; c < columns && !more; c++) {
+        acc[c] = 0;
+    }
+    if (whole != 0) { /* the last four, of which some are done */
+        int32_t last[4];
+        mcg_spread_whole(list, groups, w + columns - 4, 4, false, last);
+        for (int32_t c = 0; c < rest; c++) {
+            acc[whole + c] += last[4 - rest + c];
+        }
+    } else {
+        mcg_spread_few(list, groups, w, columns, acc);
+    }
 }
