@@ -67,8 +67,8 @@ MCG_NAKED static void mcg_spread_columns(MCG_SPARE const mcg_row_group_t *list, 
         "ldrd r0, r9, [sp, #4]\n\t"
         "bx r9\n\t"
         ".p2align 2\n"
-        "1:\n\t" MCG_SPREAD_FOUR MCG_SPREAD_FOUR MCG_SPREAD_FOUR MCG_SPREAD_FOUR
-        MCG_SPREAD_FOUR MCG_SPREAD_FOUR MCG_SPREAD_FOUR MCG_SPREAD_FOUR
+        "1:\n\t"
+        ".rept 8\n\t" MCG_SPREAD_FOUR ".endr\n\t"
         "cmp r0, r3\n\t"
         "bne 1b\n\t"
         "ldr r2, [sp]\n\t"

@@ -60,7 +60,7 @@ static int32_t mcg_linear_row(const uint32_t *values, const int8_t *w, int32_t w
 
 /* r0 inputs; r1 first row; r2 from row to row; r3 sums; then how many eights of inputs, and the end of the sums. On
  * the stack: inputs, their end, where the loop is entered, sums; from one pair of rows to the next. */
-#define MCG_LINEAR_PAIRS(name, bytes, unrolled)                                             \
+#define MCG_LINEAR_PAIRS(name, bytes, eight)                                                \
     MCG_NAKED static void name(MCG_SPARE const uint32_t *values, MCG_SPARE const int8_t *w, \
                                MCG_SPARE int32_t pitch, MCG_SPARE int32_t *acc,             \
                                MCG_SPARE int32_t eights, MCG_SPARE const int32_t *end)      \
@@ -90,7 +90,8 @@ static int32_t mcg_linear_row(const uint32_t *values, const int8_t *w, int32_t w
             "ldr r0, [sp]\n\t"                                                              \
             "bx r9\n\t"                                                                     \
             ".p2align 2\n"                                                                  \
-            "1:\n\t" unrolled unrolled unrolled unrolled unrolled unrolled unrolled unrolled \
+            "1:\n\t"                                                                      \
+            ".rept 8\n\t" eight ".endr\n\t"                                             \
             "ldr r3, [sp, #4]\n\t"                                                          \
             "cmp r0, r3\n\t"                                                                \
             "bne 1b\n\t"                                                                    \
