@@ -70,7 +70,9 @@ def row_work(g: Conv2dStruct) -> tuple[float, ...]:
     loops = 0
     for count in parts:
         fours, last = count // 4, int(count % 4 > 0 and count >= 4)
-        each = sum((fours + last) * (25 * n + 2 * -(-n // 8) + 11) + 26 * ((fours > 0) + last) for n in groups)
+        each = sum(
+            (fours + last) * (25 * n + 2 * -(-n // 8) + 11) + 26 * ((fours > 0) + last) for n in groups
+        )
         loops += hits * each + pixels * (40 * fours + 15 * (fours > 0))
     rest = [n % 4 for n in parts if n % 4]
     few = g.in_c < 4
