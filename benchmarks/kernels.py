@@ -213,7 +213,8 @@ def counted(calls: Sequence[tuple[Layer, str, LayerCall]], core: str, compiler: 
 def run(options: argparse.Namespace) -> None:
     wanted = [layer for layer in LAYERS if options.only is None or layer.name in options.only]
     calls = called(wanted)
-    found = [case for core in there() for compiler in COMPILERS for case in counted(calls, core, compiler)]
+    cores = [core for core in there() if options.cores is None or core in options.cores]
+    found = [case for core in cores for compiler in COMPILERS for case in counted(calls, core, compiler)]
     again = {(case["layer"], case["core"]) for case in found}
     kept = [c for c in read(options.json).get("cases", []) if (c["layer"], c["core"]) not in again]
     order = {layer.name: i for i, layer in enumerate(LAYERS)}
@@ -303,6 +304,7 @@ if __name__ == "__main__":
     parser = arguments("kernels", __doc__)
     names = [layer.name for layer in LAYERS]
     parser.add_argument("--only", nargs="+", choices=names, metavar="LAYER", help="layers to count")
+    parser.add_argument("--cores", nargs="+", choices=CORES, metavar="CORE", help="cores to count on")
     parser.add_argument("--check-fresh", action="store_true", help="count again by zig and compare")
     options = parser.parse_args()
     if options.check_fresh:

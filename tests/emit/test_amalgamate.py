@@ -47,7 +47,7 @@ def test_inline_functions_that_are_only_named_are_left_out(monkeypatch: pytest.M
     assert "mcg_random_part(" not in amalgamate(["mcg_mean_rate"], [])
 
 
-WITH_BODIES = sorted(name for name, files in module.bodies().items() if len(files) > 1)
+WITH_BODIES = sorted(name for name, files in module.bodies().items() if "" in files and len(files) > 1)
 WAYS: dict[str, tuple[dict[str, str | int | None], tuple[str, ...]]] = {
     "portable": ({"MCG_PORTABLE": None}, ()),
     "DSP in C": ({"MCG_DSP_IN_C": None}, ()),

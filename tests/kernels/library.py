@@ -89,7 +89,7 @@ def every_kernel() -> frozenset[Kernel]:
 
 def with_bodies() -> list[str]:
     """Functions that have more bodies than the portable one."""
-    return [name for name, files in bodies().items() if len(files) > 1]
+    return [name for name, files in bodies().items() if "" in files and len(files) > 1]
 
 
 def sources(body: str) -> list[Path]:

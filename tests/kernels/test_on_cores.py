@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice, product
 from typing import Any
@@ -104,3 +105,19 @@ def test_products_in_pairs_are_where_the_core_has_them(core: str) -> None:
     assert ("smlad" in found) == (core in DSP)
     portable = kernels(core, "zig", "-O3", "MCG_PORTABLE").emulator.image
     assert "smlad" not in {mnemonic for *_, mnemonic, _ in lint.disassemble(portable)}
+
+
+def test_a_cortex_m7_loads_beside_its_products() -> None:
+    """Word by word, where the target names it to the compiler; else as a Cortex-M4 does: the same bytes."""
+    m7 = targets.load("cortex-m7")
+    pairs = {}
+    for target in (m7, replace(m7, core=replace(m7.core, defines=()))):
+        on = KernelsOnCore([KERNELS["mcg_pointwise_s8"]], target)
+        symbol = on.emulator.image.symbol("mcg_panel_products")
+        pairs[target.core.defines] = sum(
+            mnemonic == "ldrd" and symbol.address <= address < symbol.address + symbol.bytes
+            for address, _, mnemonic, _ in lint.disassemble(on.emulator.image)
+        )
+        for arguments in islice(EXTREMES["mcg_pointwise_s8"](), 4):
+            check(on, KERNELS["mcg_pointwise_s8"], arguments, [1])
+    assert pairs == {("MCG_CORTEX_M7",): 0, (): 24}

@@ -80,6 +80,11 @@ def test_features_match_the_cores() -> None:
     }
 
 
+def test_a_core_that_compilers_do_not_name_is_named_for_them() -> None:
+    named = {name: targets.load(name).core.defines for name in targets.cores()}
+    assert {name: defines for name, defines in named.items() if defines} == {"cortex-m7": ("MCG_CORTEX_M7",)}
+
+
 def test_unknown_target_names_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
         targets.load("nrf52")

@@ -85,7 +85,14 @@ class SingleIssue:
 
 @dataclass(frozen=True)
 class DualIssue:
-    """Two instructions a cycle, in order; one of them may go to memory, one to the multiplier."""
+    """Two instructions a cycle, in order; one of them may go to memory, one to the multiplier, one to the float unit.
+
+    What is known of the Cortex-M7 without a table: it issues two instructions a cycle in order, has one multiplier
+    that takes a product each cycle and forwards sums to the next one, and what is loaded can be used two cycles later.
+    Memory moves one word a cycle here. The core moves two, where both are aligned: what LDRD, LDM and STM take is an
+    upper bound. A register that is still to be read may be written in the same cycle. Each run of instructions between
+    jumps begins with nothing on its way; jumps are predicted and cost `refill`. Caches and wait states are left out.
+    """
 
     source: str
     band_percent: float

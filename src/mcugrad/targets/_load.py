@@ -53,7 +53,8 @@ def names() -> tuple[str, ...]:
 @cache
 def _core(name: str) -> Core:
     data = _packaged("cores", name)
-    return Core(name=name, **{**data, "gcc_flags": tuple(data["gcc_flags"])})
+    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+    return Core(name=name, **{**data, **lists})
 
 
 _REQUIRED, _OPTIONAL = True, False

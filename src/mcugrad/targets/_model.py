@@ -33,6 +33,7 @@ class Core:
         least_instructions, least_cycles: of one int8 multiply-accumulate in the best inner loop that the core's
             registers and multiplier allow, loads included; None where nobody has worked it out.
         has_mve: Helium, the vector extension, may be used.
+        defines: macros that tell the generated C what no compiler does: which core of its architecture it is.
         priced_as: the core whose counted prices of kernels stand in for its own; empty where it has some.
     """
 
@@ -49,6 +50,7 @@ class Core:
     least_instructions: float | None = None
     least_cycles: float | None = None
     has_mve: bool = False
+    defines: tuple[str, ...] = ()
     priced_as: str = ""
 
     def __post_init__(self) -> None:

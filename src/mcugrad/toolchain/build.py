@@ -235,9 +235,10 @@ def build_shared(
 
 def _core_flags(compiler: str, target: Target) -> list[str]:
     core = target.core
+    own = [f"-D{name}" for name in core.defines]
     if compiler == "zig":
-        return ["-target", core.zig_target, f"-mcpu={core.zig_cpu}"]
-    return list(core.gcc_flags)
+        return ["-target", core.zig_target, f"-mcpu={core.zig_cpu}", *own]
+    return [*core.gcc_flags, *own]
 
 
 def _firmware_job(

@@ -86,15 +86,16 @@ class Layout:
             yield min(self.rows, rows - first)
 
 
-def products(layout: Layout, rows: int, fours: int) -> int:
-    """Instructions of the loop of products."""
-    count = 0
+def products(layout: Layout, rows: int, fours: int) -> tuple[float, float]:
+    """The loop of products: instructions around its steps, and steps, which are more instructions on some cores."""
+    count = whole = 0
     for block in layout.blocks(rows):
         runs, pairs = -(-block // AT_A_TIME), -(-block // 2)
         for part in layout.parts:
             steps = 2 * part.rows * part.words
-            count += 23 * runs + pairs * (12 + 11 * steps + 3 * -(-steps // 8))
-    return count * fours
+            count += 23 * runs + pairs * (12 + 3 * -(-steps // 8))
+            whole += pairs * steps
+    return count * fours, whole * fours
 
 
 @lru_cache(maxsize=4096)
@@ -179,9 +180,10 @@ def panel_forward_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     others = g.out_c % 4 * (pixels // 4 * 4) + g.out_c * (pixels % 4)
     loops, *of_windows = windows(g, layout)
     rows, *of_rows = panel_rows(layout, g.out_c, times)
-    outputs = fast * (105 if relu else 132) + (pixels // 4) * runs * (28 if relu else 34) * (full > 0)
+    around, steps = products(layout, g.out_c, fours)
+    outputs = fast * (106 if relu else 133) + (pixels // 4) * runs * (28 if relu else 34) * (full > 0)
     return (
-        loops * len(blocks) + rows + outputs + products(layout, g.out_c, fours),
+        *(loops * len(blocks) + rows + outputs + around, steps),
         *(1, g.out_c, g.out_c * times, runs * fours, len(blocks) * fours),
         *(each * len(blocks) for each in of_windows),
         *of_rows,

@@ -114,9 +114,10 @@ def _kind(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     others = g.out_c % 4 * (pixels // 4 * 4) + g.out_c * (pixels % 4)
     loops, *of_windows = windows(g, layout)
     rows = len(layout.parts) * times * len(blocks)
+    around, steps = products(layout, g.out_c, fours)
     outputs = fast * 113 + (pixels // 4) * runs * 34 * (full > 0)
     return (
-        loops * len(blocks) + outputs + products(layout, g.out_c, fours),
+        *(loops * len(blocks) + outputs + around, steps),
         *(1, g.out_c, runs * fours, len(blocks) * fours),
         *(each * len(blocks) for each in of_windows),
         *(rows, *(each * g.k_h * times for each in turned(layout, g.in_c, g.out_c))),

@@ -115,12 +115,13 @@ def panel_update_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     parts = [min(layout.pixels, pixels - i) for i in range(0, pixels, layout.pixels)]
     groups = -(-fours // layout.fours)
     again = 1 if layout.whole else groups  # errors of a block are packed
-    loops = others = packed = 0
+    loops = others = packed = products = 0
     for rows in blocks:
         pairs = -(-rows // 2)
         for part in parts:
             steps = -(-part // 2)
-            loops += fours * (23 + pairs * (12 + 11 * steps + 3 * -(-steps // 8)))
+            loops += fours * (23 + pairs * (12 + 3 * -(-steps // 8)))
+            products += fours * pairs * steps
             loops += again * (rows // 4 * (9 + 13 * (part // 2)))
             others += again * (rows // 4 * (part % 2) + (rows % 4 > 0) * steps)
             packed += again * -(-rows // 4)
@@ -134,7 +135,7 @@ def panel_update_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     cleared = sum(up4(rows) for rows in blocks) * 4 * (1 if layout.whole else fours)
     left = g.taps % 4
     return (
-        loops + asm,
+        *(loops + asm, products),
         *(1, channels, len(blocks), cleared, len(blocks) * again * len(parts), packed, others),
         *(calls * flat, calls * (not flat), lines, simple, there, *words),
         *(calls, calls * (len(parts) > 1), len(blocks) * fours, channels * (left > 0), channels * left),

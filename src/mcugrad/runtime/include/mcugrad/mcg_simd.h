@@ -2,10 +2,11 @@
 /*
  * Which body of a kernel is compiled, and the instructions that such bodies are made of.
  *
- * A file of the runtime that ends in _dsp or _avx2 holds the same function as the one without: the same
+ * A file of the runtime that ends in _m7, _dsp or _avx2 holds the same function as the one without: the same
  * prototype, the same bytes. Of all that there are, the preprocessor takes the first that the core can run.
  *
  *   MCG_PORTABLE   defined by whoever builds: no body but the portable ones
+ *   MCG_CORTEX_M7  the same: the order of instructions is made for a Cortex-M7, which compilers do not name
  *   MCG_DSP_IN_C   the same: bodies for the DSP extension, with C in the place of its instructions, so that
  *                  sanitizers and tests on any computer run their very text
  *
@@ -15,7 +16,7 @@
 #ifndef MCG_SIMD_H
 #define MCG_SIMD_H
 
-#include "mcg_types.h"
+#include "mcg_math.h"
 
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && defined(__ARM_ARCH_PROFILE) && \
     defined(__GNUC__)
@@ -39,6 +40,13 @@
 #else
 #define MCG_HAS_DSP 0
 #define MCG_HAS_AVX2 0
+#endif
+
+/* Another order of the same instructions; without registers for floats there is nowhere to park what it needs. */
+#if MCG_HAS_DSP && MCG_DSP_INSTRUCTIONS && MCG_ARM_FLOATS && defined(MCG_CORTEX_M7)
+#define MCG_HAS_M7 1
+#else
+#define MCG_HAS_M7 0
 #endif
 
 #if MCG_HAS_DSP

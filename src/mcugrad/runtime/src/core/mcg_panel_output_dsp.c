@@ -8,19 +8,26 @@
  */
 #if MCG_DSP_INSTRUCTIONS && MCG_ARM_FLOATS
 /* clang-format off */
-#define MCG_OUTPUT_FLOAT(to, pixel, channel)                                \
-    "vcvt.f32.s32 s" #pixel ", s" #pixel "\n\t"                             \
-    "vmul.f32 s" #pixel ", s" #pixel ", s" #channel "\n\t"                  \
-    "vcvtr." to ".f32 s" #pixel ", s" #pixel "\n\t"
+/* Eight of each kind in a row: none waits for the one before it, nor the first for all sums. */
+#define MCG_OUTPUT_EIGHT(what, x0, x1)                                      \
+    what("s0", x0) what("s1", x0) what("s2", x0) what("s3", x0)             \
+    what("s4", x1) what("s5", x1) what("s6", x1) what("s7", x1)
+#define MCG_OUTPUT_OTHERS(what, x2, x3)                                     \
+    what("s8", x2) what("s9", x2) what("s10", x2) what("s11", x2)           \
+    what("s12", x3) what("s13", x3) what("s14", x3) what("s15", x3)
+#define MCG_OUTPUT_FROM(sum, to) "vcvt.f32." to " " sum ", " sum "\n\t"
+#define MCG_OUTPUT_TIMES(sum, scale) "vmul.f32 " sum ", " sum ", " scale "\n\t"
+#define MCG_OUTPUT_TO(sum, to) "vcvtr." to ".f32 " sum ", " sum "\n\t"
 #define MCG_OUTPUT_FLOATS(to)                                               \
-    MCG_OUTPUT_FLOAT(to, 0, 16) MCG_OUTPUT_FLOAT(to, 1, 16)                 \
-    MCG_OUTPUT_FLOAT(to, 2, 16) MCG_OUTPUT_FLOAT(to, 3, 16)                 \
-    MCG_OUTPUT_FLOAT(to, 4, 17) MCG_OUTPUT_FLOAT(to, 5, 17)                 \
-    MCG_OUTPUT_FLOAT(to, 6, 17) MCG_OUTPUT_FLOAT(to, 7, 17)                 \
-    MCG_OUTPUT_FLOAT(to, 8, 18) MCG_OUTPUT_FLOAT(to, 9, 18)                 \
-    MCG_OUTPUT_FLOAT(to, 10, 18) MCG_OUTPUT_FLOAT(to, 11, 18)               \
-    MCG_OUTPUT_FLOAT(to, 12, 19) MCG_OUTPUT_FLOAT(to, 13, 19)               \
-    MCG_OUTPUT_FLOAT(to, 14, 19) MCG_OUTPUT_FLOAT(to, 15, 19)
+    "vldmia r0!, {s0-s7}\n\t"                                              \
+    "vldmia r1!, {s16-s19}\n\t"                                            \
+    MCG_OUTPUT_EIGHT(MCG_OUTPUT_FROM, "s32", "s32")                         \
+    "vldmia r0!, {s8-s15}\n\t"                                             \
+    MCG_OUTPUT_EIGHT(MCG_OUTPUT_TIMES, "s16", "s17")                        \
+    MCG_OUTPUT_EIGHT(MCG_OUTPUT_TO, to, to)                                 \
+    MCG_OUTPUT_OTHERS(MCG_OUTPUT_FROM, "s32", "s32")                        \
+    MCG_OUTPUT_OTHERS(MCG_OUTPUT_TIMES, "s18", "s19")                       \
+    MCG_OUTPUT_OTHERS(MCG_OUTPUT_TO, to, to)
 /* Of two pixels: r4 and r5 the first channel, r6 and r7 the second, ...; then r4 and r8 are one pixel's, r6 and
  * r10 the other's: first and third channel, second and fourth. */
 #define MCG_OUTPUT_PAIR(a, b, c, d)                                         \
@@ -57,8 +64,6 @@ MCG_NAKED static uint32_t mcg_output_relu(MCG_SPARE const int32_t *sums, MCG_SPA
         "ldr r12, [sp, #52]\n\t"
         "ldr lr, [sp, #56]\n\t"
         "1:\n\t"
-        "vldmia r0!, {s0-s15}\n\t"
-        "vldmia r1!, {s16-s19}\n\t"
         MCG_OUTPUT_FLOATS("u32")
         MCG_OUTPUT_PAIR("s0, s1", "s4, s5", "s8, s9", "s12, s13")
         MCG_OUTPUT_EACH(MCG_OUTPUT_MOST)
@@ -88,11 +93,9 @@ MCG_NAKED static void mcg_output_plain(MCG_SPARE const int32_t *sums, MCG_SPARE 
         "ldr r4, [sp, #64]\n\t"
         "ldm r4, {r5, lr}\n\t"
         "1:\n\t"
-        "vldmia r0!, {s0-s15}\n\t"
-        "vldmia r1!, {s16-s19}\n\t"
+        MCG_OUTPUT_FLOATS("s32")
         "vmov s20, r0\n\t"
         "mov r0, r5\n\t"
-        MCG_OUTPUT_FLOATS("s32")
         MCG_OUTPUT_PAIR("s0, s1", "s4, s5", "s8, s9", "s12, s13")
         MCG_OUTPUT_ENDS("r4", "r8")
         MCG_OUTPUT_ENDS("r6", "r10")
