@@ -110,7 +110,8 @@ typedef struct {
  * @param[in] b   panel of four columns: [step][4]
  * @param[in] run where sums begin and go
  *
- * The loop takes 11 instructions for 16 products, 14 in 8 cycles on a Cortex-M7, and all registers. Stack: 36 bytes.
+ * The loop takes 11 instructions for 16 products, 14 in 8 cycles on a Cortex-M7, and all registers. Stack: 36
+ * bytes.
  */
 void mcg_panel_products(const uint32_t *a, const uint32_t *b, const mcg_products_run_t *run);
 

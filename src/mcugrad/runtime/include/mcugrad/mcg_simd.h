@@ -42,7 +42,8 @@
 #define MCG_HAS_AVX2 0
 #endif
 
-/* Another order of the same instructions; without registers for floats there is nowhere to park what it needs. */
+/* Another order of the same instructions; without registers for floats there is nowhere to park what it
+ * needs. */
 #if MCG_HAS_DSP && MCG_DSP_INSTRUCTIONS && MCG_ARM_FLOATS && defined(MCG_CORTEX_M7)
 #define MCG_HAS_M7 1
 #else

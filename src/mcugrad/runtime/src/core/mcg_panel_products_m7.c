@@ -2,10 +2,10 @@
 #include "mcugrad/mcg_all.h"
 
 /*
- * The loop of products for a core that issues two instructions at a time, of which one may multiply and one may
- * load: words are loaded one by one beside the products of those before, a step ahead, so that none is waited for.
- * 14 instructions and 16 products in 8 cycles. A round is 16 steps, as far as short offsets reach. In the last step
- * nothing is loaded ahead: it may not be there.
+ * The loop of products for a core that issues two instructions at a time, of which one may multiply and one
+ * may load: words are loaded one by one beside the products of those before, a step ahead, so that none is
+ * waited for. 14 instructions and 16 products in 8 cycles. A round is 16 steps, as far as short offsets
+ * reach. In the last step nothing is loaded ahead: it may not be there.
  */
 /* clang-format off */
 /* 52 bytes; `a` and `b` are offsets of the next step, `b1` to `b3` of this one. */
