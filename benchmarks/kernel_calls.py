@@ -10,6 +10,12 @@ import numpy as np
 
 from mcugrad import arithmetic as ar
 from mcugrad.ops.convolution.conv2d_s8 import CONV2D_GRAD_INPUT_S8, CONV2D_S8, CONV2D_UPDATE
+from mcugrad.ops.convolution.depthwise_conv2d_s8 import (
+    DEPTHWISE_CONV2D_GRAD_INPUT_S8,
+    DEPTHWISE_CONV2D_S8,
+    DEPTHWISE_CONV2D_UPDATE,
+)
+from mcugrad.ops.convolution.planes import PLANE_UPDATE_ROWS
 from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LINEAR_UPDATE, LinearStruct
@@ -130,6 +136,42 @@ def conv2d_update(shape: Shape) -> Arguments:
     }
 
 
+def depthwise_conv2d_s8(shape: Shape) -> Arguments:
+    """A depthwise convolution: ReLU for most numbers of channels; no output is beyond int8."""
+    given, taps = conv2d_s8(shape), shape[3] ** 2
+    del given["patch"]
+    return {
+        **given,
+        "w": given["w"][: shape[2] * taps],
+        "scale": np.full(shape[2], 1 / (1000 * shape[3]), np.float32),
+        "packed": np.zeros(taps * min(shape[2], 64), np.int8),
+    }
+
+
+def depthwise_conv2d_grad_input_s8(shape: Shape) -> Arguments:
+    """The error of its input, behind a ReLU; none of the output's is 0."""
+    given, taps = conv2d_grad_input_s8(shape), shape[3] ** 2
+    return {
+        **given,
+        "w": given["w"][: shape[2] * taps],
+        "scale": ar.scale_from_float(np.full(shape[1], 1 / (400 * shape[3]), np.float32)),
+        "packed": np.zeros(taps * min(shape[2], 64), np.int8),
+    }
+
+
+def depthwise_conv2d_update(shape: Shape) -> Arguments:
+    """Its update by sr8, of which no weight leaves its range; no error is 0, and factors have to be shifted before."""
+    given, taps = conv2d_update(shape), shape[3] ** 2
+    del given["patch"]
+    rows = min(PLANE_UPDATE_ROWS, shape[2])
+    return {
+        **given,
+        "w": given["w"][: shape[2] * taps],
+        "rows": rows,
+        "gradient": np.zeros((rows + 1) * taps, np.int32),
+    }
+
+
 def maps(shapes: list[tuple[int, ...]]) -> list[Shape]:
     """Shapes of windows of which stride and dilation may be left out, where they are 1."""
     return [(*shape, *(1, 1)[len(shape) - 4 :]) for shape in shapes]
@@ -176,6 +218,59 @@ OTHER_PIXELS = maps(
     ]
 )
 
+DEPTHWISE = maps(
+    [
+        *((8, 64, 64, 3), (8, 16, 16, 3), (4, 32, 32, 3), (2, 128, 128, 3), (1, 64, 64, 3), (16, 8, 8, 3)),
+        *((7, 20, 20, 3), (5, 64, 64, 3), (9, 13, 13, 3), (13, 6, 6, 3), (25, 4, 4, 3), (6, 99, 99, 3)),
+        *(
+            (3, 70, 70, 3),
+            (11, 10, 10, 3),
+            (20, 12, 12, 3),
+            (10, 33, 33, 3),
+            (14, 24, 24, 3),
+            (4, 130, 130, 3),
+        ),
+        *((8, 32, 32, 3, 2), (16, 16, 16, 3, 2), (7, 24, 24, 3, 2), (5, 12, 12, 3, 2), (4, 64, 64, 3, 2)),
+        *((9, 9, 9, 3, 2), (20, 6, 6, 3, 2), (15, 8, 8, 3, 2), (11, 65, 65, 3, 2), (6, 40, 40, 3, 2)),
+        *((8, 24, 24, 5), (7, 16, 16, 5), (4, 40, 40, 5), (12, 8, 8, 5), (10, 7, 7, 5), (9, 12, 12, 5, 2)),
+        *(
+            (14, 8, 8, 5, 2),
+            (6, 32, 32, 5, 2),
+            (8, 16, 16, 7),
+            (11, 9, 9, 7),
+            (6, 24, 24, 7),
+            (10, 8, 8, 7, 2),
+        ),
+        *(
+            (8, 20, 20, 3, 1, 2),
+            (10, 8, 8, 3, 1, 2),
+            (12, 12, 12, 2),
+            (7, 10, 10, 2),
+            (6, 8, 8, 1),
+            (9, 16, 16, 1),
+        ),
+        *((30, 4, 4, 3), (24, 5, 5, 3), (28, 4, 4, 5), (32, 4, 4, 3, 2), (22, 6, 6, 5), (27, 7, 7, 3)),
+        *(
+            (8, 4, 4, 3),
+            (12, 5, 5, 3),
+            (16, 4, 4, 3),
+            (5, 6, 6, 3),
+            (9, 4, 4, 5),
+            (12, 2, 2, 3),
+            (9, 1, 1, 3),
+        ),
+        *((12, 3, 3, 5), (7, 3, 3, 3), (16, 2, 2, 3, 2), (10, 1, 1, 5), (20, 3, 3, 3), (26, 1, 1, 3, 2)),
+    ]
+)
+OTHER_DEPTHWISE = maps(
+    [
+        *((10, 16, 16, 3), (6, 48, 48, 3), (7, 64, 64, 3), (12, 22, 22, 3), (16, 12, 12, 3), (3, 96, 96, 3)),
+        *((12, 24, 24, 3, 2), (10, 16, 16, 3, 2), (7, 48, 48, 3, 2), (10, 16, 16, 5), (6, 30, 30, 5)),
+        *((8, 40, 40, 5, 2), (9, 16, 16, 7), (26, 4, 4, 3), (10, 12, 12, 3, 1, 2), (8, 120, 120, 3)),
+        *((5, 100, 100, 3), (18, 8, 8, 3, 2)),
+    ]
+)
+
 VECTORS: list[Shape] = list(
     product((8, 16, 29, 31, 64, 98, 128, 131, 512, 1021), (1, 2, 3, 4, 7, 10, 16, 33, 64, 65, 130))
 )
@@ -191,6 +286,9 @@ SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     CONV2D_GRAD_INPUT_S8: (WINDOWS + FEW_CHANNELS + PIXELS, OTHER_WINDOWS + OTHER_PIXELS),
     CONV2D_UPDATE: (WINDOWS, OTHER_WINDOWS),
     POINTWISE_UPDATE: (PIXELS, OTHER_PIXELS),
+    DEPTHWISE_CONV2D_S8: (DEPTHWISE, OTHER_DEPTHWISE),
+    DEPTHWISE_CONV2D_GRAD_INPUT_S8: (DEPTHWISE, OTHER_DEPTHWISE),
+    DEPTHWISE_CONV2D_UPDATE: (DEPTHWISE, OTHER_DEPTHWISE),
 }
 """Kernels that have a price: shapes that it is fitted to, and others that tell how good it is."""
 _ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
@@ -201,6 +299,9 @@ _ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
     "mcg_conv2d_grad_input_s8": conv2d_grad_input_s8,
     "mcg_conv2d_update": conv2d_update,
     "mcg_pointwise_update": conv2d_update,
+    "mcg_depthwise_conv2d_s8": depthwise_conv2d_s8,
+    "mcg_depthwise_conv2d_grad_input_s8": depthwise_conv2d_grad_input_s8,
+    "mcg_depthwise_conv2d_update": depthwise_conv2d_update,
 }
 
 

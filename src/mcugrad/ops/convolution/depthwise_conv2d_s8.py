@@ -15,6 +15,23 @@ from numpy.typing import NDArray
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.convolution.convolution_s8 import centred, gradient_rows, struct_of
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
+from mcugrad.ops.convolution.planes import (
+    PLANE_UPDATE_ROWS,
+    plane_forward_scratch,
+    plane_grad_input_scratch,
+    plane_update_scratch,
+)
+from mcugrad.ops.convolution.planes_work import (
+    Work,
+    plane_forward_work,
+    plane_grad_input_work,
+    plane_update_work,
+)
+from mcugrad.ops.convolution.portable_depthwise import (
+    depthwise_grad_input_work,
+    depthwise_update_work,
+    depthwise_work,
+)
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import from_zero, write_error, write_output
 from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
@@ -22,12 +39,11 @@ from mcugrad.ops.core.window import each_tap, patches
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_s8 import update_rows
 from mcugrad.program import Kernel
+from mcugrad.program.kernel import Price, Scratch
 from mcugrad.training.rules import InPlace
 
 BLOCK = 64
 """`MCG_BLOCK`: channels that a kernel handles at a time."""
-UPDATE_ROWS = 32
-"""Channels whose gradients exist at a time, 4 bytes for each weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +64,7 @@ class DepthwiseConv2dS8(LayerS8):
         return PassS8(DEPTHWISE_CONV2D_GRAD_INPUT_S8, g.k_h * g.k_w * multiplier, {"packed": packed})
 
     def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
-        rows = min(UPDATE_ROWS, g.out_c)
+        rows = min(PLANE_UPDATE_ROWS, g.out_c)
         gradient = gradient_rows(self.of, to, rows + 1, g.k_h * g.k_w)
         return PassS8(DEPTHWISE_CONV2D_UPDATE, g.out_h * g.out_w, {"rows": rows, "gradient": gradient})
 
@@ -126,6 +142,39 @@ def depthwise_conv2d_update(
     update_rows(rule, gradients, factor, seed, step, tensor, w, residual, w_scale, active)
 
 
-DEPTHWISE_CONV2D_S8 = Kernel("mcg_depthwise_conv2d_s8", depthwise_conv2d_s8)
-DEPTHWISE_CONV2D_GRAD_INPUT_S8 = Kernel("mcg_depthwise_conv2d_grad_input_s8", depthwise_conv2d_grad_input_s8)
-DEPTHWISE_CONV2D_UPDATE = Kernel("mcg_depthwise_conv2d_update", depthwise_conv2d_update)
+def _work(portable: Work, planes: Work | None, room: int | None, parts: int) -> Work:
+    """Of a body without planes, or of one that has planes where there is room for them, and else the other's."""
+    if room is None:
+        return portable
+    return (*(0.0,) * len(portable), *planes) if planes is not None else (*portable, *(0.0,) * parts)
+
+
+def forward_work(g: Conv2dStruct, room: int | None) -> Work:
+    """How often `mcg_depthwise_conv2d_s8` does what."""
+    return _work(depthwise_work(g), None if room is None else plane_forward_work(g, room), room, 12)
+
+
+def backward_work(g: Conv2dStruct, room: int | None) -> Work:
+    """How often `mcg_depthwise_conv2d_grad_input_s8` does what."""
+    planes = None if room is None else plane_grad_input_work(g, room)
+    return _work(depthwise_grad_input_work(g), planes, room, 13)
+
+
+def update_work(g: Conv2dStruct, room: int | None) -> Work:
+    """How often `mcg_depthwise_conv2d_update` does what."""
+    planes = None if room is None else plane_update_work(g, room)
+    return _work(depthwise_update_work(g), planes, room, 11)
+
+
+DEPTHWISE_CONV2D_S8 = Kernel(
+    "mcg_depthwise_conv2d_s8", depthwise_conv2d_s8, Scratch(plane_forward_scratch), Price(forward_work)
+)
+DEPTHWISE_CONV2D_GRAD_INPUT_S8 = Kernel(
+    "mcg_depthwise_conv2d_grad_input_s8",
+    depthwise_conv2d_grad_input_s8,
+    Scratch(plane_grad_input_scratch),
+    Price(backward_work),
+)
+DEPTHWISE_CONV2D_UPDATE = Kernel(
+    "mcg_depthwise_conv2d_update", depthwise_conv2d_update, Scratch(plane_update_scratch), Price(update_work)
+)

@@ -6,7 +6,7 @@
 #ifndef MCG_CONVOLUTION_H
 #define MCG_CONVOLUTION_H
 
-#include "mcg_panels.h"
+#include "mcg_planes.h"
 
 /**
  * @brief y = clip(rescale(w (x - x_zero) + bias)) + y_zero, for every window and output channel.
@@ -150,13 +150,20 @@ void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *
  * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  * @param[out] packed scratch, [k_h * k_w][at most MCG_BLOCK channels]
+ * @param[in]  room  bytes of scratch; 0 for none
+ * @param[out] scratch memory that makes it faster, with no meaning afterwards: planes of four channels
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: 600 bytes.
  * Reference: ops/convolution/depthwise_conv2d_s8.py::depthwise_conv2d_s8.
  */
 void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                              const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
-                             int32_t *peak, int8_t *packed);
+                             int32_t *peak, int8_t *packed, int32_t room, uint32_t *scratch);
+
+/** mcg_depthwise_conv2d_s8 of any shape and without scratch, block by block of channels. */
+void mcg_depthwise_any_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                          const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
+                          int32_t *peak, int8_t *packed);
 
 /**
  * @brief Error of the input of a depthwise convolution, masked and rescaled.
@@ -172,6 +179,8 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[out] e_x    error of x, [in_h][in_w][in_c]; must not overlap e
  * @param[out] peak   largest |e_x| before saturation to +-127
  * @param[out] packed scratch, [out_c / in_c * k_h * k_w][at most MCG_BLOCK channels]
+ * @param[in]  room   bytes of scratch; 0 for none
+ * @param[out] scratch memory that makes it faster, with no meaning afterwards: planes of four channels
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: MCG_BLOCK words and rows of bytes. Reference:
  * ops/convolution/depthwise_conv2d_s8.py::depthwise_conv2d_grad_input_s8.
@@ -179,7 +188,13 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
 void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
                                         const int8_t *w, const int32_t *w_zero, const int8_t *x,
                                         const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
-                                        int32_t *peak, int8_t *packed);
+                                        int32_t *peak, int8_t *packed, int32_t room, uint32_t *scratch);
+
+/** mcg_depthwise_conv2d_grad_input_s8 of any shape and without scratch, block by block of channels. */
+void mcg_depthwise_any_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
+                                     const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                     const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                                     int32_t *peak, int8_t *packed);
 
 /**
  * @brief mcg_depthwise_conv2d_grad_input_s8 for a list of channels: other channels' errors are 0, at no cost.
@@ -221,6 +236,8 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
  * @param[in,out] residual residual bits, or NULL
  * @param[in,out] w_scale  real units per step, [out_c]
  * @param[out]    gradient scratch, [rows + 1][k_h * k_w]
+ * @param[in]     room     bytes of scratch; 0 for none
+ * @param[out]    scratch  memory that makes it faster, with no meaning afterwards: planes of four channels
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Reference:
  * ops/convolution/depthwise_conv2d_s8.py::depthwise_conv2d_update.
@@ -228,7 +245,14 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
 void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
                                  const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
                                  const uint32_t *seed, const uint32_t *step, uint32_t tensor, int32_t rows,
-                                 int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient);
+                                 int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient,
+                                 int32_t room, uint32_t *scratch);
+
+/** mcg_depthwise_conv2d_update of any shape and without scratch, block by block of channels. */
+void mcg_depthwise_any_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                              const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
+                              const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w,
+                              uint8_t *residual, float *w_scale, int32_t *gradient);
 
 /**
  * @brief Convolution in groups: each reads its part of the input channels and makes its part of the output

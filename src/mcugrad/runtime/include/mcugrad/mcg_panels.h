@@ -92,6 +92,14 @@ typedef struct {
     uint32_t ends[2];   /* of all else, in four bytes: the smallest, and 0, and the largest */
 } mcg_panel_error_t;
 
+/** Of one axis: input pixels with the same place between strides, and the taps that reach them. Tap `tap + i
+ * * step` of a pixel is at error `at - i * apart`, where `at` grows by 1 from one such pixel to the next. */
+typedef struct {
+    int32_t first, count; /* pixels, a stride apart */
+    int32_t tap, step, taps;
+    int32_t at, apart;
+} mcg_panel_axis_t;
+
 /** A row of weights on its way through an update: words alone, so that rows can lie in scratch. */
 typedef struct {
     int32_t w;          /* where its weights begin */
@@ -153,6 +161,22 @@ void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t 
                       mcg_panel_output_t *how, int8_t *y);
 
 /**
+ * @brief How outputs can be made: see mcg_panel_output_t.
+ *
+ * @param[in] bias    what sums begin with
+ * @param[in] scale   their factors
+ * @param[in] clip    bounds
+ * @param[in] zero    zero point of the outputs
+ * @param[in] largest magnitude that sums of products can have
+ * @param[in] rows    channels
+ */
+int32_t mcg_panel_kind(const int32_t *bias, const float *scale, const int32_t *clip, int32_t zero,
+                       int32_t largest, int32_t rows);
+
+/** The largest magnitude of all outputs. */
+int32_t mcg_panel_peak(const mcg_panel_output_t *how);
+
+/**
  * @brief Turned rows of weights as panels of two.
  *
  * @param[in]  t       weights
@@ -178,6 +202,24 @@ void mcg_panel_turned(const mcg_turned_t *t, int32_t first, int32_t rows, const 
  */
 void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows, int32_t pixels,
                       const int32_t *at, mcg_panel_error_t *how);
+
+/** Input pixels with a place between strides. */
+void mcg_panel_axis(int32_t place, int32_t size, int32_t kernel, int32_t stride, int32_t pad,
+                    int32_t dilation, mcg_panel_axis_t *a);
+
+/** Factors as SMMULR has them; false where one has to be shifted before, or errors may not fit into half a
+ * word. */
+bool mcg_panel_factors(const mcg_scale_t *scale, int32_t rows, float largest, int32_t *factor);
+
+/** No error for input pixels of a kind, by their rows and columns, that no tap reaches. */
+void mcg_panel_nothing(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, const mcg_panel_axis_t *u,
+                       int8_t *e_x);
+
+/** Which x are not flat, by clip and x_zero, and how errors can be made. */
+void mcg_panel_error_bounds(mcg_panel_error_t *how);
+
+/** The largest magnitude of all errors. */
+int32_t mcg_panel_error_peak(const mcg_panel_error_t *how);
 
 /**
  * @brief The error of a convolution's input over panels; mcg_conv2d_grad_input_s8 says what it computes.
@@ -243,6 +285,28 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
  */
 void mcg_panel_step(const int32_t *sums, int32_t rows, int32_t k, int32_t count, const mcg_rule_t *rule,
                     int8_t *w, uint8_t *residual, mcg_panel_row_t *row);
+
+/**
+ * @brief What is known of some rows before their update.
+ *
+ * @param[in]  rows    how many
+ * @param[in]  active  channels that take part; NULL for all
+ * @param[in]  first   place of the first row among these
+ * @param[in]  weights of a row
+ * @param[in]  pixels  of a gradient
+ * @param[in]  factor  gradient to 1/65536 weight steps
+ * @param[in]  rule    how weights are stored and updated
+ * @param[in]  stream  of random numbers
+ * @param[out] row     [rows]
+ */
+void mcg_panel_begin(int32_t rows, const uint16_t *active, int32_t first, int32_t weights, int32_t pixels,
+                     const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream,
+                     mcg_panel_row_t *row);
+
+/** Rows of which a weight saturated get more range. Arguments as mcg_panel_begin has them. */
+void mcg_panel_end(int32_t rows, const uint16_t *active, int32_t first, int32_t weights,
+                   const mcg_rule_t *rule, const mcg_panel_row_t *row, int8_t *w, uint8_t *residual,
+                   float *w_scale);
 
 /**
  * @brief The update of a convolution's weights over panels; mcg_conv2d_update says what it computes.

@@ -1,23 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-/* How outputs can be made: see mcg_panel_output_t. */
-static int32_t mcg_forward_kind(const int32_t *bias, const float *scale, const int32_t *clip, int32_t zero,
-                                int32_t largest, int32_t rows)
-{
-    const bool relu = clip[0] == 0 && clip[1] >= 255 && zero == -128;
-    const bool plain = clip[0] <= -128 - zero && clip[1] >= 127 - zero;
-    if (MCG_SLOW_FLOATS || !(relu || plain)) {
-        return 0;
-    }
-    for (int32_t o = 0; o < rows; o++) {
-        if (!((float)(largest + mcg_abs(bias[o])) * scale[o] < MCG_PANEL_HALF)) {
-            return 0;
-        }
-    }
-    return relu ? 1 : 2;
-}
-
 /* Where the next four windows begin, those beyond the last one as it; y and x are of the first. */
 static void mcg_forward_four(const mcg_conv2d_t *g, int32_t y, int32_t x, int32_t pixels, mcg_four_t *at)
 {
@@ -142,7 +125,7 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
         fits >= 4};
     mcg_panel_output_t how = {scale, clip, g->y_zero, g->out_c, 0, 0, {0, 0}};
     how.kind =
-        mcg_forward_kind(bias, scale, clip, g->y_zero, taps * 255 * (w_zero == NULL ? 127 : 255), g->out_c);
+        mcg_panel_kind(bias, scale, clip, g->y_zero, taps * 255 * (w_zero == NULL ? 127 : 255), g->out_c);
     if (plan.whole) {
         plan.rows = mcg_min(fits & ~3, mcg_up4(out_c));
         plan.sums = (int32_t *)scratch;
@@ -156,10 +139,5 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
         mcg_forward_group(g, &m, &plan, w + i * out_c * taps, zero, bias + i * out_c, out_c, &how, i * out_c,
                           y + i * out_c);
     }
-    /* Bounds beyond the codes change no output: they are those of the peak alone. */
-    for (uint32_t i = 0; i < 2U; i++) {
-        how.highest = mcg_max(how.highest, mcg_min(mcg_half(how.ends[1], i), clip[1]));
-        how.highest = mcg_max(how.highest, -mcg_max(mcg_half(how.ends[0], i), clip[0]));
-    }
-    *peak = how.highest;
+    *peak = mcg_panel_peak(&how);
 }

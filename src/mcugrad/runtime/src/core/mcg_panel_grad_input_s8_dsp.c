@@ -1,49 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-/* Of one axis: input pixels with the same place between strides, and the taps that reach them. Tap `tap + i *
- * step` of a pixel is at error `at - i * apart`, where `at` grows by 1 from one such pixel to the next. */
-typedef struct {
-    int32_t first, count; /* pixels, a stride apart */
-    int32_t tap, step, taps;
-    int32_t at, apart;
-} mcg_grad_axis_t;
-
-static mcg_grad_axis_t mcg_grad_axis(int32_t place, int32_t size, int32_t kernel, int32_t stride, int32_t pad,
-                                     int32_t dilation)
-{
-    mcg_grad_axis_t a;
-    int32_t first = (place - pad) % stride;
-    int32_t tap = 0;
-    first += first < 0 ? stride : 0;
-    while (tap < kernel && (place - tap * dilation) % stride != 0) {
-        tap++;
-    }
-    a.first = first;
-    a.count = first < size ? (size - first + stride - 1) / stride : 0;
-    a.tap = tap;
-    a.step = 1;
-    while (a.step * dilation % stride != 0) {
-        a.step++;
-    }
-    a.taps = (kernel - tap + a.step - 1) / a.step;
-    a.at = (first + pad - tap * dilation) / stride;
-    a.apart = a.step * dilation / stride;
-    return a;
-}
-
-/* Factors as SMMULR has them; false where one has to be shifted before, or errors may not fit into half a
- * word. */
-static bool mcg_grad_factors(const mcg_scale_t *scale, int32_t rows, float largest, int32_t *factor)
-{
-    bool fits = true;
-    for (int32_t i = 0; i < rows; i++) {
-        factor[i] = (int32_t)((uint32_t)scale[i].mult << (32U - scale[i].shift));
-        fits = fits && scale[i].pre == 0 && (float)factor[i] * largest < MCG_PANEL_HALF * 4294967296.0F;
-    }
-    return fits;
-}
-
 /* Where panels lie, and how much of them at a time. */
 typedef struct {
     int32_t *sums, *start, *factor;
@@ -74,7 +31,7 @@ static void mcg_grad_clear(int32_t *values, int32_t count)
 }
 
 /* Errors of all input pixels of one kind. */
-static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, const mcg_grad_axis_t *u,
+static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, const mcg_panel_axis_t *u,
                           const mcg_windows_t *m, const mcg_turned_t *t, const mcg_grad_plan_t *plan,
                           mcg_panel_error_t *how)
 {
@@ -84,7 +41,7 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, const
     const float largest = (float)(m->k_h * m->k_w * m->channels) * 127.0F * (t->zero == 0 ? 128.0F : 255.0F);
     for (int32_t first = 0; first < g->in_c; first += plan->rows) {
         const int32_t rows = mcg_min(plan->rows, g->in_c - first);
-        const bool fits = mcg_grad_factors(how->scale + first, rows, largest, plan->factor);
+        const bool fits = mcg_panel_factors(how->scale + first, rows, largest, plan->factor);
         int32_t y = 0;
         int32_t x = 0;
         mcg_panel_turned(t, first, rows, &all, plan->a);
@@ -114,32 +71,20 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, const
     }
 }
 
-/* What no tap reaches. */
-static void mcg_grad_nothing(const mcg_conv2d_t *g, const mcg_grad_axis_t *v, const mcg_grad_axis_t *u,
-                             int8_t *e_x)
-{
-    for (int32_t y = 0; y < v->count; y++) {
-        for (int32_t x = 0; x < u->count; x++) {
-            int8_t *to =
-                e_x + ((v->first + y * g->stride_h) * g->in_w + u->first + x * g->stride_w) * g->in_c;
-            for (int32_t c = 0; c < g->in_c; c++) {
-                to[c] = 0;
-            }
-        }
-    }
-}
-
 /* The largest sum of any kind of pixels. */
 static int32_t mcg_grad_terms(const mcg_conv2d_t *g, int32_t channels)
 {
     int32_t rows = 0;
     int32_t columns = 0;
     for (int32_t fy = 0; fy < g->stride_h; fy++) {
-        rows = mcg_max(rows, mcg_grad_axis(fy, g->in_h, g->k_h, g->stride_h, g->pad_top, g->dilation_h).taps);
+        mcg_panel_axis_t v;
+        mcg_panel_axis(fy, g->in_h, g->k_h, g->stride_h, g->pad_top, g->dilation_h, &v);
+        rows = mcg_max(rows, v.taps);
     }
     for (int32_t fx = 0; fx < g->stride_w; fx++) {
-        columns = mcg_max(columns,
-                          mcg_grad_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w).taps);
+        mcg_panel_axis_t u;
+        mcg_panel_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w, &u);
+        columns = mcg_max(columns, u.taps);
     }
     return rows * mcg_up4(columns * channels);
 }
@@ -149,25 +94,20 @@ bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
                              const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room, uint32_t *scratch)
 {
     const int32_t channels = mcg_active_count(active, g->out_c);
-    /* x from low to high is not flat. */
-    const int32_t low = g->x_zero + mcg_clamp(clip[0], -1000, 1000) + 1;
-    const int32_t high = g->x_zero + mcg_clamp(clip[1], -1000, 1000) - 1;
-    const bool some = low <= 127 && high >= -128;
     mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}};
     if (mcg_grad_fits(mcg_grad_terms(g, channels), room) < 4) {
         return false;
     }
-    how.low = ((uint32_t)mcg_max(low, -128) & 0xffU) * 0x01010101U;
-    how.high = ((uint32_t)mcg_min(high, 127) & 0xffU) * 0x01010101U;
-    how.kind = MCG_SLOW_FLOATS || !some ? 0 : high >= 127 ? 1 : 2;
+    mcg_panel_error_bounds(&how);
     for (int32_t fy = 0; fy < g->stride_h; fy++) {
-        const mcg_grad_axis_t v = mcg_grad_axis(fy, g->in_h, g->k_h, g->stride_h, g->pad_top, g->dilation_h);
+        mcg_panel_axis_t v;
+        mcg_panel_axis(fy, g->in_h, g->k_h, g->stride_h, g->pad_top, g->dilation_h, &v);
         for (int32_t fx = 0; fx < g->stride_w; fx++) {
-            const mcg_grad_axis_t u =
-                mcg_grad_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w);
+            mcg_panel_axis_t u;
+            mcg_panel_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w, &u);
             const int32_t k = v.taps * mcg_up4(u.taps * channels);
             if (k == 0) {
-                mcg_grad_nothing(g, &v, &u, e_x);
+                mcg_panel_nothing(g, &v, &u, e_x);
             } else {
                 const mcg_grad_plan_t plan = mcg_grad_plan(k, g->in_c, room, scratch);
                 const mcg_windows_t m = {e,        g->out_h * g->out_w * channels,
@@ -190,10 +130,6 @@ bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
             }
         }
     }
-    for (uint32_t i = 0; i < 4U; i++) {
-        how.highest = mcg_max(how.highest, mcg_byte(how.ends[1], i));
-        how.highest = mcg_max(how.highest, -mcg_byte(how.ends[0], i));
-    }
-    *peak = how.highest;
+    *peak = mcg_panel_error_peak(&how);
     return true;
 }

@@ -291,7 +291,7 @@ void mcg_panel_step(const int32_t *sums, int32_t rows, int32_t k, int32_t count,
     mcg_panel_row_t *const end = row + rows;
     const uint32_t more = (uint32_t)k / 4U * MCG_COUNTER_STEP;
     w += k;
-    residual = mcg_residual_at(residual, k * rule->residual_bits / 8);
+    residual = mcg_residual_at(residual, (k * rule->residual_bits) >> 3);
     mcg_q_clear();
     while (row != end) {
         if (count == 4) {

@@ -122,34 +122,13 @@ void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, c
     const int32_t weights = g->k_h * g->k_w * g->in_c;
     const int32_t pixels = g->out_h * g->out_w;
     const int32_t channels = mcg_active_count(active, g->out_c);
-    const uint32_t words = ((uint32_t)weights + 3U) / 4U;
-    const int32_t bytes = (weights * rule->residual_bits + 7) / 8;
-    const int32_t largest =
-        (MCG_ACC_LIMIT - 1) / (127 * 255); /* pixels whose products stay below the limit */
     uint32_t few[MCG_PANEL_FEW];
     mcg_panel_row_t some[MCG_PANEL_ROWS];
     const mcg_update_plan_t p = mcg_update_plan(pixels, weights, channels, room, scratch, few, some);
     for (int32_t first = 0; first < channels; first += p.rows) {
         const int32_t rows = mcg_min(p.rows, channels - first);
-        for (int32_t i = 0; i < rows; i++) {
-            const int32_t o = mcg_active_at(active, first + i);
-            mcg_panel_row_t *const row = p.row + i;
-            row->w = o * weights;
-            row->residual = o * bytes;
-            row->counter = stream + (uint32_t)o * words * MCG_COUNTER_STEP;
-            row->scale = factor[o];
-            row->factor = (int32_t)((uint32_t)factor[o].mult << (32U - factor[o].shift));
-            row->most =
-                pixels <= largest >> factor[o].pre ? 0 : mcg_max(1, (MCG_ACC_LIMIT - 1) >> factor[o].pre);
-            row->saturated = 0U;
-        }
+        mcg_panel_begin(rows, active, first, weights, pixels, factor, rule, stream, p.row);
         mcg_update_rows(g, x, e + first, channels, rows, rule, w, residual, &p);
-        for (int32_t i = 0; i < rows; i++) {
-            const mcg_panel_row_t row = p.row[i];
-            if (row.saturated != 0U) {
-                rule->grow(w + row.w, mcg_residual_at(residual, row.residual), weights);
-                w_scale[mcg_active_at(active, first + i)] *= MCG_GROWTH;
-            }
-        }
+        mcg_panel_end(rows, active, first, weights, rule, p.row, w, residual, w_scale);
     }
 }

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/* What sums of all outputs take, about: a kernel row of three taps, other steps, four outputs, and a row. */
+static int32_t mcg_axes_cost(const mcg_plane_axes_t *a)
+{
+    const mcg_conv2d_t *g = &a->g;
+    const int32_t row = a->kind < MCG_PLANE_STEPS ? 11 : 9 * a->steps;
+    return g->out_h * (8 + (g->out_w + 3) / 4 * (9 + g->k_h * row));
+}
+
+static void mcg_axes_kind(mcg_plane_axes_t *a)
+{
+    const mcg_conv2d_t *g = &a->g;
+    const int32_t reach = (g->k_w - 1) * g->dilation_w + 1 + (g->pad_left & 1);
+    const int32_t most = g->stride_w == 1 ? reach / 2 + 1 : (reach + 1) / 2;
+    a->odd = g->pad_left & 1;
+    a->kind = g->stride_w == 1 ? MCG_PLANE_THREE : MCG_PLANE_STRIDED;
+    if (g->k_w != 3 || g->k_h != 3 || g->dilation_w != 1) {
+        a->kind += MCG_PLANE_STEPS;
+        a->steps = mcg_min(most, 2 * g->k_w);
+    } else {
+        a->kind += 2 * a->odd;
+        a->steps = 1;
+    }
+}
+
+/* Rows for columns. */
+static mcg_plane_axes_t mcg_axes_turned(const mcg_plane_axes_t *a)
+{
+    const mcg_conv2d_t *g = &a->g;
+    const mcg_plane_axes_t turned = {
+        {g->in_w, g->in_h, g->in_c, g->out_w, g->out_h, g->out_c, g->k_w, g->k_h, g->stride_w, g->stride_h,
+         g->pad_left, g->pad_top, g->dilation_w, g->dilation_h, g->x_zero, g->y_zero},
+        a->in_column,
+        a->in_row,
+        a->out_column,
+        a->out_row,
+        a->out_first,
+        a->tap_column,
+        a->tap_row,
+        true,
+        0,
+        0,
+        0};
+    return turned;
+}
+
+bool mcg_plane_axes(mcg_plane_axes_t *a)
+{
+    mcg_plane_axes_t other = mcg_axes_turned(a);
+    mcg_axes_kind(a);
+    mcg_axes_kind(&other);
+    if (a->g.stride_w > 2 || (other.g.stride_w <= 2 && mcg_axes_cost(&other) < mcg_axes_cost(a))) {
+        *a = other;
+    }
+    return a->g.stride_w <= 2;
+}

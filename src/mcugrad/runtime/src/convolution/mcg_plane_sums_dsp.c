@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mcugrad/mcg_all.h"
+
+/*
+ * Four sums, words of a plane and of weights, and addresses of all are the registers that there are. A step
+ * of a table is (weight, weight), bytes. Where three taps are neighbours, a word of weights (0, 1) and one of
+ * (1, 2) serve even and odd outputs: eight instructions make twelve products.
+ */
+#if MCG_DSP_INSTRUCTIONS
+/* clang-format off */
+/* r0 plane; r1 table; r2 sums; r3 end of a row; r4 to r7 sums; r8 to r10 words; r11 and r12 weights; lr where. */
+#define MCG_SUMS_OPEN                                                            \
+    "push {r4-r11, lr}\n\t"                                                      \
+    "1:\n\t"                                                                     \
+    "ldmia r1!, {r4-r7}\n\t"
+#define MCG_SUMS_CLOSE(rewind, bytes)                                            \
+    "str r4, [r2], #16\n\t" "str r5, [r2], #16\n\t"                              \
+    "str r6, [r2], #16\n\t" "str r7, [r2], #16\n\t"                              \
+    rewind                                                                       \
+    "add r0, r0, #" bytes "\n\t"                                                 \
+    "cmp r0, r3\n\t"                                                             \
+    "bne 1b\n\t"                                                                 \
+    "ldr r12, [sp, #36]\n\t"                                                     \
+    "ldm r12, {r8-r11}\n\t"                                                      \
+    "cmp r3, r11\n\t"                                                            \
+    "add r0, r0, r8\n\t"                                                         \
+    "add r3, r3, r9\n\t"                                                         \
+    "sub r2, r2, r10\n\t"                                                        \
+    "bne 1b\n\t"                                                                 \
+    "add lr, r12, #20\n\t"                                                       \
+    "ldm lr, {r4-r8}\n\t"                                                        \
+    "ldr r10, [r12, #16]\n\t"                                                    \
+    "add r0, r0, r4\n\t"                                                         \
+    "add r3, r3, r4\n\t"                                                         \
+    "sub r2, r2, r5\n\t"                                                         \
+    "add r1, r1, r6\n\t"                                                         \
+    "add r10, r10, r6\n\t"                                                       \
+    "add r11, r11, r7\n\t"                                                       \
+    "strd r11, r10, [r12, #12]\n\t"                                              \
+    "cmp r11, r8\n\t"                                                            \
+    "bne 1b\n\t"                                                                 \
+    "pop {r4-r11, pc}\n\t"
+/* The first kernel row begins where outputs do, others `there`. */
+#define MCG_SUMS_THERE "add lr, lr, r0\n\t"
+#define MCG_SUMS_THREE(there, base)                                              \
+    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
+    there "ldmia " base ", {r8, r9, r10}\n\t"                                    \
+    "smlad r4, r8, r11, r4\n\t" "smlatb r5, r8, r11, r5\n\t"                     \
+    "smlabt r4, r9, r12, r4\n\t" "smlad r5, r9, r12, r5\n\t"                     \
+    "smlad r6, r9, r11, r6\n\t" "smlatb r7, r9, r11, r7\n\t"                     \
+    "smlabt r6, r10, r12, r6\n\t" "smlad r7, r10, r12, r7\n\t"
+#define MCG_SUMS_STRIDED                                                         \
+    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
+    MCG_SUMS_THERE "ldmia lr!, {r8, r9, r10}\n\t"                                \
+    "smlad r4, r8, r11, r4\n\t" "smlabt r4, r9, r12, r4\n\t"                     \
+    "smlad r5, r9, r11, r5\n\t" "smlabt r5, r10, r12, r5\n\t"                    \
+    "smlad r6, r10, r11, r6\n\t"                                                 \
+    "ldmia lr, {r8, r9}\n\t"                                                     \
+    "smlabt r6, r8, r12, r6\n\t"                                                 \
+    "smlad r7, r8, r11, r7\n\t" "smlabt r7, r9, r12, r7\n\t"
+#define MCG_SUMS_THREE_ODD(there, base)                                          \
+    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
+    there "ldmia " base ", {r8, r9, r10, lr}\n\t"                                \
+    "smlatb r4, r8, r11, r4\n\t" "smlad r4, r9, r12, r4\n\t"                     \
+    "smlad r5, r9, r11, r5\n\t" "smlabt r5, r10, r12, r5\n\t"                    \
+    "smlatb r6, r9, r11, r6\n\t" "smlad r6, r10, r12, r6\n\t"                    \
+    "smlad r7, r10, r11, r7\n\t" "smlabt r7, lr, r12, r7\n\t"
+#define MCG_SUMS_STRIDED_ODD                                                     \
+    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
+    MCG_SUMS_THERE "ldmia lr!, {r8, r9, r10}\n\t"                                \
+    "smlatb r4, r8, r11, r4\n\t" "smlad r4, r9, r12, r4\n\t"                     \
+    "smlatb r5, r9, r11, r5\n\t" "smlad r5, r10, r12, r5\n\t"                    \
+    "smlatb r6, r10, r11, r6\n\t"                                                \
+    "ldmia lr, {r8, r9}\n\t"                                                     \
+    "smlad r6, r8, r12, r6\n\t"                                                  \
+    "smlatb r7, r8, r11, r7\n\t" "smlad r7, r9, r12, r7\n\t"
+/* Any number of steps; r10 the end of the table. */
+#define MCG_SUMS_LOOP(words, products)                                           \
+    "ldr r10, [sp, #36]\n\t"                                                     \
+    "ldr r10, [r10, #16]\n\t"                                                    \
+    "2:\n\t"                                                                     \
+    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
+    "add lr, lr, r0\n\t"                                                         \
+    words products                                                               \
+    "cmp r1, r10\n\t"                                                            \
+    "bne 2b\n\t"
+#define MCG_SUMS_REWIND                                                          \
+    "ldr r12, [sp, #36]\n\t"                                                     \
+    "ldr r12, [r12, #28]\n\t"                                                    \
+    "sub r1, r1, r12\n\t"
+#define MCG_SUMS_FUNCTION(name)                                                  \
+    MCG_NAKED static void name(MCG_SPARE const uint32_t *x, MCG_SPARE const uint32_t *table,\
+                               MCG_SPARE int32_t *sums, MCG_SPARE const uint32_t *end,\
+                               MCG_SPARE mcg_plane_run_t *run)
+
+MCG_SUMS_FUNCTION(mcg_sums_three)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_THREE("", "r0") MCG_SUMS_THREE(MCG_SUMS_THERE, "lr") MCG_SUMS_THREE(MCG_SUMS_THERE, "lr")
+        MCG_SUMS_CLOSE("sub r1, r1, #52\n\t", "8"));
+}
+
+MCG_SUMS_FUNCTION(mcg_sums_strided)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_STRIDED MCG_SUMS_STRIDED MCG_SUMS_STRIDED
+        MCG_SUMS_CLOSE("sub r1, r1, #52\n\t", "16"));
+}
+
+MCG_SUMS_FUNCTION(mcg_sums_three_odd)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_THREE_ODD("", "r0") MCG_SUMS_THREE_ODD(MCG_SUMS_THERE, "lr") MCG_SUMS_THREE_ODD(MCG_SUMS_THERE, "lr")
+        MCG_SUMS_CLOSE("sub r1, r1, #52\n\t", "8"));
+}
+
+MCG_SUMS_FUNCTION(mcg_sums_strided_odd)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_STRIDED_ODD MCG_SUMS_STRIDED_ODD MCG_SUMS_STRIDED_ODD
+        MCG_SUMS_CLOSE("sub r1, r1, #52\n\t", "16"));
+}
+
+MCG_SUMS_FUNCTION(mcg_sums_steps)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_LOOP("ldmia lr, {r8, r9}\n\t",
+                      "smlad r4, r8, r11, r4\n\t" "smlad r5, r8, r12, r5\n\t"
+                      "smlad r6, r9, r11, r6\n\t" "smlad r7, r9, r12, r7\n\t")
+        MCG_SUMS_CLOSE(MCG_SUMS_REWIND, "8"));
+}
+
+MCG_SUMS_FUNCTION(mcg_sums_strided_steps)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_LOOP("ldmia lr, {r8, r9, r12, lr}\n\t",
+                      "smlad r4, r8, r11, r4\n\t" "smlad r5, r9, r11, r5\n\t"
+                      "smlad r6, r12, r11, r6\n\t" "smlad r7, lr, r11, r7\n\t")
+        MCG_SUMS_CLOSE(MCG_SUMS_REWIND, "16"));
+}
+/* clang-format on */
+
+void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int32_t *sums,
+                    const uint32_t *end, mcg_plane_run_t *run)
+{
+    switch (kind) {
+        case MCG_PLANE_THREE:
+            mcg_sums_three(x, table, sums, end, run);
+            break;
+        case MCG_PLANE_STRIDED:
+            mcg_sums_strided(x, table, sums, end, run);
+            break;
+        case MCG_PLANE_THREE_ODD:
+            mcg_sums_three_odd(x, table, sums, end, run);
+            break;
+        case MCG_PLANE_STRIDED_ODD:
+            mcg_sums_strided_odd(x, table, sums, end, run);
+            break;
+        case MCG_PLANE_STEPS:
+            mcg_sums_steps(x, table, sums, end, run);
+            break;
+        default:
+            mcg_sums_strided_steps(x, table, sums, end, run);
+            break;
+    }
+}
+#else
+/* One of four sums: the step's words are those from `x` on. */
+static int32_t mcg_sums_one(int32_t kind, int32_t i, const uint32_t *x, const uint32_t *weights, int32_t sum)
+{
+    switch (kind) {
+        case MCG_PLANE_THREE:
+            x += i / 2;
+            return i % 2 == 0
+                       ? mcg_smlad(x[0], weights[0], sum) + mcg_half(x[1], 0) * mcg_half(weights[1], 1)
+                       : mcg_smlad(x[1], weights[1], sum) + mcg_half(x[0], 1) * mcg_half(weights[0], 0);
+        case MCG_PLANE_STRIDED:
+            return mcg_smlad(x[i], weights[0], sum) + mcg_half(x[i + 1], 0) * mcg_half(weights[1], 1);
+        case MCG_PLANE_THREE_ODD:
+            x += i / 2;
+            return i % 2 == 0
+                       ? mcg_smlad(x[1], weights[1], sum) + mcg_half(x[0], 1) * mcg_half(weights[0], 0)
+                       : mcg_smlad(x[1], weights[0], sum) + mcg_half(x[2], 0) * mcg_half(weights[1], 1);
+        case MCG_PLANE_STRIDED_ODD:
+            return mcg_smlad(x[i + 1], weights[1], sum) + mcg_half(x[i], 1) * mcg_half(weights[0], 0);
+        case MCG_PLANE_STEPS:
+            return mcg_smlad(x[i / 2], weights[i % 2], sum);
+        default:
+            return mcg_smlad(x[i], weights[0], sum);
+    }
+}
+
+void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int32_t *sums,
+                    const uint32_t *end, mcg_plane_run_t *run)
+{
+    const int32_t four = kind % 2 == 0 ? 2 : 4; /* words of four outputs */
+    for (;;) {
+        for (; x != end; x += four) {
+            for (int32_t i = 0; i < 4; i++) {
+                int32_t sum = (int32_t)table[i];
+                for (const uint32_t *step = table + 4; step != run->table; step += 3) {
+                    sum = mcg_sums_one(kind, i, x + (int32_t)step[2] / 4, step, sum);
+                }
+                *sums = sum;
+                sums += MCG_PLANE_CHANNELS;
+            }
+        }
+        const bool whole = end == run->last;
+        x += run->skip / 4;
+        end += run->pitch / 4;
+        sums -= run->back / 4;
+        if (whole) {
+            x += run->on / 4;
+            end += run->on / 4;
+            sums -= run->down / 4;
+            table += run->size / 4;
+            run->table += run->size / 4;
+            run->last += run->plane / 4;
+            if (run->last == run->final) {
+                return;
+            }
+        }
+    }
+}
+#endif
