@@ -27,7 +27,6 @@ M4F = {
     "pointwise 64->64, 4x4": BACKWARD,
     "first conv3x3/2 1->16, 28x28": "forward, sr8",
     "first conv3x3 3->16, 32x32": "forward, sr8",
-    "depthwise 3x3, 64 channels, 8x8": EVERY,
 }
 MISSED: dict[str, dict[str, str]] = {
     "cortex-m4f": M4F,
