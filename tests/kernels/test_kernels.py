@@ -39,6 +39,8 @@ if IN_CHILD in os.environ:
     BUILDS, OF_BODIES = [library.UNDEFINED_BEHAVIOUR], [*library.UNDEFINED_BEHAVIOUR_IN_BODIES]
 else:
     BUILDS, OF_BODIES = library.available(), library.available(library.BODIES)
+EXAMPLES = settings().max_examples * (2 if IN_CHILD in os.environ else 5) // 5
+"""Drawn for a kernel: what traps is a matter of ranges, which extremes reach, so that it takes fewer."""
 
 KERNELS = {kernel.name: kernel for kernel in library.every_kernel()}
 ROOMS = (*(family.name for family in FAMILIES if family.kernels), CORE)
@@ -114,7 +116,7 @@ def test_c_equals_reference(name: str) -> None:
 
     @given(CASES[name])
     # Float kernels have no saturation and few branches: fewer examples find what there is.
-    @settings(max_examples=settings().max_examples * (2 if name.endswith("_f32") else 5) // 5)
+    @settings(max_examples=EXAMPLES * (2 if name.endswith("_f32") else 5) // 5)
     def run(arguments: dict[str, Any]) -> None:
         check(kernel, arguments)
 
@@ -259,15 +261,16 @@ def test_a_kernel_is_one_file_of_its_name() -> None:
 def test_every_header_is_included_and_comes_after_those_it_includes() -> None:
     names = list(headers())
     assert sorted(names) == sorted(path.name for path in (library.INCLUDE / "mcugrad").glob("*.h"))
-    first = ["mcg_build.h", "mcg_types.h", "mcg_simd.h", "mcg_math.h", "mcg_structs.h", "mcg_core.h"]
+    first = ["mcg_build.h", "mcg_types.h", "mcg_math.h", "mcg_simd.h", "mcg_structs.h", "mcg_core.h"]
     assert names[:6] == first
     assert names[-1] == "mcg_all.h"
 
 
-@pytest.mark.parametrize("compiler", toolchain.host_compilers())
-@pytest.mark.parametrize("opt", ["-O0", "-O3"])
+@pytest.mark.parametrize(("compiler", "opt"), [("zig", "-O0"), ("gcc", "-O0"), ("gcc", "-O3")])
 def test_no_warnings(compiler: str, opt: str, tmp_path: Path) -> None:
     """Each file alone, so that it includes what it needs; what optimisers find, in all of them together."""
+    if compiler not in toolchain.host_compilers():
+        pytest.skip(f"{compiler} is not installed")
     include = [library.INCLUDE, library.RUNTIME / "src"]
     sources = library.sources("") if opt == "-O0" else [library.together(tmp_path)]
     toolchain.check_warnings([*sources, *library.PROBES], include, compiler=compiler, opt=opt)
