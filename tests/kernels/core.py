@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
 from math import lcm
 from typing import Any
 
@@ -71,6 +73,64 @@ def add_errors_s8(draw: Draw) -> Arguments:
         "e": old_int8(rng, count),
         "peak": one(np.int32, rng),
     }
+
+
+ENDS = (0, 1, -1, 126, 127, 128, 129, -126, -127, -128, -129, 255, -256, 32767)
+"""Results about the ends of what a byte holds, and far from there."""
+COUNTS = (1, 3, 4, 5, 8, 63, 64, 65, 150)
+
+
+def add_errors_s8_extremes() -> Iterator[Arguments]:
+    """Ends of all ranges; sums that just saturate, anywhere; ties; with a sum in the place of either."""
+    rng = np.random.default_rng(0)
+
+    def given(a: Any, b: Any, factor: tuple[int, int]) -> Arguments:
+        return {
+            "count": len(a),
+            "a": np.asarray(a, np.int8),
+            "b": np.asarray(b, np.int8),
+            "factor": np.asarray(factor, np.int32),
+            "e": old_int8(rng, len(a)),
+            "peak": one(np.int32, rng),
+        }
+
+    for count, factor in product(
+        COUNTS, ((1 << 22, 1 << 22), (65536, 65536), (65536, 0), (32768, 0), (40000, 25000))
+    ):
+        a, b = (rng.integers(-127, 128, count) for _ in range(2))
+        yield given(a, b, factor)
+        yield given(np.full(count, 127), np.full(count, -127 if count % 2 else 127), factor)
+    for value, at in product(ENDS, range(9)):
+        a, b = np.zeros(9, np.int64), np.ones(9, np.int64)
+        a[at] = np.clip(value - 1, -127, 127)
+        b[at] = np.clip(value - a[at], -127, 127)
+        yield given(a, b, (65536, 65536))
+        yield given(a, b, (65536, 32768))
+
+
+def rescale_error_s8_extremes() -> Iterator[Arguments]:
+    """Factors that repeat in any way, and results about the ends of bytes; factors that ask for a shift."""
+    rng = np.random.default_rng(0)
+    for channels, pixels, rows, sign in product((1, 3, 4, 16, 33, 64, 65, 130), (1, 5), (1, 3), (1, -1)):
+        count, before = channels * pixels, int(rng.integers(0, 9))
+        pitch = before + count + int(rng.integers(0, 9))
+        for most in (0.49, 1.01, 3.0, 2.0**20):
+            scale = most * 2.0 ** -rng.integers(0, 3, channels)
+            yield {
+                "rows": rows,
+                "count": count,
+                "pitch": pitch,
+                "offset": before,
+                "channels": channels,
+                "x_zero": int(rng.integers(-128, 128)),
+                "sign": sign,
+                "e": rng.choice([-127, -126, -1, 0, 1, 63, 64, 126, 127], rows * pitch).astype(np.int8),
+                "x": rng.integers(-128, 128, rows * count).astype(np.int8),
+                "scale": scale_from_float(scale.astype(np.float32)),
+                "clip": np.asarray([(-(1 << 30), 1 << 30), (0, 1 << 30), (-20, 30)][count % 3], np.int32),
+                "e_x": old_int8(rng, rows * count),
+                "peak": one(np.int32, rng),
+            }
 
 
 @st.composite
@@ -156,6 +216,11 @@ def quantize_raw(draw: Draw, kind: type[Any]) -> Arguments:
     }
 
 
+EXTREMES = {
+    "mcg_add_errors_s8": add_errors_s8_extremes,
+    "mcg_rescale_error_s8": rescale_error_s8_extremes,
+}
+"""Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (

@@ -48,10 +48,14 @@ void mcg_row_spread(const mcg_row_group_t *list, int32_t groups, const int8_t *w
                     int32_t *acc);
 
 /**
- * @brief Sums to errors, as mcg_error_s8 does, in 10 instructions each.
+ * @brief Sums to errors, as mcg_error_s8 does, in 10 instructions each where factors begin at a whole word.
  */
 int32_t mcg_row_errors(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
                        const int32_t *clip, int32_t count, int8_t *e);
+
+/** Sums to errors one by one: as mcg_error_s8, by the instructions that there are. */
+int32_t mcg_row_each(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
+                     const int32_t *clip, int32_t count, int8_t *e);
 
 /**
  * @brief The error of a convolution's input by rows; mcg_conv2d_grad_input_s8 says what it computes.

@@ -127,7 +127,7 @@ static int32_t mcg_errors_others(const int32_t *sums, int32_t first, int32_t row
                 column[i] = sums[4 * (o + i) + p];
             }
             highest =
-                mcg_max(highest, mcg_error_s8(column, how->x + place, how->x_zero, how->scale + first + o,
+                mcg_max(highest, mcg_row_each(column, how->x + place, how->x_zero, how->scale + first + o,
                                               how->clip, count, how->e + place));
         }
     }

@@ -91,7 +91,8 @@ int32_t mcg_row_errors(const int32_t *acc, const int8_t *x, int32_t x_zero, cons
 {
     const int32_t low = x_zero + mcg_clamp(clip[0], -1000, 1000) + 1;
     const int32_t high = x_zero + mcg_clamp(clip[1], -1000, 1000) - 1;
-    const int32_t whole = count & ~3;
+    const bool words = ((uintptr_t)scale & 3U) == 0U; /* several are loaded together */
+    const int32_t whole = words ? count & ~3 : 0;
     mcg_row_error_t how = {((uint32_t)mcg_max(low, -128) & 0xffU) * 0x01010101U,
                            ((uint32_t)mcg_min(high, 127) & 0xffU) * 0x01010101U,
                            {0, 0}};
@@ -111,5 +112,5 @@ int32_t mcg_row_errors(const int32_t *acc, const int8_t *x, int32_t x_zero, cons
         return highest;
     }
     return mcg_max(highest,
-                   mcg_error_s8(acc + done, x + done, x_zero, scale + done, clip, count - done, e + done));
+                   mcg_row_each(acc + done, x + done, x_zero, scale + done, clip, count - done, e + done));
 }
