@@ -7,7 +7,8 @@
 weights by one sample, from errors of 8 bits, and the one from errors in float32 on the same int8 activations: what
 rounding in the backward pass costs, and nothing else. It is given for the quarters of the network, the first layers
 first; of changes by single samples, then of their sum over samples. Networks of the zoo are read at 32 x 32 at most.
-Without `--data`, a file with `x` and `y`, samples are noise.
+Without `--data`, a file with `x` and `y`, samples are noise. `--luck` says of each layer that rounding at random may
+leave silent how many weights are expected to change, and the odds that none does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,16 @@ from mcugrad.arithmetic import round_half_up
 from mcugrad.graph import ActivationScale, WeightScale
 from mcugrad.ops.tracking.ranges_s8 import UNBOUNDED, bounds_of
 from mcugrad.program import PREDICT, TRAIN_STEP, Call
-from mcugrad.program.execute import execute
+from mcugrad.program.execute import arguments, execute
 from mcugrad.run.life import Life
 from mcugrad.run.reference import ReferenceRunner
+from mcugrad.training.rules.family import Family
 from mcugrad.zoo import nets
 
 Values = dict[str, NDArray[Any]]
 LARGEST_MAP = 32
+UNLIKELY = 0.01
+"""Odds below which a layer is not named."""
 
 
 def weights(trainer: mg.Trainer) -> list[str]:
@@ -49,6 +54,57 @@ def silent(trainer: mg.Trainer, runner: Life, x: NDArray[Any], y: NDArray[Any], 
     after = runner.state()
     changed = {name for name, value in before.items() if not np.array_equal(value, after[name])}
     return [w for w in weights(trainer) if not {w, f"{w}_residual"} & changed]
+
+
+@dataclass(frozen=True)
+class _Watched(Family):
+    """A rule that rounds at random, and notes for each row what was wanted, in what it can store."""
+
+    wanted: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def moved(self, master: NDArray[np.int64], o: int, d: NDArray[np.int64], dither: Any) -> bool:
+        """As that of the rule."""
+        self.wanted.append(np.abs(d) / float(1 << (16 - self.residual_bits)))
+        return super().moved(master, o, d, dither)
+
+
+def luck(
+    trainer: mg.Trainer, runner: ReferenceRunner, x: NDArray[Any], y: NDArray[Any], steps: int
+) -> dict[str, tuple[float, float]]:
+    """Weights that are expected to change in so many steps, and the odds that none does, by name of the weights.
+
+    A change of a share of what can be stored is made with these odds, so both follow from what was wanted. Counted
+    again where a weight changes in several steps.
+
+    Args:
+        trainer: int8, by a rule of the family that rounds at random, one sample at a time, whole updates.
+        runner: of its program; learns.
+        x: samples, (n, *input shape), real units.
+        y: their classes.
+        steps: to take.
+    """
+    program, values = trainer.build.compiled.program, runner._values
+    samples, labels = trainer.quantize(x), trainer.labels(y, len(x))
+    found = dict.fromkeys(weights(trainer), (0.0, 0.0))
+    for i in range(steps):
+        values[program.input] = samples[i % len(x)].reshape(-1)
+        values["label"] = np.asarray([labels[i % len(x)]], np.uint32)
+        for call in program.calls_of(TRAIN_STEP):
+            given = arguments(call, values)
+            rules = {name: value for name, value in given.items() if isinstance(value, Family)}
+            watched = {name: _Watched(**vars(rule)) for name, rule in rules.items()}
+            given |= watched
+            nothing = np.empty(0, np.uint8)
+            call.kernel.reference(
+                *(nothing if given[p.name] is None else given[p.name] for p in call.kernel.seen)
+            )
+            for rule in watched.values():
+                name = _named(call)["w"]
+                changed, stays = found[name]
+                shares = np.minimum(np.concatenate([np.zeros(1), *rule.wanted]), 1)
+                with np.errstate(divide="ignore"):
+                    found[name] = changed + float(shares.sum()), stays + float(np.log1p(-shares).sum())
+    return {name: (changed, float(np.exp(stays))) for name, (changed, stays) in found.items()}
 
 
 def changes(
@@ -166,6 +222,8 @@ def main() -> None:
     parser.add_argument("--rule", default="sr12")
     parser.add_argument("--rate", type=float, default=0.01)
     parser.add_argument("--steps", type=int, default=25, help="until silent layers are counted")
+    parser.add_argument("--seed", type=int, default=0, help="of rounding at random")
+    parser.add_argument("--luck", action="store_true", help="which layers may be silent by chance")
     parser.add_argument("--samples", type=int, default=2, help="of which changes are compared; 0 for none")
     given = parser.parse_args()
     for network in given.networks:
@@ -176,13 +234,18 @@ def main() -> None:
                 path = nets.write(network, Path(folder) / "net.onnx", samples=x, classes=int(y.max()) + 1)
             model = mg.load(path)
         options: dict[str, Any] = {"calibration": x[:64], "train": "all", "rate": given.rate}
-        trainer = mg.compile(model, rule=given.rule, **options)
+        trainer = mg.compile(model, rule=given.rule, seed=given.seed, **options)
         names = weights(trainer)
         quiet = silent(trainer, trainer.twin, x, y, given.steps)
         print(
             f"{Path(network).name}: {len(quiet)} of {len(names)} layers silent after {given.steps} steps",
             *quiet[:5],
         )
+        if given.luck:
+            runner = ReferenceRunner(trainer.build.compiled)
+            for w, (changed, odds) in luck(trainer, runner, x, y, given.steps).items():
+                if odds > UNLIKELY:
+                    print(f"  {w}: {changed:.2f} changes expected, none with odds of {odds:.3f}")
         if not given.samples:
             continue
         exact = mg.compile(model, precision="float32", **options)

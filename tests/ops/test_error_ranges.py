@@ -195,3 +195,35 @@ def test_errors_of_a_deep_network_point_where_exact_ones_do(tmp_path: Path, erro
     pairs = list(errors.changes(trainer, exact, x[:3], y[:3], warm=4))
     single = [float(np.mean([errors.cosine(*pair[w]) for pair in pairs])) for w in names]
     assert min(errors.quarters(single)) > 0.95, errors.quarters(single)
+
+
+@pytest.mark.parametrize(("rule", "rate"), [("sr8", 0.02), ("sr12", 0.00125)])
+def test_luck_of_rounding_follows_from_what_was_wanted(
+    tmp_path: Path, errors: Any, rule: str, rate: float
+) -> None:
+    """Watched steps are those that a runner takes; layers are silent as often as other random numbers have it."""
+    model, x, y = deep(tmp_path, 1)
+    options: dict[str, Any] = {"calibration": x, "train": "all", "rule": rule, "rate": rate}
+    trainer = mg.compile(model, **options)
+    watched, plain = (ReferenceRunner(trainer.build.compiled) for _ in range(2))
+    found = errors.luck(trainer, watched, x, y, 1)
+    assert list(found) == errors.weights(trainer)
+    errors.silent(trainer, plain, x, y, 1)
+    states = watched.state(), plain.state()
+    assert all(value.tobytes() == states[1][name].tobytes() for name, value in states[0].items())
+
+    trials, silent = 40, dict.fromkeys(found, 0)
+    for seed in range(trials):
+        drawn = mg.compile(model, seed=seed, **options)
+        for w in errors.silent(drawn, ReferenceRunner(drawn.build.compiled), x, y, 1):
+            silent[w] += 1
+    odds = np.asarray([each for _, each in found.values()])
+    assert ((odds > 0.05) & (odds < 0.95)).sum() >= 2, odds
+    spread = trials * odds * (1 - odds)
+    apart = np.asarray(list(silent.values())) - trials * odds
+    assert (np.abs(apart) <= 4 * np.sqrt(spread) + 1e-9).all(), apart
+    assert abs(apart.sum()) <= 4 * np.sqrt(spread.sum()), apart
+    # Odds of many small chances: those of a Poisson distribution, or lower.
+    changed = np.asarray([each for each, _ in found.values()])
+    assert (odds <= np.exp(-changed) + 1e-9).all()
+    assert (odds >= np.exp(-2 * changed)).any()
