@@ -37,17 +37,19 @@ def counted(on: KernelsOnCore, kernel: Kernel, shapes: list[Shape]) -> list[Case
     ]
 
 
-def fitted(kernel: Kernel, cases: list[Case]) -> OnCore:
+def fitted(kernel: Kernel, core: str, cases: list[Case]) -> OnCore:
     """Instructions of each part, to a hundredth; whether scratch makes a difference."""
     assert kernel.price is not None
+    own = kernel.price.armv6m is not None and targets.load(core).core.architecture == "armv6-m"
+    body = "armv6m" if own else ""
     without = {shape: count for shape, room, count in cases if not room}
     scratch = any(count != without[shape] for shape, _, count in cases)
     work = [
-        np.asarray(kernel.price.work(struct(kernel.name, shape), room if scratch else None)) / count
+        np.asarray(kernel.price.of(body)(struct(kernel.name, shape), room if scratch else None)) / count
         for shape, room, count in cases
     ]
     found, *_ = np.linalg.lstsq(np.asarray(work), np.ones(len(cases)), rcond=None)
-    return OnCore(scratch, tuple(round(float(each), 2) for each in found))
+    return OnCore(scratch, tuple(round(float(each), 2) for each in found), body)
 
 
 def furthest(kernel: Kernel, core: str, cases: list[Case]) -> float:
@@ -59,17 +61,23 @@ def furthest(kernel: Kernel, core: str, cases: list[Case]) -> float:
     return 100 * max(map(abs, off))
 
 
+def written(on: OnCore) -> dict[str, object]:
+    """As it is in the file: a body is named where it has work of its own."""
+    return {key: value for key, value in asdict(on).items() if value != ""}
+
+
 def run(options: argparse.Namespace) -> None:
-    found: dict[str, dict[str, OnCore]] = {}
+    found = {name: dict(cores) for name, cores in prices().items()}
+    kept = [row for row in read(options.json).get("prices", []) if row["core"] not in options.cores]
     others: list[tuple[Kernel, str, list[Case]]] = []
     for kernel, (fit, held_out) in SHAPES.items():
-        for core in targets.emulated():
+        for core in options.cores:
             on = KernelsOnCore([kernel], targets.load(core))
-            found.setdefault(kernel.name, {})[core] = fitted(kernel, counted(on, kernel, fit))
+            found.setdefault(kernel.name, {})[core] = fitted(kernel, core, counted(on, kernel, fit))
             others.append((kernel, core, counted(on, kernel, held_out)))
     text = ",\n".join(
         f' "{name}": {{\n'
-        + ",\n".join(f'  "{core}": {json.dumps(asdict(each))}' for core, each in cores.items())
+        + ",\n".join(f'  "{core}": {json.dumps(written(each))}' for core, each in cores.items())
         + "\n }"
         for name, cores in sorted(found.items())
     )
@@ -88,6 +96,8 @@ def run(options: argparse.Namespace) -> None:
         for kernel, core, cases in others
     ]
     compiler = f"zig {toolchain.find_compiler('zig').version}"
+    cores, names = targets.emulated(), [kernel.name for kernel in SHAPES]
+    rows = sorted(kept + rows, key=lambda row: (names.index(row["kernel"]), cores.index(row["core"])))
     write(options.json, {**origin(), "compiler": compiler, "prices": rows})
 
 
@@ -138,6 +148,8 @@ def check_fresh(results: Results) -> int:
 if __name__ == "__main__":
     parser = arguments("prices", __doc__)
     parser.add_argument("--check-fresh", action="store_true", help="count again and compare")
+    cores = targets.emulated()
+    parser.add_argument("--cores", nargs="+", choices=cores, default=cores, help="cores to count on: all")
     options = parser.parse_args()
     if options.check_fresh:
         raise SystemExit(check_fresh(read(options.json)))

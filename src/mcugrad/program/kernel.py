@@ -56,9 +56,15 @@ class Price:
     Attributes:
         work: these numbers, by the constants of a layer and bytes of scratch, None for a body that uses none whatever
             there is; `prices.json` has one factor for each.
+        armv6m: the same of the body for Armv6-M; None where that does what others do.
     """
 
     work: Callable[[Any, int | None], tuple[float, ...]]
+    armv6m: Callable[[Any, int | None], tuple[float, ...]] | None = None
+
+    def of(self, body: str) -> Callable[[Any, int | None], tuple[float, ...]]:
+        """The work of a body: `armv6m`, or any other."""
+        return self.armv6m if body == "armv6m" and self.armv6m is not None else self.work
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,12 @@ class OnCore:
     Attributes:
         scratch: whether the body that the core takes uses any.
         factors: instructions of each part of the work.
+        body: whose work that is, `armv6m`, or empty for that of all others.
     """
 
     scratch: bool
     factors: tuple[float, ...]
+    body: str = ""
 
 
 @cache
@@ -79,7 +87,10 @@ def prices() -> Mapping[str, Mapping[str, OnCore]]:
     """What was counted, by kernel and core; benchmarks/prices.py writes it."""
     text = (files("mcugrad") / "program/prices.json").read_text(encoding="utf-8")
     return {
-        name: {core: OnCore(each["scratch"], tuple(each["factors"])) for core, each in cores.items()}
+        name: {
+            core: OnCore(each["scratch"], tuple(each["factors"]), each.get("body", ""))
+            for core, each in cores.items()
+        }
         for name, cores in json.loads(text).items()
     }
 
@@ -120,6 +131,6 @@ class Kernel:
         """What a call takes on a core, estimated, by the constants of its layer and bytes of scratch."""
         assert self.price is not None, self.name
         on = prices()[self.name][core]
-        work = self.price.work(struct, room if on.scratch else None)
+        work = self.price.of(on.body)(struct, room if on.scratch else None)
         found = sum(count * each for count, each in zip(work, on.factors, strict=True))
         return max(found, 1.0)  # a layer of a few weights is far from all that factors were fitted to

@@ -154,6 +154,14 @@ def update_work(g: LinearStruct, _: int | None) -> tuple[float, ...]:
     return (1, g.out, *(g.out * each for each in (blocks, words, g.inputs % BLOCK // 16, rest > 0, rest)))
 
 
+def update_pairs_work(g: LinearStruct, _: int | None) -> tuple[float, ...]:
+    """The same on Armv6-M, where inputs are looked at in blocks of their own, once for 256 rows."""
+    rest = g.inputs % 4
+    inputs, rows = -(-g.inputs // 256), -(-g.out // 256)
+    each = (g.inputs // 4, inputs, 1, rest > 0, rest)
+    return (1, rows, rows * g.inputs, *(g.out * n for n in each))
+
+
 LINEAR_S8 = Kernel("mcg_linear_s8", linear_s8, Scratch(linear_scratch), Price(linear_work))
 LINEAR_GRAD_INPUT_S8 = Kernel("mcg_linear_grad_input_s8", linear_grad_input_s8)
-LINEAR_UPDATE = Kernel("mcg_linear_update", linear_update, price=Price(update_work))
+LINEAR_UPDATE = Kernel("mcg_linear_update", linear_update, price=Price(update_work, update_pairs_work))

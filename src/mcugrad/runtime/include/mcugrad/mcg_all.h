@@ -22,6 +22,7 @@
 #include "mcg_linear.h"
 #include "mcg_loss.h"
 #include "mcg_movement.h"
+#include "mcg_pairs.h"
 #include "mcg_pooling.h"
 #include "mcg_rows.h"
 #include "mcg_selection.h"

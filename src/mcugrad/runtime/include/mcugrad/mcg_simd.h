@@ -2,13 +2,15 @@
 /*
  * Which body of a kernel is compiled, and the instructions that such bodies are made of.
  *
- * A file of the runtime that ends in _m7, _dsp or _avx2 holds the same function as the one without: the same
- * prototype, the same bytes. Of all that there are, the preprocessor takes the first that the core can run.
+ * A file of the runtime that ends in _m7, _dsp, _armv6m or _avx2 holds the same function as the one without:
+ * the same prototype, the same bytes. Of all that there are, the preprocessor takes the first that the core can
+ * run.
  *
- *   MCG_PORTABLE   defined by whoever builds: no body but the portable ones
- *   MCG_CORTEX_M7  the same: the order of instructions is made for a Cortex-M7, which compilers do not name
- *   MCG_DSP_IN_C   the same: bodies for the DSP extension, with C in the place of its instructions, so that
- *                  sanitizers and tests on any computer run their very text
+ *   MCG_PORTABLE     defined by whoever builds: no body but the portable ones
+ *   MCG_CORTEX_M7    the same: the order of instructions is made for a Cortex-M7, which compilers do not name
+ *   MCG_DSP_IN_C     the same: bodies for the DSP extension, with C in the place of its instructions, so that
+ *                    sanitizers and tests on any computer run their very text
+ *   MCG_ARMV6M_IN_C  the same: bodies for Armv6-M, with C in the place of assembler
  *
  * Each instruction of the DSP extension is a function here: the instruction where there is one, else C with
  * the same bits. A word holds two halves of 16 bits or four bytes, the lowest first.
@@ -28,17 +30,32 @@
 #define MCG_DSP_INSTRUCTIONS 0
 #endif
 
+/* Armv6-M, and the Armv8-M baseline: neither SMLAD nor products of 64 bits, and eight registers. */
+#if (defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)) && defined(__GNUC__)
+#define MCG_ARMV6M_INSTRUCTIONS 1
+#else
+#define MCG_ARMV6M_INSTRUCTIONS 0
+#endif
+
 #if defined(MCG_PORTABLE)
 #define MCG_HAS_DSP 0
+#define MCG_HAS_ARMV6M 0
 #define MCG_HAS_AVX2 0
 #elif MCG_DSP_INSTRUCTIONS || defined(MCG_DSP_IN_C)
 #define MCG_HAS_DSP 1
+#define MCG_HAS_ARMV6M 0
+#define MCG_HAS_AVX2 0
+#elif MCG_ARMV6M_INSTRUCTIONS || defined(MCG_ARMV6M_IN_C)
+#define MCG_HAS_DSP 0
+#define MCG_HAS_ARMV6M 1
 #define MCG_HAS_AVX2 0
 #elif defined(__AVX2__) && defined(__GNUC__)
 #define MCG_HAS_DSP 0
+#define MCG_HAS_ARMV6M 0
 #define MCG_HAS_AVX2 1
 #else
 #define MCG_HAS_DSP 0
+#define MCG_HAS_ARMV6M 0
 #define MCG_HAS_AVX2 0
 #endif
 
@@ -50,14 +67,14 @@
 #define MCG_HAS_M7 0
 #endif
 
-#if MCG_HAS_DSP
-
 /** Before a function that is assembler alone: a loop which needs every register there is. */
 #if MCG_GCC
 #define MCG_NAKED __attribute__((naked, noinline, noclone, noipa))
 #else
 #define MCG_NAKED __attribute__((naked, noinline))
 #endif
+
+#if MCG_HAS_DSP
 
 /** A word from anywhere. */
 static inline uint32_t mcg_load32(const void *from)
