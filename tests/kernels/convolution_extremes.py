@@ -15,7 +15,7 @@ from mcugrad.training.rules import IN_PLACE, InPlace
 
 UNBOUNDED = 1 << 30
 ENDS = ((127, 127, -128), (-128, -127, 127), (-128, 127, 126), (127, -127, 0))
-"""Of inputs, weights and zero points: the largest products, with either sign."""
+"""Of inputs, weights and zero points: the largest products, with either sign; two of them are below 2^15."""
 SUMS = ((1 << 29, 2.0**-22), (-(1 << 29), 2.0**-22), (1, 0.5), (3, 0.25), (-1, 0.5))
 """Biases and factors: sums at the ends, and on ties."""
 REACHED = (0, 1, -1, 126, 127, 128, 129, -126, -127, -128, -129, 254, 255, 256, 257, -255, -257, 32499, 32767)
@@ -116,6 +116,20 @@ def forward_extremes(shapes: tuple[Conv2dStruct, ...]) -> Iterator[Arguments]:
                     "scale": np.full(g.out_c, 0.5 if halved else 1, np.float32),
                     "clip": np.asarray([low, high], np.int32),
                 }
+    # Sums about ties, for factors that floats are slow with: nearer to them than 16 bits of a factor tell, or not.
+    for mantissa, shift in product(
+        (1.0, 1 + 2.0**-23, 1.2345678, 1.5 - 2.0**-17, 2 - 2.0**-23), (9, 12, 16, 20)
+    ):
+        factor = mantissa * 2.0**-shift
+        for value in (0, 1, -1, 100, -101, 126, 127, -128, 254):
+            near = round((value + 0.5) / factor)
+            away = np.asarray([0, 1, -1, 2, round(2**-7 / factor), -round(2**-8 / factor)])
+            yield {
+                **forward(replace(g, y_zero=0 if value < 127 else -128), rng),
+                "bias": (near + rng.permutation(away)[: g.out_c]).astype(np.int32),
+                "scale": np.full(g.out_c, factor, np.float32),
+                "clip": np.asarray([-UNBOUNDED if value < 127 else 0, UNBOUNDED], np.int32),
+            }
     # Factors about the one from which on two outputs might not share a word.
     most = g.taps * 255 * 127
     for at in (0.99, 1.0, 1.01, 2.0, 1e30):

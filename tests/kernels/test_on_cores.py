@@ -32,6 +32,7 @@ BUILDS = [
     *((core, "zig", "-O3") for core in targets.emulated()),
     *(("cortex-m4f", "zig", opt) for opt in ("-O0", "-Os")),
     *((core, "arm-none-eabi-gcc", opt) for core, opt in zip(DSP, ("-O3", "-O0", "-O2"), strict=True)),
+    ("cortex-m0plus", "arm-none-eabi-gcc", "-Os"),
 ]
 
 
@@ -105,6 +106,13 @@ def test_products_in_pairs_are_where_the_core_has_them(core: str) -> None:
     assert ("smlad" in found) == (core in DSP)
     portable = kernels(core, "zig", "-O3", "MCG_PORTABLE").emulator.image
     assert "smlad" not in {mnemonic for *_, mnemonic, _ in lint.disassemble(portable)}
+
+
+@pytest.mark.parametrize("core", targets.emulated())
+def test_two_products_by_one_multiplication_are_where_the_core_has_no_better(core: str) -> None:
+    for defines in ((), ("MCG_PORTABLE",)):
+        image = kernels(core, "zig", "-O3", *defines).emulator.image
+        assert ("mcg_pair_products" in image) == (core == "cortex-m0plus" and not defines)
 
 
 def test_a_cortex_m7_loads_beside_its_products() -> None:
