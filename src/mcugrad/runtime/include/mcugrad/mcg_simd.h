@@ -3,8 +3,8 @@
  * Which body of a kernel is compiled, and the instructions that such bodies are made of.
  *
  * A file of the runtime that ends in _m7, _dsp, _armv6m or _avx2 holds the same function as the one without:
- * the same prototype, the same bytes. Of all that there are, the preprocessor takes the first that the core can
- * run.
+ * the same prototype, the same bytes. Of all that there are, the preprocessor takes the first that the core
+ * can run.
  *
  *   MCG_PORTABLE     defined by whoever builds: no body but the portable ones
  *   MCG_CORTEX_M7    the same: the order of instructions is made for a Cortex-M7, which compilers do not name
