@@ -205,11 +205,12 @@ def _visit(name: str, ordered: list[str]) -> None:
 
 
 def _spare(ordered: Iterable[str]) -> set[str]:
-    """Functions that some body of a caller does not call."""
+    """Functions that some body of a caller does not call, a caller for some cores alone not calling on the others."""
     found: set[str] = set()
     for name in ordered:
         calls = _callees(name)
-        found |= calls[0].union(*calls) - calls[0].intersection(*calls)
+        always = calls[0].intersection(*calls) if "" in bodies()[name] else frozenset()
+        found |= calls[0].union(*calls) - always
     return found
 
 

@@ -161,7 +161,7 @@ bool mcg_pair_step(const mcg_pair_change_t *c, const mcg_rule_t *rule)
 {
     const int32_t bits = rule->residual_bits;
     const int32_t count = (int32_t)(c->end - c->w);
-    uint16_t random[4] = {128, 128, 128, 128};
+    uint32_t word = 0;
     bool saturated = false;
     for (int32_t i = 0; i < count; i++) {
         uint8_t *const low = bits == 0 ? NULL : c->residual + i * bits / 8;
@@ -170,10 +170,13 @@ bool mcg_pair_step(const mcg_pair_change_t *c, const mcg_rule_t *rule)
         const int32_t nibble = bits == 4 ? 4 * (i % 2) : 0;
         const int32_t kept = bits == 0 ? 0 : (*low >> nibble & ((1 << bits) - 1)) << (16 - bits);
         int32_t sum;
-        if (bits != 8 && i % 4 == 0) {
-            mcg_random_u16(c->counter + ((uint32_t)i / 4U) * MCG_COUNTER_STEP, 4, random);
+        if (i % 4 == 0) {
+            word = mcg_hash(c->counter + ((uint32_t)i / 4U) * MCG_COUNTER_STEP);
+        } else if (i % 4 == 2) {
+            word = (word >> 8) | (word << 24);
         }
-        sum = change + (c->w[i] + 127) * 65536 + kept + (bits == 8 ? 128 : random[i % 4] >> bits);
+        sum = change + (c->w[i] + 127) * 65536 + kept +
+              (bits == 8 ? 128 : (int32_t)((word >> 16 * (i % 2) & 0xffffU) >> bits));
         if ((uint32_t)sum >= 255U << 16) {
             sum = sum < 0 ? 0 : (255 << 16) - 1;
             saturated = true;
