@@ -221,7 +221,7 @@ void mcg_pair_errors(const int32_t *sums, const mcg_pair_row_t *row, int32_t fir
 /**
  * @brief A convolution's forward pass by products in pairs; mcg_conv2d_s8 says what it computes.
  *
- * Stack: 1.3 KiB with all that it calls. Scratch: 4 (4 K + rows (K + 8)) bytes, where K is k_h times the
+ * Stack: 2.1 KiB with all that it calls. Scratch: 4 (4 K + rows (K + 8)) bytes, where K is k_h times the
  * pairs of a kernel row, for any number of rows from 3 on; with less, panels are on the stack, and in parts.
  */
 void mcg_pair_forward_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
@@ -232,7 +232,7 @@ void mcg_pair_forward_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w
  * @brief The error of a convolution's input by products in pairs; mcg_conv2d_grad_input_s8 says what it
  * computes.
  *
- * As mcg_panel_grad_input_s8 has it, a convolution of errors for each kind of input pixels. Stack: 1.3 KiB
+ * As mcg_panel_grad_input_s8 has it, a convolution of errors for each kind of input pixels. Stack: 2.1 KiB
  * with all that it calls. Scratch: as mcg_pair_forward_s8 has it; K is that of the kind that has most taps.
  */
 void mcg_pair_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
@@ -259,7 +259,7 @@ bool mcg_pair_step(const mcg_pair_change_t *c, const mcg_rule_t *rule);
 /**
  * @brief The update of a convolution's weights by products in pairs; mcg_conv2d_update says what it computes.
  *
- * Gradients exist for twelve weights of some rows at a time. Stack: 1.5 KiB with all that it calls. Scratch:
+ * Gradients exist for twelve weights of some rows at a time. Stack: 2.1 KiB with all that it calls. Scratch:
  * as mcg_pair_forward_s8 has it, and 8 words for each row; K is the pairs of all pixels, in lines of the
  * output that are even.
  */
