@@ -68,6 +68,7 @@ BODIES = (
     Build("zig", "-O3", native=True, defines=("MCG_PORTABLE",), of_bodies=True),
     Build("zig", "-O3", defines=("MCG_DSP_IN_C",), of_bodies=True),
     Build("gcc", "-O0", defines=("MCG_DSP_IN_C",), of_bodies=True),
+    Build("zig", "-O3", defines=("MCG_DSP_IN_C", "MCG_MVE_IN_C"), of_bodies=True),
     Build("gcc", "-O3", defines=("MCG_ARMV6M_IN_C",), of_bodies=True),
 )
 """More builds of kernels that have several bodies: those above take the one for this processor, or the portable one."""
@@ -77,6 +78,7 @@ UNDEFINED_BEHAVIOUR = Build("zig", "-O1", flags=_TRAPS)
 UNDEFINED_BEHAVIOUR_IN_BODIES = (
     Build("zig", "-O1", native=True, flags=_TRAPS, of_bodies=True),
     Build("zig", "-O1", defines=("MCG_DSP_IN_C",), flags=_TRAPS, of_bodies=True),
+    Build("zig", "-O1", defines=("MCG_DSP_IN_C", "MCG_MVE_IN_C"), flags=_TRAPS, of_bodies=True),
     Build("zig", "-O1", defines=("MCG_ARMV6M_IN_C",), flags=_TRAPS, of_bodies=True),
 )
 

@@ -4,7 +4,8 @@
  *
  * A panel holds a few rows of a matrix as halves of 16 bits, two neighbours a word, in the order in which the
  * loop of products reads them. Bytes 0 and 2 of four neighbours share a word, and 1 and 3, as instructions
- * that widen leave them. docs/kernels.md shows it.
+ * that widen leave them. With Helium a panel holds bytes, four neighbours a word, four words a vector, and
+ * zero points are taken off sums. docs/kernels.md shows it.
  */
 #ifndef MCG_PANELS_H
 #define MCG_PANELS_H
@@ -25,13 +26,45 @@
 /** The smallest multiple of 4 that is not below. */
 static inline MCG_SPARE int32_t mcg_up4(int32_t value) { return (value + 3) & ~3; }
 
+/** Words of a panel of four columns that four neighbours of each are. */
+#define MCG_PANEL_FOUR (MCG_HAS_MVE ? 4 : 8)
+
+/** Terms that a sum must have for panels to take no more than those of halves: bytes fill whole vectors. */
+#define MCG_PANEL_LEAST (MCG_HAS_MVE ? 8 : 2)
+
+/** Words of a row in a panel, of so many words of bytes. */
+static inline MCG_SPARE int32_t mcg_panel_steps(int32_t words)
+{
+    return MCG_HAS_MVE ? mcg_up4(words) : 2 * words;
+}
+
+/** The same of a row of pixels. */
+static inline MCG_SPARE int32_t mcg_panel_pixels(int32_t pixels)
+{
+    return MCG_HAS_MVE ? mcg_up4((pixels + 3) / 4) : (pixels + 1) / 2;
+}
+
+/** Four bytes of each of four places, as four words of all places. */
+static inline MCG_SPARE void mcg_panel_swapped(const uint32_t place[4], uint32_t *first, uint32_t *second,
+                                               uint32_t *third, uint32_t *fourth)
+{
+    const uint32_t a = mcg_pkhbt(place[0], place[2]);
+    const uint32_t b = mcg_pkhbt(place[1], place[3]);
+    const uint32_t c = mcg_pkhtb(place[0], place[2]);
+    const uint32_t d = mcg_pkhtb(place[1], place[3]);
+    *first = mcg_uxtb16(a) | mcg_uxtb16(b) << 8;
+    *second = mcg_uxtb16_odd(a) | (b & 0xff00ff00U);
+    *third = mcg_uxtb16(c) | mcg_uxtb16(d) << 8;
+    *fourth = mcg_uxtb16_odd(c) | (d & 0xff00ff00U);
+}
+
 /** What a run of products works on. */
 typedef struct {
     const uint32_t *end;  /* of the panel of four */
     const int32_t *start; /* what sums begin with, eight of each pair of rows: [row][column] */
     int32_t *sums;        /* the same eight; may be `start` */
     int32_t *sums_end;
-    int32_t steps; /* words of a row of either panel, at least 2 */
+    int32_t steps; /* words of a row of either panel, at least 2; with Helium a multiple of 4 */
 } mcg_products_run_t;
 
 /** Windows over a map, or a part of its channels. */
@@ -124,6 +157,41 @@ typedef struct {
 void mcg_panel_products(const uint32_t *a, const uint32_t *b, const mcg_products_run_t *run);
 
 /**
+ * @brief Takes the zero point of columns off what sums of rows begin with, where panels are bytes.
+ *
+ * @param[in]     a      panels of rows
+ * @param[in]     rows   how many
+ * @param[in]     steps  words of a row
+ * @param[in]     zero   zero point of the columns
+ * @param[in]     a_zero zero point of the rows
+ * @param[in,out] start  [rows, rounded up to 2][4]: less zero * (sum of the row, less its zero point)
+ */
+void mcg_panel_fold(const uint32_t *a, int32_t rows, int32_t steps, int32_t zero, int32_t a_zero,
+                    int32_t *start);
+
+/**
+ * @brief Takes the zero point of rows off their sums, where panels are bytes.
+ *
+ * @param[in]     b      panel of four columns
+ * @param[in]     steps  words of a column
+ * @param[in]     a_zero zero point of the rows
+ * @param[in]     rows   how many
+ * @param[in,out] sums   [rows, rounded up to 2][4]: less a_zero * (sum of the column)
+ */
+void mcg_panel_lower(const uint32_t *b, int32_t steps, int32_t a_zero, int32_t rows, int32_t *sums);
+
+/**
+ * @brief With Helium: four bytes each of some places, turned to words of four places each.
+ *
+ * @param[in]  from  four bytes of the first place
+ * @param[in]  pitch bytes from place to place
+ * @param[in]  words how many of four places
+ * @param[out] panel [words][2] of the first two, or [words][4] of all
+ * @param[out] next  [words][2] of the others, or NULL
+ */
+void mcg_panel_across(const int8_t *from, int32_t pitch, int32_t words, uint32_t *panel, uint32_t *next);
+
+/**
  * @brief Rows of weights as panels of two.
  *
  * @param[in]  w     first row
@@ -159,6 +227,10 @@ void mcg_panel_windows(const mcg_windows_t *m, const mcg_four_t *at, const mcg_p
  */
 void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
                       mcg_panel_output_t *how, int8_t *y);
+
+/** The same one by one, where `y` is that of the first channel; returns the largest magnitude. */
+int32_t mcg_panel_output_each(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
+                              const mcg_panel_output_t *how, int8_t *y);
 
 /**
  * @brief How outputs can be made: see mcg_panel_output_t.
@@ -220,6 +292,10 @@ void mcg_panel_error_bounds(mcg_panel_error_t *how);
 
 /** The largest magnitude of all errors. */
 int32_t mcg_panel_error_peak(const mcg_panel_error_t *how);
+
+/** The same one by one; returns the largest magnitude. */
+int32_t mcg_panel_errors_each(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
+                              const int32_t *at, const mcg_panel_error_t *how);
 
 /**
  * @brief The error of a convolution's input over panels; mcg_conv2d_grad_input_s8 says what it computes.
@@ -307,6 +383,19 @@ void mcg_panel_begin(int32_t rows, const uint16_t *active, int32_t first, int32_
 void mcg_panel_end(int32_t rows, const uint16_t *active, int32_t first, int32_t weights,
                    const mcg_rule_t *rule, const mcg_panel_row_t *row, int8_t *w, uint8_t *residual,
                    float *w_scale);
+
+/**
+ * @brief With Helium: the same of four weights by sr8.
+ *
+ * @param[in]     sums [rows][4]
+ * @param[in]     row  rows
+ * @param[in]     rows how many
+ * @param[in]     more is added to their counters
+ * @param[in,out] w    weights of all rows, from the first that is updated on
+ * @return of how many rows, a multiple of 4: at most up to one that is to be looked at by itself
+ */
+int32_t mcg_panel_step_sr8(const int32_t *sums, const mcg_panel_row_t *row, int32_t rows, uint32_t more,
+                           int8_t *w);
 
 /**
  * @brief The update of a convolution's weights over panels; mcg_conv2d_update says what it computes.

@@ -2,14 +2,15 @@
 /*
  * Which body of a kernel is compiled, and the instructions that such bodies are made of.
  *
- * A file of the runtime that ends in _m7, _dsp, _armv6m or _avx2 holds the same function as the one without:
- * the same prototype, the same bytes. Of all that there are, the preprocessor takes the first that the core
- * can run.
+ * A file of the runtime that ends in _mve, _m7, _dsp, _armv6m or _avx2 holds the same function as the one
+ * without: the same prototype, the same bytes. Of all that there are, the preprocessor takes the first that
+ * the core can run.
  *
  *   MCG_PORTABLE     defined by whoever builds: no body but the portable ones
  *   MCG_CORTEX_M7    the same: the order of instructions is made for a Cortex-M7, which compilers do not name
  *   MCG_DSP_IN_C     the same: bodies for the DSP extension, with C in the place of its instructions, so that
  *                    sanitizers and tests on any computer run their very text
+ *   MCG_MVE_IN_C     beside it: those for Helium
  *   MCG_ARMV6M_IN_C  the same: bodies for Armv6-M, with C in the place of assembler
  *
  * Each instruction of the DSP extension is a function here: the instruction where there is one, else C with
@@ -37,6 +38,15 @@
 #define MCG_ARMV6M_INSTRUCTIONS 0
 #endif
 
+#if MCG_DSP_INSTRUCTIONS && defined(__ARM_FEATURE_MVE)
+#if __ARM_FEATURE_MVE & 2 /* vectors of floats as well */
+#define MCG_MVE_INSTRUCTIONS 1
+#endif
+#endif
+#ifndef MCG_MVE_INSTRUCTIONS
+#define MCG_MVE_INSTRUCTIONS 0
+#endif
+
 #if defined(MCG_PORTABLE)
 #define MCG_HAS_DSP 0
 #define MCG_HAS_ARMV6M 0
@@ -57,6 +67,13 @@
 #define MCG_HAS_DSP 0
 #define MCG_HAS_ARMV6M 0
 #define MCG_HAS_AVX2 0
+#endif
+
+/* Vectors beside the DSP extension: panels of bytes instead of halves, see mcg_panels.h. */
+#if MCG_HAS_DSP && (MCG_MVE_INSTRUCTIONS || defined(MCG_MVE_IN_C))
+#define MCG_HAS_MVE 1
+#else
+#define MCG_HAS_MVE 0
 #endif
 
 /* Another order of the same instructions; without registers for floats there is nowhere to park what it

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
+/* Pixels of a word. */
+#define MCG_CHANNELS (MCG_HAS_MVE ? 4 : 2)
+
+#if !MCG_HAS_MVE
 /* Four channels of two pixels: rows 0 and 1 to one panel, 2 and 3 to the other. */
 static inline void mcg_channels_two(uint32_t a, uint32_t b, uint32_t *panel, uint32_t *next)
 {
@@ -14,7 +18,14 @@ static inline void mcg_channels_two(uint32_t a, uint32_t b, uint32_t *panel, uin
     }
 }
 
-#if MCG_DSP_INSTRUCTIONS
+#endif
+
+#if MCG_HAS_MVE
+static void mcg_channels_four(uint32_t *panel, uint32_t *next, const int8_t *e, int32_t pitch, int32_t words)
+{
+    mcg_panel_across(e, pitch, words, panel, next);
+}
+#elif MCG_DSP_INSTRUCTIONS
 /* clang-format off */
 /* The same of some pairs of pixels, at least one. r0 and r1 panels; r2 errors; r3 from pixel to pixel; r12 pairs. */
 MCG_NAKED static void mcg_channels_four(MCG_SPARE uint32_t *panel, MCG_SPARE uint32_t *next,
@@ -62,25 +73,52 @@ static uint32_t mcg_channels_word(const int8_t *e, int32_t rows)
     return word;
 }
 
+/* Pixels of a word, from one that exists on: of rows 0 and 1, and of 2 and 3 if there are. */
+static void mcg_channels_some(const int8_t *e, int32_t pitch, int32_t rows, int32_t pixels, uint32_t *panel,
+                              uint32_t *next)
+{
+    uint32_t place[4];
+    for (int32_t i = 0; i < MCG_CHANNELS; i++) {
+        place[i] = i < pixels ? mcg_channels_word(e + i * pitch, rows) : 0;
+    }
+#if MCG_HAS_MVE
+    {
+        uint32_t more[2];
+        mcg_panel_swapped(place, panel, panel + 1, more, more + 1);
+        if (rows > 2) {
+            next[0] = more[0];
+            next[1] = more[1];
+        }
+    }
+#else
+    mcg_channels_two(place[0], place[1], panel, rows > 2 ? next : NULL);
+#endif
+}
+
 void mcg_panel_channels(const int8_t *e, int32_t pitch, int32_t rows, int32_t pixels, uint32_t *panel)
 {
-    const int32_t size = (pixels + 1) / 2 * 2;
+    const int32_t size = 2 * mcg_panel_pixels(pixels);
     for (int32_t o = 0; o < rows; o += 4) {
         const int8_t *from = e + o;
         uint32_t *to = panel;
         int32_t i = 0;
-        if (rows - o >= 4 && pixels >= 2) {
-            mcg_channels_four(to, to + size, from, pitch, pixels / 2);
-            i = pixels & ~1;
+        if (rows - o >= 4 && pixels >= MCG_CHANNELS) {
+            const int32_t words = pixels / MCG_CHANNELS;
+            mcg_channels_four(to, to + size, from, pitch, words);
+            i = words * MCG_CHANNELS;
             from += i * pitch;
-            to += i;
+            to += 2 * words;
         }
-        for (; i < pixels; i += 2) {
-            const uint32_t a = mcg_channels_word(from, rows - o);
-            const uint32_t b = i + 1 < pixels ? mcg_channels_word(from + pitch, rows - o) : 0;
-            mcg_channels_two(a, b, to, rows - o > 2 ? to + size : NULL);
-            from += 2 * pitch;
+        for (; i < pixels; i += MCG_CHANNELS) {
+            mcg_channels_some(from, pitch, rows - o, pixels - i, to, to + size);
+            from += MCG_CHANNELS * pitch;
             to += 2;
+        }
+        for (; to < panel + size; to++) { /* with Helium, up to a whole vector */
+            *to = 0;
+            if (rows - o > 2) {
+                to[size] = 0;
+            }
         }
         panel += 2 * size;
     }

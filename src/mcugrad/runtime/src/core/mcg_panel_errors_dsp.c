@@ -113,27 +113,6 @@ static void mcg_errors_low(const int32_t *sums, const int32_t *at, const int8_t 
 }
 #endif
 
-/* Channels and pixels that are not four, and all where something saturates or factors are unusual. */
-static int32_t mcg_errors_others(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
-                                 const int32_t *at, const mcg_panel_error_t *how)
-{
-    int32_t column[8];
-    int32_t highest = 0;
-    for (int32_t o = 0; o < rows; o += 8) {
-        const int32_t count = mcg_min(rows - o, 8);
-        for (int32_t p = 0; p < pixels; p++) {
-            const int32_t place = at[p] + first + o;
-            for (int32_t i = 0; i < count; i++) {
-                column[i] = sums[4 * (o + i) + p];
-            }
-            highest =
-                mcg_max(highest, mcg_row_each(column, how->x + place, how->x_zero, how->scale + first + o,
-                                              how->clip, count, how->e + place));
-        }
-    }
-    return highest;
-}
-
 /* Whole fours of channels of four pixels; false where something saturated, and the ends are as they were. */
 static bool mcg_errors_whole(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows,
                              const int32_t *at, mcg_panel_error_t *how)
@@ -160,12 +139,12 @@ void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first,
         for (int32_t o = 0; o < fours; o += 4) { /* few of them, mostly */
             if (!mcg_errors_whole(sums + 4 * o, factor + o, first + o, 4, at, how)) {
                 how->highest =
-                    mcg_max(how->highest, mcg_errors_others(sums + 4 * o, first + o, 4, 4, at, how));
+                    mcg_max(how->highest, mcg_panel_errors_each(sums + 4 * o, first + o, 4, 4, at, how));
             }
         }
     }
     if (fours != rows) {
-        how->highest = mcg_max(
-            how->highest, mcg_errors_others(sums + 4 * fours, first + fours, rows - fours, pixels, at, how));
+        how->highest = mcg_max(how->highest, mcg_panel_errors_each(sums + 4 * fours, first + fours,
+                                                                   rows - fours, pixels, at, how));
     }
 }

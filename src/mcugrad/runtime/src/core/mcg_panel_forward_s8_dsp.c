@@ -53,12 +53,14 @@ static void mcg_forward_parts(const mcg_windows_t *m, const mcg_four_t *at, cons
     for (int32_t ky = 0; ky < m->k_h; ky++) {
         for (int32_t from = 0; from < plan->run; from += MCG_PANEL_PART) {
             const mcg_part_t part = {ky, 1, from, (mcg_min(plan->run - from, MCG_PANEL_PART) + 3) / 4};
-            const int32_t steps = 2 * part.words;
+            const int32_t steps = mcg_panel_steps(part.words);
             const mcg_products_run_t run = {plan->b + 4 * steps, sums, sums, sums + (rows + 1) / 2 * 8,
                                             steps};
             mcg_panel_rows(w, pitch, rows, plan->run, w_zero, &part, plan->a);
+            mcg_panel_fold(plan->a, rows, steps, m->zero, w_zero, sums);
             mcg_panel_windows(m, at, &part, plan->b);
             mcg_panel_products(plan->a, plan->b, &run);
+            mcg_panel_lower(plan->b, steps, w_zero, rows, sums);
         }
     }
 }
@@ -70,7 +72,7 @@ static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, con
 {
     const int32_t taps = g->k_h * plan->run;
     const mcg_part_t all = {0, g->k_h, 0, mcg_up4(plan->run) / 4};
-    const int32_t steps = 2 * all.rows * all.words;
+    const int32_t steps = mcg_panel_steps(all.rows * all.words);
     const int32_t pixels = g->out_h * g->out_w;
     int32_t *const sums = plan->sums;
     for (int32_t first = 0; first < channels; first += plan->rows) {
@@ -80,6 +82,7 @@ static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, con
         if (plan->whole) {
             mcg_panel_rows(w + first * taps, taps, rows, plan->run, w_zero, &all, plan->a);
             mcg_forward_start(bias + first, rows, plan->start);
+            mcg_panel_fold(plan->a, rows, steps, m->zero, w_zero, plan->start);
         }
         for (int32_t p = 0; p < pixels; p += 4) {
             const int32_t here = mcg_min(pixels - p, 4);
@@ -101,6 +104,7 @@ static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, con
                 const mcg_products_run_t run = {plan->b + 4 * steps, plan->start + 4 * o, sums,
                                                 sums + (count + 1) / 2 * 8, steps};
                 mcg_panel_products(plan->a + o * steps, plan->b, &run);
+                mcg_panel_lower(plan->b, steps, w_zero, count, sums);
                 mcg_panel_output(sums, channel + first + o, count, here, how, to + o);
             }
         }
@@ -116,7 +120,7 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
     const int32_t taps = g->k_h * g->k_w * in_c;
     const int32_t size = g->in_h * g->in_w * g->in_c;
     const int32_t zero = w_zero == NULL ? 0 : *w_zero;
-    const int32_t k = g->k_h * mcg_up4(g->k_w * in_c);
+    const int32_t k = mcg_max(g->k_h * mcg_up4(g->k_w * in_c), MCG_PANEL_LEAST);
     const int32_t fits = (room / 4 - 2 * k) / (k / 2 + 8);
     uint32_t few[MCG_PANEL_FEW];
     mcg_forward_plan_t plan = {

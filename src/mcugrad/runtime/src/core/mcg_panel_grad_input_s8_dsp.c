@@ -14,6 +14,7 @@ static int32_t mcg_grad_fits(int32_t k, int32_t room) { return (room / 4 - 2 * k
 static mcg_grad_plan_t mcg_grad_plan(int32_t k, int32_t channels, int32_t room, uint32_t *scratch)
 {
     mcg_grad_plan_t plan;
+    k = mcg_max(k, MCG_PANEL_LEAST);
     plan.rows = mcg_min(mcg_grad_fits(k, room), mcg_up4(channels));
     plan.sums = (int32_t *)scratch;
     plan.factor = plan.sums + 4 * plan.rows;
@@ -37,7 +38,7 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, cons
 {
     const int32_t pixels = v->count * u->count;
     const mcg_part_t all = {0, m->k_h, 0, mcg_up4(m->k_w * m->channels) / 4};
-    const int32_t steps = 2 * all.rows * all.words;
+    const int32_t steps = mcg_panel_steps(all.rows * all.words);
     const float largest = (float)(m->k_h * m->k_w * m->channels) * 127.0F * (t->zero == 0 ? 128.0F : 255.0F);
     for (int32_t first = 0; first < g->in_c; first += plan->rows) {
         const int32_t rows = mcg_min(plan->rows, g->in_c - first);
@@ -65,6 +66,7 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, cons
                 const mcg_products_run_t run = {plan->b + 4 * steps, plan->start, plan->sums,
                                                 plan->sums + (count + 1) / 2 * 8, steps};
                 mcg_panel_products(plan->a + o * steps, plan->b, &run);
+                mcg_panel_lower(plan->b, steps, t->zero, count, plan->sums);
                 mcg_panel_errors(plan->sums, fits ? plan->factor + o : NULL, first + o, count, here, at, how);
             }
         }
@@ -95,7 +97,7 @@ bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
 {
     const int32_t channels = mcg_active_count(active, g->out_c);
     mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}};
-    if (mcg_grad_fits(mcg_grad_terms(g, channels), room) < 4) {
+    if (mcg_grad_fits(mcg_max(mcg_grad_terms(g, channels), MCG_PANEL_LEAST), room) < 4) {
         return false;
     }
     mcg_panel_error_bounds(&how);

@@ -11,15 +11,24 @@ static uint32_t mcg_panel_rest(const int8_t *row, int32_t count, int32_t zero)
     return word;
 }
 
-static inline void mcg_panel_two(uint32_t a, uint32_t b, uint32_t zero, uint32_t *panel)
+/* Words of a pair of rows that four neighbours are. */
+#define MCG_PANEL_TWO (MCG_PANEL_FOUR / 2)
+
+static inline MCG_SPARE void mcg_panel_two(uint32_t a, uint32_t b, uint32_t zero, uint32_t *panel)
 {
+#if MCG_HAS_MVE
+    (void)zero;
+    panel[0] = a;
+    panel[1] = b;
+#else
     panel[0] = mcg_sxtab16(zero, a);
     panel[1] = mcg_sxtab16(zero, b);
     panel[2] = mcg_sxtab16_odd(zero, a);
     panel[3] = mcg_sxtab16_odd(zero, b);
+#endif
 }
 
-#if MCG_DSP_INSTRUCTIONS
+#if MCG_DSP_INSTRUCTIONS && !MCG_HAS_MVE
 /* clang-format off */
 /* Whole words of two rows, at least one; the end of the panel. r0 panel; r1 first row; r2 to the other one, then
  * that; r3 words, then the end of the first; r12 minus the zero point. */
@@ -51,9 +60,10 @@ static uint32_t *mcg_panel_words(uint32_t *panel, const int8_t *row, int32_t nex
                                  uint32_t less)
 {
     for (int32_t i = 0; i < words; i++) {
-        mcg_panel_two(mcg_load32(row + 4 * i), mcg_load32(row + 4 * i + next), less, panel + 4 * i);
+        mcg_panel_two(mcg_load32(row + 4 * i), mcg_load32(row + 4 * i + next), less,
+                      panel + MCG_PANEL_TWO * i);
     }
-    return panel + 4 * words;
+    return panel + MCG_PANEL_TWO * words;
 }
 #endif
 
@@ -75,9 +85,15 @@ void mcg_panel_rows(const int8_t *w, int32_t pitch, int32_t rows, int32_t run, i
             if (rest != 0) {
                 mcg_panel_two(mcg_panel_rest(from, rest, zero), mcg_panel_rest(from + next, rest, zero), less,
                               panel);
-                panel += 4;
+                panel += MCG_PANEL_TWO;
             }
             a += run;
+        }
+        if (MCG_HAS_MVE) { /* up to a whole vector */
+            const int32_t all = part->rows * part->words;
+            for (int32_t i = 2 * (mcg_panel_steps(all) - all); i > 0; i--) {
+                *panel++ = mcg_panel_rest(a, 0, zero);
+            }
         }
     }
 }

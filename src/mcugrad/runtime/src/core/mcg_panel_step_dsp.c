@@ -294,10 +294,17 @@ void mcg_panel_step(const int32_t *sums, int32_t rows, int32_t k, int32_t count,
     residual = mcg_residual_at(residual, (k * rule->residual_bits) >> 3);
     mcg_q_clear();
     while (row != end) {
-        if (count == 4) {
-            row = mcg_step_on(sums + 4 * (row - first), row, w, end, residual, more, rule);
+        mcg_panel_row_t *last = end;
+#if MCG_HAS_MVE
+        if (count == 4 && rule->residual_bits == 0 && rule->random) {
+            row += mcg_panel_step_sr8(sums + 4 * (row - first), row, (int32_t)(end - row), more, w);
+            last = end - row < 4 ? end : row + 4; /* vectors go on behind these */
         }
-        if (row != end) {
+#endif
+        if (count == 4) {
+            row = mcg_step_on(sums + 4 * (row - first), row, w, last, residual, more, rule);
+        }
+        if (row != last) {
             if (rule->step(w + row->w, mcg_residual_at(residual, row->residual), sums + 4 * (row - first),
                            count, 0, row->scale, row->counter + more)) {
                 row->saturated = 1U;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
+#if !MCG_HAS_MVE
 /* Words of two pixels, four weights each. */
 static inline void mcg_taps_two(uint32_t a, uint32_t b, uint32_t less, uint32_t *panel)
 {
@@ -47,6 +48,7 @@ static void mcg_taps_pairs(uint32_t *panel, const int8_t *x, int32_t step, int32
         x += 2 * step;
     }
 }
+#endif
 #endif
 
 /* Where the four weights are: up to four pieces of kernel rows. */
@@ -147,6 +149,67 @@ static inline uint32_t mcg_taps_pieces(const int8_t *window, const mcg_taps_t *t
     return word;
 }
 
+#if MCG_HAS_MVE
+/* Words that wait for their neighbours, and how many. */
+typedef struct {
+    uint32_t *panel;
+    uint32_t less; /* of no use here */
+    int32_t waits;
+    uint32_t word[4];
+} mcg_taps_out_t;
+
+static inline void mcg_taps_put(mcg_taps_out_t *out, uint32_t word)
+{
+    out->word[out->waits++] = word;
+    if (out->waits == 4) {
+        mcg_panel_swapped(out->word, out->panel, out->panel + 1, out->panel + 2, out->panel + 3);
+        out->panel += 4;
+        out->waits = 0;
+    }
+}
+
+/* The same word `count` times: what is beside the map. */
+static void mcg_taps_fill(mcg_taps_out_t *out, uint32_t none, int32_t count)
+{
+    for (; count > 0 && (out->waits != 0 || count < 4); count--) {
+        mcg_taps_put(out, none);
+    }
+    for (; count >= 4; count -= 4) {
+        for (int32_t i = 0; i < 4; i++) {
+            *out->panel++ = none;
+        }
+    }
+    for (; count > 0; count--) {
+        mcg_taps_put(out, none);
+    }
+}
+
+/* Words a step apart. */
+static void mcg_taps_run(mcg_taps_out_t *out, const int8_t *x, int32_t step, int32_t count)
+{
+    for (; count > 0 && (out->waits != 0 || count < 4); count--) {
+        mcg_taps_put(out, mcg_load32(x));
+        x += step;
+    }
+    if (count >= 4) {
+        mcg_panel_across(x, step, count / 4, out->panel, NULL);
+        out->panel += count & ~3;
+        x += (count & ~3) * step;
+    }
+    for (count &= 3; count > 0; count--) {
+        mcg_taps_put(out, mcg_load32(x));
+        x += step;
+    }
+}
+
+/* The last word, whatever is beyond it. */
+static void mcg_taps_end(mcg_taps_out_t *out, uint32_t none)
+{
+    while (out->waits != 0) {
+        mcg_taps_put(out, none);
+    }
+}
+#else
 /* Words that wait for their neighbour. */
 typedef struct {
     uint32_t *panel;
@@ -200,6 +263,15 @@ static inline void mcg_taps_run(mcg_taps_out_t *out, const int8_t *x, int32_t st
         mcg_taps_put(out, mcg_load32(x));
     }
 }
+
+/* The last word, with nothing beyond it. */
+static void mcg_taps_end(mcg_taps_out_t *out, uint32_t none)
+{
+    if (out->waits) {
+        mcg_taps_put(out, none);
+    }
+}
+#endif
 
 /* One line of outputs after the other; pixels from `ox` of line `oy` on. */
 static void mcg_taps_lines(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, int32_t oy,
@@ -273,8 +345,11 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
                     uint32_t *panel)
 {
     const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
-    mcg_taps_out_t out = {panel, 0, mcg_halves(-g->x_zero, -g->x_zero), false};
+    mcg_taps_out_t out;
     const int32_t oy = pixel / g->out_w;
+    out.panel = panel;
+    out.less = mcg_halves(-g->x_zero, -g->x_zero);
+    out.waits = 0;
     if (g->k_h * g->k_w == 1 && g->stride_h == 1 && g->stride_w == 1 && g->in_w == g->out_w &&
         g->in_h == g->out_h) { /* every window is a pixel; words of the last one might reach behind the map */
         const int32_t at = pixel * g->in_c + k;
@@ -293,7 +368,5 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
             mcg_taps_lines(g, x, &t, oy, pixel - oy * g->out_w, pixels, &out);
         }
     }
-    if (out.waits) {
-        mcg_taps_put(&out, none);
-    }
+    mcg_taps_end(&out, none);
 }

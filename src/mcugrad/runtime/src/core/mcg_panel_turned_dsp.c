@@ -5,6 +5,16 @@
 static inline void mcg_turned_four(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t less,
                                    int32_t pairs, uint32_t *panel, uint32_t *next)
 {
+#if MCG_HAS_MVE
+    const uint32_t place[4] = {a, b, c, d};
+    uint32_t more[2];
+    (void)less;
+    mcg_panel_swapped(place, panel, panel + 1, more, more + 1);
+    if (pairs == 2) {
+        next[0] = more[0];
+        next[1] = more[1];
+    }
+#else
     const uint32_t even = mcg_pkhbt(a, c);
     const uint32_t odd = mcg_pkhbt(b, d);
     panel[0] = mcg_sxtab16(less, even);
@@ -19,7 +29,11 @@ static inline void mcg_turned_four(uint32_t a, uint32_t b, uint32_t c, uint32_t 
         next[2] = mcg_sxtab16(less, most);
         next[3] = mcg_sxtab16_odd(less, most);
     }
+#endif
 }
+
+/* Words of a pair of rows that four neighbours are. */
+#define MCG_TURNED_TWO (MCG_PANEL_FOUR / 2)
 
 /* A term of `count` channels, 1 to 3 or 4 and more. */
 static inline uint32_t mcg_turned_word(const int8_t *from, int32_t count)
@@ -38,6 +52,10 @@ static inline uint32_t mcg_turned_word(const int8_t *from, int32_t count)
 static void mcg_turned_tap(const int8_t *w, int32_t pitch, int32_t words, uint32_t less, uint32_t *panel,
                            uint32_t *next)
 {
+#if MCG_HAS_MVE
+    (void)less;
+    mcg_panel_across(w, pitch, words, panel, next);
+#else
     for (; words > 0; words--) {
         const int8_t *const w2 = w + 2 * pitch;
         mcg_turned_four(mcg_load32(w), mcg_load32(w + pitch), mcg_load32(w2), mcg_load32(w2 + pitch), less, 2,
@@ -46,6 +64,7 @@ static void mcg_turned_tap(const int8_t *w, int32_t pitch, int32_t words, uint32
         panel += 4;
         next += 4;
     }
+#endif
 }
 
 /* Some words of one row of a window, whatever they hold. */
@@ -67,8 +86,8 @@ static void mcg_turned_words(const mcg_turned_t *t, const int8_t *row, int32_t c
                 }
                 mcg_turned_four(term[0], term[1], term[2], term[3], less, 2, panel, next);
             }
-            panel += 4;
-            next += 4;
+            panel += MCG_TURNED_TWO;
+            next += MCG_TURNED_TWO;
             o += 4;
             if (o == t->count) {
                 o = 0;
@@ -88,8 +107,8 @@ static void mcg_turned_words(const mcg_turned_t *t, const int8_t *row, int32_t c
             }
         }
         mcg_turned_four(term[0], term[1], term[2], term[3], less, channels > 2 ? 2 : 1, panel, next);
-        panel += 4;
-        next += 4;
+        panel += MCG_TURNED_TWO;
+        next += MCG_TURNED_TWO;
     }
 }
 
@@ -97,7 +116,8 @@ void mcg_panel_turned(const mcg_turned_t *t, int32_t first, int32_t rows, const 
                       uint32_t *panel)
 {
     const uint32_t less = mcg_halves(-t->zero, -t->zero);
-    const int32_t size = part->rows * part->words * 4;
+    const uint32_t none = ((uint32_t)t->zero & 0xffU) * 0x01010101U;
+    const int32_t size = 2 * mcg_panel_steps(part->rows * part->words);
     /* Whether words hold output channels of one tap, which stand next to each other. */
     const bool whole = t->active == NULL && (t->count & 3) == 0 && part->from % t->count == 0 &&
                        4 * part->words == t->columns * t->count - part->from;
@@ -108,13 +128,19 @@ void mcg_panel_turned(const mcg_turned_t *t, int32_t first, int32_t rows, const 
             if (whole && rows - c >= 4) {
                 for (int32_t i = part->from / t->count; i < t->columns; i++) {
                     mcg_turned_tap(row + i * t->column_step, t->taps, t->count / 4, less, to, to + size);
-                    to += t->count;
+                    to += MCG_TURNED_TWO * t->count / 4;
                 }
             } else {
                 mcg_turned_words(t, row, rows - c, part, less, to, to + size);
-                to += 4 * part->words;
+                to += MCG_TURNED_TWO * part->words;
             }
             row += t->row_step;
+        }
+        for (; to < panel + size; to++) { /* with Helium, up to a whole vector */
+            *to = none;
+            if (rows - c > 2) {
+                to[size] = none;
+            }
         }
         panel += 2 * size;
     }

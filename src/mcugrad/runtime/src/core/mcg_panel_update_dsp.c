@@ -6,6 +6,8 @@
 /* Pixels in panels at a time, where they are not all. */
 #define MCG_UPDATE_PIXELS 64
 #define MCG_UPDATE_FEW 16
+/* Pixels of a whole step: with Helium, of a vector. */
+#define MCG_UPDATE_TIMES (MCG_HAS_MVE ? 16 : 2)
 
 /* Where panels, sums and rows lie, and how much of them at a time. */
 typedef struct {
@@ -21,7 +23,7 @@ typedef struct {
 static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_t channels, int32_t room,
                                          uint32_t *scratch, uint32_t *few, mcg_panel_row_t *row)
 {
-    const int32_t even = (pixels + 1) & ~1;
+    const int32_t even = mcg_max((pixels + 1) & ~1, MCG_PANEL_LEAST);
     const int32_t part = mcg_min(even, MCG_UPDATE_PIXELS);
     const int32_t words = room / 4;
     const int32_t most = mcg_up4(channels);
@@ -51,7 +53,8 @@ static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_
         p.b = (uint32_t *)p.sums + parts * mcg_up4(weights);
     } else if (words > MCG_PANEL_FEW) {
         p.sums = (int32_t *)scratch;
-        p.pixels = mcg_min(even, (words - 4 * MCG_PANEL_ROWS) / (2 + MCG_PANEL_ROWS / 2) & ~1);
+        p.pixels = (words - 4 * MCG_PANEL_ROWS) / (2 + MCG_PANEL_ROWS / 2) & -MCG_UPDATE_TIMES;
+        p.pixels = mcg_min(mcg_max(even, MCG_UPDATE_TIMES), p.pixels);
         p.b = scratch + 4 * MCG_PANEL_ROWS;
     } else {
         p.b = few + 4 * MCG_PANEL_ROWS;
@@ -76,11 +79,12 @@ static void mcg_update_sums(const mcg_conv2d_t *g, const int8_t *x, const int8_t
     mcg_update_clear(p->sums, fours * size);
     for (int32_t first = 0; first < pixels; first += p->pixels) {
         const int32_t count = mcg_min(p->pixels, pixels - first);
-        const int32_t steps = (count + 1) / 2;
+        const int32_t steps = mcg_panel_pixels(count);
         mcg_panel_channels(e + first * pitch, pitch, rows, count, p->a);
         for (int32_t i = 0; i < fours; i++) {
             int32_t *const sums = p->sums + i * size;
             const mcg_products_run_t run = {p->b + 4 * steps, sums, sums, sums + (rows + 1) / 2 * 8, steps};
+            mcg_panel_fold(p->a, rows, steps, g->x_zero, 0, sums);
             mcg_panel_taps(g, x, k + 4 * i, first, count, p->b);
             mcg_panel_products(p->a, p->b, &run);
         }
@@ -97,10 +101,11 @@ static void mcg_update_rows(const mcg_conv2d_t *g, const int8_t *x, const int8_t
     if (p->start != NULL) {
         mcg_panel_channels(e, pitch, rows, pixels, p->a);
         mcg_update_clear(p->start, 4 * mcg_up4(rows));
+        mcg_panel_fold(p->a, rows, mcg_panel_pixels(pixels), g->x_zero, 0, p->start);
     }
     for (int32_t k = 0; k < weights; k += 4 * p->fours) {
         if (p->start != NULL) {
-            const int32_t steps = p->pixels / 2;
+            const int32_t steps = mcg_panel_pixels(pixels);
             const mcg_products_run_t run = {p->b + 4 * steps, p->start, p->sums, p->sums + (rows + 1) / 2 * 8,
                                             steps};
             mcg_panel_taps(g, x, k, 0, pixels, p->b);

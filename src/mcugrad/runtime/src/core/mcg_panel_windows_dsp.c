@@ -7,7 +7,8 @@ typedef struct {
 } mcg_pieces_t;
 
 /* Some bytes, a multiple of 4 above 0, of each of some kernel rows; how far it is from the end of one to the
- * next, on the map and, in bytes, in the panel; minus the zero point. */
+ * next, on the map and, in bytes, in the panel; minus the zero point, or four of it where panels are bytes.
+ */
 typedef struct {
     int32_t bytes;
     uint32_t less;
@@ -15,7 +16,31 @@ typedef struct {
     int32_t skip, over;
 } mcg_copy_t;
 
-#if MCG_DSP_INSTRUCTIONS
+/* Four neighbours of a column. */
+static inline MCG_SPARE void mcg_panel_word(uint32_t word, uint32_t less, uint32_t *panel)
+{
+#if MCG_HAS_MVE
+    (void)less;
+    panel[0] = word;
+#else
+    panel[0] = mcg_sxtab16(less, word);
+    panel[4] = mcg_sxtab16_odd(less, word);
+#endif
+}
+
+#if MCG_MVE_INSTRUCTIONS
+/* clang-format off */
+#define MCG_PIECES_WORD                                                 \
+    "ldr r8, [r4], #4\n\t"                                              \
+    "ldr r9, [r5], #4\n\t"                                              \
+    "ldr r10, [r6], #4\n\t"                                             \
+    "ldr r11, [r7], #4\n\t"                                             \
+    "stmia r0!, {r8-r11}\n\t"
+#define MCG_COLUMN_WORD                                                 \
+    "ldr r12, [r1], #4\n\t"                                             \
+    "str r12, [r0], #16\n\t"
+/* clang-format on */
+#elif MCG_DSP_INSTRUCTIONS
 /* clang-format off */
 #define MCG_PIECES_TWO(a, b, first, second)                             \
     "ldr r8, [" a "], #4\n\t"                                           \
@@ -27,6 +52,20 @@ typedef struct {
     "sxtab16 r9, r3, r9, ror #8\n\t"                                    \
     "strd r8, r9, [r0], #" second "\n\t"
 
+#define MCG_PIECES_WORD                                                 \
+    MCG_PIECES_TWO("r4", "r5", "16", "-8")                              \
+    MCG_PIECES_TWO("r6", "r7", "16", "8")
+#define MCG_COLUMN_WORD                                                 \
+    "ldr r12, [r1], #4\n\t"                                             \
+    "sxtab16 lr, r4, r12\n\t"                                           \
+    "sxtab16 r12, r4, r12, ror #8\n\t"                                  \
+    "str lr, [r0], #16\n\t"                                             \
+    "str r12, [r0], #16\n\t"
+/* clang-format on */
+#endif
+
+#if MCG_DSP_INSTRUCTIONS
+/* clang-format off */
 /* Of four windows, whole rows of the panel. r0 panel; r4 to r7 where they are; r2 where the first one's row ends; r1, r3,
  * r12, lr the first four of `copy`. */
 MCG_NAKED static void mcg_panel_pieces(MCG_SPARE uint32_t *panel, MCG_SPARE const mcg_pieces_t *from,
@@ -39,8 +78,7 @@ MCG_NAKED static void mcg_panel_pieces(MCG_SPARE uint32_t *panel, MCG_SPARE cons
         "1:\n\t"
         "add r2, r4, r1\n\t"
         "2:\n\t"
-        MCG_PIECES_TWO("r4", "r5", "16", "-8")
-        MCG_PIECES_TWO("r6", "r7", "16", "8")
+        MCG_PIECES_WORD
         "cmp r4, r2\n\t"
         "bne 2b\n\t"
         "add r4, r4, lr\n\t"
@@ -62,11 +100,7 @@ MCG_NAKED static void mcg_panel_column(MCG_SPARE uint32_t *panel, MCG_SPARE cons
         "1:\n\t"
         "add r2, r1, r3\n\t"
         "2:\n\t"
-        "ldr r12, [r1], #4\n\t"
-        "sxtab16 lr, r4, r12\n\t"
-        "sxtab16 r12, r4, r12, ror #8\n\t"
-        "str lr, [r0], #16\n\t"
-        "str r12, [r0], #16\n\t"
+        MCG_COLUMN_WORD
         "cmp r1, r2\n\t"
         "bne 2b\n\t"
         "add r1, r1, r6\n\t"
@@ -82,11 +116,9 @@ static void mcg_panel_column(uint32_t *panel, const int8_t *from, const mcg_copy
     for (int32_t row = 0; row < copy->rows; row++) {
         const int8_t *const piece = from + row * (copy->bytes + copy->skip);
         for (int32_t i = 0; i < copy->bytes / 4; i++) {
-            const uint32_t word = mcg_load32(piece + 4 * i);
-            panel[8 * i] = mcg_sxtab16(copy->less, word);
-            panel[8 * i + 4] = mcg_sxtab16_odd(copy->less, word);
+            mcg_panel_word(mcg_load32(piece + 4 * i), copy->less, panel + MCG_PANEL_FOUR * i);
         }
-        panel += 2 * copy->bytes + copy->over / 4;
+        panel += MCG_PANEL_FOUR / 4 * copy->bytes + copy->over / 4;
     }
 }
 
@@ -100,11 +132,13 @@ static void mcg_panel_pieces(uint32_t *panel, const mcg_pieces_t *from, const mc
 #endif
 
 /* Words beside the map. */
-static void mcg_panel_beside(uint32_t *panel, int32_t words)
+static void mcg_panel_beside(uint32_t *panel, int32_t words, uint32_t less)
 {
-    for (uint32_t *const end = panel + 8 * words; panel < end; panel += 8) {
-        panel[0] = 0;
-        panel[4] = 0;
+    for (uint32_t *const end = panel + MCG_PANEL_FOUR * words; panel < end; panel += MCG_PANEL_FOUR) {
+        panel[0] = MCG_HAS_MVE ? less : 0;
+        if (!MCG_HAS_MVE) {
+            panel[4] = 0;
+        }
     }
 }
 
@@ -126,9 +160,8 @@ static void mcg_panel_bytes(const mcg_windows_t *m, int32_t line, int32_t left, 
                 tap++;
             }
         }
-        panel[0] = mcg_sxtab16(less, word);
-        panel[4] = mcg_sxtab16_odd(less, word);
-        panel += 8;
+        mcg_panel_word(word, less, panel);
+        panel += MCG_PANEL_FOUR;
     }
 }
 
@@ -145,9 +178,9 @@ static void mcg_windows_taps(const mcg_windows_t *m, int32_t line, int32_t left,
             const mcg_copy_t copy = {4 * here, less, 1, 0, 0};
             mcg_panel_column(panel, m->map + line + x * m->pitch + channel, &copy);
         } else {
-            mcg_panel_beside(panel, here);
+            mcg_panel_beside(panel, here, less);
         }
-        panel += 8 * here;
+        panel += MCG_PANEL_FOUR * here;
         words -= here;
         channel = 0;
         x += m->step_w;
@@ -174,23 +207,24 @@ static void mcg_panel_bordered(const mcg_windows_t *m, int32_t line, int32_t lef
         behind = true;
     }
     if (b > a) {
-        const mcg_copy_t copy = {b - a, less, rows, step - (b - a), 8 * (end - part->from - (b - a))};
-        mcg_panel_column(panel + 2 * (a - part->from), m->map + at + a, &copy);
+        const mcg_copy_t copy = {b - a, less, rows, step - (b - a),
+                                 MCG_PANEL_FOUR * (end - part->from - (b - a))};
+        mcg_panel_column(panel + MCG_PANEL_FOUR / 4 * (a - part->from), m->map + at + a, &copy);
     }
     if (b - a == end - part->from) {
         return;
     }
     for (int32_t ky = 0; ky < rows; ky++) {
-        mcg_panel_beside(panel, (a - part->from) / 4);
-        mcg_panel_beside(panel + 2 * (b - part->from), (end - b) / 4);
+        mcg_panel_beside(panel, (a - part->from) / 4, less);
+        mcg_panel_beside(panel + MCG_PANEL_FOUR / 4 * (b - part->from), (end - b) / 4, less);
         if ((begins & 3) != 0 && a > part->from) {
-            mcg_panel_bytes(m, line, left, a - 4, 1, less, panel + 2 * (a - 4 - part->from));
+            mcg_panel_bytes(m, line, left, a - 4, 1, less, panel + MCG_PANEL_FOUR / 4 * (a - 4 - part->from));
         }
         if (behind && b < end) {
-            mcg_panel_bytes(m, line, left, b, 1, less, panel + 2 * (b - part->from));
+            mcg_panel_bytes(m, line, left, b, 1, less, panel + MCG_PANEL_FOUR / 4 * (b - part->from));
         }
         line += step;
-        panel += 8 * part->words;
+        panel += MCG_PANEL_FOUR * part->words;
     }
 }
 
@@ -202,8 +236,8 @@ MCG_APART static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int3
     int32_t y = top + part->first * m->step_h;
     int32_t ky = 0;
     for (; ky < part->rows && (!some || y < 0); ky++) {
-        mcg_panel_beside(panel, part->words);
-        panel += 8 * part->words;
+        mcg_panel_beside(panel, part->words, less);
+        panel += MCG_PANEL_FOUR * part->words;
         y += m->step_h;
     }
     if (piece && ky < part->rows && y < m->height) {
@@ -212,21 +246,21 @@ MCG_APART static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int3
             rows++;
         }
         mcg_panel_bordered(m, y * m->width * m->pitch, left, part, rows, less, panel);
-        panel += rows * 8 * part->words;
+        panel += rows * MCG_PANEL_FOUR * part->words;
         ky += rows;
         y += rows * m->step_h;
     }
     for (; ky < part->rows; ky++) {
         const int32_t line = y * m->width * m->pitch;
         if (y >= m->height) {
-            mcg_panel_beside(panel, part->words);
+            mcg_panel_beside(panel, part->words, less);
         } else if ((m->channels & 3) == 0) {
             mcg_windows_taps(m, line, left, part, less, panel);
         } else {
             mcg_panel_bytes(m, line, left, part->from, part->words, less, panel);
         }
         y += m->step_h;
-        panel += 8 * part->words;
+        panel += MCG_PANEL_FOUR * part->words;
     }
 }
 
@@ -268,25 +302,27 @@ static void mcg_panel_even(const mcg_windows_t *m, const mcg_four_t *at, int32_t
 
 void mcg_panel_windows(const mcg_windows_t *m, const mcg_four_t *at, const mcg_part_t *part, uint32_t *panel)
 {
-    const uint32_t less = mcg_halves(-m->zero, -m->zero);
+    const uint32_t less =
+        MCG_HAS_MVE ? ((uint32_t)m->zero & 0xffU) * 0x01010101U : mcg_halves(-m->zero, -m->zero);
+    const uint32_t none = MCG_HAS_MVE ? less : 0;
     /* Whether taps next to each other in a kernel row are so in the map. */
     const bool piece = m->k_w == 1 || (m->step_w == 1 && m->pitch == m->channels);
     int32_t lower = part->first * m->step_h;
     int32_t rows = part->rows;
     if (piece &&
         at->top[0] == at->top[3]) { /* in one line: kernel rows are there for all four, or for none */
-        uint32_t *const end = panel + rows * 8 * part->words;
+        uint32_t *const end = panel + rows * MCG_PANEL_FOUR * part->words;
         for (; rows > 0 && at->top[0] + lower < 0; rows--) {
-            for (uint32_t *const next = panel + 8 * part->words; panel != next; panel++) {
-                *panel = 0;
+            for (uint32_t *const next = panel + MCG_PANEL_FOUR * part->words; panel != next; panel++) {
+                *panel = none;
             }
             lower += m->step_h;
         }
         while (rows > 0 && at->top[0] + lower + (rows - 1) * m->step_h >= m->height) {
             rows--;
         }
-        for (uint32_t *beside = panel + rows * 8 * part->words; beside != end; beside++) {
-            *beside = 0;
+        for (uint32_t *beside = panel + rows * MCG_PANEL_FOUR * part->words; beside != end; beside++) {
+            *beside = none;
         }
         if (rows > 0) {
             mcg_panel_even(m, at, lower, part, rows, less, panel);
