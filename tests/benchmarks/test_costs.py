@@ -31,7 +31,6 @@ M4F = {
 MISSED: dict[str, dict[str, str]] = {
     "cortex-m4f": M4F,
     "cortex-m33": M4F,
-    "cortex-m55": {"pointwise 64->64, 8x8": EVERY},
     "cortex-m0plus": {"pointwise 64->64, 8x8": EVERY, "fully connected 512->64": "sr8, sr12, sr16"},
 }
 """Passes of layers whose kernels take more than they must, by core. It only gets shorter: strike out what holds."""

@@ -51,6 +51,7 @@ WITH_BODIES = sorted(name for name, files in module.bodies().items() if "" in fi
 WAYS: dict[str, tuple[dict[str, str | int | None], tuple[str, ...]]] = {
     "portable": ({"MCG_PORTABLE": None}, ()),
     "DSP in C": ({"MCG_DSP_IN_C": None}, ()),
+    "MVE in C": ({"MCG_DSP_IN_C": None, "MCG_MVE_IN_C": None}, ()),
     "Armv6-M in C": ({"MCG_ARMV6M_IN_C": None}, ()),
     "AVX2": ({}, ("-mavx2",)),
 }

@@ -4,7 +4,7 @@
 
 int32_t probe_body(void);
 
-int32_t probe_body(void) { return MCG_HAS_DSP + 2 * MCG_HAS_AVX2 + 3 * MCG_HAS_ARMV6M; }
+int32_t probe_body(void) { return MCG_HAS_DSP + 2 * MCG_HAS_AVX2 + 3 * MCG_HAS_ARMV6M + 4 * MCG_HAS_MVE; }
 
 #if MCG_HAS_DSP
 #define PROBE(name, ...)                                                                      \

@@ -157,9 +157,9 @@ def test_kernels_say_their_scratch_by_two_parameters() -> None:
 def test_builds_take_the_body_they_are_for() -> None:
     has_avx2 = processor.is_native() and processor._numpy_features().get("AVX2", False)
     for build in [*BUILDS, *OF_BODIES]:
-        body = {"MCG_DSP_IN_C": 1, "MCG_ARMV6M_IN_C": 3, "MCG_PORTABLE": 0}
+        body = {"MCG_DSP_IN_C": 1, "MCG_ARMV6M_IN_C": 3, "MCG_MVE_IN_C": 4, "MCG_PORTABLE": 0}
         asked = [body[name] for name in build.defines if name in body]
-        expected = asked[0] if asked else 2 if build.native and has_avx2 else 0
+        expected = sum(asked) if asked else 2 if build.native and has_avx2 else 0
         assert library.library(build).lib.probe_body() == expected, build
 
 
@@ -275,9 +275,10 @@ def test_no_warnings(compiler: str, opt: str, tmp_path: Path) -> None:
     include = [library.INCLUDE, library.RUNTIME / "src"]
     sources = library.sources("") if opt == "-O0" else [library.together(tmp_path)]
     toolchain.check_warnings([*sources, *library.PROBES], include, compiler=compiler, opt=opt)
-    for body in ("dsp", "armv6m"):
-        in_c: dict[str, str | int | None] = {f"MCG_{body.upper()}_IN_C": None}
-        toolchain.check_warnings(library.sources(body), include, compiler=compiler, opt=opt, defines=in_c)
+    for bodies in (("dsp",), ("armv6m",), ("dsp", "mve")):
+        in_c: dict[str, str | int | None] = {f"MCG_{body.upper()}_IN_C": None for body in bodies}
+        found = [path for body in bodies for path in library.sources(body)]
+        toolchain.check_warnings(found, include, compiler=compiler, opt=opt, defines=in_c)
     if platform.machine().lower() in ("x86_64", "amd64"):
         toolchain.check_warnings(
             library.sources("avx2"), include, compiler=compiler, opt=opt, flags=["-mavx2"]
@@ -286,10 +287,19 @@ def test_no_warnings(compiler: str, opt: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
 @pytest.mark.parametrize("opt", ["-O0", "-O3"])
-@pytest.mark.parametrize(("body", "core"), [("dsp", "cortex-m4f"), ("armv6m", "cortex-m0plus")])
-def test_no_warnings_of_bodies_for_cores(body: str, core: str, compiler: str, opt: str) -> None:
+@pytest.mark.parametrize(
+    ("bodies", "core"),
+    [
+        (("dsp",), "cortex-m4f"),
+        (("armv6m",), "cortex-m0plus"),
+        (("dsp", "m7"), "cortex-m7"),
+        (("dsp", "mve"), "cortex-m55"),
+    ],
+)
+def test_no_warnings_of_bodies_for_cores(bodies: tuple[str, ...], core: str, compiler: str, opt: str) -> None:
+    sources = [path for body in bodies for path in library.sources(body)]
     toolchain.check_warnings(
-        library.sources(body), [library.INCLUDE], compiler=compiler, opt=opt, target=targets.load(core)
+        sources, [library.INCLUDE], compiler=compiler, opt=opt, target=targets.load(core)
     )
 
 

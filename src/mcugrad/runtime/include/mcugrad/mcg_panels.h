@@ -44,6 +44,7 @@ static inline MCG_SPARE int32_t mcg_panel_pixels(int32_t pixels)
     return MCG_HAS_MVE ? mcg_up4((pixels + 3) / 4) : (pixels + 1) / 2;
 }
 
+#if MCG_HAS_DSP
 /** Four bytes of each of four places, as four words of all places. */
 static inline MCG_SPARE void mcg_panel_swapped(const uint32_t place[4], uint32_t *first, uint32_t *second,
                                                uint32_t *third, uint32_t *fourth)
@@ -57,6 +58,7 @@ static inline MCG_SPARE void mcg_panel_swapped(const uint32_t place[4], uint32_t
     *third = mcg_uxtb16(c) | mcg_uxtb16(d) << 8;
     *fourth = mcg_uxtb16_odd(c) | (d & 0xff00ff00U);
 }
+#endif
 
 /** What a run of products works on. */
 typedef struct {

@@ -77,9 +77,9 @@ static uint32_t mcg_channels_word(const int8_t *e, int32_t rows)
 static void mcg_channels_some(const int8_t *e, int32_t pitch, int32_t rows, int32_t pixels, uint32_t *panel,
                               uint32_t *next)
 {
-    uint32_t place[4];
-    for (int32_t i = 0; i < MCG_CHANNELS; i++) {
-        place[i] = i < pixels ? mcg_channels_word(e + i * pitch, rows) : 0;
+    uint32_t place[4] = {0, 0, 0, 0};
+    for (int32_t i = 0; i < mcg_min(pixels, MCG_CHANNELS); i++) {
+        place[i] = mcg_channels_word(e + i * pitch, rows);
     }
 #if MCG_HAS_MVE
     {
