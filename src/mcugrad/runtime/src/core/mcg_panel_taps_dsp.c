@@ -74,7 +74,7 @@ static void mcg_taps_columns(const mcg_conv2d_t *g, int32_t from, int32_t count,
     const int32_t step = g->stride_w * g->in_c;
     const int32_t first = from - g->pad_left * g->in_c;
     const int32_t room = g->in_w * g->in_c - count - first;
-    t->begin = first >= 0 ? 0 : (-first + step - 1) / step;
+    t->begin = first >= 0 ? 0 : mcg_min(g->out_w, (-first + step - 1) / step);
     t->end = room < 0 ? 0 : mcg_min(g->out_w, room / step + 1);
     t->end = mcg_max(t->begin, t->end);
 }
@@ -153,7 +153,6 @@ static inline uint32_t mcg_taps_pieces(const int8_t *window, const mcg_taps_t *t
 /* Words that wait for their neighbours, and how many. */
 typedef struct {
     uint32_t *panel;
-    uint32_t less; /* of no use here */
     int32_t waits;
     uint32_t word[4];
 } mcg_taps_out_t;
@@ -345,11 +344,12 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
                     uint32_t *panel)
 {
     const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
-    mcg_taps_out_t out;
+#if MCG_HAS_MVE
+    mcg_taps_out_t out = {panel, 0, {0, 0, 0, 0}};
+#else
+    mcg_taps_out_t out = {panel, 0, mcg_halves(-g->x_zero, -g->x_zero), false};
+#endif
     const int32_t oy = pixel / g->out_w;
-    out.panel = panel;
-    out.less = mcg_halves(-g->x_zero, -g->x_zero);
-    out.waits = 0;
     if (g->k_h * g->k_w == 1 && g->stride_h == 1 && g->stride_w == 1 && g->in_w == g->out_w &&
         g->in_h == g->out_h) { /* every window is a pixel; words of the last one might reach behind the map */
         const int32_t at = pixel * g->in_c + k;
