@@ -196,7 +196,8 @@ BACK = (
     window((1, 3, 3), 1030),
     window((2, 1, 4), 3, (1, 3), pad=(0, 2, 0, 0)),
 )
-"""More strides than taps, and strides that dilations divide, or not; taps that are always beside the map; more channels than bodies take at a time."""
+"""More strides than taps, and strides that dilations divide, or not; taps that are always beside the map;
+more channels than bodies take at a time."""
 
 
 def conv2d_grad_input_s8_extremes() -> Iterator[Arguments]:
