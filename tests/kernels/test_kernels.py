@@ -275,9 +275,9 @@ def test_no_warnings(compiler: str, opt: str, tmp_path: Path) -> None:
     include = [library.INCLUDE, library.RUNTIME / "src"]
     sources = library.sources("") if opt == "-O0" else [library.together(tmp_path)]
     toolchain.check_warnings([*sources, *library.PROBES], include, compiler=compiler, opt=opt)
-    for bodies in (("dsp",), ("armv6m",), ("dsp", "mve")):
-        in_c: dict[str, str | int | None] = {f"MCG_{body.upper()}_IN_C": None for body in bodies}
-        found = [path for body in bodies for path in library.sources(body)]
+    for among in (("dsp",), ("armv6m",), ("dsp", "mve")):
+        in_c: dict[str, str | int | None] = {f"MCG_{body.upper()}_IN_C": None for body in among}
+        found = [path for body in among for path in library.sources(body)]
         toolchain.check_warnings(found, include, compiler=compiler, opt=opt, defines=in_c)
     if platform.machine().lower() in ("x86_64", "amd64"):
         toolchain.check_warnings(
