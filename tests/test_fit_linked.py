@@ -52,6 +52,7 @@ USES: dict[str, Callable[[mg.Trainer, Any, Any], object]] = {
 
 
 @pytest.mark.mcu
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("use", USES)
 def test_code_that_does_not_fit_into_flash(net: mg.Model, use: str) -> None:
     x, y = samples(net, 4)
