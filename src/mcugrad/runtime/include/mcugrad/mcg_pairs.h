@@ -13,9 +13,9 @@
 #include "mcg_panels.h"
 
 /** Words on the stack that stand in for scratch, rows that they are for, and words of such rows at a time. */
-#define MCG_PAIR_FEW 224
+#define MCG_PAIR_FEW 144
 #define MCG_PAIR_ROWS 8
-#define MCG_PAIR_PART 32
+#define MCG_PAIR_PART 16
 
 /** Fours of weights that change together. */
 #define MCG_PAIR_FOURS 3

@@ -63,7 +63,7 @@ static int32_t mcg_linear_row(const uint32_t *values, const int8_t *w, int32_t w
 #define MCG_LINEAR_PAIRS(name, bytes, eight)                                                \
     MCG_NAKED static void name(MCG_SPARE const uint32_t *values, MCG_SPARE const int8_t *w, \
                                MCG_SPARE int32_t pitch, MCG_SPARE int32_t *acc,             \
-                               MCG_SPARE int32_t eights, MCG_SPARE const int32_t *end)      \
+                               MCG_SPARE int32_t eights, MCG_SPARE int32_t *end)      \
     {                                                                                       \
         __asm__ volatile(                                                                   \
             "push {r4-r11, lr}\n\t"                                                         \
@@ -113,14 +113,14 @@ MCG_LINEAR_PAIRS(mcg_linear_anywhere, "84", MCG_LINEAR_ANYWHERE)
 /* clang-format on */
 
 static void mcg_linear_pairs(const uint32_t *values, const int8_t *w, int32_t pitch, int32_t *acc,
-                             int32_t eights, const int32_t *end)
+                             int32_t eights, int32_t *end)
 {
     const bool aligned = (((uintptr_t)w | (uintptr_t)pitch) & 3U) == 0U;
     (aligned ? mcg_linear_aligned : mcg_linear_anywhere)(values, w, pitch, acc, eights, end);
 }
 #else
 static void mcg_linear_pairs(const uint32_t *values, const int8_t *w, int32_t pitch, int32_t *acc,
-                             int32_t eights, const int32_t *end)
+                             int32_t eights, int32_t *end)
 {
     for (; acc != end; acc++) {
         *acc = mcg_linear_row(values, w, 2 * eights, *acc);
