@@ -48,7 +48,8 @@ def panel_grad_input_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     """How often the error of an input is made of what: over panels, or by rows where there is no room for these."""
     reached = list(kinds(g, g.out_c))
     panels = room >= min(grad_input_scratch(g)[1:], default=0)
-    found = [_kind(each, max(room, 0) if panels else 1 << 30) for each in reached]
+    # Where taps reach no pixel at all, everything is beside them; any layer says how many parts there are.
+    found = [_kind(each, max(room, 0) if panels else 1 << 30) for each in reached] or [_NONE]
     beside = g.in_h * g.in_w - sum(each.out_h * each.out_w for each in reached)
     over = (1, g.stride_h * g.stride_w, beside, beside * g.in_c, *map(sum, zip(*found, strict=True)))
     rows = row_work(g)
@@ -123,3 +124,6 @@ def _kind(g: Conv2dStruct, room: int) -> tuple[float, ...]:
         *(rows, *(each * g.k_h * times for each in turned(layout, g.in_c, g.out_c))),
         *(others, (g.out_c % 4 > 0) * (pixels // 4 * 4) + pixels % 4 * runs),
     )
+
+
+_NONE = (0.0,) * len(_kind(Conv2dStruct(*(1,) * 10, 0, 0, 1, 1), 1 << 30))

@@ -19,6 +19,8 @@ from mcugrad.ops.convolution.planes import (
 from mcugrad.ops.convolution.struct import Conv2dStruct
 
 Work = tuple[float, ...]
+SUM_PARTS = 10
+"""Numbers that `_sums` has."""
 
 
 def plane_forward_work(g: Conv2dStruct, room: int) -> Work | None:
@@ -36,7 +38,10 @@ def plane_forward_work(g: Conv2dStruct, room: int) -> Work | None:
 
 
 def plane_grad_input_work(g: Conv2dStruct, room: int) -> Work | None:
-    """Of the error of an input: instructions in assembler; calls, kinds of pixels; then as `_sums` has it."""
+    """Of the error of an input: instructions in assembler; calls, kinds of pixels; then as `_sums` has it.
+
+    At last errors of pixels that no tap reaches, which may be all.
+    """
     if g.in_c != g.out_c or g.in_c < CHANNELS:
         return None
     found = []
@@ -46,7 +51,7 @@ def plane_grad_input_work(g: Conv2dStruct, room: int) -> Work | None:
         if axes is None or rows == 0:
             return None
         found.append(_sums(axes, rows, g.in_c, 24.5))
-    loops, *others = map(sum, zip(*found, strict=True))
+    loops, *others = map(sum, zip(*found, strict=True)) if found else (0.0,) * SUM_PARTS
     beside = g.in_h * g.in_w - sum(each.out_h * each.out_w for each in kinds(g, g.out_c))
     return (loops, 1, g.stride_h * g.stride_w, *others, beside * g.in_c)
 

@@ -68,7 +68,7 @@ typedef struct {
 } mcg_taps_t;
 
 /* Columns of outputs for which bytes `from` to `from + count` of a line, from where a window begins, are
- * there. */
+ * there: none, perhaps, since a tap may be beside the map for longer than a row of outputs. */
 static void mcg_taps_columns(const mcg_conv2d_t *g, int32_t from, int32_t count, mcg_taps_t *t)
 {
     const int32_t step = g->stride_w * g->in_c;
@@ -325,16 +325,16 @@ static void mcg_taps_all(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_
     const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
     const int32_t step = g->stride_w * g->in_c;
     const int32_t line = g->in_w * g->in_c;
-    const int32_t begin = mcg_min(t->begin, g->out_w);
-    const int32_t count = mcg_max(0, t->end - begin);
+    const int32_t count = t->end - t->begin;
     int32_t y = t->piece[0].ky * g->dilation_h - g->pad_top;
     for (int32_t oy = 0; oy < g->out_h; oy++) {
         if (y < 0 || y >= g->in_h || count == 0) {
             mcg_taps_fill(out, none, g->out_w);
         } else {
-            mcg_taps_fill(out, none, begin);
-            mcg_taps_run(out, x + (y * line + t->offset - g->pad_left * g->in_c + begin * step), step, count);
-            mcg_taps_fill(out, none, g->out_w - begin - count);
+            mcg_taps_fill(out, none, t->begin);
+            mcg_taps_run(out, x + (y * line + t->offset - g->pad_left * g->in_c + t->begin * step), step,
+                         count);
+            mcg_taps_fill(out, none, g->out_w - t->end);
         }
         y += g->stride_h;
     }
@@ -351,14 +351,17 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
 #endif
     const int32_t oy = pixel / g->out_w;
     if (g->k_h * g->k_w == 1 && g->stride_h == 1 && g->stride_w == 1 && g->in_w == g->out_w &&
-        g->in_h == g->out_h) { /* every window is a pixel; words of the last one might reach behind the map */
+        g->in_h ==
+            g->out_h) { /* every window is a pixel; words of the last ones might reach behind the map */
         const int32_t at = pixel * g->in_c + k;
-        const int32_t count =
-            at + (pixels - 1) * g->in_c + 4 <= g->in_h * g->in_w * g->in_c ? pixels : pixels - 1;
+        const int32_t behind = at + 4 - g->in_h * g->in_w * g->in_c; /* of a word of the first pixel */
+        const int32_t count = behind > 0 ? 0 : mcg_min(pixels, -behind / g->in_c + 1);
         mcg_taps_run(&out, x + at, g->in_c, count);
         if (count != pixels) {
             const mcg_taps_t t = mcg_taps_of(g, k);
-            mcg_taps_put(&out, mcg_taps_bytes(g, x, &t, g->out_h - 1, g->out_w - 1));
+            for (int32_t i = pixel + count; i < pixel + pixels; i++) {
+                mcg_taps_put(&out, mcg_taps_bytes(g, x, &t, i / g->out_w, i % g->out_w));
+            }
         }
     } else {
         const mcg_taps_t t = mcg_taps_of(g, k);
