@@ -8,6 +8,7 @@ from functools import cache
 from itertools import islice, product
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -97,6 +98,33 @@ def test_cores_equal_the_reference(name: str, core: str, compiler: str, opt: str
     part = BUILDS.index((core, compiler, opt)) % PARTS
     for i, arguments in enumerate(islice(EXTREMES[name](), part, None, PARTS)):
         check(on, KERNELS[name], arguments, [i % 4])
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f", "cortex-m7"])
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_nothing_behind_an_array_is_looked_at(name: str, core: str) -> None:
+    """One array after the other ends where the RAM does: also what is read there and written back as it was faults."""
+    on, kernel = kernels(core, "zig", "-O3"), KERNELS[name]
+    tried = 0
+
+    def run(arguments: dict[str, Any]) -> None:
+        nonlocal tried
+        wanted, _ = library.expected(kernel, arguments)
+        for way in library.with_scratch(kernel, arguments):
+            arrays = [key for key, value in way.items() if isinstance(value, np.ndarray)]
+            got, tried = library.copied(way), tried + 1
+            last = arrays[tried % len(arrays)]
+            try:
+                on.run(kernel, got, last=last)
+            except DeviceError as error:  # no core to go on with, and hypothesis tries again
+                on.emulator.reset()
+                on.emulator.run()
+                raise AssertionError(f"{name}, {way.get(ROOM, 0)} B of scratch, {last}: {error}") from error
+            assert not library.different(got, wanted), f"{name}, {way.get(ROOM, 0)} B of scratch"
+
+    given(CASES[name])(settings(max_examples=settings().max_examples // 2)(run))()
+    for arguments in EXTREMES[name]():
+        run(arguments)
 
 
 @pytest.mark.parametrize("core", targets.emulated())

@@ -27,6 +27,7 @@ class Placed:
         address: of its first byte.
         symbol: address of a symbol of the firmware.
         shift: bytes by which arrays of bytes lie behind a multiple of 4.
+        last: name of an array that ends where the memory does.
 
     Attributes:
         words: what the core's registers and stack have to hold.
@@ -40,6 +41,7 @@ class Placed:
         address: int,
         symbol: Callable[[str], int],
         shift: int = 0,
+        last: str | None = None,
     ) -> None:
         self._kernel = kernel
         self._memory, self._address = memory, address
@@ -53,7 +55,7 @@ class Placed:
             elif isinstance(value, InPlace):
                 self.words.append(symbol(f"mcg_rule_{value.name}"))
             elif isinstance(value, np.ndarray):
-                at = self._place(value, shift if value.itemsize == 1 else 0)
+                at = self._place(value, shift if value.itemsize == 1 else 0, param.name == last)
                 self._arrays.append((param.name, value, at))
                 self.words.append(address + at)
             else:
@@ -73,10 +75,11 @@ class Placed:
             inside = self._memory[at : at + value.nbytes]
             value[...] = np.frombuffer(inside.tobytes(), value.dtype).reshape(value.shape)
 
-    def _place(self, array: NDArray[Any], shift: int) -> int:
+    def _place(self, array: NDArray[Any], shift: int, at_end: bool = False) -> int:
         """Where a copy begins."""
-        at = self._next + GUARD + shift
+        at = self._memory.size - array.nbytes if at_end else self._next + GUARD + shift
         self._memory[at - GUARD : at + array.nbytes + GUARD] = _FILL
         self._memory[at : at + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
-        self._next = (at + array.nbytes + GUARD + 7) & ~7
+        if not at_end:
+            self._next = (at + array.nbytes + GUARD + 7) & ~7
         return at

@@ -68,13 +68,16 @@ class KernelsOnCore:
         self.emulator.run()
         self._start = target.ram.address + target.ram.bytes // 2
 
-    def run(self, kernel: Kernel, arguments: Mapping[str, Any], shift: int = 0) -> int:
+    def run(
+        self, kernel: Kernel, arguments: Mapping[str, Any], shift: int = 0, last: str | None = None
+    ) -> int:
         """Calls a kernel, whose parameters are no floats by value; arrays are written in place, None is a null pointer.
 
         Args:
             kernel: one of those that were built.
             arguments: by name.
             shift: bytes by which arrays of bytes lie behind a multiple of 4.
+            last: name of an array that ends where the RAM does: what is read behind it is a fault.
 
         Returns:
             Instructions that it took.
@@ -90,6 +93,7 @@ class KernelsOnCore:
             self._start,
             lambda name: self.emulator.image.symbol(name).address,
             shift,
+            last,
         )
         self.emulator.call(kernel.name, *placed.words)
         placed.take_back(self.emulator.target.name)

@@ -188,17 +188,16 @@ MCG_APART static void mcg_planes_step(const mcg_planes_t *p, const uint16_t *act
     mcg_panel_begin(rows, active, next, taps, p->x_axes.g.out_h * p->x_axes.g.out_w, factor, rule, stream,
                     row);
     /* Weights behind the last of a row belong to the next, and stay as they are; behind the last row are
-     * none. */
-    if (row[rows - 1].w + mcg_up4(taps) > p->x_axes.g.out_c * taps) {
+     * none, and a word of rows of one weight holds those of three more. */
+    while (whole > 0 && row[whole - 1].w + mcg_up4(taps) > p->x_axes.g.out_c * taps) {
         whole--;
     }
     for (int32_t k = 0; k < taps; k += 4) {
         mcg_panel_step(sums, whole, k, 4, rule, w, residual, row);
+        for (int32_t i = whole; i < rows; i++) {
+            mcg_panel_step(sums + 4 * i, 1, k, mcg_min(4, taps - k), rule, w, residual, row + i);
+        }
         sums += 4 * MCG_PLANE_CHANNELS;
-    }
-    for (int32_t k = 0; k < taps && whole != rows; k += 4) {
-        mcg_panel_step(p->sums + k * MCG_PLANE_CHANNELS + 4 * (MCG_PLANE_CHANNELS - 1), 1, k,
-                       mcg_min(4, taps - k), rule, w, residual, row + whole);
     }
     mcg_panel_end(rows, active, next, taps, rule, row, w, residual, w_scale);
 }
