@@ -4,7 +4,8 @@
 2. A function is taken when something taken calls it, not when a comment names it; callees come before callers, so no
    prototype is needed.
 3. What has external linkage in the runtime becomes static: several models link into one firmware.
-4. Kernels of which there are many calls get MCG_APART, so that code does not grow with the depth of a network.
+4. Kernels get MCG_APART, so that code does not grow with the depth of a network, and the stack does not with the number
+   of kernels: compilers do not all share what inlined calls have there.
 5. Of a function with several bodies all are taken, between `#if`s: the preprocessor chooses by the core. What only some
    of them call gets MCG_SPARE, since compilers warn of functions that nothing calls.
 6. Inline functions of the headers that nothing taken uses are left out: some compilers warn of them.

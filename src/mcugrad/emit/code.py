@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from mcugrad.emit import steps
@@ -19,9 +18,6 @@ from mcugrad.emit.wrap import wrap_call
 from mcugrad.ops.life.check import WRONG, checks
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Program, Space
-
-INLINED_CALLS = 8
-"""A kernel with more calls than these is not inlined: inlined, a hundred layers take compilers a minute."""
 
 DRAW = "mcg_replay_draw"
 """A function of the runtime that takes more than a line to call."""
@@ -49,7 +45,7 @@ def code(firmware: Firmware) -> dict[str, str]:
             sorted({*_kernels(program, has), *(call.kernel.name for call in check)}),
             _rules(program),
             inline=_inline(program, has),
-            apart=_often_called(program),
+            apart={call.kernel.name for call in program.calls},
         ),
         "output_scale": names.argument(Argument(buffer=program.output_scale), None)
         if program.output_scale
@@ -70,12 +66,6 @@ def _kernels(program: Program, has: frozenset[str]) -> list[str]:
         {DRAW} if "replay" in has else set()
     )
     return sorted({call.kernel.name for call in program.calls} | around)
-
-
-def _often_called(program: Program) -> set[str]:
-    """Kernels whose code would be there many times if compilers inlined them."""
-    counts = Counter(call.kernel.name for call in program.calls)
-    return {name for name, count in counts.items() if count > INLINED_CALLS}
 
 
 def _rules(program: Program) -> list[str]:

@@ -15,8 +15,8 @@ from mcugrad.ops.convolution.struct import Conv2dStruct
 
 ROW = 7
 """Words that are kept of a row: `mcg_panel_row_t`."""
-PIXELS, FEW, FEW_WORDS = 64, 16, constant("MCG_PANEL_FEW")
-"""Pixels in panels at a time, where not all are: with scratch, and without, and the words that these take."""
+PIXELS, FEW = 64, constant("MCG_PANEL_FEW")
+"""Pixels in panels at a time, where sums of all weights exist; words on the stack that stand in for scratch."""
 
 
 def up2(value: int) -> int:
@@ -25,8 +25,8 @@ def up2(value: int) -> int:
 
 
 def own(g: Conv2dStruct) -> int:
-    """Bytes that an update has anyway: where other bodies keep gradients of a few rows."""
-    return 4 * min(UPDATE_ROWS, g.out_c) * g.taps
+    """Bytes that an update has anyway: where other bodies keep gradients of a few rows, or on the stack."""
+    return max(4 * min(UPDATE_ROWS, g.out_c) * g.taps, 4 * FEW)
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,8 @@ class UpdateLayout:
             return cls(whole, even, 1, True)
         if parts >= 4:
             return cls(parts, part, weights // 4, False)
-        if words > FEW_WORDS:
-            return cls(
-                PART_ROWS, min(even, (words - 4 * PART_ROWS) // (2 + PART_ROWS // 2) // 2 * 2), 1, False
-            )
-        return cls(PART_ROWS, FEW, 1, False)
+        few = min(even, (words - 4 * PART_ROWS) // (2 + PART_ROWS // 2) // 2 * 2)
+        return cls(PART_ROWS, few, 1, False)
 
 
 def update_scratch(g: Conv2dStruct) -> tuple[int, ...]:

@@ -24,8 +24,8 @@
  * @param[in]  room  bytes of scratch; 0 for none
  * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
- * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words; over panels 1.4 KiB.
- * Reference: ops/convolution/conv2d_s8.py::conv2d_s8.
+ * MACs: out_h*out_w*out_c*k_h*k_w*in_c. Stack: MCG_BLOCK words; over panels 0.7 KiB,
+ * 1.4 without scratch. Reference: ops/convolution/conv2d_s8.py::conv2d_s8.
  */
 void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                    const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
@@ -48,7 +48,7 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
  * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
  * MACs: as forward, without those of zero errors. Stack: MCG_BLOCK words and mcg_spread_s8; over panels
- * 1.4 KiB. Reference:
+ * 0.9 KiB. Reference:
  * ops/convolution/conv2d_s8.py::conv2d_grad_input_s8.
  */
 void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
@@ -101,8 +101,8 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
  * @param[in]  room  bytes of scratch; 0 for none
  * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
- * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words; over panels 1.4 KiB.
- * Reference: ops/convolution/pointwise_s8.py::pointwise_s8.
+ * MACs: out_h*out_w*out_c*in_c. Stack: 2 * MCG_BLOCK words; over panels 0.7 KiB,
+ * 1.4 without scratch. Reference: ops/convolution/pointwise_s8.py::pointwise_s8.
  */
 void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                       const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
@@ -128,8 +128,8 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
  * @param[in]     room     bytes of scratch; 0 for none
  * @param[out]    scratch  memory that makes it faster, with no meaning afterwards
  *
- * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words; over panels 1.5 KiB.
- * Reference: ops/convolution/pointwise_s8.py::pointwise_update.
+ * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words; over panels 0.9 KiB,
+ * 1.4 without scratch. Reference: ops/convolution/pointwise_s8.py::pointwise_update.
  */
 void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                           const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,

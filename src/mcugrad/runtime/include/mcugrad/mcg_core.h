@@ -12,6 +12,10 @@
 /** Elements that a kernel handles at a time on the stack; a multiple of 4. */
 #define MCG_BLOCK 64
 
+/** Random numbers that a rule draws at a time: few where kernels call it from deep in the stack, and only for
+ * what their own instructions cannot do. */
+#define MCG_DRAWN (MCG_HAS_DSP ? 16 : MCG_BLOCK)
+
 /** A weight row that saturated gets this much more range; its weights shrink by the inverse, in 1/65536. */
 #define MCG_GROWTH 1.25F
 #define MCG_SHRINK 52429

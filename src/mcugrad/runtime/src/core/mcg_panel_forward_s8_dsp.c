@@ -35,43 +35,23 @@ static void mcg_forward_start(const int32_t *bias, int32_t rows, int32_t *start)
     }
 }
 
-/* Where panels lie, and how much of them at a time. */
+/* Where panels lie, and how many rows of one. */
 typedef struct {
     int32_t *sums;
     uint32_t *b; /* panel of four windows */
     uint32_t *a; /* of rows */
     int32_t *start;
     int32_t rows;
-    int32_t run;
-    bool whole;
 } mcg_forward_plan_t;
-
-/* Sums of up to 16 rows part by part, where there is no room for whole panels. */
-static void mcg_forward_parts(const mcg_windows_t *m, const mcg_four_t *at, const mcg_forward_plan_t *plan,
-                              const int8_t *w, int32_t pitch, int32_t rows, int32_t w_zero, int32_t *sums)
-{
-    for (int32_t ky = 0; ky < m->k_h; ky++) {
-        for (int32_t from = 0; from < plan->run; from += MCG_PANEL_PART) {
-            const mcg_part_t part = {ky, 1, from, (mcg_min(plan->run - from, MCG_PANEL_PART) + 3) / 4};
-            const int32_t steps = mcg_panel_steps(part.words);
-            const mcg_products_run_t run = {plan->b + 4 * steps, sums, sums, sums + (rows + 1) / 2 * 8,
-                                            steps};
-            mcg_panel_rows(w, pitch, rows, plan->run, w_zero, &part, plan->a);
-            mcg_panel_fold(plan->a, rows, steps, m->zero, w_zero, sums);
-            mcg_panel_windows(m, at, &part, plan->b);
-            mcg_panel_products(plan->a, plan->b, &run);
-            mcg_panel_lower(plan->b, steps, w_zero, rows, sums);
-        }
-    }
-}
 
 /* Output channels of one group that read `m`; those of all groups lie side by side. */
 static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, const mcg_forward_plan_t *plan,
                               const int8_t *w, int32_t w_zero, const int32_t *bias, int32_t channels,
                               mcg_panel_output_t *how, int32_t channel, int8_t *y)
 {
-    const int32_t taps = g->k_h * plan->run;
-    const mcg_part_t all = {0, g->k_h, 0, mcg_up4(plan->run) / 4};
+    const int32_t run = m->k_w * m->channels;
+    const int32_t taps = m->k_h * run;
+    const mcg_part_t all = {0, m->k_h, 0, mcg_up4(run) / 4};
     const int32_t steps = mcg_panel_steps(all.rows * all.words);
     const int32_t pixels = g->out_h * g->out_w;
     int32_t *const sums = plan->sums;
@@ -79,11 +59,9 @@ static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, con
         const int32_t rows = mcg_min(plan->rows, channels - first);
         int32_t row = 0;
         int32_t column = 0;
-        if (plan->whole) {
-            mcg_panel_rows(w + first * taps, taps, rows, plan->run, w_zero, &all, plan->a);
-            mcg_forward_start(bias + first, rows, plan->start);
-            mcg_panel_fold(plan->a, rows, steps, m->zero, w_zero, plan->start);
-        }
+        mcg_panel_rows(w + first * taps, taps, rows, run, w_zero, &all, plan->a);
+        mcg_forward_start(bias + first, rows, plan->start);
+        mcg_panel_fold(plan->a, rows, steps, m->zero, w_zero, plan->start);
         for (int32_t p = 0; p < pixels; p += 4) {
             const int32_t here = mcg_min(pixels - p, 4);
             int8_t *to = y + p * how->pitch + first;
@@ -92,21 +70,64 @@ static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, con
             for (column += 4; column >= g->out_w; column -= g->out_w) {
                 row++;
             }
-            if (!plan->whole) {
-                mcg_forward_start(bias + first, rows, sums);
-                mcg_forward_parts(m, &at, plan, w + first * taps, taps, rows, w_zero, sums);
-                mcg_panel_output(sums, channel + first, rows, here, how, to);
-                continue;
-            }
             mcg_panel_windows(m, &at, &all, plan->b);
             for (int32_t o = 0; o < rows; o += 2 * MCG_PANEL_PAIRS) {
                 const int32_t count = mcg_min(rows - o, 2 * MCG_PANEL_PAIRS);
-                const mcg_products_run_t run = {plan->b + 4 * steps, plan->start + 4 * o, sums,
-                                                sums + (count + 1) / 2 * 8, steps};
-                mcg_panel_products(plan->a + o * steps, plan->b, &run);
+                const mcg_products_run_t products = {plan->b + 4 * steps, plan->start + 4 * o, sums,
+                                                     sums + (count + 1) / 2 * 8, steps};
+                mcg_panel_products(plan->a + o * steps, plan->b, &products);
                 mcg_panel_lower(plan->b, steps, w_zero, count, sums);
                 mcg_panel_output(sums, channel + first + o, count, here, how, to + o);
             }
+        }
+    }
+}
+
+/* Sums of a few rows part by part; panels behind them. */
+static void mcg_forward_parts(const mcg_windows_t *m, const mcg_four_t *at, const int8_t *w, int32_t rows,
+                              int32_t w_zero, int32_t *sums)
+{
+    const int32_t run = m->k_w * m->channels;
+    uint32_t *const b = (uint32_t *)sums + 4 * MCG_PANEL_ROWS;
+    uint32_t *const a = b + 2 * MCG_PANEL_PART;
+    for (int32_t ky = 0; ky < m->k_h; ky++) {
+        for (int32_t from = 0; from < run; from += MCG_PANEL_PART) {
+            const mcg_part_t part = {ky, 1, from, (mcg_min(run - from, MCG_PANEL_PART) + 3) / 4};
+            const int32_t steps = mcg_panel_steps(part.words);
+            const mcg_products_run_t products = {b + 4 * steps, sums, sums, sums + (rows + 1) / 2 * 8, steps};
+            mcg_panel_rows(w, m->k_h * run, rows, run, w_zero, &part, a);
+            mcg_panel_fold(a, rows, steps, m->zero, w_zero, sums);
+            mcg_panel_windows(m, at, &part, b);
+            mcg_panel_products(a, b, &products);
+            mcg_panel_lower(b, steps, w_zero, rows, sums);
+        }
+    }
+}
+
+/* The same as mcg_forward_group where there is no room for whole panels. Apart: what is on the stack then
+ * must not be there where there is. */
+MCG_APART static void mcg_forward_few(const mcg_conv2d_t *g, const mcg_windows_t *m, const int8_t *w,
+                                      int32_t w_zero, const int32_t *bias, int32_t channels,
+                                      mcg_panel_output_t *how, int32_t channel, int8_t *y)
+{
+    uint32_t few[MCG_PANEL_FEW];
+    int32_t *const sums = (int32_t *)few;
+    const int32_t taps = m->k_h * m->k_w * m->channels;
+    const int32_t pixels = g->out_h * g->out_w;
+    for (int32_t first = 0; first < channels; first += MCG_PANEL_ROWS) {
+        const int32_t rows = mcg_min(MCG_PANEL_ROWS, channels - first);
+        int32_t row = 0;
+        int32_t column = 0;
+        for (int32_t p = 0; p < pixels; p += 4) {
+            const int32_t here = mcg_min(pixels - p, 4);
+            mcg_four_t at;
+            mcg_forward_four(g, row, column, here, &at);
+            for (column += 4; column >= g->out_w; column -= g->out_w) {
+                row++;
+            }
+            mcg_forward_start(bias + first, rows, sums);
+            mcg_forward_parts(m, &at, w + first * taps, rows, w_zero, sums);
+            mcg_panel_output(sums, channel + first, rows, here, how, y + p * how->pitch + first);
         }
     }
 }
@@ -122,26 +143,23 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
     const int32_t zero = w_zero == NULL ? 0 : *w_zero;
     const int32_t k = mcg_max(g->k_h * mcg_up4(g->k_w * in_c), MCG_PANEL_LEAST);
     const int32_t fits = (room / 4 - 2 * k) / (k / 2 + 8);
-    uint32_t few[MCG_PANEL_FEW];
-    mcg_forward_plan_t plan = {
-        (int32_t *)few, few + 4 * MCG_PANEL_ROWS, few + 4 * MCG_PANEL_ROWS + 2 * MCG_PANEL_PART,
-        NULL,           MCG_PANEL_ROWS,           g->k_w * in_c,
-        fits >= 4};
     mcg_panel_output_t how = {scale, clip, g->y_zero, g->out_c, 0, 0, {0, 0}};
     how.kind =
         mcg_panel_kind(bias, scale, clip, g->y_zero, taps * 255 * (w_zero == NULL ? 127 : 255), g->out_c);
-    if (plan.whole) {
-        plan.rows = mcg_min(fits & ~3, mcg_up4(out_c));
-        plan.sums = (int32_t *)scratch;
-        plan.start = plan.sums + 4 * plan.rows;
-        plan.b = scratch + 8 * plan.rows;
-        plan.a = plan.b + 2 * k;
-    }
     for (int32_t i = 0; i < groups; i++) {
         const mcg_windows_t m = {x + i * in_c, size - i * in_c, g->in_h,       g->in_w,       g->in_c,  in_c,
                                  g->k_h,       g->k_w,          g->dilation_h, g->dilation_w, g->x_zero};
-        mcg_forward_group(g, &m, &plan, w + i * out_c * taps, zero, bias + i * out_c, out_c, &how, i * out_c,
-                          y + i * out_c);
+        const int8_t *const weights = w + i * out_c * taps;
+        if (fits < 4) {
+            mcg_forward_few(g, &m, weights, zero, bias + i * out_c, out_c, &how, i * out_c, y + i * out_c);
+        } else {
+            const int32_t rows = mcg_min(fits & ~3, mcg_up4(out_c));
+            uint32_t *const b = scratch + 8 * rows;
+            const mcg_forward_plan_t plan = {(int32_t *)scratch, b, b + 2 * k, (int32_t *)scratch + 4 * rows,
+                                             rows};
+            mcg_forward_group(g, &m, &plan, weights, zero, bias + i * out_c, out_c, &how, i * out_c,
+                              y + i * out_c);
+        }
     }
     *peak = mcg_panel_peak(&how);
 }

@@ -73,8 +73,8 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, cons
     }
 }
 
-/* The largest sum of any kind of pixels. */
-static int32_t mcg_grad_terms(const mcg_conv2d_t *g, int32_t channels)
+/* The largest sum of any kind of pixels. Apart, so that its axes are gone from the stack after it. */
+MCG_APART static int32_t mcg_grad_terms(const mcg_conv2d_t *g, int32_t channels)
 {
     int32_t rows = 0;
     int32_t columns = 0;

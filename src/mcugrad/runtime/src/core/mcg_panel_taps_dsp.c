@@ -79,41 +79,39 @@ static void mcg_taps_columns(const mcg_conv2d_t *g, int32_t from, int32_t count,
     t->end = mcg_max(t->begin, t->end);
 }
 
-static mcg_taps_t mcg_taps_of(const mcg_conv2d_t *g, int32_t k)
+static void mcg_taps_of(const mcg_conv2d_t *g, int32_t k, mcg_taps_t *t)
 {
     const int32_t run = g->k_w * g->in_c;
     const int32_t taps = g->k_h * run;
-    mcg_taps_t t;
     const int32_t ky = k / run;
     const int32_t from = k - ky * run;
     const int32_t all = mcg_min(4, taps - k);
     int32_t left;
-    t.k = k;
-    t.one = all == 4 && from + 4 <= run && (g->dilation_w == 1 || (g->in_c & 3) == 0);
-    t.pieces = 1;
-    t.piece[0].ky = ky;
-    t.piece[0].from = from;
-    t.piece[0].count = mcg_min(all, run - from);
-    left = all - t.piece[0].count;
+    t->k = k;
+    t->one = all == 4 && from + 4 <= run && (g->dilation_w == 1 || (g->in_c & 3) == 0);
+    t->pieces = 1;
+    t->piece[0].ky = ky;
+    t->piece[0].from = from;
+    t->piece[0].count = mcg_min(all, run - from);
+    left = all - t->piece[0].count;
     while (left > 0) {
-        const mcg_taps_piece_t piece = {ky + t.pieces, 0, mcg_min(left, run)};
-        t.piece[t.pieces++] = piece;
+        const mcg_taps_piece_t piece = {ky + t->pieces, 0, mcg_min(left, run)};
+        t->piece[t->pieces++] = piece;
         left -= piece.count;
     }
-    t.offset = from;
+    t->offset = from;
     if (g->dilation_w != 1) {
-        const int32_t tap = t.offset / g->in_c;
-        t.offset += tap * (g->dilation_w - 1) * g->in_c;
+        const int32_t tap = t->offset / g->in_c;
+        t->offset += tap * (g->dilation_w - 1) * g->in_c;
     }
-    if (t.one) {
-        mcg_taps_columns(g, t.offset, 4, &t);
+    if (t->one) {
+        mcg_taps_columns(g, t->offset, 4, t);
     } else if (g->dilation_w == 1) {
-        mcg_taps_columns(g, 0, run + 3, &t);
+        mcg_taps_columns(g, 0, run + 3, t);
     } else {
-        t.begin = 0;
-        t.end = 0;
+        t->begin = 0;
+        t->end = 0;
     }
-    return t;
 }
 
 /* The four bytes of a window, one by one: anywhere. */
@@ -350,6 +348,7 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
     mcg_taps_out_t out = {panel, 0, mcg_halves(-g->x_zero, -g->x_zero), false};
 #endif
     const int32_t oy = pixel / g->out_w;
+    mcg_taps_t t;
     if (g->k_h * g->k_w == 1 && g->stride_h == 1 && g->stride_w == 1 && g->in_w == g->out_w &&
         g->in_h ==
             g->out_h) { /* every window is a pixel; words of the last ones might reach behind the map */
@@ -358,13 +357,13 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
         const int32_t count = behind > 0 ? 0 : mcg_min(pixels, -behind / g->in_c + 1);
         mcg_taps_run(&out, x + at, g->in_c, count);
         if (count != pixels) {
-            const mcg_taps_t t = mcg_taps_of(g, k);
+            mcg_taps_of(g, k, &t);
             for (int32_t i = pixel + count; i < pixel + pixels; i++) {
                 mcg_taps_put(&out, mcg_taps_bytes(g, x, &t, i / g->out_w, i % g->out_w));
             }
         }
     } else {
-        const mcg_taps_t t = mcg_taps_of(g, k);
+        mcg_taps_of(g, k, &t);
         if (t.one && (g->in_c & 3) == 0 && pixels == g->out_h * g->out_w) {
             mcg_taps_all(g, x, &t, &out);
         } else {

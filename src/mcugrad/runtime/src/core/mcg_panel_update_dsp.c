@@ -5,7 +5,6 @@
 #define MCG_UPDATE_ROW ((int32_t)(sizeof(mcg_panel_row_t) / sizeof(uint32_t)))
 /* Pixels in panels at a time, where they are not all. */
 #define MCG_UPDATE_PIXELS 64
-#define MCG_UPDATE_FEW 16
 /* Pixels of a whole step: with Helium, of a vector. */
 #define MCG_UPDATE_TIMES (MCG_HAS_MVE ? 16 : 2)
 
@@ -19,45 +18,41 @@ typedef struct {
 } mcg_update_plan_t;
 
 /* Panels of the errors of all pixels and of some rows; or, where that takes fewer rounds, the sums of all
- * weights of these rows, and panels of some pixels; or a little of both, on the stack if need be. */
-static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_t channels, int32_t room,
-                                         uint32_t *scratch, uint32_t *few, mcg_panel_row_t *row)
+ * weights of these rows, and panels of some pixels; or a little of both. There are MCG_PANEL_FEW words or
+ * more.
+ */
+static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_t channels, int32_t words,
+                                         uint32_t *scratch, mcg_panel_row_t *row)
 {
     const int32_t even = mcg_max((pixels + 1) & ~1, MCG_PANEL_LEAST);
     const int32_t part = mcg_min(even, MCG_UPDATE_PIXELS);
-    const int32_t words = room / 4;
     const int32_t most = mcg_up4(channels);
     const int32_t whole = mcg_min(most, (words - 2 * even) / (even / 2 + 8 + MCG_UPDATE_ROW) & ~3);
     const int32_t parts =
         mcg_min(most, (words - 2 * part) / (part / 2 + mcg_up4(weights) + MCG_UPDATE_ROW) & ~3);
     mcg_update_plan_t p;
-    p.row = row;
+    p.row = (mcg_panel_row_t *)scratch;
     p.start = NULL;
-    p.sums = (int32_t *)few;
-    p.rows = MCG_PANEL_ROWS;
-    p.pixels = MCG_UPDATE_FEW;
     p.fours = 1;
     if (whole >= 4 && (whole >= parts || (most + whole - 1) / whole <= (most + parts - 1) / parts)) {
-        p.row = (mcg_panel_row_t *)scratch;
         p.sums = (int32_t *)scratch + MCG_UPDATE_ROW * whole;
         p.start = p.sums + 4 * whole;
         p.rows = whole;
         p.pixels = even;
         p.b = (uint32_t *)p.start + 4 * whole;
     } else if (parts >= 4) {
-        p.row = (mcg_panel_row_t *)scratch;
         p.sums = (int32_t *)scratch + MCG_UPDATE_ROW * parts;
         p.rows = parts;
         p.pixels = part;
         p.fours = mcg_up4(weights) / 4;
         p.b = (uint32_t *)p.sums + parts * mcg_up4(weights);
-    } else if (words > MCG_PANEL_FEW) {
+    } else {
+        p.row = row;
         p.sums = (int32_t *)scratch;
+        p.rows = MCG_PANEL_ROWS;
         p.pixels = (words - 4 * MCG_PANEL_ROWS) / (2 + MCG_PANEL_ROWS / 2) & -MCG_UPDATE_TIMES;
         p.pixels = mcg_min(mcg_max(even, MCG_UPDATE_TIMES), p.pixels);
         p.b = scratch + 4 * MCG_PANEL_ROWS;
-    } else {
-        p.b = few + 4 * MCG_PANEL_ROWS;
     }
     p.a = p.b + 2 * p.pixels;
     return p;
@@ -120,20 +115,41 @@ static void mcg_update_rows(const mcg_conv2d_t *g, const int8_t *x, const int8_t
     }
 }
 
-void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
-                      const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,
-                      uint8_t *residual, float *w_scale, int32_t room, uint32_t *scratch)
+/* With so many words. Apart: what is on the stack where there are none must not be there where there are. */
+MCG_APART static void mcg_update_within(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
+                                        const uint16_t *active, const mcg_scale_t *factor,
+                                        const mcg_rule_t *rule, uint32_t stream, int8_t *w, uint8_t *residual,
+                                        float *w_scale, int32_t words, uint32_t *scratch)
 {
     const int32_t weights = g->k_h * g->k_w * g->in_c;
     const int32_t pixels = g->out_h * g->out_w;
     const int32_t channels = mcg_active_count(active, g->out_c);
-    uint32_t few[MCG_PANEL_FEW];
     mcg_panel_row_t some[MCG_PANEL_ROWS];
-    const mcg_update_plan_t p = mcg_update_plan(pixels, weights, channels, room, scratch, few, some);
+    const mcg_update_plan_t p = mcg_update_plan(pixels, weights, channels, words, scratch, some);
     for (int32_t first = 0; first < channels; first += p.rows) {
         const int32_t rows = mcg_min(p.rows, channels - first);
         mcg_panel_begin(rows, active, first, weights, pixels, factor, rule, stream, p.row);
         mcg_update_rows(g, x, e + first, channels, rows, rule, w, residual, &p);
         mcg_panel_end(rows, active, first, weights, rule, p.row, w, residual, w_scale);
+    }
+}
+
+MCG_APART static void mcg_update_few(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
+                                     const uint16_t *active, const mcg_scale_t *factor,
+                                     const mcg_rule_t *rule, uint32_t stream, int8_t *w, uint8_t *residual,
+                                     float *w_scale)
+{
+    uint32_t few[MCG_PANEL_FEW];
+    mcg_update_within(g, x, e, active, factor, rule, stream, w, residual, w_scale, MCG_PANEL_FEW, few);
+}
+
+void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                      const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,
+                      uint8_t *residual, float *w_scale, int32_t room, uint32_t *scratch)
+{
+    if (room / 4 > MCG_PANEL_FEW) {
+        mcg_update_within(g, x, e, active, factor, rule, stream, w, residual, w_scale, room / 4, scratch);
+    } else {
+        mcg_update_few(g, x, e, active, factor, rule, stream, w, residual, w_scale);
     }
 }

@@ -63,6 +63,7 @@ static bool mcg_row_pixel(const mcg_conv2d_t *g, const int8_t *e, int32_t out_c,
     return more;
 }
 
+MCG_APART
 void mcg_row_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                            const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
                            const int32_t *clip, int8_t *e_x, int32_t *peak)

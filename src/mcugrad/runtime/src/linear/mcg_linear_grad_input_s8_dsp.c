@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
+/* Inputs at a time. */
+#define MCG_LINEAR_COLUMNS 32
+
 /* Errors of some inputs, whose factors repeat. */
 static int32_t mcg_linear_errors(const mcg_linear_t *g, const int32_t *acc, const int8_t *x,
                                  const mcg_scale_t *scale, const int32_t *clip, int32_t start, int32_t count,
@@ -26,11 +29,11 @@ void mcg_linear_grad_input_s8(const mcg_linear_t *g, const int8_t *e, const uint
     const int32_t out = mcg_active_count(active, g->out);
     const int32_t less = w_zero == NULL ? 0 : *w_zero * mcg_sum_s8(e, 0, out);
     mcg_row_group_t list[MCG_ROW_GROUPS];
-    int32_t acc[MCG_BLOCK];
+    int32_t acc[MCG_LINEAR_COLUMNS];
     int32_t groups = 0;
     int32_t highest = 0;
-    for (int32_t start = 0; start < g->inputs; start += MCG_BLOCK) {
-        const int32_t count = mcg_min(g->inputs - start, MCG_BLOCK);
+    for (int32_t start = 0; start < g->inputs; start += MCG_LINEAR_COLUMNS) {
+        const int32_t count = mcg_min(g->inputs - start, MCG_LINEAR_COLUMNS);
         bool some = false;
         for (int32_t first = 0; first < out; first += MCG_ROW_LISTED) {
             if (start == 0 || out > MCG_ROW_LISTED) {

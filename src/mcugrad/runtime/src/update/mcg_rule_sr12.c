@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-/* The residual bits of up to MCG_BLOCK weights, two in a byte, as one byte each. Bits behind the last
+/* The residual bits of up to MCG_DRAWN weights, two in a byte, as one byte each. Bits behind the last
  * weight of a row come along and go back as they are. */
 static inline void mcg_sr12_unpack(const uint8_t *MCG_RESTRICT residual, int32_t count,
                                    uint8_t *MCG_RESTRICT low)
@@ -37,10 +37,10 @@ static bool mcg_sr12_step(int8_t *MCG_RESTRICT w, uint8_t *MCG_RESTRICT residual
                           mcg_scale_t factor, uint32_t counter)
 {
     int32_t over = 0;
-    for (int32_t start = 0; start < count; start += MCG_BLOCK) {
-        uint16_t random[MCG_BLOCK];
-        uint8_t low[MCG_BLOCK];
-        const int32_t n = mcg_min(count - start, MCG_BLOCK);
+    for (int32_t start = 0; start < count; start += MCG_DRAWN) {
+        uint16_t random[MCG_DRAWN];
+        uint8_t low[MCG_DRAWN];
+        const int32_t n = mcg_min(count - start, MCG_DRAWN);
         mcg_random_u16(counter + ((uint32_t)(first + start) / 4U) * MCG_COUNTER_STEP, n, random);
         mcg_sr12_unpack(residual, n, low);
         if (factor.pre == 0) { /* nearly always; with the test out of the loop both loops vectorise */
@@ -55,16 +55,16 @@ static bool mcg_sr12_step(int8_t *MCG_RESTRICT w, uint8_t *MCG_RESTRICT residual
         mcg_sr12_pack(low, n, residual);
         w += n;
         gradient += n;
-        residual += MCG_BLOCK / 2;
+        residual += MCG_DRAWN / 2;
     }
     return over != 0;
 }
 
 static void mcg_sr12_grow(int8_t *w, uint8_t *residual, int32_t count)
 {
-    for (int32_t start = 0; start < count; start += MCG_BLOCK) {
-        uint8_t low[MCG_BLOCK];
-        const int32_t n = mcg_min(count - start, MCG_BLOCK);
+    for (int32_t start = 0; start < count; start += MCG_DRAWN) {
+        uint8_t low[MCG_DRAWN];
+        const int32_t n = mcg_min(count - start, MCG_DRAWN);
         mcg_sr12_unpack(residual, n, low);
         for (int32_t i = 0; i < n; i++) {
             const int32_t master = w[i] * 16 + low[i] - 8;
@@ -74,7 +74,7 @@ static void mcg_sr12_grow(int8_t *w, uint8_t *residual, int32_t count)
         }
         mcg_sr12_pack(low, n, residual);
         w += n;
-        residual += MCG_BLOCK / 2;
+        residual += MCG_DRAWN / 2;
     }
 }
 
