@@ -144,6 +144,21 @@ def test_gcc_for_the_device(core: str, opt: str) -> None:
 
 @mcu
 @pytest.mark.mcu
+@pytest.mark.parametrize("rule", ["sr8", "sr16"])
+def test_gcc_for_small_code_of_partial_updates(rule: str) -> None:
+    """gcc believes that registers outlive calls of functions that pop into them to free their stack (Armv6-M, -Os)."""
+    if "arm-none-eabi-gcc" not in firmware_compilers():
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    net = model((2, 9, 13), (Conv(2, (1, 3)), Dense(33, "relu"), Dense(3)))
+    x, y = samples(net, 8)
+    this = make_case(mg.compile(net, calibration=x, rule=rule, sparse=mg.Sparse(0.75, policy="topk")), x, y)
+    core, gcc = targets.load("cortex-m0plus"), "arm-none-eabi-gcc"
+    runner = EmulatedDevice(this.trainer.build.compiled, core, compiler=gcc, opt="-Os")
+    assert_equal(this.run(this.trainer.twin), this.run(runner))
+
+
+@mcu
+@pytest.mark.mcu
 @pytest.mark.parametrize(
     ("name", "core", "rule"),
     [

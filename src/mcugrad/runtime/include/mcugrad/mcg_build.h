@@ -24,6 +24,11 @@
 #elif MCG_GCC
 #pragma GCC push_options /* popped at the end of a model, for whoever includes it in a larger source */
 #pragma GCC optimize("-ffp-contract=off")
+#if defined(__thumb__) && !defined(__thumb2__)
+/* With -Os functions free their stack by popping into r0 to r3, which gcc (12 at least) forgets where it
+ * reckons which registers outlive a call. */
+#pragma GCC optimize("-fno-ipa-ra")
+#endif
 #else
 #pragma STDC FP_CONTRACT OFF
 #endif
