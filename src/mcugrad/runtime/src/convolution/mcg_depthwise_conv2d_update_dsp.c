@@ -194,10 +194,13 @@ MCG_APART static void mcg_planes_step(const mcg_planes_t *p, const uint16_t *act
     }
     for (int32_t k = 0; k < taps; k += 4) {
         mcg_panel_step(sums, whole, k, 4, rule, w, residual, row);
-        for (int32_t i = whole; i < rows; i++) {
-            mcg_panel_step(sums + 4 * i, 1, k, mcg_min(4, taps - k), rule, w, residual, row + i);
-        }
         sums += 4 * MCG_PLANE_CHANNELS;
+    }
+    for (int32_t i = whole; i < rows; i++) {
+        for (int32_t k = 0; k < taps; k += 4) {
+            mcg_panel_step(p->sums + k * MCG_PLANE_CHANNELS + 4 * i, 1, k, mcg_min(4, taps - k), rule, w,
+                           residual, row + i);
+        }
     }
     mcg_panel_end(rows, active, next, taps, rule, row, w, residual, w_scale);
 }

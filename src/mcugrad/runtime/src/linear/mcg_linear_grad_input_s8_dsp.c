@@ -2,7 +2,7 @@
 #include "mcugrad/mcg_all.h"
 
 /* Inputs at a time. */
-#define MCG_LINEAR_COLUMNS 32
+#define MCG_LINEAR_COLUMNS 64
 
 /* Errors of some inputs, whose factors repeat. */
 static int32_t mcg_linear_errors(const mcg_linear_t *g, const int32_t *acc, const int8_t *x,
