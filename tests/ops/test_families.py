@@ -18,7 +18,20 @@ NAMES = [family.name for family in FAMILIES]
 COMPUTED = [family.name for family in FAMILIES if family.kernels]
 """On the device."""
 BESIDE = tuple(
-    f"mcg_{name}.h" for name in ("all", "avx2", "build", "math", "panels", "simd", "structs", "types")
+    f"mcg_{name}.h"
+    for name in (
+        "all",
+        "avx2",
+        "build",
+        "math",
+        "pairs",
+        "panels",
+        "planes",
+        "rows",
+        "simd",
+        "structs",
+        "types",
+    )
 )
 """Headers that several families need, or bodies of theirs, and the one that includes all."""
 MORE = re.compile(r"_(f32|model|calls)\.h$")

@@ -183,7 +183,7 @@ MCG_APART static void mcg_planes_step(const mcg_planes_t *p, const uint16_t *act
     const int32_t rows = MCG_PLANE_CHANNELS - next + first;
     const int32_t taps = p->taps;
     mcg_panel_row_t *const row = p->row;
-    const int32_t *sums = p->sums + 4 * (next - first);
+    const int32_t *const sums = p->sums + 4 * (next - first);
     int32_t whole = rows;
     mcg_panel_begin(rows, active, next, taps, p->x_axes.g.out_h * p->x_axes.g.out_w, factor, rule, stream,
                     row);
@@ -193,12 +193,11 @@ MCG_APART static void mcg_planes_step(const mcg_planes_t *p, const uint16_t *act
         whole--;
     }
     for (int32_t k = 0; k < taps; k += 4) {
-        mcg_panel_step(sums, whole, k, 4, rule, w, residual, row);
-        sums += 4 * MCG_PLANE_CHANNELS;
+        mcg_panel_step(sums + k * MCG_PLANE_CHANNELS, whole, k, 4, rule, w, residual, row);
     }
     for (int32_t i = whole; i < rows; i++) {
         for (int32_t k = 0; k < taps; k += 4) {
-            mcg_panel_step(p->sums + k * MCG_PLANE_CHANNELS + 4 * i, 1, k, mcg_min(4, taps - k), rule, w,
+            mcg_panel_step(sums + k * MCG_PLANE_CHANNELS + 4 * i, 1, k, mcg_min(4, taps - k), rule, w,
                            residual, row + i);
         }
     }
