@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,13 +59,22 @@ WAYS: dict[str, tuple[dict[str, str | int | None], tuple[str, ...]]] = {
 }
 
 
-def one_kernel(name: str, folder: Path) -> Path:
-    """A C file that holds one kernel, what it calls, and somebody who wants it."""
-    wanted = f"void *wanted(void);\nvoid *wanted(void) {{ return (void *)(uintptr_t)&{name}; }}\n"
+def kernels(names: Sequence[str], folder: Path) -> Path:
+    """A C file that holds some kernels, what they call, and somebody who wants them."""
+    wanted = "".join(
+        f"void *wanted_{name}(void);\nvoid *wanted_{name}(void) {{ return (void *)(uintptr_t)&{name}; }}\n"
+        for name in names
+    )
     header = "#include <stdbool.h>\n#include <stdint.h>\n" + module.public_types()
-    path = folder / "kernel.c"
-    path.write_text(f"{header}\n{amalgamate([name], [])}{wanted}")
+    path = folder / "kernels.c"
+    path.write_text(f"{header}\n{amalgamate(list(names), [])}{wanted}")
     return path
+
+
+def alone_or_together(compiler: str) -> list[Any]:
+    """Kernels for a compiler: clang, which is quick, sees each alone, others see all in one text."""
+    texts = [(name,) for name in WITH_BODIES] if compiler == "zig" else [tuple(WITH_BODIES)]
+    return [pytest.param(compiler, names, id=f"{compiler}-{names[0]}") for names in texts]
 
 
 @pytest.mark.parametrize("name", WITH_BODIES)
@@ -78,25 +89,30 @@ def test_one_text_holds_all_bodies(name: str) -> None:
     assert own.rindex("#else\n") > own.index(tests[-1])
 
 
-@pytest.mark.parametrize("compiler", toolchain.host_compilers())
+@pytest.mark.parametrize(
+    ("compiler", "names"), [each for found in toolchain.host_compilers() for each in alone_or_together(found)]
+)
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", WITH_BODIES)
-def test_no_warning_whatever_body_is_taken(name: str, way: str, compiler: str, tmp_path: Path) -> None:
+def test_no_warning_whatever_body_is_taken(
+    names: tuple[str, ...], way: str, compiler: str, tmp_path: Path
+) -> None:
     """What only other bodies call is no news to a compiler."""
     if way == "AVX2" and platform.machine().lower() not in ("x86_64", "amd64"):
         pytest.skip("another processor")
     defines, flags = WAYS[way]
     toolchain.check_warnings(
-        [one_kernel(name, tmp_path)], compiler=compiler, defines=defines, flags=flags, opt="-O3"
+        [kernels(names, tmp_path)], compiler=compiler, defines=defines, flags=flags, opt="-O3"
     )
 
 
-@pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
+@pytest.mark.parametrize(
+    ("compiler", "names"),
+    [each for found in toolchain.firmware_compilers() for each in alone_or_together(found)],
+)
 @pytest.mark.parametrize("core", targets.cores())
-@pytest.mark.parametrize("name", WITH_BODIES)
-def test_no_warning_on_any_core(name: str, core: str, compiler: str, tmp_path: Path) -> None:
+def test_no_warning_on_any_core(names: tuple[str, ...], core: str, compiler: str, tmp_path: Path) -> None:
     """As C, and as C++, which sketches are: where a core has bodies of its own."""
-    kernel, target = one_kernel(name, tmp_path), targets.load(core)
+    source, target = kernels(names, tmp_path), targets.load(core)
     own = core in ("cortex-m0plus", "cortex-m4f", "cortex-m55")
     for language in ("c", "c++") if own else ("c",):
-        toolchain.check_warnings([kernel], compiler=compiler, target=target, language=language)
+        toolchain.check_warnings([source], compiler=compiler, target=target, language=language)
