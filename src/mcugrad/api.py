@@ -318,12 +318,6 @@ def _label_scale(loss: Loss, labels: NDArray[Any] | None, outputs: int) -> Activ
             where="typical_labels",
             hint="typical_labels=y[:256]; for an autoencoder the samples themselves",
         )
-    if not array.any():
-        raise DataError(
-            f"all {array.size} typical labels are 0, which is no range",
-            where="typical_labels",
-            hint="labels as the device will see them, smallest and largest among them: typical_labels=y[:256]",
-        )
     _demand_size(loss, array, outputs)
     return affine("label", float(array.min()), float(array.max()))
 
