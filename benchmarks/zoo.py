@@ -19,26 +19,24 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from bars import ROOT, Bar, Results, arguments, main, markdown, origin, read, write
+from bars import ROOT, Bar, Results, arguments, main, origin, read, write
 from numpy.typing import NDArray
+from zoo_tables import DOCUMENT, METHODS, document, tables
 
 import mcugrad as mg
 from mcugrad import toolchain
 from mcugrad.importers.onnx import load_onnx
-from mcugrad.passes.calibrate import Method
 from mcugrad.passes.fold import fold
 from mcugrad.zoo import data, nets
 
 CACHE = ROOT / "build/pretrained"
 """Trained networks; to be deleted when training itself is changed."""
-DOCUMENT = ROOT / "docs/zoo.md"
 TARGET = "cortex-m4f"
 STEPS = 20
 BATCH = 16
@@ -46,10 +44,8 @@ EPOCHS = 15
 RATE = 0.005
 SIZES = {"mcunet": (64, 64, 3)}
 """Inputs smaller than in the literature, to bound the time that emulation takes."""
-CLOCK = 100e6
-"""Hz, for times."""
 AGREE = 0.98
-COMPILE_SECONDS = 3.0
+COMPILE_SECONDS = 1.5
 TRAIN, TEST = 20_000, 2000
 """Images of Fashion-MNIST."""
 STATISTICS, CALIBRATION = 128, 256
@@ -57,8 +53,6 @@ STATISTICS, CALIBRATION = 128, 256
 BATCH_FLOAT, RATE_FLOAT = 128, 0.05
 EPOCHS_FLOAT = {"ds_cnn": 4, "mbednet": 6, "mcunet": 4, "mobilenet_v2_035": 7, "resnet8": 4}
 """Passes in float32 where they are not 10, so that all networks together train in some ten minutes on one core."""
-METHODS: tuple[Method, ...] = ("mse", "minmax")
-"""Calibration: the default, which the bar is for, and all values taken in, for comparison."""
 CLASSIFIERS = [name for name in nets.names() if nets.about(name).classes is not None]
 LITERT_TOP1 = 0.995
 """Least share of images of the same class as LiteRT's."""
@@ -278,128 +272,6 @@ def run(options: argparse.Namespace) -> None:
                 write(options.json, results)
                 print({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}, flush=True)
     write(options.json, results)
-
-
-def table(results: Results) -> str:
-    """Cost of training, and the loss."""
-    head = (
-        *("network, input", "parameters", "million MACs", "RAM of the model, KiB", "flash, KiB"),
-        *(
-            "million instructions, prediction",
-            "million instructions, step",
-            "ms per step at 100 MHz, estimated",
-        ),
-        *("loss of the first epoch", "of the last"),
-    )
-    rows = [
-        (
-            f"`{c['network']}` {c['input']}",
-            f"{c['parameters']:,}",
-            f"{c['macs'] / 1e6:.2f}",
-            f"{c['ram'] / 1024:.1f}",
-            f"{c['flash'] / 1024:.1f}",
-            f"{c['predict'] / 1e6:.2f}",
-            f"{(c['step'] or 0) / 1e6:.2f}",
-            f"{c['step_cycles'] / CLOCK * 1e3:,.0f} ± {c['band_percent']} %",
-            f"{c['loss_first']:.3f}",
-            f"{c['loss_last']:.3f}",
-        )
-        for c in results.get("cases", [])
-    ]
-    return markdown(head, rows)
-
-
-def agreement_table(results: Results) -> str:
-    """int8 inference beside float32."""
-    rows = [
-        (
-            f"`{a['network']}` {a['input']}",
-            a["epochs"],
-            *(f"{100 * a[key]:.2f}" for key in ("float_accuracy", "mse_accuracy")),
-            *(f"{100 * a[f'{method}_agreement']:.2f}" for method in METHODS),
-        )
-        for a in results.get("agreement", [])
-    ]
-    head = (
-        *("network, input", "epochs", "test accuracy, onnxruntime float32, %", "int8, %"),
-        *("same class, %", "same class, calibrated by `minmax`, %"),
-    )
-    return markdown(head, rows)
-
-
-def litert_table(results: Results) -> str:
-    """int8 TFLite files beside LiteRT."""
-    head = (
-        *(
-            "network, input",
-            "outputs equal, %",
-            "within 1 step, %",
-            "largest difference, steps",
-            "same class, %",
-        ),
-        *("images that differ", "outputs of layers compared", "that differ"),
-    )
-    rows = []
-    for r in results.get("litert", []):
-        rows.append(
-            (
-                f"`{r['network']}` {r['input']}",
-                f"{100 * r['outputs_equal']:.3f}",
-                f"{100 * r['outputs_within_1']:.3f}",
-                r["largest_difference"],
-                f"{100 * r['top1']:.2f}",
-                r["differ"],
-                f"{r['compared']:,}",
-                sum(r["layers_differ"].values()),
-            )
-        )
-    return markdown(head, rows)
-
-
-def catalogue() -> str:
-    """What there is."""
-    rows = [
-        (
-            f"`{name}`",
-            "x".join(map(str, nets.about(name).input_shape)),
-            nets.about(name).classes or "its input",
-            nets.about(name).summary,
-        )
-        for name in nets.names()
-    ]
-    head = "| network | input | outputs | what |\n| ------- | ------: | ------: | ---- |\n"
-    return head + "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
-
-
-def source(results: Results, part: str) -> str:
-    """How the numbers of a part were got, the last time one of them was."""
-    where = results["origins"][part]
-    return f"`{where['command']}`, commit {where['commit']}, {where['machine']}, {where['compiler']}"
-
-
-def document(results: Results, text: str) -> str:
-    """docs/zoo.md with its tables made anew."""
-    blocks = {
-        "networks": catalogue(),
-        "training": f"{table(results)}\n\n{source(results, 'cases')}",
-        "inference": f"{agreement_table(results)}\n\n{source(results, 'agreement')}",
-        "litert": f"{litert_table(results)}\n\n{source(results, 'litert')}",
-    }
-    for marker, block in blocks.items():
-        begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
-        text, count = re.subn(
-            f"{begin}.*?{end}",
-            lambda _, b=block, m=(begin, end): f"{m[0]}\n{b}\n{m[1]}",
-            text,
-            flags=re.DOTALL,
-        )
-        if count != 1:
-            raise SystemExit(f"error: {DOCUMENT.name} has {count} places for {marker}")
-    return text
-
-
-def tables(results: Results) -> str:
-    return f"{table(results)}\n\n{agreement_table(results)}\n\n{litert_table(results)}"
 
 
 def bars(results: Results) -> list[Bar]:

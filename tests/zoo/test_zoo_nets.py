@@ -298,6 +298,6 @@ def test_committed_results_clear_their_bars_and_the_page_shows_them(monkeypatch:
         page = (root / "docs/zoo.md").read_text(encoding="utf-8")
         assert page == zoo.document(results, page), "python benchmarks/zoo.py --document"
     finally:
-        for name in ("zoo", "bars"):
+        for name in ("zoo", "zoo_tables", "bars"):
             sys.modules.pop(name, None)
     assert not missed
