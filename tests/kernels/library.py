@@ -6,9 +6,9 @@ import importlib
 import pkgutil
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,29 +18,19 @@ from cffi import FFI
 from numpy.typing import NDArray
 
 import mcugrad.ops
+from kernels.placed import MEANINGLESS, POINTERS, Placed
 from mcugrad import toolchain
 from mcugrad.abi.headers import headers, prototypes
 from mcugrad.emit.amalgamate import RULE, RUNTIME, bodies, included
 from mcugrad.ops.life.replay_buffer import ReplayBuffer
-from mcugrad.program import Kernel, Struct
+from mcugrad.program import Kernel
 from mcugrad.program.kernel import ROOM, SCRATCH
-from mcugrad.training.losses import LabelKind
-from mcugrad.training.rules import IN_PLACE, InPlace
+from mcugrad.training.rules import IN_PLACE
 
 INCLUDE = RUNTIME / "include"
 INSTRUCTIONS = Path(__file__).with_name("probe_simd.c")
 PROBES = tuple(sorted({*Path(__file__).parent.glob("probe*.c")} - {INSTRUCTIONS}))
 """C for tests: what is inline or static, on arrays; functions that descriptors have."""
-
-MEANINGLESS = ("gradient", "packed", "patch", SCRATCH)
-"""Parameters that a kernel may leave in any state."""
-
-POINTERS = ("memory", "augment", "scratch")
-"""Of a replay buffer."""
-
-GUARD = 64
-"""Bytes before and behind every buffer that a kernel must leave alone."""
-
 
 @dataclass(frozen=True)
 class Build:
@@ -142,7 +132,6 @@ class Library:
         rules = (RULE.format(name) for name in IN_PLACE)
         functions = functions or ((*with_bodies(), *rules) if build.of_bodies else ())
         probes = () if functions else PROBES
-        self._kept: list[Any] = []  # C holds no references
         with tempfile.TemporaryDirectory() as folder:
             path = toolchain.build_shared(
                 [together(Path(folder), functions), *probes, INSTRUCTIONS],
@@ -155,94 +144,16 @@ class Library:
             )
         self.lib = ffi().dlopen(str(path))
 
-    def run(
-        self, kernel: Kernel, arguments: dict[str, Any], shift: int = 0, over: tuple[str, str] | None = None
-    ) -> Any:
+    def run(self, kernel: Kernel, arguments: dict[str, Any]) -> Any:
         """Call a kernel; arrays are written in place, None is a null pointer. Returns what it returns.
-
-        Args:
-            kernel: the kernel.
-            arguments: by name.
-            shift: bytes by which arrays of bytes lie behind a multiple of 16.
-            over: an array, and one that begins in its place, and is no larger.
 
         Raises:
             AssertionError: a byte beside a buffer changed.
         """
-        guarded: list[tuple[str, NDArray[Any], NDArray[np.uint8]]] = []
-        inside: list[tuple[NDArray[Any], NDArray[np.uint8]]] = []
-
-        def place(name: str, value: NDArray[Any]) -> Any:
-            if over is not None and name == over[1]:
-                whole = next(whole for known, _, whole in guarded if known == over[0])
-                inside.append((value, whole[GUARD : GUARD + value.nbytes]))
-                return ffi().from_buffer("uint8_t[]", whole) + GUARD
-            behind = shift if value.itemsize == 1 else 0
-            whole = np.full(value.nbytes + 2 * GUARD + behind, 0xA5, np.uint8)[behind:]
-            whole[GUARD : GUARD + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
-            guarded.append((name, value, whole))
-            return ffi().from_buffer("uint8_t[]", whole) + GUARD
-
-        self._kept.clear()
-        values, buffers = [], []
-        for param in kernel.params:
-            value = arguments[param.name]
-            if isinstance(value, Struct):
-                values.append(ffi().new(f"{value.ctype()} *", value.values()))
-            elif isinstance(value, ReplayBuffer):
-                values.append(self._replay(value, place))
-                buffers.append((value, values[-1]))
-            elif isinstance(value, InPlace):
-                values.append(ffi().addressof(getattr(self.lib, f"mcg_rule_{value.name}")))
-            elif is_dataclass(value):
-                values.append(self._descriptor(value, param.ctype))
-            elif isinstance(value, np.ndarray):
-                values.append(ffi().cast(f"{param.ctype} *", place(param.name, value)))
-            else:
-                values.append(ffi().NULL if value is None else value)
-        returned = getattr(self.lib, kernel.name)(*values)
-        for name, value, whole in guarded:
-            inside.append((value, whole[GUARD : GUARD + value.nbytes]))
-            outside = np.concatenate([whole[:GUARD], whole[GUARD + value.nbytes :]])
-            assert (outside == 0xA5).all(), f"{self.build}: {kernel.name} wrote beside {name}"
-        for value, content in inside:
-            value[...] = content.view(value.dtype).reshape(value.shape)
-        at = {int(ffi().cast("uintptr_t", ffi().from_buffer(w) + GUARD)): v for _, v, w in guarded}
-        for buffer, struct in buffers:
-            buffer.header.view(np.uint8)[:] = np.frombuffer(ffi().buffer(struct), np.uint8)[
-                : buffer.header.nbytes
-            ]
-            for name in POINTERS:
-                setattr(buffer, name, at.get(int(ffi().cast("uintptr_t", getattr(struct, name)))))
+        placed = Placed(kernel, arguments, ffi())
+        returned = placed.call(self.lib)
+        placed.take_back(arguments)
         return returned
-
-    def _replay(self, buffer: ReplayBuffer, place: Callable[[str, NDArray[Any]], Any]) -> Any:
-        """An `mcg_replay_t`, with what it points to in guarded places."""
-        found = ffi().new("mcg_replay_t *")
-        ffi().memmove(found, buffer.header.tobytes(), buffer.header.nbytes)
-        for name in POINTERS:
-            if (value := getattr(buffer, name)) is not None:
-                setattr(
-                    found,
-                    name,
-                    ffi().cast(ffi().typeof(getattr(found, name)), place(f"replay.{name}", value)),
-                )
-        return found
-
-    def _descriptor(self, value: Any, ctype: str) -> Any:
-        """A struct with functions, such as `mcg_model_t`: they are those of the probes with the same name."""
-        found, members = ffi().new(f"{ctype} *"), dict(ffi().typeof(ctype).fields)
-        for name, given in vars(value).items():
-            if callable(given):
-                setattr(found, name, getattr(self.lib, f"probe_{given.__name__}"))
-            elif isinstance(given, LabelKind):
-                setattr(found, name, list(LabelKind).index(given))
-            elif given is not None and members[name].type.kind == "pointer":
-                self._kept.append(ffi().new(f"{members[name].type.item.cname} *", given))
-                setattr(found, name, self._kept[-1])
-            elif given is not None:
-                setattr(found, name, given)
-        return found
 
     def probe(self, name: str, *arguments: Any) -> None:
         """Call a function of the probes; arrays are passed by reference."""
@@ -302,6 +213,16 @@ def different(arguments: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
         for name, (param, value) in arrays(arguments).items()
         if param not in MEANINGLESS and not same(value, given[name][1])
     ]
+
+
+def wrong(placed: Placed, arguments: dict[str, Any], wanted: dict[str, Any], gone: str = "") -> list[str]:
+    """The same after a call; nothing is said of an array that another one was written over."""
+    if placed.holds_what_is_wanted():
+        return []
+    got = copied(arguments)
+    placed.take_back(got)
+    got.pop(gone, None)
+    return different(got, wanted)
 
 
 def arrays(arguments: dict[str, Any]) -> dict[str, tuple[str, NDArray[Any] | None]]:

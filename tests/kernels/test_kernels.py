@@ -17,6 +17,7 @@ from hypothesis import given, settings
 
 from kernels import library
 from kernels.cases import cases
+from kernels.placed import Placed
 from mcugrad import arithmetic as ar
 from mcugrad import targets, toolchain
 from mcugrad.abi.headers import headers, prototypes
@@ -52,13 +53,12 @@ def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
     """Reference and every build agree on all that is written and returned, and leave the rest alone."""
     wanted, returned = library.expected(kernel, arguments)
     has_bodies = kernel.name in library.with_bodies()
-    ways = library.with_scratch(kernel, arguments)
-    for build in [*BUILDS, *OF_BODIES] if has_bodies else BUILDS:
-        for shift, way in product(range(4) if has_bodies else (0,), ways):
-            got = library.copied(way)
+    for shift, way in product(range(4) if has_bodies else (0,), library.with_scratch(kernel, arguments)):
+        placed = Placed(kernel, way, library.ffi(), shift, wanted=wanted)
+        for build in [*BUILDS, *OF_BODIES] if has_bodies else BUILDS:
             what = f"{build}, {shift} B off, {way.get(ROOM, 0)} B of scratch: {kernel.name}"
-            assert library.library(build).run(kernel, got, shift) == returned, f"{what} returns another value"
-            assert not library.different(got, wanted), what
+            assert placed.call(library.library(build).lib) == returned, f"{what} returns another value"
+            assert not library.wrong(placed, way, wanted), what
 
 
 def check_over(kernel: Kernel, arguments: dict[str, Any], each: Shared) -> bool:
@@ -69,12 +69,11 @@ def check_over(kernel: Kernel, arguments: dict[str, Any], each: Shared) -> bool:
     start = library.copied(arguments)
     start[each.written] = old.reshape(-1)[: new.size].reshape(new.shape).copy()
     wanted, returned = library.expected(kernel, start)
+    placed = Placed(kernel, start, library.ffi(), over=(each.read, each.written), wanted=wanted)
     for build in [*BUILDS, *OF_BODIES] if kernel.name in library.with_bodies() else BUILDS:
-        got = library.copied(start)
-        assert library.library(build).run(kernel, got, over=(each.read, each.written)) == returned
-        del got[each.read]  # what was there is gone
-        left = {name: value for name, value in wanted.items() if name != each.read}
-        assert not library.different(got, left), f"{build}: {each.written} over {each.read} of {kernel.name}"
+        what = f"{build}: {each.written} over {each.read} of {kernel.name}"
+        assert placed.call(library.library(build).lib) == returned, f"{what} returns another value"
+        assert not library.wrong(placed, start, wanted, gone=each.read), what
     return True
 
 
