@@ -71,7 +71,9 @@ class Placed:
         for name, (value, at) in self._places.items():
             if name != covered:
                 self._start[at : at + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
-        self._values = [self._value(i, p.name, p.ctype, arguments[p.name]) for i, p in enumerate(kernel.params)]
+        self._values = [
+            self._value(i, p.name, p.ctype, arguments[p.name]) for i, p in enumerate(kernel.params)
+        ]
         if wanted is not None:
             self._want(wanted, over)
 
@@ -91,7 +93,9 @@ class Placed:
                 image[at : at + value.nbytes] = np.frombuffer(wanted[name].tobytes(), np.uint8)
         if over is not None:
             value, at = self._places[over[1]]
-            self._any = [slice(max(s.start, at + value.nbytes), s.stop) if s.start == at else s for s in self._any]
+            self._any = [
+                slice(max(s.start, at + value.nbytes), s.stop) if s.start == at else s for s in self._any
+            ]
         self._image, self._bytes = image, image.tobytes()
 
     def _value(self, index: int, name: str, ctype: str, value: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
-import subprocess
-import sys
+import signal
+import zlib
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from kernels import library
 from kernels.cases import cases
 from kernels.placed import Placed
+from kernels.traps import ends_of
 from mcugrad import arithmetic as ar
 from mcugrad import targets, toolchain
 from mcugrad.abi.headers import headers, prototypes
@@ -29,19 +31,10 @@ from mcugrad.program import Kernel, Shared
 from mcugrad.program.kernel import ROOM, prices
 from mcugrad.toolchain import processor
 from mcugrad.training.rules import IN_PLACE
+from thoroughness import LONG
 
-IN_CHILD = "MCUGRAD_TEST_UNDEFINED_BEHAVIOUR"
-"""Set in the process that runs these same tests on the build that traps undefined behaviour."""
-
-RUN_BY_CHILD = "not (undefined_behaviour or inputs_alone or no_warnings or headers_are_cpp)"
-"""All but those that no build can change, which take longer than all others."""
-
-if IN_CHILD in os.environ:
-    BUILDS, OF_BODIES = [library.UNDEFINED_BEHAVIOUR], [*library.UNDEFINED_BEHAVIOUR_IN_BODIES]
-else:
-    BUILDS, OF_BODIES = library.available(), library.available(library.BODIES)
-EXAMPLES = settings().max_examples * (2 if IN_CHILD in os.environ else 5) // 5
-"""Drawn for a kernel: what traps is a matter of ranges, which extremes reach, so that it takes fewer."""
+BUILDS, OF_BODIES = library.available(), library.available(library.BODIES)
+TRAPS, TRAPS_IN_BODIES = library.available(library.TRAPS), library.available(library.TRAPS_IN_BODIES)
 
 KERNELS = {kernel.name: kernel for kernel in library.every_kernel()}
 ROOMS = (*(family.name for family in FAMILIES if family.kernels), CORE)
@@ -49,32 +42,59 @@ CASES = {name: case for room in ROOMS for name, case in cases(room).items()}
 EXTREMES = {name: case for room in ROOMS for name, case in cases(room, "EXTREMES").items()}
 
 
-def check(kernel: Kernel, arguments: dict[str, Any]) -> None:
-    """Reference and every build agree on all that is written and returned, and leave the rest alone."""
+def check(kernel: Kernel, arguments: dict[str, Any]) -> list[Callable[[], None]]:
+    """Reference and every build agree on all that is written and returned, and leave the rest alone.
+
+    Returns:
+        Calls that check the same of builds that end the process where something is undefined.
+    """
     wanted, returned = library.expected(kernel, arguments)
     has_bodies = kernel.name in library.with_bodies()
-    for shift, way in product(range(4) if has_bodies else (0,), library.with_scratch(kernel, arguments)):
+
+    def agree(way: dict[str, Any], shift: int, builds: list[library.Build]) -> None:
         placed = Placed(kernel, way, library.ffi(), shift, wanted=wanted)
-        for build in [*BUILDS, *OF_BODIES] if has_bodies else BUILDS:
+        for build in builds:
             what = f"{build}, {shift} B off, {way.get(ROOM, 0)} B of scratch: {kernel.name}"
             assert placed.call(library.library(build).lib) == returned, f"{what} returns another value"
             assert not library.wrong(placed, way, wanted), what
 
+    ways = library.with_scratch(kernel, arguments)
+    for shift, way in product(range(4) if has_bodies else (0,), ways):
+        agree(way, shift, [*BUILDS, *OF_BODIES] if has_bodies else BUILDS)
+    # What is undefined is a matter of ranges and addresses, not of both: each size of scratch has one shift.
+    first = sum(zlib.crc32(value.tobytes()) for value in arguments.values() if isinstance(value, np.ndarray))
+    traps = [*TRAPS, *TRAPS_IN_BODIES] if has_bodies else TRAPS
+    shifts = [range(4) if LONG else [(first + i) % 4] for i in range(len(ways))] if has_bodies else [[0]]
+    return [partial(agree, way, at, traps) for way, each in zip(ways, shifts, strict=True) for at in each]
 
-def check_over(kernel: Kernel, arguments: dict[str, Any], each: Shared) -> bool:
-    """Every build writes over an array what the reference writes beside it; whether this call may."""
+
+def check_over(kernel: Kernel, arguments: dict[str, Any], each: Shared) -> list[Callable[[], None]]:
+    """Every build writes over an array what the reference writes beside it. Returns as `check`; none if it may not."""
     old, new = arguments[each.read], arguments[each.written]
     if new.nbytes > old.nbytes or (each.where is not None and not each.where(arguments["g"])):
-        return False
+        return []
     start = library.copied(arguments)
     start[each.written] = old.reshape(-1)[: new.size].reshape(new.shape).copy()
     wanted, returned = library.expected(kernel, start)
-    placed = Placed(kernel, start, library.ffi(), over=(each.read, each.written), wanted=wanted)
-    for build in [*BUILDS, *OF_BODIES] if kernel.name in library.with_bodies() else BUILDS:
-        what = f"{build}: {each.written} over {each.read} of {kernel.name}"
-        assert placed.call(library.library(build).lib) == returned, f"{what} returns another value"
-        assert not library.wrong(placed, start, wanted, gone=each.read), what
-    return True
+    has_bodies = kernel.name in library.with_bodies()
+
+    def agree(builds: list[library.Build]) -> None:
+        placed = Placed(kernel, start, library.ffi(), over=(each.read, each.written), wanted=wanted)
+        for build in builds:
+            what = f"{build}: {each.written} over {each.read} of {kernel.name}"
+            assert placed.call(library.library(build).lib) == returned, f"{what} returns another value"
+            assert not library.wrong(placed, start, wanted, gone=each.read), what
+
+    agree([*BUILDS, *OF_BODIES] if has_bodies else BUILDS)
+    return [partial(agree, [*TRAPS, *TRAPS_IN_BODIES] if has_bodies else TRAPS)]
+
+
+def assert_nothing_is_undefined(name: str, calls: list[Callable[[], None]]) -> None:
+    """Arithmetic, shifts, addresses, alignment: such a build traps. It is called in another process."""
+    for build in [*TRAPS, *TRAPS_IN_BODIES]:
+        library.library(build)  # built here, once
+    ended, at = ends_of(calls)
+    assert ended == 0, f"{name} has undefined behaviour: {ended} ended call {at} of {len(calls)}"
 
 
 SHARING = [(name, each) for name, kernel in sorted(KERNELS.items()) for each in kernel.may_share]
@@ -82,15 +102,16 @@ SHARING = [(name, each) for name, kernel in sorted(KERNELS.items()) for each in 
 
 @pytest.mark.parametrize(("name", "each"), SHARING, ids=[f"{n}-{e.written}-{e.read}" for n, e in SHARING])
 def test_arrays_that_may_share_do(name: str, each: Shared) -> None:
-    kernel, seen = KERNELS[name], []
+    seen: list[list[Callable[[], None]]] = []
 
     @given(CASES[name])
     @settings(max_examples=settings().max_examples * 2 // 5)
     def run(arguments: dict[str, Any]) -> None:
-        seen.append(check_over(kernel, arguments, each))
+        seen.append(check_over(KERNELS[name], arguments, each))
 
     run()
-    assert sum(seen) > len(seen) // 4, "few of the cases may share"
+    assert sum(map(bool, seen)) > len(seen) // 8, "few of the cases may share"
+    assert_nothing_is_undefined(name, [call for calls in seen for call in calls])
 
 
 @pytest.mark.parametrize(("name", "each"), SHARING, ids=[f"{n}-{e.written}-{e.read}" for n, e in SHARING])
@@ -111,21 +132,36 @@ def test_every_prototype_is_read() -> None:
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_c_equals_reference(name: str) -> None:
-    kernel = KERNELS[name]
+    traps: list[Callable[[], None]] = []
 
     @given(CASES[name])
     # Float kernels have no saturation and few branches: fewer examples find what there is.
-    @settings(max_examples=EXAMPLES * (2 if name.endswith("_f32") else 5) // 5)
+    @settings(max_examples=settings().max_examples * (2 if name.endswith("_f32") else 5) // 5)
     def run(arguments: dict[str, Any]) -> None:
-        check(kernel, arguments)
+        traps.extend(check(KERNELS[name], arguments))
 
     run()
+    assert_nothing_is_undefined(name, traps)
 
 
 @pytest.mark.parametrize("name", sorted(EXTREMES))
 def test_c_equals_reference_at_extremes(name: str) -> None:
-    for arguments in EXTREMES[name]():
-        check(KERNELS[name], arguments)
+    traps = [call for arguments in EXTREMES[name]() for call in check(KERNELS[name], arguments)]
+    assert_nothing_is_undefined(name, traps)
+
+
+@pytest.mark.skipif(not TRAPS, reason="zig builds the library that traps")
+def test_what_is_undefined_is_seen() -> None:
+    """A null pointer where bytes are read, behind calls that are as they should be."""
+    arguments = one_weight("sr8", x=1, e=1, mult=1)
+    kernel, wrong = KERNELS["mcg_linear_update"], {**arguments, "e": None}
+    placed = Placed(kernel, wrong, library.ffi())
+    calls = [*check(kernel, arguments), lambda: placed.call(library.library(TRAPS[0]).lib)]
+    with pytest.raises(
+        AssertionError, match=rf"undefined behaviour: -{signal.SIGILL.value} ended call 1 of 2"
+    ):
+        assert_nothing_is_undefined(kernel.name, calls)
+    assert_nothing_is_undefined(kernel.name, calls[:1])
 
 
 def test_every_body_is_tried() -> None:
@@ -140,10 +176,10 @@ def test_every_body_that_takes_scratch_has_a_price() -> None:
         if kernel.price is None:
             assert kernel.scratch is None, f"{name} takes scratch, and nobody can tell what it saves"
             continue
-        for arguments in EXTREMES[name]():
-            sizes = (0,) if kernel.scratch is None else kernel.scratch.sizes(arguments["g"])
+        for g in dict.fromkeys(arguments["g"] for arguments in EXTREMES[name]()):
+            sizes = (0,) if kernel.scratch is None else kernel.scratch.sizes(g)
             for core, room in product(targets.emulated(), sizes):
-                assert kernel.instructions(core, arguments["g"], room) > 0
+                assert kernel.instructions(core, g, room) > 0
     assert {kernel.name for kernel in KERNELS.values() if kernel.price} == set(prices())
 
 
@@ -155,7 +191,7 @@ def test_kernels_say_their_scratch_by_two_parameters() -> None:
 
 def test_builds_take_the_body_they_are_for() -> None:
     has_avx2 = processor.is_native() and processor._numpy_features().get("AVX2", False)
-    for build in [*BUILDS, *OF_BODIES]:
+    for build in [*BUILDS, *OF_BODIES, *TRAPS, *TRAPS_IN_BODIES]:
         body = {"MCG_DSP_IN_C": 1, "MCG_ARMV6M_IN_C": 3, "MCG_MVE_IN_C": 4, "MCG_PORTABLE": 0}
         asked = [body[name] for name in build.defines if name in body]
         expected = sum(asked) if asked else 2 if build.native and has_avx2 else 0
@@ -179,25 +215,11 @@ def test_reference_leaves_inputs_alone(name: str) -> None:
     run()
 
 
-@pytest.mark.skipif("zig" not in toolchain.host_compilers(), reason="zig builds the library that traps")
-def test_no_undefined_behaviour() -> None:
-    python = [sys.executable, "-m", "pytest"]
-    child = subprocess.run(
-        [*python, "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", RUN_BY_CHILD, __file__],
-        env={**os.environ, IN_CHILD: "1"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert child.returncode == 0, child.stdout[-3000:] + child.stderr[-3000:]
-
-
 # -- functions that only kernels call --------------------------------------------------------------------------
 
 
 def test_random_numbers_equal_the_reference() -> None:
-    for build in BUILDS:
+    for build in [*BUILDS, *TRAPS]:
         for counter, count in ((0, 4), (0xFFFFFFF0, 1), (12345, 63), (1, 64), (2**31, 65), (7, 4 * 333 + 2)):
             room = np.zeros((count + 3) // 4 * 4, np.uint16)
             pointer = library.ffi().cast("uint16_t *", library.ffi().from_buffer(room))
@@ -266,40 +288,44 @@ def test_every_header_is_included_and_comes_after_those_it_includes() -> None:
     assert names[-1] == "mcg_all.h"
 
 
-@pytest.mark.parametrize(("compiler", "opt"), [("zig", "-O0"), ("gcc", "-O0"), ("gcc", "-O3")])
-def test_no_warnings(compiler: str, opt: str, tmp_path: Path) -> None:
-    """Each file alone, so that it includes what it needs; what optimisers find, in all of them together."""
-    if compiler not in toolchain.host_compilers():
-        pytest.skip(f"{compiler} is not installed")
+@pytest.mark.skipif("zig" not in toolchain.host_compilers(), reason="zig looks at each file alone")
+@pytest.mark.parametrize("among", [(), ("dsp",), ("armv6m",), ("dsp", "mve"), ("avx2",)])
+def test_no_warnings_of_a_file_alone(among: tuple[str, ...]) -> None:
+    """It includes what it needs, whoever compiles it, and has no function that nothing calls."""
+    flags = ["-mavx2"] if among == ("avx2",) else []
+    if flags and platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("no processor with AVX2")
+    found = [path for body in among or ("",) for path in library.sources(body)]
     include = [library.INCLUDE, library.RUNTIME / "src"]
-    sources = library.sources("") if opt == "-O0" else [library.together(tmp_path)]
-    toolchain.check_warnings([*sources, *library.PROBES], include, compiler=compiler, opt=opt)
-    for among in (("dsp",), ("armv6m",), ("dsp", "mve")):
-        in_c: dict[str, str | int | None] = {f"MCG_{body.upper()}_IN_C": None for body in among}
-        found = [path for body in among for path in library.sources(body)]
-        toolchain.check_warnings(found, include, compiler=compiler, opt=opt, defines=in_c)
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        toolchain.check_warnings(
-            library.sources("avx2"), include, compiler=compiler, opt=opt, flags=["-mavx2"]
-        )
+    more = () if among else (*library.PROBES, library.INSTRUCTIONS)
+    toolchain.check_warnings([*found, *more], include, opt="-O0", defines=in_c(among), flags=flags)
+
+
+@pytest.mark.skipif("gcc" not in toolchain.host_compilers(), reason="gcc is not installed")
+@pytest.mark.parametrize(
+    ("among", "opt"),
+    [((), "-O0"), ((), "-O3"), (("dsp",), "-O0"), (("armv6m",), "-O0"), (("dsp", "mve"), "-O0")],
+)
+def test_no_warnings_of_gcc(among: tuple[str, ...], opt: str, tmp_path: Path) -> None:
+    """In all functions together; what optimisers find in other bodies is looked for in amalgamated ones."""
+    text, include = library.together(tmp_path), [library.INCLUDE, library.RUNTIME / "src"]
+    toolchain.check_warnings([text], include, compiler="gcc", opt=opt, defines=in_c(among))
+
+
+def in_c(bodies: tuple[str, ...]) -> dict[str, str | int | None]:
+    """Macros by which this computer takes the bodies of other cores."""
+    return {f"MCG_{body.upper()}_IN_C": None for body in bodies if body != "avx2"}
 
 
 @pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
-@pytest.mark.parametrize("opt", ["-O0", "-O3"])
-@pytest.mark.parametrize(
-    ("bodies", "core"),
-    [
-        (("dsp",), "cortex-m4f"),
-        (("armv6m",), "cortex-m0plus"),
-        (("dsp", "m7"), "cortex-m7"),
-        (("dsp", "mve"), "cortex-m55"),
-    ],
-)
-def test_no_warnings_of_bodies_for_cores(bodies: tuple[str, ...], core: str, compiler: str, opt: str) -> None:
-    sources = [path for body in bodies for path in library.sources(body)]
-    toolchain.check_warnings(
-        sources, [library.INCLUDE], compiler=compiler, opt=opt, target=targets.load(core)
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f", "cortex-m7", "cortex-m55"])
+def test_no_warnings_of_bodies_for_cores(core: str, compiler: str, tmp_path: Path) -> None:
+    """In all that a core takes, together; optimised, amalgamated ones are looked at."""
+    text, include = (
+        library.together(tmp_path, library.with_bodies()),
+        [library.INCLUDE, library.RUNTIME / "src"],
     )
+    toolchain.check_warnings([text], include, compiler=compiler, opt="-O0", target=targets.load(core))
 
 
 @pytest.mark.parametrize("compiler", toolchain.host_compilers())
