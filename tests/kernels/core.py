@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from kernels import activation, joining, linear
+from kernels import activation, joining, linear, sums_extremes
 from kernels.draws import (
     CHANNELS,
     FEW_CHANNELS,
@@ -219,6 +219,7 @@ def quantize_raw(draw: Draw, kind: type[Any]) -> Arguments:
 EXTREMES = {
     "mcg_add_errors_s8": add_errors_s8_extremes,
     "mcg_rescale_error_s8": rescale_error_s8_extremes,
+    **sums_extremes.EXTREMES,
 }
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
@@ -233,6 +234,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+CASES |= sums_extremes.CASES
 CASES |= {"mcg_quantize_s16": quantize_raw(np.int16), "mcg_quantize_u16": quantize_raw(np.uint16)}
 PLAN: Plan = {
     "add": (signed, "add_s8"),

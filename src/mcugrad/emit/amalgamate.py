@@ -25,7 +25,7 @@ RULE = "mcg_rule_{}"
 
 RUNTIME = Path(str(files("mcugrad") / "runtime"))
 
-BODIES = ("mve", "m7", "dsp", "armv6m", "avx2")
+BODIES = ("mve", "m7", "dsp", "armv6m", "fpu", "avx2")
 """What bodies of a function are for, the preferred first: `<function>_dsp.c` is compiled where `MCG_HAS_DSP`, and the
 file without a suffix, the portable one, where no other is."""
 

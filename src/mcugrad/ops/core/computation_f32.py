@@ -141,6 +141,26 @@ def combine_f32(
         sum[:count] = combined(e[None, :rows], w.reshape(-1, count)[o])[0]
 
 
+def add_scaled_f32(count: int, factor: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> None:
+    """y += factor * x."""
+    with np.errstate(all="ignore"):
+        y[:count] += factor[0] * x[:count]
+
+
+def add_products_f32(count: int, a: NDArray[Any], b: NDArray[Any], y: NDArray[Any]) -> None:
+    """y += a * b."""
+    with np.errstate(all="ignore"):
+        y[:count] += a[:count] * b[:count]
+
+
+def copy_f32(count: int, source: NDArray[Any], to: NDArray[Any]) -> None:
+    """to = source."""
+    to[:count] = source[:count]
+
+
 MASK_F32 = Kernel("mcg_mask_f32", mask_f32)
 DOT_F32 = Kernel("mcg_dot_f32", dot_f32)
 COMBINE_F32 = Kernel("mcg_combine_f32", combine_f32)
+ADD_SCALED_F32 = Kernel("mcg_add_scaled_f32", add_scaled_f32)
+ADD_PRODUCTS_F32 = Kernel("mcg_add_products_f32", add_products_f32)
+COPY_F32 = Kernel("mcg_copy_f32", copy_f32)

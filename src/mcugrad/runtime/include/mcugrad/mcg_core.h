@@ -383,9 +383,23 @@ void mcg_combine_f32(int32_t rows, int32_t count, const float *e, const uint16_t
 /**
  * @brief y += factor * x.
  *
- * One term of the sums in ops/core/computation_f32.py::combined.
+ * MACs: count. Reference: ops/core/computation_f32.py::add_scaled_f32.
  */
-void mcg_add_scaled_f32(int32_t count, float factor, const float *x, float *y);
+void mcg_add_scaled_f32(int32_t count, const float *factor, const float *x, float *y);
+
+/**
+ * @brief y += a * b, one by one: a term of a depthwise convolution's sums.
+ *
+ * MACs: count. Reference: ops/core/computation_f32.py::add_products_f32.
+ */
+void mcg_add_products_f32(int32_t count, const float *a, const float *b, float *y);
+
+/**
+ * @brief to = source; the two do not overlap.
+ *
+ * Reference: ops/core/computation_f32.py::copy_f32.
+ */
+void mcg_copy_f32(int32_t count, const float *source, float *to);
 
 /**
  * @brief Copy the window of one output, `channels` channels of each pixel, x at the first of them; 0 outside

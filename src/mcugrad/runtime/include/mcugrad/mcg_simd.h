@@ -2,9 +2,9 @@
 /*
  * Which body of a kernel is compiled, and the instructions that such bodies are made of.
  *
- * A file of the runtime that ends in _mve, _m7, _dsp, _armv6m or _avx2 holds the same function as the one
- * without: the same prototype, the same bytes. Of all that there are, the preprocessor takes the first that
- * the core can run.
+ * A file of the runtime that ends in _mve, _m7, _dsp, _armv6m, _fpu or _avx2 holds the same function as the
+ * one without: the same prototype, the same bytes. Of all that there are, the preprocessor takes the first
+ * that the core can run.
  *
  *   MCG_PORTABLE     defined by whoever builds: no body but the portable ones
  *   MCG_CORTEX_M7    the same: the order of instructions is made for a Cortex-M7, which compilers do not name
@@ -82,6 +82,13 @@
 #define MCG_HAS_M7 1
 #else
 #define MCG_HAS_M7 0
+#endif
+
+/* Floats eight at a time, on a core that computes with them. */
+#if MCG_ARM_FLOATS && !defined(MCG_PORTABLE)
+#define MCG_HAS_FPU 1
+#else
+#define MCG_HAS_FPU 0
 #endif
 
 /** Before a function that is assembler alone: a loop which needs every register there is. */

@@ -14,7 +14,7 @@ static void mcg_add_window(const mcg_conv2d_t *g, const float *x, int32_t channe
                 mcg_patch_f32(g, x, channels, out_y, out_x, patch);
                 known = true;
             }
-            mcg_add_scaled_f32(taps, e[r], patch, gradient + r * taps);
+            mcg_add_scaled_f32(taps, e + r, patch, gradient + r * taps);
         }
     }
 }

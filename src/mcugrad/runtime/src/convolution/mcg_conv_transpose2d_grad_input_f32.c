@@ -34,7 +34,7 @@ void mcg_conv_transpose2d_grad_input_f32(const mcg_conv2d_t *g, const float *e, 
                 const float *row = w + mcg_active_at(active, k) * taps * g->in_c;
                 for (int32_t tap = 0; tap < taps; tap++) {
                     if (patch[k * taps + tap] != 0.0F) {
-                        mcg_add_scaled_f32(g->in_c, patch[k * taps + tap], row + tap * g->in_c, e_x);
+                        mcg_add_scaled_f32(g->in_c, patch + k * taps + tap, row + tap * g->in_c, e_x);
                     }
                 }
             }

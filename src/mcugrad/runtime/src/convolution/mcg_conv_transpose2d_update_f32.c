@@ -10,8 +10,8 @@ static void mcg_add_pixel(const mcg_conv2d_t *g, int32_t channels, const float *
         for (int32_t kx = 0; kx < g->k_w; kx++) {
             const int32_t column = in_x * g->stride_w - g->pad_left + kx * g->dilation_w;
             if (row >= 0 && row < g->out_h && column >= 0 && column < g->out_w) {
-                const float error = e[(row * g->out_w + column) * channels];
-                if (error != 0.0F) {
+                const float *error = e + (row * g->out_w + column) * channels;
+                if (*error != 0.0F) {
                     mcg_add_scaled_f32(g->in_c, error, x, gradient);
                 }
             }

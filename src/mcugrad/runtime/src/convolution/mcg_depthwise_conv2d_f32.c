@@ -13,10 +13,7 @@ static void mcg_depthwise_window(const mcg_conv2d_t *g, int32_t count, const flo
         for (int32_t kx = 0; kx < g->k_w; kx++) {
             const int32_t column = out_x * g->stride_w - g->pad_left + kx * g->dilation_w;
             if (row >= 0 && row < g->in_h && column >= 0 && column < g->in_w) {
-                const float *from = x + (row * g->in_w + column) * g->in_c;
-                for (int32_t c = 0; c < count; c++) {
-                    y[c] += from[c] * packed[c];
-                }
+                mcg_add_products_f32(count, x + (row * g->in_w + column) * g->in_c, packed, y);
             }
             packed += count;
         }

@@ -13,9 +13,7 @@ static void mcg_depthwise_spread(const mcg_conv2d_t *g, int32_t count, const flo
             if (row >= 0 && row < g->in_h && column >= 0 && column < g->in_w) {
                 float *to = e_x + (row * g->in_w + column) * g->in_c;
                 if (active == NULL) {
-                    for (int32_t c = 0; c < count; c++) {
-                        to[c] += e[c] * packed[c];
-                    }
+                    mcg_add_products_f32(count, e, packed, to);
                 } else {
                     for (int32_t c = 0; c < count; c++) {
                         to[active[1 + c]] += e[c] * packed[c];

@@ -14,9 +14,7 @@ static void mcg_depthwise_products(const mcg_conv2d_t *g, int32_t count, const f
             if (row >= 0 && row < g->in_h && column >= 0 && column < g->in_w) {
                 const float *from = x + (row * g->in_w + column) * g->in_c;
                 if (active == NULL) {
-                    for (int32_t c = 0; c < count; c++) {
-                        gradient[c] += e[c] * from[c];
-                    }
+                    mcg_add_products_f32(count, e, from, gradient);
                 } else {
                     for (int32_t c = 0; c < count; c++) {
                         gradient[c] += e[c] * from[active[1 + c]];

@@ -9,7 +9,7 @@ void mcg_combine_f32(int32_t rows, int32_t count, const float *MCG_RESTRICT e, c
     }
     for (int32_t r = 0; r < rows; r++) {
         if (e[r] != 0.0F) {
-            mcg_add_scaled_f32(count, e[r], w + mcg_active_at(active, r) * count, sum);
+            mcg_add_scaled_f32(count, e + r, w + mcg_active_at(active, r) * count, sum);
         }
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-enum { MCG_LANES = 8 };
+enum { MCG_PARTIAL_SUMS = 8 };
 
 /* The eight partial sums as a tree, the halves of a vector first. */
 static float mcg_sum_lanes(const float *s)
@@ -12,14 +12,14 @@ static float mcg_sum_lanes(const float *s)
 void mcg_dot_f32(int32_t count, int32_t rows, const float *MCG_RESTRICT x, const float *MCG_RESTRICT w,
                  float *MCG_RESTRICT sum)
 {
-    const int32_t whole = count - count % MCG_LANES;
+    const int32_t whole = count - count % MCG_PARTIAL_SUMS;
     for (int32_t r = 0; r < rows; r++) {
-        float s[MCG_LANES];
-        for (int32_t lane = 0; lane < MCG_LANES; lane++) {
+        float s[MCG_PARTIAL_SUMS];
+        for (int32_t lane = 0; lane < MCG_PARTIAL_SUMS; lane++) {
             s[lane] = 0.0F;
         }
-        for (int32_t i = 0; i < whole; i += MCG_LANES) {
-            for (int32_t lane = 0; lane < MCG_LANES; lane++) {
+        for (int32_t i = 0; i < whole; i += MCG_PARTIAL_SUMS) {
+            for (int32_t lane = 0; lane < MCG_PARTIAL_SUMS; lane++) {
                 s[lane] += x[i + lane] * w[i + lane];
             }
         }
