@@ -140,7 +140,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "flat": (np.zeros((2, 36)), "samples has shape (2, 36)"),
     "ragged": ([[1.0], [1.0, 2.0]], "samples holds samples of different shapes"),
     "not a number": (NAN, "samples holds 72 values that are NaN or infinite"),
-    "infinite": (np.where(np.arange(72).reshape(2, 6, 6, 1) == 5, np.inf, 0), "samples holds 1 values"),
+    "infinite": (
+        np.where(np.arange(72).reshape(2, 6, 6, 1) == 5, np.inf, 0),
+        "samples holds 1 value that is NaN or infinite, the first in sample 0",
+    ),
     "beyond float32": (np.full((2, 6, 6, 1), 1e300), "samples holds 72 values that are NaN or infinite"),
 }
 

@@ -50,10 +50,13 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
         )
     with np.errstate(over="ignore"):
         real = array.astype(np.float32)
-    if not np.isfinite(real).all():
-        bad = int((~np.isfinite(real)).sum())
+    bad = np.argwhere(~np.isfinite(real))
+    if len(bad):
+        count = "1 value that is" if len(bad) == 1 else f"{len(bad)} values that are"
         raise DataError(
-            f"{what} holds {bad} values that are NaN or infinite", where=what, hint="clean the samples"
+            f"{what} holds {count} NaN or infinite, the first in sample {bad[0][0]}",
+            where=what,
+            hint="clean the samples, or leave out those that have any",
         )
     return real
 
