@@ -14,6 +14,7 @@ import pytest
 import mcugrad as mg
 from command_line import Cli, save
 from mcugrad import fitting
+from mcugrad.advice import Rates
 from mcugrad.collapse import Judge
 from mcugrad.errors import McugradWarning
 from mcugrad.passes.quantize import affine
@@ -27,7 +28,7 @@ TEN = np.log(10)
 
 
 def judge(**options: Any) -> Judge:
-    given = {"loss": Loss(), "outputs": 10, "label_scale": None, "update": mg.Update(), "rate": 0.03}
+    given = {"loss": Loss(), "outputs": 10, "label_scale": None, "update": mg.Update(), "rates": Rates(0.03)}
     return Judge(**{**given, **options})
 
 
@@ -121,7 +122,7 @@ def test_few_steps_are_no_reason_to_worry() -> None:
     assert look(each, course(2.4, steps=150), answers=alike) == ""
     assert "in 300 steps" in look(each, course(2.4, steps=150))
     assert look(judge(), course(2.4, steps=1)) == ""
-    assert look(judge(rate=1.0), course(9.0, steps=20)) != "", "but a loss that explodes is one"
+    assert look(judge(rates=Rates(1.0)), course(9.0, steps=20)) != "", "but a loss that explodes is one"
 
 
 def test_chance_is_no_rise() -> None:
@@ -241,6 +242,25 @@ ADVICE = {
 }
 
 
+def test_advice_knows_that_float32_has_no_options() -> None:
+    plain = judge(has_options=False)
+    assert look(plain, course(2.4), answers=alike).endswith("try a rate of 0.003")
+    assert "try a rate of 0.09, or more epochs" in look(judge(has_options=False), course(2.3))
+
+
+def test_no_larger_steps_are_advised_beside_smaller_ones() -> None:
+    given = course(2.3), classes(400), classes(400) // 2, apart
+    (said,) = judge().epoch(*given, wants_smaller=True)
+    assert said.endswith("nothing has been learned in 400 steps")
+
+
+def test_outputs_that_never_depended_on_the_input_have_not_collapsed() -> None:
+    said = look(judge(blank=True), course(2.31), answers=alike)
+    assert "nor did they before training" in said
+    assert "collapsed" not in said
+    assert "a rate of" not in said
+
+
 @pytest.mark.parametrize("case", ADVICE)
 def test_advice_knows_the_update(case: str) -> None:
     update, advice = ADVICE[case]
@@ -249,7 +269,7 @@ def test_advice_knows_the_update(case: str) -> None:
 
 def test_a_rate_of_zero_is_named() -> None:
     for losses, answers in ((course(2.4), apart), (course(2.4), alike), (course(0.1, 1.0), apart)):
-        assert look(judge(rate=0.0), losses, answers=answers) == "nothing is learned: the rate is 0"
+        assert look(judge(rates=Rates(0.0)), losses, answers=answers) == "nothing is learned: the rate is 0"
 
 
 def test_losses_with_options_and_other_labels() -> None:
@@ -336,6 +356,22 @@ def test_the_look_at_what_is_known_changes_no_bit(net: mg.Model, rule: Any) -> N
         fitting.run(trainer.twin, given, replace(course, judge=each), lambda: None)
         left.append({name: value.tobytes() for name, value in trainer.state.items()})
     assert left[0] == left[1]
+
+
+@pytest.mark.parametrize("dead", ["conv1_b", "fc1_w"])
+def test_a_network_that_passes_nothing_is_told_as_such_unless_it_is_a_new_last_layer(
+    net: mg.Model, dead: str
+) -> None:
+    x, y = corners(400)
+    trainer = mg.compile(net, calibration=x)
+    state = trainer.state
+    state[dead][...] = 0 if dead == "fc1_w" else -100
+    trainer.state = state
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", McugradWarning)
+        trainer.fit(x, y, epochs=2, rate=0.01)
+    texts = [str(each.message) for each in said]
+    assert [("nor did they before training" in text) for text in texts] == [True] * (dead == "conv1_b"), texts
 
 
 NOTHING: dict[str, tuple[float, dict[str, Any], Callable[[Array, Array], tuple[Array, Array]], str]] = {

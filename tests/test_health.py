@@ -11,6 +11,7 @@ import pytest
 
 import mcugrad as mg
 from mcugrad.abi.records import WATCH
+from mcugrad.advice import Rates
 from mcugrad.errors import McugradWarning
 from mcugrad.health import Health, Layer, layers_of
 from mcugrad.ops.life.life import EMPTY, EXCEEDED, STALLED, trouble
@@ -22,6 +23,7 @@ from networks import Conv, Dense, corners, model
 Array = np.ndarray
 
 BLIND = float(np.log(4))
+RATE = Rates(0.01)
 
 
 def steps(count: int, *, loss: float = 1.0, saturation: float = 0.0) -> Steps:
@@ -40,15 +42,17 @@ def state(conv: int = 0, bias: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0), fc: int
     }
 
 
-def followed(*states: dict[str, Array], batch: int = 1, count: int = 100, **late: Any) -> str:
+def followed(
+    *states: dict[str, Array], batch: int = 1, count: int = 100, rule: str = "sr12", **late: Any
+) -> str:
     """What is said after these states, some steps apart."""
     names = [("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b"), ("gone", "gone_w", "gone_b")]
-    health = Health(layers_of(names, {"conv": batch}, states[0]))
+    health = Health(layers_of(names, {"conv": batch}, states[0], {"conv": rule, "fc": rule}))
     assert [layer.name for layer in health.layers] == ["conv", "fc"]
     health.begin(states[0])
     for each in states[1:]:
         health.look(each, count)
-    return "\n".join(health.notes(steps(count, **late), BLIND, 0.01))
+    return "\n".join(health.notes(steps(count, **late), BLIND, RATE))
 
 
 def learning(n: int) -> list[dict[str, Array]]:
@@ -67,14 +71,33 @@ def test_layers_that_never_change_are_named() -> None:
     said = followed(*(state(fc=i) for i in range(5)))
     assert said.startswith("1 of 2 layers have not changed by a bit in 400 steps: conv; ")
     assert "try a rate of 0.03, the rule sr16" in said
+    for rule in ("sr16", ""):  # none is finer than these
+        said = followed(*(state(fc=i) for i in range(5)), rule=rule)
+        assert said.endswith("lost in rounding: try a rate of 0.03, or train= with the layers that change")
+    assert followed(*(state() for i in range(5))).endswith("try a rate of 0.03, or the rule sr16")
     assert followed(*(state(fc=i) for i in range(5)), loss=0.01) == "", "nothing is left to learn"
     assert followed(*(state(fc=i) for i in range(5)), count=20) == "", "80 steps are few"
 
 
 def test_layers_that_stopped_say_since_when() -> None:
-    said = followed(state(), state(1, fc=1), *(state(1, fc=i) for i in range(2, 6)))
+    said = followed(state(), state(9, fc=1), *(state(9, fc=i) for i in range(2, 6)))
     assert "1 of 2 layers have not changed by a bit since step 100 of 500: conv; " in said
-    assert "try a rate of 0.0033" in said
+    assert "their errors are 0 by now: try a rate of 0.0033" in said
+
+
+@pytest.mark.parametrize(
+    ("rule", "moved", "lost"),
+    [("sr16", 1, True), ("sr16", 2, False), ("qas", 50, True), ("sr8", 1, False), ("", 1e-6, True)],
+)
+def test_layers_that_moved_by_roundings_only_stopped_in_rounding(rule: str, moved: float, lost: bool) -> None:
+    """Where rounding is to nearest; a rate that falls to 0 along its schedule is no error of 0."""
+    kind = np.int8 if rule else np.float32
+    first = state() | {"conv_w": np.full(4, 1, kind)}
+    then = [state(fc=i) | {"conv_w": np.full(4, 1 + moved, kind)} for i in range(1, 7)]
+    said = followed(first, *then, rule=rule)
+    assert ("conv; changes that small are lost in rounding: try a rate of 0.03" in said) == lost
+    assert ("the rule sr8" in said) == (lost and rule != "")
+    assert ("their errors are 0 by now" in said) != lost
 
 
 def test_a_batch_that_is_larger_than_the_steps_is_told() -> None:
@@ -92,7 +115,7 @@ def test_a_training_without_a_whole_batch_is_told_however_short() -> None:
         health = Health(layers)
         health.begin(resting[0])
         health.look(resting[1], count)
-        said = "".join(health.notes(steps(count), BLIND, 0.01))
+        said = "".join(health.notes(steps(count), BLIND, RATE))
         assert (
             f"{count} steps make no change by batches of 64: try a batch of 1, or more epochs" == said
         ) == told
@@ -106,7 +129,7 @@ def sampled(*taken: int, batch: int = 1, count: int = 100) -> str:
     for each in taken:
         at += each
         health.look(state(at // batch, (at // batch,) * 4, at // batch), count, each)
-    return "\n".join(health.notes(steps(count), BLIND, 0.01))
+    return "\n".join(health.notes(steps(count), BLIND, RATE))
 
 
 def test_steps_that_were_not_taken_are_no_rest() -> None:
@@ -133,17 +156,19 @@ def test_rests_are_counted_in_steps_that_were_taken() -> None:
     health.begin(state())
     for each in range(1, 9):
         health.look(state(min(each, 2), fc=each), 100, 25)
-    (said,) = health.notes(steps(100), BLIND, 0.01)
+    (said,) = health.notes(steps(100), BLIND, RATE)
     assert "1 of 2 layers have not changed by a bit since step 50 of 200: conv; " in said
 
 
 def test_rules_that_round_say_so_where_the_rate_became_small() -> None:
-    layers = layers_of([("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")], {}, state(), ["conv", "fc"])
+    layers = layers_of(
+        [("conv", "conv_w", "conv_b"), ("fc", "fc_w", "fc_b")], {}, state(), {"conv": "qas", "fc": "qas"}
+    )
     health = Health(layers)
     health.begin(state())
     for each in (state(1, fc=1), *[state(1, fc=i) for i in range(2, 6)]):
         health.look(each, 100)
-    (said,) = health.notes(steps(100), BLIND, 0.01)
+    (said,) = health.notes(steps(100), BLIND, RATE)
     assert "since step 100 of 500: conv; changes that small are lost in rounding: try a rate of 0.03," in said
 
 
@@ -152,8 +177,8 @@ def test_samples_of_one_answer_need_no_layers() -> None:
     health = Health(layers)
     health.begin(state())
     health.look(state(), 400)
-    assert health.notes(steps(400), BLIND, 0.01) != ()
-    assert health.notes(steps(400), 0.0, 0.01) == ()
+    assert health.notes(steps(400), BLIND, RATE) != ()
+    assert health.notes(steps(400), 0.0, RATE) == ()
 
 
 def test_channels_that_died_are_told() -> None:
@@ -162,6 +187,8 @@ def test_channels_that_died_are_told() -> None:
     dead[:0] = [state(2, (2, 2, 1, 1), 2)]
     said = followed(*alive[:2], *dead)
     assert said.startswith("channels have died, they take no part any more: 2 of 4 in conv; ")
+    tiny = [state(i, (i, i, 1 + 1e-6 * min(i, 1), 1), i) for i in range(7)]
+    assert followed(*tiny) == "", "by 10 roundings in 100 steps: rounding may well hold them while rates fall"
     rested = [state(i, (i, i, 0, 0), i) for i in range(7)]
     assert followed(*rested) == "", "channels that never moved are left out, or were dead before"
 
@@ -177,7 +204,7 @@ def test_many_layers_are_counted() -> None:
     begin = {f"w{i}": np.zeros(2, np.int8) for i in range(9)}
     health.begin(begin)
     health.look(begin, 400)
-    (said,) = health.notes(steps(400), BLIND, 0.01)
+    (said,) = health.notes(steps(400), BLIND, RATE)
     assert (
         "9 of 9 layers have not changed by a bit in 400 steps: conv0, conv1, conv2, conv3 and 5 more; "
         in said

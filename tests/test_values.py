@@ -94,7 +94,7 @@ def test_outputs_of_another_size_are_named_likewise() -> None:
     made = mg.compile(model((6,), LAYERS, bias=1e30), calibration=x, precision="float32")
     with pytest.raises(UsageError, match="diverged at every rate") as error:
         made.fit(x, np.arange(400) % 2)
-    assert error.value.hint.startswith("weights or samples of another size: outputs go up to ")
+    assert error.value.hint.startswith("smaller weights, or normalization: outputs go up to ")
 
 
 SIZES = [

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.advice import higher, lower, told
+from mcugrad.advice import Rates
 from mcugrad.graph import ActivationScale
 from mcugrad.health import few_of, more_of
 from mcugrad.training.losses import (
@@ -57,6 +57,13 @@ FELL = 0.5
 RARE = 0.5
 """Share of what one answer costs all samples from which on those of a stretch are like them."""
 ONE_ANSWER = "that of the same answer to every sample"
+BLANK = (
+    "the outputs do not depend on the input, nor did they before training: what layers pass on vanishes on the way, "
+    "and no rate changes that; try weights that are drawn for such a depth (He et al.), normalization, shortcuts, or a "
+    "network that was trained before"
+)
+CAUSES = ("ran away", "collapsed", "no rate changes that")
+"""Of what is said, that which explains what else looks wrong."""
 BELONG = "do labels and samples belong together?"
 PROBED = 64
 """Samples whose outputs are compared."""
@@ -73,24 +80,27 @@ class Judge:
         outputs: of the network.
         label_scale: quantization of real labels; None where they are none.
         update: how weights change.
-        rate: learning rate at the beginning.
+        rates: the learning rate at the beginning, and others to advise.
         shuffle: whether samples come in random order, so that stretches of a training can be compared.
         batch: samples that make the first change.
-        tried: rates that a search has tried, which are not advised again.
-        remedy: what to try before any rate, where labels have another size than outputs; else empty.
+        has_options: whether layers can learn with momentum and by batches.
+        blank: whether the outputs were the same whatever the input before training.
+        remedy: what to try before any rate, where labels or outputs have another size; else empty.
     """
 
     loss: Loss
     outputs: int
     label_scale: ActivationScale | None
     update: Update
-    rate: float
+    rates: Rates
     shuffle: bool = True
     batch: int = 1
-    tried: tuple[float, ...] = ()
+    has_options: bool = True
+    blank: bool = False
     remedy: str = ""
     _steps: int = 0
     _taken: int = 0
+    _wants_smaller: bool = False
     _known: tuple[NDArray[np.float32], NDArray[Any]] | None = None
     _begun: float = np.nan
     _best: float = np.inf
@@ -117,6 +127,7 @@ class Judge:
         predicted: NDArray[np.uint32] | None,
         answers: Callable[[], NDArray[Any]],
         taken: int | None = None,
+        wants_smaller: bool = False,
     ) -> tuple[str, ...]:
         """What there is to say after an epoch.
 
@@ -126,7 +137,9 @@ class Judge:
             predicted: classes that were predicted before each step; None where the label is no class.
             answers: gives outputs of some samples, (n, outputs); called only where something looks wrong.
             taken: how many of the samples were learned from; None for all.
+            wants_smaller: whether smaller steps are advised by who looks at layers, so that no larger ones are here.
         """
+        self._wants_smaller = wants_smaller
         self._steps += len(losses)
         self._taken += len(losses) if taken is None else taken
         size = min(len(losses), max(2 * WINDOW, len(losses) // 4))
@@ -173,7 +186,7 @@ class Judge:
         self, late: _Late, blind: float, best: float, falls: bool, answers: Callable[[], NDArray[Any]]
     ) -> str | None:
         now, count = float(late.losses.mean()), len(late.losses)
-        if self.rate == 0:
+        if self.rates.rate == 0:
             return "nothing is learned: the rate is 0"
         if self._taken < self.batch:  # no step changed a thing, which `Health` tells
             return None
@@ -207,6 +220,8 @@ class Judge:
             symptom = f"{loss} {'hardly' if now < blind else 'not'} below {blind:.4g}, {ONE_ANSWER}"
         rows = answers()
         if len(rows) > 1 and bool((rows == rows[:1]).all()) and not fell:
+            if self.blank:
+                return f"{symptom}; {BLANK}"
             return (
                 f"{symptom}; the outputs do not depend on the input: training collapsed; {self._gentler(10)}"
             )
@@ -223,25 +238,29 @@ class Judge:
         momentum = self.update.momentum
         if momentum:
             larger = 1 / (1 - momentum)
-            rate = lower(self.rate, self.tried, max(larger, times))
+            rate = self.rates.lower(max(larger, times))
             return f"try {rate}: momentum {momentum:g} makes changes up to {larger:.3g} times as large"
-        more = "" if self.update.batch > 1 else ", or batch 8, which takes the mean of 8 samples"
-        return f"try {lower(self.rate, self.tried, times)}{more}"
+        has_more = self.has_options and self.update.batch == 1
+        more = ", or batch 8, which takes the mean of 8 samples" if has_more else ""
+        return f"try {self.rates.lower(times)}{more}"
 
     def _so_far(self) -> str:
         """In how many steps, and what to try: larger steps, or more of them."""
         if self._taken < min(STEPS, self._steps):
             return f"by now: {few_of(self._taken, self._steps)}; {more_of(STEPS, self._steps)}"
-        return f"in {self._taken} steps; {self._bolder()}"
+        is_told = self._wants_smaller and not self.remedy
+        return f"in {self._taken} steps" + ("" if is_told else f"; {self._bolder()}")
 
     def _bolder(self) -> str:
         """Advice to take larger steps, or more."""
         if self.remedy:
             return f"try {self.remedy}"
-        momentum = "" if self.update.momentum else f"momentum 0.9 with a rate of {self.rate / 3:.2g}"
-        ways = [way for way in (higher(self.rate, self.tried), momentum) if way]
+        momentum = f"momentum 0.9 with a rate of {self.rates.rate / 3:.2g}"
+        if self.update.momentum or not self.has_options or self.rates.is_far_below:
+            momentum = ""
+        ways = [way for way in (self.rates.higher(), momentum) if way]
         more = f"{', '.join(ways)}, or more epochs" if ways else "more epochs"
-        tried = f"{told(self.tried)}; " if self.tried else ""
+        tried = f"{self.rates.told}; " if self.rates.tried else ""
         return f"try {more}; {tried}{BELONG}"
 
     def _real(self, wanted: NDArray[Any]) -> NDArray[Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.advice import lower
-from mcugrad.collapse import PROBED, Judge
+from mcugrad.advice import Rates
+from mcugrad.collapse import CAUSES, PROBED, Judge
 from mcugrad.errors import UsageError
 from mcugrad.given import is_whole
 from mcugrad.health import LOOKS, Health
@@ -81,7 +81,7 @@ class Course:
         judge: says whether anything is learned; None says nothing.
         health: says which layers learn, with a judge; None says nothing.
         share: counts what is learned from, with a judge, where a part of the samples was asked for; else None.
-        remedy: what to try where the size of the labels makes training diverge; empty where they have a usable one.
+        remedy: what to try where the size of labels or outputs makes training diverge; empty where it is usable.
     """
 
     epochs: int
@@ -348,16 +348,18 @@ def _judged(
             f"all {len(data[0]):,} samples are the same to the network, which can learn but one answer to them: are "
             f"they those that were meant, and scaled as the calibration samples were?",
         )
+    health: tuple[str, ...] = ()
+    if course.health is not None:
+        health = course.health.notes(steps, course.judge.blind(wanted), course.judge.rates)
     notes = course.judge.epoch(
         steps.loss,
         wanted,
         steps.predicted if course.is_class else None,
         lambda: twin.predict(data[0][few]),
         _taken(steps.info),
+        course.health is not None and course.health.wants_smaller,
     )
-    if course.health is not None and not any("ran away" in note or "collapsed" in note for note in notes):
-        notes += course.health.notes(steps, course.judge.blind(wanted), course.judge.rate, course.judge.tried)
-    return notes
+    return notes if any(cause in note for note in notes for cause in CAUSES) else (*notes, *health)
 
 
 def _demand_finite(twin: Life, name: str, value: float, begin: State, epoch: int, course: Course) -> None:
@@ -366,9 +368,9 @@ def _demand_finite(twin: Life, name: str, value: float, begin: State, epoch: int
     if np.isfinite(value) and not broken:
         return
     twin.restore(begin)
-    tried = () if course.judge is None else course.judge.tried
+    known = Rates(course.rate) if course.judge is None else course.judge.rates
     raise UsageError(
         f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or name} is no longer finite",
         where="rate; the state before that epoch has been put back",
-        hint=course.remedy or f"{lower(course.rate, tried)}, or schedule='cosine'",
+        hint=course.remedy or f"{known.lower()}, or schedule='cosine'",
     )

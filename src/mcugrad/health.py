@@ -8,14 +8,14 @@ nothing, so that time is counted in those that were learned from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.advice import higher, lower
+from mcugrad.advice import Rates
 from mcugrad.run.runner import State, Steps
 
 LOOKS = 4
@@ -32,6 +32,10 @@ KNOWN = 0.05
 """Share of the loss of one answer up to which a network knows its samples, and weights may well rest."""
 EXCEEDED = 0.25
 """Share of the tracked ranges that the last steps exceeded, from which on it is told: growing ranges exceed few."""
+FINEST = ("sr16", "")
+"""Rules that no other is finer than; the empty one is float32."""
+NEAREST = {"qas": 1.0, "sr16": 1 / 256, "": 0.0}
+"""Likewise that round to nearest, so that small changes are lost, and to which part of an int8."""
 NAMED = 4
 """Layers that are named one by one."""
 
@@ -45,14 +49,14 @@ class Layer:
         weights: arrays of the learned state that hold its weights, or its bias where nothing else learns.
         bias: array of its bias, one number a channel; empty where there is none.
         batch: samples that make one change.
-        is_rounded: whether changes that are small are lost in rounding.
+        rule: how it learns; empty in float32.
     """
 
     name: str
     weights: tuple[str, ...]
     bias: str
     batch: int
-    is_rounded: bool = False
+    rule: str = ""
 
 
 @dataclass(eq=False)
@@ -61,56 +65,67 @@ class Health:
 
     Attributes:
         layers: those that learn, first to last.
+        wants_smaller: whether what `notes` last said advises smaller steps.
     """
 
     layers: Sequence[Layer]
+    wants_smaller: bool = False
     _steps: int = 0
     _taken: int = 0
     _before: State = field(default_factory=dict)
     _changed: dict[str, int] = field(default_factory=dict)
+    _stirred: set[str] = field(default_factory=set)
     _moved: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    _lively: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def begin(self, state: State) -> None:
         """Before the first step."""
         self._steps, self._taken, self._before = 0, 0, state
         self._changed = dict.fromkeys((layer.name for layer in self.layers), 0)
-        self._moved = {}
+        self._stirred, self._moved, self._lively = set(), {}, {}
 
     def look(self, state: State, steps: int, taken: int | None = None) -> None:
         """After so many more steps, some of which were taken; None for all."""
         self._steps += steps
-        self._taken += steps if taken is None else taken
+        more = steps if taken is None else taken
+        self._taken += more
         for layer in self.layers:
-            if any(state[name].tobytes() != self._before[name].tobytes() for name in layer.weights):
-                self._changed[layer.name] = self._taken
+            name = layer.name
+            if any(state[each].tobytes() != self._before[each].tobytes() for each in layer.weights):
+                self._changed[name] = self._taken
+                if _far(self._before[layer.weights[0]], state[layer.weights[0]], more, layer.rule).any():
+                    self._stirred.add(name)
             if layer.bias in state:
-                moved = self._moved.setdefault(layer.name, np.zeros(len(state[layer.bias]), np.int64))
-                moved[state[layer.bias] != self._before[layer.bias]] = self._taken
+                old, new = self._before[layer.bias], state[layer.bias]
+                self._moved.setdefault(name, np.zeros(len(new), np.int64))[new != old] = self._taken
+                self._lively.setdefault(name, np.zeros(len(new), np.bool_))[_far(old, new, more, "")] = True
         self._before = state
 
-    def notes(self, info: Steps, blind: float, rate: float, tried: Collection[float] = ()) -> tuple[str, ...]:
+    def notes(self, info: Steps, blind: float, rates: Rates) -> tuple[str, ...]:
         """What there is to say by now.
 
         Args:
             info: what the last steps reported.
             blind: loss of the same answer to every sample.
-            rate: learning rate at the beginning.
-            tried: rates that a search has tried, which are not advised again.
+            rates: the learning rate at the beginning, and others to advise.
         """
         late = info.info[-max(len(info.info) // 4, 1) :]
+        self.wants_smaller = False
         idle = self._idle()
-        if idle and rate > 0:
+        if idle and rates.rate > 0:
             return (idle,)
         if (
             blind <= 0
             or self._taken < STEPS
-            or rate == 0
+            or rates.rate == 0
             or float(late["loss"].mean(dtype=np.float64)) < KNOWN * blind
         ):
             return ()
-        gentler, bolder = lower(rate, tried), higher(rate, tried)
+        gentler, bolder = rates.lower(), rates.higher()
         found = (self._dead(gentler), self._resting(gentler, bolder), _ranges(late, gentler))
-        return tuple(text for text in found if text)[:1]
+        told = tuple(text for text in found if text)[:1]
+        self.wants_smaller = any(f"try {gentler}" in text for text in told)
+        return told
 
     def _idle(self) -> str:
         """What there is to say where no batch became whole, or no sample was learned from, of more than a few."""
@@ -128,7 +143,6 @@ class Health:
         )
 
     def _resting(self, gentler: str, bolder: str) -> str:
-        bolder = f"{bolder}, " if bolder else ""
         rests = [each for each in self.layers if self._changed[each.name] <= self._taken * (1 - RESTED)]
         slow = [each for each in rests if 2 * each.batch > self._taken * RESTED]
         if slow:
@@ -142,14 +156,15 @@ class Health:
         latest = max(self._changed[each.name] for each in rests)
         since = f"in {self._taken} steps" if never else f"since step {latest} of {self._taken}"
         if never:
+            finer = "" if all(each.rule in FINEST for each in rests) else "the rule sr16"
+            which = "" if len(rests) == len(self.layers) else "train= with the layers that change"
+            ways = _or(bolder, finer, which)
             advice = (
-                f"their errors are 0, or what they would learn is lost in rounding: try {bolder}the "
-                f"rule sr16, or train= with the layers that change"
+                f"their errors are 0, or what they would learn is lost in rounding{ways and f': try {ways}'}"
             )
-        elif all(each.is_rounded for each in rests):
-            advice = (
-                f"changes that small are lost in rounding: try {bolder}{'or ' if bolder else ''}the rule sr8"
-            )
+        elif all(each.rule in NEAREST and each.name not in self._stirred for each in rests):
+            ways = _or(bolder, "the rule sr8" if rests[0].rule else "")
+            advice = f"changes that small are lost in rounding{ways and f': try {ways}'}"
         else:
             advice = f"their errors are 0 by now: try {gentler}, from the network as it was before"
         return f"{len(rests)} of {len(self.layers)} layers have not changed by a bit {since}: {_named(rests)}; {advice}"
@@ -160,7 +175,7 @@ class Health:
             moved = self._moved.get(layer.name)
             if moved is None or self._changed[layer.name] == 0:
                 continue
-            died = int(((moved > 0) & (moved <= self._taken * (1 - RESTED))).sum())
+            died = int((self._lively[layer.name] & (moved <= self._taken * (1 - RESTED))).sum())
             if died >= max(DIED * len(moved), 2):
                 told.append(f"{died} of {len(moved)} in {layer.name}")
         if not told:
@@ -170,6 +185,19 @@ class Health:
             f"channels have died, they take no part any more: {', '.join(told[:NAMED])}{more}; steps were too large: "
             f"try {gentler}, from the network as it was before"
         )
+
+
+def _far(old: NDArray[Any], new: NDArray[Any], steps: int, rule: str) -> NDArray[np.bool_]:
+    """Whether numbers moved by more than as many roundings as there were steps: else rounding may hold them soon."""
+    if old.dtype.kind != "f":
+        return np.asarray(np.abs(new.astype(np.int64) - old) > max(steps * NEAREST.get(rule, 0.0) / 2, 1))
+    return np.asarray(np.abs(new - old) > steps * np.spacing(np.maximum(np.abs(old), np.abs(new))))
+
+
+def _or(*ways: str) -> str:
+    """Those that there are, as a sentence has them."""
+    found = [way for way in ways if way]
+    return ", or ".join([*([", ".join(found[:-1])] if found[:-1] else []), *found[-1:]])
 
 
 def few_of(taken: int, steps: int) -> str:
@@ -197,7 +225,7 @@ def layers_of(
     names: Sequence[tuple[str, str, str]],
     batches: Mapping[str, int],
     state: State,
-    rounded: Container[str] = (),
+    rules: Mapping[str, str] | None = None,
 ) -> tuple[Layer, ...]:
     """Layers that learn, from name, weights and bias of each as the graph calls them, by what the state holds.
 
@@ -205,7 +233,7 @@ def layers_of(
         names: of layers, weights and biases.
         batches: samples that make one change, by layer.
         state: the learned state.
-        rounded: layers whose small changes are lost in rounding.
+        rules: how layers learn in 8 bits, by layer.
     """
     found = []
     for name, weights, bias in names:
@@ -213,7 +241,13 @@ def layers_of(
         arrays = held or ((bias,) if bias in state else ())
         if arrays:
             found.append(
-                Layer(name, arrays, bias if bias in state else "", batches.get(name, 1), name in rounded)
+                Layer(
+                    name,
+                    arrays,
+                    bias if bias in state else "",
+                    batches.get(name, 1),
+                    (rules or {}).get(name, ""),
+                )
             )
     return tuple(found)
 

@@ -76,6 +76,20 @@ class RateSearch:
         return next((each for each in reversed(self.trials) if each.rate == self.rate), None)
 
     @property
+    def safer(self) -> float:
+        """The next lower rate that learned at least half as much in as many steps; 0 where none did."""
+        found = self.found
+        if found is None or not found.score > self.before:
+            return 0.0
+        enough = self.before + (found.score - self.before) / 2
+        lower = (
+            each.rate
+            for each in self.trials
+            if each.steps == found.steps and each.rate < self.rate and each.score >= enough
+        )
+        return max(lower, default=0.0)
+
+    @property
     def has_diverged(self) -> bool:
         """Whether training diverged at every rate."""
         return self.found is not None and self.found.diverged

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad import concerns
-from mcugrad.advice import rescaled
+from mcugrad.advice import Rates, rescaled, shrunk
 from mcugrad.answering import Answerer
 from mcugrad.collapse import PROBED, Judge
 from mcugrad.emulator.qemu import is_installed
@@ -72,6 +72,12 @@ class Trainer(Answerer):
     def ram(self) -> int:
         """Bytes of RAM that training needs, the input sample included, the stack not."""
         return self.build.ram
+
+    def rates(self, rate: float) -> Rates:
+        """A learning rate, and what is known of others that one might advise in its place."""
+        found = self.rate_search
+        usually = usual(self._learning)
+        return Rates(rate, usually) if found is None else Rates(rate, usually, found.tried, found.safer)
 
     def __repr__(self) -> str:
         layers = f"{len(self.trained_layers)} of {len(self.model.layers)} layers"
@@ -170,14 +176,17 @@ class Trainer(Answerer):
         )
         largest, said = self._sizes(samples, wanted)
         concerns.warn(concerns.of_values(largest, said))
-        course = replace(course, remedy=rescaled(largest, said))
+        remedy = rescaled(largest, said) if self._kind is LabelKind.VALUES else shrunk(said)
+        course = replace(course, remedy=remedy)
         self.rate_search = None  # also where the next search is interrupted
         self.rate_search = (
             None if fixed is not None else self._find_rate((samples, wanted), course, tell=on_epoch is None)
         )
         if self.rate_search is not None:
             course = replace(course, rate=self.rate_search.rate)
-        course = replace(course, judge=self._judge(course), health=self._health(), share=self._share())
+        course = replace(
+            course, judge=self._judge(course, samples), health=self._health(), share=self._share()
+        )
         before = step_of(self.state)
         self._trained_on = (self.data_hash, before)
         try:
@@ -329,13 +338,18 @@ class Trainer(Answerer):
 
     def _sizes(self, samples: NDArray[np.int8], wanted: NDArray[Any]) -> tuple[float, float]:
         """Largest magnitudes of values to learn, 0 where labels are none, and of what the network says of a few."""
-        few = np.linspace(0, len(samples) - 1, min(PROBED, len(samples))).round().astype(np.intp)
-        said = float(np.abs(self._real(self.twin.predict(samples[few]))).max())
+        said = float(np.abs(self._real(self.twin.predict(_few(samples)))).max())
         if self._kind is not LabelKind.VALUES:
             return 0.0, said
         return float(np.abs(self._wanted(wanted)).max()), said
 
-    def _judge(self, course: Course) -> Judge:
+    def _is_blank(self, samples: NDArray[np.int8]) -> bool:
+        """Whether the network says the same of samples that differ, though its last layer has weights other than 0."""
+        few, last = _few(samples), self.state.get(self.model.layers[-1].w)
+        said = self.twin.predict(few)
+        return bool((said == said[0]).all() and (few != few[0]).any()) and (last is None or bool(last.any()))
+
+    def _judge(self, course: Course, samples: NDArray[np.int8]) -> Judge:
         """Who says whether a training comes to anything, and what to try where it does not."""
         options = self.options
         liveliest = max(
@@ -347,10 +361,11 @@ class Trainer(Answerer):
             self.model.classes,
             options.label_scale,
             liveliest,
-            course.rate,
+            self.rates(course.rate),
             course.shuffle,
             batch,
-            () if self.rate_search is None else self.rate_search.tried,
+            options.precision == "int8",
+            self._is_blank(samples),
             course.remedy,
         )
 
@@ -360,8 +375,8 @@ class Trainer(Answerer):
         names = [(n.name, n.w, n.b) for n in self.model.layers if graph[n.b].trainable]
         updates = {name: self.options.updates.of(name) for name, _, _ in names}
         batches = {name: update.batch for name, update in updates.items()}
-        rounded = [name for name, update in updates.items() if update.rule == "qas"]
-        return Health(layers_of(names, batches, self.state, rounded))
+        rules = {name: each.rule for name, each in updates.items() if self.options.precision == "int8"}
+        return Health(layers_of(names, batches, self.state, rules))
 
     def _share(self) -> Share | None:
         """Who counts the samples that are learned from, where not all are."""
@@ -413,6 +428,11 @@ def demand_seed(seed: Any) -> None:
     """Raises UsageError for what is no seed of the device's random numbers."""
     if not is_whole(seed) or not 0 <= seed < 2**32:
         raise UsageError(f"seed {seed!r} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
+
+
+def _few(samples: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Some samples, evenly spaced."""
+    return samples[np.linspace(0, len(samples) - 1, min(PROBED, len(samples))).round().astype(np.intp)]
 
 
 def _pair(given: Any, option: str, otherwise: str = "") -> tuple[Any, Any]:

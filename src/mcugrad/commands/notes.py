@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from mcugrad.advice import lower
 from mcugrad.collapse import ONE_ANSWER
 from mcugrad.report.scores import Score, number
 from mcugrad.training.losses import loss_of_one_answer
@@ -28,12 +27,11 @@ def became_worse(made: Trainer, y: NDArray[Any], last: Epoch, before: float | No
         before: score of held-out samples before training; None without any.
     """
     blind = loss_of_one_answer(made.options.loss, y, made.model.classes)
-    tried = () if made.rate_search is None else made.rate_search.tried
     score, after = Score(made.options.loss.label_kind, made.model.classes), last.validation_accuracy
     is_worse = before is not None and after is not None and score.is_better(before, after)
     if last.notes or blind == 0 or last.loss <= blind or not is_worse:
         return []
     return [
         f"the loss of the last epoch, {number(last.loss)}, is above {number(blind)}, {ONE_ANSWER}, and held-out "
-        f"samples have become worse: training ran away; try {lower(made.rate, tried)}"
+        f"samples have become worse: training ran away; try {made.rates(made.rate).lower()}"
     ]
