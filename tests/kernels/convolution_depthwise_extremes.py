@@ -62,10 +62,15 @@ SHAPES = (
     window((1, 3), 5, (3, 1), (2, 1), (3, 0, 1, 0), (2, 1)),
     window((1, 3), 5, (1, 3), pad=(0, 16, 0, 0), dilation=(1, 8)),
     window((2, 1), 6, (2, 3), pad=(1, 1, 0, 9), dilation=(1, 4)),
+    window((2, 2), 5, (5, 5), pad=AROUND),
+    window((4, 4), 6, (7, 7), pad=(3, 3, 3, 3)),
+    window((4, 3), 4, (5, 5), (2, 2), AROUND),
+    window((5, 19), 5, (7, 7), pad=(3, 3, 3, 3)),
 )
 """One pixel, one channel, channels, rows and pixels that are no multiples of 4, all kinds of borders and of kernels;
 strides along one axis alone, with dilations, and such as no body for planes takes; bands of few rows; taps of which
-none is on the map, or that are beside it for longer than a row of outputs."""
+none is on the map, or that are beside it for longer than a row of outputs; kernels larger than the map, of which
+rows and columns, or some of them for some rows of outputs, are beside it."""
 
 
 def taps_of(g: Conv2dStruct) -> int:

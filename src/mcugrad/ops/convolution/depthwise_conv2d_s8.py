@@ -151,13 +151,13 @@ def _work(portable: Work, planes: Work | None, room: int | None, parts: int) -> 
 
 def forward_work(g: Conv2dStruct, room: int | None) -> Work:
     """How often `mcg_depthwise_conv2d_s8` does what."""
-    return _work(depthwise_work(g), None if room is None else plane_forward_work(g, room), room, 12)
+    return _work(depthwise_work(g), None if room is None else plane_forward_work(g, room), room, 13)
 
 
 def backward_work(g: Conv2dStruct, room: int | None) -> Work:
     """How often `mcg_depthwise_conv2d_grad_input_s8` does what."""
     planes = None if room is None else plane_grad_input_work(g, room)
-    return _work(depthwise_grad_input_work(g), planes, room, 13)
+    return _work(depthwise_grad_input_work(g), planes, room, 14)
 
 
 def update_work(g: Conv2dStruct, room: int | None) -> Work:

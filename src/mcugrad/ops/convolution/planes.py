@@ -26,26 +26,36 @@ class Axes:
     Attributes:
         g: geometry; rows and columns may be exchanged.
         close: whether taps are 3x3 neighbours.
+        step: number of the first step of a kernel row that meets the map.
         steps: of a kernel row at most.
         turned: whether rows and columns are exchanged.
     """
 
     g: Conv2dStruct
     close: bool
+    step: int
     steps: int
     turned: bool = False
 
     @classmethod
     def straight(cls, g: Conv2dStruct) -> Axes:
         """As they are."""
-        reach = (g.k_w - 1) * g.dilation_w + 1 + g.pad_left % 2
-        close = (g.k_h, g.k_w, g.dilation_w) == (3, 3, 1)
+        odd = g.pad_left % 2
+        reach = (g.k_w - 1) * g.dilation_w + 1 + odd
+        if (g.k_h, g.k_w, g.dilation_w) == (3, 3, 1):
+            return cls(g, True, 0, 1)
         most = reach // 2 + 1 if g.stride_w == 1 else (reach + 1) // 2
-        return cls(g, close, 1 if close else min(most, 2 * g.k_w))
+        if g.dilation_w > 1:
+            return cls(g, False, 0, min(most, 2 * g.k_w))
+        at = (g.pad_left + odd) // 2
+        last = min(at + (g.in_w - 1) // 2, most - 1)
+        step = min(max(at - ((g.out_w - 1) // 2 if g.stride_w == 1 else g.out_w - 1), 0), most - 1)
+        return cls(g, False, step, max(last - step, 0) + 1)
 
     @classmethod
     def of(cls, g: Conv2dStruct) -> Axes | None:
         """None where no stride along rows is 1 or 2."""
+        g = on_the_map(g)
         straight, turned = cls.straight(g), replace(cls.straight(exchanged(g)), turned=True)
         if g.stride_w > 2 or (turned.g.stride_w <= 2 and turned.cost < straight.cost):
             straight = turned
@@ -90,10 +100,15 @@ class Axes:
         return self.g.stride_h * CHANNELS * self.words + 5 * self.g.out_w
 
     @property
+    def table(self) -> int:
+        """Words of a table of weights."""
+        return 4 + 3 * self.steps * self.g.k_h
+
+    @property
     def besides(self) -> int:
-        """Words besides."""
+        """Words besides, but for tables."""
         lines = (self.g.k_h - 1) * self.g.dilation_h + 1 - self.g.stride_h
-        return CHANNELS * (4 + 3 * self.steps * self.g.k_h) + 12 + CHANNELS * self.words * lines + self.begin
+        return 12 + CHANNELS * self.words * lines + self.begin
 
     @property
     def there(self) -> int:
@@ -109,25 +124,54 @@ class Axes:
     def steps_of_row(self) -> int:
         """Steps of a kernel row: words in which a tap is, of even outputs or of odd ones."""
         g, odd = self.g, self.g.pad_left % 2
+        if g.dilation_w == 1:
+            return self.steps
         single = g.stride_w == 1
         at = {i * g.dilation_w for i in range(g.k_w)}
         reach = (g.k_w - 1) * g.dilation_w + single
-        return sum(
-            bool(at & {k, k + 1}) or (single and k - 1 in at) or g.dilation_w == 1
-            for k in range(-odd, reach + 1, 2)
-        )
+        return sum(bool(at & {k, k + 1}) or (single and k - 1 in at) for k in range(-odd, reach + 1, 2))
+
+    def kernel_rows(self, row: int) -> range:
+        """Kernel rows that a row of outputs meets the map with; one if there is none, all with a dilation."""
+        if self.g.dilation_h > 1:
+            return range(self.g.k_h)
+        top = row * self.g.stride_h - self.g.pad_top
+        first = min(max(-top, 0), self.g.k_h - 1)
+        return range(first, min(max(self.g.in_h - top, first + 1), self.g.k_h))
 
     def lines(self, rows: int) -> int:
         """Rows of a plane for so many of outputs."""
         return (self.g.k_h - 1) * self.g.dilation_h + 1 + (rows - 1) * self.g.stride_h
 
+    def tables(self, room: int) -> int:
+        """How many with so many bytes: of all channels, or of one where there is no room for more."""
+        return (
+            CHANNELS if self.close or room // 4 - self.besides - CHANNELS * self.table >= self.of_row else 1
+        )
+
     def rows(self, room: int) -> int:
         """Rows of outputs at a time with so many bytes; 0 where they are too few."""
-        return min(max(0, room // 4 - self.besides) // self.of_row, self.g.out_h)
+        rest = room // 4 - self.besides - self.tables(room) * self.table
+        return min(max(0, rest) // self.of_row, self.g.out_h)
 
     def bytes_for(self, rows: int) -> int:
-        """The reverse."""
-        return 4 * (self.besides + rows * self.of_row)
+        """The reverse; for no row, what one row takes with one table."""
+        tables = CHANNELS if rows or self.close else 1
+        return 4 * (self.besides + tables * self.table + max(rows, 1) * self.of_row)
+
+
+def on_the_map(g: Conv2dStruct) -> Conv2dStruct:
+    """Less rows and columns of taps that are beside the map for all outputs."""
+    top, height = _taps(g.in_h, g.out_h, g.k_h, g.stride_h, g.pad_top, g.dilation_h)
+    left, width = _taps(g.in_w, g.out_w, g.k_w, g.stride_w, g.pad_left, g.dilation_w)
+    return replace(g, k_h=height, k_w=width, pad_top=top, pad_left=left)
+
+
+def _taps(size: int, out: int, taps: int, stride: int, pad: int, dilation: int) -> tuple[int, int]:
+    """Padding and taps of an axis; as they are where no tap is on the map."""
+    first = -(-max(pad - (out - 1) * stride, 0) // dilation)
+    end = min(-(-(pad + size) // dilation), taps)
+    return (pad - first * dilation, end - first) if first < end else (pad, taps)
 
 
 def exchanged(g: Conv2dStruct) -> Conv2dStruct:
@@ -155,8 +199,8 @@ def served(g: Conv2dStruct) -> Axes | None:
 
 
 def bands(rows: int, bytes_for: Callable[[int], int], own: int) -> tuple[int, ...]:
-    """Bytes: none, or for 1, 2, 4 rows of outputs and so on, or for all; more than a kernel has anyway."""
-    sizes = {bytes_for(n) for n in (*(1 << i for i in range(rows.bit_length())), rows) if n <= rows}
+    """Bytes: none, or for 0, 1, 2, 4 rows of outputs and so on, or for all; more than a kernel has anyway."""
+    sizes = {bytes_for(n) for n in (0, *(1 << i for i in range(rows.bit_length())), rows) if n <= rows}
     return (0, *sorted(n for n in sizes if n > own))
 
 
@@ -267,8 +311,8 @@ class Gradient:
         return min(max(0, room // 4 - self.besides) // self.of_row, self.axes.g.out_h)
 
     def bytes_for(self, rows: int) -> int:
-        """Of so many rows of errors at a time."""
-        return 4 * (self.besides + rows * self.of_row)
+        """Of so many rows of errors at a time, one at least."""
+        return 4 * (self.besides + max(rows, 1) * self.of_row)
 
 
 def plane_update_scratch(g: Conv2dStruct) -> tuple[int, ...]:

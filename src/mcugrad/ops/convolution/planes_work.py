@@ -5,6 +5,10 @@ Loops in assembler take what they take, so their instructions are counted here, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+
+from mcugrad.abi.constants import constant
 from mcugrad.ops.convolution.panels import up4
 from mcugrad.ops.convolution.panels_back import kinds
 from mcugrad.ops.convolution.planes import (
@@ -19,8 +23,9 @@ from mcugrad.ops.convolution.planes import (
 from mcugrad.ops.convolution.struct import Conv2dStruct
 
 Work = tuple[float, ...]
-SUM_PARTS = 10
+SUM_PARTS = 11
 """Numbers that `_sums` has."""
+TOLD_APART = constant("MCG_PLANE_APART")
 
 
 def plane_forward_work(g: Conv2dStruct, room: int) -> Work | None:
@@ -28,12 +33,11 @@ def plane_forward_work(g: Conv2dStruct, room: int) -> Work | None:
 
     Instructions in assembler; calls, channels; then as `_sums` has it.
     """
-    axes = served(g)
-    rows = 0 if axes is None else axes.rows(max(room, forward_own(g)))
-    if axes is None or rows == 0:
+    axes, room = served(g), max(room, forward_own(g))
+    if axes is None or axes.rows(room) == 0:
         return None
     pixel = 28 if g.y_zero == -128 else 30
-    loops, *others = _sums(axes, rows, g.out_c, pixel)
+    loops, *others = _sums(axes, room, g.out_c, pixel)
     return (loops, 1, g.out_c, *others)
 
 
@@ -44,47 +48,57 @@ def plane_grad_input_work(g: Conv2dStruct, room: int) -> Work | None:
     """
     if g.in_c != g.out_c or g.in_c < CHANNELS:
         return None
-    found = []
+    found, room = [], max(room, grad_input_own(g))
     for each in kinds(g, g.out_c):
         axes = Axes.of(each)
-        rows = 0 if axes is None else axes.rows(max(room, grad_input_own(g)))
-        if axes is None or rows == 0:
+        if axes is None or axes.rows(room) == 0:
             return None
-        found.append(_sums(axes, rows, g.in_c, 24.5))
+        found.append(_sums(axes, room, g.in_c, 24.5))
     loops, *others = map(sum, zip(*found, strict=True)) if found else (0.0,) * SUM_PARTS
     beside = g.in_h * g.in_w - sum(each.out_h * each.out_w for each in kinds(g, g.out_c))
     return (loops, 1, g.stride_h * g.stride_w, *others, beside * g.in_c)
 
 
-def _sums(axes: Axes, rows: int, channels: int, pixel: float) -> Work:
+def _sums(axes: Axes, room: int, channels: int, pixel: float) -> Work:
     """Sums of all channels and what becomes of them, `pixel` instructions for four.
 
     Instructions in assembler; bands, fours of channels in them; places of outputs; words that are cleared; kernel
     rows of tables where taps are not 3x3 neighbours, and steps, taps and pixels between taps of them; rows whose last
-    pixel is alone.
+    pixel is alone; calls of sums.
     """
-    g, bands, fours = axes.g, -(-axes.g.out_h // rows), -(-channels // CHANNELS)
-    steps = g.k_h * axes.steps_of_row
-    four = (41 if g.stride_w == 1 else 45) if axes.close else 13 + 9 * steps
-    lines = there = cleared = 0
+    g, rows, tables = axes.g, axes.rows(room), axes.tables(room)
+    bands, fours = -(-g.out_h // rows), -(-channels // CHANNELS)
+    lines = there = cleared = sums = calls = 0
     for first in range(0, g.out_h, rows):
         top = first * g.stride_h - g.pad_top
         height = axes.lines(rows)
         lines += max(0, min(top + height, g.in_h) - max(top, 0))
         there += 1
         cleared += CHANNELS * height * axes.words
+        for count, kernel_rows in _together(axes, first, min(rows, g.out_h - first), tables):
+            four = (41 if g.stride_w == 1 else 45) if axes.close else 14 + 9 * axes.steps_of_row * kernel_rows
+            sums += CHANNELS * (count * (axes.fours * four + 7) + 12) + 2 * CHANNELS // tables
+            calls += CHANNELS // tables
     together = not axes.turned and g.in_w == 2 * axes.there == 2 * axes.words
     pack = _pack(lines, there, axes.there, together)
-    sums = CHANNELS * (g.out_h * (axes.fours * four + 7) + 12 * bands) + 2 * bands
     loops = sums + pixel * g.out_h * g.out_w
-    tables = 0 if axes.close else CHANNELS * bands * fours
+    of_tables = 0 if axes.close else CHANNELS * bands * fours * g.k_h
     return (
         fours * (loops + pack),
         *(bands, bands * fours, g.out_h * g.out_w, cleared),
-        *(tables * g.k_h, tables * steps, tables * g.k_h * g.k_w),
-        tables * g.k_h * (g.k_w - 1) * (g.dilation_w - 1),
-        fours * lines * axes.half,
+        *(of_tables, of_tables * axes.steps_of_row, of_tables * g.k_w if g.dilation_w > 1 else 0),
+        of_tables * (g.k_w - 1) * (g.dilation_w - 1),
+        *(fours * lines * axes.half, fours * calls),
     )
+
+
+def _together(axes: Axes, first: int, rows: int, tables: int) -> Iterator[tuple[int, int]]:
+    """Rows of outputs of a band whose sums are made by one call, and the kernel rows that they meet."""
+    if axes.close or axes.g.dilation_h > 1 or axes.steps * axes.fours * tables < TOLD_APART:
+        yield rows, axes.g.k_h
+        return
+    for met, group in groupby(map(axes.kernel_rows, range(first, first + rows))):
+        yield len(list(group)), len(met)
 
 
 def _pack(lines: int, calls: int, words: int, together: bool) -> int:

@@ -13,6 +13,10 @@
 /** Channels at a time; a layer of fewer has no planes. */
 #define MCG_PLANE_CHANNELS 4
 
+/** Steps of a kernel row, for all fours of outputs and all tables, from which on rows of outputs are told
+ * apart by the kernel rows that they meet the map with. */
+#define MCG_PLANE_APART 8
+
 /** How sums are made of planes; a plane begins with an even column, windows with an even one or an odd one.
  */
 #define MCG_PLANE_THREE 0 /* 3x3 taps that are neighbours, stride 1 along rows */
@@ -36,8 +40,10 @@ typedef struct {
     int32_t out_first;           /* which begins there */
     int32_t tap_row, tap_column; /* and from weight to weight */
     bool turned;                 /* whether rows and columns are exchanged */
+    int32_t tap_first;           /* the first weight: of those that are never on the map, none is there */
     int32_t odd;                 /* 1 where windows begin with the second pixel of a word */
     int32_t kind;                /* of its sums */
+    int32_t step;                /* number of the first step of a kernel row that meets the map */
     int32_t steps;               /* of a kernel row at most */
 } mcg_plane_axes_t;
 
@@ -47,12 +53,14 @@ typedef struct {
     int32_t pitch;         /* and from row to row */
     int32_t back;          /* bytes of sums beyond a row, which the next one overwrites */
     const uint32_t *last;  /* end of the last row */
-    const uint32_t *table; /* end of the table */
+    const uint32_t *table; /* end of the steps */
+    int32_t over;          /* bytes of a table from what sums begin with to the first step, where any are */
     int32_t on;            /* bytes of planes from behind the last row to the next channel */
     int32_t down;          /* bytes of sums back to its first */
     int32_t size;          /* bytes of a table */
     int32_t plane;         /* bytes of a plane */
-    const uint32_t *final; /* where the end of the last row of a fifth channel would be */
+    const uint32_t *final; /* where the end of the last row of a channel behind the last would be */
+    int32_t rewind;        /* bytes from the end of the steps to what sums begin with */
 } mcg_plane_run_t;
 
 /** Rows of pixels on their way into planes. */
@@ -72,16 +80,19 @@ typedef struct {
 
 /** A band of rows of outputs, and where all that belongs to it lies. */
 typedef struct {
-    int32_t rows;    /* of outputs at a time */
-    int32_t words;   /* of a row of a plane; zeros before the next row are those behind it, too */
-    int32_t lines;   /* rows of a plane */
-    int32_t begin;   /* words of a row before the first that is there */
-    int32_t there;   /* words whose two pixels are there */
-    uint32_t *table; /* four, one after the other */
-    int32_t *at;     /* where outputs are */
-    int32_t *sums;   /* [outputs, and up to 3 more][MCG_PLANE_CHANNELS] */
+    int32_t rows;   /* of outputs at a time */
+    int32_t top;    /* first row of the map; may be beside it */
+    int32_t words;  /* of a row of a plane; zeros before the next row are those behind it, too */
+    int32_t lines;  /* rows of a plane */
+    int32_t begin;  /* words of a row before the first that is there */
+    int32_t there;  /* words whose two pixels are there */
+    int32_t tables; /* one after the other: 4, or 1 of any steps where there is no room for more */
+    uint32_t *table;
+    int32_t *at;   /* where outputs are */
+    int32_t *sums; /* [outputs, and up to 3 more][MCG_PLANE_CHANNELS] */
     uint32_t *plane;
     mcg_plane_rows_t pack; /* what mcg_plane_begin found */
+    mcg_plane_run_t run;   /* and of sums, what does not change from call to call */
 } mcg_plane_band_t;
 
 /** Rows of errors and of inputs on the way through a gradient, and from kernel row to kernel row. */
@@ -99,7 +110,7 @@ typedef struct {
 } mcg_plane_walk_t;
 
 /**
- * @brief Rows and columns as they take the fewest instructions.
+ * @brief Rows and columns as they take the fewest instructions, less taps that are never on the map.
  *
  * @param[in,out] a geometry and pitches; what else is known of it
  * @return whether planes serve: strides along rows are 1 or 2
@@ -188,16 +199,16 @@ void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int3
 /**
  * @brief Sums of four channels, of a band of outputs, as mcg_plane_begin left it.
  *
- * @param[in]  a     geometry
- * @param[in]  band  where all lies
- * @param[in]  x     first of the channels
- * @param[in]  w     weights
- * @param[in]  tap   first taps of the four channels in these
- * @param[in]  zero  zero point of the weights
- * @param[in]  start what sums of the four begin with; NULL for 0
- * @param[in]  rows  how many rows of outputs
+ * @param[in]     a     geometry
+ * @param[in,out] band  where all lies
+ * @param[in]     x     first of the channels
+ * @param[in]     w     weights
+ * @param[in]     tap   first taps of the four channels in these
+ * @param[in]     zero  zero point of the weights
+ * @param[in]     start what sums of the four begin with; NULL for 0
+ * @param[in]     rows  how many rows of outputs
  */
-void mcg_plane_four(const mcg_plane_axes_t *a, const mcg_plane_band_t *band, const int8_t *x, const int8_t *w,
+void mcg_plane_four(const mcg_plane_axes_t *a, mcg_plane_band_t *band, const int8_t *x, const int8_t *w,
                     const int32_t *tap, int32_t zero, const int32_t *start, int32_t rows);
 
 /**

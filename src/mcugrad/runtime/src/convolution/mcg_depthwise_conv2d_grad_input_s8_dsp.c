@@ -18,13 +18,15 @@ static bool mcg_planes_of_kind(const mcg_conv2d_t *g, int32_t channels, const mc
         false,
         0,
         0,
+        0,
+        0,
         0};
     *a = straight;
     return mcg_plane_axes(a);
 }
 
 /* All channels that take part, of a band of rows. */
-static void mcg_planes_of_band(const mcg_plane_axes_t *a, const mcg_plane_band_t *band, const int8_t *e,
+static void mcg_planes_of_band(const mcg_plane_axes_t *a, mcg_plane_band_t *band, const int8_t *e,
                                const uint16_t *active, const int8_t *w, int32_t taps, int32_t zero,
                                int32_t row, mcg_panel_error_t *how)
 {

@@ -78,7 +78,8 @@ static void mcg_planes_places(const mcg_planes_t *p)
         for (int32_t ky = 0; ky < g->k_h; ky++) {
             for (int32_t i = 0; i < 3; i++) {
                 const bool is_tap = i < some && kx + i < g->k_w;
-                const int32_t k = ky * p->x_axes.tap_row + (kx + i) * p->x_axes.tap_column;
+                const int32_t k =
+                    p->x_axes.tap_first + ky * p->x_axes.tap_row + (kx + i) * p->x_axes.tap_column;
                 const int32_t to = is_tap ? k : mcg_up4(p->taps);
                 *place++ = (to & ~3) * MCG_PLANE_CHANNELS + (to & 3);
             }
@@ -244,7 +245,8 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
         return;
     }
     mcg_planes_places(&p);
-    mcg_planes_clear(p.sums, mcg_up4(p.taps)); /* what is beside the taps */
+    mcg_planes_clear(p.sums,
+                     mcg_up4(p.taps)); /* what is beside the taps, and taps that are never on the map */
     mcg_planes_errors(g, channels, &p);
     mcg_planes_begin(&p, 0);
     for (int32_t next = 0; next < channels; next += MCG_PLANE_CHANNELS) {

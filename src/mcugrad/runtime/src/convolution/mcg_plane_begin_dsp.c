@@ -18,6 +18,12 @@ void mcg_plane_begin(const mcg_plane_axes_t *a, mcg_plane_band_t *band, int32_t 
     for (int32_t i = 0; i < band->begin; i++) {
         word[i] = 0;
     }
+    band->top = top;
+    band->run.plane = 4 * band->lines * words;
+    band->run.pitch = 4 * a->g.stride_h * words;
+    band->run.skip = band->run.pitch - (a->g.out_w + 3) / 4 * 8 * a->g.stride_w;
+    band->run.over = 0;
+    band->run.back = 16 * (-a->g.out_w & 3);
     pack->plane = 4 * band->lines * words;
     pack->less = mcg_halves(-a->g.x_zero, -a->g.x_zero);
     pack->skip = a->in_row - 2 * band->there * a->in_column;

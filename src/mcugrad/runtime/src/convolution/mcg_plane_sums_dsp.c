@@ -27,7 +27,7 @@
     "add r3, r3, r9\n\t"                                                         \
     "sub r2, r2, r10\n\t"                                                        \
     "bne 1b\n\t"                                                                 \
-    "add lr, r12, #20\n\t"                                                       \
+    "add lr, r12, #24\n\t"                                                       \
     "ldm lr, {r4-r8}\n\t"                                                        \
     "ldr r10, [r12, #16]\n\t"                                                    \
     "add r0, r0, r4\n\t"                                                         \
@@ -74,10 +74,11 @@
     "ldmia lr, {r8, r9}\n\t"                                                     \
     "smlad r6, r8, r12, r6\n\t"                                                  \
     "smlatb r7, r8, r11, r7\n\t" "smlad r7, r9, r12, r7\n\t"
-/* Any number of steps; r10 the end of the table. */
+/* Any number of steps, from one of them on; r10 the end. */
 #define MCG_SUMS_LOOP(words, products)                                           \
-    "ldr r10, [sp, #36]\n\t"                                                     \
-    "ldr r10, [r10, #16]\n\t"                                                    \
+    "ldr r12, [sp, #36]\n\t"                                                     \
+    "ldrd r10, r11, [r12, #16]\n\t"                                              \
+    "add r1, r1, r11\n\t"                                                        \
     "2:\n\t"                                                                     \
     "ldmia r1!, {r11, r12, lr}\n\t"                                              \
     "add lr, lr, r0\n\t"                                                         \
@@ -86,7 +87,7 @@
     "bne 2b\n\t"
 #define MCG_SUMS_REWIND                                                          \
     "ldr r12, [sp, #36]\n\t"                                                     \
-    "ldr r12, [r12, #28]\n\t"                                                    \
+    "ldr r12, [r12, #44]\n\t"                                                    \
     "sub r1, r1, r12\n\t"
 #define MCG_SUMS_FUNCTION(name)                                                  \
     MCG_NAKED static void name(MCG_SPARE const uint32_t *x, MCG_SPARE const uint32_t *table,\
@@ -204,7 +205,7 @@ void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int3
         for (; x != end; x += four) {
             for (int32_t i = 0; i < 4; i++) {
                 int32_t sum = (int32_t)table[i];
-                for (const uint32_t *step = table + 4; step != run->table; step += 3) {
+                for (const uint32_t *step = table + 4 + run->over / 4; step != run->table; step += 3) {
                     sum = mcg_sums_one(kind, i, x + (int32_t)step[2] / 4, step, sum);
                 }
                 *sums = sum;

@@ -4,7 +4,7 @@
 /* The weight that pixel `at` of a window is multiplied with, 0 between taps. */
 static int32_t mcg_table_tap(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero, int32_t at)
 {
-    const int32_t tap = a->g.dilation_w == 1 ? at : at / a->g.dilation_w;
+    const int32_t tap = at / a->g.dilation_w;
     const bool is_one = at >= 0 && tap * a->g.dilation_w == at && tap < a->g.k_w;
     return is_one ? w[tap * a->tap_column] - zero : 0;
 }
@@ -12,7 +12,7 @@ static int32_t mcg_table_tap(const int8_t *w, const mcg_plane_axes_t *a, int32_t
 /* Whether pixel `at` of a window is multiplied with a weight. */
 static bool mcg_table_has(const mcg_plane_axes_t *a, int32_t at)
 {
-    return a->g.dilation_w == 1 || (at >= 0 && at % a->g.dilation_w == 0 && at / a->g.dilation_w < a->g.k_w);
+    return at >= 0 && at % a->g.dilation_w == 0 && at / a->g.dilation_w < a->g.k_w;
 }
 
 /* A kernel row, pixels in pairs: as outputs of even places meet them, and of odd ones. */
@@ -36,33 +36,66 @@ static uint32_t *mcg_table_row(const int8_t *w, const mcg_plane_axes_t *a, int32
     return table;
 }
 
-/* Three taps of a kernel row: the words that even and odd outputs share. */
-static inline void mcg_table_three(const int8_t *w, int32_t column, int32_t zero, int32_t at, uint32_t *table)
+/* All kernel rows of neighbouring taps, from the first step on that meets the map. */
+static uint32_t *mcg_table_close(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero, int32_t down,
+                                 uint32_t *table)
 {
-    const int32_t middle = w[column] - zero;
-    table[0] = mcg_pkhbt((uint32_t)(w[0] - zero), (uint32_t)middle);
-    table[1] = mcg_pkhbt((uint32_t)middle, (uint32_t)(w[2 * column] - zero));
-    table[2] = (uint32_t)at;
+    const int32_t column = a->tap_column;
+    const int32_t k = 2 * a->step - a->odd;
+    const bool half = k < 0; /* the first step begins beside the taps */
+    const int32_t left = half ? a->g.k_w - 1 : a->g.k_w - k;
+    const int32_t steps = half ? a->steps - 1 : a->steps;
+    const int32_t whole = mcg_min(steps, left / 2);
+    const bool last = (left & 1) != 0;
+    int32_t at = 4 * a->step;
+    w += half ? 0 : k * column;
+    for (int32_t ky = 0; ky < a->g.k_h; ky++) {
+        const int8_t *tap = w;
+        int32_t before = k > 0 ? tap[-column] - zero : 0;
+        int32_t here = at;
+        if (half) {
+            before = *tap - zero;
+            tap += column;
+            *table++ = (uint32_t)before << 16;
+            *table++ = 0;
+            *table++ = (uint32_t)here;
+            here += 4;
+        }
+        for (int32_t i = 0; i < whole; i++) {
+            const int32_t first = tap[0] - zero;
+            const int32_t second = tap[column] - zero;
+            *table++ = mcg_pkhbt((uint32_t)first, (uint32_t)second);
+            *table++ = mcg_pkhbt((uint32_t)before, (uint32_t)first);
+            *table++ = (uint32_t)here;
+            here += 4;
+            before = second;
+            tap += 2 * column;
+        }
+        if (whole != steps) {
+            const int32_t first = last ? *tap - zero : 0;
+            *table++ = (uint32_t)first & 0xffffU;
+            *table++ = mcg_pkhbt((uint32_t)before, (uint32_t)first);
+            *table++ = (uint32_t)here;
+        }
+        w += a->tap_row;
+        at += down;
+    }
+    return table;
 }
 
 int32_t mcg_plane_table(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero, int32_t start,
                         int32_t pitch, uint32_t *table)
 {
-    const int32_t row = a->tap_row;
-    const int32_t column = a->tap_column;
     const int32_t down = a->g.dilation_h * pitch;
     uint32_t *const begin = table;
     for (int32_t i = 0; i < 4; i++) {
         *table++ = (uint32_t)start;
     }
-    if (a->kind < MCG_PLANE_STEPS) {
-        mcg_table_three(w, column, zero, 0, table);
-        mcg_table_three(w + row, column, zero, down, table + 3);
-        mcg_table_three(w + 2 * row, column, zero, 2 * down, table + 6);
-        return (int32_t)(table + 9 - begin);
+    if (a->g.dilation_w == 1) {
+        return (int32_t)(mcg_table_close(w, a, zero, down, table) - begin);
     }
     for (int32_t ky = 0; ky < a->g.k_h; ky++) {
-        table = mcg_table_row(w + ky * row, a, zero, ky * down, table);
+        table = mcg_table_row(w + ky * a->tap_row, a, zero, ky * down, table);
     }
     return (int32_t)(table - begin);
 }
