@@ -187,7 +187,7 @@ def test_channels_that_died_are_told() -> None:
     dead[:0] = [state(2, (2, 2, 1, 1), 2)]
     said = followed(*alive[:2], *dead)
     assert said.startswith("channels have died, they take no part any more: 2 of 4 in conv; ")
-    tiny = [state(i, (i, i, 1 + 1e-6 * min(i, 1), 1), i) for i in range(7)]
+    tiny = [state(i, (i, i, *[1 + 1e-6 * min(i, 1)] * 2), i) for i in range(7)]
     assert followed(*tiny) == "", "by 10 roundings in 100 steps: rounding may well hold them while rates fall"
     rested = [state(i, (i, i, 0, 0), i) for i in range(7)]
     assert followed(*rested) == "", "channels that never moved are left out, or were dead before"

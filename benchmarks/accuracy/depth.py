@@ -34,6 +34,7 @@ from harness import (
     Suite,
     behind,
     compiled_with,
+    error,
     final,
     fit,
     fitted_with,
@@ -307,6 +308,25 @@ def parts_table(results: Results) -> str:
     )
 
 
+def behind_table(results: Results) -> str:
+    """By how much partial updates, and who names no rate, end below whole updates at the tuned rate, by seeds."""
+    kinds = {
+        f"{share:.0%} of updates": ("updates", share, None) for part, share in PARTS if part == "updates"
+    }
+    rows = []
+    for task in TASKS:
+        full, cells = finals(results, task, "sr12"), []
+        for part, share, rate in (*kinds.values(), ("all", 1.0, DEFAULT)):
+            each = [
+                a - b
+                for a, b in zip(full, finals(results, task, "sr12", part, share, rate=rate), strict=False)
+            ]
+            told = ", ".join(f"{points:.1f}" for points in each)
+            cells.append(f"{mean(each):.2f} ± {error(each):.2f} ({told})" if len(each) > 1 else "-")
+        rows.append((task, *cells))
+    return markdown(("points below whole updates at the tuned rate", *kinds, "no rate named"), rows)
+
+
 def _mean_of(entries: list[dict[str, Any]], name: str) -> str:
     value = mean([final(entry, name) for entry in entries])
     return "-" if value is None else f"{value:.2f}"
@@ -349,6 +369,7 @@ SUITE = Suite(
     tables={
         "depth": table,
         "depth-parts": parts_table,
+        "depth-behind": behind_table,
         "depth-rates": lambda results: rates_table(results, tuning(), "rest"),
     },
     bars=bars,

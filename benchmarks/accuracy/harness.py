@@ -348,6 +348,11 @@ def mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
+def error(values: Sequence[float]) -> float:
+    """Standard error of their mean."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def spread(values: Sequence[float]) -> str:
     """Mean and largest minus smallest, as a table has it; - if there is nothing."""
     if not values:
