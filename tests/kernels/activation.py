@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -22,6 +25,7 @@ from kernels.draws import (
     some_int32,
 )
 from kernels.real import Plan, by_channel, real_cases, reals
+from mcugrad import arithmetic as ar
 from mcugrad.ops.activation.activation_s8 import ActivationStruct
 from mcugrad.ops.activation.curves import Function
 
@@ -70,6 +74,29 @@ def lookup_grad_s8(draw: Draw) -> Arguments:
         "e_x": old_int8(rng, count),
         "peak": one(np.int32, rng),
     }
+
+
+def lookup_grad_s8_extremes() -> Iterator[Arguments]:
+    """Errors at the ends of bytes, ties, and what saturates among what does not; factors to be shifted before."""
+    rng = np.random.default_rng(0)
+    for count, (e, slope), factor in product(
+        (1, 4, 7, 16, 37, 64),
+        ((1, 1), (127, 16384), (-127, 16384), (127, -32767), (-1, 32767), (0, 5)),
+        (1.0, 0.5, 2.0**-14, 2.0**-15, 128 / 127 * 2.0**-14, 129 / 127 * 2.0**-14),
+    ):
+        x = rng.integers(-128, 128, count)
+        rare = rng.random(256) < 0.1
+        yield {
+            "count": count,
+            "e": np.where(rng.random(count) < 0.7, e, 0).astype(np.int8),
+            "x": x.astype(np.int8),
+            "slope": np.where(rare, slope, rng.integers(-3, 4, 256)).astype(np.int16)
+            if count % 2
+            else np.full(256, slope, np.int16),
+            "scale": ar.scale_from_float(np.full(1, factor, np.float32)),
+            "e_x": old_int8(rng, count),
+            "peak": one(np.int32, rng),
+        }
 
 
 def slopes(draw: Draw, rng: Rng, channels: int) -> NDArray[np.float32]:
@@ -157,6 +184,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+EXTREMES = {"mcg_lookup_grad_s8": lookup_grad_s8_extremes}
+"""Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {
     "function": (function, "lookup_s8"),
     "function_grad": (function, "lookup_grad_s8"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -22,6 +24,7 @@ from kernels.draws import (
     some_int32,
 )
 from kernels.real import Plan, nothing, real_cases
+from mcugrad.arithmetic import scale_from_float
 
 SHIFTS = st.integers(1, 30)
 
@@ -135,6 +138,59 @@ def concat_s8(draw: Draw) -> Arguments:
     }
 
 
+BOUNDS = ((-(1 << 30), 1 << 30), (0, 1 << 30), (-20, 30), (300, 500))
+
+
+def joined(count: int, period: int, channels: int, of: str, i: int) -> Arguments:
+    """Products at their ends, and errors of one of the factors at those of bytes and beyond."""
+    rng = np.random.default_rng(i)
+    sizes = {"a": count, "b": period}
+    zeros = ((-128, 127), (0, 0), (127, -128))[i % 3]
+    terms = count // period if of == "b" else 1
+    factor = (0.49, 1.0, 0.3, 100.0)[i % 4] / (255 * terms if i % 4 != 3 else 1)
+    return {
+        "count": count,
+        "period": period,
+        "channels": channels,
+        "a_zero": zeros[0],
+        "b_zero": zeros[1],
+        "e": rng.choice(((127, -127), (-127, 0, 1), (1,))[i % 3], count).astype(np.int8),
+        **{name: rng.choice((-128, 127, 3), size).astype(np.int8) for name, size in sizes.items()},
+        "scale": scale_from_float(np.full(channels, factor, np.float32)),
+        "clip": np.asarray(BOUNDS[i // 2 % 4], np.int32),
+        f"e_{of}": old_int8(rng, sizes[of]),
+        "peak": one(np.int32, rng),
+    }
+
+
+SIZES = (
+    (1, 1, 1),
+    (15, 5, 5),
+    (24, 8, 1),
+    (24, 8, 4),
+    (130, 65, 1),
+    (260, 130, 13),
+    (70, 70, 70),
+    (96, 4, 2),
+)
+"""Elements of a product, of its second factor, and factors of errors."""
+
+
+def mul_grad_a_s8_extremes() -> Iterator[Arguments]:
+    for i in range(6 * len(SIZES)):
+        yield joined(*SIZES[i % len(SIZES)], "a", i)
+
+
+def mul_grad_b_s8_extremes() -> Iterator[Arguments]:
+    for i in range(6 * len(SIZES)):
+        yield joined(*SIZES[i % len(SIZES)], "b", i)
+
+
+EXTREMES = {
+    "mcg_mul_grad_a_s8": mul_grad_a_s8_extremes,
+    "mcg_mul_grad_b_s8": mul_grad_b_s8_extremes,
+}
+"""Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (

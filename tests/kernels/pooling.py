@@ -24,6 +24,7 @@ from kernels.draws import (
     windows,
 )
 from kernels.real import Plan, nothing, real_cases
+from mcugrad.arithmetic import scale_from_float
 from mcugrad.ops.pooling.avgpool2d import Weights, inside
 from mcugrad.ops.pooling.struct import Pool2dStruct
 
@@ -157,6 +158,41 @@ def avgpool2d_grad_input_s8(draw: Draw) -> Arguments:
     }
 
 
+GLOBAL = tuple(
+    Pool2dStruct(*size, channels, 1, 1, *size, *size, 0, 0, 1, 1)
+    for size, channels in (((5, 3), 7), ((1, 9), 8), ((4, 4), 70))
+)
+"""One window of the whole map."""
+UNBOUNDED = 1 << 30
+
+
+def avgpool2d_grad_input_s8_extremes() -> Iterator[Arguments]:
+    """Errors at the ends of bytes and beyond, all flat or none, with factors that have to be shifted before."""
+    rng = np.random.default_rng(0)
+    bounds = ((-UNBOUNDED, UNBOUNDED), (0, UNBOUNDED), (-3, 4), (300, 500), (-500, -300), (-UNBOUNDED, 0))
+    for (i, g), factor in product(enumerate((*GLOBAL, *POOLS)), (0.4, 0.99, 1.0, 1.01, 2.0)):
+        size = g.in_h * g.in_w * g.channels
+        given = {
+            name: Weights.of(inside(g, axis).sum(axis=1), None).values.astype(np.int32)
+            for axis, name in enumerate(("weight_h", "weight_w"))
+        }
+        most = int(given["weight_h"].max()) * int(given["weight_w"].max())
+        errors = ((127, -127), (127, -127, 0, 1), (-127,), (1, 64, -64))[i % 4]
+        yield {
+            "g": g,
+            **given,
+            "x_zero": (-128, -3, 127)[i % 3],
+            "e": rng.choice(errors, g.out_h * g.out_w * g.channels).astype(np.int8),
+            "x": rng.integers(-128, 128, size).astype(np.int8),
+            "scale": scale_from_float(
+                np.full(1, factor * (128 / 127 if i % 2 else 1) / max(most, 1), np.float32)
+            ),
+            "clip": np.asarray(bounds[(i + round(factor)) % len(bounds)], np.int32),
+            "e_x": old_int8(rng, size),
+            "peak": one(np.int32, rng),
+        }
+
+
 def shares(draw: Draw, rng: Rng, given: Arguments) -> Arguments:
     """Of a row and of a column in a mean."""
     lengths = {"share_h": given["g"].out_h, "share_w": given["g"].out_w}
@@ -177,6 +213,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
 EXTREMES = {
     "mcg_maxpool2d_s8": maxpool2d_s8_extremes,
     "mcg_maxpool2d_grad_input_s8": maxpool2d_grad_input_s8_extremes,
+    "mcg_avgpool2d_grad_input_s8": avgpool2d_grad_input_s8_extremes,
 }
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {

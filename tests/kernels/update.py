@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -59,6 +62,26 @@ def bias_update(draw: Draw) -> Arguments:
         "w_scale": floats(draw, rng, channels),
         "bias": rng.normal(0, 1, channels).astype(np.float32),
     }
+
+
+def bias_update_extremes() -> Iterator[Arguments]:
+    """Sums that no half of a word holds, of channels that are no multiple of 4, or of some of them."""
+    rng = np.random.default_rng(0)
+    for pixels, channels, error, listed in product((1, 255, 256, 600), (1, 4, 7, 9), (127, -127), (0, 3, 6)):
+        active = np.zeros(channels + 1, np.uint16)
+        count = min(listed, channels) if listed else channels
+        active[: count + 1] = [count, *sorted(rng.choice(channels, count, replace=False))]
+        yield {
+            "pixels": pixels,
+            "channels": channels,
+            "e": np.where(rng.random(pixels * count) < 0.95, error, -error).astype(np.int8),
+            "active": active if listed else None,
+            "odds": rng.integers(1, 65537, count).astype(np.int32) if listed == 6 else None,
+            "rate": np.asarray([0.01], np.float32),
+            "c": np.asarray([0.3], np.float32),
+            "w_scale": rng.uniform(0.1, 1, channels).astype(np.float32),
+            "bias": rng.normal(0, 1, channels).astype(np.float32),
+        }
 
 
 ROWS = st.sampled_from([1, 2, 3, 17, 33])
@@ -176,6 +199,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+EXTREMES = {"mcg_bias_update": bias_update_extremes}
+"""Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {
     "bias_update": (by_channel, "bias_update"),
 }

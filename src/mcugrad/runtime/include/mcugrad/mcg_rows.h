@@ -53,6 +53,21 @@ void mcg_row_spread(const mcg_row_group_t *list, int32_t groups, const int8_t *w
 int32_t mcg_row_errors(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
                        const int32_t *clip, int32_t count, int8_t *e);
 
+/** One factor again and again, where words begin: mcg_row_errors reads them. */
+typedef union {
+    uint32_t word;
+    mcg_scale_t scale[MCG_BLOCK];
+} mcg_scale_block_t;
+
+/**
+ * @brief mcg_error_channels_s8 by mcg_row_errors.
+ *
+ * @param[in] same its only factor again and again, where words begin, if `channels` is 1
+ */
+int32_t mcg_error_parts(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
+                        int32_t channels, int32_t at, const mcg_scale_t *same, const int32_t *clip,
+                        int32_t count, int8_t *e);
+
 /** Sums to errors one by one: as mcg_error_s8, by the instructions that there are. */
 int32_t mcg_row_each(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
                      const int32_t *clip, int32_t count, int8_t *e);
