@@ -69,10 +69,10 @@ WORSE = 0.02
 """By how much counts may grow."""
 
 
-def told_worse(worse: Sequence[str], name: str) -> int:
-    """1, with a message, where something that is counted again takes more than `WORSE` more than committed."""
+def told_worse(worse: Sequence[str], name: str, most: float = WORSE) -> int:
+    """1, with a message, where something that is counted again takes more than a share more than committed."""
     if worse:
-        print(f"worse by more than {WORSE:.0%}: {'; '.join(worse)}", file=sys.stderr)
+        print(f"worse by more than {most:.0%}: {'; '.join(worse)}", file=sys.stderr)
         print(f"if this is meant: python benchmarks/{name}.py, and commit the results", file=sys.stderr)
     return 1 if worse else 0
 

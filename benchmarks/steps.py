@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bars import WORSE, Bar, Results, arguments, main, markdown, origin, read, told_worse, write
@@ -58,12 +59,12 @@ class Network:
     cheaper: float | None = None
 
 
-def zoo(name: str) -> Callable[[], mg.Model]:
-    """A network of the zoo with inputs as in the literature."""
+def zoo(name: str, **options: Any) -> Callable[[], mg.Model]:
+    """A network of the zoo, with inputs as in the literature unless options of `nets.write` say otherwise."""
 
     def load() -> mg.Model:
         with tempfile.TemporaryDirectory() as folder:
-            return mg.load(nets.write(name, Path(folder) / f"{name}.onnx"))
+            return mg.load(nets.write(name, Path(folder) / f"{name}.onnx", **options))
 
     return load
 

@@ -16,14 +16,14 @@ import numpy as np
 from mcugrad.emit import layout
 from mcugrad.errors import FitError, ModelError, UsageError
 from mcugrad.footprint import Footprint, kib
-from mcugrad.graph import ActivationScale, WeightScale
+from mcugrad.graph import ActivationScale, Graph, WeightScale
 from mcugrad.model import Model
 from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
 from mcugrad.pipeline import Build, calibrate, complete, lowered
-from mcugrad.plan import aligned, greedy_by_size
-from mcugrad.program import Space
+from mcugrad.plan import Plan, aligned, greedy_by_size
+from mcugrad.program import Program, Space
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 from mcugrad.training.rules import FAMILY, Rule, Updates, updates
@@ -166,8 +166,8 @@ class Footprints:
                 raise
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
-        program = lowered(graph, options, sizes_only=True)
-        place = layout(program, greedy_by_size(program))
+        program, plan = _planned(graph, options)
+        place = layout(program, plan)
         whole = Footprint.of(program, place)
         state = sum(b.size for b in program.in_space(Space.STATE))
         weights = [t for t in graph.tensors.values() if t.rule and isinstance(t.quant, WeightScale)]
@@ -181,6 +181,26 @@ class Footprints:
             if how == updates(rule.name):
                 return (train, updates("sr8")), rule
         return (train, how), None
+
+
+def planned(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> tuple[Program, Plan]:
+    """A program of the size that `build` makes, and its plan without scratch; no contents, and no C.
+
+    Args:
+        model: the network.
+        scales: from `calibrate`, for the same precision and the same layers.
+        options: what the user decides.
+
+    Raises:
+        UsageError: `train` names nothing, `sparse` does not fit what trains.
+        ModelError: an accumulator could overflow.
+    """
+    return _planned(complete(model, scales, options), options)
+
+
+def _planned(graph: Graph, options: Options) -> tuple[Program, Plan]:
+    program = lowered(graph, options, sizes_only=True)
+    return program, greedy_by_size(program)
 
 
 def check_fit(

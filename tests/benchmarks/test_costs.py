@@ -167,7 +167,7 @@ def test_a_network_is_counted_by_both_compilers_and_in_part(benchmark: Any, tmp_
     assert steps.check_fresh(results, [name]) == 1
 
 
-@pytest.mark.parametrize("name", ["kernels", "steps"])
+@pytest.mark.parametrize("name", ["kernels", "steps", "memory"])
 def test_check_judges_what_is_there(name: str, tmp_path: Path) -> None:
     done = judged(name)
     missed = "\nMISS  " in done.stdout
