@@ -22,7 +22,7 @@ from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
 from mcugrad.pipeline import Build, calibrate, complete, lowered
-from mcugrad.plan import Plan, aligned, greedy_by_size
+from mcugrad.plan import Plan, aligned, best_plan
 from mcugrad.program import Program, Space
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
@@ -200,7 +200,7 @@ def planned(model: Model, scales: Mapping[str, ActivationScale], options: Option
 
 def _planned(graph: Graph, options: Options) -> tuple[Program, Plan]:
     program = lowered(graph, options, sizes_only=True)
-    return program, greedy_by_size(program)
+    return program, best_plan(program)
 
 
 def check_fit(

@@ -13,7 +13,7 @@ from mcugrad.passes.clip_saturating import clip_saturating
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.lower import lower
 from mcugrad.passes.quantize import calibrated, quantize
-from mcugrad.plan import greedy_by_size
+from mcugrad.plan import best_plan
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Compiled
 
@@ -34,4 +34,4 @@ def reference(graph: Graph) -> ReferenceRunner:
     """What a network does whose file gives all scales; nothing in it is frozen or learns."""
     program = lower(check(quantized(graph, None)), seed=0, rate=0.01)
     nowhere = Origin("", "", "", "", (), graph[graph.input].shape, 1.0, 0, 1.0, 0)  # only text says more
-    return ReferenceRunner(Compiled(program, greedy_by_size(program), nowhere))
+    return ReferenceRunner(Compiled(program, best_plan(program), nowhere))

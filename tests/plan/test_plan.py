@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import mcugrad as mg
 from mcugrad.pipeline import Build
-from mcugrad.plan import Plan, PlanError, aligned, greedy_by_size, verify
+from mcugrad.plan import Plan, PlanError, aligned, best_plan, bound, verify
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.program import Argument, Buffer, Call, Entry, Kernel, Program, Segment, Space
 from mcugrad.program.call import used_buffers
@@ -109,7 +109,7 @@ def overlap(one: Lifetime, other: Lifetime) -> bool:
 
 @given(st.one_of(programs(), programs_of_segments()))
 def test_greedy_plans_are_right(any_program: Program) -> None:
-    plan = greedy_by_size(any_program)
+    plan = best_plan(any_program)
     verify(any_program, plan)
     assert set(plan.offsets) == set(any_program.buffers)
     assert plan.size % 4 == 0
@@ -124,16 +124,32 @@ def test_greedy_plans_are_right(any_program: Program) -> None:
                 assert a + one.size <= b or b + other.size <= a
 
 
+@given(st.one_of(programs(), programs_of_segments()))
+def test_plans_are_near_what_no_plan_can_do_without(any_program: Program) -> None:
+    """Of 4,000 programs, 40 got more than that, 15 % at most; some of them cannot do with less."""
+    plan, least = best_plan(any_program), bound(any_program)
+    assert max((*plan.live, 0)) <= least <= plan.size <= 1.25 * least
+
+
+def test_where_the_usual_orders_leave_a_gap_another_is_found() -> None:
+    """Largest first, those that are large and long first, and longest first take 128 B."""
+    calls = [[0, 2, 3], [3], [1, 2], [0, 1, 4]]
+    tight = program([40, 28, 24, 32, 36, 24], calls, 4, 0, [])
+    plan = best_plan(tight)
+    verify(tight, plan)
+    assert (plan.size, bound(tight)) == (104, 104)
+
+
 @given(programs())
 def test_no_plan_is_below_its_peak_or_above_the_sum(any_program: Program) -> None:
-    plan = greedy_by_size(any_program)
+    plan = best_plan(any_program)
     assert max(plan.live) == plan.live[plan.peak] <= plan.size
     assert plan.size <= sum(aligned(b.size) for b in any_program.buffers.values())
 
 
 @given(programs())
 def test_live_bytes_are_those_between_first_and_last_use(any_program: Program) -> None:
-    plan = greedy_by_size(any_program)
+    plan = best_plan(any_program)
     # The logits' reader stands behind the forward pass: where training follows, they are still there at its first call.
     if not any_program.segments["rest"].calls:
         assert list(plan.live) == [live_bytes(any_program, i) for i in range(len(any_program.calls))]
@@ -146,12 +162,12 @@ def test_the_same_program_gets_the_same_plan(any_program: Program, random: objec
     names = list(any_program.buffers)
     random.shuffle(names)  # type: ignore[attr-defined]
     shuffled = replace(any_program, buffers={name: any_program.buffers[name] for name in names})
-    assert greedy_by_size(shuffled).offsets == greedy_by_size(any_program).offsets
+    assert best_plan(shuffled).offsets == best_plan(any_program).offsets
 
 
 def test_a_gap_that_fits_exactly_is_used() -> None:
     tight = program([8, 8, 8], [[0, 1], [1, 2]], 2, 2, [])
-    plan = greedy_by_size(tight)
+    plan = best_plan(tight)
     assert (dict(plan.offsets), plan.size) == ({"b0": 0, "b1": 8, "b2": 0}, 16)
 
 
@@ -167,7 +183,7 @@ def test_lifetimes_are_from_the_first_to_the_last_reader() -> None:
 
 
 def test_nothing_needs_nothing() -> None:
-    plan = greedy_by_size(program([], [], 0, 0, []))
+    plan = best_plan(program([], [], 0, 0, []))
     assert (dict(plan.offsets), plan.size, plan.live, plan.peak) == ({}, 0, (), 0)
 
 
@@ -177,7 +193,7 @@ def test_nothing_needs_nothing() -> None:
 @given(programs(), st.data())
 def test_the_verifier_catches_an_overlap(any_program: Program, draw: st.DataObject) -> None:
     """Move one buffer onto another that lives at the same time."""
-    plan, lives = greedy_by_size(any_program), lifetimes(any_program)
+    plan, lives = best_plan(any_program), lifetimes(any_program)
     pairs = [
         (a, b)
         for a in lives
@@ -206,7 +222,7 @@ def used_together(any_program: Program, one: Lifetime, other: Lifetime) -> bool:
 
 @given(programs(), st.data())
 def test_the_verifier_catches_misalignment(any_program: Program, draw: st.DataObject) -> None:
-    plan = greedy_by_size(any_program)
+    plan = best_plan(any_program)
     name = draw.draw(st.sampled_from(sorted(plan.offsets)))
     off = plan.offsets[name] + draw.draw(st.integers(1, 3))
     with pytest.raises(PlanError, match=f"{name} at {off} .* misaligned"):
@@ -215,7 +231,7 @@ def test_the_verifier_catches_misalignment(any_program: Program, draw: st.DataOb
 
 @given(programs(), st.data())
 def test_the_verifier_catches_what_lies_outside(any_program: Program, draw: st.DataObject) -> None:
-    plan = greedy_by_size(any_program)
+    plan = best_plan(any_program)
     name = draw.draw(st.sampled_from(sorted(plan.offsets)))
     outside = draw.draw(
         st.sampled_from([-4, plan.size - aligned(any_program.buffers[name].size) + 4, plan.size + 64])
@@ -237,7 +253,7 @@ def test_logits_survive_the_forward_pass() -> None:
 
 def test_results_survive_the_step() -> None:
     step = program([4, 4], [[0], [1]], 1, 0, [0])
-    verify(step, greedy_by_size(step))
+    verify(step, best_plan(step))
     with pytest.raises(PlanError, match=r"the caller, after train_step, touches b0, but b1"):
         verify(step, Plan({"b0": 0, "b1": 0}, 4, ()))
 
@@ -269,7 +285,7 @@ def test_segments_that_stand_in_for_each_other_happen_at_the_same_time() -> None
 def test_what_the_longer_of_two_overwrites_is_not_read_behind_it() -> None:
     """b1 is read by what follows both; numbered from its own beginning, `last` would come before b2's call."""
     found = alternatives()
-    verify(found, greedy_by_size(found))
+    verify(found, best_plan(found))
     verify(found, Plan({"b0": 0, "b1": 4, "b2": 0, "b3": 8}, 12, ()))
     with pytest.raises(PlanError, match=r"call 3 of long, .* touches b1, but b2"):
         verify(found, Plan({"b0": 0, "b1": 4, "b2": 4, "b3": 8}, 12, ()))
@@ -283,7 +299,7 @@ def test_every_entry_is_played() -> None:
 def test_what_decides_whether_a_segment_runs_is_still_there() -> None:
     found = alternatives("b0")
     assert lifetimes(found)[0] == Lifetime("b0", 4, 0, 2)
-    verify(found, greedy_by_size(found))
+    verify(found, best_plan(found))
     with pytest.raises(PlanError, match=r"whether last runs touches b0, but b1"):
         verify(found, Plan({"b0": 0, "b1": 0, "b2": 4, "b3": 8}, 12, ()))
 

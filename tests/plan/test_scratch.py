@@ -13,7 +13,7 @@ import mcugrad as mg
 from mcugrad.emit.fingerprint import fingerprint
 from mcugrad.errors import FitError, UsageError
 from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LinearStruct
-from mcugrad.plan import aligned, greedy_by_size, verify, with_scratch
+from mcugrad.plan import aligned, best_plan, verify, with_scratch
 from mcugrad.plan.lifetimes import lifetimes
 from mcugrad.program import Argument, Buffer, Call, Entry, Program, Segment, Space
 from mcugrad.program.kernel import ROOM, SCRATCH
@@ -93,7 +93,7 @@ def best(call: Call) -> int:
 
 @given(programs(), st.sampled_from([0, 64, 1000, 3000, inf]))
 def test_plans_with_scratch_are_right(program: Program, more: float) -> None:
-    plan = greedy_by_size(program)
+    plan = best_plan(program)
     found, grown = with_scratch(program, plan, CORE, plan.size + more)
     verify(found, grown)
     assert plan.size <= grown.size <= max(plan.size + more, plan.size)
@@ -110,7 +110,7 @@ def test_plans_with_scratch_are_right(program: Program, more: float) -> None:
 @given(programs())
 def test_what_is_free_is_taken(program: Program) -> None:
     """A call goes without only where the free bytes do not lie side by side, or there are too few."""
-    plan = greedy_by_size(program)
+    plan = best_plan(program)
     found, grown = with_scratch(program, plan, CORE, 0)
     assert grown.size == plan.size
     for time, (call, room) in enumerate(zip(found.calls, rooms(found), strict=True)):
@@ -126,14 +126,14 @@ def test_what_is_free_is_taken(program: Program) -> None:
 
 @given(programs())
 def test_without_a_limit_every_call_is_as_fast_as_can_be(program: Program) -> None:
-    found, _ = with_scratch(program, greedy_by_size(program), CORE, inf)
+    found, _ = with_scratch(program, best_plan(program), CORE, inf)
     assert rooms(found) == [best(call) for call in program.calls]
 
 
 def test_the_call_that_saves_most_for_a_byte_grows_first() -> None:
     """256 inputs to 256 outputs save more with their 512 bytes than 520 inputs to 4 with 1,040."""
     program = crowded(layer(256, 256, "b0", "b1"), layer(520, 4, "b2", "b3"))
-    plan = greedy_by_size(program)
+    plan = best_plan(program)
     assert rooms(with_scratch(program, plan, CORE, plan.size)[0])[1] == 0
     assert rooms(with_scratch(program, plan, CORE, plan.size + 600)[0]) == [512, 0]
     assert rooms(with_scratch(program, plan, CORE, plan.size + 1100)[0]) == [512, 1040]
@@ -142,7 +142,7 @@ def test_the_call_that_saves_most_for_a_byte_grows_first() -> None:
 def test_a_core_that_uses_none_gets_none() -> None:
     program = crowded(layer(600, 600, "b0", "b1"))
     for core, room in (("cortex-m3", 0), (CORE, 1200)):
-        assert rooms(with_scratch(program, greedy_by_size(program), core, inf)[0]) == [room]
+        assert rooms(with_scratch(program, best_plan(program), core, inf)[0]) == [room]
 
 
 # --- of a network -------------------------------------------------------------------------------------------

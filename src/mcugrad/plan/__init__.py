@@ -1,8 +1,9 @@
 """Memory: which bytes every buffer gets, known before anything runs."""
 
 from mcugrad.plan.bound import bound
-from mcugrad.plan.plan import Plan, aligned, greedy_by_size
+from mcugrad.plan.place import aligned
+from mcugrad.plan.plan import Plan, best_plan
 from mcugrad.plan.scratch import with_scratch
 from mcugrad.plan.verify import PlanError, verify
 
-__all__ = ["Plan", "PlanError", "aligned", "bound", "greedy_by_size", "verify", "with_scratch"]
+__all__ = ["Plan", "PlanError", "aligned", "best_plan", "bound", "verify", "with_scratch"]

@@ -7,37 +7,42 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
-from mcugrad.plan.plan import aligned
-from mcugrad.plan.sharing import sharing
+from mcugrad.plan.place import aligned, saved
+from mcugrad.plan.sharing import Share, sharing
 from mcugrad.program import Program
 
 
 def bound(program: Program) -> int:
-    """Bytes that are needed at the fullest moment, buffers that may be the same bytes counted once.
+    """Bytes that are needed at the fullest moment, those that buffers may share counted once.
 
     It is a bound, not always what can be reached: a place that fits at one moment may be taken at another.
     """
     lives = lifetimes(program)
-    needed = np.zeros(program.length + 2, np.int64)
+    return bound_of(lives, sharing(program, lives))
+
+
+def bound_of(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[Share]]) -> int:
+    """The same of lifetimes, and by buffer those in whose place it may be."""
+    needed = np.zeros(max((life.last for life in lives), default=0) + 2, np.int64)
     for life in lives:
         needed[life.first] += aligned(life.size)
         needed[life.last + 1] -= aligned(life.size)
     needed = np.cumsum(needed)
-    for time, saved in _saved(lives, sharing(program, lives)):
-        needed[time] -= saved
+    for time, less in _saved(lives, pairs):
+        needed[time] -= less
     return int(needed.max(initial=0))
 
 
-def _saved(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[str]]) -> Iterable[tuple[int, int]]:
+def _saved(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[Share]]) -> Iterable[tuple[int, int]]:
     """The most that sharing can save, by time: each buffer is in the place of one other, and that of no second one."""
     known = {life.name: life for life in lives}
     by_new: dict[int, dict[str, int]] = {}
     by_old: dict[int, dict[str, int]] = {}
-    for new, olds in pairs.items():
+    for new, shares in pairs.items():
         time = known[new].first
-        for old in olds:
-            saved = min(aligned(known[new].size), aligned(known[old].size))
-            for found, name in ((by_new, new), (by_old, old)):
+        for share in shares:
+            less = saved(known[new], known[share.old], share.lead)
+            for found, name in ((by_new, new), (by_old, share.old)):
                 most = found.setdefault(time, {})
-                most[name] = max(most.get(name, 0), saved)
-    return ((time, min(sum(by_new[time].values()), sum(by_old[time].values()))) for time in by_new)
+                most[name] = max(most.get(name, 0), less)
+    return [(time, min(sum(by_new[time].values()), sum(by_old[time].values()))) for time in by_new]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mcugrad.plan.bound import bound_of
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
-from mcugrad.plan.sharing import sharing
+from mcugrad.plan.place import Unit, aligned, apart, placed, united
+from mcugrad.plan.sharing import Share, sharing
 from mcugrad.program import Program
 
-ALIGNMENT = 4
-"""Of every buffer, bytes."""
+TRIES, MOVED = 120, 48
+"""Orders that are tried where none of the usual ones is as small as can be, and the largest units, which are moved."""
 
 
 @dataclass(frozen=True)
@@ -36,88 +38,101 @@ class Plan:
         return max(range(len(self.live)), key=self.live.__getitem__, default=0)
 
 
-def aligned(size: int) -> int:
-    """`size` rounded up to the alignment."""
-    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+ORDERS: tuple[Callable[[Unit], tuple[int, ...]], ...] = (
+    lambda unit: (-unit.size, unit.span[0]),
+    lambda unit: (-unit.size * (unit.span[1] - unit.span[0] + 1), unit.span[0]),
+    lambda unit: (unit.span[0] - unit.span[1], -unit.size),
+)
+"""Of units: the largest first, those that are large and long first, those that live longest first."""
 
 
-def greedy_by_size(program: Program) -> Plan:
-    """Place the largest buffer first, each at the lowest offset that is free during its life.
+def best_plan(program: Program) -> Plan:
+    """The smallest of some plans, each of which puts one buffer after the other where it can lie lowest.
 
-    What may lie where another buffer ends is placed there, if the arena gets smaller by it.
+    Orders are tried until the working memory is as small as what is needed at the fullest moment. Where none of the
+    usual ones gets there, what lies highest is put earlier, again and again; the same program gets the same plan.
 
     Source: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020, greedy by size.
     """
     lives = lifetimes(program)
-    order = sorted(lives, key=lambda item: (-item.size, item.first, item.name))
     pairs = sharing(program, lives)
-    plans = [_placed(order, {}, program.length)]
-    if pairs:
-        plans += [_placed(each, pairs, program.length) for each in (order, _in_families(order, pairs))]
-    best = min(plans, key=lambda plan: plan.size)
-    return replace(best, offsets={life.name: best.offsets[life.name] for life in lives})
-
-
-def _in_families(order: Sequence[Lifetime], pairs: Mapping[str, Sequence[str]]) -> list[Lifetime]:
-    """The same order, but that what may be in the place of another follows it at once, before that place is taken."""
-    after: dict[str, list[Lifetime]] = {}
-    for life in order:
-        after.setdefault(pairs[life.name][0] if life.name in pairs else "", []).append(life)
-    found, waiting = [], after[""][::-1]
-    while waiting:
-        life = waiting.pop()
-        found.append(life)
-        waiting += after.get(life.name, [])[::-1]
-    return found
-
-
-def _placed(order: Sequence[Lifetime], pairs: Mapping[str, Sequence[str]], calls: int) -> Plan:
-    """A plan in which buffers may be in the place of others that end when they begin.
-
-    Args:
-        order: in which they get their places; what lies in the place of another comes after that.
-        pairs: by buffer those others.
-        calls: that the longest entry makes.
-    """
-    number = {life.name: i for i, life in enumerate(order)}
-    first, last, start, end, who = (
-        np.zeros(len(order), np.int64) for _ in range(5)
-    )  # of those placed, by offset
-    offsets: dict[str, int] = {}
-    shared: set[str] = set()
-    for count, life in enumerate(order):
-        together = np.flatnonzero((first[:count] <= life.last) & (last[:count] >= life.first))
-        offset = lowest(start[together], end[together], life.size)
-        for old in pairs.get(life.name, ()):
-            if old not in offsets:
-                continue
-            place = offsets[old]
-            others = together[who[together] != number[old]]
-            if not ((start[others] < place + aligned(life.size)) & (end[others] > place)).any():
-                offset = place
-                shared.add(life.name)
+    least = bound_of(lives, pairs)
+    ways = [united(lives, pairs), apart(lives)] if pairs else [apart(lives)]
+    best: tuple[int, dict[str, int], list[Unit]] | None = None
+    for units in ways:
+        for key in ORDERS:
+            order = _sorted(units, key)
+            offsets = placed(order)
+            size = _end(lives, offsets)
+            if best is None or size < best[0]:
+                best = size, offsets, order
+            if size == least:
                 break
-        offsets[life.name] = offset
-        place = int(np.searchsorted(start[:count], offset))
-        row = (life.first, life.last, offset, offset + aligned(life.size), count)
-        for column, value in zip((first, last, start, end, who), row, strict=True):
-            column[place + 1 : count + 1] = column[place:count].copy()
-            column[place] = value
-    size = int(end.max(initial=0))
-    return Plan(offsets, size, _live(order, shared, calls))
+        else:
+            continue
+        break
+    assert best is not None
+    size, offsets, order = best
+    if size > least:
+        order = _climbed(order, size, least)
+        other = placed(order)
+        if _end(lives, other) < size:
+            size, offsets = _end(lives, other), other
+    return Plan(
+        {life.name: offsets[life.name] for life in lives}, size, _live(program, lives, pairs, offsets)
+    )
 
 
-def lowest(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> int:
-    """The lowest offset at which so many bytes are free, between blocks in ascending order that may overlap."""
-    free = np.maximum.accumulate(np.concatenate([[0], end]))
-    gaps = np.flatnonzero(free[:-1] + size <= start)
-    return int(free[gaps[0]] if gaps.size else free[-1])
+def _sorted(units: Sequence[Unit], key: Callable[[Unit], tuple[int, ...]]) -> list[Unit]:
+    return sorted(units, key=lambda unit: (*key(unit), unit.name))
 
 
-def _live(lives: Sequence[Lifetime], shared: Container[str], calls: int) -> tuple[int, ...]:
-    """Bytes that each call needs; what lies where another buffer ends is needed one call later."""
-    changes = np.zeros(calls + 2, np.int64)
+def _end(lives: Sequence[Lifetime], offsets: Mapping[str, int]) -> int:
+    """Bytes up to the end of the last buffer."""
+    return max((offsets[life.name] + aligned(life.size) for life in lives if life.name in offsets), default=0)
+
+
+def _climbed(order: Sequence[Unit], size: int, least: int) -> list[Unit]:
+    """An order of which the large units take less: one of those that lie highest goes before one that came earlier."""
+    large = sorted(sorted(order, key=lambda unit: -unit.size)[:MOVED], key=order.index)
+    rest = [unit for unit in order if unit not in large]
+    lives = [life for unit in large for life, _ in unit.members]
+    random = Random(0)
+    offsets = placed(large)
+    best = _end(lives, offsets)
+    for _ in range(TRIES):
+        if best <= least:
+            break
+        top = [
+            i
+            for i, unit in enumerate(large)
+            if any(offsets[life.name] + aligned(life.size) == best for life, _ in unit.members)
+        ]
+        which = top[int(random.random() * len(top))]  # no other numbers of it are the same in every Python
+        tried = [*large]
+        tried.insert(int(random.random() * (which + 1)), tried.pop(which))
+        found = placed(tried)
+        if (end := _end(lives, found)) <= best:
+            large, offsets, best = tried, found, end
+    return [*large, *rest]
+
+
+def _live(
+    program: Program,
+    lives: Sequence[Lifetime],
+    pairs: Mapping[str, Sequence[Share]],
+    offsets: Mapping[str, int],
+) -> tuple[int, ...]:
+    """Bytes that each call needs; those that buffers share count once."""
+    changes = np.zeros(program.length + 2, np.int64)
     for life in lives:
-        changes[life.first + (life.name in shared)] += aligned(life.size)
-        changes[min(life.last, calls) + 1] -= aligned(life.size)
-    return tuple(int(size) for size in np.cumsum(changes)[:calls])
+        changes[life.first] += aligned(life.size)
+        changes[min(life.last, program.length) + 1] -= aligned(life.size)
+    live = np.cumsum(changes)
+    known = {life.name: life for life in lives}
+    for new, shares in pairs.items():
+        for share in shares:
+            at, other = offsets[new], offsets[share.old]
+            ends = at + aligned(known[new].size), other + aligned(known[share.old].size)
+            live[known[new].first] -= max(0, min(ends) - max(at, other))
+    return tuple(int(size) for size in live[: program.length])

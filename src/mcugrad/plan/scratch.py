@@ -14,7 +14,8 @@ import numpy as np
 
 from mcugrad.passes.program.size_scratch import Place, size_scratch
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
-from mcugrad.plan.plan import Plan, aligned, lowest
+from mcugrad.plan.place import aligned, lowest
+from mcugrad.plan.plan import Plan
 from mcugrad.program import Call, Program
 
 

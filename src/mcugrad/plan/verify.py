@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcugrad.plan.plan import ALIGNMENT, Plan
+from mcugrad.plan.place import ALIGNMENT
+from mcugrad.plan.plan import Plan
 from mcugrad.program import Program, Space
 
 
@@ -17,7 +18,8 @@ def verify(program: Program, plan: Plan) -> None:
 
     Every byte of the arena remembers which buffer wrote it last. A buffer claims its bytes when a call touches it
     for the first time; whenever a later call, or the caller, touches it again, all of them must still be its own.
-    In one call two buffers may be the same bytes where its kernel allows it, both from their first byte on.
+    In one call two buffers may share bytes where its kernel allows it: what is written begins as many bytes before
+    what is read as the kernel says, and no other number.
 
     Raises:
         PlanError: two buffers that live at the same time share a byte, or one lies outside or is misaligned.
@@ -56,11 +58,13 @@ def _play(program: Program, entry: str, plan: Plan) -> None:
             touch(segment.when, f"whether {name} runs")
         for call in segment.calls:
             # All of a call's buffers must coexist, so look at each a second time after all have claimed their place;
-            # but for what is written over from its first byte on by a kernel that says it may be. It is gone then.
+            # but for what is written over by a kernel that says it may be, from where it says. It is gone then.
             over = {
                 old
-                for old, new in call.shared
-                if new not in claimed and plan.offsets.get(new) == plan.offsets.get(old)
+                for old, new, lead in call.shared
+                if new not in claimed
+                and old in plan.offsets
+                and plan.offsets.get(new) == plan.offsets[old] - lead
             }
             names = sorted((n for n in call.buffers if n in number), key=lambda name: name not in over)
             for buffer in names + [n for n in names if n not in over]:

@@ -56,15 +56,15 @@ class Call:
         return tuple(dict.fromkeys(a.buffer for a in self.arguments if a.buffer))
 
     @cached_property
-    def shared(self) -> tuple[tuple[str, str], ...]:
-        """Names of buffers that may be the same bytes: what is read, and what is written over it."""
+    def shared(self) -> tuple[tuple[str, str, int], ...]:
+        """Names of buffers that may share bytes: what is read, what is written over it, by how much that is ahead."""
         if not self.kernel.may_share:
             return ()
         names = {p.name: a.buffer for a, p in zip(self.arguments, self.kernel.params, strict=True)}
         return tuple(
-            (names[each.read], names[each.written])
+            (names[each.read], names[each.written], lead)
             for each in self.kernel.may_share
-            if names[each.read] and names[each.written] and (each.where is None or each.where(self.struct))
+            if names[each.read] and names[each.written] and (lead := each.ahead(self.struct)) is not None
         )
 
     @property

@@ -34,19 +34,28 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Shared:
-    """Two arrays of a kernel that may be the same bytes: what is written may begin where what is read begins.
+    """Two arrays of a kernel that may share bytes: what is written may begin where what is read begins, or before it.
 
-    Whichever body runs has read an element before it writes what comes to lie there.
+    Whichever body runs has read an element for the last time before it writes what comes to lie there.
 
     Attributes:
         read: parameter of the one that is read.
         written: parameter of the one that is written.
         where: for which constants of a layer; None for all.
+        lead: bytes by which what is written begins before what is read, by the constants of a layer, a multiple of 4;
+            None for 0.
     """
 
     read: str
     written: str
     where: Callable[[Any], bool] | None = None
+    lead: Callable[[Any], int] | None = None
+
+    def ahead(self, struct: Any) -> int | None:
+        """By how many bytes what is written begins before what is read; None where they may not share."""
+        if self.where is not None and not self.where(struct):
+            return None
+        return 0 if self.lead is None else self.lead(struct)
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,7 @@ static const mcg_model_t tiny_model = {
     /* label_zero */ 0,
     /* output_zero */ 0,
     /* output_real */ false,
-    /* output */ 264U,
+    /* output */ 220U,
     /* output_scale */ NULL,
     /* output_scale_place */ 28U,
     /* replay_classes */ 3,

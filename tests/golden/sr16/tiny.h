@@ -3,7 +3,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 272 B (tiny_t)   constants 244 B of flash   no heap, no libc
+ *   needs   RAM 268 B (tiny_t)   constants 244 B of flash   no heap, no libc
  *   trains  fc1 (sr16, in place); the other 1 layers with weights are frozen in flash
  *   begins  as delivered, nothing trained yet
  */
@@ -146,7 +146,7 @@ typedef struct {
 #define TINY_BLIND_LOSS 1.0986123e+00F /* loss of the same answer to every sample, if all are as frequent */
 #define TINY_MODEL_SHA256 "<whole digest>" /* of tiny.onnx */
 #define TINY_MCUGRAD_VERSION "<version>"
-#define TINY_RAM_SIZE 272 /* bytes of tiny_t */
+#define TINY_RAM_SIZE 268 /* bytes of tiny_t */
 #define TINY_PARAMS_SIZE 196 /* of them what was learned */
 #define TINY_FINGERPRINT 0x0f71989fU /* of the model: what is learned fits one with the same alone */
 
@@ -165,68 +165,66 @@ typedef struct {
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
-    uint32_t words[18];
+    uint32_t words[17];
     struct {
-        int8_t v[18];
-    } conv1_y; /* activation [3][3][2] */
-    struct {
-        uint8_t before[20];
         int16_t v[4];
     } conv1_patch; /* a part of the input [4] */
     struct {
-        uint8_t before[20];
         int32_t v[3];
     } fc1_bias; /* bias in accumulator units [3] */
+    struct {
+        float v[2];
+    } fc1_y_e_c; /* unit of the error, and its fill [2] */
+    struct {
+        uint8_t before[8];
+        int32_t v;
+    } conv1_y_peak; /* largest magnitude before saturation, steps */
+    struct {
+        uint8_t before[8];
+        float v;
+    } loss; /* cross-entropy of the sample, nats */
+    struct {
+        uint8_t before[12];
+        float v;
+    } rate; /* learning rate of the step */
+    struct {
+        uint8_t before[16];
+        int32_t v;
+    } saturated; /* tensors that saturated in this step */
     struct {
         uint8_t before[20];
         mcg_scale_t v[3];
     } fc1_update_factor; /* gradient to 1/65536 steps, per channel [3] */
     struct {
         uint8_t before[20];
-        float v[3];
-    } probability; /* probabilities, then errors [3] */
-    struct {
-        uint8_t before[28];
-        int32_t v;
-    } conv1_y_peak; /* largest magnitude before saturation, steps */
-    struct {
-        uint8_t before[32];
-        float v[3];
-    } fc1_scale; /* accumulator to output, per channel [3] */
-    struct {
-        uint8_t before[32];
-        float v[2];
-    } fc1_y_e_c; /* unit of the error, and its fill [2] */
-    struct {
-        uint8_t before[40];
-        float v;
-    } rate; /* learning rate of the step */
-    struct {
-        uint8_t before[44];
-        int32_t v;
-    } fc1_y_peak; /* largest magnitude before saturation, steps */
-    struct {
-        uint8_t before[48];
-        int32_t v;
-    } saturated; /* tensors that saturated in this step */
-    struct {
-        uint8_t before[52];
-        float v;
-    } confidence; /* probability of the predicted class */
-    struct {
-        uint8_t before[56];
-        float v;
-    } loss; /* cross-entropy of the sample, nats */
-    struct {
-        uint8_t before[60];
-        uint32_t v;
-    } predicted; /* class predicted before the step */
-    struct {
-        uint8_t before[64];
         int8_t v[3];
     } fc1_y; /* activation [3] */
     struct {
-        uint8_t before[68];
+        uint8_t before[24];
+        float v[3];
+    } fc1_scale; /* accumulator to output, per channel [3] */
+    struct {
+        uint8_t before[24];
+        float v[3];
+    } probability; /* probabilities, then errors [3] */
+    struct {
+        uint8_t before[32];
+        uint32_t v;
+    } predicted; /* class predicted before the step */
+    struct {
+        uint8_t before[36];
+        int32_t v;
+    } fc1_y_peak; /* largest magnitude before saturation, steps */
+    struct {
+        uint8_t before[40];
+        int8_t v[18];
+    } conv1_y; /* activation [3][3][2] */
+    struct {
+        uint8_t before[60];
+        float v;
+    } confidence; /* probability of the predicted class */
+    struct {
+        uint8_t before[64];
         int8_t v[3];
     } fc1_y_e; /* error [3] */
 } tiny_arena_t;

@@ -254,16 +254,16 @@ typedef union {
     } confidence; /* probability of the predicted class */
     struct {
         uint8_t before[96];
+        int8_t v[3];
+    } fc1_y_e; /* error [3] */
+    struct {
+        uint8_t before[100];
         float v;
     } loss; /* cross-entropy of the sample, nats */
     struct {
-        uint8_t before[100];
+        uint8_t before[104];
         uint32_t v;
     } predicted; /* class predicted before the step */
-    struct {
-        uint8_t before[104];
-        int8_t v[3];
-    } fc1_y_e; /* error [3] */
 } tiny_arena_t;
 
 /** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */
