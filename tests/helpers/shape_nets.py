@@ -121,6 +121,13 @@ def averages_with_padding() -> Model:
     return net.model(net.on(AvgPool2d, x, **fields, count_padding=True, low=0.0))
 
 
+def depthwise_row() -> Model:
+    """Depthwise convolutions one after the other, the second of stride 2."""
+    net = Net()
+    x = net.depthwise(net.conv("input", 8), 1)
+    return net.model(net.conv(net.depthwise(x, 1, 5, stride=(2, 2), padding=(2, 2, 2, 2)), 3))
+
+
 def squeeze_and_excitation() -> Model:
     net = Net()
     x = net.conv("input", 8)

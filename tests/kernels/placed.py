@@ -35,7 +35,8 @@ class Placed:
         arguments: by name; None is a null pointer. They are copied.
         ffi: knows the kernel's structs.
         shift: bytes by which arrays of bytes lie behind a multiple of 16.
-        over: an array, and one that begins in its place, and is no larger.
+        over: an array, one that shares bytes with it, and by how many that begins before it. What they hold before a
+            call has to be the same where they share.
         wanted: what arrays are to hold after a call.
     """
 
@@ -45,7 +46,7 @@ class Placed:
         arguments: Mapping[str, Any],
         ffi: FFI,
         shift: int = 0,
-        over: tuple[str, str] | None = None,
+        over: tuple[str, str, int] | None = None,
         wanted: Mapping[str, Any] | None = None,
     ) -> None:
         self._kernel, self._ffi, self._shift = kernel, ffi, shift
@@ -56,34 +57,38 @@ class Placed:
         for param in kernel.params:
             value = arguments[param.name]
             if isinstance(value, np.ndarray):
-                over_another = over is not None and param.name == over[1]
-                self._place(param.name, value, self._places[over[0]][1] if over_another and over else None)
+                self._place(param.name, value, over, arguments)
             elif isinstance(value, ReplayBuffer):
                 for name in POINTERS:
                     if (part := getattr(value, name)) is not None:
-                        self._place(f"{param.name}.{name}", part)
+                        self._place(f"{param.name}.{name}", part, None, arguments)
         room = np.empty(self._end + GUARD + 16, np.uint8)
         begin = -room.ctypes.data % 16
         self._memory = room[begin : begin + self._end + GUARD]
         self._address = room.ctypes.data + begin
         self._start = np.full(self._memory.size, _FILL, np.uint8)
-        covered = over[1] if over is not None else ""
-        for name, (value, at) in self._places.items():
-            if name != covered:
-                self._start[at : at + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
+        for value, at in self._places.values():
+            self._start[at : at + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
         self._values = [
             self._value(i, p.name, p.ctype, arguments[p.name]) for i, p in enumerate(kernel.params)
         ]
         if wanted is not None:
             self._want(wanted, over)
 
-    def _place(self, name: str, value: NDArray[Any], at: int | None = None) -> None:
-        if at is None:
+    def _place(
+        self, name: str, value: NDArray[Any], over: tuple[str, str, int] | None, arguments: Mapping[str, Any]
+    ) -> None:
+        if over is not None and name == over[1]:
+            at = self._places[over[0]][1] - over[2]
+        else:
             at = (self._end + GUARD + 15) // 16 * 16 + (self._shift if value.itemsize == 1 else 0)
-            self._end = at + value.nbytes
+            end = at + value.nbytes
+            if over is not None and name == over[0]:
+                at, end = at + over[2], max(end + over[2], at + arguments[over[1]].nbytes)
+            self._end = end
         self._places[name] = value, at
 
-    def _want(self, wanted: Mapping[str, Any], over: tuple[str, str] | None) -> None:
+    def _want(self, wanted: Mapping[str, Any], over: tuple[str, str, int] | None) -> None:
         """What all of the memory is to hold; of which parts that does not matter."""
         image, self._any = self._start.copy(), []
         for name, (value, at) in self._places.items():
@@ -92,9 +97,9 @@ class Placed:
             elif name in wanted:
                 image[at : at + value.nbytes] = np.frombuffer(wanted[name].tobytes(), np.uint8)
         if over is not None:
-            value, at = self._places[over[1]]
+            (value, at), read = self._places[over[1]], self._places[over[0]][1]
             self._any = [
-                slice(max(s.start, at + value.nbytes), s.stop) if s.start == at else s for s in self._any
+                slice(max(s.start, at + value.nbytes), s.stop) if s.start == read else s for s in self._any
             ]
         self._image, self._bytes = image, image.tobytes()
 

@@ -40,6 +40,7 @@ KERNELS = {kernel.name: kernel for kernel in library.every_kernel()}
 ROOMS = (*(family.name for family in FAMILIES if family.kernels), CORE)
 CASES = {name: case for room in ROOMS for name, case in cases(room).items()}
 EXTREMES = {name: case for room in ROOMS for name, case in cases(room, "EXTREMES").items()}
+OVER = {name: case for room in ROOMS for name, case in cases(room, "OVER").items()}
 
 
 def check(kernel: Kernel, arguments: dict[str, Any]) -> list[Callable[[], None]]:
@@ -71,19 +72,23 @@ def check(kernel: Kernel, arguments: dict[str, Any]) -> list[Callable[[], None]]
 def check_over(kernel: Kernel, arguments: dict[str, Any], each: Shared) -> list[Callable[[], None]]:
     """Every build writes over an array what the reference writes beside it. Returns as `check`; none if it may not."""
     old, new = arguments[each.read], arguments[each.written]
-    if new.nbytes > old.nbytes or (each.where is not None and not each.where(arguments["g"])):
+    lead = each.ahead(arguments.get("g"))
+    if lead is None or (not lead and new.nbytes > old.nbytes):
         return []
     start = library.copied(arguments)
-    start[each.written] = old.reshape(-1)[: new.size].reshape(new.shape).copy()
+    there = new.tobytes()[:lead] + old.tobytes() + new.tobytes()[lead + old.nbytes :]
+    start[each.written] = np.frombuffer(there[: new.nbytes], new.dtype).reshape(new.shape).copy()
     wanted, returned = library.expected(kernel, start)
     has_bodies = kernel.name in library.with_bodies()
 
     def agree(builds: list[library.Build]) -> None:
-        placed = Placed(kernel, start, library.ffi(), over=(each.read, each.written), wanted=wanted)
-        for build in builds:
-            what = f"{build}: {each.written} over {each.read} of {kernel.name}"
-            assert placed.call(library.library(build).lib) == returned, f"{what} returns another value"
-            assert not library.wrong(placed, start, wanted, gone=each.read), what
+        for way in library.with_scratch(kernel, start):
+            over = (each.read, each.written, lead)
+            placed = Placed(kernel, way, library.ffi(), over=over, wanted=wanted)
+            for build in builds:
+                what = f"{build}, {way.get(ROOM, 0)} B of scratch: {each.written} over {each.read} of {kernel.name}"
+                assert placed.call(library.library(build).lib) == returned, f"{what} returns another value"
+                assert not library.wrong(placed, way, wanted, gone=each.read), what
 
     agree([*BUILDS, *OF_BODIES] if has_bodies else BUILDS)
     return [partial(agree, [*TRAPS, *TRAPS_IN_BODIES] if has_bodies else TRAPS)]
@@ -104,7 +109,7 @@ SHARING = [(name, each) for name, kernel in sorted(KERNELS.items()) for each in 
 def test_arrays_that_may_share_do(name: str, each: Shared) -> None:
     seen: list[list[Callable[[], None]]] = []
 
-    @given(CASES[name])
+    @given(OVER.get(name, CASES[name]))
     @settings(max_examples=settings().max_examples * 2 // 5)
     def run(arguments: dict[str, Any]) -> None:
         seen.append(check_over(KERNELS[name], arguments, each))
@@ -118,7 +123,8 @@ def test_arrays_that_may_share_do(name: str, each: Shared) -> None:
 def test_headers_say_what_may_share(name: str, each: Shared) -> None:
     text = "\n".join(headers().values())
     said = text[text.rindex("/**", 0, text.index(f" {name}(")) : text.index(f" {name}(")]
-    words = rf"{each.written}\b[^@]* may (be (\w+ or )?{each.read}\b|begin where {each.read} does)"
+    where = rf"be (\w+ or )?{each.read}\b|begin where {each.read} does|begin before {each.read}\b"
+    words = rf"{each.written}\b[^@]* may ({where})"
     assert re.search(words, re.sub(r"\s*\n \*\s*", " ", said)), said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import mcugrad as mg
 from mcugrad import toolchain
 from mcugrad.ops.pooling.window import PoolWindow, is_ahead
-from mcugrad.plan import Plan, PlanError, aligned, greedy_by_size, verify
+from mcugrad.plan import Plan, PlanError, aligned, best_plan, bound, verify
 from mcugrad.plan.lifetimes import lifetimes
 from mcugrad.plan.sharing import sharing
 from mcugrad.program import Argument, Buffer, Call, Entry, Kernel, Program, Segment, Shared, Space
@@ -24,7 +25,7 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, model, samples
 from programs import program_of
-from shape_nets import squeeze_and_excitation
+from shape_nets import depthwise_row, squeeze_and_excitation
 
 # --- programs of any shape ----------------------------------------------------------------------------------
 
@@ -35,6 +36,7 @@ def nothing() -> None:
 
 APART = Kernel("mcg_lookup_s8", nothing)
 OVER = Kernel("mcg_lookup_s8", nothing, may_share=(Shared("x", "y"),))
+AHEAD = Kernel("mcg_lookup_s8", nothing, may_share=(Shared("x", "y", lead=lambda _: 8),))
 
 
 def step(x: str, y: str, kernel: Kernel = OVER) -> Call:
@@ -56,7 +58,7 @@ def programs(draw: st.DrawFn) -> Program:
     sizes = draw(st.lists(st.integers(1, 200), min_size=2, max_size=9))
     names = [f"b{i}" for i in range(len(sizes))]
     calls = [
-        step(x, y, draw(st.sampled_from([OVER, OVER, APART])))
+        step(x, y, draw(st.sampled_from([OVER, OVER, AHEAD, AHEAD, APART])))
         for x, y in draw(
             st.lists(st.permutations(names).map(lambda each: tuple(each[:2])), min_size=1, max_size=12)
         )
@@ -72,19 +74,19 @@ def programs(draw: st.DrawFn) -> Program:
 
 @given(programs())
 def test_plans_that_share_are_right_and_no_larger(any_program: Program) -> None:
-    plan = greedy_by_size(any_program)
+    plan = best_plan(any_program)
     verify(any_program, plan)
     segments = {
         name: Segment(tuple(replace(call, kernel=APART) for call in segment.calls), segment.when)
         for name, segment in any_program.segments.items()
     }
-    alone = greedy_by_size(replace(any_program, segments=segments))
+    alone = best_plan(replace(any_program, segments=segments))
     assert plan.size <= alone.size
     assert max(plan.live) <= plan.size
+    assert bound(any_program) <= plan.size
     pairs = sharing(any_program, lifetimes(any_program))
-    assert all(
-        (old, new) in {s for c in any_program.calls for s in c.shared} for new in pairs for old in pairs[new]
-    )
+    allowed = {each for call in any_program.calls for each in call.shared}
+    assert all((each.old, new, each.lead) in allowed for new in pairs for each in pairs[new])
 
 
 @given(programs(), st.data())
@@ -116,7 +118,7 @@ def played(any_program: Program, entry: str, offsets: dict[str, int] | None, siz
         if call.buffers[0] not in known:
             x[:] = number  # somebody has to write it first
         known.update(call.buffers)
-        if call.kernel is OVER:
+        if call.kernel is not APART:
             for i in range(y.size):  # element by element, as such kernels do
                 y[i] = 7 * (int(x[i]) if i < x.size else 0) + number & 255
         else:
@@ -128,14 +130,37 @@ def played(any_program: Program, entry: str, offsets: dict[str, int] | None, siz
 def test_what_may_lie_there_lies_there() -> None:
     """b1 is smaller than b2, which would take its place first: it follows b0 at once."""
     found = chain({"b0": 100, "b1": 20, "b2": 40}, [step("b0", "b1"), step("b1", "b2", APART)], ("b2",))
-    plan = greedy_by_size(found)
+    plan = best_plan(found)
     verify(found, plan)
     assert (dict(plan.offsets), plan.size, plan.live) == ({"b0": 0, "b1": 0, "b2": 20}, 100, (100, 60))
 
 
+def test_what_has_to_begin_before_it_does() -> None:
+    """b1 begins 8 bytes before b0, which is no longer needed when b2 comes."""
+    calls = [step("b0", "b1", AHEAD), step("b1", "b2", APART)]
+    found = chain({"b0": 100, "b1": 100, "b2": 20}, calls, ("b2",))
+    plan = best_plan(found)
+    verify(found, plan)
+    assert plan.offsets["b0"] == plan.offsets["b1"] + 8
+    assert (plan.size, bound(found), plan.live) == (120, 120, (108, 120))
+
+
+def test_a_row_of_buffers_lies_over_each_other() -> None:
+    names = [f"b{i}" for i in range(5)]
+    calls = [
+        step(*pair, kernel)
+        for *pair, kernel in zip(names, names[1:], [AHEAD, OVER, AHEAD, OVER], strict=False)
+    ]
+    found = chain(dict.fromkeys(names, 40), calls, ("b4",))
+    plan = best_plan(found)
+    verify(found, plan)
+    assert [plan.offsets[name] for name in names] == [16, 8, 8, 0, 0]
+    assert (plan.size, plan.live) == (56, (48, 40, 48, 40))
+
+
 def test_what_is_as_large_lies_there() -> None:
     found = chain({"b0": 8, "b1": 8, "b2": 8}, [step("b0", "b1"), step("b1", "b2")], ("b2",))
-    assert (dict(greedy_by_size(found).offsets), greedy_by_size(found).size) == (
+    assert (dict(best_plan(found).offsets), best_plan(found).size) == (
         {"b0": 0, "b1": 0, "b2": 0},
         8,
     )
@@ -144,15 +169,15 @@ def test_what_is_as_large_lies_there() -> None:
 def test_what_is_read_later_is_not_written_over() -> None:
     found = chain({"b0": 8, "b1": 8}, [step("b0", "b1")], ("b1", "b0"))
     assert sharing(found, lifetimes(found)) == {}
-    assert greedy_by_size(found).size == 16
+    assert best_plan(found).size == 16
     with pytest.raises(PlanError, match=r"the caller, after entry0, touches b0, but b1"):
         verify(found, Plan({"b0": 0, "b1": 0}, 8, ()))
 
 
 @pytest.mark.parametrize(
     ("kernel", "offsets"),
-    [(APART, (0, 0)), (OVER, (0, 4)), (OVER, (4, 0))],
-    ids=["other", "behind", "before"],
+    [(APART, (0, 0)), (OVER, (0, 4)), (OVER, (4, 0)), (AHEAD, (4, 0)), (AHEAD, (0, 0))],
+    ids=["other", "behind", "before", "not far enough", "not before"],
 )
 def test_the_verifier_refuses_what_the_kernel_does_not_allow(
     kernel: Kernel, offsets: tuple[int, int]
@@ -168,7 +193,7 @@ def test_a_segment_that_stands_in_has_to_allow_it_too() -> None:
     ways = [step("b0", "b1")], [step("b0", "b1", APART)]
     found = chain({"b0": 8, "b1": 8}, ways[0], ("b1",), ways[1])
     assert sharing(found, lifetimes(found)) == {}
-    verify(found, greedy_by_size(found))
+    verify(found, best_plan(found))
     with pytest.raises(PlanError, match=r"call 0 of entry1"):
         verify(found, Plan({"b0": 0, "b1": 0}, 8, ()))
 
@@ -241,10 +266,18 @@ NETS: dict[str, tuple[tuple[int, ...], tuple[Any, ...], dict[str, Any]]] = {
 }
 
 
+OTHER: dict[str, tuple[Callable[[], mg.Model], dict[str, Any]]] = {
+    "product": (squeeze_and_excitation, {"train": "last:1"}),
+    "depthwise": (depthwise_row, {"train": "last:1"}),
+    "depthwise, float32": (depthwise_row, {"train": "last:1", "precision": "float32"}),
+}
+
+
 @cache
 def made(name: str) -> Trainer:
-    if name == "product":
-        net, options = squeeze_and_excitation(), {"train": "last:1"}
+    if name in OTHER:
+        make, options = OTHER[name]
+        net = make()
         x = np.random.default_rng(1).normal(size=(32, *net.input_shape)).astype(np.float32)
         return mg.compile(net, calibration=x, **options)
     shape, layers, options = NETS[name]
@@ -257,10 +290,14 @@ def over(trainer: Trainer) -> list[tuple[str, str]]:
     compiled = trainer.build.compiled
     program, offsets = compiled.program, compiled.plan.offsets
     pairs = {pair for call in program.calls for pair in call.shared}
-    return sorted(p for p in pairs if p[0] in offsets and p[1] in offsets and offsets[p[0]] == offsets[p[1]])
+    return sorted(
+        (old, new)
+        for old, new, lead in pairs
+        if old in offsets and new in offsets and offsets[old] == offsets[new] + lead
+    )
 
 
-@pytest.mark.parametrize("name", [*NETS, "product"])
+@pytest.mark.parametrize("name", [*NETS, *OTHER])
 @pytest.mark.parametrize("compiler", ["zig", "gcc"])
 def test_it_computes_the_same_in_an_arena_of_rubbish(name: str, compiler: str) -> None:
     """The twin finds other bytes in its working memory before each call; the reference has an array for each buffer."""
@@ -298,7 +335,7 @@ def poison(twin: HostTwin, random: np.random.Generator) -> None:
 
 
 @pytest.mark.mcu
-@pytest.mark.parametrize("name", ["functions", "pool", "mixed"])
+@pytest.mark.parametrize("name", ["functions", "pool", "mixed", "depthwise"])
 def test_cores_learn_the_same(name: str) -> None:
     trainer = made(name)
     x, y = samples(trainer.model, 6)

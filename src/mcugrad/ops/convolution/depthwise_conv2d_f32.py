@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mcugrad.arithmetic import F32
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph
+from mcugrad.ops.convolution.ahead import lead_f32, pays
 from mcugrad.ops.convolution.convolution_f32 import (
     grouped_forward,
     grouped_grad_input,
@@ -29,7 +30,7 @@ from mcugrad.ops.core.layer_f32 import LayerF32, PassF32
 from mcugrad.ops.core.window import patches, window_index
 from mcugrad.ops.update.update import taking_part, whole_error
 from mcugrad.ops.update.update_f32 import descend
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 
 BLOCK = 32
 """Channels that a kernel handles at a time."""
@@ -155,6 +156,8 @@ def depthwise_conv2d_update_f32(
         descend(w, np.ascontiguousarray(gradient.T), rate, active)
 
 
-DEPTHWISE_F32 = Kernel("mcg_depthwise_conv2d_f32", depthwise_conv2d_f32)
+DEPTHWISE_F32 = Kernel(
+    "mcg_depthwise_conv2d_f32", depthwise_conv2d_f32, may_share=(Shared("x", "y", pays, lead_f32),)
+)
 DEPTHWISE_GRAD_INPUT_F32 = Kernel("mcg_depthwise_conv2d_grad_input_f32", depthwise_conv2d_grad_input_f32)
 DEPTHWISE_UPDATE_F32 = Kernel("mcg_depthwise_conv2d_update_f32", depthwise_conv2d_update_f32)

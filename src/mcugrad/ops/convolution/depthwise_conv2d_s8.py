@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.builders.program import ProgramBuilder
+from mcugrad.ops.convolution.ahead import lead_s8, pays_s8
 from mcugrad.ops.convolution.convolution_s8 import centred, gradient_rows, struct_of
 from mcugrad.ops.convolution.depthwise_conv2d import DepthwiseConv2d
 from mcugrad.ops.convolution.planes import (
@@ -38,7 +39,7 @@ from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.core.window import each_tap, patches
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_s8 import update_rows
-from mcugrad.program import Kernel
+from mcugrad.program import Kernel, Shared
 from mcugrad.program.kernel import Price, Scratch
 from mcugrad.training.rules import InPlace
 
@@ -167,7 +168,11 @@ def update_work(g: Conv2dStruct, room: int | None) -> Work:
 
 
 DEPTHWISE_CONV2D_S8 = Kernel(
-    "mcg_depthwise_conv2d_s8", depthwise_conv2d_s8, Scratch(plane_forward_scratch), Price(forward_work)
+    "mcg_depthwise_conv2d_s8",
+    depthwise_conv2d_s8,
+    Scratch(plane_forward_scratch),
+    Price(forward_work),
+    may_share=(Shared("x", "y", pays_s8, lead_s8),),
 )
 DEPTHWISE_CONV2D_GRAD_INPUT_S8 = Kernel(
     "mcg_depthwise_conv2d_grad_input_s8",

@@ -147,7 +147,9 @@ void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *
  * @param[in]  bias  [out_c], in accumulator units, within +-2^29
  * @param[in]  scale factors, accumulator to output, [out_c]
  * @param[in]  clip  lower and upper bound of the activation function, relative to y_zero
- * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x
+ * @param[out] y     output, [out_h][out_w][out_c]; must not overlap x, but where each channel reads
+ *                   itself alone it may begin before x, by so many pixels that a row of outputs ends
+ *                   before all that its windows and later ones begin with
  * @param[out] peak  largest |output - y_zero| after clipping, before saturation to int8
  * @param[out] packed scratch, [k_h * k_w][at most MCG_BLOCK channels]
  * @param[in]  room  bytes of scratch; 0 for none

@@ -60,7 +60,8 @@ void mcg_depthwise_pack_f32(const float *w, const uint16_t *active, int32_t taps
 
 /**
  * @brief Depthwise convolution with one output per channel: y = clip(sum over taps, one after the other, +
- * bias).
+ * bias); y may begin before x, by so many pixels that a row of outputs ends before all that its windows
+ * and later ones begin with.
  *
  * @param[in]  g      geometry; in_c = out_c
  * @param[in]  block  channels handled at a time
