@@ -10,6 +10,7 @@ from pathlib import Path
 import dead
 import features
 import instructions
+import memory
 import peers
 import silent
 import steps
@@ -53,6 +54,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "dead": ("dead", dead.table),
     "boards": ("instructions", instructions.board_table),
     "memory": ("instructions", instructions.memory_table),
+    "steps_ram": ("memory", memory.case_table),
+    "plans": ("memory", memory.plan_table),
     "features": ("features", features.table),
     **({"silent": ("silent", silent.table)} if (RESULTS / "silent.json").is_file() else {}),
     **{
