@@ -24,7 +24,7 @@ from steps import mlp, two_convolutions, written, zoo
 import mcugrad as mg
 from mcugrad import targets, toolchain
 from mcugrad.emit import layout
-from mcugrad.fit_check import planned
+from mcugrad.fit_check import planned_sizes
 from mcugrad.footprint import Footprint
 from mcugrad.measure.cost import measure
 from mcugrad.options import Options
@@ -112,7 +112,7 @@ def noise(model: mg.Model, count: int) -> np.ndarray:
 def plan_of(model: mg.Model, options: Options) -> Case:
     """What a network takes, planned, without C."""
     scales = calibrate(model, noise(model, 2), Calibration("minmax"), options.precision, options.train)
-    program, plan = planned(model, scales, options)
+    program, plan = planned_sizes(model, scales, options)
     place = layout(program, plan)
     return {
         "arena": plan.size,

@@ -16,13 +16,13 @@ import numpy as np
 from mcugrad.emit import layout
 from mcugrad.errors import FitError, ModelError, UsageError
 from mcugrad.footprint import Footprint, kib
-from mcugrad.graph import ActivationScale, Graph, WeightScale
+from mcugrad.graph import ActivationScale, WeightScale
 from mcugrad.model import Model
 from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
 from mcugrad.pipeline import Build, calibrate, complete, lowered
-from mcugrad.plan import Plan, aligned, best_plan
+from mcugrad.plan import Plan, aligned, planned
 from mcugrad.program import Program, Space
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
@@ -166,7 +166,7 @@ class Footprints:
                 raise
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
-        program, plan = _planned(graph, options)
+        program, plan = planned(lowered(graph, options, sizes_only=True))
         place = layout(program, plan)
         whole = Footprint.of(program, place)
         state = sum(b.size for b in program.in_space(Space.STATE))
@@ -183,7 +183,9 @@ class Footprints:
         return (train, how), None
 
 
-def planned(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> tuple[Program, Plan]:
+def planned_sizes(
+    model: Model, scales: Mapping[str, ActivationScale], options: Options
+) -> tuple[Program, Plan]:
     """A program of the size that `build` makes, and its plan without scratch; no contents, and no C.
 
     Args:
@@ -195,12 +197,7 @@ def planned(model: Model, scales: Mapping[str, ActivationScale], options: Option
         UsageError: `train` names nothing, `sparse` does not fit what trains.
         ModelError: an accumulator could overflow.
     """
-    return _planned(complete(model, scales, options), options)
-
-
-def _planned(graph: Graph, options: Options) -> tuple[Program, Plan]:
-    program = lowered(graph, options, sizes_only=True)
-    return program, best_plan(program)
+    return planned(lowered(complete(model, scales, options), options, sizes_only=True))
 
 
 def check_fit(

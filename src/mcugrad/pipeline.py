@@ -30,7 +30,7 @@ from mcugrad.passes.program.split_frozen import split_frozen
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, looked_at, through
-from mcugrad.plan import Plan, best_plan, verify, with_scratch
+from mcugrad.plan import Plan, planned, verify, with_scratch
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
 from mcugrad.training.losses import loss_of_balance
@@ -256,7 +256,7 @@ def _built(
     program = lowered(graph, options, state)
     if state is not None:
         graph = learned(graph, state)
-    plan = best_plan(program)
+    program, plan = planned(program)
     program, plan = with_scratch(program, plan, options.budget.core, _most(program, plan, options.budget))
     verify(looked_at(program), plan)
     origin = replace(_origin(model, graph, options), state=note)

@@ -25,7 +25,6 @@ CASES = (
 )
 RAM = "RAM of a training step, KB"
 MISSED = {
-    "scratch CNN: RAM of the model besides one byte for each weight, B",
     "conv8-pool-conv16-pool-fc10, 28x28: RAM of a training step, KB",
     *(f"{name}: {RAM}" for name in CASES[3:]),
 }

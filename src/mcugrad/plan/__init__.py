@@ -2,8 +2,8 @@
 
 from mcugrad.plan.bound import bound
 from mcugrad.plan.place import aligned
-from mcugrad.plan.plan import Plan, best_plan
+from mcugrad.plan.plan import Plan, best_plan, planned
 from mcugrad.plan.scratch import with_scratch
 from mcugrad.plan.verify import PlanError, verify
 
-__all__ = ["Plan", "PlanError", "aligned", "best_plan", "bound", "verify", "with_scratch"]
+__all__ = ["Plan", "PlanError", "aligned", "best_plan", "bound", "planned", "verify", "with_scratch"]

@@ -11,6 +11,7 @@ import numpy as np
 from mcugrad.plan.bound import bound_of
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.place import Unit, aligned, apart, placed, united
+from mcugrad.plan.reorder import reordered
 from mcugrad.plan.sharing import Share, sharing
 from mcugrad.program import Program
 
@@ -44,6 +45,14 @@ ORDERS: tuple[Callable[[Unit], tuple[int, ...]], ...] = (
     lambda unit: (unit.span[0] - unit.span[1], -unit.size),
 )
 """Of units: the largest first, those that are large and long first, those that live longest first."""
+
+
+def planned(program: Program) -> tuple[Program, Plan]:
+    """The program with its calls in the order that takes the smaller working memory, and its plan."""
+    other, plan = reordered(program), best_plan(program)
+    if other is not program and (better := best_plan(other)).size < plan.size:
+        return other, better
+    return program, plan
 
 
 def best_plan(program: Program) -> Plan:

@@ -140,17 +140,17 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     mcg_linear_grad_input_s8(&tiny_fc1_grad_input_layer, a->fc1_y_e.v, NULL, p->fc1_w, NULL, a->conv1_y.v,
                              a->flatten1_y_e_factor.v, tiny_clip_relu, a->flatten1_y_e.v,
                              &a->flatten1_y_e_peak.v);
-    /* 11/20 fc1_grad_input  unit, fill and range */
-    mcg_track_error(0, &a->flatten1_y_e_peak.v, a->fc1_y_e_c.v, &p->flatten1_y_e_range, a->flatten1_y_e_c.v,
-                    &a->saturated.v);
-    /* 12/20 fc1_bias_update  biases */
+    /* 11/20 fc1_bias_update  biases */
     mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
-    /* 13/20 fc1_update  factors */
+    /* 12/20 fc1_update  factors */
     mcg_prepare_update(3, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
                        p->fc1_w_scale, a->fc1_update_factor.v);
-    /* 14/20 fc1_update  weights by sr8 */
+    /* 13/20 fc1_update  weights by sr8 */
     mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
                       &mcg_rule_sr8, &p->seed, &p->step, 32U, p->fc1_w, NULL, p->fc1_w_scale);
+    /* 14/20 fc1_grad_input  unit, fill and range */
+    mcg_track_error(0, &a->flatten1_y_e_peak.v, a->fc1_y_e_c.v, &p->flatten1_y_e_range, a->flatten1_y_e_c.v,
+                    &a->saturated.v);
     /* 15/20 conv1_bias_update  biases */
     mcg_bias_update(9, 2, a->flatten1_y_e.v, NULL, NULL, &a->rate.v, a->flatten1_y_e_c.v, p->conv1_w_scale,
                     p->conv1_b);

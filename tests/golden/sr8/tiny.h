@@ -3,7 +3,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 288 B (tiny_t)   constants 198 B of flash   no heap, no libc
+ *   needs   RAM 284 B (tiny_t)   constants 198 B of flash   no heap, no libc
  *   trains  conv1, fc1 (sr8, in place)
  *   begins  as delivered, nothing trained yet
  */
@@ -146,9 +146,9 @@ typedef struct {
 #define TINY_BLIND_LOSS 1.0986123e+00F /* loss of the same answer to every sample, if all are as frequent */
 #define TINY_MODEL_SHA256 "<whole digest>" /* of tiny.onnx */
 #define TINY_MCUGRAD_VERSION "<version>"
-#define TINY_RAM_SIZE 288 /* bytes of tiny_t */
+#define TINY_RAM_SIZE 284 /* bytes of tiny_t */
 #define TINY_PARAMS_SIZE 176 /* of them what was learned */
-#define TINY_FINGERPRINT 0xa55883beU /* of the model: what is learned fits one with the same alone */
+#define TINY_FINGERPRINT 0x0d067f30U /* of the model: what is learned fits one with the same alone */
 
 /** What training changes: exactly what a checkpoint has to hold. */
 typedef struct {
@@ -169,13 +169,16 @@ typedef struct {
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
-    uint32_t words[27];
+    uint32_t words[26];
     struct {
         int32_t v[8];
     } conv1_gradient; /* weight gradients of a few rows [2][4] */
     struct {
         int8_t v[18];
     } conv1_y; /* activation [3][3][2] */
+    struct {
+        float v[2];
+    } flatten1_y_e_c; /* unit of the error, and its fill [2] */
     struct {
         uint8_t before[20];
         int32_t v[2];
@@ -200,10 +203,6 @@ typedef union {
         uint8_t before[28];
         float v[2];
     } conv1_scale; /* accumulator to output, per channel [2] */
-    struct {
-        uint8_t before[28];
-        int32_t v;
-    } flatten1_y_e_peak; /* largest magnitude before saturation, steps */
     struct {
         uint8_t before[32];
         float v[3];
@@ -230,40 +229,40 @@ typedef union {
     } fc1_y_e_c; /* unit of the error, and its fill [2] */
     struct {
         uint8_t before[68];
-        float v[2];
-    } flatten1_y_e_c; /* unit of the error, and its fill [2] */
-    struct {
-        uint8_t before[76];
         int32_t v;
     } conv1_y_peak; /* largest magnitude before saturation, steps */
     struct {
-        uint8_t before[80];
+        uint8_t before[72];
         int32_t v;
     } fc1_y_peak; /* largest magnitude before saturation, steps */
     struct {
-        uint8_t before[84];
+        uint8_t before[76];
         float v;
     } rate; /* learning rate of the step */
     struct {
-        uint8_t before[88];
+        uint8_t before[80];
         int32_t v;
     } saturated; /* tensors that saturated in this step */
     struct {
-        uint8_t before[92];
+        uint8_t before[84];
         float v;
     } confidence; /* probability of the predicted class */
     struct {
-        uint8_t before[96];
+        uint8_t before[88];
         int8_t v[3];
     } fc1_y_e; /* error [3] */
     struct {
-        uint8_t before[100];
+        uint8_t before[92];
         float v;
     } loss; /* cross-entropy of the sample, nats */
     struct {
-        uint8_t before[104];
+        uint8_t before[96];
         uint32_t v;
     } predicted; /* class predicted before the step */
+    struct {
+        uint8_t before[100];
+        int32_t v;
+    } flatten1_y_e_peak; /* largest magnitude before saturation, steps */
 } tiny_arena_t;
 
 /** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */
