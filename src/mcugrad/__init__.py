@@ -26,6 +26,7 @@ from mcugrad.errors import (
 
 if TYPE_CHECKING:
     from mcugrad.api import compile  # noqa: A004
+    from mcugrad.choosing import Advice, advise
     from mcugrad.fitting import Epoch
     from mcugrad.model import Model, load
     from mcugrad.trainer import Trainer
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from mcugrad.verification import Verification
 
 __all__ = [
+    "Advice",
     "Augment",
     "DataError",
     "DeviceError",
@@ -61,6 +63,7 @@ __all__ = [
     "UsageError",
     "Verification",
     "__version__",
+    "advise",
     "compile",
     "load",
 ]
@@ -81,6 +84,8 @@ _LATER = {
     "Trainer": "mcugrad.trainer",
     "Verification": "mcugrad.verification",
     "compile": "mcugrad.api",
+    "advise": "mcugrad.choosing",
+    "Advice": "mcugrad.choosing",
 }
 
 if not TYPE_CHECKING:  # with it, type checkers would accept every name

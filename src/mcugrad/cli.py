@@ -1,4 +1,4 @@
-"""The command line: `mcugrad demo, inspect, compile, bench, train, run, report, state, doctor`.
+"""The command line: `mcugrad demo, inspect, advise, compile, bench, train, run, report, state, doctor`.
 
 Exit codes: 0 fine, 1 the answer is no (does not fit, differs, something needed is missing), 2 wrong use, 130
 stopped by the user, 141 nobody reads on. With --json every verb writes exactly one JSON object to stdout, an error too.
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from mcugrad import __version__
+from mcugrad.commands.advise import advise
 from mcugrad.commands.bench import bench
 from mcugrad.commands.compile import compile_
 from mcugrad.commands.demo import demo
@@ -76,6 +77,7 @@ def _global(
 for _verb, _what in (
     (demo, "Let an emulated microcontroller learn a changed world."),
     (inspect, "Show a network's layers, and the memory that training it takes."),
+    (advise, "Find out what to train within RAM, flash and time, on your data."),
     (compile_, "Write the firmware folder, and say what the firmware needs."),
     (bench, "Count what every layer costs, in a prediction and a training step."),
     (train, "Train on this computer, with the bytes the device would have."),

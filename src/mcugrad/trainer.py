@@ -203,18 +203,35 @@ class Trainer(Answerer):
         concerns.warn(history[-1].notes)
         return history
 
+    def search_rate(
+        self, x: NDArray[Any], y: Sequence[Any] | NDArray[Any], *, epochs: int = 1, seed: int = 0
+    ) -> RateSearch:
+        """Look for the learning rate of a `fit` with these samples, and what it reaches; nothing stays learned.
+
+        Args:
+            x: samples in real units, (n, *input shape).
+            y: their labels, as `fit` takes them.
+            epochs: passes over the samples that the training would have.
+            seed: of their order.
+
+        Raises:
+            DataError: samples or labels cannot be used.
+            UsageError: nothing trains, or an option makes no sense.
+        """
+        self._demand_training()
+        demand_seed(seed)
+        samples = self.quantize(x)
+        is_class, is_share = self._kind is LabelKind.CLASS, self._kind is not LabelKind.VALUES
+        course = Course(epochs, self.options.rate, "cosine", True, seed, is_class, is_share)
+        return self._searched((samples, self.labels(y, len(samples))), course)
+
+    def _searched(self, data: Samples, course: Course) -> RateSearch:
+        rates, usually = grid(self._learning), usual(self._learning)
+        return find(self.twin, data, course, rates, usually, self._rating, self._guess, self.model.macs)
+
     def _find_rate(self, data: Samples, course: Course, *, tell: bool) -> RateSearch:
         """Look for a learning rate; log what was found, and say it where progress is shown."""
-        found = find(
-            self.twin,
-            data,
-            course,
-            grid(self._learning),
-            usual(self._learning),
-            self._rating,
-            self._guess,
-            self.model.macs,
-        )
+        found = self._searched(data, course)
         if found.has_diverged:
             said = self._sizes(*data)[1]
             raise UsageError(

@@ -12,7 +12,7 @@ import pytest
 from command_line import Cli, Result
 from mcugrad import __version__, toolchain
 
-VERBS = ("demo", "inspect", "compile", "bench", "train", "run", "report", "doctor")
+VERBS = ("demo", "inspect", "advise", "compile", "bench", "train", "run", "report", "doctor")
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:

@@ -1,0 +1,119 @@
+"""mcugrad advise: what to train within a budget, found out by short trainings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcugrad.commands.options import Json
+from mcugrad.commands.recipe import Recipe, spelled_out
+
+if TYPE_CHECKING:
+    from mcugrad.choosing import Advice
+
+_NOT_CHOSEN_HERE = (
+    "train",
+    "rule",
+    "batch",
+    "momentum",
+    "velocity_bits",
+    "weight_decay",
+    "clip",
+    "precision",
+    "sparse",
+    "sparse_policy",
+    "sparse_samples",
+    "rate",
+    "class_names",
+    "features",
+    "resume",
+    "save",
+    "prefer",
+    "ram",
+)
+
+
+@spelled_out(without=_NOT_CHOSEN_HERE)
+def advise(
+    recipe: Recipe,
+    ram: Annotated[
+        str | None,
+        typer.Option(
+            "--ram",
+            metavar="BYTES",
+            help="RAM that model, sample and stack may take: 64K; else the target's.",
+        ),
+    ] = None,
+    flash: Annotated[
+        str | None,
+        typer.Option("--flash", metavar="BYTES", help="Flash for constants: 256K; else the target's."),
+    ] = None,
+    milliseconds: Annotated[
+        float | None,
+        typer.Option("--milliseconds", help="That a training step may take on the target: 50."),
+    ] = None,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, help="Passes over the training samples that there will be.")
+    ] = 5,
+    json: Json = False,
+) -> None:
+    """Find out which layers to train, and by which rule, within RAM, flash and time.
+
+    What ways to train take is counted; what they bring, short trainings on the data tell, with an eighth held out.
+    """
+    from mcugrad.choosing import advise as find
+    from mcugrad.training.losses import LabelKind, Loss
+
+    output = recipe.output
+    found = recipe.network()
+    given = recipe.samples(found)
+    output.say(f"data  {given.text}")
+    output.show_notes()
+    advice = find(
+        found,
+        given.x,
+        given.y,
+        ram=ram,
+        flash=flash,
+        milliseconds=milliseconds,
+        target=recipe.target,
+        epochs=epochs,
+        calibration=given.x[given.spaced(recipe.calibration)],
+        loss=recipe.loss,
+        typical_labels=given.y if Loss(recipe.loss).label_kind is LabelKind.VALUES else None,
+        seed=recipe.seed,
+    )
+    columns, rows = _table(advice)
+    output.table(f"within {advice.limits.text}", columns, rows, "lll" + "r" * (len(columns) - 3))
+    output.say(f"\n{advice.why}", strong=True)
+    output.say("RAM and constants: counted, 4 KiB or more for stack and caller among them; code comes on top")
+    if advice.best.instructions is not None:
+        output.say(
+            "instructions: of a step, counted layer by layer where all train, and added up; ms: estimated"
+        )
+    best, board = advice.best, "" if recipe.target is None else f" --target {recipe.target}"
+    output.say(
+        f"next: mcugrad train {recipe.model} --data {recipe.data} --train {best.train} --rule {best.rule} "
+        f"--rate {best.rate:.3g} --epochs {epochs}{board}"
+    )
+    output.finish({"model": found.name, "data": given.text, "epochs": epochs, **advice.facts()})
+
+
+def _table(advice: Advice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings, and a row for each choice that is worth one; of time only what is known."""
+    from mcugrad.footprint import kib
+    from mcugrad.measure.cost import short
+
+    best = advice.best
+    costs = ("instructions",) * (best.instructions is not None) + ("ms",) * (best.milliseconds is not None)
+    rows = []
+    for choice in advice.kept:
+        sizes = (kib(choice.ram), kib(choice.flash))
+        spent = [
+            *([] if choice.instructions is None else [f"{choice.instructions:,.0f}"]),
+            *([] if choice.milliseconds is None else [short(choice.milliseconds)]),
+        ]
+        mark = "*" if choice is best else ""
+        rows.append((mark, choice.train, choice.rule, *sizes, *spent, advice.score(choice.score)))
+    return ("", "train", "rule", "RAM", "constants", *costs, "held out"), rows

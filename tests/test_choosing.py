@@ -1,0 +1,148 @@
+"""What to train within limits: what is chosen keeps to them, is the best that was tried, and leaves no trace."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mcugrad as mg
+from command_line import Cli, save
+from mcugrad.choosing import Choice, Limits
+from mcugrad.errors import FitError, UsageError
+from networks import Conv, Dense, corners, model, write_onnx
+
+Array = np.ndarray
+
+
+@pytest.fixture(scope="module")
+def net() -> mg.Model:
+    return model((1, 12, 12), (Conv(4, stride=(2, 2)), Dense(4)))
+
+
+@pytest.fixture(scope="module")
+def samples() -> tuple[Array, Array]:
+    x, y = corners(256)
+    return x, y
+
+
+def test_the_choice_is_the_best_that_was_tried_and_fits(net: mg.Model, samples: tuple[Array, Array]) -> None:
+    found = mg.advise(net, *samples, ram="8K", epochs=2)
+    assert all(choice.within(found.limits) for choice in found.choices)
+    finalists = [choice for choice in found.choices if choice.steps == found.best.steps]
+    assert len(finalists) == 2
+    assert found.best.score == max(choice.score or 0 for choice in finalists)
+    assert found.best.score is not None
+    assert found.best.score > found.before
+    made = mg.compile(net, calibration=samples[0], **found.options)
+    assert found.best.ram == made.build.footprint.need
+    assert found.best.flash == made.build.footprint.constants
+    again = mg.advise(net, *samples, ram="8K", epochs=2)
+    assert again.facts() == found.facts()
+
+
+def test_every_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
+    net: mg.Model, samples: tuple[Array, Array]
+) -> None:
+    found = mg.advise(net, *samples, ram="1M")
+    assert [(choice.train, choice.rule) for choice in found.choices] == [
+        ("all", "sr16"),
+        ("last:1", "sr16"),
+    ]
+    tight = replace(found.limits, ram=found.choices[0].ram - 1)
+    found = mg.advise(net, *samples, ram=tight.ram, rules=("sr8", "sr16"))
+    assert ("all", "sr8") in [(choice.train, choice.rule) for choice in found.choices]
+
+
+@pytest.mark.mcu
+def test_steps_are_counted_and_may_have_to_be_fast(net: mg.Model, samples: tuple[Array, Array]) -> None:
+    x, y = samples
+    found = mg.advise(net, x, y, target="nrf52840")
+    for choice in found.choices:
+        made = mg.compile(net, calibration=x, train=choice.train, rule="sr16")
+        cost = made.measure(x[:2], y[:2], target="nrf52840")
+        assert cost.step is not None
+        assert choice.instructions == cost.step.instructions
+        assert choice.milliseconds == pytest.approx(cost.step.milliseconds)
+    slowest, fastest = (pick(choice.milliseconds or 0 for choice in found.choices) for pick in (max, min))
+    within = mg.advise(net, x, y, target="nrf52840", milliseconds=(slowest + fastest) / 2)
+    assert {choice.train for choice in within.choices} < {choice.train for choice in found.choices}
+    with pytest.raises(FitError, match=r"no training step takes 0.01 ms or less on nrf52840") as refused:
+        mg.advise(net, x, y, target="nrf52840", milliseconds=0.01)
+    assert re.search(rf"train=last:1, {fastest:.3g} ms", refused.value.where)
+
+
+def test_values_have_errors_for_scores(net: mg.Model, samples: tuple[Array, Array]) -> None:
+    x, y = samples
+    values = np.eye(4, dtype=np.float32)[y]
+    found = mg.advise(net, x, values, ram="1M", loss="mse", typical_labels=values)
+    assert not found.is_share
+    assert 0 > (found.best.score or 0) > found.before
+    assert "error 0." in found.why
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "where"),
+    [
+        ({}, "no limit", "ram"),
+        ({"ram": "much"}, "no number of bytes", "ram"),
+        ({"ram": "8K", "flash": -1}, "no number of bytes", "flash"),
+        ({"ram": "8K", "milliseconds": 5}, "depends on the board", "milliseconds"),
+        ({"target": "cortex-m4f", "milliseconds": 5}, "depends on the board", "milliseconds"),
+        ({"target": "nrf52840", "milliseconds": float("nan")}, "no time", "milliseconds"),
+        ({"ram": "8K", "epochs": 0}, "no number of passes", "epochs"),
+        ({"ram": "8K", "rules": ("qas",)}, "qas", "rules"),
+        ({"ram": "8K", "rules": ()}, "rules", "rules"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    net: mg.Model, samples: tuple[Array, Array], options: dict[str, Any], what: str, where: str
+) -> None:
+    with pytest.raises(UsageError, match=what) as refused:
+        mg.advise(net, *samples, **options)
+    assert refused.value.where == where
+
+
+def test_too_few_samples_say_nothing(net: mg.Model, samples: tuple[Array, Array]) -> None:
+    with pytest.raises(UsageError, match="5 samples tell no way"):
+        mg.advise(net, samples[0][:5], samples[1][:5], ram="1M")
+
+
+def test_a_limit_that_nothing_meets_says_what_would_fit(net: mg.Model, samples: tuple[Array, Array]) -> None:
+    with pytest.raises(FitError, match=r"nothing that trains fits 1.0 KiB of RAM") as refused:
+        mg.advise(net, *samples, ram="1K")
+    assert refused.value.where.startswith("the least is train=last:1 rule=sr8, ")
+
+
+def test_choices_that_another_beats_in_everything_are_not_shown() -> None:
+    best = Choice("last:2", "sr16", 5000, 900, score=0.9, steps=10)
+    worse = Choice("all", "sr8", 6000, 900, score=0.8, steps=10)
+    smaller = Choice("last:1", "sr16", 4000, 900, score=0.5, steps=10)
+    longer = Choice("bias", "sr16", 6000, 900, score=0.1, steps=20)
+    assert [each.is_dominated([best, worse, smaller, longer]) for each in (best, worse, smaller, longer)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert not best.within(Limits(4999))
+    assert not best.within(Limits(5000, 899))
+    assert best.within(Limits(5000, 900, 1.0))
+
+
+def test_the_command_line_shows_choices_and_what_comes_next(
+    cli: Cli, tmp_path: Path, samples: tuple[Array, Array]
+) -> None:
+    network = write_onnx(tmp_path / "net.onnx", (1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
+    where = save(tmp_path / "corners.npz", *samples)
+    result = cli("advise", str(network), "--data", where, "--ram", "1M", "--epochs", "1")
+    assert result.code == 0, result.err
+    assert re.search(r"^within 1024\.0 KiB of RAM$", result.out, re.MULTILINE)
+    assert re.search(r"^ +train +rule +RAM +constants +held out$", result.out, re.MULTILINE)
+    assert re.search(
+        r"^next: mcugrad train \S+ --data \S+ --train \S+ --rule sr16 --rate", result.out, re.MULTILINE
+    )
