@@ -14,7 +14,7 @@ from mcugrad.advice import as_one
 from mcugrad.errors import DataError, FitError, UsageError
 from mcugrad.fit_check import check_fit
 from mcugrad.footprint import kib
-from mcugrad.given import in_bytes, is_whole
+from mcugrad.given import demand_seed, in_bytes, is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.movement.flatten import Flatten
@@ -28,13 +28,13 @@ from mcugrad.passes.quantize import affine
 from mcugrad.pipeline import build, calibrate
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
-from mcugrad.trainer import Trainer, demand_seed, rate_given
+from mcugrad.trainer import Trainer
 from mcugrad.training.features import OF_PREDICTION
 from mcugrad.training.features import features as features_named
 from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.rate_grid import usual
 from mcugrad.training.rules import RuleChoice, updates
-from mcugrad.training.schedules import Kind, Schedule, named
+from mcugrad.training.schedules import Kind, Schedule, named, rate_given
 from mcugrad.training.sparse import Choice
 
 SMALLEST = 255e-30

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mcugrad.errors import UsageError
+
 _SIZE = re.compile(r"(\d+)(?:\.(\d+))? ?(?:([KkM])(?:i?B)?|B)?")
 
 
@@ -41,3 +43,9 @@ def in_bytes(value: Any) -> int | None:
 def shown(value: Any) -> str:
     """A number in a few digits; what is none, as Python writes it."""
     return f"{value:g}" if is_number(value) else repr(value)
+
+
+def demand_seed(seed: Any) -> None:
+    """Raises UsageError for what is no seed of the device's random numbers."""
+    if not is_whole(seed) or not 0 <= seed < 2**32:
+        raise UsageError(f"seed {seed!r} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")

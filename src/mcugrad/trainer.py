@@ -22,8 +22,8 @@ from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fit_check import with_way_out
 from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.footprint import kib
-from mcugrad.given import is_whole
 from mcugrad.graph import ActivationScale
+from mcugrad.given import demand_seed
 from mcugrad.health import Health, layers_of
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.measure.layers import Bench, bench
@@ -46,7 +46,7 @@ from mcugrad.training.losses import LabelKind
 from mcugrad.training.rate_grid import grid, usual
 from mcugrad.training.replay import Replay
 from mcugrad.training.rules.update import Update
-from mcugrad.training.schedules import Kind, Schedule, named, shortened
+from mcugrad.training.schedules import Kind, Schedule, named, rate_given, shortened
 from mcugrad.training.sparse import ONE
 from mcugrad.verification import Verification, verify
 
@@ -431,20 +431,6 @@ class Trainer(Answerer):
             yield
         except FitError as error:
             raise with_way_out(error, self.model, self.build, self.options, target) from None
-
-
-def rate_given(rate: Any) -> float | None:
-    """A learning rate that somebody chose; None for `auto` or none. Raises UsageError for what is none of these."""
-    if rate is None or (isinstance(rate, str) and rate == "auto"):
-        return None
-    Schedule().record(rate, 1)
-    return float(rate)
-
-
-def demand_seed(seed: Any) -> None:
-    """Raises UsageError for what is no seed of the device's random numbers."""
-    if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise UsageError(f"seed {seed!r} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
 
 
 def _few(samples: NDArray[np.int8]) -> NDArray[np.int8]:

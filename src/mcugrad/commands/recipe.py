@@ -107,7 +107,7 @@ class Recipe:
     def learning_rate(self) -> float | None:
         """What --rate says; None for `auto`. Raises UsageError for what is no rate."""
         from mcugrad.errors import UsageError
-        from mcugrad.trainer import rate_given
+        from mcugrad.training.schedules import rate_given
 
         try:
             return rate_given(self.rate if self.rate == "auto" else float(self.rate))

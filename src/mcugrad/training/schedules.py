@@ -215,3 +215,11 @@ def rates(
             hint="factors that are finite and not negative",
         )
     return result
+
+
+def rate_given(rate: Any) -> float | None:
+    """A learning rate that somebody chose; None for `auto` or none. Raises UsageError for what is none of these."""
+    if rate is None or (isinstance(rate, str) and rate == "auto"):
+        return None
+    Schedule().record(rate, 1)
+    return float(rate)
