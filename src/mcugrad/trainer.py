@@ -22,8 +22,8 @@ from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fit_check import with_way_out
 from mcugrad.fitting import Course, Epoch, Samples, run
 from mcugrad.footprint import kib
-from mcugrad.graph import ActivationScale
 from mcugrad.given import demand_seed
+from mcugrad.graph import ActivationScale
 from mcugrad.health import Health, layers_of
 from mcugrad.measure.cost import Cost, measure
 from mcugrad.measure.layers import Bench, bench
