@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import islice, product
@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernels import library
 from kernels.cases import cases
 from mcugrad import targets, toolchain
 from mcugrad.emulator.kernels import KernelsOnCore
 from mcugrad.errors import DeviceError
+from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.families import CORE, FAMILIES
+from mcugrad.ops.linear.linear_s8 import LinearStruct
 from mcugrad.program import Kernel
 from mcugrad.program.kernel import ROOM
 from mcugrad.toolchain import lint
+from thoroughness import LONG
 
 pytestmark = pytest.mark.mcu
 
@@ -53,24 +57,32 @@ def kernels(core: str, compiler: str, opt: str, *defines: str, watched: bool = F
     )
 
 
-def check(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any], shifts: Sequence[int]) -> None:
+def tries(kernel: Kernel, arguments: dict[str, Any], number: int) -> list[tuple[int, dict[str, Any]]]:
+    """Shifts, and arguments with a size of scratch: one of each by the number of a case; all if it is long."""
+    ways = library.with_scratch(kernel, arguments)
+    if LONG:
+        return [*product(range(4), ways)]
+    return [(number // len(ways) % 4, ways[number % len(ways)])]
+
+
+def check(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any], number: int) -> None:
     """A core and the reference agree on all that is written, wherever the arrays lie."""
     wanted, _ = library.expected(kernel, arguments)
-    for shift, way in product(shifts, library.with_scratch(kernel, arguments)):
+    for shift, way in tries(kernel, arguments, number):
         got = library.copied(way)
         on.run(kernel, got, shift)
         what = f"{shift} B off, {way.get(ROOM, 0)} B of scratch: {kernel.name}"
         assert not library.different(got, wanted), what
 
 
-def check_alignment(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any], shift: int) -> None:
+def check_alignment(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any], number: int) -> None:
     """Nothing is accessed where the chip would fault.
 
     That alone is looked at: while accesses are watched, the emulator loses its way behind some conditional stores.
     """
-    for way in library.with_scratch(kernel, arguments):
+    for _, way in tries(kernel, arguments, number):
         try:
-            on.run(kernel, library.copied(way), shift)
+            on.run(kernel, library.copied(way), 1)
         except DeviceError as error:
             if "unaligned" in str(error):
                 raise
@@ -82,22 +94,25 @@ PARTS = 4
 """Emulation is slow, and the host tries all extremes on every body: a build takes every fourth of them, another build
 others, so that each is tried on two cores or more."""
 
+OF_A_SHAPE = 24
+"""Extremes of a shape that are tried at the end of memory: twice as many as a kernel has arrays."""
+
 
 @pytest.mark.parametrize(("core", "compiler", "opt"), BUILDS)
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_cores_equal_the_reference(name: str, core: str, compiler: str, opt: str) -> None:
     on, watched = kernels(core, compiler, opt), kernels(core, compiler, opt, watched=True)
 
-    @given(CASES[name])
-    @settings(max_examples=settings().max_examples // 10)
-    def run(arguments: dict[str, Any]) -> None:
-        check(on, KERNELS[name], arguments, range(4))
-        check_alignment(watched, KERNELS[name], arguments, 1)
+    @given(CASES[name], st.integers(0, 39))
+    @settings(max_examples=settings().max_examples // 5)
+    def run(arguments: dict[str, Any], number: int) -> None:
+        check(on, KERNELS[name], arguments, number)
+        check_alignment(watched, KERNELS[name], arguments, number)
 
     run()
     part = BUILDS.index((core, compiler, opt)) % PARTS
     for i, arguments in enumerate(islice(EXTREMES[name](), part, None, PARTS)):
-        check(on, KERNELS[name], arguments, [i % 4])
+        check(on, KERNELS[name], arguments, i)
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f", "cortex-m7"])
@@ -123,8 +138,22 @@ def test_nothing_behind_an_array_is_looked_at(name: str, core: str) -> None:
             assert not library.different(got, wanted), f"{name}, {way.get(ROOM, 0)} B of scratch"
 
     given(CASES[name])(settings(max_examples=settings().max_examples // 2)(run))()
-    for arguments in EXTREMES[name]():
+    for arguments in of_every_shape(EXTREMES[name]()):
         run(arguments)
+
+
+def of_every_shape(extremes: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Some arguments of each shape: what is read is a matter of that, and of few values. In a long test all."""
+    shapes: dict[Any, list[dict[str, Any]]] = {}
+    for arguments in extremes:
+        given = arguments.get("g")
+        key = tuple(value.size for value in arguments.values() if isinstance(value, np.ndarray))
+        shape = (
+            replace(given, x_zero=0, y_zero=0) if isinstance(given, Conv2dStruct | LinearStruct) else given
+        )
+        shapes.setdefault((shape, key), []).append(arguments)
+    for each in shapes.values():
+        yield from each[:: 1 if LONG else -(-len(each) // OF_A_SHAPE)]
 
 
 @pytest.mark.parametrize("core", targets.emulated())
@@ -155,5 +184,5 @@ def test_a_cortex_m7_loads_beside_its_products() -> None:
             for address, _, mnemonic, _ in lint.disassemble(on.emulator.image)
         )
         for arguments in islice(EXTREMES["mcg_pointwise_s8"](), 4):
-            check(on, KERNELS["mcg_pointwise_s8"], arguments, [1])
+            check(on, KERNELS["mcg_pointwise_s8"], arguments, 4)
     assert pairs == {("MCG_CORTEX_M7",): 0, (): 24}
