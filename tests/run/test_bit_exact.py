@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from mcugrad.toolchain import firmware_compilers, host_compilers
 from mcugrad.trainer import Trainer
 from mcugrad.zoo import model_path
 from networks import FASHION, Conv, Dense, Layer, Pool, corners, images, model, samples
+from thoroughness import LONG
 
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m7", "cortex-m33")
 HOSTS = (("zig", "-O0"), ("zig", "-O3"), ("gcc", "-O0"), ("gcc", "-O3"))
@@ -117,9 +121,20 @@ def test_the_steps_teach_something(name: str, rule: str) -> None:
             assert moved > 0.05, f"only {moved:.1%} of {buffer} changed in {STEPS} steps"
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(("compiler", "opt"), HOSTS)
-@pytest.mark.parametrize("name", NAMES)
+def pairs(*values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Every value of the first with every one of the second, and with each value of the third for some of these.
+
+    A long test takes all combinations.
+    """
+    *two, third = values
+    if LONG:
+        return [*product(*values)]
+    return [(a, b, third[(i + j) % len(third)]) for i, a in enumerate(two[0]) for j, b in enumerate(two[1])]
+
+
+@pytest.mark.parametrize(
+    ("name", "compiler", "opt", "rule"), [(n, *h, r) for n, h, r in pairs(NAMES, HOSTS, RULES)]
+)
 def test_every_host_compiler(name: str, compiler: str, opt: str, rule: str) -> None:
     if compiler not in host_compilers():
         pytest.skip(f"{compiler} is not installed")
@@ -162,7 +177,7 @@ def test_gcc_for_small_code_of_partial_updates(rule: str) -> None:
 @pytest.mark.parametrize(
     ("name", "core", "rule"),
     [
-        *((name, core, rule) for name in ("small", "digits", "corners") for core in CORES for rule in RULES),
+        *pairs(("small", "digits", "corners"), CORES, RULES),
         *(("corners", core, rule) for core in ("cortex-m0plus", "cortex-m4f") for rule in PACKED),
         *(("fashion", core, "sr8") for core in CORES),
         ("fashion", "cortex-m4f", "sr16"),
@@ -271,8 +286,16 @@ ODD = (
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("train", ["all", "last:2", "conv2", "conv1,fc1", "bias"])
+@pytest.mark.parametrize(
+    ("train", "rule"),
+    [
+        *(("all", rule) for rule in RULES),
+        ("last:2", "sr8"),
+        ("conv2", "sr16"),
+        ("conv1,fc1", "sr8"),
+        ("bias", "sr16"),
+    ],
+)
 def test_partial_training(train: str, rule: str) -> None:
     net = model((2, 9, 13), ODD)
     x, y = samples(net, 20)
