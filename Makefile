@@ -1,7 +1,8 @@
-# Three targets, each sets up its own .venv: only make and Python 3.11+ are assumed.
+# Four targets, each sets up its own .venv: only make and Python 3.11+ are assumed.
 #
 #   make demo     train a small network on an emulated Cortex-M4
 #   make test     the tests            (PYTEST_ARGS="-n 2 -m 'not slow'" changes what runs)
+#   make test-long  the tests, with every combination: several times as long
 #   make check    linters, formatters, types, spelling
 #
 # PYTHON=python3.13 make demo   picks another interpreter.
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 C_FILES = $(shell find src tests examples benchmarks -path tests/golden -prune -o -name '*.[ch]' -print)
 
-.PHONY: help demo test check format setup clean
+.PHONY: help demo test test-long check format setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,6 +26,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --dist worksteal $(PYTEST_ARGS)
+
+test-long: export MCUGRAD_TEST_LONG = 1
+test-long: test
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

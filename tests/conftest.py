@@ -1,4 +1,4 @@
-"""What every test can use: the `torch`, `golden`, `cli` and `quick_twin` fixtures, marks, hypothesis profiles."""
+"""What every test can use: the `torch`, `golden` and `cli` fixtures, marks, hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -82,10 +82,11 @@ def what_is_between_stages_is_checked() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def builds_take_little_time() -> Iterator[None]:
-    """Twins and firmware are built with `-Os` where a test does not say otherwise: it takes half of the time or less.
+    """Twins and firmware are built without optimisation where a test does not say otherwise: a quarter of the time.
 
-    That every level has the same bytes is shown by test_bit_exact.py for networks, by tests/kernels for every
-    kernel, by test_flags.py for what build systems pass. What compares counts with committed ones takes `optimised`.
+    A thousand steps of a small network make up for that, and few tests take as many. That every level has the same
+    bytes is shown by test_bit_exact.py for networks, by tests/kernels for every kernel, by test_flags.py for what build
+    systems pass. What compares counts with committed ones takes `optimised`.
     """
     from mcugrad.run.emulated import EmulatedDevice
     from mcugrad.run.host import HostTwin
@@ -93,7 +94,7 @@ def builds_take_little_time() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         for runner in (HostTwin, EmulatedDevice, QemuDevice):
-            patch.setitem(runner.__init__.__kwdefaults__, "opt", "-Os")
+            patch.setitem(runner.__init__.__kwdefaults__, "opt", "-O0")
         yield
 
 
@@ -103,17 +104,6 @@ def optimised(monkeypatch: pytest.MonkeyPatch) -> None:
     from mcugrad.run.emulated import EmulatedDevice
 
     monkeypatch.setitem(EmulatedDevice.__init__.__kwdefaults__, "opt", "-O3")
-
-
-@pytest.fixture
-def quick_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twins without optimisation: building takes a tenth of the time, and few steps do not make up for that.
-
-    For files that look at options of training.
-    """
-    from mcugrad.run.host import HostTwin
-
-    monkeypatch.setitem(HostTwin.__init__.__kwdefaults__, "opt", "-O0")
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,6 @@ from mcugrad.training.features import EVERY, FEATURES
 from mcugrad.training.features import features as features_named
 from networks import corners, model
 
-pytestmark = pytest.mark.usefixtures("quick_twin")
-
 SOME = ("none", "replay", "replay,soft", "augment,replay", "guard", "adc,watch", "soft", "all")
 
 

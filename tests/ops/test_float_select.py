@@ -24,8 +24,6 @@ from mcugrad.training.sparse import Choice
 from networks import Conv, Dense, Pool, corners, model, samples
 from shape_nets import SIZE, Net
 
-pytestmark = pytest.mark.usefixtures("quick_twin")
-
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
 Array = np.ndarray

@@ -18,8 +18,6 @@ from mcugrad.training.sparse import Choice, choice_text
 from networks import PARTIAL_NET as NET
 from networks import Conv, Dense, model, samples
 
-pytestmark = pytest.mark.usefixtures("quick_twin")
-
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
 CHOICES: dict[str, Choice] = {

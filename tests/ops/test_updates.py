@@ -19,8 +19,6 @@ from mcugrad.ops.update.update_s8 import DECAY_TURNS, DECAY_WEIGHTS, PREPARE_UPD
 from mcugrad.training.rules import IN_PLACE, PLANES, RuleChoice, updates
 from networks import Conv, Dense, Pool, corners, model
 
-pytestmark = pytest.mark.usefixtures("quick_twin")
-
 Update = mg.Update
 
 # --- what is refused -------------------------------------------------------------------------------------------

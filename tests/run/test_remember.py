@@ -22,8 +22,6 @@ from mcugrad.run.runner import Runner, State, differences
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, corners, model
 
-pytestmark = pytest.mark.usefixtures("quick_twin")
-
 F32 = np.float32
 CLASSES, CAPACITY = 4, 8
 NET = (Conv(6, stride=(2, 2), pads=(1, 1, 1, 1)), Pool(), Conv(9, (2, 2), act="relu6"), Dense(CLASSES))
