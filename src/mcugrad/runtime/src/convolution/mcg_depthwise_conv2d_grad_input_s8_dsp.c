@@ -33,6 +33,7 @@ static void mcg_planes_of_band(const mcg_plane_axes_t *a, mcg_plane_band_t *band
     const int32_t rows = mcg_min(band->rows, a->g.out_h - row);
     const int32_t count = rows * a->g.out_w;
     const float largest = (float)(a->g.k_h * a->g.k_w) * 127.0F * (zero == 0 ? 128.0F : 255.0F);
+    how->pre = mcg_panel_pre(largest);
     for (int32_t next = 0; next < a->g.in_c; next += MCG_PLANE_CHANNELS) {
         /* Of the last four some may be made twice. */
         const int32_t first = mcg_min(next, a->g.in_c - MCG_PLANE_CHANNELS);
@@ -62,7 +63,7 @@ void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
     const int32_t own = taps * mcg_min(g->in_c, MCG_BLOCK);
     const int32_t channels = mcg_active_count(active, g->out_c);
     bool served = g->in_c == g->out_c && channels >= MCG_PLANE_CHANNELS;
-    mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}};
+    mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}, -1, false};
     mcg_panel_error_bounds(&how);
     for (int32_t i = 0; active != NULL && served && i < g->in_h * g->in_w * g->in_c; i++) {
         e_x[i] = 0;

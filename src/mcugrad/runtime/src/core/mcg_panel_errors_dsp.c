@@ -4,7 +4,7 @@
 /*
  * A factor of errors times 2^(32 - shift) makes of the rounding product of 64 bits, SMMULR, exactly the
  * product that is asked for. Four channels of four pixels at a time; bytes are stored as they saturate, with
- * the flag Q, and where that happened, or where one is -128, all is done again one by one.
+ * the flag Q, and where that happened, or where one is -128, all is done again by other instructions.
  */
 #if MCG_DSP_INSTRUCTIONS && MCG_ARM_FLOATS
 /* clang-format off */
@@ -131,17 +131,37 @@ static bool mcg_errors_whole(const int32_t *sums, const int32_t *factor, int32_t
     return true;
 }
 
+/* The same where some are beyond int8, or factors are large. */
+MCG_APART static void mcg_errors_beyond(const int32_t *sums, int32_t first, int32_t rows, const int32_t *at,
+                                        mcg_panel_error_t *how)
+{
+    int32_t highest = 0;
+    for (int32_t o = 0; o < rows; o += 4) {
+        mcg_panel_beyond_t b;
+        if (!mcg_panel_beyond_factors(how->scale + first + o, how, &b)) {
+            highest = mcg_max(highest, mcg_panel_errors_each(sums + 4 * o, first + o, 4, 4, at, how));
+            continue;
+        }
+        b.least = 0;
+        b.most = 0;
+        for (int32_t p = 0; p < 4; p++) {
+            const int32_t place = at[p] + first + o;
+            const uint32_t x = mcg_load32(how->x + place);
+            mcg_store32(how->e + place, mcg_panel_beyond(sums + 4 * o + p, 4, x, how, &b));
+        }
+        highest = mcg_max(highest, mcg_max(b.most, -b.least));
+    }
+    how->beyond = highest > 127;
+    how->highest = mcg_max(how->highest, highest);
+}
+
 void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows, int32_t pixels,
                       const int32_t *at, mcg_panel_error_t *how)
 {
-    const int32_t fours = how->kind != 0 && factor != NULL && pixels == 4 ? rows & ~3 : 0;
-    if (fours != 0 && !mcg_errors_whole(sums, factor, first, fours, at, how)) {
-        for (int32_t o = 0; o < fours; o += 4) { /* few of them, mostly */
-            if (!mcg_errors_whole(sums + 4 * o, factor + o, first + o, 4, at, how)) {
-                how->highest =
-                    mcg_max(how->highest, mcg_panel_errors_each(sums + 4 * o, first + o, 4, 4, at, how));
-            }
-        }
+    const int32_t fours = how->kind != 0 && pixels == 4 ? rows & ~3 : 0;
+    const bool fast = factor != NULL && !how->beyond;
+    if (fours != 0 && !(fast && mcg_errors_whole(sums, factor, first, fours, at, how))) {
+        mcg_errors_beyond(sums, first, fours, at, how);
     }
     if (fours != rows) {
         how->highest = mcg_max(how->highest, mcg_panel_errors_each(sums + 4 * fours, first + fours,

@@ -43,6 +43,7 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, cons
     for (int32_t first = 0; first < g->in_c; first += plan->rows) {
         const int32_t rows = mcg_min(plan->rows, g->in_c - first);
         const bool fits = mcg_panel_factors(how->scale + first, rows, largest, plan->factor);
+        how->pre = mcg_panel_pre(largest);
         int32_t y = 0;
         int32_t x = 0;
         mcg_panel_turned(t, first, rows, &all, plan->a);
@@ -96,7 +97,7 @@ bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
                              const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room, uint32_t *scratch)
 {
     const int32_t channels = mcg_active_count(active, g->out_c);
-    mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}};
+    mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}, -1, false};
     if (mcg_grad_fits(mcg_max(mcg_grad_terms(g, channels), MCG_PANEL_LEAST), room) < 4) {
         return false;
     }

@@ -94,7 +94,7 @@ void mcg_avgpool2d_grad_input_s8(const mcg_pool2d_t *g, int32_t x_zero, const in
                                  const int32_t *weight_h, const int32_t *weight_w, const mcg_scale_t *scale,
                                  const int32_t *clip, int8_t *e_x, int32_t *peak)
 {
-    const mcg_panel_error_t how = {scale, clip, x, e_x, x_zero, 0, 0, 0, 0, {0, 0}};
+    const mcg_panel_error_t how = {scale, clip, x, e_x, x_zero, 0, 0, 0, 0, {0, 0}, -1, false};
     const bool plain = g->dilation_h == 1 && g->dilation_w == 1;
     mcg_pooled_t p;
     p.how = how;
