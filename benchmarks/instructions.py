@@ -59,6 +59,8 @@ FRESH = (
     ("digits_cnn", "sr16", "cortex-m33"),
 )
 TOLERANCE = 0.02
+EVERY = tuple(dict.fromkeys((*RULES, *(rule for _, rule in PARTIAL))))
+"""Rules that steps are counted by; what an update of one layer costs is counted where all are."""
 BESIDES_WEIGHTS = 12_288
 """Bar: bytes of RAM for training fashion_cnn by sr8, its weights at one byte each left out."""
 
@@ -149,22 +151,45 @@ def weights(network: str, rule: str) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    cases = []
+    results, targets, rules = read(options.json), options.targets, options.rules
+
+    def others(what: str) -> list[Case]:
+        """Those that are not counted now."""
+        return [c for c in results.get(what, []) if c["target"] not in targets or c["rule"] not in rules]
+
+    cases = others("cases")
     for network in NETWORKS:
-        for rule in RULES:
-            for target in (*CORES, *(BOARDS if network == "fashion_cnn" else ())):
-                cases.append(count(network, rule, target))
-                print(
-                    f"{network} {rule:7} {target:14} {cases[-1]['step']:,.0f} instructions a step", flush=True
-                )
-    partial = []
-    for network, rule in PARTIAL:
-        for target in PARTIAL_CORES:
+        for rule in (each for each in RULES if each in rules):
+            boards = (
+                BOARDS if network == "fashion_cnn" and rule != FLOAT else ()
+            )  # float32 does not fit into all
+            for target in (*CORES, *boards):
+                if target in targets:
+                    cases.append(count(network, rule, target))
+                    what = f"{network} {rule:7} {target:14}"
+                    print(f"{what} {cases[-1]['step']:,.0f} instructions a step", flush=True)
+    partial = others("partial")
+    for network, rule in (each for each in PARTIAL if each[1] in rules):
+        for target in (each for each in PARTIAL_CORES if each in targets):
             for share in SHARES:
                 partial.append(count_partial(network, rule, target, share))
                 what = f"{network} {rule} {share:4.0%} {target:14}"
                 print(f"{what} {partial[-1]['backward']:,.0f} backward", flush=True)
-    updates = [count_update(name, target) for name in UPDATES for target in PARTIAL_CORES]
+    updates = results.get("updates", [])
+    if set(rules) == set(EVERY):
+        updates = [u for u in updates if u["target"] not in targets] + [
+            count_update(name, target) for name in UPDATES for target in PARTIAL_CORES if target in targets
+        ]
+    order = (*CORES, *BOARDS)
+    cases.sort(key=lambda c: (NETWORKS.index(c["network"]), RULES.index(c["rule"]), order.index(c["target"])))
+    partial.sort(
+        key=lambda c: (
+            PARTIAL.index((c["network"], c["rule"])),
+            PARTIAL_CORES.index(c["target"]),
+            SHARES.index(c["share"]),
+        )
+    )
+    updates.sort(key=lambda c: (list(UPDATES).index(c["update"]), PARTIAL_CORES.index(c["target"])))
     besides = {
         rule: cases_ram(cases, "fashion_cnn", rule) - weights("fashion_cnn", rule) for rule in ("sr8", "sr16")
     }
@@ -300,6 +325,13 @@ def check_fresh(results: Results) -> int:
 if __name__ == "__main__":
     parser = arguments("instructions", __doc__)
     parser.add_argument("--check-fresh", action="store_true", help="count a few cases again and compare")
+    every = (*CORES, *BOARDS)
+    parser.add_argument(
+        "--targets", nargs="+", choices=every, default=every, metavar="TARGET", help="what to count on: all"
+    )
+    parser.add_argument(
+        "--rules", nargs="+", choices=EVERY, default=EVERY, metavar="RULE", help="by which: all"
+    )
     options = parser.parse_args()
     if options.check_fresh:
         raise SystemExit(check_fresh(read(options.json)))

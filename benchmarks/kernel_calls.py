@@ -291,6 +291,26 @@ SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     DEPTHWISE_CONV2D_UPDATE: (DEPTHWISE, OTHER_DEPTHWISE),
 }
 """Kernels that have a price: shapes that it is fitted to, and others that tell how good it is."""
+MORE_WINDOWS = maps(
+    [
+        (12, 1, 24, 5),
+        (20, 1, 12, 3, 2),
+        (9, 1, 8, 3),
+        (15, 1, 20, 5),
+        (10, 12, 24, 1, 2),
+        (13, 24, 40, 1, 2),
+        (6, 3, 6, 3),
+    ]
+)
+MORE_PIXELS = maps(
+    [(9, 10, 25, 1), (6, 10, 14, 1), (8, 14, 18, 1), (9, 20, 12, 1), (10, 9, 26, 1), (7, 36, 20, 1)]
+)
+MORE = {
+    CONV2D_GRAD_INPUT_S8: MORE_WINDOWS + MORE_PIXELS,
+    CONV2D_UPDATE: MORE_WINDOWS,
+    POINTWISE_UPDATE: MORE_PIXELS,
+}
+"""More shapes to fit to, where a body leaves some calls to the portable one: factors of both are then to be found."""
 _ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
     "mcg_linear_s8": linear_s8,
     "mcg_linear_update": linear_update,

@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 import numpy as np
 from bars import ROOT, WORSE, Bar, Results, arguments, main, markdown, origin, read, write
-from kernel_calls import SHAPES, Shape, calls, struct
+from kernel_calls import MORE, SHAPES, Shape, calls, struct
 
 from mcugrad import targets, toolchain
 from mcugrad.emulator.kernels import KernelsOnCore
@@ -37,11 +37,21 @@ def counted(on: KernelsOnCore, kernel: Kernel, shapes: list[Shape]) -> list[Case
     ]
 
 
+def has_own(kernel: Kernel, core: str) -> bool:
+    """Whether the body that a core takes has work of its own."""
+    assert kernel.price is not None
+    return kernel.price.armv6m is not None and targets.load(core).core.architecture == "armv6-m"
+
+
+def fit_to(kernel: Kernel, core: str) -> list[Shape]:
+    """Shapes that the price on a core is fitted to."""
+    return SHAPES[kernel][0] + (MORE.get(kernel, []) if has_own(kernel, core) else [])
+
+
 def fitted(kernel: Kernel, core: str, cases: list[Case]) -> OnCore:
     """Instructions of each part, to a hundredth; whether scratch makes a difference."""
     assert kernel.price is not None
-    own = kernel.price.armv6m is not None and targets.load(core).core.architecture == "armv6-m"
-    body = "armv6m" if own else ""
+    body = "armv6m" if has_own(kernel, core) else ""
     without = {shape: count for shape, room, count in cases if not room}
     scratch = any(count != without[shape] for shape, _, count in cases)
     work = [
@@ -70,10 +80,12 @@ def run(options: argparse.Namespace) -> None:
     found = {name: dict(cores) for name, cores in prices().items()}
     kept = [row for row in read(options.json).get("prices", []) if row["core"] not in options.cores]
     others: list[tuple[Kernel, str, list[Case]]] = []
-    for kernel, (fit, held_out) in SHAPES.items():
+    for kernel, (_, held_out) in SHAPES.items():
         for core in options.cores:
             on = KernelsOnCore([kernel], targets.load(core))
-            found.setdefault(kernel.name, {})[core] = fitted(kernel, core, counted(on, kernel, fit))
+            found.setdefault(kernel.name, {})[core] = fitted(
+                kernel, core, counted(on, kernel, fit_to(kernel, core))
+            )
             others.append((kernel, core, counted(on, kernel, held_out)))
     text = ",\n".join(
         f' "{name}": {{\n'
@@ -87,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
         {
             "kernel": kernel.name,
             "core": core,
-            "shapes": len(SHAPES[kernel][0]),
+            "shapes": len(fit_to(kernel, core)),
             "others": len(SHAPES[kernel][1]),
             "off": furthest(kernel, core, cases),
             "without": sum(count for _, room, count in cases if not room),

@@ -60,7 +60,7 @@ BODIES = (
     Build("zig", "-O3", defines=("MCG_DSP_IN_C",), of_bodies=True),
     Build("gcc", "-O0", defines=("MCG_DSP_IN_C",), of_bodies=True),
     Build("zig", "-O3", defines=("MCG_DSP_IN_C", "MCG_MVE_IN_C"), of_bodies=True),
-    Build("gcc", "-O3", defines=("MCG_ARMV6M_IN_C",), of_bodies=True),
+    Build("gcc", "-O3", defines=("MCG_ARMV6M_IN_C", "MCG_PAIRS_ALWAYS"), of_bodies=True),
 )
 """More builds of kernels that have several bodies: those above take the one for this processor, or the portable one."""
 # Undefined behaviour ends the process: a trap needs no run-time library, and zig would build its own first.
@@ -70,7 +70,7 @@ TRAPS_IN_BODIES = (
     Build("zig", "-O0", native=True, flags=_TRAPS, of_bodies=True),
     Build("zig", "-O0", defines=("MCG_DSP_IN_C",), flags=_TRAPS, of_bodies=True),
     Build("zig", "-O0", defines=("MCG_DSP_IN_C", "MCG_MVE_IN_C"), flags=_TRAPS, of_bodies=True),
-    Build("zig", "-O0", defines=("MCG_ARMV6M_IN_C",), flags=_TRAPS, of_bodies=True),
+    Build("zig", "-O0", defines=("MCG_ARMV6M_IN_C", "MCG_PAIRS_ALWAYS"), flags=_TRAPS, of_bodies=True),
 )
 """Not optimised, which builds in a fifth of the time, and nothing that is undefined is gone before it traps."""
 

@@ -47,6 +47,8 @@ def kernels(core: str, compiler: str, opt: str, *defines: str, watched: bool = F
     pytest.importorskip("unicorn", reason="the emulator is not installed")
     if compiler not in toolchain.firmware_compilers():
         pytest.skip(f"{compiler} is not installed")
+    if core == "cortex-m0plus":
+        defines = (*defines, "MCG_PAIRS_ALWAYS")  # most of these maps are so small that pairs would not pay
     return KernelsOnCore(
         [KERNELS[name] for name in sorted(KERNELS)],
         targets.load(core),

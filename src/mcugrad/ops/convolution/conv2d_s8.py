@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.convolution.convolution_s8 import UPDATE_ROWS, centred, gradient_rows, patch_of, struct_of
-from mcugrad.ops.convolution.pairs import forward_pairs_work, grad_input_pairs_work, update_pairs_work
+from mcugrad.ops.convolution.pairs import (
+    conv2d_grad_input_pairs_work,
+    conv2d_pairs_work,
+    conv2d_update_pairs_work,
+)
 from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work
 from mcugrad.ops.convolution.panels_back import grad_input_scratch, panel_grad_input_work
 from mcugrad.ops.convolution.panels_update import panel_update_work, update_scratch
@@ -136,14 +140,14 @@ def update_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
 
 
 CONV2D_S8 = Kernel(
-    "mcg_conv2d_s8", conv2d_s8, Scratch(forward_scratch), Price(forward_work, forward_pairs_work)
+    "mcg_conv2d_s8", conv2d_s8, Scratch(forward_scratch), Price(forward_work, conv2d_pairs_work)
 )
 CONV2D_GRAD_INPUT_S8 = Kernel(
     "mcg_conv2d_grad_input_s8",
     conv2d_grad_input_s8,
     Scratch(grad_input_scratch),
-    Price(backward_work, grad_input_pairs_work),
+    Price(backward_work, conv2d_grad_input_pairs_work),
 )
 CONV2D_UPDATE = Kernel(
-    "mcg_conv2d_update", conv2d_update, Scratch(update_scratch), Price(update_work, update_pairs_work)
+    "mcg_conv2d_update", conv2d_update, Scratch(update_scratch), Price(update_work, conv2d_update_pairs_work)
 )

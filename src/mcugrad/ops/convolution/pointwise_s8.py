@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.ops.convolution.pairs import forward_pairs_work, update_pairs_work
+from mcugrad.ops.convolution.pairs import pointwise_pairs_work, pointwise_update_pairs_work
 from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work
 from mcugrad.ops.convolution.panels_update import panel_update_work, update_scratch
 from mcugrad.ops.convolution.portable import pointwise_update_work, pointwise_work
@@ -80,8 +80,11 @@ def update_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
 
 
 POINTWISE_S8 = Kernel(
-    "mcg_pointwise_s8", pointwise_s8, Scratch(forward_scratch), Price(forward_work, forward_pairs_work)
+    "mcg_pointwise_s8", pointwise_s8, Scratch(forward_scratch), Price(forward_work, pointwise_pairs_work)
 )
 POINTWISE_UPDATE = Kernel(
-    "mcg_pointwise_update", pointwise_update, Scratch(update_scratch), Price(update_work, update_pairs_work)
+    "mcg_pointwise_update",
+    pointwise_update,
+    Scratch(update_scratch),
+    Price(update_work, pointwise_update_pairs_work),
 )

@@ -5,6 +5,7 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
                    const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y, int32_t *peak,
                    int16_t *patch, int32_t room, uint32_t *scratch)
 {
-    (void)patch;
-    mcg_pair_forward_s8(g, x, w, w_zero, bias, scale, clip, y, peak, room, scratch);
+    if (!mcg_pair_forward_s8(g, x, w, w_zero, bias, scale, clip, y, peak, room, scratch)) {
+        mcg_conv2d_any_s8(g, x, w, w_zero, bias, scale, clip, y, peak, patch);
+    }
 }

@@ -8,7 +8,9 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
 {
     /* Gradients of rows exist four weights at a time, so their memory is scratch as well. */
     const int32_t own = 4 * mcg_min(rows, g->out_c) * g->k_h * g->k_w * g->in_c;
-    (void)patch;
-    mcg_pair_update(g, x, e, active, factor, rule, mcg_stream(*seed, *step, tensor), w, residual, w_scale,
-                    mcg_max(room, own), room < own ? (uint32_t *)gradient : scratch);
+    if (!mcg_pair_update(g, x, e, active, factor, rule, mcg_stream(*seed, *step, tensor), w, residual,
+                         w_scale, mcg_max(room, own), room < own ? (uint32_t *)gradient : scratch)) {
+        mcg_conv2d_any_update(g, x, e, active, factor, rule, seed, step, tensor, rows, w, residual, w_scale,
+                              gradient, patch);
+    }
 }

@@ -8,6 +8,9 @@ void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *
 {
     /* Gradients of rows exist four weights at a time, so their memory is scratch as well. */
     const int32_t own = 4 * mcg_min(rows, g->out_c) * g->in_c;
-    mcg_pair_update(g, x, e, active, factor, rule, mcg_stream(*seed, *step, tensor), w, residual, w_scale,
-                    mcg_max(room, own), room < own ? (uint32_t *)gradient : scratch);
+    if (!mcg_pair_update(g, x, e, active, factor, rule, mcg_stream(*seed, *step, tensor), w, residual,
+                         w_scale, mcg_max(room, own), room < own ? (uint32_t *)gradient : scratch)) {
+        mcg_pointwise_any_update(g, x, e, active, factor, rule, seed, step, tensor, rows, w, residual,
+                                 w_scale, gradient);
+    }
 }

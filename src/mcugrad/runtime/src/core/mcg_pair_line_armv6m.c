@@ -133,11 +133,11 @@ static int32_t mcg_pair_fill(int32_t value, int32_t count, int32_t pitch, uint32
 }
 
 /* Taps of one term as a column: runs within the map, and word by word what is beside it. */
-static void mcg_pair_taps(const mcg_pair_line_t *l, int32_t from, int32_t count, uint32_t *to)
+static void mcg_pair_taps(const mcg_pair_line_t *l, uint32_t *to)
 {
-    const int32_t end = from + count;
-    while (from < end) {
-        int32_t n = mcg_min(l->high, end) - from;
+    int32_t from = 0;
+    while (from < l->taps) {
+        int32_t n = l->high - from;
         if (from >= l->low && n >= 2) {
             n -= n % 2;
             (void)mcg_pair_pack(l->at + from * l->tap, to, l->tap, n / 2, 4);
@@ -155,7 +155,7 @@ static void mcg_pair_taps(const mcg_pair_line_t *l, int32_t from, int32_t count,
     }
 }
 
-int32_t mcg_pair_line(const mcg_pair_line_t *line, int32_t from, int32_t count, int32_t pitch, uint32_t *to)
+int32_t mcg_pair_line(const mcg_pair_line_t *line, int32_t pitch, uint32_t *to)
 {
     const bool plain = line->active == NULL && line->half == 0;
     const int32_t terms = line->terms;
@@ -163,17 +163,16 @@ int32_t mcg_pair_line(const mcg_pair_line_t *line, int32_t from, int32_t count, 
     const bool neighbours = line->tap == terms * step; /* also from tap to tap */
     const int32_t low = line->low;
     const int32_t high = line->high;
+    int32_t count = terms * line->taps; /* that are left */
     int32_t tap = 0;
+    int32_t from = 0; /* term */
     int32_t sum = 0;
     if (plain && neighbours && low == 0 && high == line->taps) {
-        return mcg_pair_run(line->at + from * step, step, count, pitch, to);
+        return mcg_pair_run(line->at, step, count, pitch, to);
     }
     if (plain && terms == 1 && pitch > 1) {
-        mcg_pair_taps(line, from, count, to);
+        mcg_pair_taps(line, to);
         return 0;
-    }
-    for (; from >= terms; from -= terms) {
-        tap++;
     }
     while (count > 0) {
         const bool there = tap >= low && tap < high;

@@ -10,7 +10,7 @@ int32_t mcg_pair_rows(const mcg_pair_rows_t *w, int32_t row, uint32_t *to)
         line.half = w->halves == 1 ? 0 : h;
         line.at = w->line.at + row * w->row;
         for (int32_t ky = 0; ky < w->lines; ky++) {
-            sum += mcg_pair_line(&line, 0, run, 1, to);
+            sum += mcg_pair_line(&line, 1, to);
             line.at += w->next;
             to += (run + 1) / 2;
         }

@@ -2,7 +2,7 @@
 #include "mcugrad/mcg_all.h"
 
 /* Elements of a row that are handled together: with a fixed number compilers use whole vectors. */
-#define MCG_LANES 16
+#define MCG_SPREAD_LANES 16
 
 /* Four rows at a time: the accumulators are read and written once for four products. Two products with errors
  * in [-127, 127] fit in 16 bits, which doubles the lanes of some vector units. */
@@ -25,7 +25,7 @@ static inline void mcg_spread_rows(const int8_t *e, const int8_t *const *row, in
 void mcg_spread_s8(const int8_t *e, int32_t channels, const uint16_t *active, const int8_t *w, int32_t pitch,
                    int32_t count, int32_t *acc)
 {
-    const int32_t even = count - count % MCG_LANES;
+    const int32_t even = count - count % MCG_SPREAD_LANES;
     for (int32_t first = 0; first < channels; first += MCG_BLOCK) {
         /* Only rows with an error take part; they are listed without a branch, for it would be unpredictable.
          */
@@ -44,8 +44,8 @@ void mcg_spread_s8(const int8_t *e, int32_t channels, const uint16_t *active, co
             error[i] = 0;
         }
         for (int32_t i = 0; i < rows; i += 4) {
-            for (int32_t c = 0; c < even; c += MCG_LANES) {
-                mcg_spread_rows(error + i, row + i, c, MCG_LANES, acc);
+            for (int32_t c = 0; c < even; c += MCG_SPREAD_LANES) {
+                mcg_spread_rows(error + i, row + i, c, MCG_SPREAD_LANES, acc);
             }
             if (even < count) {
                 mcg_spread_rows(error + i, row + i, even, count - even, acc);
