@@ -242,6 +242,13 @@ NETWORKS: dict[str, tuple[Layer, ...]] = {
         FLAT,
         (Linear, (4, 264), {}),
     ),
+    "one pixel": (
+        (Conv2d, (6, 3, 3, 1), {"stride": (4, 4), **PAD}),
+        (Conv2d, (10, 3, 3, 6), {"low": 0.0}),
+        (Conv2d, (15, 1, 1, 10), {"stride": (2, 2), "low": 0.0}),
+        FLAT,
+        (Linear, (4, 15), {}),
+    ),
     "sequence": (
         (Conv2d, (6, 1, 5, 1), {"stride": (1, 4), "low": 0.0}),
         (DepthwiseConv2d, (6, 1, 3, 1), {"padding": (0, 2, 0, 0), "low": 0.0}),
@@ -280,6 +287,28 @@ def test_it_learns(name: str) -> None:
 def test_every_executor_holds_the_same_bytes(name: str, rule: str) -> None:
     x, y = data(name, 10)
     trainer(name, rule).verify(x, y, on=["reference", "cortex-m4f", "cortex-m0plus"], rate=0.02)
+
+
+def test_on_a_map_of_one_pixel_it_is_a_fully_connected_layer() -> None:
+    """Weights are read once there, so that copies for other kernels would cost more than they are for."""
+    called = {(call.node, call.kernel.name) for call in trainer("one pixel").build.compiled.program.calls}
+    for node, kernel in {"": "_s8", "_grad_input": "_grad_input_s8", "_update": "_update"}.items():
+        assert (f"layer3{node}", f"mcg_linear{kernel}") in called
+        assert (f"layer2{node}", f"mcg_conv2d{kernel}") in called
+
+
+def test_a_pixel_with_something_beside_it_is_none() -> None:
+    """Here the only window lies beside the only pixel."""
+    layers: tuple[Layer, ...] = (
+        (Conv2d, (5, 12, 12, 1), {"low": 0.0}),
+        (Conv2d, (6, 1, 1, 5), {"stride": (3, 3), "padding": (1, 1, 1, 1)}),
+        FLAT,
+        (Linear, (4, 6), {}),
+    )
+    x, y = data("corners", 64)
+    this = mg.compile(chain(x.shape[1:], layers), calibration=x, rule="sr8")
+    assert "mcg_conv2d_s8" in {c.kernel.name for c in this.build.compiled.program.calls if c.node == "layer2"}
+    this.verify(x[:6], y[:6], on=["reference"], rate=0.02)
 
 
 def loss_of(graph: Graph, x: Array, label: int) -> float:

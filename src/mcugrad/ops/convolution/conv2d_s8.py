@@ -1,4 +1,7 @@
-"""Conv2d in int8: any kernel, stride, padding and dilation; windows of one pixel have kernels of their own."""
+"""Conv2d in int8: any kernel, stride, padding and dilation; windows of one pixel have kernels of their own.
+
+On a map of one pixel they are fully connected layers, and take the kernels of these.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,12 @@ from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
 from mcugrad.ops.core.layer_s8 import LayerS8, PassS8
 from mcugrad.ops.core.window import each_tap, patches
+from mcugrad.ops.linear.linear_s8 import (
+    LINEAR_GRAD_INPUT_S8,
+    LINEAR_S8,
+    LINEAR_UPDATE,
+    LinearStruct,
+)
 from mcugrad.ops.update.update import whole_error
 from mcugrad.ops.update.update_s8 import update_rows
 from mcugrad.program import Kernel
@@ -38,18 +47,29 @@ class Conv2dS8(LayerS8):
 
     of: Conv2d
 
-    def struct(self, to: ProgramBuilder, e_x: str = "") -> Conv2dStruct:
-        return struct_of(self.of, to)
+    def struct(self, to: ProgramBuilder, e_x: str = "") -> Conv2dStruct | LinearStruct:
+        g = struct_of(self.of, to)
+        if self.is_linear(g):
+            return LinearStruct(
+                g.in_c, g.out_c, to.error_channels(e_x) if e_x else g.in_c, g.x_zero, g.y_zero
+            )
+        return g
 
-    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+    def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct | LinearStruct) -> PassS8:
+        if isinstance(g, LinearStruct):
+            return PassS8(LINEAR_S8, g.inputs)
         if self.is_pointwise(g):
             return PassS8(POINTWISE_S8, g.taps)
         return PassS8(CONV2D_S8, g.taps, {"patch": patch_of(self.of, to, g.taps)})
 
-    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+    def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct | LinearStruct) -> PassS8:
+        if isinstance(g, LinearStruct):
+            return PassS8(LINEAR_GRAD_INPUT_S8, g.out)
         return PassS8(CONV2D_GRAD_INPUT_S8, g.out_c * g.k_h * g.k_w)
 
-    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
+    def update_pass(self, to: ProgramBuilder, g: Conv2dStruct | LinearStruct) -> PassS8:
+        if isinstance(g, LinearStruct):
+            return PassS8(LINEAR_UPDATE, 1)
         rows = min(UPDATE_ROWS, g.out_c)
         arguments: dict[str, str | int] = {"rows": rows, "gradient": gradient_rows(self.of, to, rows, g.taps)}
         if self.is_pointwise(g):
@@ -60,6 +80,10 @@ class Conv2dS8(LayerS8):
     def is_pointwise(self, g: Conv2dStruct) -> bool:
         """Whether every window is one pixel of the input, and every pixel one window."""
         return g.k_h == g.k_w == 1 and self.of.stride == (1, 1) and not any(self.of.padding)
+
+    def is_linear(self, g: Conv2dStruct) -> bool:
+        """Whether the one window is the only pixel: then each weight is read once, as in a fully connected layer."""
+        return g.in_h == g.in_w == g.k_h == g.k_w == 1 and not any(self.of.padding)
 
 
 def conv2d_s8(
