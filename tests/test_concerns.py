@@ -163,7 +163,10 @@ LABELS: dict[str, tuple[Any, str]] = {
     "a column": (np.zeros((4, 1), int), "y.reshape(-1), shape (4,)"),
     "floats": (np.asarray([0.0, 1, 2, 1]), "y.astype(int)"),
     "fractions": (np.asarray([0.5, 1, 2, 1]), "class indices;  loss='mse' for values"),
-    "NaN": (np.asarray([np.nan, 1, 2, 1]), "class indices;  loss='mse' for values"),
+    "NaN": (
+        np.asarray([1, np.nan, 2, 1]),
+        "leave out samples without a label, such as sample 1, then y.astype(int)",
+    ),
     "names": (["a", "b", "c", "b"], "names, y = np.unique(y, return_inverse=True)"),
     "objects": (np.asarray(["a", "b", "c", "b"], object), "names, y = np.unique(y, return_inverse=True)"),
     "from one": ([1, 2, 3, 2], "0 to 2;  y - 1, if labels begin at 1"),
@@ -192,6 +195,17 @@ def test_labels_that_are_none_and_what_to_write(case: str) -> None:
         found, doubts = encode_labels(LabelKind.CLASS, better, samples=4, outputs=3, quant=None)
         assert found.shape == (4,)
         assert not doubts
+
+
+def test_values_that_are_none_name_their_sample() -> None:
+    y = np.asarray([[1.0, 2.0], [3.0, np.nan], [np.inf, np.nan]])
+    for kind in (LabelKind.VALUES, LabelKind.BITS):
+        with pytest.raises(
+            DataError, match="y holds 3 values that are NaN or infinite, the first in sample 1"
+        ):
+            encode_labels(kind, y, samples=3, outputs=2, quant=None)
+    with pytest.raises(DataError, match="y of dtype complex128 is not numbers"):
+        encode_labels(LabelKind.BITS, y + 1j, samples=3, outputs=2, quant=None)
 
 
 # --- where they are told ------------------------------------------------------------------------------------

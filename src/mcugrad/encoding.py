@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mcugrad import concerns
 from mcugrad.arithmetic import exp2
 from mcugrad.errors import DataError
+from mcugrad.given import demand_finite
 from mcugrad.graph import ActivationScale, Graph
 from mcugrad.numerics import log
 from mcugrad.passes.quantize import check_samples
@@ -72,10 +73,11 @@ def encode_labels(
             where=what,
             hint=f"shape ({samples}, {outputs})",
         )
-    if array.dtype.kind not in "iubf" or not np.isfinite(array).all():
+    if array.dtype.kind not in "iubf":
         raise DataError(
-            f"{what} of dtype {array.dtype} is not finite numbers", where=what, hint="clean the labels"
+            f"{what} of dtype {array.dtype} is not numbers", where=what, hint="integers or floats"
         )
+    demand_finite(array, what)
     flat = array.reshape(samples, outputs)
     if kind is LabelKind.VALUES:
         assert quant is not None
@@ -216,4 +218,7 @@ def _dtype_hint(array: NDArray[Any], what: str) -> str:
         return f"names, {what} = np.unique({what}, return_inverse=True) numbers names in alphabetical order"
     if array.dtype.kind == "f" and bool((array == np.rint(array)).all()):
         return f"{what}.astype(int)"
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        first = int(np.flatnonzero(~np.isfinite(array))[0])
+        return f"leave out samples without a label, such as sample {first}, then {what}.astype(int)"
     return "class indices;  loss='mse' for values" if array.dtype.kind == "f" else "class indices"

@@ -9,8 +9,9 @@ import re
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mcugrad.errors import UsageError
+from mcugrad.errors import DataError, UsageError
 
 _SIZE = re.compile(r"(\d+)(?:\.(\d+))? ?(?:([KkM])(?:i?B)?|B)?")
 
@@ -49,3 +50,15 @@ def demand_seed(seed: Any) -> None:
     """Raises UsageError for what is no seed of the device's random numbers."""
     if not is_whole(seed) or not 0 <= seed < 2**32:
         raise UsageError(f"seed {seed!r} does not fit into 32 bits", where="seed", hint=f"0 to {2**32 - 1}")
+
+
+def demand_finite(array: NDArray[Any], what: str) -> None:
+    """Raises DataError for samples or labels, the first axis theirs, with a value that is NaN or infinite."""
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        count = "1 value that is" if len(bad) == 1 else f"{len(bad)} values that are"
+        raise DataError(
+            f"{what} holds {count} NaN or infinite, the first in sample {bad[0][0]}",
+            where=what,
+            hint="clean them, or leave out those samples",
+        )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mcugrad import layouts
 from mcugrad.errors import DataError
+from mcugrad.given import demand_finite
 from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.ops.core.computation import computation
 from mcugrad.ops.core.weighted import Weighted
@@ -50,14 +51,7 @@ def check_samples(graph: Graph, samples: NDArray[Any], what: str) -> NDArray[np.
         )
     with np.errstate(over="ignore"):
         real = array.astype(np.float32)
-    bad = np.argwhere(~np.isfinite(real))
-    if len(bad):
-        count = "1 value that is" if len(bad) == 1 else f"{len(bad)} values that are"
-        raise DataError(
-            f"{what} holds {count} NaN or infinite, the first in sample {bad[0][0]}",
-            where=what,
-            hint="clean the samples, or leave out those that have any",
-        )
+    demand_finite(real, what)
     return real
 
 
