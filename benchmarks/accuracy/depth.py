@@ -7,6 +7,9 @@ of the new world, batch 1, the rate falling to 0 along a cosine. From scratch, n
 samples of the old world. Each method has the rate that `--tune` finds best (depth_rates.py), by samples that are
 neither learned nor tested; rate 0 is what one gets who names none. Three seeds set the order and the device's random
 numbers.
+
+Another computer, or another PyTorch, pretrains another network, some tenths of a point apart: runs of a task go
+together only if they began with the same one, which `before` and `old_before` tell.
 """
 
 from __future__ import annotations

@@ -299,6 +299,16 @@ def test_the_default_policy_has_bars_at_every_depth(benchmark: Any) -> None:
     assert missed == [f"{task} layers: 10% below all, points" for task in ("inertial_cnn 4", "DS-CNN 10")]
 
 
+def test_rows_of_depth_begin_with_one_network_each() -> None:
+    """Another computer pretrains another one: its runs cannot stand beside those that are there."""
+    runs = json.loads((ROOT / "benchmarks/results/accuracy_depth.json").read_text())["runs"]
+    begun: dict[tuple[str, str], set[tuple[float, float]]] = {}
+    for each in runs:
+        row = each["run"]["task"], each["run"]["method"]
+        begun.setdefault(row, set()).add((each["before"], each["old_before"]))
+    assert {row: found for row, found in begun.items() if len(found) > 1} == {}
+
+
 @pytest.mark.parametrize("name", [*SUITES, *EXPLAIN])
 def test_committed_results_clear_their_bars(benchmark: Any, name: str) -> None:
     module, harness = benchmark(name), benchmark("harness")
