@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
+/* Errors that are looked at together once one of many saturated. */
+#define MCG_ERRORS_RUN 8
+
 /*
  * Four channels of a pixel at a time, as mcg_panel_errors makes them: bytes are stored as they saturate, with
  * the flag Q, and where that happened, or where one is -128, all is done again by other instructions.
@@ -113,40 +116,49 @@ static bool mcg_plane_whole(const int32_t *sums, const int32_t *at, int32_t coun
     return true;
 }
 
-/* The same where some are beyond int8, or factors are large; false where a sum might have to be clamped. */
+/* The same where some are beyond int8, or factors are large: whether some are. */
 MCG_APART static bool mcg_plane_beyond(const int32_t *sums, const int32_t *at, int32_t count, int32_t first,
                                        mcg_panel_error_t *how)
 {
     const int8_t *x = how->x + first;
     int8_t *e = how->e + first;
     mcg_panel_beyond_t b;
-    if (how->kind == 0 || !mcg_panel_beyond_factors(how->scale + first, how, &b)) {
-        return false;
-    }
     b.least = 0;
     b.most = 0;
-    for (int32_t i = 0; i < count; i++) {
-        mcg_store32(e + at[i], mcg_panel_beyond(sums, 1, mcg_load32(x + at[i]), how, &b));
-        sums += MCG_PLANE_CHANNELS;
+    if (how->kind != 0 && mcg_panel_beyond_factors(how->scale + first, how, &b)) {
+        for (int32_t i = 0; i < count; i++) {
+            mcg_store32(e + at[i], mcg_panel_beyond(sums, 1, mcg_load32(x + at[i]), how, &b));
+            sums += MCG_PLANE_CHANNELS;
+        }
+    } else {
+        for (int32_t i = 0; i < count; i++) {
+            b.most = mcg_max(b.most, mcg_row_each(sums, x + at[i], how->x_zero, how->scale + first, how->clip,
+                                                  MCG_PLANE_CHANNELS, e + at[i]));
+            sums += MCG_PLANE_CHANNELS;
+        }
     }
     b.most = mcg_max(b.most, -b.least);
-    how->beyond = b.most > 127;
     how->highest = mcg_max(how->highest, b.most);
-    return true;
+    return b.most > 127;
 }
 
 void mcg_plane_errors(const int32_t *sums, const int32_t *at, int32_t count, const int32_t *factor,
                       int32_t first, mcg_panel_error_t *how)
 {
-    const bool fast = how->kind != 0 && factor != NULL && !how->beyond;
-    if ((fast && mcg_plane_whole(sums, at, count, factor, first, how)) ||
-        mcg_plane_beyond(sums, at, count, first, how)) {
+    int32_t beyond = 0;
+    if (how->kind == 0 || factor == NULL || how->beyond) {
+        how->beyond = mcg_plane_beyond(sums, at, count, first, how);
         return;
     }
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t place = at[i] + first;
-        how->highest = mcg_max(
-            how->highest, mcg_row_each(sums + MCG_PLANE_CHANNELS * i, how->x + place, how->x_zero,
-                                       how->scale + first, how->clip, MCG_PLANE_CHANNELS, how->e + place));
+    if (mcg_plane_whole(sums, at, count, factor, first, how)) {
+        return;
     }
+    for (int32_t i = 0; i < count; i += MCG_ERRORS_RUN) {
+        const int32_t some = mcg_min(count - i, MCG_ERRORS_RUN);
+        const int32_t *const here = sums + MCG_PLANE_CHANNELS * i;
+        if (!mcg_plane_whole(here, at + i, some, factor, first, how)) {
+            beyond += mcg_plane_beyond(here, at + i, some, first, how) ? some : 0;
+        }
+    }
+    how->beyond = 2 * beyond > count; /* as will be those that follow */
 }

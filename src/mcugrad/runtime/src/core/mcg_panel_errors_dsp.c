@@ -131,37 +131,54 @@ static bool mcg_errors_whole(const int32_t *sums, const int32_t *factor, int32_t
     return true;
 }
 
-/* The same where some are beyond int8, or factors are large. */
-MCG_APART static void mcg_errors_beyond(const int32_t *sums, int32_t first, int32_t rows, const int32_t *at,
-                                        mcg_panel_error_t *how)
+/* The same where some are beyond int8, or factors are large; of how many fours of channels some are. */
+MCG_APART static int32_t mcg_errors_beyond(const int32_t *sums, int32_t first, int32_t rows,
+                                           const int32_t *at, mcg_panel_error_t *how)
 {
-    int32_t highest = 0;
+    int32_t beyond = 0;
     for (int32_t o = 0; o < rows; o += 4) {
         mcg_panel_beyond_t b;
-        if (!mcg_panel_beyond_factors(how->scale + first + o, how, &b)) {
-            highest = mcg_max(highest, mcg_panel_errors_each(sums + 4 * o, first + o, 4, 4, at, how));
-            continue;
-        }
         b.least = 0;
         b.most = 0;
-        for (int32_t p = 0; p < 4; p++) {
-            const int32_t place = at[p] + first + o;
-            const uint32_t x = mcg_load32(how->x + place);
-            mcg_store32(how->e + place, mcg_panel_beyond(sums + 4 * o + p, 4, x, how, &b));
+        if (mcg_panel_beyond_factors(how->scale + first + o, how, &b)) {
+            for (int32_t p = 0; p < 4; p++) {
+                const int32_t place = at[p] + first + o;
+                const uint32_t x = mcg_load32(how->x + place);
+                mcg_store32(how->e + place, mcg_panel_beyond(sums + 4 * o + p, 4, x, how, &b));
+            }
+        } else {
+            b.most = mcg_panel_errors_each(sums + 4 * o, first + o, 4, 4, at, how);
         }
-        highest = mcg_max(highest, mcg_max(b.most, -b.least));
+        b.most = mcg_max(b.most, -b.least);
+        beyond += b.most > 127 ? 1 : 0;
+        how->highest = mcg_max(how->highest, b.most);
     }
-    how->beyond = highest > 127;
-    how->highest = mcg_max(how->highest, highest);
+    return beyond;
+}
+
+/* Whole fours, as is fastest: where most that were before are beyond int8, so will these be. */
+static void mcg_errors_fours(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows,
+                             const int32_t *at, mcg_panel_error_t *how)
+{
+    int32_t beyond = 0;
+    if (factor == NULL || how->beyond) {
+        beyond = mcg_errors_beyond(sums, first, rows, at, how);
+    } else if (!mcg_errors_whole(sums, factor, first, rows, at, how)) {
+        for (int32_t o = 0; o < rows; o += 4) {
+            if (!mcg_errors_whole(sums + 4 * o, factor + o, first + o, 4, at, how)) {
+                beyond += mcg_errors_beyond(sums + 4 * o, first + o, 4, at, how);
+            }
+        }
+    }
+    how->beyond = 8 * beyond > rows;
 }
 
 void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows, int32_t pixels,
                       const int32_t *at, mcg_panel_error_t *how)
 {
     const int32_t fours = how->kind != 0 && pixels == 4 ? rows & ~3 : 0;
-    const bool fast = factor != NULL && !how->beyond;
-    if (fours != 0 && !(fast && mcg_errors_whole(sums, factor, first, fours, at, how))) {
-        mcg_errors_beyond(sums, first, fours, at, how);
+    if (fours != 0) {
+        mcg_errors_fours(sums, factor, first, fours, at, how);
     }
     if (fours != rows) {
         how->highest = mcg_max(how->highest, mcg_panel_errors_each(sums + 4 * fours, first + fours,
