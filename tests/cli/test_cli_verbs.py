@@ -44,6 +44,18 @@ def test_inspect_json(cli: Cli) -> None:
     assert all(choice["fits"] is None for choice in facts["choices"])
 
 
+def test_inspect_draws_the_working_memory(cli: Cli, tmp_path: Path) -> None:
+    result = cli("inspect", "digits_cnn", "--picture", "memory.svg")
+    assert "memory.svg: working memory over time, --train all --rule sr8" in result.out
+    text = (tmp_path / "memory.svg").read_text(encoding="utf-8")
+    assert text.startswith("<svg ")
+    assert "a training step" in text
+    facts = cli("inspect", "digits_cnn", "--picture", "memory.svg", "--json").facts
+    assert facts["picture"] == {"path": "memory.svg", "train": "all", "rule": "sr8"}
+    assert cli("inspect", "digits_cnn", "--json").facts["picture"] is None
+    assert cli("inspect", "digits_cnn", "--picture", "memory.svg/other.svg").code == 2
+
+
 def test_inspect_says_the_sizes_that_compile_says(cli: Cli) -> None:
     choices = cli("inspect", "digits_cnn", "--json").facts["choices"]
     for choice in (choices[0], choices[3], choices[5], choices[-1]):

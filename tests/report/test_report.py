@@ -124,13 +124,14 @@ def test_page_of_a_model_that_knows_little() -> None:
         "sources": table.sources(),
         "notes": [],
     }
-    page = model_page(facts, table.work_rows(), {"net.c": "int x;\n"})
+    page = model_page(facts, table.work_rows(), {"net.c": "int x;\n"}, '<svg class="chart memory"></svg>')
     checker = Checker()
     checker.feed(page)
     assert checker.open == []
     assert "&lt;net&gt;.onnx" in page
     assert "not known" in page
     assert "too large" in page
+    assert '<svg class="chart memory"></svg>' in page
     assert "The data have no held-out samples." in page
     assert "µJ" not in page.split("</style>")[1]
 

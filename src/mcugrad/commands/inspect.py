@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from mcugrad.commands.options import Board, Json, Name, Network
-from mcugrad.commands.output import Output
+from mcugrad.commands.output import Output, demand_places
 
 if TYPE_CHECKING:
     from mcugrad.fit_check import Footprints
@@ -17,12 +21,26 @@ FEW = 5
 """Layers of a network up to which every way to train is shown."""
 
 
-def inspect(model: Network, target: Board = None, name: Name = None, json: Json = False) -> None:
+_PICTURE = (
+    "Write the working memory over time, a prediction beside a training step, to this .svg file: all layers by sr8, or "
+    "as many as fit --target."
+)
+
+
+def inspect(
+    model: Network,
+    target: Board = None,
+    name: Name = None,
+    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.svg", help=_PICTURE)] = None,
+    json: Json = False,
+) -> None:
     """Show a network's layers, and the memory that training it takes. Needs no data."""
     from mcugrad import targets
     from mcugrad.commands.inputs import network
+    from mcugrad.files import write_file
 
     output = Output(json)
+    demand_places(files=[picture])
     found = network(model, name)
     goal = None if target is None else targets.load(target)
     layers = layer_facts(found)
@@ -42,6 +60,13 @@ def inspect(model: Network, target: Board = None, name: Name = None, json: Json 
         for note in found.graph.notes:
             output.say(f"  {note}")
     _show_choices(output, choices, goal)
+    shown = None
+    if picture is not None:
+        way, text = drawn(found, goal)
+        write_file(picture, text)
+        shown = {"path": str(picture), "train": way, "rule": "sr8" if way != "none" else None}
+        how = "a prediction alone" if way == "none" else f"--train {way} --rule sr8"
+        output.say(f"\n{picture}: working memory over time, {how}")
     output.finish(
         {
             "model": found.name,
@@ -55,8 +80,29 @@ def inspect(model: Network, target: Board = None, name: Name = None, json: Json 
             "notes": list(found.graph.notes),
             "target": None if goal is None else goal.name,
             "choices": choices,
+            "picture": shown,
         }
     )
+
+
+def drawn(model: Model, target: Target | None) -> tuple[str, str]:
+    """The most that a target takes, by the rule that takes least, and an SVG of its working memory over time.
+
+    Args:
+        model: the network.
+        target: what it has to fit; None for nothing.
+    """
+    from mcugrad.fit_check import Footprints, made_up, planned_sizes
+    from mcugrad.options import Options
+    from mcugrad.report.arena import picture
+    from mcugrad.training.rules import updates
+
+    scales = made_up(model)
+    options = Options("all", updates("sr8"), seed=0, rate=0.01)
+    way = "all" if model.layers else "none"
+    if target is not None:
+        way = Footprints(model, scales, options).most(options.updates, target) or "none"
+    return way, picture(*planned_sizes(model, scales, replace(options, train=way)))
 
 
 def layer_facts(model: Model) -> list[dict[str, Any]]:

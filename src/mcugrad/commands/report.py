@@ -47,6 +47,7 @@ def report(
     from mcugrad.commands.inputs import measured
     from mcugrad.commands.inspect import choice_facts, layer_facts
     from mcugrad.emit.folder import write_folder
+    from mcugrad.report.arena import arena
     from mcugrad.report.page import model_page
     from mcugrad.report.scores import Score
     from mcugrad.training.losses import LabelKind
@@ -90,7 +91,11 @@ def report(
         "sources": table.sources(),
     }
     delivery.write(made)
-    pages = {"report.html": model_page(facts, table.work_rows(), made.files()), "report.json": as_json(facts)}
+    memory = arena(made.build.compiled.program, made.build.compiled.plan)
+    pages = {
+        "report.html": model_page(facts, table.work_rows(), made.files(), memory),
+        "report.json": as_json(facts),
+    }
     write_folder(pages, out, what="the report")
     output.say(repr(made)[1:-1], strong=True)
     output.say(f"data  {given.text}")

@@ -25,13 +25,16 @@ _ENVIRONMENT.filters["percent"] = percent
 _ENVIRONMENT.filters["significant"] = significant
 
 
-def model_page(facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files: Mapping[str, str]) -> str:
+def model_page(
+    facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files: Mapping[str, str], memory: str
+) -> str:
     """The report of a network on a device.
 
     Args:
         facts: as `mcugrad report --json` gives them.
         work: rows of the table of work.
         files: text of the exported files by name.
+        memory: the working memory over time, as SVG.
     """
     score = Score(LABEL_KINDS[facts["loss"]], facts["outputs"])
     training, held_out = score.curve_keys
@@ -46,7 +49,7 @@ def model_page(facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files:
     held = (
         None if curve[0][held_out] is None else [score.page_text(p[held_out]) for p in (curve[0], curve[-1])]
     )
-    return render("model.html.j2", facts, work, files, chart=chart, score=score, held_out=held)
+    return render("model.html.j2", facts, work, files, chart=chart, score=score, held_out=held, memory=memory)
 
 
 def render(
