@@ -289,6 +289,14 @@ class ProgramBuilder:
         """A buffer that lives for a part of one step."""
         return self._define(name, ctype, shape, Space.ARENA, None, note)
 
+    def alone(self, name: str, ctype: str, shape: tuple[int, ...], note: str) -> str:
+        """A buffer of one call alone, in which nothing is left for others: who asks again gets another one."""
+        found, count = name, 1
+        while found in self.buffers:
+            count += 1
+            found = f"{name}{count}"
+        return self.temporary(found, ctype, shape, note)
+
     def state(
         self,
         name: str,

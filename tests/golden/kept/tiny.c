@@ -168,17 +168,17 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     mcg_linear_grad_input_s8(&tiny_fc1_grad_input_layer, a->fc1_y_e.v, NULL, p->fc1_w, NULL, a->conv1_y.v,
                              a->flatten1_y_e_factor.v, tiny_clip_relu, a->flatten1_y_e.v,
                              &a->flatten1_y_e_peak.v);
-    /* 11/24 fc1_bias_update  biases */
-    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
-    /* 12/24 fc1_update  factors */
-    mcg_prepare_update(3, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
-                       p->fc1_w_scale, a->fc1_update_factor.v);
-    /* 13/24 fc1_update  weights by sr10 */
-    mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
-                      &mcg_rule_sr10, &p->seed, &p->step, 32U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
-    /* 14/24 fc1_grad_input  unit, fill and range */
+    /* 11/24 fc1_grad_input  unit, fill and range */
     mcg_track_error(0, &a->flatten1_y_e_peak.v, a->fc1_y_e_c.v, &p->flatten1_y_e_range, a->flatten1_y_e_c.v,
                     &a->saturated.v);
+    /* 12/24 fc1_bias_update  biases */
+    mcg_bias_update(1, 3, a->fc1_y_e.v, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, p->fc1_w_scale, p->fc1_b);
+    /* 13/24 fc1_update  factors */
+    mcg_prepare_update(3, NULL, NULL, &a->rate.v, a->fc1_y_e_c.v, &p->conv1_y_scale, p->fc1_w_scale,
+                       p->fc1_w_scale, a->fc1_update_factor.v);
+    /* 14/24 fc1_update  weights by sr10 */
+    mcg_linear_update(&tiny_fc1_layer, a->conv1_y.v, a->fc1_y_e.v, NULL, a->fc1_update_factor.v,
+                      &mcg_rule_sr10, &p->seed, &p->step, 32U, p->fc1_w, p->fc1_w_residual, p->fc1_w_scale);
     /* 15/24 conv1_bias_update  rate of a mean */
     mcg_mean_rate(&a->rate.v, 8, &a->rate_of_8.v);
     /* 16/24 conv1_bias_update  changes of biases */
@@ -190,7 +190,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     /* 18/24 conv1_update  changes of weights */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr16,
                       &p->seed, &p->step, 16U, 2, p->conv1_w_change, p->conv1_w_change_residual,
-                      p->conv1_w_change_scale, a->conv1_gradient.v, a->conv1_patch.v, 0, NULL);
+                      p->conv1_w_change_scale, a->conv1_gradient.v, a->conv1_patch2.v, 0, NULL);
     /* 19/24 conv1_apply  weights by sr12 */
     mcg_apply_update(2, 4, 8, 58982, &tiny_conv1_w_clip, &a->rate.v, &mcg_rule_sr12, &p->seed, &p->step, 16U,
                      p->conv1_w, p->conv1_w_residual, p->conv1_w_scale, p->conv1_w_change,

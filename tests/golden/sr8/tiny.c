@@ -160,7 +160,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     /* 17/20 conv1_update  weights by sr8 */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr8,
                       &p->seed, &p->step, 16U, 2, p->conv1_w, NULL, p->conv1_w_scale, a->conv1_gradient.v,
-                      a->conv1_patch.v, 0, NULL);
+                      a->conv1_patch2.v, 0, NULL);
     /* 18/20 conv1_y_track  scale for the next step */
     mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale, &a->saturated.v);
     /* 19/20 fc1_y_track  scale for the next step */

@@ -3,7 +3,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 284 B (tiny_t)   constants 198 B of flash   no heap, no libc
+ *   needs   RAM 276 B (tiny_t)   constants 198 B of flash   no heap, no libc
  *   trains  conv1, fc1 (sr8, in place)
  *   begins  as delivered, nothing trained yet
  */
@@ -146,9 +146,9 @@ typedef struct {
 #define TINY_BLIND_LOSS 1.0986123e+00F /* loss of the same answer to every sample, if all are as frequent */
 #define TINY_MODEL_SHA256 "<whole digest>" /* of tiny.onnx */
 #define TINY_MCUGRAD_VERSION "<version>"
-#define TINY_RAM_SIZE 284 /* bytes of tiny_t */
+#define TINY_RAM_SIZE 276 /* bytes of tiny_t */
 #define TINY_PARAMS_SIZE 176 /* of them what was learned */
-#define TINY_FINGERPRINT 0x0d067f30U /* of the model: what is learned fits one with the same alone */
+#define TINY_FINGERPRINT 0xc7bae495U /* of the model: what is learned fits one with the same alone */
 
 /** What training changes: exactly what a checkpoint has to hold. */
 typedef struct {
@@ -169,7 +169,7 @@ typedef struct {
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
-    uint32_t words[26];
+    uint32_t words[24];
     struct {
         int32_t v[8];
     } conv1_gradient; /* weight gradients of a few rows [2][4] */
@@ -212,21 +212,33 @@ typedef union {
         int8_t v[18];
     } flatten1_y_e; /* error [18] */
     struct {
+        uint8_t before[36];
+        int16_t v[4];
+    } conv1_patch; /* a part of the input [4] */
+    struct {
         uint8_t before[44];
         int8_t v[3];
     } fc1_y; /* activation [3] */
     struct {
         uint8_t before[52];
-        int16_t v[4];
-    } conv1_patch; /* a part of the input [4] */
-    struct {
-        uint8_t before[60];
         mcg_scale_t v[2];
     } conv1_update_factor; /* gradient to 1/65536 steps, per channel [2] */
     struct {
-        uint8_t before[60];
+        uint8_t before[52];
         float v[2];
     } fc1_y_e_c; /* unit of the error, and its fill [2] */
+    struct {
+        uint8_t before[60];
+        int16_t v[4];
+    } conv1_patch2; /* a part of the input [4] */
+    struct {
+        uint8_t before[60];
+        int8_t v[3];
+    } fc1_y_e; /* error [3] */
+    struct {
+        uint8_t before[64];
+        int32_t v;
+    } flatten1_y_e_peak; /* largest magnitude before saturation, steps */
     struct {
         uint8_t before[68];
         int32_t v;
@@ -249,20 +261,12 @@ typedef union {
     } confidence; /* probability of the predicted class */
     struct {
         uint8_t before[88];
-        int8_t v[3];
-    } fc1_y_e; /* error [3] */
-    struct {
-        uint8_t before[92];
         float v;
     } loss; /* cross-entropy of the sample, nats */
     struct {
-        uint8_t before[96];
+        uint8_t before[92];
         uint32_t v;
     } predicted; /* class predicted before the step */
-    struct {
-        uint8_t before[100];
-        int32_t v;
-    } flatten1_y_e_peak; /* largest magnitude before saturation, steps */
 } tiny_arena_t;
 
 /** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */

@@ -49,7 +49,7 @@ class ConvTranspose2dF32(LayerF32):
     def patch(self, to: ProgramBuilder, g: Conv2dStruct) -> str:
         """Scratch for what one input pixel adds to the output."""
         shape = (g.out_c, g.k_h, g.k_w)
-        return to.temporary(f"{self.name}_patch", "float", shape, "share of one input pixel")
+        return to.alone(f"{self.name}_patch", "float", shape, "share of one input pixel")
 
 
 def _pixels(g: Conv2dStruct, x: NDArray[Any]) -> Floats:

@@ -64,9 +64,7 @@ def struct_of(of: Convolution, graph: Graph) -> tuple[Conv2dStruct, int]:
 
 def patch_of(of: Convolution, to: ProgramBuilder, g: Conv2dStruct, groups: int) -> str:
     """Scratch for one window of a group's channels."""
-    return to.temporary(
-        f"{of.name}_patch", "float", (g.taps // groups,), "one window of the input, or its error"
-    )
+    return to.alone(f"{of.name}_patch", "float", (g.taps // groups,), "one window of the input, or its error")
 
 
 def _maps(g: Conv2dStruct, x: NDArray[Any]) -> Floats:

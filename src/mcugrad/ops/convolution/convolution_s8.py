@@ -26,8 +26,8 @@ def struct_of(of: Convolution, to: ProgramBuilder) -> Conv2dStruct:
 
 
 def patch_of(of: Convolution, to: ProgramBuilder, count: int) -> str:
-    """Buffer of input values that are multiplied together; forward pass and update share its name."""
-    return to.temporary(f"{of.name}_patch", "int16_t", (count,), "a part of the input")
+    """Buffer of input values that are multiplied together."""
+    return to.alone(f"{of.name}_patch", "int16_t", (count,), "a part of the input")
 
 
 def gradient_rows(of: Convolution, to: ProgramBuilder, *shape: int) -> str:

@@ -66,7 +66,7 @@ class DepthwiseConv2dF32(LayerF32):
         g, _ = struct_of(self.of, to.graph)
         size = min(BLOCK, g.in_c)
         note = "weights of a block of channels, tap by tap"
-        packed = to.temporary(f"{self.name}_packed", "float", (g.k_h * g.k_w, size), note)
+        packed = to.alone(f"{self.name}_packed", "float", (g.k_h * g.k_w, size), note)
         return {"g": g, "block": size, "packed": packed}
 
 

@@ -72,7 +72,7 @@ class DepthwiseConv2dS8(LayerS8):
     def _packed(self, to: ProgramBuilder, g: Conv2dStruct, channels: int, multiplier: int) -> str:
         name = f"{self.name}_packed" if multiplier == 1 else f"{self.name}_grad_packed"
         shape = (multiplier * g.k_h * g.k_w, min(channels, BLOCK))
-        return to.temporary(name, "int8_t", shape, "weights of a block of channels, tap by tap")
+        return to.alone(name, "int8_t", shape, "weights of a block of channels, tap by tap")
 
 
 def channel_patches(g: Conv2dStruct, x: NDArray[Any]) -> NDArray[Any]:
