@@ -26,6 +26,8 @@ from kernels.draws import (
 from kernels.real import Plan, nothing, real_cases
 from mcugrad.arithmetic import scale_from_float
 from mcugrad.ops.pooling.avgpool2d import Weights, inside
+from mcugrad.ops.pooling.maxpool2d_kept_s8 import maxpool2d_keep_s8 as keep
+from mcugrad.ops.pooling.maxpool2d_kept_s8 import size_of
 from mcugrad.ops.pooling.struct import Pool2dStruct
 
 
@@ -56,6 +58,44 @@ def maxpool2d_grad_input_s8(draw: Draw) -> Arguments:
     }
 
 
+def apart(draw: Draw) -> Pool2dStruct:
+    """Windows of which no two have an input in common; some lie in the padding altogether."""
+    k_h, k_w, down, across = (draw(st.integers(1, most)) for most in (4, 4, 2, 2))
+    size = (draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(FEW_CHANNELS))
+    top, left = draw(st.integers(0, k_h + 1)), draw(st.integers(0, k_w + 1))
+    stride = (
+        (k_h - 1) * down + 1 + draw(st.integers(0, 2)),
+        (k_w - 1) * across + 1 + draw(st.integers(0, 2)),
+    )
+    out = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    return Pool2dStruct(*size, *out, k_h, k_w, *stride, top, left, down, across)
+
+
+@st.composite
+def maxpool2d_keep_s8(draw: Draw) -> Arguments:
+    g, rng = draw(st.sampled_from([pooling, apart]))(draw), rngs(draw)
+    return {
+        "g": g,
+        "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
+        "y": old_int8(rng, g.out_h * g.out_w * g.channels),
+        "kept": rng.integers(0, 256, size_of(g)).astype(np.uint8),
+    }
+
+
+@st.composite
+def maxpool2d_grad_kept_s8(draw: Draw) -> Arguments:
+    g, rng = apart(draw), rngs(draw)
+    kept = np.zeros(size_of(g), np.uint8)
+    x = rng.integers(-128, 128, g.in_h * g.in_w * g.channels).astype(np.int8)
+    keep(g, x, np.zeros(g.out_h * g.out_w * g.channels, np.int8), kept)
+    return {
+        "g": g,
+        "e": int8(draw, rng, g.out_h * g.out_w * g.channels),
+        "kept": kept,
+        "e_x": old_int8(rng, g.in_h * g.in_w * g.channels),
+    }
+
+
 def pool(x: tuple[int, int, int], kernel: int, stride: int, pad: int = 0, dilation: int = 1) -> Pool2dStruct:
     """A square window."""
     out = [(n + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1 for n in x[:2]]
@@ -82,6 +122,12 @@ def maxpool2d_s8_extremes() -> Iterator[Arguments]:
             "x": rng.choice(levels, g.in_h * g.in_w * g.channels).astype(np.int8),
             "y": old_int8(rng, g.out_h * g.out_w * g.channels),
         }
+
+
+def maxpool2d_keep_s8_extremes() -> Iterator[Arguments]:
+    """Values that are equal, and the ends of what there is, in windows of all kinds."""
+    for given in maxpool2d_s8_extremes():
+        yield {**given, "kept": np.full(size_of(given["g"]), 0xA7, np.uint8)}
 
 
 def maxpool2d_grad_input_s8_extremes() -> Iterator[Arguments]:
@@ -204,6 +250,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     for case in (
         maxpool2d_s8,
         maxpool2d_grad_input_s8,
+        maxpool2d_keep_s8,
+        maxpool2d_grad_kept_s8,
         avgpool2d_s8,
         mean_s8,
         avgpool2d_grad_input_s8,
@@ -213,6 +261,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
 EXTREMES = {
     "mcg_maxpool2d_s8": maxpool2d_s8_extremes,
     "mcg_maxpool2d_grad_input_s8": maxpool2d_grad_input_s8_extremes,
+    "mcg_maxpool2d_keep_s8": maxpool2d_keep_s8_extremes,
     "mcg_avgpool2d_grad_input_s8": avgpool2d_grad_input_s8_extremes,
 }
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""

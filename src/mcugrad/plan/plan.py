@@ -8,6 +8,7 @@ from random import Random
 
 import numpy as np
 
+from mcugrad.passes.program.keep_winners import keep_winners
 from mcugrad.plan.bound import bound_of
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.place import Unit, aligned, apart, placed, united
@@ -48,11 +49,16 @@ ORDERS: tuple[Callable[[Unit], tuple[int, ...]], ...] = (
 
 
 def planned(program: Program) -> tuple[Program, Plan]:
-    """The program with its calls in the order that takes the smaller working memory, and its plan."""
-    other, plan = reordered(program), best_plan(program)
-    if other is not program and (better := best_plan(other)).size < plan.size:
-        return other, better
-    return program, plan
+    """The program with those calls, in that order, which take the smallest working memory, and its plan.
+
+    It computes the same bytes. What takes no less stays as it was.
+    """
+    found = program, best_plan(program)
+    for kept in (program, keep_winners(program)):
+        for other in (kept, reordered(kept)):
+            if other is not program and (plan := best_plan(other)).size < found[1].size:
+                found = other, plan
+    return found
 
 
 def best_plan(program: Program) -> Plan:

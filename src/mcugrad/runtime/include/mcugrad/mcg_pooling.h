@@ -29,6 +29,41 @@ void mcg_maxpool2d_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y);
  */
 void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const int8_t *x, int8_t *e_x);
 
+/** Bits that say which place of a window won: 1, 2, 4 or 8. */
+static inline uint32_t mcg_maxpool2d_bits(const mcg_pool2d_t *g)
+{
+    const int32_t taps = g->k_h * g->k_w;
+    return taps <= 2 ? 1U : taps <= 4 ? 2U : taps <= 16 ? 4U : 8U;
+}
+
+/**
+ * @brief mcg_maxpool2d_s8, which keeps the place in its window of the first value that is as large as the
+ * largest.
+ *
+ * @param[in]  g    geometry; at most 256 places in a window
+ * @param[in]  x    input, [in_h][in_w][channels]
+ * @param[out] y    output, [out_h][out_w][channels]; may begin where x does if outputs come before what is
+ * still read (ops/pooling/window.py::is_ahead), else must not overlap x
+ * @param[out] kept places, ky * k_w + kx, as many bits each as hold them, 1, 2, 4 or 8, from the lowest of a
+ * byte on; 0 where a window lies in the padding altogether
+ *
+ * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d_kept_s8.py::maxpool2d_keep_s8.
+ */
+void mcg_maxpool2d_keep_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y, uint8_t *kept);
+
+/**
+ * @brief Gives each output's error to the input that won its window, where no input is in two windows.
+ *
+ * @param[in]  g    geometry
+ * @param[in]  e    error of the output, [out_h][out_w][channels], in [-127, 127]
+ * @param[in]  kept places of those that won, as mcg_maxpool2d_keep_s8 keeps them
+ * @param[out] e_x  error of the input, [in_h][in_w][channels]; may begin before e, by so much that a row of
+ * windows ends before its errors
+ *
+ * MACs: none. Scratch: none. Reference: ops/pooling/maxpool2d_kept_s8.py::maxpool2d_grad_kept_s8.
+ */
+void mcg_maxpool2d_grad_kept_s8(const mcg_pool2d_t *g, const int8_t *e, const uint8_t *kept, int8_t *e_x);
+
 /**
  * @brief Index of the largest value of one window and channel, the first one in row order.
  *
@@ -42,7 +77,6 @@ void mcg_maxpool2d_grad_input_s8(const mcg_pool2d_t *g, const int8_t *e, const i
 int32_t mcg_maxpool2d_winner(const mcg_pool2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x,
                              int32_t channel);
 
-#if MCG_HAS_DSP
 /** Taps of a window that lie inside the map; rows or columns are 0, or below, where none do. */
 typedef struct {
     int32_t first; /* offset of the first one */
@@ -80,6 +114,66 @@ static inline mcg_pool_taps_t mcg_maxpool2d_taps(const mcg_pool2d_t *g, int32_t 
     return t;
 }
 
+/** The same, and the number of the first of them, ky * k_w + kx. */
+static inline mcg_pool_taps_t mcg_maxpool2d_numbered(const mcg_pool2d_t *g, int32_t y, int32_t x,
+                                                     int32_t *number)
+{
+    const mcg_pool_taps_t t = mcg_maxpool2d_taps(g, y, x);
+    *number = 0;
+    for (int32_t at = y * g->stride_h - g->pad_top, ky = 0; ky < g->k_h && at < 0; ky++) {
+        *number += g->k_w;
+        at += g->dilation_h;
+    }
+    for (int32_t at = x * g->stride_w - g->pad_left, kx = 0; kx < g->k_w && at < 0; kx++) {
+        *number += 1;
+        at += g->dilation_w;
+    }
+    return t;
+}
+
+/** Where numbers of taps are kept, some bits each. */
+typedef struct {
+    uint8_t *next;  /* byte */
+    uint32_t bits;  /* of a number */
+    uint32_t byte;  /* what it is to hold so far */
+    uint32_t place; /* bits of that */
+} mcg_pool_kept_t;
+
+/** Keeps some bits, 32 at most, or 28 and less where a byte has begun. */
+static inline void mcg_maxpool2d_keep_bits(mcg_pool_kept_t *to, uint32_t value, uint32_t bits)
+{
+    to->byte |= value << to->place;
+    to->place += bits;
+    while (to->place >= 8U) {
+        *to->next++ = (uint8_t)to->byte;
+        to->byte >>= 8;
+        to->place -= 8U;
+    }
+}
+
+/** Keeps what has begun. */
+static inline void mcg_maxpool2d_keep_last(const mcg_pool_kept_t *to)
+{
+    if (to->place != 0U) {
+        *to->next = (uint8_t)to->byte;
+    }
+}
+
+/**
+ * @brief Largest value of one window and channel, -128 where there are no taps; which tap it was is kept.
+ *
+ * @param[in]     g       geometry
+ * @param[in]     t       taps inside the map
+ * @param[in]     number  of the first of them
+ * @param[in]     x       input, [in_h][in_w][channels]
+ * @param[in]     channel channel
+ * @param[in,out] to      where numbers are kept
+ * @return the value
+ */
+int8_t mcg_maxpool2d_won(const mcg_pool2d_t *g, const mcg_pool_taps_t *t, int32_t number, const int8_t *x,
+                         int32_t channel, mcg_pool_kept_t *to);
+
+#if MCG_HAS_DSP
 /** The largest values of four channels; -128 where there is no tap. */
 static inline uint32_t mcg_maxpool2d_four(const mcg_pool_taps_t *t, const int8_t *x)
 {
