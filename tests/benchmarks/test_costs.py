@@ -34,7 +34,7 @@ ODD = {
 
 STEPS: dict[str, str] = {
     "scratch CNN": "step, predict, cheaper, stack",
-    "ResNet-8, 32x32x3": "step, predict, cheaper, stack",
+    "ResNet-8, 32x32x3": "step, predict, stack",
     "DS-CNN, 49x10": "step, cheaper, stack",
     "MbedNet, 32x32x3": "step, stack",
     "conv8-pool-conv16-pool-fc10, 28x28": "step, stack",
