@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -94,6 +97,20 @@ def select_sums_s8(draw: Draw) -> Arguments:
         "e": int8(draw, rng, pixels * channels),
         "sum": rng.integers(0, 99, channels).astype(np.int32),
     }
+
+
+def select_sums_s8_extremes() -> Iterator[Arguments]:
+    """Sums that no half of a word holds, of channels that are no multiple of 4."""
+    rng = np.random.default_rng(0)
+    for pixels, channels, levels in product(
+        (1, 511, 512, 1100), (1, 4, 7, 9), ((-127, 127), (-127,), (0, 1, -1))
+    ):
+        yield {
+            "pixels": pixels,
+            "channels": channels,
+            "e": rng.choice(levels, pixels * channels).astype(np.int8),
+            "sum": rng.integers(0, 99, channels).astype(np.int32),
+        }
 
 
 @st.composite
@@ -241,6 +258,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+EXTREMES = {"mcg_select_sums_s8": select_sums_s8_extremes}
+"""Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {
     "select_copy": (copied, "select_copy_s8"),
     "select_parts": (parts, "select_sums_s8"),
