@@ -35,7 +35,7 @@ ODD = {
 STEPS: dict[str, str] = {
     "scratch CNN": "step, predict, cheaper, stack",
     "ResNet-8, 32x32x3": "step, predict, stack",
-    "DS-CNN, 49x10": "step, cheaper, stack",
+    "DS-CNN, 49x10": "step, stack",
     "MbedNet, 32x32x3": "step, stack",
     "conv8-pool-conv16-pool-fc10, 28x28": "step, stack",
     "MCUNet 128x128x3, last two blocks and head": "step, stack",
