@@ -28,7 +28,7 @@ def test_commands_print_what_the_page_shows(
             assert main(shlex.split(text)[1:]) == 0, text
             printed = capsys.readouterr().out
             if "inspect" in text:
-                for row in ("last:2  sr12   4.8 KiB", "all     sr12   8.6 KiB"):
+                for row in ("last:2  sr12  4.8 KiB", "all     sr12  8.0 KiB"):
                     assert row in printed
         elif not language:
             for line in text.splitlines():
