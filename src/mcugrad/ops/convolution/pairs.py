@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -314,21 +314,18 @@ Portable = Callable[[Conv2dStruct], tuple[float, ...]]
 
 
 def or_portable(
-    pays: Pays, pairs: Pairs, portable: Portable
-) -> Callable[[Conv2dStruct, int | None], tuple[float, ...]]:
+    pays: Pays, pairs: Pairs, portable: Portable, g: Conv2dStruct, room: int | None
+) -> tuple[float, ...]:
     """The work of a body that leaves to the portable one what takes less there."""
-
-    def work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
-        mine, other = pays(g, room or 0), portable(g)
-        # How many parts there are is the same with any scratch.
-        found = pairs(g, (room or 0) if mine else 1 << 30)
-        return (*found, *(0.0 for _ in other)) if mine else (*(0.0 for _ in found), *other)
-
-    return work
+    mine, other = pays(g, room or 0), portable(g)
+    # How many parts there are is the same with any scratch.
+    found = pairs(g, (room or 0) if mine else 1 << 30)
+    return (*found, *(0.0 for _ in other)) if mine else (*(0.0 for _ in found), *other)
 
 
-conv2d_pairs_work = or_portable(forward_pays, forward_pairs_work, conv2d_work)
-pointwise_pairs_work = or_portable(forward_pays, forward_pairs_work, pointwise_work)
-conv2d_grad_input_pairs_work = or_portable(grad_input_pays, grad_input_pairs_work, grad_input_work)
-conv2d_update_pairs_work = or_portable(update_pays, update_pairs_work, conv2d_update_work)
-pointwise_update_pairs_work = or_portable(update_pays, update_pairs_work, pointwise_update_work)
+# Not functions within a function: programs are copied and pickled with their kernels.
+conv2d_pairs_work = partial(or_portable, forward_pays, forward_pairs_work, conv2d_work)
+pointwise_pairs_work = partial(or_portable, forward_pays, forward_pairs_work, pointwise_work)
+conv2d_grad_input_pairs_work = partial(or_portable, grad_input_pays, grad_input_pairs_work, grad_input_work)
+conv2d_update_pairs_work = partial(or_portable, update_pays, update_pairs_work, conv2d_update_work)
+pointwise_update_pairs_work = partial(or_portable, update_pays, update_pairs_work, pointwise_update_work)
