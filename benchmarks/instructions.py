@@ -57,6 +57,7 @@ FRESH = (
     ("fashion_cnn", "sr16", "cortex-m0plus"),
     ("digits_cnn", "sr8", "cortex-m0plus"),
     ("digits_cnn", "sr16", "cortex-m33"),
+    ("digits_cnn", FLOAT, "cortex-m4f"),
 )
 TOLERANCE = 0.02
 EVERY = tuple(dict.fromkeys((*RULES, *(rule for _, rule in PARTIAL))))

@@ -73,12 +73,12 @@ def test_an_error_names_options(cli: Cli, options: tuple[str, ...], what: str, w
 
 
 def test_every_keyword_is_one_and_has_its_option() -> None:
-    calls = (mg.compile, mg.Update, mg.load, mg.Trainer.export)
+    calls = (mg.compile, mg.advise, mg.Update, mg.load, mg.Trainer.export)
     keywords = {name for call in calls for name in inspect.signature(call).parameters}
     assert keywords >= OPTIONS.keys()
     group = typer.main.get_command(app)
-    verb = group.commands["compile"]  # type: ignore[attr-defined]
-    there = {name for parameter in verb.params for name in parameter.opts}
+    verbs = [group.commands[name] for name in ("compile", "advise")]  # type: ignore[attr-defined]
+    there = {name for verb in verbs for parameter in verb.params for name in parameter.opts}
     assert set(OPTIONS.values()) <= there
 
 
