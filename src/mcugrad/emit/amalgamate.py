@@ -46,8 +46,7 @@ _SHARED = re.compile(
 """Types that a model's header has as well."""
 _REPLAY = re.compile(r"^#ifndef MCG_REPLAY_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
 """A type that is the model's own."""
-_DEFINITION = re.compile(r"^(?=(?:const )?\w+ mcg_\w+(?:\(| =))", re.MULTILINE)
-"""Of a function, whatever it returns, or a constant: a name that other models of the same program have as well."""
+_DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|mcg_status_t|const mcg_rule_t) mcg_)", re.MULTILINE)
 _INLINE = re.compile(
     r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^static inline [^{;]*?\b(mcg_\w+)\([^{;]*\)\s*\{(?:[^\n]*\}\n|.*?^\}\n)",
     re.MULTILINE | re.DOTALL,

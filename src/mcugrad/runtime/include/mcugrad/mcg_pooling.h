@@ -170,8 +170,8 @@ static inline void mcg_maxpool2d_keep_last(const mcg_pool_kept_t *to)
  * @param[in,out] to      where numbers are kept
  * @return the value
  */
-int8_t mcg_maxpool2d_won(const mcg_pool2d_t *g, const mcg_pool_taps_t *t, int32_t number, const int8_t *x,
-                         int32_t channel, mcg_pool_kept_t *to);
+int32_t mcg_maxpool2d_won(const mcg_pool2d_t *g, const mcg_pool_taps_t *t, int32_t number, const int8_t *x,
+                          int32_t channel, mcg_pool_kept_t *to);
 
 #if MCG_HAS_DSP
 /** The largest values of four channels; -128 where there is no tap. */

@@ -9,7 +9,7 @@ void mcg_maxpool2d_keep_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y, ui
             int32_t number;
             const mcg_pool_taps_t t = mcg_maxpool2d_numbered(g, oy, ox, &number);
             for (int32_t c = 0; c < g->channels; c++) {
-                y[c] = mcg_maxpool2d_won(g, &t, number, x, c, &to);
+                y[c] = (int8_t)mcg_maxpool2d_won(g, &t, number, x, c, &to);
             }
             y += g->channels;
         }

@@ -36,7 +36,7 @@ void mcg_maxpool2d_keep_s8(const mcg_pool2d_t *g, const int8_t *x, int8_t *y, ui
                                         4 * bits);
             }
             for (int32_t c = whole; c < g->channels; c++) {
-                y[c] = mcg_maxpool2d_won(g, &t, number, x, c, &to);
+                y[c] = (int8_t)mcg_maxpool2d_won(g, &t, number, x, c, &to);
             }
             y += g->channels;
         }

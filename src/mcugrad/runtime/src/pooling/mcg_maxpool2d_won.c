@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-int8_t mcg_maxpool2d_won(const mcg_pool2d_t *g, const mcg_pool_taps_t *t, int32_t number, const int8_t *x,
-                         int32_t channel, mcg_pool_kept_t *to)
+int32_t mcg_maxpool2d_won(const mcg_pool2d_t *g, const mcg_pool_taps_t *t, int32_t number, const int8_t *x,
+                          int32_t channel, mcg_pool_kept_t *to)
 {
     int32_t highest = -129;
     int32_t won = 0;
@@ -21,5 +21,5 @@ int8_t mcg_maxpool2d_won(const mcg_pool2d_t *g, const mcg_pool_taps_t *t, int32_
         number += g->k_w;
     }
     mcg_maxpool2d_keep_bits(to, (uint32_t)won, to->bits);
-    return (int8_t)mcg_max(highest, -128);
+    return mcg_max(highest, -128);
 }
