@@ -83,10 +83,21 @@ def test_plans_that_share_are_right_and_no_larger(any_program: Program) -> None:
     alone = best_plan(replace(any_program, segments=segments))
     assert plan.size <= alone.size
     assert max(plan.live) <= plan.size
+    if len(any_program.entries) == 1:
+        assert plan.live == taken(any_program, plan)
     assert bound(any_program) <= plan.size
     pairs = sharing(any_program, lifetimes(any_program))
     allowed = {each for call in any_program.calls for each in call.shared}
     assert all((each.old, new, each.lead) in allowed for new in pairs for each in pairs[new])
+
+
+def taken(any_program: Program, plan: Plan) -> tuple[int, ...]:
+    """Bytes that somebody has at each call, counted one by one."""
+    owned = np.zeros((any_program.length, plan.size), bool)
+    for life in lifetimes(any_program):
+        at = plan.offsets[life.name]
+        owned[life.first : life.last + 1, at : at + aligned(life.size)] = True
+    return tuple(int(count) for count in owned.sum(axis=1))
 
 
 @given(programs(), st.data())
