@@ -62,7 +62,7 @@ def test_a_cortex_m55_equals_the_reference(name: str, compiler: str) -> None:
 
     run()
     extremes = list(EXTREMES[name]())
-    for i, arguments in enumerate(extremes[:: 1 if LONG else len(extremes) // FEW]):
+    for i, arguments in enumerate(extremes[:: 1 if LONG else max(1, len(extremes) // FEW)]):
         check(arguments, i)
 
 
