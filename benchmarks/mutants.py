@@ -66,7 +66,9 @@ PASSES = "tests/passes/program/test_program_passes.py"
 PLANS = ("tests/plan/test_plan.py", "tests/plan/test_sharing.py", *QUICK, "-k", "not rubbish")
 SUBJECTS = (
     Subject("verification.py", ("tests/test_verify.py", "tests/emit/test_tiny.py")),
-    Subject("plan/plan.py", PLANS, "_live|_end|peak"),  # how well it searches is what benchmarks/memory.py shows
+    Subject(
+        "plan/plan.py", PLANS, "_live|_end|peak"
+    ),  # how well it searches is what benchmarks/memory.py shows
     Subject("plan/lifetimes.py", PLANS),
     Subject("plan/sharing.py", PLANS),
     Subject("plan/verify.py", PLANS),
