@@ -95,7 +95,7 @@ def test_ram_that_does_not_suffice_once_linked(net: mg.Model) -> None:
     """What calls the model may take more than is kept for it."""
     x, _ = samples(net, 4)
     made = mg.compile(net, calibration=x)
-    short = FitError("the firmware needs more", where="linked", short={"RAM": 4096})
+    short = FitError("the firmware needs more", where="linked", short={"RAM": 1024})
     ram = -(-made.build.footprint.need // 4096) * 4096
     told = with_way_out(short, made.model, made.build, made.options, board(256 * KIB, ram))
     assert re.fullmatch(r"train=\S+( with rule=sr8)?   \([\d.]+ KiB\)", told.hint)
