@@ -17,6 +17,9 @@ from mcugrad.toolchain import lint, startup
 from mcugrad.toolchain.cache import Defines
 from mcugrad.training.rules import IN_PLACE
 
+BUDGET = 100_000_000
+"""Instructions after which a kernel counts as endless: no case takes a tenth of it."""
+
 
 def called(kernels: Sequence[Kernel]) -> list[str]:
     """Names of kernels, and of the rules that they may be given."""
@@ -95,6 +98,6 @@ class KernelsOnCore:
             shift,
             last,
         )
-        self.emulator.call(kernel.name, *placed.words)
+        self.emulator.call(kernel.name, *placed.words, budget=BUDGET)
         placed.take_back(self.emulator.target.name)
         return self.emulator.last_instructions
