@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -36,9 +36,19 @@ def pooling(draw: Draw) -> Pool2dStruct:
     return Pool2dStruct(in_h, in_w, draw(FEW_CHANNELS), *rest)
 
 
+def one_behind_the_other(draw: Draw) -> Pool2dStruct:
+    """Windows within the map, each behind the one before, so that most outputs are ahead."""
+    k_h, k_w, stride_h, stride_w, down, across = (draw(st.integers(1, most)) for most in (3, 3, 3, 3, 2, 2))
+    out_h, out_w = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    in_h = (out_h - 1) * stride_h + (k_h - 1) * down + 1 + draw(st.integers(0, 2))
+    in_w = (out_w - 1) * stride_w + (k_w - 1) * across + 1 + draw(st.integers(0, 2))
+    size = (in_h, in_w, draw(FEW_CHANNELS), out_h, out_w)
+    return Pool2dStruct(*size, k_h, k_w, stride_h, stride_w, 0, 0, down, across)
+
+
 @st.composite
-def maxpool2d_s8(draw: Draw) -> Arguments:
-    g, rng = pooling(draw), rngs(draw)
+def maxpool2d_s8(draw: Draw, windows_of: Sequence[Callable[[Draw], Pool2dStruct]] = (pooling,)) -> Arguments:
+    g, rng = draw(st.sampled_from(windows_of))(draw), rngs(draw)
     return {
         "g": g,
         "x": int8(draw, rng, g.in_h * g.in_w * g.channels, -128),
@@ -258,6 +268,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
+OVER = {"mcg_maxpool2d_s8": maxpool2d_s8((pooling, one_behind_the_other))}
+"""Arguments of which arrays may share bytes, by C names, where those of all arguments seldom may."""
 EXTREMES = {
     "mcg_maxpool2d_s8": maxpool2d_s8_extremes,
     "mcg_maxpool2d_grad_input_s8": maxpool2d_grad_input_s8_extremes,
