@@ -95,8 +95,9 @@ def test_values_have_errors_for_scores(net: mg.Model, samples: tuple[Array, Arra
         ({"target": "cortex-m4f", "milliseconds": 5}, "depends on the board", "milliseconds"),
         ({"target": "nrf52840", "milliseconds": float("nan")}, "no time", "milliseconds"),
         ({"ram": "8K", "epochs": 0}, "no number of passes", "epochs"),
-        ({"ram": "8K", "rules": ("qas",)}, "qas", "rules"),
-        ({"ram": "8K", "rules": ()}, "rules", "rules"),
+        ({"ram": "8K", "rules": ("sr8", "qas")}, "has 'qas', which is not chosen from", "rules"),
+        ({"ram": "8K", "rules": ()}, "names none", "rules"),
+        ({"target": 3}, "target=3 is no board or core", "target"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -110,6 +111,8 @@ def test_what_makes_no_sense_is_refused(
 def test_too_few_samples_say_nothing(net: mg.Model, samples: tuple[Array, Array]) -> None:
     with pytest.raises(UsageError, match="5 samples tell no way"):
         mg.advise(net, samples[0][:5], samples[1][:5], ram="1M")
+    with pytest.raises(UsageError, match="0 samples tell no way"):
+        mg.advise(net, np.asarray(None), [], ram="1M")
 
 
 def test_a_limit_that_nothing_meets_says_what_would_fit(net: mg.Model, samples: tuple[Array, Array]) -> None:

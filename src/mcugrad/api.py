@@ -114,11 +114,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         )
     demand_seed(seed)
     given = rate_given(rate)
-    goal = load_target(target) if isinstance(target, str) else target
-    if not isinstance(goal, Target | None):
-        raise UsageError(
-            f"target={target!r} is no board or core", where="target", hint="its name: target='nrf52840'"
-        )
+    goal = target_given(target)
     course = _course(schedule)
     length = _steps(course, steps)
     wanted = _loss(loss, model.classes)
@@ -179,6 +175,16 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         "%s needs %s of RAM, %d bytes kept for stack and caller", model.name, kib(room.ram), room.reserve
     )
     return Trainer(model, result, goal, options)
+
+
+def target_given(target: str | Target | None) -> Target | None:
+    """A board or core by its name or as it is. Raises UsageError for what is none."""
+    found = load_target(target) if isinstance(target, str) else target
+    if not isinstance(found, Target | None):
+        raise UsageError(
+            f"target={target!r} is no board or core", where="target", hint="its name: target='nrf52840'"
+        )
+    return found
 
 
 def _demand_no_training(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.api import compile as compile_model
+from mcugrad.api import target_given
 from mcugrad.errors import FitError, McugradWarning, UsageError
 from mcugrad.fit_check import Footprints, made_up
 from mcugrad.footprint import Footprint, kib
@@ -27,6 +28,7 @@ from mcugrad.rate_search import FEWEST, RateSearch
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer
+from mcugrad.training.losses import Loss
 from mcugrad.training.rules import FAMILY, updates
 
 RULES = tuple(rule.name for rule in reversed(FAMILY))
@@ -189,15 +191,17 @@ def advise(
     milliseconds: float | None = None,
     target: str | Target | None = None,
     epochs: int = 5,
-    rules: Sequence[str] = RULES,
-    **options: Any,
+    rules: str | Sequence[str] = RULES,
+    calibration: NDArray[Any] | None = None,
+    loss: str | Loss = "cross_entropy",
+    typical_labels: NDArray[Any] | None = None,
+    seed: int = 0,
 ) -> Advice:
     """Find out what to train, and by which rule, within limits.
 
     Args:
         model: from `load`.
-        x: samples in real units, (n, *input shape), as `Trainer.fit` takes them; a few calibrate unless `calibration`
-            does.
+        x: samples in real units, (n, *input shape), as `Trainer.fit` takes them.
         y: their labels.
         ram: bytes of RAM that model, sample, stack and caller may take, or `64K`; those of the target if not given.
         flash: bytes of constants in flash; likewise.
@@ -205,28 +209,44 @@ def advise(
         target: a board or core, for its memories and its time.
         epochs: passes over the samples that the training will have.
         rules: that may be chosen, of the `sr` family.
-        options: what else `compile` takes: `loss`, `typical_labels`, `calibration`, `seed`.
+        calibration: typical inputs in real units, as for `compile`; the first 256 samples if not given.
+        loss: as for `compile`.
+        typical_labels: as for `compile`; for losses on values.
+        seed: of the device's random numbers, 32 bits.
 
     Raises:
         UsageError: there is no limit, or an option makes no sense.
         FitError: nothing that trains fits.
         DataError: samples or labels cannot be used.
     """
-    goal = load_target(target) if isinstance(target, str) else target
+    goal = target_given(target)
     limits = _limits(ram, flash, milliseconds, goal)
     if not is_whole(epochs) or epochs < 1:
         raise UsageError(f"epochs={epochs!r} is no number of passes", where="epochs", hint="1 or more")
-    if unknown := [rule for rule in rules if rule not in RULES] or not rules:
-        raise UsageError(f"rules={rules!r}: {unknown}", where="rules", hint=f"some of {', '.join(RULES)}")
-    if len(x) < FEWEST:
+    named = [rules] if isinstance(rules, str) else list(rules)
+    unknown = [rule for rule in named if rule not in RULES]
+    if unknown or not named:
+        what = (
+            f"rules={rules!r} has {unknown[0]!r}, which is not chosen from"
+            if unknown
+            else "rules= names none"
+        )
+        raise UsageError(what, where="rules", hint=f"some of {', '.join(RULES)}")
+    count = np.shape(x)[0] if np.ndim(x) else 0
+    if count < FEWEST:
         raise UsageError(
-            f"{len(x)} samples tell no way to train from another",
+            f"{count} samples tell no way to train from another",
             where="x",
             hint=f"{FEWEST} or more, better hundreds",
         )
     start = monotonic()
-    options = {"calibration": np.asarray(x)[:256], **options}
-    ways = _most_precise(_ways(model, options, limits, [rule for rule in RULES if rule in rules]))
+    options = {
+        "calibration": np.asarray(x)[:256] if calibration is None else calibration,
+        "loss": loss,
+        "typical_labels": typical_labels,
+        "seed": seed,
+    }
+    ways = _most_precise(_ways(model, options, limits, [rule for rule in RULES if rule in named]))
     if goal is not None:
         ways = _in_time([_counted(model, x, y, options, way, goal) for way in ways], limits, goal)
     tried = [_tried(model, x, y, options, way, 1) for way in ways]
@@ -276,7 +296,7 @@ def _limits(ram: Any, flash: Any, milliseconds: Any, goal: Target | None) -> Lim
 
 def _ways(model: Model, options: dict[str, Any], limits: Limits, rules: Sequence[str]) -> list[Choice]:
     """Ways to train that fit, most layers first, by each rule that does, the most precise first."""
-    made = compile_model(model, train="none", **{k: v for k, v in options.items() if k != "rate"})
+    made = compile_model(model, train="none", **options)
     like = replace(made.options, train="all", updates=updates("sr16"))
     sizes = Footprints(model, made_up(model), like)
     count = len(model.layers)

@@ -12,29 +12,8 @@ from mcugrad.commands.recipe import Recipe, spelled_out
 if TYPE_CHECKING:
     from mcugrad.choosing import Advice
 
-_NOT_CHOSEN_HERE = (
-    "train",
-    "rule",
-    "batch",
-    "momentum",
-    "velocity_bits",
-    "weight_decay",
-    "clip",
-    "precision",
-    "sparse",
-    "sparse_policy",
-    "sparse_samples",
-    "rate",
-    "class_names",
-    "features",
-    "resume",
-    "save",
-    "prefer",
-    "ram",
-)
 
-
-@spelled_out(without=_NOT_CHOSEN_HERE)
+@spelled_out(only=("model", "data", "loss", "name", "target", "seed", "calibration", "scale"))
 def advise(
     recipe: Recipe,
     ram: Annotated[

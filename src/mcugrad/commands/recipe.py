@@ -279,16 +279,18 @@ class Recipe:
 
 
 def spelled_out(
-    *, without: Sequence[str] = (), **defaults: Any
+    *, without: Sequence[str] = (), only: Sequence[str] = (), **defaults: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Puts a Recipe's options in the place of a verb's first parameter, which is one.
 
     Args:
         without: names of options that this verb does not have.
+        only: names of those that it has; all others if empty.
         defaults: of options that this verb takes otherwise.
     """
     hints = get_type_hints(Recipe, include_extras=True)
-    shared = [each for each in fields(Recipe) if each.name not in ("output", *without)]
+    names = only or [each.name for each in fields(Recipe) if each.name not in ("output", *without)]
+    shared = [each for each in fields(Recipe) if each.name in names]
     options = [
         inspect.Parameter(
             each.name,
