@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +98,17 @@ def test_what_is_needed_for_long_goes_first_where_much_is_needed() -> None:
     assert best_plan(found).size > 180
     assert plan.size < 120
     assert seen(other) == seen(found)
+
+
+def test_what_takes_no_less_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = (step(0, "b0", "b1"), step(1, "b1", "b2"))
+    segments = {"forward": Segment(calls)}
+    buffers = (Buffer(name, "int8_t", (8,), Space.ARENA) for name in ("b0", "b1", "b2"))
+    found = program_of(
+        *buffers, segments=segments, entries={"predict": Entry(("forward",), ("b2",))}, output="b2"
+    )
+    monkeypatch.setattr("mcugrad.plan.plan.reordered", replace)  # another program, of the same calls
+    assert planned(found)[0] is found
 
 
 def test_what_is_learned_does_not_depend_on_the_order() -> None:
