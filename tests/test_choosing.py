@@ -12,7 +12,7 @@ import pytest
 
 import mcugrad as mg
 from command_line import Cli, save
-from mcugrad.choosing import Choice, Limits
+from mcugrad.choosing import SHARES, Choice, Limits
 from mcugrad.errors import FitError, UsageError
 from networks import Conv, Dense, corners, model, write_onnx
 
@@ -71,9 +71,34 @@ def test_steps_are_counted_and_may_have_to_be_fast(net: mg.Model, samples: tuple
     slowest, fastest = (pick(choice.milliseconds or 0 for choice in found.choices) for pick in (max, min))
     within = mg.advise(net, x, y, target="nrf52840", milliseconds=(slowest + fastest) / 2)
     assert {choice.train for choice in within.choices} < {choice.train for choice in found.choices}
+    assert all((choice.milliseconds or 0) <= (slowest + fastest) / 2 for choice in within.choices)
     with pytest.raises(FitError, match=r"no training step takes 0.01 ms or less on nrf52840") as refused:
         mg.advise(net, x, y, target="nrf52840", milliseconds=0.01)
-    assert re.search(rf"train=last:1, {fastest:.3g} ms", refused.value.where)
+    assert re.search(r"that of last:1 by sr16(, 10 % of its updates)?, \S+ ms", refused.value.where)
+
+
+@pytest.mark.mcu
+def test_where_a_whole_step_takes_too_long_a_share_of_its_updates_is_tried(
+    samples: tuple[Array, Array],
+) -> None:
+    x, y = (part[:48] for part in samples)
+    net = model((1, 12, 12), (Conv(16, stride=(2, 2)), Conv(16), Dense(4)))
+    made = mg.compile(net, calibration=x, train="all", rule="sr16")
+    step = made.measure(x[:2], y[:2], target="nrf52840").step
+    assert step is not None
+    limit = 0.9 * (step.milliseconds or 0)
+    found = mg.advise(net, x, y, target="nrf52840", milliseconds=limit, rules="sr16", epochs=1)
+    part = next(choice for choice in found.choices if choice.train == "all")
+    assert part.text == f"all by sr16, {100 * part.updates:g} % of its updates"
+    assert (part.milliseconds or np.inf) <= limit
+    made = mg.compile(net, calibration=x, **part.options)
+    assert part.ram == made.build.footprint.need
+    more = [share for share in SHARES if share > part.updates]
+    for share in more:
+        made = mg.compile(net, calibration=x, **replace(part, updates=share).options)
+        step = made.measure(x[:2], y[:2], target="nrf52840").step
+        assert step is not None
+        assert (step.milliseconds or 0) > limit
 
 
 def test_values_have_errors_for_scores(net: mg.Model, samples: tuple[Array, Array]) -> None:
@@ -142,8 +167,13 @@ def test_the_command_line_shows_choices_and_what_comes_next(
 ) -> None:
     network = write_onnx(tmp_path / "net.onnx", (1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
     where = save(tmp_path / "corners.npz", *samples)
-    result = cli("advise", str(network), "--data", where, "--ram", "1M", "--epochs", "1")
+    ways = tmp_path / "ways.svg"
+    result = cli(
+        *("advise", str(network), "--data", where, "--ram", "1M", "--epochs", "1", "--picture", str(ways))
+    )
     assert result.code == 0, result.err
+    assert ways.read_text(encoding="utf-8").startswith("<svg")
+    assert f"{ways}: all that was tried" in result.out
     assert re.search(r"^within 1024\.0 KiB of RAM$", result.out, re.MULTILINE)
     assert re.search(r"^ +train +rule +RAM +constants +held out$", result.out, re.MULTILINE)
     assert re.search(

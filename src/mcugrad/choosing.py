@@ -1,14 +1,15 @@
 """advise: what to train, and how, within limits of memory and time, by short trainings on the user's samples.
 
 What a way to train takes is known beforehand, to the byte. What it brings is not: so of every number of layers the
-most precise rule that fits is tried, briefly; the best few are tried at full length. Each trial is a search for the
-learning rate (`rate_search`), so that no way is judged by the rate of another, and leaves no trace.
+most precise rule that fits is tried, briefly; the best few are tried at full length. Where a whole step takes too long,
+the largest share of the updates that does not is tried in its place. Each trial is a search for the learning rate
+(`rate_search`), so that no way is judged by the rate of another, and leaves no trace.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import monotonic
 from typing import Any
@@ -30,6 +31,7 @@ from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer
 from mcugrad.training.losses import Loss
 from mcugrad.training.rules import FAMILY, updates
+from mcugrad.training.sparse import Sparse
 
 RULES = tuple(rule.name for rule in reversed(FAMILY))
 """From the most precise, which takes most memory, to the least."""
@@ -39,6 +41,8 @@ FINALISTS = 2
 """Ways that are tried at full length."""
 COUNTED = 2
 """Samples that the instructions of a step are the mean of, or a batch."""
+SHARES = (0.5, 0.25, 0.1)
+"""Of a layer's channels, which a step may update where all of them take too long."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Choice:
     Attributes:
         train: `all` or `last:N`.
         rule: how weights are stored and updated.
+        updates: share of the channels that a step updates, 1 for all; of each step, so that none takes longer.
         ram: bytes of RAM that it needs, what is kept for stack and caller included: counted.
         flash: bytes of constants in flash: counted.
         instructions: of a training step on the target, counted; None where there is none.
@@ -88,6 +93,19 @@ class Choice:
     score: float | None = None
     rate: float | None = None
     steps: int = 0
+    updates: float = 1.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `compile` is told of it, its rate left out."""
+        whole = {"train": self.train, "rule": self.rule}
+        return whole if self.updates == 1 else {**whole, "sparse": Sparse(self.updates, policy="split")}
+
+    @property
+    def text(self) -> str:
+        """`last:3 by sr16`, `last:3 by sr16, 25 % of its updates`."""
+        part = "" if self.updates == 1 else f", {100 * self.updates:g} % of its updates"
+        return f"{self.train} by {self.rule}{part}"
 
     def within(self, limits: Limits) -> bool:
         """Whether it takes no more."""
@@ -135,7 +153,7 @@ class Advice:
     @property
     def options(self) -> dict[str, Any]:
         """What `compile` is told: `mg.compile(model, **advice.options, ...)`."""
-        return {"train": self.best.train, "rule": self.best.rule, "rate": self.best.rate}
+        return {**self.best.options, "rate": self.best.rate}
 
     @property
     def kept(self) -> tuple[Choice, ...]:
@@ -147,8 +165,8 @@ class Advice:
         """Why the choice won, in a sentence."""
         best, finalists = self.best, [each for each in self.choices if each.steps == self.best.steps]
         others = [each for each in finalists if each is not best]
-        said = f"{best.train} by {best.rule}: {self.score(best.score)} of {self.held_out} samples held out"
-        beside = ", ".join(f"{each.train} by {each.rule}: {self.score(each.score)}" for each in others)
+        said = f"{best.text}: {self.score(best.score)} of {self.held_out} samples held out"
+        beside = ", ".join(f"{each.text}: {self.score(each.score)}" for each in others)
         gain = "; no way to train makes them better" if (best.score or 0.0) <= self.before else ""
         beside = f"{beside}; " if beside else ""
         return f"{said} ({beside}before training {self.score(self.before)}), {kib(best.ram)} of RAM{gain}"
@@ -156,8 +174,7 @@ class Advice:
     def __str__(self) -> str:
         """A line for each choice that is worth one, and why the best one is."""
         lines = [
-            f"{'*' if each is self.best else ' '} {each.train:8} {each.rule:6} {kib(each.ram):>10}  "
-            f"{self.score(each.score)}"
+            f"{'*' if each is self.best else ' '} {each.text}  {kib(each.ram)}  {self.score(each.score)}"
             for each in self.kept
         ]
         return "\n".join([f"within {self.limits.text}", *lines, self.why])
@@ -248,17 +265,17 @@ def advise(
     }
     ways = _most_precise(_ways(model, options, limits, [rule for rule in RULES if rule in named]))
     if goal is not None:
-        ways = _in_time([_counted(model, x, y, options, way, goal) for way in ways], limits, goal)
+        ways = _in_time(ways, limits, goal, lambda way: _counted(model, x, y, options, way, goal))
     tried = [_tried(model, x, y, options, way, 1) for way in ways]
     ranked = sorted(tried, key=lambda each: _rank(each[0]), reverse=True)
     finalists = ranked[:FINALISTS]
     if epochs > 1:
         finalists = [_tried(model, x, y, options, way, epochs) for way, _ in finalists]
-    names = [(way.train, way.rule) for way, _ in finalists]
-    all_tried = [*finalists, *(each for each in ranked if (each[0].train, each[0].rule) not in names)]
+    names = [way.text for way, _ in finalists]
+    all_tried = [*finalists, *(each for each in ranked if each[0].text not in names)]
     best, found = max(finalists, key=lambda each: _rank(each[0]))
-    order = {(way.train, way.rule): i for i, way in enumerate(ways)}
-    choices = sorted((way for way, _ in all_tried), key=lambda way: order[way.train, way.rule])
+    order = {way.text: i for i, way in enumerate(ways)}
+    choices = sorted((way for way, _ in all_tried), key=lambda way: order[way.text])
     return Advice(
         limits, tuple(choices), best, found.before, found.held_out, found.is_share, monotonic() - start
     )
@@ -340,24 +357,39 @@ def _counted(
     model: Model, x: NDArray[Any], y: Any, options: dict[str, Any], way: Choice, goal: Target
 ) -> Choice:
     """With what a step takes on a target, whose memory may still be too small for its code."""
-    made = compile_model(model, train=way.train, rule=way.rule, **options)
+    made = compile_model(model, **way.options, **options)
     whole = made.options.updates.whole_batches(made.trained_layers, COUNTED)
     few = np.arange(whole) % len(x)
     step = made.measure(np.asarray(x)[few], np.asarray(y)[few], target=load_target(goal.core.name)).step
     assert step is not None
-    cycles = step.cycles.cycles
+    cycles, size = step.cycles.cycles, made.build.footprint
     milliseconds = None if goal.clock_hz is None else 1e3 * cycles / goal.clock_hz
-    return replace(way, instructions=step.instructions, milliseconds=milliseconds)
+    sized = replace(way, ram=size.need, flash=size.constants)
+    return replace(sized, instructions=step.instructions, milliseconds=milliseconds)
 
 
-def _in_time(ways: Sequence[Choice], limits: Limits, goal: Target) -> list[Choice]:
-    """Those whose step takes no more than it may. Raises FitError where none does."""
-    found = [way for way in ways if way.within(limits)]
+def _in_time(
+    ways: Sequence[Choice], limits: Limits, goal: Target, counted: Callable[[Choice], Choice]
+) -> list[Choice]:
+    """Those whose step takes no more than it may; of the others the largest share that does not.
+
+    The layer that makes the outputs updates all of its channels, so where it trains alone there are no shares. Raises
+    FitError where nothing is in time.
+    """
+    found, late = [], []
+    alone = ways[-1].train
+    for way in ways:
+        for share in (1.0, *(() if way.train == alone else SHARES)):
+            part = counted(replace(way, updates=share))
+            if part.within(limits):
+                found.append(part)
+                break
+            late.append(part)
     if not found:
-        least = min(ways, key=lambda way: way.milliseconds or 0.0)
+        least = min(late, key=lambda way: way.milliseconds or 0.0)
         raise FitError(
             f"no training step takes {limits.milliseconds:g} ms or less on {goal.name}",
-            where=f"the least is that of train={least.train}, {least.milliseconds:.3g} ms, its prediction included",
+            where=f"the least is that of {least.text}, {least.milliseconds:.3g} ms, its prediction included",
             hint=f"milliseconds={least.milliseconds:.3g} or more, a faster board, or a smaller network",
         )
     return found
@@ -369,8 +401,8 @@ def _tried(
     """A way with the score that it reaches in so many passes, at the rate that suits it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", McugradWarning)
-        made: Trainer = compile_model(model, train=way.train, rule=way.rule, **options)
+        made: Trainer = compile_model(model, **way.options, **options)
         found = made.search_rate(x, y, epochs=epochs)
     score = None if found.found is None or found.has_diverged else found.found.score
-    line(f"{way.train} by {way.rule}: {found.text}")
+    line(f"{way.text}: {found.text}")
     return replace(way, score=score, rate=found.rate, steps=found.found.steps if found.found else 0), found

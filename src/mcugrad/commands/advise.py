@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mcugrad.commands.options import Json
+from mcugrad.commands.output import demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
@@ -35,6 +37,14 @@ def advise(
     epochs: Annotated[
         int, typer.Option("--epochs", min=1, help="Passes over the training samples that there will be.")
     ] = 5,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE.svg",
+            help="Draw what was tried: what each way takes, and what it brings.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Find out which layers to train, and by which rule, within RAM, flash and time.
@@ -42,9 +52,12 @@ def advise(
     What ways to train take is counted; what they bring, short trainings on the data tell, with an eighth held out.
     """
     from mcugrad.choosing import advise as find
+    from mcugrad.files import write_file
+    from mcugrad.report.ways import picture as drawn
     from mcugrad.training.losses import LabelKind, Loss
 
     output = recipe.output
+    demand_places(files=[picture])
     found = recipe.network()
     given = recipe.samples(found)
     output.say(f"data  {given.text}")
@@ -71,12 +84,24 @@ def advise(
         output.say(
             "instructions: of a step, counted layer by layer where all train, and added up; ms: estimated"
         )
+    if picture is not None:
+        write_file(picture, drawn(advice))
+        output.say(f"{picture}: all that was tried")
     best, board = advice.best, "" if recipe.target is None else f" --target {recipe.target}"
+    part = "" if best.updates == 1 else f"--sparse {best.updates:g} --sparse-policy split "
     output.say(
-        f"next: mcugrad train {recipe.model} --data {recipe.data} --train {best.train} --rule {best.rule} "
+        f"next: mcugrad train {recipe.model} --data {recipe.data} --train {best.train} --rule {best.rule} {part}"
         f"--rate {best.rate:.3g} --epochs {epochs}{board}"
     )
-    output.finish({"model": found.name, "data": given.text, "epochs": epochs, **advice.facts()})
+    output.finish(
+        {
+            "model": found.name,
+            "data": given.text,
+            "epochs": epochs,
+            **advice.facts(),
+            "picture": None if picture is None else str(picture),
+        }
+    )
 
 
 def _table(advice: Advice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -85,14 +110,15 @@ def _table(advice: Advice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     from mcugrad.measure.cost import short
 
     best = advice.best
+    shares = ("updates",) * any(choice.updates < 1 for choice in advice.kept)
     costs = ("instructions",) * (best.instructions is not None) + ("ms",) * (best.milliseconds is not None)
     rows = []
     for choice in advice.kept:
-        sizes = (kib(choice.ram), kib(choice.flash))
+        sizes = (*(f"{100 * choice.updates:g} %" for _ in shares), kib(choice.ram), kib(choice.flash))
         spent = [
             *([] if choice.instructions is None else [f"{choice.instructions:,.0f}"]),
             *([] if choice.milliseconds is None else [short(choice.milliseconds)]),
         ]
         mark = "*" if choice is best else ""
         rows.append((mark, choice.train, choice.rule, *sizes, *spent, advice.score(choice.score)))
-    return ("", "train", "rule", "RAM", "constants", *costs, "held out"), rows
+    return ("", "train", "rule", *shares, "RAM", "constants", *costs, "held out"), rows
