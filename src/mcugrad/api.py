@@ -26,6 +26,7 @@ from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
 from mcugrad.pipeline import build, calibrate
+from mcugrad.program import Program
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer
@@ -33,6 +34,7 @@ from mcugrad.training.features import OF_PREDICTION
 from mcugrad.training.features import features as features_named
 from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.rate_grid import usual
+from mcugrad.training.replay import ReplayOf
 from mcugrad.training.rules import RuleChoice, updates
 from mcugrad.training.schedules import Kind, Schedule, named, rate_given
 from mcugrad.training.sparse import Choice
@@ -63,6 +65,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     prefer: Preference = "ram",
     ram: int | str | None = None,
     features: str | Sequence[str] = "all",
+    replay_of: ReplayOf = "inputs",
 ) -> Trainer:
     """Turn a model into firmware that learns.
 
@@ -99,6 +102,9 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         features: what the generated code has beside predictions and training steps: `all`, `none`, or names of
             some; docs/device.md lists them and says what each takes. A linker that drops what is never called, as all
             for microcontrollers can, makes this a matter of how much there is to read.
+        replay_of: what replay buffers hold of samples, on the device and in `fit`: `inputs`, or `latents`, what the
+            layers that do not train make of them, so that a step on a stored sample skips these layers. The learned
+            bytes are the same. What a sample takes is `trainer.build.compiled.program.stored`.
 
     Raises:
         DataError: the samples cannot be used.
@@ -149,10 +155,13 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         steps=length,
         budget=_budget(prefer, ram, goal),
         features=_features(features, train, wanted),
+        replay_of=_replay_of(replay_of, train),
     )
     method = Calibration(calibration_method, percentile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
     result = build(model, scales, options)
+    if replay_of == "latents":
+        _demand_latents(result.compiled.program, len(model.layers))
     if ram is not None and result.footprint.need > (options.budget.ram or 0):
         raise FitError(
             f"model, sample, stack and caller need {result.footprint.need} B of RAM, more than ram={ram}",
@@ -168,6 +177,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
                 *concerns.of_loss(wanted, model.input_shape, _outputs(model)),
                 *concerns.of_policies(*enlarged(result.graph)),
                 *drifting(model.layers, result.graph, weights=train != "bias"),
+                *concerns.of_latents(result.compiled.program),
             ]
         )
     room = result.footprint
@@ -224,6 +234,34 @@ def _features(wanted: str | Sequence[str], train: Train, loss: Loss) -> frozense
             hint="features without soft",
         )
     return found
+
+
+def _replay_of(wanted: Any, train: Train) -> ReplayOf:
+    """What replay buffers hold. Raises UsageError for what there is not."""
+    if wanted not in get_args(ReplayOf):
+        raise UsageError(
+            f"a replay buffer holds no {wanted!r}",
+            where="replay_of",
+            hint=f"one of {', '.join(get_args(ReplayOf))}",
+        )
+    if wanted == "latents" and isinstance(train, str) and train == "none":
+        raise UsageError(
+            "nothing trains, so that nothing is replayed",
+            where="replay_of",
+            hint="train='last:1' or another that trains, or no replay_of=",
+        )
+    found: ReplayOf = wanted
+    return found
+
+
+def _demand_latents(program: Program, layers: int) -> None:
+    """Raises UsageError where no layer is frozen in front of the first that trains."""
+    if not program.stores_latents:
+        raise UsageError(
+            "there are no latents: the first layer of the network trains, so that all of it runs for each step",
+            where="replay_of",
+            hint=f"train='last:{max(layers // 2, 1)}' or fewer of the {layers} layers, or replay_of='inputs'",
+        )
 
 
 def _course(schedule: Any) -> Schedule:

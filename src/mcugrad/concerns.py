@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mcugrad.advice import rescaled
 from mcugrad.errors import McugradWarning
 from mcugrad.graph import ActivationScale
+from mcugrad.program import Program
 from mcugrad.targets import Target
 from mcugrad.training.losses import LabelKind, Loss
 
@@ -217,6 +218,21 @@ def of_flash(constants: int, trains: bool, target: Target) -> list[str]:
         f"constants leave {left / 1024:.1f} KiB of the {target.flash.bytes / 1024:.1f} KiB of flash of {target.name}, "
         f"and code, which comes on top, takes {small / 1024:.0f} to {fast / 1024:.0f} KiB in most networks, with -Os a "
         f"third of that with -O3; measure() and verify(), or mcugrad compile without --no-measure, link and count it"
+    ]
+
+
+def of_latents(program: Program) -> list[str]:
+    """Says of latents that they take more memory than the samples that they are of.
+
+    Args:
+        program: that may store latents.
+    """
+    size, given = program.stored, program.buffers[program.input].count
+    if size <= given:
+        return []
+    return [
+        f"a stored sample takes {size:,} bytes as latents and {given:,} as an input: replay of latents saves time "
+        f"here, not memory; a later layer to train from may have fewer, or replay_of='inputs'"
     ]
 
 

@@ -294,7 +294,16 @@ def _begin(twin: Life, course: Course, total: int) -> NDArray[np.float32] | None
 
     Returns:
         A rate for each of them where the schedule is a function; None where the twin has it.
+
+    Raises:
+        UsageError: an option makes no sense.
     """
+    if course.replay is not None and course.augment is not None and twin.stores_latents:
+        raise UsageError(
+            "augmentation changes inputs, and of stored samples the model keeps latents, which have none any more",
+            where="augment",
+            hint="replay_of='inputs' when it is compiled, or no augmentation",
+        )
     rate_of = _begin_schedule(twin, course, total)
     _begin_replay(twin, course)
     if course.augment is not None:

@@ -11,6 +11,7 @@ from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.freeze import Train
 from mcugrad.training.features import EVERY
 from mcugrad.training.losses import Loss
+from mcugrad.training.replay import ReplayOf
 from mcugrad.training.rules import Updates
 from mcugrad.training.schedules import Schedule
 from mcugrad.training.sparse import Choice, choice_text
@@ -47,6 +48,7 @@ class Options:
         steps: training steps that it spans; 0 where it needs none.
         budget: memory that kernels may have to be faster.
         features: what of a model's life the firmware has; the twin has all.
+        replay_of: what a replay buffer holds of samples, their inputs or their latents.
         loss: what training makes smaller.
         label_scale: quantization of the labels, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
@@ -68,6 +70,7 @@ class Options:
     steps: int = 0
     budget: Budget = Budget()
     features: frozenset[str] = EVERY
+    replay_of: ReplayOf = "inputs"
 
     @property
     def method(self) -> str:

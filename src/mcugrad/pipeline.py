@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mcugrad._version import __version__
 from mcugrad.emit import Firmware, Origin, layout
 from mcugrad.footprint import Footprint
-from mcugrad.graph import ActivationScale, Graph
+from mcugrad.graph import ActivationScale, Graph, Operator
 from mcugrad.model import Model
 from mcugrad.options import Budget, Options
 from mcugrad.passes.alike import drifting
@@ -27,6 +27,7 @@ from mcugrad.passes.program.drop_unused import drop_unused
 from mcugrad.passes.program.fold_constants import fold_constants
 from mcugrad.passes.program.properties import APART, SETTLED, USED
 from mcugrad.passes.program.split_frozen import split_frozen
+from mcugrad.passes.program.store_latents import store_latents
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, looked_at, through
@@ -205,7 +206,13 @@ def lowered(
         blind=loss_of_balance(options.loss, graph[graph.output].size),
         sizes_only=sizes_only,
     )
-    return through(PROGRAM, program, sizes_only)
+    program = through(PROGRAM, program, sizes_only)
+    return program if options.replay_of == "inputs" else store_latents(program, macs_of(graph))
+
+
+def macs_of(graph: Graph) -> dict[str, int]:
+    """Multiply-accumulates of each layer by its name."""
+    return {node.name: node.macs(graph) for node in graph.nodes if isinstance(node, Operator)}
 
 
 def inference(model: Model, made: Build, options: Options, state: State, note: str) -> Build:

@@ -58,6 +58,14 @@ ERRORS: list[tuple[tuple[str, ...], str, str, str]] = [
         "--features",
         "all, none, or some of",
     ),
+    (("--replay-of", "images"), "a replay buffer holds no 'images'", "--replay-of", "inputs, latents"),
+    (
+        ("--train", "all", "--replay-of", "latents"),
+        "there are no latents",
+        "--replay-of",
+        "--train last:2 or fewer of the 4 layers, or --replay-of inputs",
+    ),
+    (("--train", "none", "--replay-of", "latents"), "nothing is replayed", "--replay-of", "--train last:1"),
 ]
 
 

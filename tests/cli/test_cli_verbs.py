@@ -221,6 +221,21 @@ def test_train_in_a_new_world_and_keep_the_old_one(cli: Cli, tmp_path: Path) -> 
     assert re.search(r"^after +[\d.]+% of 450 held-out old samples right$", text, re.M)
 
 
+def test_train_with_latents_learns_what_it_learns_with_inputs(cli: Cli, tmp_path: Path) -> None:
+    found = zoo_data.load("digits")
+    turned = save(tmp_path / "turned.npz", 16 - found.x_train[:128, ::-1], found.y_train[:128])
+    options = ("--scale", "16", "--epochs", "1", "--rate", "0.01", "--train", "last:2", "--replay", "16")
+    verb = ("train", "digits_cnn", "--data", turned, "--old", "digits", *options)
+    facts = [cli(*verb, "--replay-of", of, "--json").facts for of in ("inputs", "latents")]
+    assert facts[0]["stored_sample_bytes"] == 64
+    assert facts[1]["replay_of"] == "latents"
+    assert facts[0]["epochs"] == facts[1]["epochs"]
+    refused = cli(*verb, "--replay-of", "latents", "--augment", "noise=0.02")
+    assert refused.code == 2
+    assert "augmentation changes inputs" in refused.err
+    assert "--replay-of inputs when it is compiled" in refused.err
+
+
 def test_train_without_held_out_samples(cli: Cli, tmp_path: Path) -> None:
     data = save(tmp_path / "mine.npz", images(), labels())
     facts = cli("train", "digits_cnn", "--data", data, "--epochs", "1", "--json").facts

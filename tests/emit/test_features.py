@@ -169,3 +169,26 @@ def test_the_command_line_says_so(cli: Cli, tmp_path: Path) -> None:
     text = next(place.glob("*.h")).read_text()
     assert "_guard(" in text
     assert "_replay_add(" not in text
+
+
+@pytest.mark.parametrize("features", ["all", "replay", "replay,soft", "none"])
+def test_firmware_whose_buffers_hold_latents(features: str) -> None:
+    """The same functions, one more, and the buffer's own are about latents; without replay nothing is left of them."""
+    x, _ = corners(60)
+    chosen = {"train": "last:2", "rule": "sr8", "features": features, "replay_of": "latents"}
+    trainer = mg.compile(model((1, 12, 12), NET), calibration=x, **chosen)
+    there, compiled = "replay" in features_named(features), trainer.build.compiled
+    assert declared(trainer) == wanted(features_named(features)) | ({"latents"} if there else set())
+    header = compiled.files["net.h"]
+    assert ("#define NET_LATENTS_SIZE 54\n" in header) is there
+    assert (
+        "mcg_status_t net_replay_add(net_replay_t *replay, const int8_t x[NET_LATENTS_SIZE]" in header
+    ) is there
+    assert ("mcg_rest_t" in compiled.files["net.c"]) is there
+    folder = compiled.folder()
+    for compiler in toolchain.host_compilers():
+        toolchain.check_warnings([folder / "net.c", folder / "examples/main.c"], [folder], compiler=compiler)
+
+
+def test_without_latents_nothing_of_them_is_generated() -> None:
+    assert not [name for name, text in made("all").build.compiled.files.items() if "latent" in text.lower()]

@@ -12,7 +12,7 @@ from mcugrad import toolchain
 from mcugrad.abi.docs import doc, docs
 from mcugrad.abi.headers import prototypes
 from mcugrad.emit.interface import TRAINING, Function, every
-from mcugrad.training.features import EVERY
+from mcugrad.training.features import EVERY, LATENTS
 
 NAMES = [function.name for function in every()]
 
@@ -36,18 +36,19 @@ def test_what_is_said_of_it_is_whole(function: Function) -> None:
     assert function.doc.brief.endswith(".")
     assert "|" not in function.doc.brief  # a row of a table has it
     assert list(function.doc.params) == [param.name for param in function.params]
-    assert function.params[0].ctype == "mcg_model_t"
+    assert function.params[0].ctype == ("mcg_rest_t" if LATENTS in function.needs else "mcg_model_t")
     assert function.doc.returns.startswith("MCG_ERR_")
-    assert function.needs <= {*EVERY, TRAINING}
+    assert function.needs <= {*EVERY, TRAINING, LATENTS}
 
 
 def test_each_is_there_once() -> None:
-    assert len({*NAMES}) == len(NAMES)
+    """A function for latents may be in the place of one for samples."""
+    assert len({(each.name, LATENTS in each.needs) for each in every()}) == len(NAMES)
     assert {function.kernel for function in every()} <= prototypes().keys()
 
 
 def test_every_feature_is_needed_by_some() -> None:
-    assert frozenset().union(*(function.needs for function in every())) == {*EVERY, TRAINING}
+    assert frozenset().union(*(function.needs for function in every())) == {*EVERY, TRAINING, LATENTS}
 
 
 @pytest.mark.parametrize(

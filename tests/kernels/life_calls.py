@@ -27,6 +27,7 @@ from kernels.life_model import (
     lost,
     memory,
     models,
+    rests,
     snapshots,
     train_soft,
 )
@@ -119,6 +120,35 @@ def train_replay_case(draw: Draw) -> Arguments:
         "replay": draw(buffers(rng, model)),
         "x": int8(draw, rng, INPUTS, -128),
         "label": labels(draw, rng, model, 1),
+        "step": np.zeros(1, np.float32),
+    }
+    return lost(draw, given, "m", "replay", "x", "label", "step")
+
+
+@st.composite
+def latents_case(draw: Draw) -> Arguments:
+    rng = rngs(draw)
+    given = {
+        "rest": draw(rests()),
+        "m": memory(draw, rng),
+        "x": int8(draw, rng, INPUTS, -128),
+        "latents": old_int8(rng, INPUTS),
+    }
+    return lost(draw, given, "m", "x", "latents")
+
+
+@st.composite
+def train_latents_case(draw: Draw) -> Arguments:
+    rng, rest = rngs(draw), draw(rests())
+    replay = draw(buffers(rng, rest.model))
+    if draw(st.integers(0, 3)):  # mostly as it has to be
+        replay.augment, replay.scratch = None, old_int8(rng, INPUTS)
+    given = {
+        "rest": rest,
+        "m": memory(draw, rng),
+        "replay": replay,
+        "x": int8(draw, rng, INPUTS, -128),
+        "label": labels(draw, rng, rest.model, 1),
         "step": np.zeros(1, np.float32),
     }
     return lost(draw, given, "m", "replay", "x", "label", "step")
@@ -272,6 +302,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     "mcg_train_step": train_step_case(),
     "mcg_train_soft": train_soft_case(),
     "mcg_train_replay": train_replay_case(),
+    "mcg_latents": latents_case(),
+    "mcg_train_latents": train_latents_case(),
     "mcg_replay_init": replay_init_case(),
     "mcg_replay_add": replay_add_case(),
     "mcg_replay_draw": replay_draw_case(),

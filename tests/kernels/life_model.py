@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from kernels.draws import (
     old_int8,
 )
 from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, SCHEDULE, WATCH
+from mcugrad.ops.life.latents import Rest
 from mcugrad.ops.life.model import ARG, NULL, OK, Memory, Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer, replay_add, replay_init
 from mcugrad.training.losses import LabelKind
@@ -82,6 +84,11 @@ def augment(how: NDArray[Any], x: NDArray[np.int8], y: NDArray[np.int8] | None) 
     return OK
 
 
+def reverse(m: Memory, x: NDArray[np.int8], latents: NDArray[np.int8]) -> None:
+    """probe_reverse: as many latents as inputs, from the last to the first, and one more of each."""
+    latents[:INPUTS] = (x[:INPUTS][::-1].astype(np.int64) + 1).astype(np.uint8).view(np.int8)
+
+
 @st.composite
 def models(draw: Draw, kind: LabelKind | None = None) -> Model:
     """Every kind of labels and logits, with a scale in the model or beside it."""
@@ -120,6 +127,12 @@ def models(draw: Draw, kind: LabelKind | None = None) -> Model:
         train_soft=train_soft if classes and draw(st.booleans()) else None,
         augment=augment if draw(st.booleans()) else None,
     )
+
+
+@st.composite
+def rests(draw: Draw) -> Rest:
+    """What follows frozen layers: every kind of model that has samples of as many bytes."""
+    return Rest(replace(draw(models()), augment=None), reverse)
 
 
 def memory(draw: Draw, rng: Rng) -> NDArray[np.uint8]:

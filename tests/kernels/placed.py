@@ -180,6 +180,9 @@ class Placed:
         for name, given in vars(value).items():
             if callable(given):
                 setattr(found, name, getattr(library, f"probe_{given.__name__}"))
+            elif is_dataclass(given):
+                inside = self._descriptor(given, members[name].type.cname, library, kept)
+                setattr(found, name, inside[0])
             elif isinstance(given, LabelKind):
                 setattr(found, name, list(LabelKind).index(given))
             elif given is not None and members[name].type.kind == "pointer":

@@ -22,6 +22,7 @@ void probe_forward_f32(void *m, const int8_t *x);
 void probe_train(void *m, const int8_t *x, const void *label, void *step);
 void probe_train_soft(void *m, const int8_t *x, const uint8_t *soft, void *step);
 mcg_status_t probe_augment(mcg_augment_t *how, const int8_t *x, int8_t *y);
+void probe_reverse(void *m, const int8_t *x, int8_t *latents);
 
 void probe_scale_from_float(int32_t count, const float *factor, mcg_scale_t *scale)
 {
@@ -156,6 +157,14 @@ void probe_train(void *m, const int8_t *x, const void *label, void *step)
 void probe_train_soft(void *m, const int8_t *x, const uint8_t *soft, void *step)
 {
     probe_learn((probe_model_t *)m, x, soft[0] * 3 & 0xff, step);
+}
+
+void probe_reverse(void *m, const int8_t *x, int8_t *latents)
+{
+    (void)m;
+    for (int32_t i = 0; i < 6; i++) {
+        latents[i] = (int8_t)(uint8_t)(x[5 - i] + 1);
+    }
 }
 
 mcg_status_t probe_augment(mcg_augment_t *how, const int8_t *x, int8_t *y)

@@ -114,6 +114,8 @@ def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
         "fingerprint": f"0x{word(made.build.compiled.fingerprint):08x}",
         "begins": made.begins,
         "features": sorted(made.options.features),
+        "replay_of": made.options.replay_of,
+        "stored_sample_bytes": made.build.compiled.program.stored,
         "ram_bytes": made.ram,
         "constants_bytes": made.build.constants,
         "notes": list(made.build.graph.notes),

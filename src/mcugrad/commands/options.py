@@ -43,6 +43,10 @@ _FEATURES = (
     "What the C has beside predictions and training steps: all, none, or some between commas; an unknown name lists "
     "them."
 )
+_REPLAY_OF = (
+    "What a replay buffer holds of samples: inputs; or latents, what the layers that do not train make of them: the "
+    "same learned bytes, and steps on stored samples skip these layers."
+)
 _FORMAT = "What the folder is: c, NAME.c and NAME.h for any project; an unknown name lists all."
 _SELFTEST = "Write NAME_selftest.c, too: it tells on the device whether compiler and flags are right."
 _SAVE = "Write what was learned to this .mcgstate file (or .npz, arrays alone)."
@@ -94,6 +98,7 @@ Calibration = Annotated[int, typer.Option("--calibration", min=1, help=_CALIBRAT
 Resume = Annotated[Path | None, typer.Option("--resume", metavar="STATE", help=_RESUME)]
 Save = Annotated[Path | None, typer.Option("--save", metavar="STATE", help=_SAVE)]
 Features = Annotated[str, typer.Option("--features", metavar="NAME,...", help=_FEATURES)]
+ReplayOf = Annotated[str, typer.Option("--replay-of", help=_REPLAY_OF)]
 ClassNames = Annotated[str | None, typer.Option("--class-names", metavar="NAME,...", help=_CLASSES)]
 Prefer = Annotated[
     str,

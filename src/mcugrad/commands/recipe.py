@@ -27,6 +27,7 @@ from mcugrad.commands.options import (
     Prefer,
     Ram,
     Rate,
+    ReplayOf,
     Resume,
     Rule,
     Save,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from mcugrad.options import Preference
     from mcugrad.passes.assign_precision import Wanted
     from mcugrad.trainer import Trainer
+    from mcugrad.training.replay import ReplayOf as Which
     from mcugrad.training.schedules import Kind
 
 _COMPILED_IN = (
@@ -65,6 +67,7 @@ _COMPILED_IN = (
     "rate",
     "class_names",
     "features",
+    "replay_of",
     "prefer",
     "ram",
 )
@@ -98,6 +101,7 @@ class Recipe:
     scale: Scale = None
     class_names: ClassNames = None
     features: Features = "all"
+    replay_of: ReplayOf = "inputs"
     resume: Resume = None
     save: Save = None
     prefer: Prefer = "ram"
@@ -257,6 +261,7 @@ class Recipe:
             prefer=cast("Preference", self.prefer),  # checked there
             ram=self.ram,
             features=self.features,
+            replay_of=cast("Which", self.replay_of),  # checked there
         )
 
     def fidelity(self, made: Trainer, samples: Samples) -> Fidelity | None:

@@ -46,6 +46,8 @@ _SHARED = re.compile(
 """Types that a model's header has as well."""
 _REPLAY = re.compile(r"^#ifndef MCG_REPLAY_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
 """A type that is the model's own."""
+_REST = re.compile(r"^#ifndef MCG_REST_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
+"""A type that only models have whose replay buffers hold latents."""
 _DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|mcg_status_t|const mcg_rule_t) mcg_)", re.MULTILINE)
 _INLINE = re.compile(
     r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^static inline [^{;]*?\b(mcg_\w+)\([^{;]*\)\s*\{(?:[^\n]*\}\n|.*?^\}\n)",
@@ -115,6 +117,7 @@ def _declared(used: set[str], always: set[str]) -> str:
         always: what is used whichever bodies are taken.
     """
     text, calls, rest = _headers()
+    text = text if "mcg_rest_t" in used else _REST.sub("", text)
     used, always = _reached(used | rest, calls), _reached(always | rest, calls)
 
     def written(match: re.Match[str]) -> str:

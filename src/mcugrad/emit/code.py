@@ -10,7 +10,8 @@ from mcugrad.emit.context import context
 from mcugrad.emit.descriptor import descriptor
 from mcugrad.emit.fingerprint import word
 from mcugrad.emit.firmware import Firmware
-from mcugrad.emit.interface import declaration, definition, functions
+from mcugrad.emit.interface import declaration, definition, functions, replay_known_by
+from mcugrad.emit.layout import layout
 from mcugrad.emit.literals import initializer
 from mcugrad.emit.render import render
 from mcugrad.emit.steps import Names
@@ -18,6 +19,9 @@ from mcugrad.emit.wrap import wrap_call
 from mcugrad.ops.life.check import WRONG, checks
 from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Program, Space
+from mcugrad.program.segment import FROZEN
+from mcugrad.training.features import LATENTS
+from mcugrad.training.losses import LabelKind
 
 DRAW = "mcg_replay_draw"
 """A function of the runtime that takes more than a line to call."""
@@ -51,8 +55,30 @@ def code(firmware: Firmware) -> dict[str, str]:
         if program.output_scale
         else "",
         "replay_classes": program.replay_classes,
+        "replay_known_by": replay_known_by(program),
+        "stored_size": f"{name.upper()}_{'LATENTS' if LATENTS in has else 'INPUT'}_SIZE",
+        **(_rest(firmware) if LATENTS in has else {}),
     }
     return {f"{name}.h": render("model.h.j2", known), f"{name}.c": render("model.c.j2", known)}
+
+
+def _rest(firmware: Firmware) -> dict[str, Any]:
+    """What is said of a model whose replay buffers hold latents: its rest, and what goes into one and back."""
+    program, place = firmware.emitted, layout(firmware.emitted, firmware.plan)
+    places: dict[str, int] = {}
+    for buffer in program.latents:
+        places[buffer.name] = sum(program.buffers[name].size for name in places)
+    passed = f"latents + {places.get(program.input, 0)}"
+    kind = program.label_kind
+    value = "*(const uint32_t *)label" if kind is LabelKind.CLASS else f"(const {kind.value} *)label"
+    return {
+        "latents": [
+            {"buffer": buffer, "at": places[buffer.name], "text": describe(buffer)}
+            for buffer in program.latents
+        ],
+        "rest": descriptor(program, place, firmware.origin.input_scale, firmware.has, rest=True),
+        "after_frozen": steps.without(program, FROZEN, {program.input: passed, "label": value}),
+    }
 
 
 def _inline(program: Program, has: frozenset[str]) -> tuple[str, ...]:

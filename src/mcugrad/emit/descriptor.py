@@ -64,19 +64,37 @@ def constants(program: Program, layout: Layout, input_scale: float, fingerprint:
     }
 
 
+def of_rest(whole: dict[str, Any], program: Program) -> dict[str, Any]:
+    """The same of what follows the frozen layers, whose samples are latents, from what that of the whole holds."""
+    size = program.stored
+    return {**whole, "input_size": size, "input_h": 1, "input_w": 1, "input_c": size}
+
+
 def descriptor(
-    program: Program, layout: Layout, input_scale: float, features: frozenset[str]
+    program: Program, layout: Layout, input_scale: float, features: frozenset[str], *, rest: bool = False
 ) -> list[tuple[str, str]]:
-    """Members of the constant with their values in C, in order; arguments as for `constants`, and what it has."""
+    """Members of the constant with their values in C, in order.
+
+    Args:
+        program: of the model.
+        layout: its places.
+        input_scale: real units per step of the input.
+        features: what the model has.
+        rest: whether it is that of what follows the frozen layers.
+    """
     values = constants(program, layout, input_scale, 0)
+    values = of_rest(values, program) if rest else values
     given = {name: _literal(kind, values[name]) for name, kind, _ in members("mcg_model_t") if name in values}
     if values["output_scale"] is not None:
         given["output_scale"] = f"&{program.name}_{program.output_scale}"
     given |= {name: f"{program.name.upper()}_{name.upper()}" for name in _MACROS}
-    given["forward"] = f"{program.name}_compute"
-    given["train"] = f"{program.name}_learn_from" if program.trains else "NULL"
-    given["train_soft"] = f"{program.name}_learn_soft" if TRAIN_SOFT in program.entries else "NULL"
-    given["augment"] = f"{program.name}_augment" if "augment" in features else "NULL"
+    if rest:
+        given["input_size"] = f"{program.name.upper()}_LATENTS_SIZE"
+    name = f"{program.name}_rest" if rest else program.name
+    given["forward"] = f"{name}_compute"
+    given["train"] = f"{name}_learn_from" if program.trains else "NULL"
+    given["train_soft"] = f"{name}_learn_soft" if TRAIN_SOFT in program.entries else "NULL"
+    given["augment"] = f"{name}_augment" if "augment" in features and not rest else "NULL"
     return [(name, given[name]) for name, _, _ in members("mcg_model_t")]
 
 

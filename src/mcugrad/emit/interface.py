@@ -22,7 +22,7 @@ from mcugrad.emit.wrap import wrap_call
 from mcugrad.ops.life.guard import PARAMS
 from mcugrad.program import TRAIN_SOFT, Program
 from mcugrad.training.augment import map_of
-from mcugrad.training.features import OF_PREDICTION
+from mcugrad.training.features import LATENTS, OF_PREDICTION
 from mcugrad.training.losses import LabelKind
 
 TRAINING = "training"
@@ -46,7 +46,7 @@ class Function:
         kernel: name of the runtime's function.
         params: of that, the descriptor first.
         doc: what the header says of it.
-        needs: features without which it is not there, or `TRAINING`.
+        needs: features without which it is not there, or `TRAINING`, or `LATENTS`.
     """
 
     name: str
@@ -69,16 +69,34 @@ def every() -> tuple[Function, ...]:
 
 
 def there(program: Program, wanted: frozenset[str]) -> frozenset[str]:
-    """Those of the features that a model can have."""
+    """Those of the features that a model can have, and `LATENTS` where its replay buffers hold them."""
     missing = {"watch"} if not program.watched else set()
     missing |= {"soft"} if TRAIN_SOFT not in program.entries else set()
-    return (wanted if program.trains else wanted & OF_PREDICTION) - missing
+    found = (wanted if program.trains else wanted & OF_PREDICTION) - missing
+    return found | {LATENTS} if program.stores_latents and "replay" in found else found
 
 
 def functions(program: Program, features: frozenset[str]) -> tuple[Function, ...]:
-    """Those of a model with these features."""
+    """Those of a model with these features; one for latents is in the place of its namesake for samples."""
     has = features | {TRAINING} if program.trains else features
-    return tuple(each for each in every() if each.needs <= has)
+    return tuple({each.name: each for each in every() if each.needs <= has}.values())
+
+
+def known_by(function: Function, program: Program) -> str:
+    """What the runtime knows a model by: its descriptor, or for what is about latents that of its rest."""
+    if function.params[0].ctype == "mcg_rest_t":
+        return f"{program.name}_rest"
+    return replay_known_by(program) if _takes_stored(function, program) else f"{program.name}_model"
+
+
+def replay_known_by(program: Program) -> str:
+    """The same for what is about replay buffers alone."""
+    return f"{program.name}_rest.model" if program.stores_latents else f"{program.name}_model"
+
+
+def _takes_stored(function: Function, program: Program) -> bool:
+    """Whether samples that a function is about are those of a replay buffer, and these are latents."""
+    return program.stores_latents and function.kernel.startswith("mcg_replay_")
 
 
 def declaration(function: Function, program: Program) -> str:
@@ -93,7 +111,7 @@ def definition(function: Function, program: Program) -> str:
         f"&{param.name}" if by_value and param.name == "label" else param.name
         for param in function.params[1:]
     ]
-    call = wrap_call(f"    return {function.kernel}(", [f"&{program.name}_model", *arguments])
+    call = wrap_call(f"    return {function.kernel}(", [f"&{known_by(function, program)}", *arguments])
     return "\n".join([*_head(function, program, ")"), "{", *call, "}"])
 
 
@@ -105,8 +123,18 @@ def row(function: Function, program: Program, layout: Layout) -> str:
 
 
 def _head(function: Function, program: Program, end: str) -> list[str]:
-    params = [_declared(param, function.doc.params[param.name][1], program) for param in function.params[1:]]
+    params = [
+        _declared(param, _meaning(function, param.name, program), program) for param in function.params[1:]
+    ]
     return wrap_call(f"mcg_status_t {program.name}_{function.name}(", params, end)
+
+
+def _meaning(function: Function, param: str, program: Program) -> str:
+    """What the runtime's header says of a parameter; a sample that is stored may be of latents."""
+    meaning = function.doc.params[param][1]
+    if _takes_stored(function, program):
+        return meaning.replace("sample, [input_size]", "latents of the sample, [latents_size]")
+    return meaning
 
 
 def _declared(param: Param, meaning: str, program: Program) -> str:
@@ -119,7 +147,7 @@ def _declared(param: Param, meaning: str, program: Program) -> str:
     if not param.pointer:
         return f"{ctype} {param.name}"
     const, sizes = "const " * param.const, _SIZE.findall(meaning)
-    if len(sizes) == 1 and sizes[0] in ("input_size", "output_size"):
+    if len(sizes) == 1 and sizes[0] in ("input_size", "output_size", "latents_size"):
         return f"{const}{ctype} {param.name}[{program.name.upper()}_{sizes[0].upper()}]"
     return f"{const}{ctype} *{param.name}"
 
@@ -156,8 +184,8 @@ def _comment(function: Function, program: Program) -> list[str]:
         return re.sub(r"\b[a-z]+_[a-z]+\b", lambda found: words.get(found[0], found[0]), text)
 
     params = {
-        name: (way, _LABELS[program.label_kind] if name == "label" else meaning)
-        for name, (way, meaning) in doc.params.items()
+        name: (way, _LABELS[program.label_kind] if name == "label" else _meaning(function, name, program))
+        for name, (way, _) in doc.params.items()
         if name != function.params[0].name
     }
     ways, names = (max(map(len, column)) for column in ([way for way, _ in params.values()], params))
@@ -171,7 +199,7 @@ def _comment(function: Function, program: Program) -> list[str]:
 def _words(program: Program) -> Mapping[str, str]:
     """What members of the descriptor are in a model's header."""
     rows, columns, _ = map_of(program.buffers[program.input].shape)
-    named = ("input_size", "input_scale", "output_size", "label_scale", "label_zero")
+    named = ("input_size", "input_scale", "output_size", "label_scale", "label_zero", "latents_size")
     macros = {member: f"{program.name.upper()}_{member.upper()}" for member in named}
     return {**macros, "input_h": str(rows), "input_w": str(columns)}
 

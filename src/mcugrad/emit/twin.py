@@ -32,6 +32,7 @@ def host_source(firmware: Firmware) -> str:
         "output_type": program.buffers[program.output].ctype,
         "training": program.trains,
         "soft": TRAIN_SOFT in program.entries,
+        "latents": program.stores_latents,
         "results": f"{{{spans}}}" if results else "",
         "after_frozen": steps.without(program, FROZEN, given),
         "loops": host_loops(),

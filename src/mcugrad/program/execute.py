@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,15 +37,23 @@ def arguments(call: Call, values: Mapping[str, NDArray[Any] | None]) -> dict[str
     }
 
 
-def run(program: Program, entry: str, values: Mapping[str, NDArray[Any] | None]) -> None:
+def run(
+    program: Program, entry: str, values: Mapping[str, NDArray[Any] | None], *, without: str = ""
+) -> None:
     """Run an entry.
 
     Args:
         program: what has it.
         entry: its name.
         values: contents of every buffer, those of the arguments included; written in place.
+        without: name of a segment that is left out, whose results are there already; empty for none.
     """
-    for name in program.entries[entry].segments:
+    run_segments(program, (name for name in program.entries[entry].segments if name != without), values)
+
+
+def run_segments(program: Program, names: Iterable[str], values: Mapping[str, NDArray[Any] | None]) -> None:
+    """Run segments, one after the other; arguments as for `run`."""
+    for name in names:
         segment = program.segments[name]
         if not segment.when or _number(segment.when, values):
             for call in segment.calls:

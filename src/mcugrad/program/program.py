@@ -10,7 +10,7 @@ from itertools import product
 from mcugrad.graph.tensor import ActivationScale
 from mcugrad.program.buffer import Buffer, Space
 from mcugrad.program.call import Call, used_buffers
-from mcugrad.program.segment import TRAIN_STEP, Entry, Segment
+from mcugrad.program.segment import FROZEN, TRAIN_STEP, Entry, Segment
 from mcugrad.training.losses import LabelKind
 
 SATURATED = "saturated"
@@ -36,6 +36,7 @@ class Program:
         update_rate: share of the channels that a step updates, unless a result says so step by step.
         classes: number of classes, the bound of a label.
         blind: loss of the same answer to every sample, if classes or bits are as frequent; 0 where nobody knows it.
+        stores_latents: whether a stored sample is what the frozen segment leaves of it, not its input.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Program:
     update_rate: float
     classes: int
     blind: float = 0.0
+    stores_latents: bool = False
 
     # -- segments and entries ------------------------------------------------------------------------------------
 
@@ -130,6 +132,22 @@ class Program:
                 others |= used_buffers(other.calls) | {other.when}
         return tuple(b for b in self.in_space(Space.ARENA) if b.name in own & others)
 
+    @cached_property
+    def latents(self) -> tuple[Buffer, ...]:
+        """Buffers that cross from the frozen segment to those behind it, the input among them if it is read there."""
+        if FROZEN not in self.segments:
+            return ()
+        behind = used_buffers(c for name, s in self.segments.items() if name != FROZEN for c in s.calls)
+        again = (self.buffers[self.input],) if self.input in behind else ()
+        return (*self.left_by(FROZEN), *again)
+
+    @property
+    def stored(self) -> int:
+        """Bytes of a stored sample, its label aside: of its latents, or of its input."""
+        if self.stores_latents:
+            return sum(buffer.size for buffer in self.latents)
+        return self.buffers[self.input].count
+
     @property
     def results(self) -> tuple[str, ...]:
         """Names of the buffers that are read after a training step: loss, confidence."""
@@ -161,8 +179,8 @@ class Program:
 
     @property
     def slot_words(self) -> int:
-        """Words of a sample in a replay buffer: its class, its input, its label: a soft one where it is a class."""
-        return 1 - (-(self.buffers[self.input].count + self.classes) // 4)
+        """Words of a stored sample: its class, its input or latents, its label: a soft one where it is a class."""
+        return 1 - (-(self.stored + self.classes) // 4)
 
     @property
     def ranges(self) -> int:

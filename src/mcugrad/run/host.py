@@ -72,7 +72,9 @@ class HostTwin(Life):
         # uint64 for its alignment: the struct holds nothing wider.
         self._words = np.zeros(-(-compiled.layout.size // 8), np.uint64)
         self._memory = self._words.view(np.uint8)[: compiled.layout.size]
-        self._scratch = np.zeros(compiled.program.buffers[compiled.program.input].count, np.int8)
+        # room for a changed sample, or for the latents of one
+        room = max(compiled.program.buffers[compiled.program.input].count, compiled.program.stored)
+        self._scratch = np.zeros(room, np.int8)
         self._memo = Memo.of(compiled.program)
         self.init()
 
@@ -172,7 +174,9 @@ class HostTwin(Life):
         samples, wanted = np.ascontiguousarray(x, np.int8), self._labels(labels)
         _demand_ok(
             self._library.mcg_host_replay_add(
+                self._pointer("void *", self._memory),
                 self._pointer("void *", self._replay.header),
+                self._pointer("int8_t *", self._scratch),
                 self._pointer("const int8_t *", samples),
                 self._pointer("const void *", wanted),
                 len(samples),
@@ -229,7 +233,7 @@ class HostTwin(Life):
                 self._remembered(samples, sequence) if remembered else self._ffi.NULL,
                 self._pointer("void *", None if replay is None else replay.header),
                 self._pointer("void *", how),
-                self._pointer("int8_t *", None if how is None else self._scratch),
+                self._pointer("int8_t *", self._scratch),
                 self._pointer("const int8_t *", samples),
                 self._pointer("const void *", labels),
                 self._pointer("const uint32_t *", sequence),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cached_property
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.abi.records import AUGMENT, ELEMENT_TYPES, GUARD
-from mcugrad.emit.descriptor import constants
+from mcugrad.emit.descriptor import constants, of_rest
 from mcugrad.emit.fingerprint import word
 from mcugrad.errors import UsageError
 from mcugrad.ops.life.augment import augment
 from mcugrad.ops.life.guard import PARAMS, guard
+from mcugrad.ops.life.latents import Rest, latents, train_latents
 from mcugrad.ops.life.model import OK, Model
 from mcugrad.ops.life.rate import set_rate, set_schedule
 from mcugrad.ops.life.replay_buffer import ReplayBuffer, replay_add, replay_init, replay_remember
@@ -36,6 +38,11 @@ class Life(Runner):
         self._replay: ReplayBuffer | None = None
         self._augment: NDArray[Any] | None = None
         self._snapshot: NDArray[np.uint8] | None = None
+
+    @property
+    def stores_latents(self) -> bool:
+        """Whether a replay buffer of the model holds latents, not inputs."""
+        return self._compiled.program.stores_latents
 
     # -- training ------------------------------------------------------------------------------------------------
 
@@ -71,8 +78,11 @@ class Life(Runner):
         model, step = self._model, np.zeros(1, self._step_type)
         if self._replay is not None:
             self._replay.augment = self._augment
-            self._replay.scratch = np.empty(x.size, np.int8)
-            _demand_ok(train_replay(model, _Memory(self), self._replay, x, label, step))
+            self._replay.scratch = np.empty(self._compiled.program.stored, np.int8)
+            given = _Memory(self), self._replay, x, label, step
+            _demand_ok(
+                train_replay(model, *given) if self._rest is None else train_latents(self._rest, *given)
+            )
             return step
         _demand_ok(train_step(model, _Memory(self), self.augment(x[None])[0], label, step))
         return step
@@ -137,19 +147,23 @@ class Life(Runner):
         self._demand_training()
         replay = ReplayBuffer.of(self._compiled.program.replay_classes)
         memory = np.zeros(capacity * self._compiled.program.slot_words, np.uint32)
-        _demand_ok(replay_init(self._model, replay, memory, memory.size, seed))
+        _demand_ok(replay_init(self._stores, replay, memory, memory.size, seed))
         replay.header["every"], replay.header["collect"] = every, collect
         self._replay = replay
 
     def replay_add(self, x: NDArray[np.int8], labels: NDArray[Any]) -> None:
         """Offer samples to the replay buffer."""
         for sample, label in zip(x, self._labels(labels), strict=True):
-            _demand_ok(replay_add(self._model, self._replay, sample.reshape(-1), label))
+            stored = sample.reshape(-1)
+            if self._rest is not None:
+                stored = np.empty(self._compiled.program.stored, np.int8)
+                _demand_ok(latents(self._rest, _Memory(self), sample.reshape(-1), stored))
+            _demand_ok(replay_add(self._stores, self._replay, stored, label))
 
     def replay_remember(self) -> None:
         """Let stored samples be trained towards what the model says about them now. Labels must be classes."""
         demand_soft(self._compiled.program)
-        _demand_ok(replay_remember(self._model, _Memory(self), self._replay))
+        _demand_ok(replay_remember(self._stores, _Memory(self), self._replay))
 
     def end_replay(self) -> None:
         """Train without replay buffer from now on."""
@@ -219,6 +233,42 @@ class Life(Runner):
             train_soft=train_soft if TRAIN_SOFT in program.entries else None,
             augment=lambda how, x, y: augment(self._model, how, x, y),
         )
+
+    @cached_property
+    def _rest(self) -> Rest | None:
+        """What follows the frozen layers, where replay buffers hold latents."""
+        program, whole = self._compiled.program, self._model
+        if not program.stores_latents:
+            return None
+
+        def make(m: _Memory, x: NDArray[np.int8], found: NDArray[np.int8]) -> None:
+            found[:] = m.runner.latents(x)
+
+        def train(m: _Memory, x: NDArray[np.int8], label: NDArray[Any], step: Any) -> None:
+            found = m.runner.step_latents(x, label)
+            if step is not None:
+                step[:] = found
+
+        def train_soft(m: _Memory, x: NDArray[np.int8], soft: NDArray[np.uint8], step: Any) -> None:
+            found = m.runner.step_latents(x, soft, soft=True)
+            if step is not None:
+                step[:] = found
+
+        model = Model(
+            **of_rest({field.name: getattr(whole, field.name) for field in fields(Model)}, program)
+            | {
+                "forward": lambda m, x: m.runner.predict_latents(x),
+                "train": train,
+                "train_soft": None if whole.train_soft is None else train_soft,
+                "augment": None,
+            }
+        )
+        return Rest(model, make)
+
+    @property
+    def _stores(self) -> Model:
+        """The model whose samples a replay buffer holds."""
+        return self._model if self._rest is None else self._rest.model
 
     def _hold(self, rates: NDArray[np.float32] | None, step: int) -> None:
         """The rate of a step, if it has one of its own."""

@@ -12,7 +12,8 @@ from mcugrad.emit.fingerprint import word
 from mcugrad.ops.life.life import DRIFT_LIMIT, trouble
 from mcugrad.ops.tracking.ranges_s8 import EMPTY_ERROR
 from mcugrad.program import PREDICT, TRAIN_SOFT, TRAIN_STEP, Space
-from mcugrad.program.execute import run
+from mcugrad.program.execute import run, run_segments
+from mcugrad.program.segment import FROZEN
 from mcugrad.run.life import Life
 from mcugrad.run.runner import Compiled
 
@@ -44,18 +45,54 @@ class ReferenceRunner(Life):
         y = np.empty((len(x), self._program.classes), self._program.buffers[self._program.output].dtype)
         for i, sample in enumerate(x):
             self._values[self._program.input] = sample.reshape(-1)
-            run(self._program, PREDICT, self._values)
-            y[i] = self._value(self._program.output).reshape(-1)
+            y[i] = self._predicted()
         return y
 
     def step(self, x: NDArray[np.int8], label: NDArray[Any], *, soft: bool = False) -> NDArray[Any]:
         """One training step."""
-        kind = self._program.label_kind
         self._values[self._program.input] = x.reshape(-1)
+        return self._stepped(label, soft)
+
+    def latents(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """What frozen layers make of a sample (input size,), as a replay buffer holds it, (bytes,)."""
+        self._values[self._program.input] = x.reshape(-1)
+        run_segments(self._program, (FROZEN,), self._values)
+        parts = [self._value(b.name).reshape(-1).view(np.int8) for b in self._program.latents]
+        return np.concatenate(parts)
+
+    def predict_latents(self, latents: NDArray[np.int8]) -> NDArray[Any]:
+        """Logits (classes,) of a sample by its latents."""
+        self._bring(latents)
+        return self._predicted(FROZEN)
+
+    def step_latents(
+        self, latents: NDArray[np.int8], label: NDArray[Any], *, soft: bool = False
+    ) -> NDArray[Any]:
+        """One training step on a sample by its latents."""
+        self._bring(latents)
+        return self._stepped(label, soft, FROZEN)
+
+    def _bring(self, latents: NDArray[np.int8]) -> None:
+        """Put latents where the frozen layers would have left them."""
+        at = 0
+        for buffer in self._program.latents:
+            part = latents[at : at + buffer.size]
+            if buffer.name == self._program.input:
+                self._values[buffer.name] = part
+            else:
+                self._value(buffer.name).reshape(-1).view(np.int8)[:] = part
+            at += buffer.size
+
+    def _predicted(self, without: str = "") -> NDArray[Any]:
+        run(self._program, PREDICT, self._values, without=without)
+        return self._value(self._program.output).reshape(-1)
+
+    def _stepped(self, label: NDArray[Any], soft: bool, without: str = "") -> NDArray[Any]:
+        kind = self._program.label_kind
         self._values["soft" if soft else "label"] = (
             label.reshape(-1) if soft else label.reshape(-1).view(ELEMENT_TYPES[kind.value])
         )
-        run(self._program, TRAIN_SOFT if soft else TRAIN_STEP, self._values)
+        run(self._program, TRAIN_SOFT if soft else TRAIN_STEP, self._values, without=without)
         return self._report()
 
     def read(self, place: int, size: int) -> NDArray[np.uint8]:

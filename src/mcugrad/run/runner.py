@@ -152,6 +152,26 @@ class Runner(ABC):
             What the step reports, (1,) of `step_type`.
         """
 
+    def latents(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """What frozen layers make of a sample (input size,), as a replay buffer holds it, (bytes,)."""
+        raise self._no_latents()
+
+    def predict_latents(self, latents: NDArray[np.int8]) -> NDArray[Any]:
+        """Logits (classes,) of a sample by its latents."""
+        raise self._no_latents()
+
+    def step_latents(
+        self, latents: NDArray[np.int8], label: NDArray[Any], *, soft: bool = False
+    ) -> NDArray[Any]:
+        """One training step on a sample by its latents; the rest as for `step`."""
+        raise self._no_latents()
+
+    def _no_latents(self) -> UsageError:
+        """For what executes models whole. What has replay of its own needs none of these calls."""
+        return UsageError(
+            f"{type(self).__name__} does not go on from latents", where="replay_of", hint="replay_of='inputs'"
+        )
+
     @abstractmethod
     def read(self, place: int, size: int) -> NDArray[np.uint8]:
         """Bytes of the model from a place on, within the word that it begins with and its params."""

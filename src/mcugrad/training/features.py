@@ -18,6 +18,8 @@ FEATURES = {
 }
 """What each is, in a few words. All else a model does is always there."""
 EVERY = frozenset(FEATURES)
+LATENTS = "latents"
+"""In the place of a feature: what firmware has whose replay buffers hold latents."""
 OF_PREDICTION = frozenset({"adc", "watch"})
 """Those that a model has that only infers."""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from mcugrad.errors import UsageError
 from mcugrad.given import is_whole
+
+ReplayOf = Literal["inputs", "latents"]
+"""What is stored of a sample: its input, or what the layers that do not train make of it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@
  *   MCG_LABEL_TYPE     element type of a label that is an array of MCG_OUTPUT_SIZE; not defined for a class
  *   MCG_SCHEDULE       defined when the model takes schedules of its learning rate
  *   MCG_REPLAY_SAMPLES places in a replay buffer, if one is wanted
+ *   MCG_LATENTS_SIZE   bytes of a sample's latents, where it holds those
  *   MCG_GUARD_SAMPLES  most samples of a guard set, if one is wanted
  *   MCG_SOFT           defined when the model trains towards distributions, and it is wanted
  *   MCG_AUGMENT        defined when the model augments samples, and it is wanted
@@ -83,6 +84,10 @@ extern MCG_NAMED(_replay_t) mcg_device_replay;
 extern uint32_t mcg_device_replay_memory[MCG_REPLAY_SAMPLES * MCG_SLOT_WORDS];
 MCG_NAMED(_replay_t) mcg_device_replay;
 uint32_t mcg_device_replay_memory[MCG_REPLAY_SAMPLES * MCG_SLOT_WORDS];
+#ifdef MCG_LATENTS_SIZE
+extern int8_t mcg_device_latents[MCG_LATENTS_SIZE];
+int8_t mcg_device_latents[MCG_LATENTS_SIZE];
+#endif
 #endif
 #ifdef MCG_GUARD_SAMPLES
 extern MCG_NAMED(_snapshot_t) mcg_device_snapshot;
@@ -134,12 +139,24 @@ static mcg_status_t device_train_replay(MCG_NAMED(_t) * m, const int8_t *x, uint
     mcg_device_replay.augment = mcg_device_augments != 0U ? &mcg_device_augment : NULL;
     mcg_device_replay.scratch = mcg_device_scratch;
 #endif
+#ifdef MCG_LATENTS_SIZE
+    mcg_device_replay.scratch = mcg_device_latents;
+#endif
     return MCG_NAMED(_train_replay)(m, &mcg_device_replay, x, MCG_LABEL_VALUE, &mcg_device_info);
 }
 static mcg_status_t device_replay_add(const int8_t *x, uint32_t label)
 {
     (void)label;
+#ifdef MCG_LATENTS_SIZE
+    {
+        const mcg_status_t status = MCG_NAMED(_latents)(&mcg_device_model, x, mcg_device_latents);
+        return status == MCG_OK
+                   ? MCG_NAMED(_replay_add)(&mcg_device_replay, mcg_device_latents, MCG_LABEL_VALUE)
+                   : status;
+    }
+#else
     return MCG_NAMED(_replay_add)(&mcg_device_replay, x, MCG_LABEL_VALUE);
+#endif
 }
 static mcg_status_t (*const device_replay_init)(MCG_NAMED(_replay_t) *, uint32_t *, uint32_t,
                                                 uint32_t) = MCG_NAMED(_replay_init);

@@ -9,6 +9,7 @@
  *   MCG_HOST_TRAINS    defined when the model trains
  *   MCG_HOST_SOFT      defined when it trains towards distributions
  *   MCG_HOST_STEP      bytes of what a step reports
+ *   MCG_HOST_REST      what follows the frozen layers, where replay buffers hold latents
  *   host_init, host_frozen, host_forward, host_train   its functions, on a void pointer: the
  * last two do what follows the frozen layers
  */
@@ -33,7 +34,8 @@ mcg_status_t mcg_host_guard(void *m, void *snapshot, const int8_t *x, const void
                             float margin, void *result);
 mcg_status_t mcg_host_replay_init(void *replay, void *memory, uint32_t words, uint32_t seed, uint32_t every,
                                   uint32_t collect);
-mcg_status_t mcg_host_replay_add(void *replay, const int8_t *x, const void *labels, size_t samples);
+mcg_status_t mcg_host_replay_add(void *m, void *replay, int8_t *scratch, const int8_t *x, const void *labels,
+                                 size_t samples);
 mcg_status_t mcg_host_replay_remember(void *m, void *replay);
 size_t mcg_host_replay_size(void);
 
@@ -144,6 +146,23 @@ mcg_status_t mcg_host_predict(void *m, const mcg_memo_t *memo, const int8_t *x, 
 }
 
 #ifdef MCG_HOST_TRAINS
+#ifdef MCG_HOST_REST
+#define MCG_HOST_STORES MCG_HOST_REST.model
+#else
+#define MCG_HOST_STORES MCG_HOST_MODEL
+#endif
+
+/* A step on a sample with stored ones. */
+static mcg_status_t mcg_host_replayed(void *m, mcg_replay_t *replay, const int8_t *x, const void *label,
+                                      void *step)
+{
+#ifdef MCG_HOST_REST
+    return mcg_train_latents(&MCG_HOST_REST, m, replay, x, label, step);
+#else
+    return mcg_train_replay(&MCG_HOST_MODEL, m, replay, x, label, step);
+#endif
+}
+
 /* A step on the sample of a number, or a changed one in its place. */
 static mcg_status_t mcg_host_step(void *m, const mcg_memo_t *memo, size_t number, const int8_t *x,
                                   const void *label, void *step)
@@ -187,8 +206,7 @@ mcg_status_t mcg_host_train(void *m, const mcg_memo_t *memo, void *replay, void 
             status = mcg_set_rate(&MCG_HOST_MODEL, m, rates[i]);
         }
         if (buffer != NULL) {
-            status =
-                status == MCG_OK ? mcg_train_replay(&MCG_HOST_MODEL, m, buffer, sample, label, step) : status;
+            status = status == MCG_OK ? mcg_host_replayed(m, buffer, sample, label, step) : status;
             continue;
         }
         if (how != NULL && status == MCG_OK) {
@@ -227,19 +245,31 @@ mcg_status_t mcg_host_replay_init(void *replay, void *memory, uint32_t words, ui
                                   uint32_t collect)
 {
     mcg_replay_t *const buffer = (mcg_replay_t *)replay;
-    const mcg_status_t status = mcg_replay_init(&MCG_HOST_MODEL, buffer, (uint32_t *)memory, words, seed);
+    const mcg_status_t status = mcg_replay_init(&MCG_HOST_STORES, buffer, (uint32_t *)memory, words, seed);
     buffer->every = every;
     buffer->collect = collect;
     return status;
 }
 
-mcg_status_t mcg_host_replay_add(void *replay, const int8_t *x, const void *labels, size_t samples)
+mcg_status_t mcg_host_replay_add(void *m, void *replay, int8_t *scratch, const int8_t *x, const void *labels,
+                                 size_t samples)
 {
+    const mcg_host_mode_t was = mcg_host_begin();
     mcg_status_t status = MCG_OK;
     for (size_t i = 0; i < samples && status == MCG_OK; i++) {
-        status = mcg_replay_add(&MCG_HOST_MODEL, (mcg_replay_t *)replay, mcg_host_sample(x, i),
-                                mcg_label_of(&MCG_HOST_MODEL, labels, (uint32_t)i));
+        const int8_t *stored = mcg_host_sample(x, i);
+#ifdef MCG_HOST_REST
+        status = mcg_latents(&MCG_HOST_REST, m, stored, scratch);
+        stored = scratch;
+#endif
+        if (status == MCG_OK) {
+            status = mcg_replay_add(&MCG_HOST_STORES, (mcg_replay_t *)replay, stored,
+                                    mcg_label_of(&MCG_HOST_MODEL, labels, (uint32_t)i));
+        }
     }
+    (void)m;
+    (void)scratch;
+    mcg_host_set_mode(was);
     return status;
 }
 
@@ -270,7 +300,7 @@ mcg_status_t mcg_host_train_soft(void *m, const int8_t *x, const uint8_t *soft, 
 mcg_status_t mcg_host_replay_remember(void *m, void *replay)
 {
     const mcg_host_mode_t was = mcg_host_begin();
-    const mcg_status_t status = mcg_replay_remember(&MCG_HOST_MODEL, m, (mcg_replay_t *)replay);
+    const mcg_status_t status = mcg_replay_remember(&MCG_HOST_STORES, m, (mcg_replay_t *)replay);
     mcg_host_set_mode(was);
     return status;
 }

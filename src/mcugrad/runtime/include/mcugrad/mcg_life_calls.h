@@ -336,4 +336,40 @@ mcg_status_t mcg_replay_remember(const mcg_model_t *model, void *m, mcg_replay_t
 mcg_status_t mcg_train_replay(const mcg_model_t *model, void *m, mcg_replay_t *replay, const int8_t *x,
                               const void *label, void *step);
 
+/**
+ * @brief Compute what a replay buffer holds of a sample: what the layers that do not train make of it.
+ * Changes nothing that was learned.
+ *
+ * @param[in]     rest    what follows these layers
+ * @param[in,out] m       the model's memory
+ * @param[in]     x       sample, [input_size]
+ * @param[out]    latents of the sample, [latents_size]
+ * @return MCG_ERR_NULL, or MCG_ERR_STATE
+ *
+ * In a model: latents, with latents.
+ * Reference: ops/life/latents.py::latents.
+ */
+mcg_status_t mcg_latents(const mcg_rest_t *rest, void *m, const int8_t *x, int8_t *latents);
+
+/**
+ * @brief Learn from a sample and, when it is its turn, from the latents of a stored one, so that what was
+ * known is not forgotten. Then those of the sample are offered to the buffer, if that collects. On error
+ * nothing changes.
+ *
+ * @param[in]     rest   what follows the layers that do not train
+ * @param[in,out] m      the model's memory
+ * @param[in,out] replay of that model, with room for the latents of the sample in `scratch`; it must not say
+ *                       how samples change
+ * @param[in]     x      sample, [input_size]
+ * @param[in]     label  what its outputs should be
+ * @param[out]    step   what the step on the new sample reports, or NULL
+ * @return MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_LABEL for a class that there is not, or MCG_ERR_ARG for
+ * changes
+ *
+ * In a model: train_replay, with latents.
+ * Reference: ops/life/latents.py::train_latents.
+ */
+mcg_status_t mcg_train_latents(const mcg_rest_t *rest, void *m, mcg_replay_t *replay, const int8_t *x,
+                               const void *label, void *step);
+
 #endif /* MCG_LIFE_CALLS_H */

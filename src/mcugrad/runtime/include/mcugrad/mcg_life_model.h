@@ -80,6 +80,17 @@ typedef struct {
 } mcg_replay_t;
 #endif /* MCG_REPLAY_DEFINED */
 
+#ifndef MCG_REST_DEFINED
+#define MCG_REST_DEFINED
+/** What follows the frozen layers of a model, whose replay buffers hold latents: what those make of samples.
+ */
+typedef struct {
+    mcg_model_t model; /* its samples are latents; all else is that of the whole */
+    /** Compute the latents of a sample of the whole. */
+    void (*latents)(void *m, const int8_t *x, int8_t *latents);
+} mcg_rest_t;
+#endif /* MCG_REST_DEFINED */
+
 /** What lies at a place of a model, or of something else. */
 static inline void *mcg_at(void *m, uint32_t place) { return (uint8_t *)m + place; }
 
