@@ -297,6 +297,7 @@ def test_any_network_learns_from_latents_what_it_learns_from_inputs(data: st.Dat
         rule=draw(st.sampled_from(["sr8", "sr16", mg.Update("sr10", batch=2, momentum=0.5)])),
         sparse=draw(st.sampled_from([None, mg.Sparse(0.4), mg.Sparse(samples=0.5)])),
     )
+    assert both[0].build.compiled.fingerprint == both[1].build.compiled.fingerprint
     taken = both[0].quantize(x), both[0].labels(random.integers(0, 4, 12), 12)
     how = {
         "every": draw(st.integers(1, 3)),
