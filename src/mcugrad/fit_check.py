@@ -21,9 +21,11 @@ from mcugrad.model import Model
 from mcugrad.options import Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
-from mcugrad.pipeline import Build, calibrate, complete, lowered
+from mcugrad.passes.program.store_latents import store_latents
+from mcugrad.pipeline import Build, calibrate, complete, lowered, macs_of
 from mcugrad.plan import Plan, aligned, planned
 from mcugrad.program import Program, Space
+from mcugrad.program.segment import FROZEN
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 from mcugrad.training.rules import FAMILY, Rule, Updates, updates
@@ -37,6 +39,29 @@ NOTHING = "a smaller input or network: not even inference fits"
 
 
 @dataclass(frozen=True)
+class Latents:
+    """What a replay buffer gains if it holds latents.
+
+    Attributes:
+        size: bytes of a sample's.
+        skipped: instructions of a training step that one on a stored sample does without, estimated from what kernels
+            with int8 weights were counted to take; the others are not counted in.
+    """
+
+    size: int
+    skipped: float
+
+    @classmethod
+    def of(cls, program: Program, macs: Mapping[str, int], core: str) -> Latents | None:
+        """Those of a program that stores inputs; None where there are none."""
+        cut = store_latents(program, macs)
+        if not cut.stores_latents:
+            return None
+        calls = (call for call in cut.segments[FROZEN].calls if call.kernel.price is not None)
+        return cls(cut.stored, sum(call.kernel.instructions(core, call.struct) for call in calls))
+
+
+@dataclass(frozen=True)
 class _Size:
     """A footprint without residual planes, the one thing that the rules of the family differ in.
 
@@ -46,6 +71,7 @@ class _Size:
         constants: bytes of flash beside it.
         reserve: bytes that are kept for the stack and for what calls the model.
         rows: channels of each weight tensor that trains, and weights per channel.
+        latents: what stored samples take and save; None where nothing is frozen in front of what trains.
     """
 
     state: int
@@ -53,6 +79,7 @@ class _Size:
     constants: int
     reserve: int
     rows: tuple[tuple[int, int], ...]
+    latents: Latents | None
 
     def footprint(self, rule: Rule | None) -> Footprint:
         """With the residual planes of a rule."""
@@ -105,6 +132,11 @@ class Footprints:
             raise found
         plain = found.footprint(rule)
         return replace(plain, constants=plain.constants + self._code, reserve=plain.reserve + self._data)
+
+    def latents(self, train: Train, how: Updates) -> Latents | None:
+        """What latents take and save in a way to train, for which `of` has been asked; None where there are none."""
+        found = self._known[self._shared(train, how)[0]]
+        return None if isinstance(found, ModelError) else found.latents
 
     def fits(self, train: Train, how: Updates, target: Target) -> bool:
         """Whether a way to train fits into a target, the stack included."""
@@ -166,13 +198,15 @@ class Footprints:
                 raise
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
-        program, plan = planned(lowered(graph, options, sizes_only=True))
+        program, plan = planned(lowered(graph, replace(options, replay_of="inputs"), sizes_only=True))
+        latents = Latents.of(program, macs_of(graph), options.budget.core)
         place = layout(program, plan)
         whole = Footprint.of(program, place)
         state = sum(b.size for b in program.in_space(Space.STATE))
         weights = [t for t in graph.tensors.values() if t.rule and isinstance(t.quant, WeightScale)]
         rows = tuple((t.shape[0], t.size // t.shape[0]) for t in weights)
-        return _Size(state, whole.ram - place.params_size, whole.constants - state, whole.reserve, rows)
+        rest = whole.ram - place.params_size
+        return _Size(state, rest, whole.constants - state, whole.reserve, rows, latents)
 
     @staticmethod
     def _shared(train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:

@@ -39,6 +39,22 @@ def test_bench_needs_no_data(cli: Cli) -> None:
 
 
 @pytest.mark.mcu
+def test_bench_says_what_a_step_on_latents_takes(cli: Cli) -> None:
+    latents = (*BENCH, "--target", "nrf52840", "--train", "last:2", "--replay-of", "latents")
+    result = cli(*latents)
+    assert result.code == 0, result.err
+    assert re.search(r"^training step on a stored sample: [\d,]+ instructions, ", result.out, re.MULTILINE)
+    assert "from its latents, 64 bytes where an input has 64" in result.out
+    facts = cli(*latents, "--json").facts
+    step, stored = facts["training_step"], facts["stored_step"]
+    frozen = [each for each in step["layers"] if each["layer"] in ("conv1", "conv2", "pool1")]
+    skipped = sum(each["instructions"] for each in frozen)
+    assert step["instructions"] - stored["instructions"] == pytest.approx(skipped)
+    assert facts["stored_sample_bytes"] == 64
+    assert cli(*BENCH, "--target", "nrf52840", "--json").facts["stored_step"] is None
+
+
+@pytest.mark.mcu
 def test_bench_json_says_what_the_tables_say(cli: Cli) -> None:
     options = ("--data", "digits", "--target", "stm32u585", "--rule", "sr8", "--json")
     facts = cli(*BENCH, *options).facts

@@ -20,7 +20,9 @@ def test_inspect(cli: Cli) -> None:
     assert result.code == 0
     assert "digits_cnn: 8x8x1 -> 10 classes, 3,658 parameters, 25,408 multiply-accumulates" in result.out
     assert re.search(r"^  conv2 +conv 3x3/2 relu  8x8x8 -> 4x4x16 +1,168 +18,432$", result.out, re.MULTILINE)
-    assert re.search(r"^  last:2 +sr8 +[\d.]+ KiB +[\d.]+ KiB +yes$", result.out, re.MULTILINE)
+    assert re.search(r"^  last:2 +sr8 +[\d.]+ KiB +[\d.]+ KiB +yes +64 B +[\d,]+$", result.out, re.MULTILINE)
+    assert re.search(r"^  all +sr8 +[\d.]+ KiB +[\d.]+ KiB +yes$", result.out, re.MULTILINE)
+    assert "a sample in a replay buffer takes 64 B; with --replay-of latents" in result.out
     assert "Softmax at the end left out" in result.out
 
 
@@ -42,6 +44,14 @@ def test_inspect_json(cli: Cli) -> None:
     assert ways[0] == ("all", "sr16")
     assert ways[-2:] == [("bias", None), ("none", None)]
     assert all(choice["fits"] is None for choice in facts["choices"])
+    latents = {choice["train"]: choice["latents_bytes"] for choice in facts["choices"]}
+    assert latents == {"all": None, "last:3": 512, "last:2": 64, "last:1": 32, "bias": None, "none": None}
+    assert facts["input_bytes"] == 64
+    assert (
+        0
+        < facts["choices"][1]["latents_skip_instructions"]
+        < facts["choices"][3]["latents_skip_instructions"]
+    )
 
 
 def test_inspect_draws_the_working_memory(cli: Cli, tmp_path: Path) -> None:

@@ -307,3 +307,31 @@ def test_any_network_learns_from_latents_what_it_learns_from_inputs(data: st.Dat
     }
     first, other = (replayed(ReferenceRunner(trainer.build.compiled), *taken, **how) for trainer in both)
     demand_same(first, other)
+
+
+@mcu
+@pytest.mark.mcu
+def test_what_a_stored_step_takes_is_said_before_it_is_taken() -> None:
+    """By bench, from calls one by one of a model as delivered; steps differ by a few percent as the model learns."""
+    x, y = corners(40)
+    core = targets.load("cortex-m4f")
+    both = pair(model((1, 12, 12), NET), x)
+    tables = [trainer.bench(x[:4], y[:4], target=core) for trainer in both]
+    found = []
+    for trainer in both:
+        device = EmulatedDevice(trainer.build.compiled, core, replay=4)
+        samples = trainer.quantize(x), trainer.labels(y, 40)
+        counts = []
+        for every in (0, 1):
+            device.begin_replay(4, every, False, 0)
+            device.replay_add(samples[0][:4], samples[1][:4])
+            device.step_instructions.clear()
+            device.train(*samples, np.arange(4, dtype=np.uint32), np.full(4, 0.02, np.float32))
+            counts.append(float(np.mean(device.step_instructions)))
+        found.append(counts[1] - counts[0])
+    assert tables[0].stored_step is None
+    assert tables[1].stored_step is not None
+    assert tables[1].training_step is not None
+    said = tables[1].stored_step.instructions
+    assert found[1] == pytest.approx(said, rel=0.1)
+    assert found[0] - found[1] == pytest.approx(tables[1].training_step.instructions - said, rel=0.05)

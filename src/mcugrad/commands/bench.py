@@ -64,6 +64,12 @@ def bench(
             else f"training step that is taken, as {table.share:.3g} of all are,"
         )
         _show(output, table, what, table.training_step, table.step)
+    program = made.build.compiled.program
+    if table.stored_step is not None:
+        output.say(
+            f"\ntraining step on a stored sample: {table.stored_step}\n"
+            f"from its latents, {program.stored:,} bytes where an input has {program.buffers[program.input].count:,}"
+        )
     output.say(f"\ninstructions: counted call by call under emulation, {built_with()}, mean of {len(few)}")
     output.say(f"cycles: {table.prediction.cycles.how}; {table.prediction.cycles.source}")
     if table.target.energy is None:
@@ -138,6 +144,7 @@ def facts(table: Bench) -> dict[str, Any]:
         "training_step": None
         if step is None
         else {**_spent(step), "layers": [_layer(cost) for cost in table.step]},
+        "stored_step": None if table.stored_step is None else _spent(table.stored_step),
         "steps_taken_share": table.share,
     }
 

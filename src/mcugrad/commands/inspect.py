@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,7 +60,7 @@ def inspect(
         output.say("\nnotes")
         for note in found.graph.notes:
             output.say(f"  {note}")
-    _show_choices(output, choices, goal)
+    _show_choices(output, choices, goal, size_of(found))
     shown = None
     if picture is not None:
         way, text = drawn(found, goal)
@@ -73,6 +74,7 @@ def inspect(
             "source": found.source,
             "sha256": found.digest,
             "input_shape": list(found.input_shape),
+            "input_bytes": size_of(found),
             "classes": found.classes,
             "parameters": found.parameters,
             "macs": found.macs,
@@ -83,6 +85,11 @@ def inspect(
             "picture": shown,
         }
     )
+
+
+def size_of(model: Model) -> int:
+    """Bytes of a sample as the device takes it."""
+    return math.prod(model.input_shape)
 
 
 def drawn(model: Model, target: Target | None) -> tuple[str, str]:
@@ -137,13 +144,15 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
         like: whose loss they have; cross-entropy without.
     """
     from mcugrad.fit_check import Footprints, made_up
-    from mcugrad.options import Options
+    from mcugrad.options import Budget, Options
     from mcugrad.training.rules import updates
     from mcugrad.training.rules.family import FAMILY
 
     graph = made_up(model)
     like = like or Options("all", updates("sr16"), seed=0, rate=0.01)
-    sizes = Footprints(model, graph, Options("all", updates("sr16"), 0, 0.01, like.loss, like.label_scale))
+    budget = Budget() if target is None else Budget(core=target.core.priced_as or target.core.name)
+    chosen = Options("all", updates("sr16"), 0, 0.01, like.loss, like.label_scale, budget=budget)
+    sizes = Footprints(model, graph, chosen)
     rules = [rule.name for rule in reversed(FAMILY)]
     count = len(model.layers)
     every = ["all", *(f"last:{n}" for n in range(count - 1, 0, -1))] if count else []
@@ -170,27 +179,38 @@ def _choice(sizes: Footprints, train: str, rule: str, target: Target | None) -> 
             "ram_bytes": None,
             "constants_bytes": None,
             "reserve_bytes": None,
+            "latents_bytes": None,
+            "latents_skip_instructions": None,
             "fits": False,
             "problem": error.what,
         }
+    latents = sizes.latents(train, updates(rule or "sr16"))
     return {
         **facts,
         "ram_bytes": found.ram,
         "constants_bytes": found.constants,
         "reserve_bytes": found.reserve,
+        "latents_bytes": None if latents is None else latents.size,
+        "latents_skip_instructions": None if latents is None else round(latents.skipped),
         "fits": found.fits(target) if target else None,
     }
 
 
-def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target | None) -> None:
+def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target | None, size: int) -> None:
+    """The ways to train in a table; `size` are bytes of a sample."""
     from mcugrad.footprint import kib
+    from mcugrad.options import Budget
 
     rows = []
     for choice in choices:
         ram, constants = choice["ram_bytes"], choice["constants_bytes"]
         sizes = (kib(ram), kib(constants)) if ram is not None else (choice["problem"], "")
         verdict = () if target is None else ("yes" if choice["fits"] else "no",)
-        rows.append((choice["train"], choice["rule"] or "", *sizes, *verdict))
+        stored = ("", "")
+        if choice["latents_bytes"] is not None:
+            skipped = choice["latents_skip_instructions"]
+            stored = (f"{choice['latents_bytes']:,} B", f"{skipped:,}" if skipped else "")
+        rows.append((choice["train"], choice["rule"] or "", *sizes, *verdict, *stored))
     columns: tuple[str, ...] = ("train", "rule", "RAM", "constants")
     title = "RAM with one sample, and constants in flash: counted, exact;\nstack and code come on top"
     if target is not None:
@@ -200,4 +220,9 @@ def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target 
             f"\n{target.name} has {kib(target.ram.bytes)} of RAM, {kib(kept)} of it kept for stack and caller,"
             f"\nand {kib(target.flash.bytes)} of flash"
         )
-    output.table(title, columns, rows, "llrrl")
+    core = Budget.core if target is None else target.core.name
+    title += (
+        f"\na sample in a replay buffer takes {size:,} B; with --replay-of latents"
+        f"\nwhat is said here, and a step on it skips instructions (estimated, {core})"
+    )
+    output.table(title, (*columns, "latents", "skips"), rows, "llrrlrr" if target is not None else "llrrrr")

@@ -18,6 +18,7 @@ from mcugrad.graph import Graph, Node, Operator, Precision
 from mcugrad.measure.calls import CallCost, by_call
 from mcugrad.measure.cost import Activity, drawn_samples, spent
 from mcugrad.ops.core.weighted import Weighted
+from mcugrad.program.segment import FROZEN
 from mcugrad.targets import Target
 from mcugrad.training.sparse import ONE
 
@@ -76,6 +77,8 @@ class Bench:
         prediction: a whole one.
         training_step: a whole one that is taken; None for a model that only infers.
         share: of the samples that steps are taken with.
+        stored_step: a whole training step on a stored sample's latents, but for the copy of these into the working
+            memory; None where buffers hold inputs.
     """
 
     target: Target
@@ -84,6 +87,7 @@ class Bench:
     prediction: Activity
     training_step: Activity | None
     share: float = 1.0
+    stored_step: Activity | None = None
 
     def sums(self, costs: Sequence[LayerCost]) -> tuple[LayerCost, ...]:
         """A line for each pass."""
@@ -110,7 +114,8 @@ def bench(
 ) -> Bench:
     """What a freshly delivered model costs layer by layer; arguments and errors are those of `by_call`."""
     predict, step = by_call(build, target, samples, labels, rate)
-    drawn = drawn_samples(build)
+    drawn, program = drawn_samples(build), build.compiled.program
+    frozen = {id(call) for call in program.segments[FROZEN].calls} if program.stores_latents else set()
     return Bench(
         target,
         _grouped(build.graph, predict, target),
@@ -118,6 +123,7 @@ def bench(
         _whole(predict, target),
         _whole(step, target) if step else None,
         1.0 if drawn is None else drawn.share / ONE,
+        _whole([cost for cost in step if id(cost.call) not in frozen], target) if step and frozen else None,
     )
 
 
