@@ -29,6 +29,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "values": {"loss": "mse", "typical_labels": np.linspace(-1, 1, 8)},
     "real": {"precision": "float32", "loss": "mse", "typical_labels": np.linspace(-1, 1, 8)},
     "fixed": {"train": "none"},
+    "latents": {"train": "last:1", "replay_of": "latents"},
 }
 CATEGORIES = """Display|Communication|Signal Input/Output|Sensors|Device Control|Timing|Data Storage|Data Processing
 |Other""".replace("\n", "").split("|")
