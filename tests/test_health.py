@@ -26,9 +26,14 @@ BLIND = float(np.log(4))
 RATE = Rates(0.01)
 
 
-def steps(count: int, *, loss: float = 1.0, saturation: float = 0.0) -> Steps:
+def steps(
+    count: int, *, loss: float = 1.0, saturation: float = 0.0, empty: float = 0.0, taken: float = 1.0
+) -> Steps:
+    """What steps report; only so many of them, evenly, were taken, and found errors of 0."""
     info = np.zeros(count, step_type(LabelKind.CLASS))
     info["loss"], info["saturation"] = loss, saturation
+    info["update_rate"] = np.diff(np.floor(np.arange(count + 1) * taken))
+    info["empty"] = empty * info["update_rate"]
     return Steps(info)
 
 
@@ -80,24 +85,65 @@ def test_layers_that_never_change_are_named() -> None:
 
 
 def test_layers_that_stopped_say_since_when() -> None:
-    said = followed(state(), state(9, fc=1), *(state(9, fc=i) for i in range(2, 6)))
+    said = followed(state(), state(9, fc=1), *(state(9, fc=i) for i in range(2, 6)), empty=0.5, taken=0.1)
     assert "1 of 2 layers have not changed by a bit since step 100 of 500: conv; " in said
     assert "their errors are 0 by now: try a rate of 0.0033" in said
 
 
 @pytest.mark.parametrize(
     ("rule", "moved", "lost"),
-    [("sr16", 1, True), ("sr16", 2, False), ("qas", 50, True), ("sr8", 1, False), ("", 1e-6, True)],
+    [("sr16", 1, True), ("sr16", 2, False), ("qas", 50, True), ("", 1e-6, True), ("", 1, False)],
 )
 def test_layers_that_moved_by_roundings_only_stopped_in_rounding(rule: str, moved: float, lost: bool) -> None:
     """Where rounding is to nearest; a rate that falls to 0 along its schedule is no error of 0."""
     kind = np.int8 if rule else np.float32
     first = state() | {"conv_w": np.full(4, 1, kind)}
     then = [state(fc=i) | {"conv_w": np.full(4, 1 + moved, kind)} for i in range(1, 7)]
-    said = followed(first, *then, rule=rule)
+    said = followed(first, *then, rule=rule, empty=0.5 if rule else 0.0)  # float32 counts no errors of 0
     assert ("conv; changes that small are lost in rounding: try a rate of 0.03" in said) == lost
     assert ("the rule sr8" in said) == (lost and rule != "")
     assert ("their errors are 0 by now" in said) != lost
+
+
+@pytest.mark.parametrize("rule", ["sr8", "sr10", "sr12"])
+def test_layers_that_hardly_moved_by_chance_are_not_advised_smaller_steps(rule: str) -> None:
+    """Rounding at random moves a weight now and then where a change is far below its step."""
+    for moved, empty, is_small in ((1, 0.0, True), (1, 0.5, True), (9, 0.0, True), (9, 0.5, False)):
+        said = followed(state(), *(state(moved, fc=i) for i in range(1, 7)), rule=rule, empty=empty)
+        either = "their errors are 0, or " if empty else ""
+        small = f"conv; {either}changes that small are rare by {rule}: try a rate of 0.03, or the rule sr16"
+        assert said.endswith(small) == is_small, "no error was 0, or hardly a weight had moved"
+        assert ("their errors are 0 by now: try a rate of 0.0033" in said) != is_small
+
+
+def test_most_of_the_layers_that_rest_say_why() -> None:
+    names = [(name, f"{name}_w", "") for name in "abcd"]
+
+    def weights(a: int, others: int, d: int) -> dict[str, Array]:
+        by = {"a": a, "b": others, "c": others, "d": d}
+        return {f"{name}_w": np.full(4, value, np.int8) for name, value in by.items()}
+
+    for a, others, told in (
+        (9, 1, "changes that small are rare by sr8"),
+        (9, 9, "their errors are 0 by now"),
+    ):
+        health = Health(layers_of(names, {}, weights(0, 0, 0), dict.fromkeys("abcd", "sr8")))
+        health.begin(weights(0, 0, 0))
+        for i in range(1, 7):
+            health.look(weights(a, others, i), 100)
+        (said,) = health.notes(steps(100, empty=0.5), BLIND, RATE)
+        assert told in said
+        assert health.wants_smaller == (others == 9)
+
+
+def test_weights_that_are_no_numbers_are_compared_without_a_warning() -> None:
+    """Whoever trains is told of them; a warning of NumPy would come before, and may be an error."""
+    health = Health(layers_of([("conv", "conv_w", "conv_b")], {}, state(), {"conv": "sr16"}))
+    health.begin(state())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for value in (np.inf, np.inf, np.nan, np.inf):
+            health.look(state(1, (value, -value, value, 3e38)), 100)
 
 
 def test_a_batch_that_is_larger_than_the_steps_is_told() -> None:

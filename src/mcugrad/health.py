@@ -122,7 +122,9 @@ class Health:
         ):
             return ()
         gentler, bolder = rates.lower(), rates.higher()
-        found = (self._dead(gentler), self._resting(gentler, bolder), _ranges(late, gentler))
+        learned = info.info[info.info["update_rate"] > 0]
+        has_empty = bool((learned["empty"][-max(len(learned) // 4, 1) :] > 0).any())
+        found = (self._dead(gentler), self._resting(gentler, bolder, has_empty), _ranges(late, gentler))
         told = tuple(text for text in found if text)[:1]
         self.wants_smaller = any(f"try {gentler}" in text for text in told)
         return told
@@ -142,7 +144,12 @@ class Health:
             f"try a batch of {max(self._steps // 100, 1)}, or more epochs"
         )
 
-    def _resting(self, gentler: str, bolder: str) -> str:
+    def _resting(self, gentler: str, bolder: str, has_empty: bool) -> str:
+        """What there is to say of layers that stay the same; `has_empty` where some layer's errors were 0 of late.
+
+        Steps that were too large move weights far before errors are 0. Where most layers that rest have hardly moved,
+        or no error is 0, changes are so small that rounding loses them, to nearest all, at random nearly all.
+        """
         rests = [each for each in self.layers if self._changed[each.name] <= self._taken * (1 - RESTED)]
         slow = [each for each in rests if 2 * each.batch > self._taken * RESTED]
         if slow:
@@ -162,12 +169,21 @@ class Health:
             advice = (
                 f"their errors are 0, or what they would learn is lost in rounding{ways and f': try {ways}'}"
             )
-        elif all(each.rule in NEAREST and each.name not in self._stirred for each in rests):
-            ways = _or(bolder, "the rule sr8" if rests[0].rule else "")
-            advice = f"changes that small are lost in rounding{ways and f': try {ways}'}"
+        elif self._is_small(rests, has_empty):
+            random = sorted({each.rule for each in rests} - set(NEAREST))
+            ways = _or(bolder, "the rule sr16" if random else "the rule sr8" if rests[0].rule else "")
+            why = f"rare by {' and '.join(random)}" if random else "lost in rounding"
+            either = "their errors are 0, or " if random and has_empty else ""
+            advice = f"{either}changes that small are {why}{ways and f': try {ways}'}"
         else:
             advice = f"their errors are 0 by now: try {gentler}, from the network as it was before"
         return f"{len(rests)} of {len(self.layers)} layers have not changed by a bit {since}: {_named(rests)}; {advice}"
+
+    def _is_small(self, rests: Sequence[Layer], has_empty: bool) -> bool:
+        """Whether changes of these layers are small, rather than their errors 0; errors of float32 are not counted."""
+        if not has_empty and all(each.rule for each in rests):
+            return True
+        return 2 * sum(each.name not in self._stirred for each in rests) > len(rests)
 
     def _dead(self, gentler: str) -> str:
         told = []
@@ -191,7 +207,8 @@ def _far(old: NDArray[Any], new: NDArray[Any], steps: int, rule: str) -> NDArray
     """Whether numbers moved by more than as many roundings as there were steps: else rounding may hold them soon."""
     if old.dtype.kind != "f":
         return np.asarray(np.abs(new.astype(np.int64) - old) > max(steps * NEAREST.get(rule, 0.0) / 2, 1))
-    return np.asarray(np.abs(new - old) > steps * np.spacing(np.maximum(np.abs(old), np.abs(new))))
+    with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none are told by who trains
+        return np.asarray(np.abs(new - old) > steps * np.spacing(np.maximum(np.abs(old), np.abs(new))))
 
 
 def _or(*ways: str) -> str:
