@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,25 @@ def test_labels_that_mean_nothing_are_told(net: mg.Model) -> None:
     assert trainer.rate_search is not None
     note = trainer.rate_search.note
     assert (note in [str(each.message) for each in said]) == (note is not None)
+
+
+def test_trials_without_a_whole_batch_say_nothing_of_rates_or_labels(net: mg.Model) -> None:
+    """They change no weight, so that by how much they differ from no training is the luck of ranges."""
+    x, y = corners(240)
+    trainer = mg.compile(net, calibration=x, rule=mg.Update("sr12", batch=64))
+    trainer.fit(x[:192], y[:192], epochs=10, rate=0.5)  # whole batches
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", McugradWarning)
+        trainer.fit(x[:50], y[:50], rate="auto")
+    found = trainer.rate_search
+    assert found is not None
+    assert found.is_level
+    for before in (found.before, found.before + 0.03):
+        assert replace(found, before=before).note is None
+    assert replace(found, before=found.before + 0.03, is_level=False).note is not None
+    assert [str(each.message) for each in said] == [
+        "50 steps make no change by batches of 64: try a batch of 1, or more epochs"
+    ]
 
 
 def test_the_command_line_looks_for_a_rate_and_says_so(cli: Cli, tmp_path: Path) -> None:

@@ -378,8 +378,10 @@ def _demand_finite(twin: Life, name: str, value: float, begin: State, epoch: int
         return
     twin.restore(begin)
     known = Rates(course.rate) if course.judge is None else course.judge.rates
+    falls = callable(course.schedule) or named(course.schedule).kind != "constant"
+    or_falling = "" if falls else ", or schedule='cosine'"
     raise UsageError(
         f"training diverged in epoch {epoch + 1}: {', '.join(broken[:3]) or name} is no longer finite",
         where="rate; the state before that epoch has been put back",
-        hint=course.remedy or f"{known.lower()}, or schedule='cosine'",
+        hint=course.remedy or f"{known.lower()}{or_falling}",
     )

@@ -127,7 +127,8 @@ class RateSearch:
             return None
         if self.has_diverged:
             return f"training diverged at every rate tried, from {max(self.tried):.2g} down to {min(self.tried):.2g}"
-        if found.score < self.before - (0.02 if self.is_share else 0.02 * abs(self.before)):
+        worse = found.score < self.before - (0.02 if self.is_share else 0.02 * abs(self.before))
+        if worse and not self.is_level:  # so little may be chance, and hardly a step may have been taken
             return (
                 f"no rate from {min(each.rate for each in self.trials):.2g} to "
                 f"{max(each.rate for each in self.trials):.2g} made held-out samples better than the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -224,6 +225,19 @@ def test_divergence_is_told_and_loses_nothing() -> None:
         trainer.fit(x, y, rate=3e38)
     for name, value in trainer.state.items():
         np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", mg.Schedule("cosine", warmup=5)])
+def test_divergence_advises_no_schedule_that_was_taken(schedule: Any) -> None:
+    """And of NumPy no warning comes before, which may be an error: the state holds numbers that are none."""
+    trainer, x, y = task(LOSSES["mse"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(mg.UsageError, match="training diverged in epoch 1") as error:
+            trainer.fit(x, y, rate=3e38, schedule=schedule)
+    assert error.value.hint is not None
+    assert ("schedule='cosine'" in error.value.hint) == (schedule == "constant")
+    assert error.value.hint.startswith("a rate of 0.")
 
 
 def test_a_held_out_score_that_is_not_finite_is_divergence(monkeypatch: pytest.MonkeyPatch) -> None:
