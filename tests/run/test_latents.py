@@ -193,6 +193,27 @@ def test_cores_learn_from_latents_what_the_twin_learns_from_inputs(
     assert (twin[2].memory == found[2].memory).all()
 
 
+def test_frozen_layers_behind_the_cut_are_computed_again() -> None:
+    """Of a small expansion: with stored samples, and with new ones, whose latents the twin remembers."""
+    x, y = corners(40)
+    layers = (Conv(8, (5, 5)), Conv(2, (5, 5)), Conv(8, (1, 1)), Dense(4))
+    both = pair(model((1, 12, 12), layers), x, train="last:1")
+    segments = both[1].build.compiled.program.segments
+    assert segments["forward"].calls[0].node == "conv3"
+    taken = both[0].quantize(x), both[0].labels(y, 40)
+    reference, twin = ReferenceRunner(both[0].build.compiled), HostTwin(both[1].build.compiled)
+    demand_same(replayed(reference, *taken), replayed(twin, *taken))
+    order, rates = np.arange(20, dtype=np.uint32) % 5, np.full(20, 0.02, np.float32)
+    for runner in (reference, twin):
+        runner.end_replay()
+    assert (
+        reference.train(*taken, order, rates).info.tobytes()
+        == twin.train(*taken, order, rates).info.tobytes()
+    )
+    np.testing.assert_array_equal(reference.predict(taken[0]), twin.predict(taken[0]))
+    assert differences(reference.state(), twin.state()) == []
+
+
 def test_a_stored_place_is_what_the_frozen_layers_say() -> None:
     """In the twin's buffer, behind the class: the bytes that the reference computes of the sample."""
     (_, trainer), x, y = task("sr8")
