@@ -23,8 +23,9 @@ from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.program.store_latents import store_latents
 from mcugrad.pipeline import Build, calibrate, complete, lowered, macs_of
-from mcugrad.plan import Plan, aligned, planned
-from mcugrad.program import Program, Space
+from mcugrad.plan import Plan, aligned, planned, with_scratch
+from mcugrad.program import Call, Program, Space
+from mcugrad.program.kernel import ROOM
 from mcugrad.program.segment import FROZEN
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
@@ -45,20 +46,30 @@ class Latents:
     Attributes:
         size: bytes of a sample's.
         skipped: instructions of a training step that one on a stored sample does without, estimated from what kernels
-            with int8 weights were counted to take; the others are not counted in.
+            with int8 weights were counted to take; what others take comes on top.
     """
 
     size: int
     skipped: float
 
     @classmethod
-    def of(cls, program: Program, macs: Mapping[str, int], core: str) -> Latents | None:
-        """Those of a program that stores inputs; None where there are none."""
+    def of(cls, program: Program, plan: Plan, macs: Mapping[str, int], core: str) -> Latents | None:
+        """Those of a program that stores inputs, as it was planned; None where there are none."""
         cut = store_latents(program, macs)
         if not cut.stores_latents:
             return None
-        calls = (call for call in cut.segments[FROZEN].calls if call.kernel.price is not None)
-        return cls(cut.stored, sum(call.kernel.instructions(core, call.struct) for call in calls))
+        with_room, _ = with_scratch(program, plan, core, plan.size)
+        calls = with_room.segments[FROZEN].calls[: len(cut.segments[FROZEN].calls)]
+        return cls(cut.stored, sum(_instructions(call, core) for call in calls))
+
+
+def _instructions(call: Call, core: str) -> float:
+    """What a call takes with the scratch that it has, estimated; 0 where nobody counted its kernel."""
+    if call.kernel.price is None:
+        return 0.0
+    names = [param.name for param in call.kernel.params]
+    room = call.arguments[names.index(ROOM)].value if ROOM in names else 0
+    return call.kernel.instructions(core, call.struct, int(room or 0))
 
 
 @dataclass(frozen=True)
@@ -199,7 +210,7 @@ class Footprints:
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
         program, plan = planned(lowered(graph, replace(options, replay_of="inputs"), sizes_only=True))
-        latents = Latents.of(program, macs_of(graph), options.budget.core)
+        latents = Latents.of(program, plan, macs_of(graph), options.budget.core)
         place = layout(program, plan)
         whole = Footprint.of(program, place)
         state = sum(b.size for b in program.in_space(Space.STATE))

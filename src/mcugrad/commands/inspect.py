@@ -223,6 +223,7 @@ def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target 
     core = Budget.core if target is None else target.core.name
     title += (
         f"\na sample in a replay buffer takes {size:,} B; with --replay-of latents"
-        f"\nwhat is said here, and a step on it skips instructions (estimated, {core})"
+        f"\nwhat is said here, and a step on it skips at least so many instructions"
+        f"\n(estimated, {core})"
     )
     output.table(title, (*columns, "latents", "skips"), rows, "llrrlrr" if target is not None else "llrrrr")
