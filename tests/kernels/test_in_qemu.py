@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -103,10 +105,34 @@ def test_what_is_written_beside_an_array_is_seen() -> None:
 
 
 def test_what_faults_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qemu, "_SECONDS", 5)
+    """The machine is lost; another one takes its place."""
     on = qemu.KernelsInQemu([LINEAR_S8], targets.load("cortex-m4f"))
-    with pytest.raises(DeviceError, match=r"has not ended after 5 s|ended without an answer"):
-        on.run(LINEAR_S8, {**linear(16, 8), "x": None, "w": 0xFFFF_FF00})
+    before, after = linear(16, 8), linear(16, 8)
+    count = on.run(LINEAR_S8, before)
+    with monkeypatch.context() as patch:
+        patch.setattr(qemu, "_SECONDS", 1)
+        with pytest.raises(DeviceError, match=r"has not ended after 1 s|ended without an answer"):
+            on.run(LINEAR_S8, {**linear(16, 8), "x": None, "w": 0xFFFF_FF00})
+    assert on.run(LINEAR_S8, after) == pytest.approx(count, abs=10)
+    assert (after["y"] == before["y"]).all()
+
+
+def test_a_machine_that_ends_says_why() -> None:
+    on = qemu.KernelsInQemu([LINEAR_S8], targets.load("cortex-m4f"))
+    on._core._machine = replace(on._core._machine, name="no machine")
+    with pytest.raises(DeviceError, match=r"QEMU ended without an answer: .*unsupported machine type"):
+        on.run(LINEAR_S8, linear(16, 8))
+
+
+def test_no_machine_outlives_who_calls_it() -> None:
+    on = qemu.KernelsInQemu([LINEAR_S8], targets.load("cortex-m4f"))
+    on.run(LINEAR_S8, linear(16, 8))
+    assert on._core._running is not None
+    process = on._core._running._process
+    assert process.poll() is None
+    del on
+    gc.collect()
+    assert process.poll() is not None
 
 
 @pytest.mark.parametrize("compiler", toolchain.firmware_compilers())

@@ -1,18 +1,22 @@
 """Functions in QEMU, where that is installed: another emulator, and the only one of a Cortex-M55.
 
-QEMU runs a machine from reset to its end, so a call is a run of it: firmware, a file with what memory holds before, and
-a file with what it holds afterwards. Instructions are counted by a timer under `-icount`, to within a few.
+A machine goes on from call to call: by pipes it reads what memory holds before one, and writes what it holds then.
+Instructions are counted by a timer under `-icount`, to within a few.
 """
 
 from __future__ import annotations
 
+import os
+import select
 import shutil
 import subprocess
+import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +132,7 @@ class QemuCore:
             stack_bytes=stack_bytes,
         )
         self._image = Image(self._firmware.elf)
+        self._running: _Running | None = None
 
     def symbol(self, name: str) -> int:
         """Address of a symbol."""
@@ -157,40 +162,69 @@ class QemuCore:
         ) + 1  # the one that returns from nothing
 
     def _run(self, before: bytes, name: str) -> NDArray[np.uint8]:
-        """What memory holds after a run."""
-        with TemporaryDirectory() as folder:
-            begin, end = Path(folder) / "before.bin", Path(folder) / "after.bin"
-            begin.write_bytes(before)
-            command = [
-                *(self._program, "-machine", self._machine.name, "-kernel", str(self._firmware.elf)),
-                *("-device", f"loader,file={begin},addr={self._job:#x},force-raw=on"),
-                *(
-                    "-icount",
-                    f"shift={self._shift}",
-                    "-display",
-                    "none",
-                    "-monitor",
-                    "none",
-                    "-serial",
-                    "none",
-                ),
-                *("-semihosting-config", "enable=on,target=native"),
-            ]
+        """What memory holds after a call. The machine is started where there is none, and ended where it is lost."""
+        if self._running is None:
+            self._running = _Running(self._program, self._machine.name, self._firmware.elf, self._shift)
+        try:
+            return np.frombuffer(self._running.answer(before, name), np.uint8)
+        except DeviceError:
+            self._running = None
+            raise
+
+
+class _Running:
+    """A machine that runs; it ends with this object."""
+
+    def __init__(self, program: str, machine: str, elf: Path, shift: int) -> None:
+        nothing = ("-display", "none", "-monitor", "none", "-serial", "none")
+        counted = ("-icount", f"shift={shift}", "-semihosting-config", "enable=on,target=native")
+        self._said = TemporaryFile()  # noqa: SIM115 - it is open as long as the machine runs
+        self._process = subprocess.Popen(
+            [program, "-machine", machine, "-kernel", str(elf), *nothing, *counted],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            bufsize=0,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._jobs, self._answers = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._jobs, False)
+        self.end = weakref.finalize(self, _end, self._process, self._said)
+
+    def answer(self, job: bytes, name: str) -> bytearray:
+        """What is written for a job, of as many bytes. Raises DeviceError, and the machine has ended."""
+        left, found, last = memoryview(job), bytearray(), time.monotonic() + _SECONDS
+        ready = select.poll()
+        ready.register(self._answers, select.POLLIN)
+        ready.register(self._jobs, select.POLLOUT)
+        while len(found) < len(job):
+            now = dict(ready.poll(max(0.0, last - time.monotonic()) * 1000))
+            if not now:
+                self.end()
+                raise DeviceError(f"{name} has not ended after {_SECONDS} s in QEMU")
             try:
-                done = subprocess.run(
-                    command,
-                    cwd=folder,
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=_SECONDS,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                raise DeviceError(f"{name} has not ended after {_SECONDS} s in QEMU") from None
-            if not end.is_file() or end.stat().st_size != len(before):
-                raise DeviceError(f"QEMU ended without an answer: {done.stderr.strip()[:200]}", where=name)
-            return np.frombuffer(end.read_bytes(), np.uint8)
+                if self._jobs in now and left:
+                    left = left[os.write(self._jobs, left) :]
+                    if not left:
+                        ready.unregister(self._jobs)
+                piece = os.read(self._answers, 1 << 20) if self._answers in now else None
+            except BrokenPipeError:
+                piece = b""
+            if piece == b"":
+                self._process.wait()
+                self._said.seek(0)
+                said = self._said.read(200).decode(errors="replace").strip()
+                self.end()
+                raise DeviceError(f"QEMU ended without an answer: {said}", where=name)
+            found += piece or b""
+        return found
+
+
+def _end(process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+    process.kill()
+    process.communicate()
+    said.close()
 
 
 class KernelsInQemu:

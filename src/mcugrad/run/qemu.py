@@ -1,4 +1,4 @@
-"""A model on a core in QEMU as a runner: each call is a run of the machine, so this is for proofs, not for training."""
+"""A model on a core in QEMU as a runner: all memory goes there and back with each call, so this is for proofs."""
 
 from __future__ import annotations
 

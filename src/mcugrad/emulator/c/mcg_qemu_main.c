@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls one function in QEMU, counts its instructions, and writes what memory holds afterwards to a file.
+ * Calls functions in QEMU and counts their instructions: each job is what memory holds before a call, read
+ * from the standard input of QEMU, and its answer what memory holds afterwards, written to the standard
+ * output.
  *
  * Under `-icount` every instruction takes the same time, which the system timer measures: a loop of known
  * length tells how many of its ticks an instruction is. MCG_JOB is where the job lies, MCG_JOB_BYTES what is
- * written.
+ * read and written.
  */
 #include <stdint.h>
 
@@ -30,9 +32,10 @@ typedef struct {
 #define TIMER_RUNS 5U /* enabled, by the clock of the core */
 #define TIMER_WRAPPED (1U << 16)
 #define OPEN 1U
-#define CLOSE 2U
 #define WRITE 5U
+#define READ 6U
 #define EXIT 24U
+#define TO_READ 1U  /* "rb" */
 #define TO_WRITE 5U /* "wb" */
 #define APPLICATION_EXIT 0x20026U
 
@@ -65,23 +68,47 @@ static uint32_t timed(function_t function)
     return (before - TIMER_VALUE) & TIMER_LAST;
 }
 
+static uint32_t opened(const char *name, uint32_t length, uint32_t how)
+{
+    const uint32_t file[3] = {(uint32_t)(uintptr_t)name, how, length};
+    return ask(OPEN, (uintptr_t)file);
+}
+
+/* Reads or writes a job, which may take several pieces; 0 if there is no more. */
+static int moved(uint32_t what, uint32_t file)
+{
+    uint32_t piece[3] = {file, MCG_JOB, MCG_JOB_BYTES};
+    while (piece[2] != 0) {
+        const uint32_t left = ask(what, (uintptr_t)piece);
+        if (left >= piece[2]) {
+            return 0;
+        }
+        piece[1] += piece[2] - left;
+        piece[2] = left;
+    }
+    return 1;
+}
+
 void mcg_device_main(void)
 {
-    static const char name[] = "after.bin";
-    const uint32_t open[3] = {(uint32_t)(uintptr_t)name, TO_WRITE, sizeof name - 1U};
-    uint32_t file[3] = {0, MCG_JOB, MCG_JOB_BYTES};
+    static const char input[] = "/dev/stdin", output[] = "/dev/stdout";
+    const uint32_t jobs = opened(input, sizeof input - 1U, TO_READ);
+    const uint32_t answers = opened(output, sizeof output - 1U, TO_WRITE);
+    uint32_t of_nothing, of_loop;
 
     TIMER_RELOAD = TIMER_LAST;
     TIMER_VALUE = 0;
     TIMER_CONTROL = TIMER_RUNS;
-    JOB->nothing = timed((function_t)(uintptr_t)nothing);
-    JOB->loop = timed((function_t)(uintptr_t)loop);
-    (void)TIMER_CONTROL;
-    JOB->ticks = timed(JOB->function);
-    JOB->wrapped = TIMER_CONTROL & TIMER_WRAPPED;
-    file[0] = ask(OPEN, (uintptr_t)open);
-    (void)ask(WRITE, (uintptr_t)file);
-    (void)ask(CLOSE, (uintptr_t)file);
+    of_nothing = timed((function_t)(uintptr_t)nothing);
+    of_loop = timed((function_t)(uintptr_t)loop);
+    while (moved(READ, jobs)) {
+        (void)TIMER_CONTROL;
+        JOB->ticks = timed(JOB->function);
+        JOB->wrapped = TIMER_CONTROL & TIMER_WRAPPED;
+        JOB->nothing = of_nothing;
+        JOB->loop = of_loop;
+        (void)moved(WRITE, answers);
+    }
     for (;;) {
         (void)ask(EXIT, APPLICATION_EXIT);
     }
