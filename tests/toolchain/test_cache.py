@@ -228,7 +228,9 @@ def test_what_killed_processes_leave_is_swept(folder: Path) -> None:
         left.mkdir(parents=True)
         (left / "x").write_text("")
     hours_ago = time.time() - 7 * 3600
-    os.utime(folder / "builds/cd/.new-old", (hours_ago, hours_ago))
+    (folder / "builds/cd/.lock-old").touch()
+    for name in (".new-old", ".lock-old"):
+        os.utime(folder / "builds/cd" / name, (hours_ago, hours_ago))
     cache.build(IDENTITY, "x", Make())
     assert [p.name for p in (folder / "builds/cd").iterdir()] == [".new-young"]
 

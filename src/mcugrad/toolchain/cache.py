@@ -1,6 +1,7 @@
 """Built files, kept by the hash of everything they were built from. Safe with concurrent processes and other users.
 
 * A build happens in a private folder which is then renamed into place: others see it whole or not at all.
+* Who wants what another process is building waits for it.
 * Each entry lists its files with size and SHA-256, and is compared with that list before it is used. What a crash, a
   full disk or a bad one has damaged is built again.
 * The folder is one that no other user can write: what lies in it is loaded as code. Where there is none, a folder for
@@ -157,6 +158,24 @@ def _build(identity: str, filename: str, make: Callable[[Path], None]) -> Path:
         _make(each)
         _demand_own(each)
     _sweep(shelf.parent)
+    before = _mark(folder)
+    with _alone(shelf / f".lock-{identity}"):
+        if _mark(folder) == before or not _is_whole(folder, filename):  # nobody has built it meanwhile
+            _built(folder, filename, make)
+    return wanted
+
+
+def _mark(folder: Path) -> tuple[int, int] | None:
+    """What tells an entry from another one of its name; None where there is none."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
+
+
+def _built(folder: Path, filename: str, make: Callable[[Path], None]) -> None:
+    shelf = folder.parent
     if os.path.lexists(folder):
         _discard(folder, filename)
     private = Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
@@ -171,7 +190,6 @@ def _build(identity: str, filename: str, make: Callable[[Path], None]) -> Path:
         _sync(shelf)
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    return wanted
 
 
 def _demand_own(folder: Path) -> None:
@@ -263,14 +281,27 @@ def _discard(folder: Path, filename: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time, where the system has locks for that."""
+def _alone(path: Path) -> Iterator[None]:
+    """Who builds something, while others who want it wait; the file goes when it is there.
+
+    Who opened the file before it went and who makes it anew do not see each other: both find what was built.
+    """
+    with _locked(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One thread of all processes at a time, by a folder, or by a file that is made; where the system has locks."""
     try:
         import fcntl
     except ImportError:
         yield
         return
-    number = os.open(folder, os.O_RDONLY)
+    number = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with contextlib.suppress(OSError):  # a file system without locks, or without locks of folders, as NFS
             fcntl.flock(number, fcntl.LOCK_EX)
@@ -283,10 +314,10 @@ def _locked(folder: Path) -> Iterator[None]:
 def _sweep(shelves: Path) -> None:
     """Remove, once per process, what processes that were killed have left."""
     now = time.time()
-    for path in shelves.glob("*/.new-*"):
+    for path in (*shelves.glob("*/.new-*"), *shelves.glob("*/.lock-*")):
         with contextlib.suppress(OSError):
             if now - path.lstat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _resolve(name: str, folders: Sequence[Path]) -> Path | None:
