@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from itertools import islice, product
+from itertools import count, islice, product
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,10 @@ def tries(kernel: Kernel, arguments: dict[str, Any], number: int) -> list[tuple[
     return [(number // len(ways) % 4, ways[number % len(ways)])]
 
 
-def check(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any], number: int) -> None:
+def check(
+    on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any], number: int, wanted: dict[str, Any]
+) -> None:
     """A core and the reference agree on all that is written, wherever the arrays lie."""
-    wanted, _ = library.expected(kernel, arguments)
     for shift, way in tries(kernel, arguments, number):
         got = library.copied(way)
         on.run(kernel, got, shift)
@@ -92,54 +93,77 @@ def check_alignment(on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any]
             on.emulator.run()
 
 
-PARTS = 4
-"""Emulation is slow, and the host tries all extremes on every body: a build takes every fourth of them, another build
+PARTS = 1 if LONG else 5
+"""Emulation is slow, and the host tries all extremes on every body: a build takes every fifth of them, another build
 others, so that each is tried on two cores or more."""
+
+SOME = 1 if LONG else 2
+"""Every second build takes a case that was drawn, and every fourth watches it; the next case is for the others."""
 
 OF_A_SHAPE = 24
 """Extremes of a shape that are tried at the end of memory: twice as many as a kernel has arrays."""
 
 
-@pytest.mark.parametrize(("core", "compiler", "opt"), BUILDS)
+@cache
+def builds() -> list[tuple[str, str, str]]:
+    """Those whose compiler is installed."""
+    pytest.importorskip("unicorn", reason="the emulator is not installed")
+    return [build for build in BUILDS if build[1] in toolchain.firmware_compilers()]
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_cores_equal_the_reference(name: str, core: str, compiler: str, opt: str) -> None:
-    on, watched = kernels(core, compiler, opt), kernels(core, compiler, opt, watched=True)
+def test_cores_equal_the_reference(name: str) -> None:
+    kernel, drawn = KERNELS[name], count()
 
     @given(CASES[name], st.integers(0, 39))
     @settings(max_examples=settings().max_examples // 5)
     def run(arguments: dict[str, Any], number: int) -> None:
-        check(on, KERNELS[name], arguments, number)
-        check_alignment(watched, KERNELS[name], arguments, number)
+        wanted, this = library.expected(kernel, arguments)[0], next(drawn)
+        for i, build in enumerate(builds()):
+            if (i + this) % SOME == 0:
+                check(kernels(*build), kernel, arguments, number + i, wanted)
+            if (i + this) % SOME**2 == 0:
+                check_alignment(kernels(*build, watched=True), kernel, arguments, number + i)
 
     run()
-    part = BUILDS.index((core, compiler, opt)) % PARTS
-    for i, arguments in enumerate(islice(EXTREMES[name](), part, None, PARTS)):
-        check(on, KERNELS[name], arguments, i)
+    for i, arguments in enumerate(EXTREMES[name]()):
+        wanted = library.expected(kernel, arguments)[0]
+        for build in builds()[i % PARTS :: PARTS]:
+            check(kernels(*build), kernel, arguments, i // PARTS, wanted)
 
 
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f", "cortex-m7"])
+AT_THE_END = ("cortex-m0plus", "cortex-m4f", "cortex-m7")
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_nothing_behind_an_array_is_looked_at(name: str, core: str) -> None:
+def test_nothing_behind_an_array_is_looked_at(name: str) -> None:
     """One array after the other ends where the RAM does: also what is read there and written back as it was faults."""
-    on, kernel = kernels(core, "zig", "-O3"), KERNELS[name]
-    tried = 0
+    kernel, tried = KERNELS[name], count()
 
     def run(arguments: dict[str, Any]) -> None:
-        nonlocal tried
-        wanted, _ = library.expected(kernel, arguments)
+        wanted = library.expected(kernel, arguments)[0]
         for way in library.with_scratch(kernel, arguments):
             arrays = [key for key, value in way.items() if isinstance(value, np.ndarray)]
-            got, tried = library.copied(way), tried + 1
-            last = arrays[tried % len(arrays)]
-            try:
-                on.run(kernel, got, last=last)
-            except DeviceError as error:  # no core to go on with, and hypothesis tries again
-                on.emulator.reset()
-                on.emulator.run()
-                raise AssertionError(f"{name}, {way.get(ROOM, 0)} B of scratch, {last}: {error}") from error
-            assert not library.different(got, wanted), f"{name}, {way.get(ROOM, 0)} B of scratch"
+            if LONG:
+                tries = [(core, last) for core in AT_THE_END for last in arrays]
+            else:  # each array in turn, then each on the next core
+                turn, at = divmod(next(tried), len(arrays))
+                tries = [(AT_THE_END[turn % len(AT_THE_END)], arrays[at])]
+            for core, last in tries:
+                at_the_end(core, way, last, wanted)
 
-    given(CASES[name])(settings(max_examples=settings().max_examples // 2)(run))()
+    def at_the_end(core: str, way: dict[str, Any], last: str, wanted: dict[str, Any]) -> None:
+        on, got = kernels(core, "zig", "-O3"), library.copied(way)
+        what = f"{name}, {core}, {way.get(ROOM, 0)} B of scratch, {last}"
+        try:
+            on.run(kernel, got, last=last)
+        except DeviceError as error:  # no core to go on with, and hypothesis tries again
+            on.emulator.reset()
+            on.emulator.run()
+            raise AssertionError(f"{what}: {error}") from error
+        assert not library.different(got, wanted), what
+
+    given(CASES[name])(settings(max_examples=settings().max_examples)(run))()
     for arguments in of_every_shape(EXTREMES[name]()):
         run(arguments)
 
@@ -163,15 +187,19 @@ def test_products_in_pairs_are_where_the_core_has_them(core: str) -> None:
     """The linter refuses them elsewhere, in every build above."""
     found = {mnemonic for *_, mnemonic, _ in lint.disassemble(kernels(core, "zig", "-O3").emulator.image)}
     assert ("smlad" in found) == (core in DSP)
-    portable = kernels(core, "zig", "-O3", "MCG_PORTABLE").emulator.image
-    assert "smlad" not in {mnemonic for *_, mnemonic, _ in lint.disassemble(portable)}
 
 
 @pytest.mark.parametrize("core", targets.emulated())
 def test_two_products_by_one_multiplication_are_where_the_core_has_no_better(core: str) -> None:
-    for defines in ((), ("MCG_PORTABLE",)):
-        image = kernels(core, "zig", "-O3", *defines).emulator.image
-        assert ("mcg_pair_products" in image) == (core == "cortex-m0plus" and not defines)
+    image = kernels(core, "zig", "-O3").emulator.image
+    assert ("mcg_pair_products" in image) == (core == "cortex-m0plus")
+
+
+@pytest.mark.parametrize("core", targets.emulated() if LONG else ["cortex-m0plus", "cortex-m4f"])
+def test_portable_bodies_have_no_products_of_a_core(core: str) -> None:
+    image = kernels(core, "zig", "-O3", "MCG_PORTABLE").emulator.image
+    assert "smlad" not in {mnemonic for *_, mnemonic, _ in lint.disassemble(image)}
+    assert "mcg_pair_products" not in image
 
 
 def test_a_cortex_m7_loads_beside_its_products() -> None:
@@ -186,5 +214,6 @@ def test_a_cortex_m7_loads_beside_its_products() -> None:
             for address, _, mnemonic, _ in lint.disassemble(on.emulator.image)
         )
         for arguments in islice(EXTREMES["mcg_pointwise_s8"](), 4):
-            check(on, KERNELS["mcg_pointwise_s8"], arguments, 4)
+            wanted, _ = library.expected(KERNELS["mcg_pointwise_s8"], arguments)
+            check(on, KERNELS["mcg_pointwise_s8"], arguments, 4, wanted)
     assert pairs == {("MCG_CORTEX_M7",): 0, (): 24}
