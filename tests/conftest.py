@@ -12,8 +12,11 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
+from builds import built_with
 from command_line import Cli, Result
 from mcugrad import progress
+from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.run.host import HostTwin
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -82,28 +85,28 @@ def what_is_between_stages_is_checked() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def builds_take_little_time() -> Iterator[None]:
-    """Twins and firmware are built without optimisation where a test does not say otherwise: a quarter of the time.
+    """Twins and firmware are built without optimisation where a test does not say otherwise: a fifth of the time.
 
-    A thousand steps of a small network make up for that, and few tests take as many. That every level has the same
-    bytes is shown by test_bit_exact.py for networks, by tests/kernels for every kernel, by test_flags.py for what build
-    systems pass. What compares counts with committed ones takes `optimised`.
+    Some thousand steps of a small network make up for that: what takes more has `fast_twins`. That every level has the
+    same bytes is shown by test_bit_exact.py for networks, by tests/kernels for every kernel, by test_flags.py for what
+    build systems pass. What compares counts with committed ones takes `optimised`.
     """
-    from mcugrad.run.emulated import EmulatedDevice
-    from mcugrad.run.host import HostTwin
-    from mcugrad.run.qemu import QemuDevice
-
-    with pytest.MonkeyPatch.context() as patch:
-        for runner in (HostTwin, EmulatedDevice, QemuDevice):
-            patch.setitem(runner.__init__.__kwdefaults__, "opt", "-O0")
+    with built_with("-O0"):
         yield
 
 
 @pytest.fixture
-def optimised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Firmware as users get it, for what counts instructions."""
-    from mcugrad.run.emulated import EmulatedDevice
+def optimised() -> Iterator[None]:
+    """Firmware as users get it, for what counts instructions, or emulates so many that compiling takes less."""
+    with built_with("-O3", EmulatedDevice):
+        yield
 
-    monkeypatch.setitem(EmulatedDevice.__init__.__kwdefaults__, "opt", "-O3")
+
+@pytest.fixture
+def fast_twins() -> Iterator[None]:
+    """Twins as users get them, ten times as fast: for what trains more steps than compiling takes, as a search does."""
+    with built_with("-O3", HostTwin):
+        yield
 
 
 @pytest.fixture(scope="session")

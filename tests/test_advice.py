@@ -62,6 +62,7 @@ def test_a_rate_that_is_far_off_is_not_moved_by_a_small_factor() -> None:
     assert Rates(1e-7).higher() == "a rate of 3e-07"
 
 
+@pytest.mark.usefixtures("fast_twins")
 @pytest.mark.parametrize(
     "update",
     [mg.Update(), mg.Update("sr12", momentum=0.9), mg.Update("qas"), mg.Update(batch=4)],

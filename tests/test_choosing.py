@@ -30,6 +30,7 @@ def samples() -> tuple[Array, Array]:
     return x, y
 
 
+@pytest.mark.usefixtures("fast_twins")
 def test_the_choice_is_the_best_that_was_tried_and_fits(net: mg.Model, samples: tuple[Array, Array]) -> None:
     found = mg.advise(net, *samples, ram="8K", epochs=2)
     assert all(choice.within(found.limits) for choice in found.choices)
@@ -45,6 +46,7 @@ def test_the_choice_is_the_best_that_was_tried_and_fits(net: mg.Model, samples: 
     assert again.facts() == found.facts()
 
 
+@pytest.mark.usefixtures("fast_twins")
 def test_every_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
     net: mg.Model, samples: tuple[Array, Array]
 ) -> None:

@@ -26,6 +26,8 @@ from rate_trials import tried
 
 Array = np.ndarray
 
+pytestmark = pytest.mark.usefixtures("fast_twins")
+
 
 @pytest.fixture(scope="module")
 def net() -> mg.Model:

@@ -201,6 +201,7 @@ def test_train_learns_saves_and_resumes(cli: Cli, tmp_path: Path) -> None:
     assert again["epochs"] == first["epochs"]
 
 
+@pytest.mark.usefixtures("fast_twins")
 def test_train_says_a_line_per_epoch(cli: Cli) -> None:
     result = cli("train", "digits_cnn", "--data", "digits", "--epochs", "2", "--save", "learned.npz")
     lines = re.findall(
@@ -212,6 +213,7 @@ def test_train_says_a_line_per_epoch(cli: Cli) -> None:
     assert result.err == ""
 
 
+@pytest.mark.usefixtures("fast_twins")
 def test_train_in_a_new_world_and_keep_the_old_one(cli: Cli, tmp_path: Path) -> None:
     """Digits upside down, light on dark: what is forgotten of those that the network came with."""
     found = zoo_data.load("digits")
