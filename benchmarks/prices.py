@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -136,11 +137,11 @@ def bars(results: Results) -> list[Bar]:
     ]
 
 
-def check_fresh(results: Results) -> int:
+def check_fresh(results: Results, cores: Sequence[str]) -> int:
     """Counts the other shapes again; 1 where a price is too far off by now, or a kernel takes more than it did."""
     wrong = []
     for kernel, (_, held_out) in SHAPES.items():
-        for core in targets.emulated():
+        for core in cores:
             cases = counted(KernelsOnCore([kernel], targets.load(core)), kernel, held_out)
             off, with_most = furthest(kernel, core, cases), sum({shape: n for shape, _, n in cases}.values())
             kept = next(r for r in results["prices"] if (r["kernel"], r["core"]) == (kernel.name, core))
@@ -164,5 +165,5 @@ if __name__ == "__main__":
     parser.add_argument("--cores", nargs="+", choices=cores, default=cores, help="cores to count on: all")
     options = parser.parse_args()
     if options.check_fresh:
-        raise SystemExit(check_fresh(read(options.json)))
+        raise SystemExit(check_fresh(read(options.json), options.cores))
     raise SystemExit(main(options, run, table, bars))

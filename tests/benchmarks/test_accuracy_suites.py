@@ -8,7 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import onnx
 import pytest
 
 from mcugrad.errors import ModelError
+from thoroughness import LONG
 
 ROOT = Path(__file__).parents[2]
 SUITES = ("scratch", "transfer", "hundred", "drift", "depth")
@@ -51,7 +53,12 @@ SMALL = {
     "transfer": ("method=sr8", "data=har", "policy=full", "seed=0"),
     "hundred": ("method=sr8", "data=tiny100", "policy=full", "seed=0"),
     "drift": ("method=sr12", "world=har watch", "train=all", "n=16,64", "replay=0", "seed=0"),
-    "depth": ("method=sr8", "task=MbedNet motion", "part=all", "seed=0"),
+    "depth": (
+        "method=sr8",
+        f"task={'MbedNet motion' if LONG else 'ResNet-8 from scratch'}",
+        "part=all",
+        "seed=0",
+    ),
 }
 COUNT = {"scratch": 1, "transfer": 1, "hundred": 1, "drift": 2, "depth": 1}
 
@@ -91,8 +98,38 @@ def run(name: str, *words: str, sets: Path, results: Path) -> subprocess.Complet
     )
 
 
-@pytest.mark.parametrize("name", SUITES)
-def test_a_suite_runs_resumes_and_judges(name: str, sets: Path, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def here(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """The same in this process, which saves what takes the time where nothing is to be trained: imports."""
+
+    def run_here(name: str, *words: str, results: Path) -> Said:
+        monkeypatch.setattr(sys, "argv", [f"benchmarks/accuracy/{name}.py", "--json", str(results), *words])
+        module = benchmark(name)
+        capsys.readouterr()
+        try:
+            code = module.main(module.SUITE)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return Said(code, *capsys.readouterr())
+
+    return run_here
+
+
+@pytest.mark.parametrize("name", [name for name in SUITES if LONG or name != "hundred"])  # as transfer does
+def test_a_suite_runs_resumes_and_judges(
+    name: str, sets: Path, tmp_path: Path, here: Callable[..., Said]
+) -> None:
     if name != "scratch":
         pytest.importorskip("torch", reason="PyTorch pretrains the networks and is not installed")
     results = tmp_path / "found.json"
@@ -109,7 +146,7 @@ def test_a_suite_runs_resumes_and_judges(name: str, sets: Path, tmp_path: Path) 
         assert {"run", "accuracy", "commit", "machine", "seconds"} <= entry.keys()
         assert "diverged" not in entry
 
-    again = run(name, *part, sets=sets, results=results)
+    again = here(name, *part, results=results)
     assert f"{COUNT[name]} runs, {COUNT[name]} of them done" in again.stdout
     assert json.loads(results.read_text()) == kept
 
@@ -122,7 +159,7 @@ def test_a_suite_runs_resumes_and_judges(name: str, sets: Path, tmp_path: Path) 
             k: v for k, v in first.items() if k != "seconds"
         }
 
-    judged = run(name, "--check", sets=sets, results=results)
+    judged = here(name, "--check", results=results)
     assert judged.returncode == 1
     assert "bars missed" in judged.stderr
     assert again.stdout.partition("\n")[2] == judged.stdout
@@ -236,14 +273,14 @@ def test_what_is_not_installed_is_named(sets: Path, tmp_path: Path, monkeypatch:
     assert "Traceback" not in done.stderr
 
 
-def test_wrong_conditions_and_no_results(sets: Path, tmp_path: Path) -> None:
+def test_wrong_conditions_and_no_results(tmp_path: Path, here: Callable[..., Said]) -> None:
     results = tmp_path / "found.json"
     for words, message in (
         (("--only", "rule=sr8"), "is not FIELD=VALUE with a field of data, protocol, method"),
         (("--only", "method=sr9"), "no run has these values"),
         (("--check",), "there are no results in"),
     ):
-        done = run("scratch", *words, sets=sets, results=results)
+        done = here("scratch", *words, results=results)
         assert done.returncode != 0
         assert message in done.stderr
 

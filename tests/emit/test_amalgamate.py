@@ -13,6 +13,7 @@ import pytest
 from mcugrad import targets, toolchain
 from mcugrad.emit import amalgamate as module
 from mcugrad.emit.amalgamate import amalgamate
+from thoroughness import LONG
 
 FUNCTIONS = sorted(module.bodies())
 OTHERS = " ".join(FUNCTIONS)
@@ -71,10 +72,11 @@ def kernels(names: Sequence[str], folder: Path) -> Path:
     return path
 
 
-def alone_or_together(compiler: str) -> list[Any]:
-    """Kernels for a compiler: clang, which is quick, sees each alone, others see all in one text."""
-    texts = [(name,) for name in WITH_BODIES] if compiler == "zig" else [tuple(WITH_BODIES)]
-    return [pytest.param(compiler, names, id=f"{compiler}-{names[0]}") for names in texts]
+def alone_or_together(compiler: str, *on: str, alone: bool) -> list[Any]:
+    """Kernels for a compiler: clang, which is quick, may see each alone, others see all in one text."""
+    apart = compiler == "zig" and (alone or LONG)
+    texts = [(name,) for name in WITH_BODIES] if apart else [tuple(WITH_BODIES)]
+    return [pytest.param(*on, compiler, names, id="-".join((*on, compiler, names[0]))) for names in texts]
 
 
 @pytest.mark.parametrize("name", WITH_BODIES)
@@ -90,13 +92,18 @@ def test_one_text_holds_all_bodies(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compiler", "names"), [each for found in toolchain.host_compilers() for each in alone_or_together(found)]
+    ("way", "compiler", "names"),
+    [
+        each
+        for way in WAYS
+        for found in toolchain.host_compilers()
+        for each in alone_or_together(found, way, alone=way not in ("MVE in C", "Armv6-M in C"))
+    ],
 )
-@pytest.mark.parametrize("way", WAYS)
 def test_no_warning_whatever_body_is_taken(
     names: tuple[str, ...], way: str, compiler: str, tmp_path: Path
 ) -> None:
-    """What only other bodies call is no news to a compiler."""
+    """What only other bodies call is no news to a compiler. Those of cores are looked at alone for cores, below."""
     if way == "AVX2" and platform.machine().lower() not in ("x86_64", "amd64"):
         pytest.skip("another processor")
     defines, flags = WAYS[way]
@@ -105,15 +112,30 @@ def test_no_warning_whatever_body_is_taken(
     )
 
 
+OWN = ("cortex-m0plus", "cortex-m4f", "cortex-m55")
+"""They have bodies of their own."""
+
+
 @pytest.mark.parametrize(
-    ("compiler", "names"),
-    [each for found in toolchain.firmware_compilers() for each in alone_or_together(found)],
+    ("core", "language", "compiler", "names"),
+    [
+        each
+        for core in (targets.cores() if LONG else (*OWN, "cortex-m7"))
+        for language in (("c", "c++") if core in OWN else ("c",))
+        for found in toolchain.firmware_compilers()
+        for each in alone_or_together(found, core, language, alone=core in OWN and language == "c")
+    ],
 )
-@pytest.mark.parametrize("core", targets.cores())
-def test_no_warning_on_any_core(names: tuple[str, ...], core: str, compiler: str, tmp_path: Path) -> None:
-    """As C, and as C++, which sketches are: where a core has bodies of its own."""
-    source, target = kernels(names, tmp_path), targets.load(core)
-    own = core in ("cortex-m0plus", "cortex-m4f", "cortex-m55")
-    for language in ("c", "c++") if own else ("c",):
-        opt = "-O3" if own and language == "c" else "-O1"
-        toolchain.check_warnings([source], compiler=compiler, target=target, language=language, opt=opt)
+def test_no_warning_on_any_core(
+    names: tuple[str, ...], core: str, language: str, compiler: str, tmp_path: Path
+) -> None:
+    """As C, and as C++, which sketches are and whose warnings come before optimising."""
+    own = core in OWN and language == "c"
+    opt = "-O0" if language == "c++" else "-O1" if not own else "-O3" if LONG else "-O2"
+    toolchain.check_warnings(
+        [kernels(names, tmp_path)],
+        compiler=compiler,
+        target=targets.load(core),
+        language=language,
+        opt=opt,
+    )

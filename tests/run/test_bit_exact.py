@@ -144,10 +144,19 @@ def test_every_host_compiler(name: str, compiler: str, opt: str, rule: str) -> N
     )
 
 
+TURNS = [
+    (core, opt)
+    for i, core in enumerate(CORES)
+    for opt in (
+        ("-O3", "-Os") if LONG or core in ("cortex-m0plus", "cortex-m4f") else ("-O3", "-Os")[i % 2 :][:1]
+    )
+]
+"""Both levels on cores with bodies of their own, on others one after the other."""
+
+
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize("opt", ["-O3", "-Os"])
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(("core", "opt"), TURNS)
 def test_gcc_for_the_device(core: str, opt: str) -> None:
     if "arm-none-eabi-gcc" not in firmware_compilers():
         pytest.skip("arm-none-eabi-gcc is not installed")
@@ -179,7 +188,7 @@ def test_gcc_for_small_code_of_partial_updates(rule: str) -> None:
     [
         *pairs(("small", "digits", "corners"), CORES, RULES),
         *(("corners", core, rule) for core in ("cortex-m0plus", "cortex-m4f") for rule in PACKED),
-        *(("fashion", core, "sr8") for core in CORES),
+        *(("fashion", core, "sr8") for core in (CORES if LONG else ("cortex-m0plus", "cortex-m7"))),
         ("fashion", "cortex-m4f", "sr16"),
     ],
 )
