@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable
 from math import log2
@@ -105,19 +105,9 @@ def compiled(model: mg.Model, **options: Any) -> mg.Trainer:
 
 def counted(action: Callable[[], Any]) -> int:
     """Function calls that an action takes: the same on every computer, busy or not."""
-    calls = 0
-
-    def count(_frame: Any, event: str, _argument: Any) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        action()
-    finally:
-        sys.setprofile(before)
-    return calls
+    counter = cProfile.Profile()
+    counter.runcall(action)
+    return sum(entry.callcount for entry in counter.getstats())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

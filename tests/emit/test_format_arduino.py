@@ -19,6 +19,7 @@ from mcugrad.emit.folder import RECORD
 from mcugrad.run.host import HostTwin
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, model, samples
+from thoroughness import LONG
 
 HERE = Path(__file__).parent / "arduino"
 LAYERS = (Conv(4, (3, 3), act="relu"), Pool(), Dense(3))
@@ -128,6 +129,8 @@ def test_no_warning_on_boards(name: str, core: str, tmp_path: Path) -> None:
     """With what cores of Arduino give: gnu++11 at the oldest, gnu11, -Os."""
     place, code = translated(name, tmp_path)
     compilers = [c for c in toolchain.firmware_compilers() if c == "zig" or shutil.which("arm-none-eabi-g++")]
+    if core == "cortex-m0plus" and not LONG:
+        compilers = compilers[:1]
     for compiler in compilers:
         how = {"compiler": compiler, "target": targets.load(core), "opt": "-Os"}
         flags = ["-std=gnu++11", "-Wno-double-promotion"]  # `print` takes doubles
@@ -140,7 +143,7 @@ def talk(name: str, folder: Path, sent: bytes) -> tuple[list[str], np.ndarray]:
     core, code = translated(name, folder)
     zig = toolchain.find_compiler("zig")
     program, memory = folder / "sketch", folder / "memory"
-    command = [*zig.command, "cc", "-O1", "-fno-sanitize=all", "-I", str(core), "-I", str(code)]
+    command = [*zig.command, "cc", "-O0", "-g0", "-fno-sanitize=all", "-I", str(core), "-I", str(code)]
     command += [str(core / "main.cpp"), str(code / f"{name}.c"), "-o", str(program)]
     subprocess.run(command, check=True, capture_output=True)
     result = subprocess.run([program, memory], input=sent, capture_output=True, check=True, timeout=60)

@@ -19,6 +19,7 @@ from generated import CORES, HOSTS, NETWORKS, built, folder, need
 from mcugrad import targets, toolchain
 from mcugrad.training.rules import RuleChoice
 from networks import Conv, Dense, model, samples, write_onnx
+from thoroughness import LONG
 
 # --- it compiles --------------------------------------------------------------------------------------------
 
@@ -28,7 +29,7 @@ from networks import Conv, Dense, model, samples, write_onnx
 def test_no_warning_on_this_computer(name: str, compiler: str) -> None:
     need(compiler)
     files = [folder(name) / file for file in ("host.c", "examples/main.c")]
-    toolchain.check_warnings(files, [folder(name)], compiler=compiler)
+    toolchain.check_warnings(files, [folder(name)], compiler=compiler, opt="-O2" if LONG else "-O1")
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from builds import built_with
 from mcugrad import targets
 from mcugrad.demo import Demo, Settings, run
 from mcugrad.demo.page import demo_page
@@ -29,7 +30,8 @@ VOID = {"meta", "br", "img", "hr", "link", "input"}
 
 @pytest.fixture(scope="module")
 def demo() -> Demo:
-    return run(Settings(steps=100, every=50))
+    with built_with("-O3"):  # half of a second of emulated instructions is more than compiling takes
+        return run(Settings(steps=100, every=50))
 
 
 @pytest.fixture(scope="module")
