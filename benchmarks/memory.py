@@ -1,8 +1,9 @@
 """RAM of whole training steps, where it goes, and how near each plan comes to what no plan can do without.
 
-* `cases`: networks beside published figures. Counted on the firmware that zig links for a Cortex-M4F, -O3: the model's
-  struct (`sizeof`, asserted by the compiler), sample, code and constants; stack is the deepest of a prediction and a
-  training step under emulation. `weights` are what trains, at the bytes in which it trains: no plan gets below them.
+* `cases`: networks beside published figures, with the least RAM that can be: `prefer="ram"`. Counted on the firmware
+  that zig links for a Cortex-M4F, -O3: the model's struct (`sizeof`, asserted by the compiler), sample, code and
+  constants; stack is the deepest of a prediction and a training step under emulation. `weights` are what trains, at
+  the bytes in which it trains: no plan gets below them.
 * `plans`: every network of the zoo, predicting and with all layers training by sr8: working memory as planned, and the
   bytes that are needed at the fullest moment. No C is built for them.
 
@@ -145,9 +146,8 @@ def case(name: str) -> Case:
     model = network.model()
     x = noise(model, 8)
     how = {} if network.precision == "float32" else {"rule": RULE}
-    made = mg.compile(
-        model, calibration=x, train=network.train, precision=network.precision, rate=0.01, **how
-    )
+    how = {**how, "train": network.train, "precision": network.precision, "rate": 0.01}
+    made = mg.compile(model, calibration=x, prefer="ram", **how)
     compiled = made.build.compiled
     program, place = compiled.program, compiled.layout
     cost = measure(made.build, targets.load(TARGET), made.quantize(x[:1]), np.zeros(1, np.uint32), 0.01)

@@ -67,7 +67,7 @@ PLANS = ("tests/plan/test_plan.py", "tests/plan/test_sharing.py", *QUICK, "-k", 
 SUBJECTS = (
     Subject("verification.py", ("tests/test_verify.py", "tests/emit/test_tiny.py")),
     Subject(
-        "plan/plan.py", PLANS, "_live|_end|peak"
+        "plan/plan.py", PLANS, "live_of|end_of|peak"
     ),  # how well it searches is what benchmarks/memory.py shows
     Subject("plan/lifetimes.py", PLANS),
     Subject("plan/sharing.py", PLANS),

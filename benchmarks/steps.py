@@ -1,7 +1,7 @@
 """Instructions of whole training steps and predictions on a Cortex-M4F, and the memory that goes with them.
 
 Counted under emulation from the weights at delivery, mean over a few samples, sr8, built by zig and by gcc, -O3; bars
-are for the worse of the two. Kernels have the scratch that costs nothing: what is free in the arena while they run.
+are for the worse of the two. Kernels have the scratch that they have by default, `prefer="balanced"`.
 `--check-fresh` counts again, by zig, and fails where a step takes over 2 % more than committed.
 """
 

@@ -55,7 +55,8 @@ def test_every_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
         ("all", "sr16"),
         ("last:1", "sr16"),
     ]
-    tight = replace(found.limits, ram=found.choices[0].ram - 1)
+    least = mg.compile(net, calibration=samples[0], rule="sr16", prefer="ram").build.footprint.need
+    tight = replace(found.limits, ram=least - 1)
     found = mg.advise(net, *samples, ram=tight.ram, rules=("sr8", "sr16"))
     assert ("all", "sr8") in [(choice.train, choice.rule) for choice in found.choices]
 

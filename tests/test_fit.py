@@ -9,7 +9,10 @@ import pytest
 
 import mcugrad as mg
 from mcugrad import targets
+from mcugrad.fit_check import Footprints, made_up
+from mcugrad.options import Preference
 from mcugrad.targets import Target
+from mcugrad.training.rules import updates
 from networks import Conv, Dense, Pool, corners, write_onnx
 
 STACK = 4096
@@ -22,9 +25,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> mg.Model:
     return mg.load(write_onnx(path, (1, 12, 12), (Conv(2), Pool(), Dense(4))))
 
 
-def board(ram: int, flash: int = 1 << 20) -> Target:
+def board(ram: int, flash: int = 1 << 20, core: str = "cortex-m4f") -> Target:
     """A board with so many bytes, though real memories are whole pages."""
-    made = replace(targets.load("cortex-m4f"))
+    made = replace(targets.load(core))
     object.__setattr__(made, "ram", replace(made.ram, bytes=ram))
     object.__setattr__(made, "flash", replace(made.flash, bytes=flash))
     return made
@@ -33,7 +36,8 @@ def board(ram: int, flash: int = 1 << 20) -> Target:
 @pytest.mark.parametrize("train", ["all", "none"])
 def test_ram_and_stack_fit_to_the_byte(model: mg.Model, train: str) -> None:
     x, _ = corners(16)
-    need = mg.compile(model, calibration=x, train=train).ram + STACK
+    need = mg.compile(model, calibration=x, train=train, prefer="ram").ram + STACK
+    assert need < mg.compile(model, calibration=x, train=train).ram + STACK
     assert mg.compile(model, calibration=x, train=train, target=board(need)).ram + STACK == need
     what = "training" if train == "all" else "inference"
     text = f"{need / 1024:.1f} KiB"
@@ -66,7 +70,7 @@ def hint(model: mg.Model, ram: int, **options: Any) -> str:
 
 def test_smaller_rules_and_precisions_are_named(model: mg.Model) -> None:
     def need(**options: Any) -> int:
-        return mg.compile(model, calibration=corners(16)[0], **options).ram + STACK
+        return mg.compile(model, calibration=corners(16)[0], prefer="ram", **options).ram + STACK
 
     def said(ram: int) -> str:
         return f"({ram / 1024:.1f} KiB)"
@@ -84,3 +88,19 @@ def test_smaller_rules_and_precisions_are_named(model: mg.Model) -> None:
     )
     tiny = "a smaller input or network: not even inference fits"
     assert hint(model, none - 1, precision="float32") == tiny
+
+
+@pytest.mark.parametrize("prefer", ["balanced", "ram", "speed"])
+@pytest.mark.parametrize("core", ["cortex-m4f", "cortex-m0plus"])
+def test_sizes_are_said_before_there_is_a_build(model: mg.Model, core: str, prefer: Preference) -> None:
+    """To the byte, whatever the samples, and where a target leaves little for kernels to be faster."""
+    x, _ = corners(16)
+    for train, rule in (("all", "sr16"), ("all", "sr8"), ("last:1", "sr12"), ("none", "sr8")):
+        least = mg.compile(model, calibration=x, train=train, rule=rule, prefer="ram", target=core)
+        for more in (0, 300, 1500, 1 << 18):
+            goal = board(least.ram + STACK + more, core=core)
+            made = mg.compile(model, calibration=x, train=train, rule=rule, prefer=prefer, target=goal)
+            sizes = Footprints(model, made_up(model), replace(made.options, train="all"))
+            found = sizes.of(train, updates(rule))
+            assert (found.ram, found.need) == (made.ram, made.build.footprint.need)
+            assert found.fits(goal)

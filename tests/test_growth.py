@@ -226,13 +226,13 @@ def test_few_ways_are_tried(tmp_path: Path) -> None:
     sizes = Footprints(model, made.build.scales, made.options)
     for rule in ("sr8", "sr16"):
         how = updates(rule)
-        need = [sizes.of(way, how).ram + 4096 for way in ways]
+        need = [sizes.least(way, how).ram + 4096 for way in ways]
         assert need == sorted(need)
         for index in range(0, count, 7):
             fresh = Footprints(model, made.build.scales, made.options)
             found = fresh.most(how, board(need[index]))
             assert found is not None
-            assert sizes.of(found, how).ram + 4096 <= need[index]
+            assert sizes.least(found, how).ram + 4096 <= need[index]
             larger = ways[ways.index(found) + 1 :][:1]
-            assert all(sizes.of(way, how).ram + 4096 > need[index] for way in larger)
+            assert all(sizes.least(way, how).ram + 4096 > need[index] for way in larger)
             assert fresh.computed <= 2 * log2(count) + 2

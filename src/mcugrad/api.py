@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -62,7 +63,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     percentile: float = 99.99,
     precision: Wanted = "int8",
     class_names: Sequence[str] | None = None,
-    prefer: Preference = "ram",
+    prefer: Preference = "balanced",
     ram: int | str | None = None,
     features: str | Sequence[str] = "all",
     replay_of: ReplayOf = "inputs",
@@ -95,10 +96,11 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         precision: `int8`; `mixed`, in which layers that train, and what follows them, are float32 and learn by plain
             SGD; or `float32` for the whole network. `rule` is for int8 layers.
         class_names: what the outputs are called, one name each, for generated code.
-        prefer: `speed` to give kernels more memory where that saves instructions; with `ram` they get what is free in
-            between. Neither changes a byte of what is computed.
-        ram: bytes that model, sample, stack and caller may take together, for prefer='speed', as a number or as
-            `64K`; those of the target if not given.
+        prefer: how much memory kernels get to be faster, beside what is free in between: with `balanced` a little, at
+            most a 16th of all RAM or 4 KiB, as long as each per cent saves a per cent of the instructions; with `speed`
+            all that saves any; with `ram` none. None of them changes a byte of what is computed.
+        ram: bytes that model, sample, stack and caller may take together, as a number or as `64K`; those of the target
+            if not given.
         features: what the generated code has beside predictions and training steps: `all`, `none`, or names of
             some; docs/device.md lists them and says what each takes. A linker that drops what is never called, as all
             for microcontrollers can, makes this a matter of how much there is to read.
@@ -303,13 +305,12 @@ def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
         raise UsageError(f"ram={ram!r} is no number of bytes", where="ram", hint="65536 or 64K")
     if ram is not None and prefer == "ram":
         raise UsageError(
-            "ram= says how much prefer='speed' may take; with prefer='ram' there is as little as can be",
+            "ram= says how much all may take; with prefer='ram' that is as little as can be",
             where="ram",
-            hint="prefer='speed', or no ram=",
+            hint="prefer='balanced' or prefer='speed', or no ram=",
         )
-    core = Budget.core if goal is None else goal.core.priced_as or goal.core.name
-    most = goal.ram.bytes if ram is None and goal is not None and prefer == "speed" else allowed
-    return Budget(prefer, most, core)
+    found = Budget.on(goal, prefer)
+    return found if allowed is None else replace(found, ram=allowed)
 
 
 def _outputs(model: Model) -> tuple[int, ...]:

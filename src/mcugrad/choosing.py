@@ -24,6 +24,7 @@ from mcugrad.fit_check import Footprints, made_up
 from mcugrad.footprint import Footprint, kib
 from mcugrad.given import in_bytes, is_number, is_whole, shown
 from mcugrad.model import Model
+from mcugrad.options import Budget
 from mcugrad.progress import line
 from mcugrad.rate_search import FEWEST, RateSearch
 from mcugrad.targets import Target
@@ -257,13 +258,14 @@ def advise(
             hint=f"{FEWEST} or more, better hundreds",
         )
     start = monotonic()
-    options = {
+    options: dict[str, Any] = {
         "calibration": np.asarray(x)[:256] if calibration is None else calibration,
         "loss": loss,
         "typical_labels": typical_labels,
         "seed": seed,
     }
-    ways = _most_precise(_ways(model, options, limits, [rule for rule in RULES if rule in named]))
+    budget = replace(Budget.on(goal), ram=limits.ram)
+    ways = _most_precise(_ways(model, options, limits, budget, [rule for rule in RULES if rule in named]))
     if goal is not None:
         ways = _in_time(ways, limits, goal, lambda way: _counted(model, x, y, options, way, goal))
     tried = [_tried(model, x, y, options, way, 1) for way in ways]
@@ -311,10 +313,12 @@ def _limits(ram: Any, flash: Any, milliseconds: Any, goal: Target | None) -> Lim
     return Limits(sizes["ram"], sizes["flash"], milliseconds)
 
 
-def _ways(model: Model, options: dict[str, Any], limits: Limits, rules: Sequence[str]) -> list[Choice]:
+def _ways(
+    model: Model, options: dict[str, Any], limits: Limits, budget: Budget, rules: Sequence[str]
+) -> list[Choice]:
     """Ways to train that fit, most layers first, by each rule that does, the most precise first."""
     made = compile_model(model, train="none", **options)
-    like = replace(made.options, train="all", updates=updates("sr16"))
+    like = replace(made.options, train="all", updates=updates("sr16"), budget=budget)
     sizes = Footprints(model, made_up(model), like)
     count = len(model.layers)
     numbers = range(count, 0, -max(1, -(-count // MOST_WAYS)))

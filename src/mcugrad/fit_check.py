@@ -18,12 +18,12 @@ from mcugrad.errors import FitError, ModelError, UsageError
 from mcugrad.footprint import Footprint, kib
 from mcugrad.graph import ActivationScale, WeightScale
 from mcugrad.model import Model
-from mcugrad.options import Options
+from mcugrad.options import Budget, Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.program.store_latents import store_latents
 from mcugrad.pipeline import Build, calibrate, complete, lowered, macs_of
-from mcugrad.plan import Plan, aligned, planned, with_scratch
+from mcugrad.plan import Plan, Point, aligned, offers, planned
 from mcugrad.program import Call, Program, Space
 from mcugrad.program.kernel import ROOM
 from mcugrad.program.segment import FROZEN
@@ -53,12 +53,11 @@ class Latents:
     skipped: float
 
     @classmethod
-    def of(cls, program: Program, plan: Plan, macs: Mapping[str, int], core: str) -> Latents | None:
-        """Those of a program that stores inputs, as it was planned; None where there are none."""
+    def of(cls, program: Program, with_room: Program, macs: Mapping[str, int], core: str) -> Latents | None:
+        """Those of a program that stores inputs, and whose calls have scratch in another; None where there are none."""
         cut = store_latents(program, macs)
         if not cut.stores_latents:
             return None
-        with_room, _ = with_scratch(program, plan, core, plan.size)
         calls = with_room.segments[FROZEN].calls[: len(cut.segments[FROZEN].calls)]
         return cls(cut.stored, sum(_instructions(call, core) for call in calls))
 
@@ -78,10 +77,11 @@ class _Size:
 
     Attributes:
         state: bytes of what training keeps.
-        rest: bytes of RAM beside it.
+        rest: bytes of RAM beside it, with the smallest arena.
         constants: bytes of flash beside it.
         reserve: bytes that are kept for the stack and for what calls the model.
         rows: channels of each weight tensor that trains, and weights per channel.
+        points: arenas that it can have, the smallest first.
         latents: what stored samples take and save; None where nothing is frozen in front of what trains.
     """
 
@@ -90,13 +90,16 @@ class _Size:
     constants: int
     reserve: int
     rows: tuple[tuple[int, int], ...]
+    points: tuple[Point, ...]
     latents: Latents | None
 
-    def footprint(self, rule: Rule | None) -> Footprint:
-        """With the residual planes of a rule."""
+    def footprint(self, rule: Rule | None, budget: Budget, code: int, data: int) -> Footprint:
+        """With the residual planes of a rule, what a budget adds, and what a linked firmware takes besides."""
         planes = 0 if rule is None else sum(out * rule.residual_row(count) for out, count in self.rows)
         ram, constants = aligned(self.state + planes) + self.rest, self.constants + self.state + planes
-        return Footprint(ram, constants, self.reserve)
+        least = Footprint(ram, constants + code, self.reserve + data)
+        more = budget.choose(self.points, least.need).size - self.points[0].size
+        return replace(least, ram=ram + more)
 
 
 class Footprints:
@@ -131,7 +134,14 @@ class Footprints:
         self._known: dict[tuple[Train, Updates], _Size | ModelError] = {}
 
     def of(self, train: Train, how: Updates) -> Footprint:
-        """Memory of a way to train. Raises ModelError where an accumulator could overflow."""
+        """Memory of a way to train, as it is built. Raises ModelError where an accumulator could overflow."""
+        return self._of(train, how, self._options.budget)
+
+    def least(self, train: Train, how: Updates) -> Footprint:
+        """The same where kernels get nothing to be faster: what has to fit."""
+        return self._of(train, how, replace(self._options.budget, prefer="ram"))
+
+    def _of(self, train: Train, how: Updates, budget: Budget) -> Footprint:
         key, rule = self._shared(train, how)
         if key not in self._known:
             try:
@@ -141,8 +151,7 @@ class Footprints:
         found = self._known[key]
         if isinstance(found, ModelError):
             raise found
-        plain = found.footprint(rule)
-        return replace(plain, constants=plain.constants + self._code, reserve=plain.reserve + self._data)
+        return found.footprint(rule, budget, self._code, self._data)
 
     def latents(self, train: Train, how: Updates) -> Latents | None:
         """What latents take and save in a way to train, for which `of` has been asked; None where there are none."""
@@ -152,7 +161,7 @@ class Footprints:
     def fits(self, train: Train, how: Updates, target: Target) -> bool:
         """Whether a way to train fits into a target, the stack included."""
         try:
-            return self.of(train, how).fits(target)
+            return self.least(train, how).fits(target)
         except ModelError:
             return False
 
@@ -191,7 +200,7 @@ class Footprints:
 
     def _between(self, fits: int, too_many: int, how: Updates, target: Target) -> int:
         try:
-            low, high = (self.of(self._last(n), how).need for n in (fits, too_many))
+            low, high = (self.least(self._last(n), how).need for n in (fits, too_many))
         except ModelError:
             return (fits + too_many) // 2
         share = (target.ram.bytes - low) / max(high - low, 1)
@@ -210,14 +219,16 @@ class Footprints:
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
         program, plan = planned(lowered(graph, replace(options, replay_of="inputs"), sizes_only=True))
-        latents = Latents.of(program, plan, macs_of(graph), options.budget.core)
         place = layout(program, plan)
         whole = Footprint.of(program, place)
+        offered = offers(program, plan, options.budget.core)
+        with_room, _ = offered.taken(options.budget.choose(offered.points, whole.need))
+        latents = Latents.of(program, with_room, macs_of(graph), options.budget.core)
         state = sum(b.size for b in program.in_space(Space.STATE))
         weights = [t for t in graph.tensors.values() if t.rule and isinstance(t.quant, WeightScale)]
         rows = tuple((t.shape[0], t.size // t.shape[0]) for t in weights)
-        rest = whole.ram - place.params_size
-        return _Size(state, rest, whole.constants - state, whole.reserve, rows, latents)
+        rest, constants = whole.ram - place.params_size, whole.constants - state
+        return _Size(state, rest, constants, whole.reserve, rows, offered.points, latents)
 
     @staticmethod
     def _shared(train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:
@@ -342,6 +353,8 @@ def _what_fits(
     """
     if options.precision == "mixed":  # how much of it is int8 depends on what trains
         scales = made_up(model)
+    ram = target.ram.bytes if options.budget.ram is None else min(options.budget.ram, target.ram.bytes)
+    options = replace(options, budget=replace(options.budget, ram=ram))
     sizes = Footprints(model, scales, options, **more)
     smallest = updates("sr8") if options.precision == "int8" else options.updates
     most = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from mcugrad.graph import ActivationScale
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.freeze import Train
+from mcugrad.plan import Point
+from mcugrad.targets import Target
 from mcugrad.training.features import EVERY
 from mcugrad.training.losses import Loss
 from mcugrad.training.replay import ReplayOf
@@ -16,7 +19,9 @@ from mcugrad.training.rules import Updates
 from mcugrad.training.schedules import Schedule
 from mcugrad.training.sparse import Choice, choice_text
 
-Preference = Literal["ram", "speed"]
+Preference = Literal["balanced", "ram", "speed"]
+PART, AT_MOST = 16, 4096
+"""By default kernels get at most one part in so many of all RAM that is needed, or so many bytes where that is more."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +29,41 @@ class Budget:
     """Memory that kernels may have to be faster; what is free in between costs nothing and is always taken.
 
     Attributes:
-        prefer: `ram` to add none, `speed` to add as much as makes a difference.
+        prefer: `ram` to add none, `speed` to add as much as makes a difference, `balanced` to add little where each
+            per cent of RAM saves at least as many of the instructions.
         ram: bytes that model, sample, stack and caller may take together; None for as many as it is.
         core: whose instructions count.
     """
 
-    prefer: Preference = "ram"
+    prefer: Preference = "balanced"
     ram: int | None = None
     core: str = "cortex-m4f"
+
+    @classmethod
+    def on(cls, target: Target | None, prefer: Preference = "balanced") -> Budget:
+        """That of a target; of any, where none is named."""
+        if target is None:
+            return cls(prefer)
+        return cls(prefer, target.ram.bytes, target.core.priced_as or target.core.name)
+
+    def choose(self, points: Sequence[Point], need: int) -> Point:
+        """The arena that a program gets.
+
+        Args:
+            points: what it can have, the smallest first, each with fewer instructions than the one before.
+            need: bytes that model, sample, stack and caller take together with the smallest.
+        """
+        least = points[0]
+        left = inf if self.ram is None else max(self.ram - need, 0)
+        if self.prefer == "ram":
+            return least
+        if self.prefer == "speed":
+            return [point for point in points if point.size - least.size <= left][-1]
+        most = min(max(need / PART, AT_MOST), left / 2)
+        return min(
+            (point for point in points if point.size - least.size <= most),
+            key=lambda point: point.instructions * (need + point.size - least.size),
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any
 
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ from mcugrad.passes.program.store_latents import store_latents
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, looked_at, through
-from mcugrad.plan import Plan, planned, verify, with_scratch
+from mcugrad.plan import Plan, offers, planned, verify
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
 from mcugrad.training.losses import loss_of_balance
@@ -263,18 +262,23 @@ def _built(
     program = lowered(graph, options, state)
     if state is not None:
         graph = learned(graph, state)
-    program, plan = planned(program)
-    program, plan = with_scratch(program, plan, options.budget.core, _most(program, plan, options.budget))
+    program, plan = spent(*planned(program), options.budget)
     verify(looked_at(program), plan)
     origin = replace(_origin(model, graph, options), state=note)
     return Build(graph, scales, Compiled(program, plan, origin, options.features))
 
 
-def _most(program: Program, plan: Plan, budget: Budget) -> float:
-    """Bytes that the working memory may take, for calls to be faster."""
-    if budget.prefer == "ram" or budget.ram is None:
-        return plan.size if budget.prefer == "ram" else inf
-    return plan.size + budget.ram - Footprint.of(program, layout(program, plan)).need
+def spent(program: Program, plan: Plan, budget: Budget) -> tuple[Program, Plan]:
+    """The program whose calls have the scratch that a budget gives them, and its plan.
+
+    Args:
+        program: whose calls have none so far.
+        plan: of it, the smallest.
+        budget: what the user decides.
+    """
+    offered = offers(program, plan, budget.core)
+    need = Footprint.of(program, layout(program, plan)).need
+    return offered.taken(budget.choose(offered.points, need))
 
 
 def _origin(model: Model, graph: Graph, options: Options) -> Origin:

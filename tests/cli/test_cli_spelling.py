@@ -51,7 +51,8 @@ ERRORS: list[tuple[tuple[str, ...], str, str, str]] = [
     (("--prefer", "speed", "--ram", "5Q"), "--ram 5Q is no number of bytes", "--ram", "65536 or 64K"),
     (("--prefer", "speed", "--ram", "0.5K"), "more than --ram 0.5K", "--ram", "or more, or fewer layers"),
     (("--prefer", "speed", "--ram", "500"), "more than --ram 500", "--ram", "or more, or fewer layers"),
-    (("--ram", "5000"), "--ram says how much --prefer speed may take", "--ram", "or no --ram"),
+    (("--ram", "5000"), "more than --ram 5000", "--ram", "or more, or fewer layers"),
+    (("--prefer", "ram", "--ram", "5000"), "--ram says how much all may take", "--ram", "or no --ram"),
     (
         ("--features", "replay,nonsense"),
         "there is no feature 'nonsense'",

@@ -352,7 +352,7 @@ def test_training_less_needs_less() -> None:
 
 def test_training_by_sr8_needs_no_gradient_buffer() -> None:
     """RAM is one byte for each weight and at most 10 KiB besides."""
-    build = compiled("fashion", rule="sr8")
+    build = compiled("fashion", rule="sr8", prefer="ram")
     weights = sum(b.count for b in build.compiled.layout.params if b.ctype == "int8_t")
     assert weights == 105_744
     assert build.compiled.layout.size - weights <= 10_240

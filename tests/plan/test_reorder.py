@@ -115,7 +115,7 @@ def test_what_is_learned_does_not_depend_on_the_order() -> None:
     """The second convolution of this network is updated behind the first: its error and input lie beside less then."""
     net = model((1, 28, 28), FASHION, name="fashion")
     x, y = samples(net, 4)
-    trainer = mg.compile(net, calibration=x, rule="sr8")
+    trainer = mg.compile(net, calibration=x, rule="sr8", prefer="ram")
     compiled = trainer.build.compiled
     updates = [c.node for c in compiled.program.calls if c.kernel.name == "mcg_conv2d_update"]
     assert updates == ["conv1_update", "conv2_update"]

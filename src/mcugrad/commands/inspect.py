@@ -100,16 +100,18 @@ def drawn(model: Model, target: Target | None) -> tuple[str, str]:
         target: what it has to fit; None for nothing.
     """
     from mcugrad.fit_check import Footprints, made_up, planned_sizes
-    from mcugrad.options import Options
+    from mcugrad.options import Budget, Options
+    from mcugrad.pipeline import spent
     from mcugrad.report.arena import picture
     from mcugrad.training.rules import updates
 
     scales = made_up(model)
-    options = Options("all", updates("sr8"), seed=0, rate=0.01)
+    options = Options("all", updates("sr8"), seed=0, rate=0.01, budget=Budget.on(target))
     way = "all" if model.layers else "none"
     if target is not None:
         way = Footprints(model, scales, options).most(options.updates, target) or "none"
-    return way, picture(*planned_sizes(model, scales, replace(options, train=way)))
+    program, plan = planned_sizes(model, scales, replace(options, train=way))
+    return way, picture(*spent(program, plan, options.budget))
 
 
 def layer_facts(model: Model) -> list[dict[str, Any]]:
@@ -141,7 +143,7 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
     Args:
         model: the network.
         target: what it has to fit; None for nothing.
-        like: whose loss they have; cross-entropy without.
+        like: whose loss they have, and whose budget; cross-entropy, and the usual one, without.
     """
     from mcugrad.fit_check import Footprints, made_up
     from mcugrad.options import Budget, Options
@@ -149,10 +151,10 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
     from mcugrad.training.rules.family import FAMILY
 
     graph = made_up(model)
-    like = like or Options("all", updates("sr16"), seed=0, rate=0.01)
-    budget = Budget() if target is None else Budget(core=target.core.priced_as or target.core.name)
-    chosen = Options("all", updates("sr16"), 0, 0.01, like.loss, like.label_scale, budget=budget)
-    sizes = Footprints(model, graph, chosen)
+    plain = Options("all", updates("sr16"), seed=0, rate=0.01, budget=Budget.on(target))
+    like = like or plain
+    like = replace(plain, loss=like.loss, label_scale=like.label_scale, budget=like.budget)
+    sizes = Footprints(model, graph, like)
     rules = [rule.name for rule in reversed(FAMILY)]
     count = len(model.layers)
     every = ["all", *(f"last:{n}" for n in range(count - 1, 0, -1))] if count else []

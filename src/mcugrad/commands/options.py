@@ -103,7 +103,9 @@ ClassNames = Annotated[str | None, typer.Option("--class-names", metavar="NAME,.
 Prefer = Annotated[
     str,
     typer.Option(
-        "--prefer", help="speed: give kernels more RAM where that saves instructions; or ram. Same bytes."
+        "--prefer",
+        help="RAM that kernels get to be faster: balanced, a little where it pays; speed, all that helps; ram, none. "
+        "Same bytes.",
     ),
 ]
 Ram = Annotated[
@@ -111,7 +113,7 @@ Ram = Annotated[
     typer.Option(
         "--ram",
         metavar="BYTES",
-        help="For --prefer speed: RAM that all may take, 65536 or 64K; else the target's.",
+        help="RAM that all may take, 65536 or 64K; else the target's.",
     ),
 ]
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)]

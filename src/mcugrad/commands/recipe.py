@@ -104,7 +104,7 @@ class Recipe:
     replay_of: ReplayOf = "inputs"
     resume: Resume = None
     save: Save = None
-    prefer: Prefer = "ram"
+    prefer: Prefer = "balanced"
     ram: Ram = None
 
     @property

@@ -3,7 +3,18 @@
 from mcugrad.plan.bound import bound
 from mcugrad.plan.place import aligned
 from mcugrad.plan.plan import Plan, best_plan, planned
-from mcugrad.plan.scratch import with_scratch
+from mcugrad.plan.scratch import Offers, Point, offers
 from mcugrad.plan.verify import PlanError, verify
 
-__all__ = ["Plan", "PlanError", "aligned", "best_plan", "bound", "planned", "verify", "with_scratch"]
+__all__ = [
+    "Offers",
+    "Plan",
+    "PlanError",
+    "Point",
+    "aligned",
+    "best_plan",
+    "bound",
+    "offers",
+    "planned",
+    "verify",
+]

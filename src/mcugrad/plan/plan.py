@@ -76,9 +76,9 @@ def best_plan(program: Program) -> Plan:
     best: tuple[int, dict[str, int], list[Unit]] | None = None
     for units in ways:
         for key in ORDERS:
-            order = _sorted(units, key)
+            order = ordered(units, key)
             offsets = placed(order)
-            size = _end(lives, offsets)
+            size = end_of(lives, offsets)
             if best is None or size < best[0]:
                 best = size, offsets, order
             if size == least:
@@ -91,18 +91,19 @@ def best_plan(program: Program) -> Plan:
     if size > least:
         order = _climbed(order, size, least)
         other = placed(order)
-        if _end(lives, other) < size:
-            size, offsets = _end(lives, other), other
+        if end_of(lives, other) < size:
+            size, offsets = end_of(lives, other), other
     return Plan(
-        {life.name: offsets[life.name] for life in lives}, size, _live(program, lives, pairs, offsets)
+        {life.name: offsets[life.name] for life in lives}, size, live_of(program, lives, pairs, offsets)
     )
 
 
-def _sorted(units: Sequence[Unit], key: Callable[[Unit], tuple[int, ...]]) -> list[Unit]:
+def ordered(units: Sequence[Unit], key: Callable[[Unit], tuple[int, ...]]) -> list[Unit]:
+    """Units in an order, those that it does not tell apart by name."""
     return sorted(units, key=lambda unit: (*key(unit), unit.name))
 
 
-def _end(lives: Sequence[Lifetime], offsets: Mapping[str, int]) -> int:
+def end_of(lives: Sequence[Lifetime], offsets: Mapping[str, int]) -> int:
     """Bytes up to the end of the last buffer."""
     return max((offsets[life.name] + aligned(life.size) for life in lives if life.name in offsets), default=0)
 
@@ -114,7 +115,7 @@ def _climbed(order: Sequence[Unit], size: int, least: int) -> list[Unit]:
     lives = [life for unit in large for life, _ in unit.members]
     random = Random(0)
     offsets = placed(large)
-    best = _end(lives, offsets)
+    best = end_of(lives, offsets)
     for _ in range(TRIES):
         if best <= least:
             break
@@ -127,12 +128,12 @@ def _climbed(order: Sequence[Unit], size: int, least: int) -> list[Unit]:
         tried = [*large]
         tried.insert(int(random.random() * (which + 1)), tried.pop(which))
         found = placed(tried)
-        if (end := _end(lives, found)) <= best:
+        if (end := end_of(lives, found)) <= best:
             large, offsets, best = tried, found, end
     return [*large, *rest]
 
 
-def _live(
+def live_of(
     program: Program,
     lives: Sequence[Lifetime],
     pairs: Mapping[str, Sequence[Share]],

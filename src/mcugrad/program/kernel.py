@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -139,7 +139,11 @@ class Kernel:
     def instructions(self, core: str, struct: Any, room: int = 0) -> float:
         """What a call takes on a core, estimated, by the constants of its layer and bytes of scratch."""
         assert self.price is not None, self.name
-        on = prices()[self.name][core]
-        work = self.price.of(on.body)(struct, room if on.scratch else None)
-        found = sum(count * each for count, each in zip(work, on.factors, strict=True))
-        return max(found, 1.0)  # a layer of a few weights is far from all that factors were fitted to
+        return _instructions(self.price, prices()[self.name][core], struct, room)
+
+
+@lru_cache(maxsize=65536)  # ways to train that are compared have most of their layers in common
+def _instructions(price: Price, on: OnCore, struct: Any, room: int) -> float:
+    work = price.of(on.body)(struct, room if on.scratch else None)
+    found = sum(count * each for count, each in zip(work, on.factors, strict=True))
+    return max(found, 1.0)  # a layer of a few weights is far from all that factors were fitted to
