@@ -32,7 +32,7 @@ def test_no_more_instructions_than_committed() -> None:
 
 QUICK: dict[str, tuple[str, ...]] = {
     "prices": ("--cores", "cortex-m0plus", "cortex-m4f", "cortex-m7"),
-    "kernels": ("--cores", "cortex-m0plus", "cortex-m4f", "cortex-m7", "cortex-m55"),
+    "kernels": ("--cores", "cortex-m0plus", "cortex-m4f", "cortex-m55"),
     "steps": ("--only", "scratch CNN", "ResNet-8, 32x32x3", "DS-CNN, 49x10", "MLP 784-64-10"),
 }
 """What is counted anew where not all is: cores with bodies of their own, and networks that have every kind of layer."""

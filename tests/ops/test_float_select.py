@@ -23,6 +23,7 @@ from mcugrad.run.runner import Runner, State, differences
 from mcugrad.training.sparse import Choice
 from networks import Conv, Dense, Pool, corners, model, samples
 from shape_nets import SIZE, Net
+from thoroughness import LONG, turns
 
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
@@ -270,10 +271,20 @@ def test_policies_by_layer() -> None:
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
-@pytest.mark.parametrize("name", ["single", "rooted", "topk"])
-@pytest.mark.parametrize(("net", "train_what"), [("chain", "last:3"), ("kinds", "all")])
-def test_cores(net: str, train_what: str, name: str, core: str) -> None:
+@pytest.mark.parametrize(
+    ("case", "core"),
+    turns(
+        [
+            (net, train_what, name)
+            for name in ("single", "rooted", "topk")
+            for net, train_what in (("chain", "last:3"), ("kinds", "all"))
+        ],
+        # of three, so that either core meets both networks
+        ["cortex-m0plus", "cortex-m4f"] if LONG else ["cortex-m0plus", "cortex-m4f", "cortex-m4f"],
+    ),
+)
+def test_cores(case: tuple[str, str, str], core: str) -> None:
+    net, train_what, name = case
     trainer, x, y = compiled(net, POLICIES[name], "mixed", train_what)
     build, few = trainer.build.compiled, slice(0, 6)
     device = EmulatedDevice(build, targets.load(core))

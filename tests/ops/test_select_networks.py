@@ -17,6 +17,7 @@ from mcugrad.training.rules import RuleChoice
 from mcugrad.training.sparse import Choice, choice_text
 from networks import PARTIAL_NET as NET
 from networks import Conv, Dense, model, samples
+from thoroughness import turns
 
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
@@ -71,8 +72,7 @@ def test_the_first_step_of_all_fits() -> None:
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize(("name", "core"), turns(CHOICES, ["cortex-m0plus", "cortex-m4f"]))
 def test_cores(name: str, core: str) -> None:
     trainer, x, y = compiled(CHOICES[name])
     build = trainer.build.compiled

@@ -21,6 +21,7 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, corners, model
+from thoroughness import turns
 
 F32 = np.float32
 CLASSES, CAPACITY = 4, 8
@@ -303,8 +304,9 @@ def test_the_reference_remembers_alike(name: str) -> None:
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("name", ["sr8", "sparse", "some samples", "float32", "sparse float32"])
+@pytest.mark.parametrize(
+    ("name", "core"), turns(["sr8", "sparse", "some samples", "float32", "sparse float32"], CORES)
+)
 def test_cores_remember_alike(name: str, core: str) -> None:
     assert_same(
         EmulatedDevice(made(name)[0].build.compiled, targets.load(core), replay=CAPACITY, augment=True), name
