@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
+MCG_APART
 void mcg_depthwise_any_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
                                      const int8_t *w, const int32_t *w_zero, const int8_t *x,
                                      const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
+MCG_APART
 void mcg_depthwise_any_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                           const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
                           int32_t *peak, int8_t *packed)

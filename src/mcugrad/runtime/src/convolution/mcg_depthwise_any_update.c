@@ -35,6 +35,7 @@ static void mcg_depthwise_gather(const mcg_conv2d_t *g, const int8_t *x, const u
     }
 }
 
+MCG_APART
 void mcg_depthwise_any_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                               const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
                               const uint32_t *step, uint32_t tensor, int32_t rows, int8_t *w,

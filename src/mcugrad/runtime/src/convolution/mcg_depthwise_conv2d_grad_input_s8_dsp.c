@@ -54,10 +54,12 @@ static void mcg_planes_of_band(const mcg_plane_axes_t *a, mcg_plane_band_t *band
     }
 }
 
-void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
-                                        const int8_t *w, const int32_t *w_zero, const int8_t *x,
-                                        const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
-                                        int32_t *peak, int8_t *packed, int32_t room, uint32_t *scratch)
+/* By planes; false where there is no room for them. Apart: what is on the stack then must not be there beside
+ * what portable loops have. */
+MCG_APART static bool mcg_planes_grad_input(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
+                                            const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                            const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                                            int32_t *peak, int8_t *packed, int32_t room, uint32_t *scratch)
 {
     const int32_t taps = g->k_h * g->k_w;
     const int32_t own = taps * mcg_min(g->in_c, MCG_BLOCK);
@@ -93,7 +95,16 @@ void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, 
     }
     if (served) {
         *peak = mcg_panel_error_peak(&how);
-    } else {
+    }
+    return served;
+}
+
+void mcg_depthwise_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active,
+                                        const int8_t *w, const int32_t *w_zero, const int8_t *x,
+                                        const mcg_scale_t *scale, const int32_t *clip, int8_t *e_x,
+                                        int32_t *peak, int8_t *packed, int32_t room, uint32_t *scratch)
+{
+    if (!mcg_planes_grad_input(g, e, active, w, w_zero, x, scale, clip, e_x, peak, packed, room, scratch)) {
         mcg_depthwise_any_grad_input_s8(g, e, active, w, w_zero, x, scale, clip, e_x, peak, packed);
     }
 }

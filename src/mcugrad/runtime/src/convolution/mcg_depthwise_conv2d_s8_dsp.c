@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
-                             const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
-                             int32_t *peak, int8_t *packed, int32_t room, uint32_t *scratch)
+/* By planes; false where there is no room for them. Apart: what is on the stack then must not be there beside
+ * what portable loops have. */
+MCG_APART static bool mcg_planes_forward(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w,
+                                         const int32_t *w_zero, const int32_t *bias, const float *scale,
+                                         const int32_t *clip, int8_t *y, int32_t *peak, int8_t *packed,
+                                         int32_t room, uint32_t *scratch)
 {
     const int32_t taps = g->k_h * g->k_w;
     const int32_t zero = w_zero == NULL ? 0 : *w_zero;
@@ -12,8 +15,7 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
     mcg_panel_output_t how = {scale, clip, g->y_zero, g->out_c, 0, 0, {0, 0}};
     if (g->in_c != g->out_c || g->in_c < MCG_PLANE_CHANNELS || !mcg_plane_straight(g, &a) ||
         !mcg_plane_room(&a, room, scratch, taps * mcg_min(g->out_c, MCG_BLOCK), packed, &band)) {
-        mcg_depthwise_any_s8(g, x, w, w_zero, bias, scale, clip, y, peak, packed);
-        return;
+        return false;
     }
     how.kind =
         mcg_panel_kind(bias, scale, clip, g->y_zero, taps * 255 * (w_zero == NULL ? 127 : 255), g->out_c);
@@ -32,4 +34,14 @@ void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
         }
     }
     *peak = mcg_plane_peak(&how);
+    return true;
+}
+
+void mcg_depthwise_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                             const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
+                             int32_t *peak, int8_t *packed, int32_t room, uint32_t *scratch)
+{
+    if (!mcg_planes_forward(g, x, w, w_zero, bias, scale, clip, y, peak, packed, room, scratch)) {
+        mcg_depthwise_any_s8(g, x, w, w_zero, bias, scale, clip, y, peak, packed);
+    }
 }

@@ -226,23 +226,19 @@ static void mcg_planes_pack(const mcg_planes_t *p, const int8_t *x, const int8_t
     }
 }
 
-void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
-                                 const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
-                                 const uint32_t *seed, const uint32_t *step, uint32_t tensor, int32_t rows,
-                                 int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient,
-                                 int32_t room, uint32_t *scratch)
+/* By planes; false where there is no room for them. Apart: what is on the stack then must not be there beside
+ * what portable loops have. */
+MCG_APART static bool mcg_planes_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
+                                        const uint16_t *active, const mcg_scale_t *factor,
+                                        const mcg_rule_t *rule, uint32_t stream, int8_t *w, uint8_t *residual,
+                                        float *w_scale, int32_t words, uint32_t *scratch)
 {
     const int32_t channels = mcg_active_count(active, g->out_c);
-    const uint32_t stream = mcg_stream(*seed, *step, tensor);
-    const int32_t own = (rows + 1) * g->k_h * g->k_w;
-    const bool much = room / 4 >= own;
     mcg_planes_t p;
     p.taps = g->k_h * g->k_w;
     if (channels < MCG_PLANE_CHANNELS || g->in_c != g->out_c || !mcg_plane_straight(g, &p.x_axes) ||
-        !mcg_planes_room(much ? room / 4 : own, much ? scratch : (uint32_t *)gradient, &p)) {
-        mcg_depthwise_any_update(g, x, e, active, factor, rule, seed, step, tensor, rows, w, residual,
-                                 w_scale, gradient);
-        return;
+        !mcg_planes_room(words, scratch, &p)) {
+        return false;
     }
     mcg_planes_places(&p);
     mcg_planes_clear(p.sums,
@@ -262,5 +258,22 @@ void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const i
         }
         mcg_planes_order(&p);
         mcg_planes_step(&p, active, next, first, factor, rule, stream, w, residual, w_scale);
+    }
+    return true;
+}
+
+void mcg_depthwise_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
+                                 const uint16_t *active, const mcg_scale_t *factor, const mcg_rule_t *rule,
+                                 const uint32_t *seed, const uint32_t *step, uint32_t tensor, int32_t rows,
+                                 int8_t *w, uint8_t *residual, float *w_scale, int32_t *gradient,
+                                 int32_t room, uint32_t *scratch)
+{
+    const uint32_t stream = mcg_stream(*seed, *step, tensor);
+    const int32_t own = (rows + 1) * g->k_h * g->k_w;
+    const bool much = room / 4 >= own;
+    if (!mcg_planes_update(g, x, e, active, factor, rule, stream, w, residual, w_scale, much ? room / 4 : own,
+                           much ? scratch : (uint32_t *)gradient)) {
+        mcg_depthwise_any_update(g, x, e, active, factor, rule, seed, step, tensor, rows, w, residual,
+                                 w_scale, gradient);
     }
 }

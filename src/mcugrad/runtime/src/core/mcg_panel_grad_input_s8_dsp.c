@@ -92,6 +92,7 @@ MCG_APART static int32_t mcg_grad_terms(const mcg_conv2d_t *g, int32_t channels)
     return rows * mcg_up4(columns * channels);
 }
 
+MCG_APART
 bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_t *active, const int8_t *w,
                              const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
                              const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room, uint32_t *scratch)

@@ -115,41 +115,54 @@ static void mcg_update_rows(const mcg_conv2d_t *g, const int8_t *x, const int8_t
     }
 }
 
-/* With so many words. Apart: what is on the stack where there are none must not be there where there are. */
+/* With panels where a plan has them. */
 MCG_APART static void mcg_update_within(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
                                         const uint16_t *active, const mcg_scale_t *factor,
                                         const mcg_rule_t *rule, uint32_t stream, int8_t *w, uint8_t *residual,
-                                        float *w_scale, int32_t words, uint32_t *scratch)
+                                        float *w_scale, const mcg_update_plan_t *p)
 {
     const int32_t weights = g->k_h * g->k_w * g->in_c;
     const int32_t pixels = g->out_h * g->out_w;
     const int32_t channels = mcg_active_count(active, g->out_c);
-    mcg_panel_row_t some[MCG_PANEL_ROWS];
-    const mcg_update_plan_t p = mcg_update_plan(pixels, weights, channels, words, scratch, some);
-    for (int32_t first = 0; first < channels; first += p.rows) {
-        const int32_t rows = mcg_min(p.rows, channels - first);
-        mcg_panel_begin(rows, active, first, weights, pixels, factor, rule, stream, p.row);
-        mcg_update_rows(g, x, e + first, channels, rows, rule, w, residual, &p);
-        mcg_panel_end(rows, active, first, weights, rule, p.row, w, residual, w_scale);
+    for (int32_t first = 0; first < channels; first += p->rows) {
+        const int32_t rows = mcg_min(p->rows, channels - first);
+        mcg_panel_begin(rows, active, first, weights, pixels, factor, rule, stream, p->row);
+        mcg_update_rows(g, x, e + first, channels, rows, rule, w, residual, p);
+        mcg_panel_end(rows, active, first, weights, rule, p->row, w, residual, w_scale);
     }
 }
 
+static mcg_update_plan_t mcg_update_planned(const mcg_conv2d_t *g, const uint16_t *active, int32_t words,
+                                            uint32_t *scratch, mcg_panel_row_t *row)
+{
+    return mcg_update_plan(g->out_h * g->out_w, g->k_h * g->k_w * g->in_c, mcg_active_count(active, g->out_c),
+                           words, scratch, row);
+}
+
+/* Where words are too few for what is known of rows, or there are none. Apart: what is on the stack then must
+ * not be there where there are enough. */
 MCG_APART static void mcg_update_few(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
                                      const uint16_t *active, const mcg_scale_t *factor,
                                      const mcg_rule_t *rule, uint32_t stream, int8_t *w, uint8_t *residual,
-                                     float *w_scale)
+                                     float *w_scale, int32_t words, uint32_t *scratch)
 {
     uint32_t few[MCG_PANEL_FEW];
-    mcg_update_within(g, x, e, active, factor, rule, stream, w, residual, w_scale, MCG_PANEL_FEW, few);
+    mcg_panel_row_t some[MCG_PANEL_ROWS];
+    const bool none = words <= MCG_PANEL_FEW;
+    const mcg_update_plan_t p =
+        mcg_update_planned(g, active, none ? MCG_PANEL_FEW : words, none ? few : scratch, some);
+    mcg_update_within(g, x, e, active, factor, rule, stream, w, residual, w_scale, &p);
 }
 
 void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                       const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,
                       uint8_t *residual, float *w_scale, int32_t room, uint32_t *scratch)
 {
-    if (room / 4 > MCG_PANEL_FEW) {
-        mcg_update_within(g, x, e, active, factor, rule, stream, w, residual, w_scale, room / 4, scratch);
+    const mcg_update_plan_t p =
+        mcg_update_planned(g, active, mcg_max(room / 4, MCG_PANEL_FEW), scratch, NULL);
+    if (room / 4 > MCG_PANEL_FEW && p.row != NULL) {
+        mcg_update_within(g, x, e, active, factor, rule, stream, w, residual, w_scale, &p);
     } else {
-        mcg_update_few(g, x, e, active, factor, rule, stream, w, residual, w_scale);
+        mcg_update_few(g, x, e, active, factor, rule, stream, w, residual, w_scale, room / 4, scratch);
     }
 }
