@@ -24,6 +24,7 @@ from steps import mlp, two_convolutions, written, zoo
 
 import mcugrad as mg
 from mcugrad import targets, toolchain
+from mcugrad.commands.inspect import drawn
 from mcugrad.emit import layout
 from mcugrad.fit_check import planned_sizes
 from mcugrad.footprint import Footprint
@@ -264,6 +265,15 @@ def plan_table(results: Results) -> str:
         "over the bound",
     )
     return markdown(head, rows)
+
+
+DRAWN = "ds_cnn"
+"""Whose working memory the README shows."""
+
+
+def picture() -> str:
+    """The text of an SVG: working memory over time, of a prediction and of a training step of all layers."""
+    return drawn(zoo(DRAWN)(), None)[1]
 
 
 def bars(results: Results) -> list[Bar]:

@@ -93,7 +93,8 @@ def filled(texts: list[str], folder: Path) -> list[str]:
 
 
 def plot(results: Path, images: Path) -> None:
-    """Draws what there are results for. Needs the extra `report`."""
+    """Draws what there are results for, and the working memory as it is planned today. Needs the extra `report`."""
+    (images / "memory.svg").write_text(memory.picture(), encoding="utf-8")
     for suite in SUITES:
         found = read(results / suite.results.name)
         if found:
@@ -106,7 +107,9 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if a table is out of date"
     )
-    parser.add_argument("--plots", action="store_true", help="draw docs/images/accuracy_*.svg, too")
+    parser.add_argument(
+        "--plots", action="store_true", help="draw docs/images/*.svg, too, but for the demo's"
+    )
     options = parser.parse_args()
     check = options.check
     before = [document.read_text(encoding="utf-8") for document in DOCUMENTS]

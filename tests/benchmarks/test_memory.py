@@ -84,6 +84,12 @@ def test_weights_alone_are_more_than_some_bars_allow(benchmark: Any) -> None:
         assert c["weights"] > memory.NETWORKS[c["network"]].most
 
 
+def test_the_picture_is_of_what_is_planned_today(benchmark: Any) -> None:
+    """If this is meant: python benchmarks/write_results.py --plots, and look at it."""
+    committed = RESULTS.parents[2] / "docs/images/memory.svg"
+    assert committed.read_text(encoding="utf-8") == benchmark("memory").picture()
+
+
 @pytest.mark.mcu
 def test_a_case_is_counted_on_the_firmware(benchmark: Any) -> None:
     memory = benchmark("memory")
