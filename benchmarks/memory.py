@@ -29,13 +29,13 @@ from mcugrad.emit import layout
 from mcugrad.fit_check import planned_sizes
 from mcugrad.footprint import Footprint
 from mcugrad.measure.cost import measure
+from mcugrad.measure.memory import largest_scratch
 from mcugrad.options import Options
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.pipeline import calibrate
 from mcugrad.plan import bound
 from mcugrad.program import Space
-from mcugrad.program.kernel import ROOM
 from mcugrad.training.rules import updates
 from mcugrad.zoo import nets
 from networks import fashion_cnn
@@ -153,12 +153,6 @@ def case(name: str) -> Case:
     program, place = compiled.program, compiled.layout
     cost = measure(made.build, targets.load(TARGET), made.quantize(x[:1]), np.zeros(1, np.uint32), 0.01)
     trained = [b for b in place.params if b.name.endswith(("_w", "_residual"))]
-    rooms = [
-        int(argument.value or 0)
-        for call in program.calls
-        for argument, param in zip(call.arguments, call.kernel.params, strict=True)
-        if param.name == ROOM
-    ]
     peak = program.at(compiled.plan.peak)
     constants = sum(b.size for b in program.in_space(Space.CONST))
     return {
@@ -169,7 +163,7 @@ def case(name: str) -> Case:
         "state": place.params_size,
         "weights": sum(b.size for b in trained),
         "weight_count": sum(b.count for b in trained if b.name.endswith("_w")),
-        "scratch": max(rooms, default=0),
+        "scratch": largest_scratch(program),
         "sample": cost.sample,
         "stack": cost.stack,
         "flash": cost.flash,

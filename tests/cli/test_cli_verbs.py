@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,16 @@ def test_compile_json(cli: Cli, tmp_path: Path) -> None:
     memory = {q["key"]: q for q in facts["cost"]["memory"]}
     assert memory["ram"]["value"] == sum(memory[k]["value"] for k in ("ram_model", "ram_sample", "ram_stack"))
     assert memory["ram_model"]["value"] + memory["ram_sample"]["value"] == facts["ram_bytes"]
+    parts = {part["key"]: part["bytes"] for part in facts["memory"]["ram"]}
+    assert sum(parts[key] for key in ("weights", "learned", "state", "arena", "sample")) == facts["ram_bytes"]
+    flash = sum(
+        part["bytes"] for part in facts["memory"]["flash"] if part["key"] != "flash_gaps" and not part["of"]
+    )
+    assert flash == sum(symbol["bytes"] for symbol in facts["memory"]["symbols"])
+    assert {depth["function"] for depth in facts["memory"]["stack"]} >= {
+        "reader_predict",
+        "reader_train_step",
+    }
     step = {q["key"]: q for q in facts["cost"]["step"]}
     assert step["cycles"]["low"] < step["cycles"]["value"] < step["cycles"]["high"]
     assert step["time"]["value"] == pytest.approx(step["cycles"]["value"] / 64e3)
@@ -292,6 +303,11 @@ def test_report(cli: Cli, tmp_path: Path) -> None:
     assert facts["cost"]["step"][0]["value"] == pytest.approx(instructions)
     page = (tmp_path / "mine/report.html").read_text(encoding="utf-8")
     assert "<code>digits_cnn</code> on Nordic nRF52840" in page
+    assert page.count("<h3>Memory to the byte</h3>") == 1
+    cells = unescape(page).replace(">  ", ">")
+    for part in (*facts["memory"]["ram"], *facts["memory"]["flash"]):
+        row = f'>{part["label"]}</th><td class="n">{part["bytes"]:,}</td>'
+        assert (row in cells) == (part["bytes"] > 0), part
     assert (tmp_path / "mine/firmware/digits_cnn.c").is_file()
     assert re.search(
         r"^equal: emulator and host twin agree",

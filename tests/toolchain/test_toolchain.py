@@ -193,10 +193,10 @@ def test_sizes_leave_the_harness_out(tmp_path: Path) -> None:
     assert sizes.flash == sizes.text + 1004
     assert (sizes.vectors, sizes.stack) == (64, STACK)
     assert sizes.ram_image == 4 + 300 + sizes.harness_ram + sizes.stack
-    by_prefix = size.by_prefix(firmware.elf, ["ta", "use", "st"])
-    assert by_prefix["ta"] == 1000
-    assert by_prefix["st"] == 4
-    assert by_prefix["use"] == sum(s.bytes for s in size.symbols(firmware.elf) if s.name == "use")
+    placed = {(s.section, s.name): s.bytes for s in size.placed(firmware.elf)}
+    assert (placed[".rodata", "table"], placed[".data", "start"], placed[".bss", "room"]) == (1000, 4, 300)
+    assert sum(n for (section, _), n in placed.items() if section == ".text") == sizes.text
+    assert [count for _, count in size.initial(firmware.elf)] == [4]
 
 
 def test_too_large_for_the_target(tmp_path: Path) -> None:

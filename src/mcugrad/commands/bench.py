@@ -34,6 +34,7 @@ def bench(
 
     from mcugrad.commands.compile import compiled_facts
     from mcugrad.commands.inputs import made_up
+    from mcugrad.report.memory import COLUMNS, flash_rows, piece_rows, ram_rows
     from mcugrad.report.quantities import built_with
 
     output = recipe.output
@@ -70,6 +71,12 @@ def bench(
             f"\ntraining step on a stored sample: {table.stored_step}\n"
             f"from its latents, {program.stored:,} bytes where an input has {program.buffers[program.input].count:,}"
         )
+    for title, rows in (
+        ("RAM", ram_rows(table.memory)),
+        ("flash", flash_rows(table.memory)),
+        ("largest in flash", piece_rows(table.memory)),
+    ):
+        output.table(f"{title} on {table.target.title}", COLUMNS, rows, "lrl")
     output.say(f"\ninstructions: counted call by call under emulation, {built_with()}, mean of {len(few)}")
     output.say(f"cycles: {table.prediction.cycles.how}; {table.prediction.cycles.source}")
     if table.target.energy is None:
@@ -146,6 +153,7 @@ def facts(table: Bench) -> dict[str, Any]:
         else {**_spent(step), "layers": [_layer(cost) for cost in table.step]},
         "stored_step": None if table.stored_step is None else _spent(table.stored_step),
         "steps_taken_share": table.share,
+        "memory": table.memory.facts(),
     }
 
 

@@ -87,6 +87,7 @@ def compile_(
     show_ended(output, made)
     recipe.keep(made)
     facts = {**compiled_facts(made, given.text), "cost": None if table is None else table.facts()}
+    facts |= {"memory": None if table is None or table.parts is None else table.parts.facts()}
     facts |= {"schedule": kind, "schedule_steps": steps}
     facts |= {"fidelity": None if loss is None else loss.facts(), "training_notes": output.notes}
     facts |= {"folder": str(delivery.folder), "format": format, "files": files}

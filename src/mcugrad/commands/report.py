@@ -87,13 +87,14 @@ def report(
         "training_notes": output.notes,
         "compared": {"steps": proof.steps, "state_bytes": proof.bytes},
         "cost": table.facts(),
+        "memory": None if table.parts is None else table.parts.facts(),
         "functions": [asdict(function) for function in functions],
         "sources": table.sources(),
     }
     delivery.write(made)
     memory = arena(made.build.compiled.program, made.build.compiled.plan)
     pages = {
-        "report.html": model_page(facts, table.work_rows(), made.files(), memory),
+        "report.html": model_page(facts, table.work_rows(), made.files(), memory, table.parts),
         "report.json": as_json(facts),
     }
     write_folder(pages, out, what="the report")

@@ -13,7 +13,9 @@ from mcugrad import arithmetic as ar
 from mcugrad.measure import cycles, energy
 from mcugrad.measure.cycles import CycleEstimate
 from mcugrad.measure.energy import EnergyEstimate
+from mcugrad.measure.memory import Memory, memory
 from mcugrad.ops.selection.select_nodes import SelectSamples
+from mcugrad.program import PREDICT, TRAIN_STEP
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 from mcugrad.training.sparse import ONE
@@ -73,6 +75,7 @@ class Cost:
         taken: one that is taken; None where every step is.
         left_out: one that is left out; None where none is.
         share: of the steps that are taken.
+        memory: all that is linked, in parts, with the most stack that there can be; None where nothing is.
     """
 
     target: Target
@@ -85,6 +88,12 @@ class Cost:
     taken: Activity | None = None
     left_out: Activity | None = None
     share: float = 1.0
+    memory: Memory | None = None
+
+    @property
+    def stack_bound(self) -> int | None:
+        """Bytes of stack that no prediction and no step exceeds; None where that is not known."""
+        return None if self.memory is None else self.memory.stack_bound
 
     def __str__(self) -> str:
         """Memory, a prediction and a training step, a line each."""
@@ -92,8 +101,9 @@ class Cost:
             f"{size / 1024:.1f}"
             for size in (self.ram + self.sample + self.stack, self.ram, self.sample, self.stack)
         )
+        bound = "" if self.stack_bound is None else f" and never over {self.stack_bound / 1024:.1f}"
         lines = [
-            f"{self.target.name}: RAM {ram} KiB (model {parts[0]}, sample {parts[1]}, stack {parts[2]}), "
+            f"{self.target.name}: RAM {ram} KiB (model {parts[0]}, sample {parts[1]}, stack {parts[2]}{bound}), "
             f"flash {self.flash / 1024:.1f} KiB",
             f"prediction: {self.predict}",
         ]
@@ -136,6 +146,7 @@ def measure(
         device.predict(sample)
         counts.append(device.last_instructions)
     predict = activity(runner, target, counts)
+    seen = {PREDICT: device.peak_stack}
     step = taken = left_out = None
     share = 1.0
     if labels is not None and build.compiled.program.trains:
@@ -153,6 +164,7 @@ def measure(
             )
             step = _mixed(share, taken, left_out, target)
         _take_a_whole_step(build, runner, samples, labels, rates)
+        seen[TRAIN_STEP] = device.peak_stack
     return Cost(
         target=target,
         ram=build.compiled.layout.size,
@@ -164,6 +176,7 @@ def measure(
         taken=taken,
         left_out=left_out,
         share=share,
+        memory=memory(build, device.firmware, seen),
     )
 
 

@@ -17,8 +17,10 @@ from mcugrad.builders.node import BackwardNode
 from mcugrad.graph import Graph, Node, Operator, Precision
 from mcugrad.measure.calls import CallCost, by_call
 from mcugrad.measure.cost import Activity, drawn_samples, spent
+from mcugrad.measure.memory import Memory, memory
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.program.segment import FROZEN
+from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 from mcugrad.training.sparse import ONE
 
@@ -77,6 +79,7 @@ class Bench:
         prediction: a whole one.
         training_step: a whole one that is taken; None for a model that only infers.
         share: of the samples that steps are taken with.
+        memory: all that is linked, in parts.
         stored_step: a whole training step on a stored sample's latents, but for the copy of these into the working
             memory; None where buffers hold inputs.
     """
@@ -86,7 +89,8 @@ class Bench:
     step: tuple[LayerCost, ...]
     prediction: Activity
     training_step: Activity | None
-    share: float = 1.0
+    share: float
+    memory: Memory
     stored_step: Activity | None = None
 
     def sums(self, costs: Sequence[LayerCost]) -> tuple[LayerCost, ...]:
@@ -123,6 +127,7 @@ def bench(
         _whole(predict, target),
         _whole(step, target) if step else None,
         1.0 if drawn is None else drawn.share / ONE,
+        memory(build, EmulatedDevice(build.compiled, target).device.firmware),
         _whole([cost for cost in step if id(cost.call) not in frozen], target) if step and frozen else None,
     )
 

@@ -8,7 +8,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mcugrad._version import __version__
+from mcugrad.measure.memory import Memory
 from mcugrad.report.chart import Line, shares, values
+from mcugrad.report.memory import flash_rows, piece_rows, ram_rows
 from mcugrad.report.quantities import percent, significant
 from mcugrad.report.scores import Score
 from mcugrad.training.losses import LABEL_KINDS
@@ -26,7 +28,11 @@ _ENVIRONMENT.filters["significant"] = significant
 
 
 def model_page(
-    facts: Mapping[str, Any], work: Sequence[tuple[str, ...]], files: Mapping[str, str], memory: str
+    facts: Mapping[str, Any],
+    work: Sequence[tuple[str, ...]],
+    files: Mapping[str, str],
+    memory: str,
+    parts: Memory | None = None,
 ) -> str:
     """The report of a network on a device.
 
@@ -35,6 +41,7 @@ def model_page(
         work: rows of the table of work.
         files: text of the exported files by name.
         memory: the working memory over time, as SVG.
+        parts: RAM and flash of the linked image; None for no tables of them.
     """
     score = Score(LABEL_KINDS[facts["loss"]], facts["outputs"])
     training, held_out = score.curve_keys
@@ -49,7 +56,20 @@ def model_page(
     held = (
         None if curve[0][held_out] is None else [score.page_text(p[held_out]) for p in (curve[0], curve[-1])]
     )
-    return render("model.html.j2", facts, work, files, chart=chart, score=score, held_out=held, memory=memory)
+    tables = () if parts is None else (ram_rows(parts), flash_rows(parts))
+    pieces = () if parts is None else piece_rows(parts)
+    return render(
+        "model.html.j2",
+        facts,
+        work,
+        files,
+        chart=chart,
+        score=score,
+        held_out=held,
+        memory=memory,
+        tables=tables,
+        pieces=pieces,
+    )
 
 
 def render(

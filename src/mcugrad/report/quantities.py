@@ -7,6 +7,7 @@ from typing import Any
 
 from mcugrad.measure.cost import Activity, Cost
 from mcugrad.measure.cycles import CycleEstimate, CycleModel
+from mcugrad.measure.memory import Memory
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 from mcugrad.toolchain import find_compiler
@@ -53,6 +54,7 @@ class CostTable:
         step: one training step, mean of all; empty for a model that only infers.
         taken: one that is taken; empty where every step is.
         left_out: one that is left out; empty where none is.
+        parts: RAM and flash of all that is linked, in parts; None where nothing is.
     """
 
     memory: tuple[Quantity, ...]
@@ -60,6 +62,7 @@ class CostTable:
     step: tuple[Quantity, ...]
     taken: tuple[Quantity, ...] = ()
     left_out: tuple[Quantity, ...] = ()
+    parts: Memory | None = None
 
     def facts(self) -> dict[str, list[dict[str, Any]]]:
         """For JSON."""
@@ -97,6 +100,7 @@ def cost_table(cost: Cost, *, name: str, built_with: str, runs: str) -> CostTabl
         step=() if cost.step is None else _step(cost, cost.step),
         taken=() if cost.taken is None else tuple(_activity(cost.taken, cost.target)),
         left_out=() if cost.left_out is None else tuple(_activity(cost.left_out, cost.target)),
+        parts=cost.memory,
     )
 
 
@@ -125,7 +129,7 @@ def _memory(cost: Cost, name: str, built_with: str, runs: str) -> list[Quantity]
             "ram_model", "RAM, the model", cost.ram, f"counted: sizeof({name}_t), asserted by the compiler"
         ),
         _bytes("ram_sample", "RAM, one sample", cost.sample, "counted: one int8 per input value"),
-        _bytes("ram_stack", "RAM, stack", cost.stack, f"emulated: the deepest of {runs}"),
+        _stack(cost, runs),
         _bytes("ram", "RAM, together", ram, "sum of the three lines above", target.ram.bytes),
         _bytes(
             "flash",
@@ -135,6 +139,16 @@ def _memory(cost: Cost, name: str, built_with: str, runs: str) -> list[Quantity]
             target.flash.bytes,
         ),
     ]
+
+
+def _stack(cost: Cost, runs: str) -> Quantity:
+    """Stack as it was seen, and the most that there can be."""
+    seen = _bytes("ram_stack", "RAM, stack", cost.stack, f"emulated: the deepest of {runs}")
+    bound = cost.stack_bound
+    if bound is None:
+        return seen
+    how = f"{seen.how}; by its calls none exceeds {bound:,} B"
+    return replace(seen, how=how, low=cost.stack, high=bound)
 
 
 def _bytes(key: str, label: str, value: int, how: str, limit: int | None = None) -> Quantity:

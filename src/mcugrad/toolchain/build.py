@@ -22,7 +22,7 @@ from mcugrad.errors import FitError, ToolError, UsageError
 from mcugrad.program.reserve import STACK
 from mcugrad.targets import Target
 from mcugrad.toolchain import cache as builds
-from mcugrad.toolchain import linker, processor, size, startup
+from mcugrad.toolchain import linker, processor, size, stack, startup
 from mcugrad.toolchain.cache import Defines
 from mcugrad.toolchain.compilers import Compiler, find_compiler
 
@@ -308,7 +308,14 @@ def build_firmware(
     named = [(job, files, [job.identity(source) for source in files]) for job, files in parts]
     objects = [name for _, _, names in named for name in names]
     script = linker.script(target, stack_bytes)
-    identity = builds.key("firmware", found.version, _core_flags(compiler, target), objects, script, keep)
+    identity = builds.key(
+        "firmware and what holds pointers",
+        found.version,
+        _core_flags(compiler, target),
+        objects,
+        script,
+        keep,
+    )
 
     def make(path: Path) -> None:
         script_file = path.with_name("link.ld")
@@ -318,6 +325,8 @@ def build_firmware(
         # zig must not get -nostdlib: that would also drop its compiler run-time (division, float, memcpy).
         closing = [] if compiler == "zig" else ["-nostdlib", "-lgcc"]
         built = [path for job, files, names in named for path in job.compile_all(files, names)]
+        theirs = [Path(each) for each in built if not linker.is_own(each)]
+        path.with_name(stack.POINTERS).write_text(stack.pointers(theirs))
         command = [*named[0][0].driver(), *link, *built, "-T", str(script_file), *closing, "-o", str(path)]
         try:
             _run(command, doing=f"linking for {target.name} with {compiler}")

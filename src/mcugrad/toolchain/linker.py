@@ -6,9 +6,16 @@ Harness and startup have output sections of their own, so that what is left is t
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
+
 from mcugrad.targets import Target
 
 _OWN = ("*mcg_device_startup.o", "*mcg_device_harness.o", "*mcg_device_call.o", "*mcg_device_idle.o")
+
+
+def is_own(path: str) -> bool:
+    """Whether an object file is of start-up or harness, not the model's."""
+    return any(fnmatch(path, pattern) for pattern in _OWN)
 
 
 def _own(*patterns: str) -> str:

@@ -6,7 +6,7 @@ those of the model with the library functions it calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,19 +107,37 @@ def symbols(elf: Path) -> tuple[SymbolSize, ...]:
     return tuple(sorted(found, key=lambda symbol: (-symbol.bytes, symbol.name)))
 
 
-def by_prefix(elf: Path, prefixes: Iterable[str]) -> dict[str, int]:
-    """Flash bytes of functions and constants by name prefix; what matches none is under `""`.
+def placed(elf: Path) -> tuple[SymbolSize, ...]:
+    """Every byte of every section that takes memory, once, by address: functions, objects, and what has no name.
 
-    Alignment between symbols belongs to no symbol, so the sum may stay a few bytes below `Sizes.flash`.
+    Of several names for the same bytes the shortest is kept. What has none, constants that compilers make and what
+    alignment adds, comes as "" once for each section.
     """
-    ordered = sorted(prefixes, key=len, reverse=True)
-    result = dict.fromkeys([*ordered, ""], 0)
-    counted: set[int] = set()
-    for symbol in symbols(elf):
-        if symbol.section in (".text", ".rodata", ".data") and symbol.address not in counted:
-            counted.add(symbol.address)  # an alias is the same bytes
-            result[next((p for p in ordered if symbol.name.startswith(p)), "")] += symbol.bytes
-    return result
+    known = sorted(symbols(elf), key=lambda s: (s.address, -s.bytes, len(s.name), s.name))
+    found = []
+    for section, (start, count) in sections(elf).items():
+        at, unnamed, end = start, 0, start + count
+        for symbol in known:
+            if symbol.section == section and symbol.address + symbol.bytes > at:
+                begin = max(symbol.address, at)
+                unnamed += begin - at
+                at = min(symbol.address + symbol.bytes, end)
+                found.append(SymbolSize(symbol.name, section, begin, at - begin))
+        if unnamed + end - at:
+            found.append(SymbolSize("", section, start, unnamed + end - at))
+    return tuple(found)
+
+
+def initial(elf: Path) -> tuple[tuple[int, int], ...]:
+    """Address and bytes of what lies in flash until start-up copies it to where it is used."""
+    with open_elf(elf) as image:
+        return tuple(
+            (int(segment["p_paddr"]), int(segment["p_filesz"]))
+            for segment in image.iter_segments()
+            if segment["p_type"] == "PT_LOAD"
+            and segment["p_filesz"]
+            and segment["p_paddr"] != segment["p_vaddr"]
+        )
 
 
 @contextmanager
