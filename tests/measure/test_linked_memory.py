@@ -17,6 +17,7 @@ from mcugrad import targets, toolchain
 from mcugrad.measure.cost import measure
 from mcugrad.measure.memory import Memory, Part, memory, total
 from mcugrad.program import Space
+from mcugrad.program.reserve import INTERRUPTS, STACK
 from mcugrad.report.memory import flash_rows, piece_rows, ram_rows
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Region
@@ -159,6 +160,9 @@ def test_no_stack_is_deeper_than_its_bound(build: tuple[EmulatedDevice, Memory])
         most = calls.bound(function).bytes if function in calls.image else bounds[f"net_{call}"]
         assert most is not None
         assert 0 <= seen <= most, call
+    assert max(bound for bound in bounds.values() if bound) + INTERRUPTS <= STACK, (
+        "less is kept than there can be"
+    )
     assert found.stack_bound == max(n for n in (bounds["net_predict"], bounds["net_train_step"]) if n)
 
 
