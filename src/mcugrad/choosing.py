@@ -31,6 +31,7 @@ from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer
 from mcugrad.training.losses import Loss
+from mcugrad.training.rate_grid import Trial, ties
 from mcugrad.training.rules import FAMILY, updates
 from mcugrad.training.sparse import Sparse
 
@@ -44,6 +45,10 @@ COUNTED = 2
 """Samples that the instructions of a step are the mean of, or a batch."""
 SHARES = (0.5, 0.25, 0.1)
 """Of a layer's channels, which a step may update where all of them take too long."""
+
+
+Tried = tuple["Choice", RateSearch]
+"""A way to train, and the search for its rate."""
 
 
 @dataclass(frozen=True)
@@ -269,13 +274,13 @@ def advise(
     if goal is not None:
         ways = _in_time(ways, limits, goal, lambda way: _counted(model, x, y, options, way, goal))
     tried = [_tried(model, x, y, options, way, 1) for way in ways]
-    ranked = sorted(tried, key=lambda each: _rank(each[0]), reverse=True)
+    ranked = _ranked(tried)
     finalists = ranked[:FINALISTS]
     if epochs > 1:
         finalists = [_tried(model, x, y, options, way, epochs) for way, _ in finalists]
     names = [way.text for way, _ in finalists]
     all_tried = [*finalists, *(each for each in ranked if each[0].text not in names)]
-    best, found = max(finalists, key=lambda each: _rank(each[0]))
+    best, found = _ranked(finalists)[0]
     order = {way.text: i for i, way in enumerate(ways)}
     choices = sorted((way for way, _ in all_tried), key=lambda way: order[way.text])
     return Advice(
@@ -283,9 +288,22 @@ def advise(
     )
 
 
-def _rank(way: Choice) -> tuple[float, int]:
-    """The better one is larger: of ways as good, the one that takes less RAM."""
-    return (-np.inf if way.score is None else way.score, -way.ram)
+def _ranked(tried: Sequence[Tried]) -> list[Tried]:
+    """The better ones first: of ways that chance may well have told apart, in score and loss, that with less RAM."""
+    rest, found = list(tried), []
+    while rest:
+        level = ties(_trial(each) for each in rest)
+        first = min((each for each in rest if _trial(each) in level), key=lambda each: each[0].ram)
+        rest.remove(first)
+        found.append(first)
+    return found
+
+
+def _trial(each: Tried) -> Trial:
+    """What a way gave at the rate that was found."""
+    trial = each[1].found
+    assert trial is not None  # there are samples enough
+    return trial
 
 
 def _limits(ram: Any, flash: Any, milliseconds: Any, goal: Target | None) -> Limits:
@@ -399,9 +417,7 @@ def _in_time(
     return found
 
 
-def _tried(
-    model: Model, x: NDArray[Any], y: Any, options: dict[str, Any], way: Choice, epochs: int
-) -> tuple[Choice, RateSearch]:
+def _tried(model: Model, x: NDArray[Any], y: Any, options: dict[str, Any], way: Choice, epochs: int) -> Tried:
     """A way with the score that it reaches in so many passes, at the rate that suits it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", McugradWarning)
