@@ -71,10 +71,14 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
     return found, sum(os.times()[:4]) - sum(start[:4])
 
 
-def case(world: str, seed: int) -> list[Case]:
-    """All ways by hand, then what is advised."""
-    model = loaded(pretrained(needs(Run(world, "all", "sr12", 0, 0, 0.0, seed))))
-    here = world_of(world)
+def delivered(world: str, seed: int) -> mg.Model:
+    """The network that knows the old world."""
+    return loaded(pretrained(needs(Run(world, "all", "sr12", 0, 0, 0.0, seed))))
+
+
+def by_hand(world: str, seed: int) -> list[Case]:
+    """All ways that fit."""
+    model = delivered(world, seed)
     count = len(model.layers)
     found = []
     for number in range(count, 0, -1):
@@ -84,6 +88,13 @@ def case(world: str, seed: int) -> list[Case]:
             (made, accuracy), seconds = timed(lambda options=options: trained(model, world, seed, options))
             if made is not None:
                 found.append({**options, "accuracy": round(accuracy, 4), "seconds": round(seconds, 2)})
+    return found
+
+
+def advised(world: str, seed: int) -> Case:
+    """What is advised."""
+    model = delivered(world, seed)
+    here = world_of(world)
     x, y = (part[_drawn(here.new, seed)] for part in shaped(model, here.new))
     calibration = shaped(model, here.train)[0][:256]
     advice, seconds = timed(
@@ -91,22 +102,28 @@ def case(world: str, seed: int) -> list[Case]:
     )
     made, accuracy = trained(model, world, seed, advice.options)
     assert made is not None
-    options = {"train": ADVISED, "rule": f"{advice.best.train} {advice.best.rule}"}
-    found.append({**options, "accuracy": round(accuracy, 4), "seconds": round(seconds, 2)})
     before = mg.compile(model, calibration=calibration, train="none").evaluate(*shaped(model, here.new_test))
-    return [{"world": world, "seed": seed, "before": round(before, 4), **each} for each in found]
+    return {
+        "train": ADVISED,
+        "rule": f"{advice.best.train} {advice.best.rule}",
+        "accuracy": round(accuracy, 4),
+        "seconds": round(seconds, 2),
+        "before": round(before, 4),
+    }
 
 
 def run(options: argparse.Namespace) -> None:
     warnings.simplefilter("ignore", mg.McugradWarning)
     results = read(options.json) if options.json.exists() else {}
     cases = results.get("cases", [])
-    done = {(c["world"], c["seed"]) for c in cases if not options.only}
     for world in options.only or WORLDS:
         for seed in SEEDS:
-            if (world, seed) in done:
-                continue
-            cases = [c for c in cases if (c["world"], c["seed"]) != (world, seed)] + case(world, seed)
+            here = {"world": world, "seed": seed}
+            mine = [c for c in cases if here.items() <= c.items() and c["train"] != ADVISED]
+            if not mine or options.again:
+                mine = [{**here, **each} for each in by_hand(world, seed)]
+            others = [c for c in cases if not here.items() <= c.items()]
+            cases = [*others, *mine, {**here, **advised(world, seed)}]
             compiler = f"zig {toolchain.find_compiler('zig').version}"
             write(options.json, {**origin(), "compiler": compiler, "cases": cases})
             print(f"{world}, seed {seed}: {cases[-1]}", flush=True)
@@ -128,8 +145,8 @@ def _mean(cases: list[Case], key: str) -> float:
 
 def best(results: Results, world: str) -> tuple[str, str] | None:
     """The way by hand with the best mean accuracy."""
-    by_hand = {way: runs for way, runs in ways(results, world).items() if way[0] != ADVISED}
-    return max(by_hand, key=lambda way: _mean(by_hand[way], "accuracy"), default=None)
+    tried = {way: runs for way, runs in ways(results, world).items() if way[0] != ADVISED}
+    return max(tried, key=lambda way: _mean(tried[way], "accuracy"), default=None)
 
 
 def table(results: Results) -> str:
@@ -138,17 +155,17 @@ def table(results: Results) -> str:
         found, hand = ways(results, world), best(results, world)
         if hand is None:
             continue
-        by_hand = [each for way, runs in found.items() if way[0] != ADVISED for each in runs]
-        advised = found[ADVISED, ""]
+        tried = [each for way, runs in found.items() if way[0] != ADVISED for each in runs]
+        chosen = found[ADVISED, ""]
         rows.append(
             (
                 world,
-                f"{100 * _mean(advised, 'before'):.1f}",
-                f"{100 * _mean(advised, 'accuracy'):.1f}, {' / '.join(each['rule'] for each in advised)}",
+                f"{100 * _mean(chosen, 'before'):.1f}",
+                f"{100 * _mean(chosen, 'accuracy'):.1f}, {' / '.join(each['rule'] for each in chosen)}",
                 f"{100 * _mean(found[hand], 'accuracy'):.1f}, {' '.join(hand)}",
-                f"{100 * _mean(by_hand, 'accuracy'):.1f}",
-                f"{_mean(advised, 'seconds'):.1f}",
-                f"{sum(each['seconds'] for each in by_hand) / len(advised):.1f}, {len(by_hand) // len(advised)} ways",
+                f"{100 * _mean(tried, 'accuracy'):.1f}",
+                f"{_mean(chosen, 'seconds'):.1f}",
+                f"{sum(each['seconds'] for each in tried) / len(chosen):.1f}, {len(tried) // len(chosen)} ways",
             )
         )
     head = (
@@ -162,13 +179,11 @@ def bars(results: Results) -> list[Bar]:
     found = []
     for world in WORLDS:
         each, hand = ways(results, world), best(results, world)
-        advised = each.get((ADVISED, ""), [])
-        gain = (
-            100 * (_mean(advised, "accuracy") - _mean(each[hand], "accuracy")) if hand and advised else None
-        )
+        chosen = each.get((ADVISED, ""), [])
+        gain = 100 * (_mean(chosen, "accuracy") - _mean(each[hand], "accuracy")) if hand and chosen else None
         found.append(Bar(f"{world}: advised above the best by hand, points", gain, 0))
-        by_hand = sum(run["seconds"] for way, runs in each.items() if way[0] != ADVISED for run in runs)
-        share = sum(run["seconds"] for run in advised) / by_hand if by_hand else None
+        spent = sum(run["seconds"] for way, runs in each.items() if way[0] != ADVISED for run in runs)
+        share = sum(run["seconds"] for run in chosen) / spent if spent else None
         found.append(Bar(f"{world}: time of the advice, of all by hand", share, SHARE, at_least=False))
     return found
 
@@ -176,4 +191,7 @@ def bars(results: Results) -> list[Bar]:
 if __name__ == "__main__":
     parser = arguments("accuracy_auto", __doc__)
     parser.add_argument("--only", nargs="+", choices=WORLDS, metavar="WORLD", help="worlds to run")
+    parser.add_argument(
+        "--again", action="store_true", help="train by hand again, too; else only advise anew"
+    )
     raise SystemExit(main(parser.parse_args(), run, table, bars))
