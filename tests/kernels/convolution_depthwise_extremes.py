@@ -118,6 +118,7 @@ def depthwise_conv2d_s8_extremes() -> Iterator[Arguments]:
         *((0, UNBOUNDED, -128), (0, 255, -128), (0, 254, -128), (1, UNBOUNDED, -128), (0, UNBOUNDED, -127)),
         *((-UNBOUNDED, UNBOUNDED, zero) for zero in (-128, -1, 0, 127)),
         *((-128, 127, 0), (-127, 127, 0), (-5, 7, 3), (0, 275, -128), (-300, 200, 0), (-400, 300, 5)),
+        *((-60, UNBOUNDED, 0), (-60, 150, 0), (-1, 300, -100), (-129, 127, 1), (2, UNBOUNDED, 0)),
     )
     g = SHAPES[0]
     for (low, high, zero), reached in product(bounds, REACHED):

@@ -108,6 +108,7 @@ def forward_extremes(shapes: tuple[Conv2dStruct, ...]) -> Iterator[Arguments]:
         *((0, UNBOUNDED, -128), (0, 255, -128), (0, 254, -128), (1, UNBOUNDED, -128), (0, UNBOUNDED, -127)),
         *((-UNBOUNDED, UNBOUNDED, zero) for zero in (-128, -1, 0, 127)),
         *((-128, 127, 0), (-127, 127, 0), (-128, 126, 0), (-5, 7, 3)),
+        *((-60, UNBOUNDED, 0), (-60, 150, 0), (-1, 300, -100), (-129, 127, 1), (2, UNBOUNDED, 0)),
     )
     g = shapes[1]
     for low, high, zero in bounds:

@@ -181,7 +181,7 @@ def panel_forward_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     loops, *of_windows = windows(g, layout)
     rows, *of_rows = panel_rows(layout, g.out_c, times)
     around, steps = products(layout, g.out_c, fours)
-    outputs = fast * (106 if relu else 133) + (pixels // 4) * runs * (28 if relu else 34) * (full > 0)
+    outputs = fast * (106 if relu else 139) + (pixels // 4) * runs * (28 if relu else 36) * (full > 0)
     return (
         *(loops * len(blocks) + rows + outputs + around, steps),
         *(1, g.out_c, g.out_c * times, runs * fours, len(blocks) * fours),

@@ -36,7 +36,7 @@ def plane_forward_work(g: Conv2dStruct, room: int) -> Work | None:
     axes, room = served(g), max(room, forward_own(g))
     if axes is None or axes.rows(room) == 0:
         return None
-    pixel = 28 if g.y_zero == -128 else 30
+    pixel = 28 if g.y_zero == -128 else 31
     loops, *others = _sums(axes, room, g.out_c, pixel)
     return (loops, 1, g.out_c, *others)
 

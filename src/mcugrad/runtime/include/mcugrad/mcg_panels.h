@@ -97,10 +97,29 @@ typedef struct {
     const int32_t *clip;
     int32_t zero;
     int32_t pitch;    /* from pixel to pixel */
-    int32_t kind;     /* 0: one by one; 1: ReLU with its zero at -128; 2: no bounds but those of int8 */
+    int32_t kind;     /* 0: one by one; 1: ReLU with its zero at -128; 2: no bound of int8 but a lower one */
     int32_t highest;  /* magnitude, of what was done one by one */
     uint32_t ends[2]; /* of all else: the smallest of either half of a word, and 0, and the largest */
 } mcg_panel_output_t;
+
+/** The lower bound of outputs of kind 2, from their zero point: at most 0, and not below what int8 holds. */
+static inline MCG_SPARE int32_t mcg_panel_low(const mcg_panel_output_t *how)
+{
+    return mcg_max(how->clip[0], -128 - how->zero);
+}
+
+#if MCG_HAS_DSP
+/** Sums of four bytes without a sign, saturated: UQADD8. */
+static inline MCG_SPARE uint32_t mcg_panel_raised(uint32_t a, uint32_t b)
+{
+    uint32_t sums = 0;
+    for (uint32_t i = 0; i < 32U; i += 8U) {
+        const uint32_t sum = (a >> i & 255U) + (b >> i & 255U);
+        sums |= (sum > 255U ? 255U : sum) << i;
+    }
+    return sums;
+}
+#endif
 
 /** Rows of weights turned: input channels, whose terms are taps in the order of a window over errors, and
  * output channels. */

@@ -3,8 +3,8 @@
 
 void mcg_plane_no_output(mcg_panel_output_t *how)
 {
-    /* In bytes from -128 on, where outputs have no bounds. */
-    const uint32_t nothing = how->kind == 2 ? (uint32_t)(how->zero + 128) * 0x01010101U : 0U;
+    /* In bytes from the lower bound on. */
+    const uint32_t nothing = how->kind == 2 ? (uint32_t)-mcg_panel_low(how) * 0x01010101U : 0U;
     how->ends[0] = nothing;
     how->ends[1] = nothing;
 }

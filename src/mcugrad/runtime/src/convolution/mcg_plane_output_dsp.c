@@ -3,8 +3,8 @@
 
 /*
  * Four channels of a pixel at a time, as mcg_panel_output makes them: two results share a word. A ReLU's
- * outputs are often beyond int8, so its peak is that of halves. Others seldom are: where none was, which the
- * flag Q tells, the peak is that of bytes, and else it is looked for once more.
+ * outputs are often beyond int8, so its peak is that of halves. Others seldom are: where none was, the peak
+ * is that of bytes from the lower bound on, and else it is looked for once more.
  */
 #if MCG_DSP_INSTRUCTIONS && MCG_ARM_FLOATS
 /* clang-format off */
@@ -19,7 +19,7 @@
     "vcvtr." to ".f32 s2, s2\n\t" "vcvtr." to ".f32 s3, s3\n\t"                  \
     "vmov r4, r5, s0, s1\n\t" "vmov r6, r7, s2, s3\n\t"                          \
     "pkhbt r4, r4, r6, lsl #16\n\t" "pkhbt r5, r5, r7, lsl #16\n\t"
-/* r4 four bytes from -128 on. */
+/* r4 four bytes. */
 #define MCG_PLANE_BYTES                                                          \
     "usat16 r4, #8, r4\n\t" "usat16 r5, #8, r5\n\t"                              \
     "orr r4, r4, r5, lsl #8\n\t"
@@ -33,12 +33,13 @@
     "ssub16 r6, r12, r5\n\t" "sel r12, r12, r5\n\t"                              \
     MCG_PLANE_BYTES                                                              \
     MCG_PLANE_STORE
-#define MCG_PLANE_PLAIN                                                          \
+#define MCG_PLANE_ABOVE                                                          \
     MCG_PLANE_FLOATS("s32")                                                      \
     "sadd16 r4, r4, lr\n\t" "sadd16 r5, r5, lr\n\t"                              \
     MCG_PLANE_BYTES                                                              \
     "usub8 r6, r12, r4\n\t" "sel r12, r12, r4\n\t"                               \
     "usub8 r6, r8, r4\n\t" "sel r8, r4, r8\n\t"                                  \
+    "uqadd8 r4, r4, r9\n\t"                                                      \
     MCG_PLANE_STORE
 /* Pixels two by two; an odd one first. */
 #define MCG_PLANE_PIXELS(pixel)                                                  \
@@ -67,23 +68,23 @@ MCG_NAKED static uint32_t mcg_plane_relu(MCG_SPARE const int32_t *sums, MCG_SPAR
         "bx lr\n\t");
 }
 
-/* Then factors, the zero point from -128 on, in both halves, and where the smallest and
- * the largest byte so far are. */
-MCG_NAKED static void mcg_plane_plain(MCG_SPARE const int32_t *sums, MCG_SPARE const int32_t *at,
+/* Then factors, the zero point from the lower bound on, in both halves, where the smallest and the largest byte
+ * so far are, and the bound from -128 on, in four bytes. */
+MCG_NAKED static void mcg_plane_above(MCG_SPARE const int32_t *sums, MCG_SPARE const int32_t *at,
                                       MCG_SPARE int8_t *y, MCG_SPARE const int32_t *end,
                                       MCG_SPARE const float *scale, MCG_SPARE uint32_t zero,
-                                      MCG_SPARE uint32_t *ends)
+                                      MCG_SPARE uint32_t *ends, MCG_SPARE uint32_t low)
 {
     __asm__ volatile(
-        "push {r4-r8, lr}\n\t"
-        "ldrd r4, lr, [sp, #24]\n\t"
+        "push {r4-r9, lr}\n\t"
+        "ldrd r4, lr, [sp, #28]\n\t"
         "vldmia r4, {s4-s7}\n\t"
-        "ldr r4, [sp, #32]\n\t"
+        "ldrd r4, r9, [sp, #36]\n\t"
         "ldm r4, {r8, r12}\n\t"
-        MCG_PLANE_PIXELS(MCG_PLANE_PLAIN)
-        "ldr r4, [sp, #32]\n\t"
+        MCG_PLANE_PIXELS(MCG_PLANE_ABOVE)
+        "ldr r4, [sp, #36]\n\t"
         "stm r4, {r8, r12}\n\t"
-        "pop {r4-r8, pc}\n\t");
+        "pop {r4-r9, pc}\n\t");
 }
 /* clang-format on */
 #else
@@ -113,8 +114,8 @@ static uint32_t mcg_plane_relu(const int32_t *sums, const int32_t *at, int8_t *y
     return most;
 }
 
-static void mcg_plane_plain(const int32_t *sums, const int32_t *at, int8_t *y, const int32_t *end,
-                            const float *scale, uint32_t zero, uint32_t *ends)
+static void mcg_plane_above(const int32_t *sums, const int32_t *at, int8_t *y, const int32_t *end,
+                            const float *scale, uint32_t zero, uint32_t *ends, uint32_t low)
 {
     for (; sums != end; sums += MCG_PLANE_CHANNELS) {
         const uint32_t a = mcg_plane_two(sums, scale, false);
@@ -123,22 +124,28 @@ static void mcg_plane_plain(const int32_t *sums, const int32_t *at, int8_t *y, c
         /* From -128 on again: bytes that are compared have signs here. */
         ends[1] = mcg_select8(ends[1] ^ 0x80808080U, four ^ 0x80808080U, ends[1], four);
         ends[0] = mcg_select8(ends[0] ^ 0x80808080U, four ^ 0x80808080U, four, ends[0]);
-        mcg_store32(y + *at++, four ^ 0x80808080U);
+        mcg_store32(y + *at++, mcg_panel_raised(four, low) ^ 0x80808080U);
     }
 }
 #endif
 
-/* Without bounds; false where an output is beyond int8, and the ends are as they were. */
+/* Whether a byte is 255. */
+static bool mcg_plane_is_full(uint32_t four) { return ((~four - 0x01010101U) & four & 0x80808080U) != 0U; }
+
+/* No bounds but a lower one; false where an output is beyond a byte, and the ends are as they were. */
 static bool mcg_plane_bytes(const int32_t *sums, const int32_t *at, int8_t *y, const int32_t *end,
                             const float *scale, mcg_panel_output_t *how)
 {
-    const uint32_t zero = (uint32_t)(how->zero + 128);
+    const int32_t low = mcg_panel_low(how);
+    const uint32_t zero = (uint32_t)-low;
+    const uint32_t more = (uint32_t)(how->zero + 128 + low);
     uint32_t ends[2];
     ends[0] = how->ends[0];
     ends[1] = how->ends[1];
     mcg_q_clear();
-    mcg_plane_plain(sums, at, y, end, scale, zero | zero << 16, ends);
-    if (mcg_q_is_set()) {
+    mcg_plane_above(sums, at, y, end, scale, zero | zero << 16, ends, more * 0x01010101U);
+    /* What is below a bound counts as the bound: there Q tells nothing. */
+    if (low == how->clip[0] ? mcg_plane_is_full(ends[1]) : mcg_q_is_set()) {
         return false;
     }
     how->ends[0] = ends[0];

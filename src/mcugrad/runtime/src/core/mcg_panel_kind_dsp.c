@@ -5,8 +5,8 @@ int32_t mcg_panel_kind(const int32_t *bias, const float *scale, const int32_t *c
                        int32_t largest, int32_t rows)
 {
     const bool relu = clip[0] == 0 && clip[1] >= 255 && zero == -128;
-    const bool plain = clip[0] <= -128 - zero && clip[1] >= 127 - zero;
-    if (MCG_SLOW_FLOATS || !(relu || plain)) {
+    const bool above = clip[0] <= 0 && clip[1] >= 127 - zero;
+    if (MCG_SLOW_FLOATS || !(relu || above)) {
         return 0;
     }
     for (int32_t o = 0; o < rows; o++) {

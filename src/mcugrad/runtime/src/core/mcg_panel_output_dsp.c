@@ -4,7 +4,8 @@
 /*
  * Four channels of four pixels at a time. Two results share a word, so that one instruction adds the zero
  * point to both, one saturates both, and two keep the larger of either: the peak is exact, whatever is beyond
- * int8. A ReLU is the conversion to an unsigned integer.
+ * int8. A ReLU is the conversion to an unsigned integer. Any other lower bound is where bytes begin: what is
+ * between it and the zero point is added to four of them at once.
  */
 #if MCG_DSP_INSTRUCTIONS && MCG_ARM_FLOATS
 /* clang-format off */
@@ -44,11 +45,15 @@
     "ssub16 r5, r0, r9\n\t" "sel r0, r9, r0\n\t"
 #define MCG_OUTPUT_EACH(what) what("r4") what("r8") what("r6") what("r10")
 #define MCG_OUTPUT_ADD(value) "sadd16 " value ", " value ", r12\n\t"
-/* Bytes from -128 on, and the end of a round. */
-#define MCG_OUTPUT_STORE(to)                                                \
+/* To bytes from -128 on. */
+#define MCG_OUTPUT_RAISED                                                   \
+    "vmov r7, s21\n\t" "uqadd8 r4, r4, r7\n\t" "uqadd8 r6, r6, r7\n\t"
+/* Bytes, and the end of a round. */
+#define MCG_OUTPUT_STORE(to, raised)                                              \
     "usat16 r4, #8, r4\n\t" "usat16 r8, #8, r8\n\t"                         \
     "usat16 r6, #8, r6\n\t" "usat16 r10, #8, r10\n\t"                       \
     "orr r4, r4, r8, lsl #8\n\t" "orr r6, r6, r10, lsl #8\n\t"              \
+    raised                                                                  \
     "eor r4, r4, #0x80808080\n\t" "eor r6, r6, #0x80808080\n\t"             \
     "str r4, [" to "]\n\t" "str r6, [" to ", r3]\n\t"
 
@@ -67,12 +72,12 @@ MCG_NAKED static uint32_t mcg_output_relu(MCG_SPARE const int32_t *sums, MCG_SPA
         MCG_OUTPUT_FLOATS("u32")
         MCG_OUTPUT_PAIR("s0, s1", "s4, s5", "s8, s9", "s12, s13")
         MCG_OUTPUT_EACH(MCG_OUTPUT_MOST)
-        MCG_OUTPUT_STORE("r2")
+        MCG_OUTPUT_STORE("r2", "")
         MCG_OUTPUT_PAIR("s2, s3", "s6, s7", "s10, s11", "s14, s15")
         MCG_OUTPUT_EACH(MCG_OUTPUT_MOST)
         "add r5, r2, r3, lsl #1\n\t"
         "add r2, r2, #4\n\t"
-        MCG_OUTPUT_STORE("r5")
+        MCG_OUTPUT_STORE("r5", "")
         "cmp r1, r12\n\t"
         "bne 1b\n\t"
         "mov r0, lr\n\t"
@@ -80,17 +85,19 @@ MCG_NAKED static uint32_t mcg_output_relu(MCG_SPARE const int32_t *sums, MCG_SPA
         "pop {r4-r11, pc}\n\t");
 }
 
-/* The same without bounds; then the zero point from -128 on, in both halves, the end of the factors, and where
- * the smallest and the largest so far are. */
-MCG_NAKED static void mcg_output_plain(MCG_SPARE const int32_t *sums, MCG_SPARE const float *scale,
+/* The same with a lower bound; then the zero point from that bound on, in both halves, the end of the factors,
+ * where the smallest and the largest so far are, and the bound from -128 on, in four bytes. */
+MCG_NAKED static void mcg_output_above(MCG_SPARE const int32_t *sums, MCG_SPARE const float *scale,
                                        MCG_SPARE int8_t *y, MCG_SPARE int32_t pitch, MCG_SPARE uint32_t zero,
-                                       MCG_SPARE const float *end, MCG_SPARE uint32_t *ends)
+                                       MCG_SPARE const float *end, MCG_SPARE uint32_t *ends,
+                                       MCG_SPARE uint32_t low)
 {
     __asm__ volatile(
         "push {r4-r11, lr}\n\t"
-        "vpush {s16-s20}\n\t"
-        "ldr r12, [sp, #56]\n\t"
-        "ldr r4, [sp, #64]\n\t"
+        "vpush {s16-s21}\n\t"
+        "vldr s21, [sp, #72]\n\t"
+        "ldr r12, [sp, #60]\n\t"
+        "ldr r4, [sp, #68]\n\t"
         "ldm r4, {r5, lr}\n\t"
         "1:\n\t"
         MCG_OUTPUT_FLOATS("s32")
@@ -100,22 +107,22 @@ MCG_NAKED static void mcg_output_plain(MCG_SPARE const int32_t *sums, MCG_SPARE 
         MCG_OUTPUT_ENDS("r4", "r8")
         MCG_OUTPUT_ENDS("r6", "r10")
         MCG_OUTPUT_EACH(MCG_OUTPUT_ADD)
-        MCG_OUTPUT_STORE("r2")
+        MCG_OUTPUT_STORE("r2", MCG_OUTPUT_RAISED)
         MCG_OUTPUT_PAIR("s2, s3", "s6, s7", "s10, s11", "s14, s15")
         MCG_OUTPUT_ENDS("r4", "r8")
         MCG_OUTPUT_ENDS("r6", "r10")
         MCG_OUTPUT_EACH(MCG_OUTPUT_ADD)
         "add r5, r2, r3, lsl #1\n\t"
         "add r2, r2, #4\n\t"
-        MCG_OUTPUT_STORE("r5")
+        MCG_OUTPUT_STORE("r5", MCG_OUTPUT_RAISED)
         "mov r5, r0\n\t"
         "vmov r0, s20\n\t"
-        "ldr r4, [sp, #60]\n\t"
+        "ldr r4, [sp, #64]\n\t"
         "cmp r1, r4\n\t"
         "bne 1b\n\t"
-        "ldr r4, [sp, #64]\n\t"
+        "ldr r4, [sp, #68]\n\t"
         "stm r4, {r5, lr}\n\t"
-        "vpop {s16-s20}\n\t"
+        "vpop {s16-s21}\n\t"
         "pop {r4-r11, pc}\n\t");
 }
 /* clang-format on */
@@ -128,9 +135,9 @@ static uint32_t mcg_output_two(const int32_t *sums, const float *scale, bool rel
     return relu ? mcg_halves(mcg_max(a, 0), mcg_max(b, 0)) : mcg_halves(a, b);
 }
 
-static void mcg_output_bytes(const uint32_t two[2], int8_t *y)
+static void mcg_output_bytes(const uint32_t two[2], uint32_t low, int8_t *y)
 {
-    mcg_store32(y, (mcg_usat16(two[0]) | mcg_usat16(two[1]) << 8) ^ 0x80808080U);
+    mcg_store32(y, mcg_panel_raised(mcg_usat16(two[0]) | mcg_usat16(two[1]) << 8, low) ^ 0x80808080U);
 }
 
 static uint32_t mcg_output_relu(const int32_t *sums, const float *scale, int8_t *y, int32_t pitch,
@@ -143,7 +150,7 @@ static uint32_t mcg_output_relu(const int32_t *sums, const float *scale, int8_t 
                 two[i] = mcg_output_two(sums + 4 * i + p, scale + i, true);
                 most = mcg_select16(most, two[i], most, two[i]);
             }
-            mcg_output_bytes(two, y + p * pitch);
+            mcg_output_bytes(two, 0, y + p * pitch);
         }
         sums += 16;
         y += 4;
@@ -151,8 +158,8 @@ static uint32_t mcg_output_relu(const int32_t *sums, const float *scale, int8_t 
     return most;
 }
 
-static void mcg_output_plain(const int32_t *sums, const float *scale, int8_t *y, int32_t pitch, uint32_t zero,
-                             const float *end, uint32_t *ends)
+static void mcg_output_above(const int32_t *sums, const float *scale, int8_t *y, int32_t pitch, uint32_t zero,
+                             const float *end, uint32_t *ends, uint32_t low)
 {
     for (; scale != end; scale += 4) {
         for (int32_t p = 0; p < 4; p++) {
@@ -164,7 +171,7 @@ static void mcg_output_plain(const int32_t *sums, const float *scale, int8_t *y,
                 two[i] = mcg_halves(mcg_half(two[i], 0) + mcg_half(zero, 0),
                                     mcg_half(two[i], 1) + mcg_half(zero, 1));
             }
-            mcg_output_bytes(two, y + p * pitch);
+            mcg_output_bytes(two, low, y + p * pitch);
         }
         sums += 16;
         y += 4;
@@ -181,8 +188,9 @@ void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t 
         if (how->kind == 1) {
             how->ends[1] = mcg_output_relu(sums, scale, y, how->pitch, scale + fours, how->ends[1]);
         } else {
-            const uint32_t zero = (uint32_t)(how->zero + 128);
-            mcg_output_plain(sums, scale, y, how->pitch, zero | zero << 16, scale + fours, how->ends);
+            const uint32_t zero = (uint32_t)-mcg_panel_low(how);
+            mcg_output_above(sums, scale, y, how->pitch, zero | zero << 16, scale + fours, how->ends,
+                             ((uint32_t)(how->zero + 128) - zero) * 0x01010101U);
         }
     }
     if (fours != rows) {
