@@ -62,6 +62,17 @@ class Axes:
         return straight if straight.g.stride_w <= 2 else None
 
     @property
+    def whole(self) -> bool:
+        """Whether kernel rows are 5 or 7 neighbours whose words are loaded together."""
+        g, odd = self.g, self.g.pad_left % 2
+        return g.stride_w == g.dilation_w == 1 and g.k_w == 5 + 2 * odd and self.steps >= 3
+
+    @property
+    def row(self) -> int:
+        """Instructions of a kernel row for four outputs, about, where taps are not 3x3 neighbours."""
+        return (18 if self.g.k_w == 5 else 24) if self.whole else 9 * self.steps_of_row
+
+    @property
     def fours(self) -> int:
         """Fours of outputs of a row."""
         return -(-self.g.out_w // 4)
@@ -69,7 +80,7 @@ class Axes:
     @property
     def cost(self) -> int:
         """Instructions of all sums, about."""
-        row = 11 if self.close else 9 * self.steps
+        row = 11 if self.close else self.row if self.whole else 9 * self.steps
         return self.g.out_h * (8 + self.fours * (9 + self.g.k_h * row))
 
     @property
@@ -102,7 +113,7 @@ class Axes:
     @property
     def table(self) -> int:
         """Words of a table of weights."""
-        return 4 + 3 * self.steps * self.g.k_h
+        return 4 + (self.g.k_w if self.whole else 3 * self.steps) * self.g.k_h
 
     @property
     def besides(self) -> int:

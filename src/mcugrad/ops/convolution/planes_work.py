@@ -76,7 +76,8 @@ def _sums(axes: Axes, room: int, channels: int, pixel: float) -> Work:
         there += 1
         cleared += CHANNELS * height * axes.words
         for count, kernel_rows in _together(axes, first, min(rows, g.out_h - first), tables):
-            four = (41 if g.stride_w == 1 else 45) if axes.close else 14 + 9 * axes.steps_of_row * kernel_rows
+            around = 16 if axes.whole else 14
+            four = (41 if g.stride_w == 1 else 45) if axes.close else around + axes.row * kernel_rows
             sums += CHANNELS * (count * (axes.fours * four + 7) + 12) + 2 * CHANNELS // tables
             calls += CHANNELS // tables
     together = not axes.turned and g.in_w == 2 * axes.there == 2 * axes.words
@@ -86,7 +87,8 @@ def _sums(axes: Axes, room: int, channels: int, pixel: float) -> Work:
     return (
         fours * (loops + pack),
         *(bands, bands * fours, g.out_h * g.out_w, cleared),
-        *(of_tables, of_tables * axes.steps_of_row, of_tables * g.k_w if g.dilation_w > 1 else 0),
+        *(of_tables, of_tables * (g.k_w - 5 if axes.whole else axes.steps_of_row)),
+        of_tables * g.k_w if g.dilation_w > 1 else 0,
         of_tables * (g.k_w - 1) * (g.dilation_w - 1),
         *(fours * lines * axes.half, fours * calls),
     )

@@ -25,6 +25,9 @@
 #define MCG_PLANE_STRIDED_ODD 3
 #define MCG_PLANE_STEPS 4 /* any taps, pair by pair, stride 1 along rows */
 #define MCG_PLANE_STRIDED_STEPS 5
+#define MCG_PLANE_FIVE \
+    6 /* rows of 5 or 7 neighbours, stride 1 along rows, from an even column or an odd one */
+#define MCG_PLANE_SEVEN 8
 
 /** How gradients are made of planes: of three taps that are neighbours, from an even pixel on or an odd one;
  * errors are taken four words at a time, or two; or with a stride of 2 along rows. */
@@ -46,6 +49,12 @@ typedef struct {
     int32_t step;                /* number of the first step of a kernel row that meets the map */
     int32_t steps;               /* of a kernel row at most */
 } mcg_plane_axes_t;
+
+/** Words of a table for each kernel row. */
+static inline MCG_SPARE int32_t mcg_plane_row_words(const mcg_plane_axes_t *a)
+{
+    return a->kind >= MCG_PLANE_FIVE ? a->g.k_w : 3 * a->steps;
+}
 
 /** How sums go on: from row to row of outputs, and from channel to channel. */
 typedef struct {
@@ -175,7 +184,8 @@ void mcg_plane_pack(const int8_t *x, const mcg_plane_axes_t *a, const mcg_plane_
  * @param[in]  start what sums begin with
  * @param[in]  pitch bytes from row to row of a plane
  * @param[out] table four words `start`, then three for each step: two of weights, and the bytes from where an
- * output begins in a plane to where the step does
+ * output begins in a plane to where the step does; of 5 or 7 neighbours all words of a kernel row, and these
+ * bytes once
  * @return how many words it has
  */
 int32_t mcg_plane_table(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero, int32_t start,
@@ -191,7 +201,7 @@ int32_t mcg_plane_table(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero
  * @param[in]     end   of the first row
  * @param[in,out] run   how it goes on
  *
- * Stack: 40 bytes.
+ * Stack: 52 bytes.
  */
 void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int32_t *sums,
                     const uint32_t *end, mcg_plane_run_t *run);

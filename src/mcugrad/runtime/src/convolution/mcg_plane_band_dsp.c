@@ -6,7 +6,7 @@ bool mcg_plane_band(const mcg_plane_axes_t *a, int32_t room, uint32_t *from, mcg
     const mcg_conv2d_t *g = &a->g;
     const int32_t reach = (g->k_w - 1) * g->dilation_w + 1 + a->odd;
     const int32_t four = (g->out_w + 3) / 4;
-    const int32_t one = 4 + 3 * a->steps * g->k_h;
+    const int32_t one = 4 + mcg_plane_row_words(a) * g->k_h;
     const int32_t left = -(g->pad_left + a->odd); /* the first column, which is even */
     const int32_t read = g->stride_w == 1 ? 2 * four + reach / 2 : 4 * four + (reach - 1) / 2;
     const int32_t begin = left < 0 ? mcg_min(-left / 2, read) : 0;

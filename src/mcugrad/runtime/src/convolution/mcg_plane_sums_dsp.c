@@ -4,7 +4,8 @@
 /*
  * Four sums, words of a plane and of weights, and addresses of all are the registers that there are. A step
  * of a table is (weight, weight), bytes. Where three taps are neighbours, a word of weights (0, 1) and one of
- * (1, 2) serve even and odd outputs: eight instructions make twelve products.
+ * (1, 2) serve even and odd outputs: eight instructions make twelve products. Rows of five and seven
+ * neighbours are loaded as a whole, and each word serves all outputs that meet it.
  */
 #if MCG_DSP_INSTRUCTIONS
 /* clang-format off */
@@ -85,6 +86,42 @@
     words products                                                               \
     "cmp r1, r10\n\t"                                                            \
     "bne 2b\n\t"
+/* Kernel rows of neighbours, from one of them on; addresses wait on the stack, above the end of the table. */
+#define MCG_SUMS_ROWS(row)                                                       \
+    "ldr r12, [sp, #36]\n\t"                                                     \
+    "ldrd r10, r11, [r12, #16]\n\t"                                              \
+    "add r1, r1, r11\n\t"                                                        \
+    "push {r2, r3, r10}\n\t"                                                     \
+    "2:\n\t"                                                                     \
+    row                                                                          \
+    "ldr r12, [sp, #8]\n\t"                                                      \
+    "cmp r1, r12\n\t"                                                            \
+    "bne 2b\n\t"                                                                 \
+    "pop {r2, r3, r10}\n\t"
+#define MCG_SUMS_FIVE                                                            \
+    "ldmia r1!, {r8-r11, lr}\n\t"                                                \
+    "add lr, lr, r0\n\t"                                                         \
+    "ldmia lr, {r2, r3, r12, lr}\n\t"                                            \
+    "smlad r4, r2, r8, r4\n\t" "smlatb r5, r2, r8, r5\n\t"                       \
+    "smlad r6, r3, r8, r6\n\t" "smlatb r7, r3, r8, r7\n\t"                       \
+    "smlad r4, r3, r10, r4\n\t" "smlad r5, r3, r9, r5\n\t"                       \
+    "smlad r6, r12, r10, r6\n\t" "smlad r7, r12, r9, r7\n\t"                     \
+    "smlabt r4, r12, r11, r4\n\t" "smlad r5, r12, r11, r5\n\t"                   \
+    "smlabt r6, lr, r11, r6\n\t" "smlad r7, lr, r11, r7\n\t"
+#define MCG_SUMS_SEVEN                                                           \
+    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
+    "add lr, lr, r0\n\t"                                                         \
+    "ldmia lr, {r2, r3, r8, r9, r10, lr}\n\t"                                    \
+    "smlatb r4, r2, r11, r4\n\t" "smlad r5, r3, r11, r5\n\t"                     \
+    "smlatb r6, r3, r11, r6\n\t" "smlad r7, r8, r11, r7\n\t"                     \
+    "smlad r4, r3, r12, r4\n\t" "smlad r6, r8, r12, r6\n\t"                      \
+    "ldmia r1!, {r11, r12}\n\t"                                                  \
+    "smlad r4, r8, r12, r4\n\t" "smlad r5, r8, r11, r5\n\t"                      \
+    "smlad r6, r9, r12, r6\n\t" "smlad r7, r9, r11, r7\n\t"                      \
+    "ldmia r1!, {r11, r12}\n\t"                                                  \
+    "smlad r4, r9, r12, r4\n\t" "smlad r5, r9, r11, r5\n\t"                      \
+    "smlabt r5, r10, r12, r5\n\t" "smlad r6, r10, r12, r6\n\t"                   \
+    "smlad r7, r10, r11, r7\n\t" "smlabt r7, lr, r12, r7\n\t"
 #define MCG_SUMS_REWIND                                                          \
     "ldr r12, [sp, #36]\n\t"                                                     \
     "ldr r12, [r12, #44]\n\t"                                                    \
@@ -136,6 +173,22 @@ MCG_SUMS_FUNCTION(mcg_sums_steps)
         MCG_SUMS_CLOSE(MCG_SUMS_REWIND, "8"));
 }
 
+MCG_SUMS_FUNCTION(mcg_sums_five)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_ROWS(MCG_SUMS_FIVE)
+        MCG_SUMS_CLOSE(MCG_SUMS_REWIND, "8"));
+}
+
+MCG_SUMS_FUNCTION(mcg_sums_seven)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_ROWS(MCG_SUMS_SEVEN)
+        MCG_SUMS_CLOSE(MCG_SUMS_REWIND, "8"));
+}
+
 MCG_SUMS_FUNCTION(mcg_sums_strided_steps)
 {
     __asm__ volatile(
@@ -166,12 +219,37 @@ void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int3
         case MCG_PLANE_STEPS:
             mcg_sums_steps(x, table, sums, end, run);
             break;
+        case MCG_PLANE_FIVE:
+            mcg_sums_five(x, table, sums, end, run);
+            break;
+        case MCG_PLANE_SEVEN:
+            mcg_sums_seven(x, table, sums, end, run);
+            break;
         default:
             mcg_sums_strided_steps(x, table, sums, end, run);
             break;
     }
 }
 #else
+/* One of four sums, of a kernel row of 5 or 7 neighbours; `at` from the first half of a word on. */
+static int32_t mcg_sums_row(int32_t kind, int32_t at, const uint32_t *x, const uint32_t *weights, int32_t sum)
+{
+    const int32_t twos = kind == MCG_PLANE_FIVE ? 2 : 3;
+    const int32_t apart = kind == MCG_PLANE_FIVE ? 0 : 1; /* a word between the first two and the others */
+    x += at / 2;
+    if (at % 2 != 0) {
+        sum += mcg_half(*x++, 1) * mcg_half(weights[0], 0);
+    }
+    for (int32_t i = 0; i < twos; i++) {
+        const uint32_t *const two = weights + 2 * i + (i == 0 ? 0 : apart);
+        sum = mcg_smlad(x[i], two[at % 2], sum);
+        if (at % 2 == 0 && i + 1 == twos) {
+            sum += mcg_half(x[twos], 0) * mcg_half(two[1], 1);
+        }
+    }
+    return sum;
+}
+
 /* One of four sums: the step's words are those from `x` on. */
 static int32_t mcg_sums_one(int32_t kind, int32_t i, const uint32_t *x, const uint32_t *weights, int32_t sum)
 {
@@ -192,6 +270,10 @@ static int32_t mcg_sums_one(int32_t kind, int32_t i, const uint32_t *x, const ui
             return mcg_smlad(x[i + 1], weights[1], sum) + mcg_half(x[i], 1) * mcg_half(weights[0], 0);
         case MCG_PLANE_STEPS:
             return mcg_smlad(x[i / 2], weights[i % 2], sum);
+        case MCG_PLANE_FIVE:
+            return mcg_sums_row(kind, i, x, weights, sum);
+        case MCG_PLANE_SEVEN:
+            return mcg_sums_row(kind, i + 1, x, weights, sum);
         default:
             return mcg_smlad(x[i], weights[0], sum);
     }
@@ -201,12 +283,14 @@ void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int3
                     const uint32_t *end, mcg_plane_run_t *run)
 {
     const int32_t four = kind % 2 == 0 ? 2 : 4; /* words of four outputs */
+    const int32_t words = kind == MCG_PLANE_FIVE ? 5 : kind == MCG_PLANE_SEVEN ? 7 : 3;
+    const int32_t at = kind == MCG_PLANE_FIVE ? 4 : 2;
     for (;;) {
         for (; x != end; x += four) {
             for (int32_t i = 0; i < 4; i++) {
                 int32_t sum = (int32_t)table[i];
-                for (const uint32_t *step = table + 4 + run->over / 4; step != run->table; step += 3) {
-                    sum = mcg_sums_one(kind, i, x + (int32_t)step[2] / 4, step, sum);
+                for (const uint32_t *step = table + 4 + run->over / 4; step != run->table; step += words) {
+                    sum = mcg_sums_one(kind, i, x + (int32_t)step[at] / 4, step, sum);
                 }
                 *sums = sum;
                 sums += MCG_PLANE_CHANNELS;

@@ -83,6 +83,34 @@ static uint32_t *mcg_table_close(const int8_t *w, const mcg_plane_axes_t *a, int
     return table;
 }
 
+/* Kernel rows of 5 or 7 neighbours: words of taps (0, 1), (1, 2), where the row is, (2, 3), (3, 4), ...; of
+ * five where it is comes last. */
+static uint32_t *mcg_table_rows(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero, int32_t down,
+                                uint32_t *table)
+{
+    const int32_t column = a->tap_column;
+    const int32_t twos = (a->g.k_w - 1) / 2;
+    int32_t at = 0;
+    for (int32_t ky = 0; ky < a->g.k_h; ky++) {
+        const int8_t *tap = w;
+        int32_t before = *tap - zero;
+        for (int32_t i = 0; i < twos; i++) {
+            const int32_t first = tap[column] - zero;
+            const int32_t second = tap[2 * column] - zero;
+            *table++ = mcg_pkhbt((uint32_t)before, (uint32_t)first);
+            *table++ = mcg_pkhbt((uint32_t)first, (uint32_t)second);
+            if (i + 1 == (twos == 2 ? 2 : 1)) {
+                *table++ = (uint32_t)at;
+            }
+            before = second;
+            tap += 2 * column;
+        }
+        w += a->tap_row;
+        at += down;
+    }
+    return table;
+}
+
 int32_t mcg_plane_table(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero, int32_t start,
                         int32_t pitch, uint32_t *table)
 {
@@ -90,6 +118,9 @@ int32_t mcg_plane_table(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero
     uint32_t *const begin = table;
     for (int32_t i = 0; i < 4; i++) {
         *table++ = (uint32_t)start;
+    }
+    if (a->kind == MCG_PLANE_FIVE || a->kind == MCG_PLANE_SEVEN) {
+        return (int32_t)(mcg_table_rows(w, a, zero, down, table) - begin);
     }
     if (a->g.dilation_w == 1) {
         return (int32_t)(mcg_table_close(w, a, zero, down, table) - begin);
