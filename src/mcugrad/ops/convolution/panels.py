@@ -19,6 +19,8 @@ from mcugrad.ops.convolution.struct import Conv2dStruct
 
 AT_A_TIME = 2 * constant("MCG_PANEL_PAIRS")
 PART, PART_ROWS = constant("MCG_PANEL_PART"), constant("MCG_PANEL_ROWS")
+STACK = 4 * constant("MCG_PANEL_FEW")
+"""Bytes that stand in for scratch where there is less."""
 
 
 def up4(value: int) -> int:
@@ -168,9 +170,15 @@ def forward_scratch(g: Conv2dStruct) -> tuple[int, ...]:
     return panel_scratch(g.k_h * up4(g.k_w * g.in_c), g.out_c)
 
 
+def forward_layout(g: Conv2dStruct, room: int) -> Layout:
+    """Which parts are in panels at a time: in scratch, or on the stack where that holds more whole rows."""
+    own, given = (Layout.of(g.k_h, g.k_w * g.in_c, g.out_c, n) for n in (STACK, room))
+    return own if own.whole and (own.rows > given.rows or not given.whole) else given
+
+
 def panel_forward_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     """How often a forward pass over panels does what."""
-    layout = Layout.of(g.k_h, g.k_w * g.in_c, g.out_c, room)
+    layout = forward_layout(g, room)
     pixels, fours = g.out_h * g.out_w, -(-g.out_h * g.out_w // 4)
     blocks = list(layout.blocks(g.out_c))
     runs = sum(-(-block // AT_A_TIME) for block in blocks)

@@ -339,7 +339,8 @@ bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
  *
  * Stack: 0.7 KiB with all that it calls, 1.4 without scratch. Scratch: what all rows of a group need, or any
  * multiple of 4 of them: 4 (2 K + rows (K / 2 + 8)) bytes, where K is k_h times the bytes of a kernel row in
- * whole words; with less, panels are on the stack, and in parts.
+ * whole words; with less, panels are on the stack, in 4 MCG_PANEL_FEW bytes, and in parts where that is too
+ * little.
  */
 void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
                           const int32_t *w_zero, const int32_t *bias, const float *scale, const int32_t *clip,

@@ -104,16 +104,33 @@ static void mcg_forward_parts(const mcg_windows_t *m, const mcg_four_t *at, cons
     }
 }
 
-/* The same as mcg_forward_group where there is no room for whole panels. Apart: what is on the stack then
- * must not be there where there is. */
-MCG_APART static void mcg_forward_few(const mcg_conv2d_t *g, const mcg_windows_t *m, const int8_t *w,
-                                      int32_t w_zero, const int32_t *bias, int32_t channels,
+/* Rows of so many terms for which there is room in so many words. */
+static int32_t mcg_forward_fits(int32_t words, int32_t k) { return ((words - 2 * k) / (k / 2 + 8)) & ~3; }
+
+/* Where all lies in some words, of so many rows at a time. */
+static mcg_forward_plan_t mcg_forward_plan(uint32_t *words, int32_t rows, int32_t k)
+{
+    uint32_t *const b = words + 8 * rows;
+    const mcg_forward_plan_t plan = {(int32_t *)words, b, b + 2 * k, (int32_t *)words + 4 * rows, rows};
+    return plan;
+}
+
+/* The same as mcg_forward_group where there is less room for whole panels than on the stack, or none. Apart:
+ * what is on the stack then must not be there where there is. */
+MCG_APART static void mcg_forward_few(const mcg_conv2d_t *g, const mcg_windows_t *m, int32_t k,
+                                      const int8_t *w, int32_t w_zero, const int32_t *bias, int32_t channels,
                                       mcg_panel_output_t *how, int32_t channel, int8_t *y)
 {
     uint32_t few[MCG_PANEL_FEW];
+    const int32_t whole = mcg_min(mcg_forward_fits(MCG_PANEL_FEW, k), mcg_up4(channels));
     int32_t *const sums = (int32_t *)few;
     const int32_t taps = m->k_h * m->k_w * m->channels;
     const int32_t pixels = g->out_h * g->out_w;
+    if (whole >= 4) {
+        const mcg_forward_plan_t plan = mcg_forward_plan(few, whole, k);
+        mcg_forward_group(g, m, &plan, w, w_zero, bias, channels, how, channel, y);
+        return;
+    }
     for (int32_t first = 0; first < channels; first += MCG_PANEL_ROWS) {
         const int32_t rows = mcg_min(MCG_PANEL_ROWS, channels - first);
         int32_t row = 0;
@@ -142,7 +159,7 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
     const int32_t size = g->in_h * g->in_w * g->in_c;
     const int32_t zero = w_zero == NULL ? 0 : *w_zero;
     const int32_t k = mcg_max(g->k_h * mcg_up4(g->k_w * in_c), MCG_PANEL_LEAST);
-    const int32_t fits = (room / 4 - 2 * k) / (k / 2 + 8);
+    const int32_t rows = mcg_min(mcg_forward_fits(room / 4, k), mcg_up4(out_c));
     mcg_panel_output_t how = {scale, clip, g->y_zero, g->out_c, 0, 0, {0, 0}};
     how.kind =
         mcg_panel_kind(bias, scale, clip, g->y_zero, taps * 255 * (w_zero == NULL ? 127 : 255), g->out_c);
@@ -150,13 +167,10 @@ void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x
         const mcg_windows_t m = {x + i * in_c, size - i * in_c, g->in_h,       g->in_w,       g->in_c,  in_c,
                                  g->k_h,       g->k_w,          g->dilation_h, g->dilation_w, g->x_zero};
         const int8_t *const weights = w + i * out_c * taps;
-        if (fits < 4) {
-            mcg_forward_few(g, &m, weights, zero, bias + i * out_c, out_c, &how, i * out_c, y + i * out_c);
+        if (rows < 4 || rows < mcg_min(mcg_forward_fits(MCG_PANEL_FEW, k), mcg_up4(out_c))) {
+            mcg_forward_few(g, &m, k, weights, zero, bias + i * out_c, out_c, &how, i * out_c, y + i * out_c);
         } else {
-            const int32_t rows = mcg_min(fits & ~3, mcg_up4(out_c));
-            uint32_t *const b = scratch + 8 * rows;
-            const mcg_forward_plan_t plan = {(int32_t *)scratch, b, b + 2 * k, (int32_t *)scratch + 4 * rows,
-                                             rows};
+            const mcg_forward_plan_t plan = mcg_forward_plan(scratch, rows, k);
             mcg_forward_group(g, &m, &plan, weights, zero, bias + i * out_c, out_c, &how, i * out_c,
                               y + i * out_c);
         }
