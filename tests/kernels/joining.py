@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product as pairs
 
 import numpy as np
 from hypothesis import strategies as st
@@ -138,7 +139,63 @@ def concat_s8(draw: Draw) -> Arguments:
     }
 
 
-BOUNDS = ((-(1 << 30), 1 << 30), (0, 1 << 30), (-20, 30), (300, 500))
+UNBOUNDED = 1 << 30
+BOUNDS = ((-UNBOUNDED, UNBOUNDED), (0, UNBOUNDED), (-20, 30), (300, 500))
+OUTPUTS = (
+    *((-UNBOUNDED, UNBOUNDED, zero) for zero in (-128, -1, 0, 127)),
+    *((0, UNBOUNDED, -128), (0, 255, -128), (0, 254, -128), (0, UNBOUNDED, 0), (1, UNBOUNDED, -128)),
+    *((-60, UNBOUNDED, 0), (-60, 150, 0), (-9, 300, -100), (-20, 30, 0), (-300, 200, 0), (-400, 300, 5)),
+)
+"""Bounds of outputs, from their zero point, and that."""
+
+
+def add_s8_extremes() -> Iterator[Arguments]:
+    """Sums at the ends of bytes, of halves and of what fits before it is shifted, with either sign and on ties."""
+    rng = np.random.default_rng(0)
+    factors = (
+        *((1 << 20, 1 << 20, 20), (1 << 20, -(1 << 20), 20), (-(1 << 19), 3 << 18, 20), (3, 1, 1), (1, 1, 1)),
+        *((1 << 21, 1 << 21, 30), (1 << 21, 1 << 21, 15), (1 << 21, -(1 << 21), 14), (1 << 21, 9, 22)),
+        *((65535, 65535, 10), (63, 62, 1), (64, 64, 1), (1 << 21, 1 << 20, 1)),
+    )
+    for i, ((low, high, zero), (a, b, shift)) in enumerate(pairs(OUTPUTS, factors)):
+        count = (1, 4, 7, 24, 3)[i % 5]
+        zeros = ((-128, 127), (0, 0), (127, -128), (5, -7))[i % 4]
+        ends = ((-128, 127), (-128, -1, 0, 1, 127), range(-128, 128))[i % 3]
+        yield {
+            "count": count,
+            "a_zero": zeros[0],
+            "b_zero": zeros[1],
+            "y_zero": zero,
+            "a": rng.choice(ends, count).astype(np.int8),
+            "b": rng.choice(ends, count).astype(np.int8),
+            "factor": np.asarray([a, b, shift], np.int32),
+            "clip": np.asarray([low, high], np.int32),
+            "y": old_int8(rng, count),
+            "peak": one(np.int32, rng),
+        }
+
+
+def mul_s8_extremes() -> Iterator[Arguments]:
+    """Products at their ends, outputs at those of bytes and of halves, and on ties."""
+    rng = np.random.default_rng(0)
+    scales = (1 / 65025, 0.49 / 127, 1 / 128, 0.5, 0.49, 1.0, 100.0)
+    for i, ((low, high, zero), scale) in enumerate(pairs(OUTPUTS, scales)):
+        count, period, _ = SIZES[i % len(SIZES)]
+        zeros = ((-128, 127), (0, 0), (127, -128), (-3, 5))[i % 4]
+        ends = ((-128, 127), (-128, -1, 0, 1, 127), range(-128, 128))[i % 3]
+        yield {
+            "count": count,
+            "period": period,
+            "a_zero": zeros[0],
+            "b_zero": zeros[1],
+            "y_zero": zero,
+            "a": rng.choice(ends, count).astype(np.int8),
+            "b": rng.choice(ends, period).astype(np.int8),
+            "scale": np.asarray([scale], np.float32),
+            "clip": np.asarray([low, high], np.int32),
+            "y": old_int8(rng, count),
+            "peak": one(np.int32, rng),
+        }
 
 
 def joined(count: int, period: int, channels: int, of: str, i: int) -> Arguments:
@@ -187,6 +244,8 @@ def mul_grad_b_s8_extremes() -> Iterator[Arguments]:
 
 
 EXTREMES = {
+    "mcg_add_s8": add_s8_extremes,
+    "mcg_mul_s8": mul_s8_extremes,
     "mcg_mul_grad_a_s8": mul_grad_a_s8_extremes,
     "mcg_mul_grad_b_s8": mul_grad_b_s8_extremes,
 }

@@ -68,6 +68,61 @@ int32_t mcg_error_parts(const int32_t *acc, const int8_t *x, int32_t x_zero, con
                         int32_t channels, int32_t at, const mcg_scale_t *same, const int32_t *clip,
                         int32_t count, int8_t *e);
 
+/** What an error is multiplied with: by how much it is taken times before, and a factor as SMMULR has it. */
+typedef struct {
+    int32_t times, factor;
+} mcg_row_times_t;
+
+/** Which x are not flat, in four bytes, and the smallest and the largest error so far, of either half of a
+ * word. */
+typedef struct {
+    uint32_t low, high;
+    uint32_t least, most;
+} mcg_row_bounds_t;
+
+#if MCG_HAS_DSP
+/** Of an error times `value` and a factor; false where the product might have to be clamped, or the error
+ * does not fit into half a word. */
+static inline MCG_SPARE bool mcg_row_times(int32_t value, mcg_scale_t scale, mcg_row_times_t *by)
+{
+    by->factor = (int32_t)((uint32_t)scale.mult << (32U - scale.shift));
+    by->times = scale.pre > 13U ? 0 : value * ((int32_t)1 << scale.pre);
+    return scale.pre <= 13U && ((int64_t)mcg_abs(by->times) * 128 * by->factor >> 32) < 32767;
+}
+
+/** Bounds of x as mcg_row_products has them; false where all x are flat. */
+static inline MCG_SPARE bool mcg_row_bounds(const int32_t *clip, int32_t x_zero, mcg_row_bounds_t *how)
+{
+    const int32_t low = x_zero + mcg_clamp(clip[0], -1000, 1000) + 1;
+    const int32_t high = x_zero + mcg_clamp(clip[1], -1000, 1000) - 1;
+    how->low = ((uint32_t)mcg_max(low, -128) & 0xffU) * 0x01010101U;
+    how->high = ((uint32_t)mcg_min(high, 127) & 0xffU) * 0x01010101U;
+    how->least = 0;
+    how->most = 0;
+    return low <= 127 && high >= -128;
+}
+
+/** The largest magnitude of errors so far. */
+static inline MCG_SPARE int32_t mcg_row_peak(const mcg_row_bounds_t *how)
+{
+    const int32_t least = mcg_min(mcg_half(how->least, 0), mcg_half(how->least, 1));
+    return mcg_max(mcg_max(mcg_half(how->most, 0), mcg_half(how->most, 1)), -least);
+}
+#endif
+
+/**
+ * @brief Errors times one factor and another, where x is not flat.
+ *
+ * @param[in]     e     errors, in [-127, 127]
+ * @param[in]     by    what each is multiplied with, [count]
+ * @param[in]     x     what they are masked by
+ * @param[in]     count how many, a multiple of 4
+ * @param[in,out] how   bounds of x, and the ends so far
+ * @param[out]    e_x   errors, in [-127, 127]; may be e or x
+ */
+void mcg_row_products(const int8_t *e, const mcg_row_times_t *by, const int8_t *x, int32_t count,
+                      mcg_row_bounds_t *how, int8_t *e_x);
+
 /** Sums to errors one by one: as mcg_error_s8, by the instructions that there are. */
 int32_t mcg_row_each(const int32_t *acc, const int8_t *x, int32_t x_zero, const mcg_scale_t *scale,
                      const int32_t *clip, int32_t count, int8_t *e);
