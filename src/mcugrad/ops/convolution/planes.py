@@ -65,12 +65,19 @@ class Axes:
     def whole(self) -> bool:
         """Whether kernel rows are 5 or 7 neighbours whose words are loaded together."""
         g, odd = self.g, self.g.pad_left % 2
-        return g.stride_w == g.dilation_w == 1 and g.k_w == 5 + 2 * odd and self.steps >= 3
+        return g.stride_w <= 2 and g.dilation_w == 1 and g.k_w == 5 + 2 * odd and self.steps >= 3
 
     @property
     def row(self) -> int:
         """Instructions of a kernel row for four outputs, about, where taps are not 3x3 neighbours."""
-        return (18 if self.g.k_w == 5 else 24) if self.whole else 9 * self.steps_of_row
+        if not self.whole:
+            return 9 * self.steps_of_row
+        return 17 + self.g.stride_w if self.g.k_w == 5 else 24
+
+    @property
+    def share(self) -> float:
+        """What a kernel row of a table takes, of one that is written step by step, its steps left out."""
+        return (self.g.k_w + 2 - self.g.stride_w) / 8.5 if self.whole else 1
 
     @property
     def fours(self) -> int:
@@ -113,7 +120,8 @@ class Axes:
     @property
     def table(self) -> int:
         """Words of a table of weights."""
-        return 4 + (self.g.k_w if self.whole else 3 * self.steps) * self.g.k_h
+        whole = self.g.k_w if self.g.stride_w == 1 else self.g.k_w // 2 + 2
+        return 4 + (whole if self.whole else 3 * self.steps) * self.g.k_h
 
     @property
     def besides(self) -> int:

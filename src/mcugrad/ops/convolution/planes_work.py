@@ -83,11 +83,11 @@ def _sums(axes: Axes, room: int, channels: int, pixel: float) -> Work:
     together = not axes.turned and g.in_w == 2 * axes.there == 2 * axes.words
     pack = _pack(lines, there, axes.there, together)
     loops = sums + pixel * g.out_h * g.out_w
-    of_tables = 0 if axes.close else CHANNELS * bands * fours * g.k_h
+    of_tables = 0 if axes.close else CHANNELS * bands * fours * g.k_h * axes.share
     return (
         fours * (loops + pack),
         *(bands, bands * fours, g.out_h * g.out_w, cleared),
-        *(of_tables, of_tables * (g.k_w - 5 if axes.whole else axes.steps_of_row)),
+        *(of_tables, 0 if axes.whole else of_tables * axes.steps_of_row),
         of_tables * g.k_w if g.dilation_w > 1 else 0,
         of_tables * (g.k_w - 1) * (g.dilation_w - 1),
         *(fours * lines * axes.half, fours * calls),

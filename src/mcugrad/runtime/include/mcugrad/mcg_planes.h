@@ -25,9 +25,10 @@
 #define MCG_PLANE_STRIDED_ODD 3
 #define MCG_PLANE_STEPS 4 /* any taps, pair by pair, stride 1 along rows */
 #define MCG_PLANE_STRIDED_STEPS 5
-#define MCG_PLANE_FIVE \
-    6 /* rows of 5 or 7 neighbours, stride 1 along rows, from an even column or an odd one */
+#define MCG_PLANE_FIVE 6 /* rows of 5 or 7 neighbours, from an even column or an odd one */
+#define MCG_PLANE_STRIDED_FIVE 7
 #define MCG_PLANE_SEVEN 8
+#define MCG_PLANE_STRIDED_SEVEN 9
 
 /** How gradients are made of planes: of three taps that are neighbours, from an even pixel on or an odd one;
  * errors are taken four words at a time, or two; or with a stride of 2 along rows. */
@@ -53,7 +54,8 @@ typedef struct {
 /** Words of a table for each kernel row. */
 static inline MCG_SPARE int32_t mcg_plane_row_words(const mcg_plane_axes_t *a)
 {
-    return a->kind >= MCG_PLANE_FIVE ? a->g.k_w : 3 * a->steps;
+    const int32_t strided = a->g.k_w / 2 + 2; /* no word serves odd outputs */
+    return a->kind < MCG_PLANE_FIVE ? 3 * a->steps : (a->kind & 1) == 0 ? a->g.k_w : strided;
 }
 
 /** How sums go on: from row to row of outputs, and from channel to channel. */

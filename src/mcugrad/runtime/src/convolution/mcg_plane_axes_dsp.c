@@ -5,10 +5,10 @@
 static int32_t mcg_axes_cost(const mcg_plane_axes_t *a)
 {
     const mcg_conv2d_t *g = &a->g;
-    const int32_t row = a->kind < MCG_PLANE_STEPS    ? 11
-                        : a->kind == MCG_PLANE_FIVE  ? 18
-                        : a->kind == MCG_PLANE_SEVEN ? 24
-                                                     : 9 * a->steps;
+    const int32_t row = a->kind < MCG_PLANE_STEPS   ? 11
+                        : a->kind < MCG_PLANE_FIVE  ? 9 * a->steps
+                        : a->kind < MCG_PLANE_SEVEN ? 17 + g->stride_w
+                                                    : 24;
     return g->out_h * (8 + (g->out_w + 3) / 4 * (9 + g->k_h * row));
 }
 
@@ -34,8 +34,8 @@ static void mcg_axes_kind(mcg_plane_axes_t *a)
         const int32_t first = map - (g->stride_w == 1 ? (g->out_w - 1) / 2 : g->out_w - 1);
         a->step = mcg_clamp(first, 0, most - 1);
         a->steps = mcg_max(last - a->step, 0) + 1;
-        if (a->steps >= 3 && g->stride_w == 1 && g->k_w == 5 + 2 * a->odd) {
-            a->kind = a->odd == 0 ? MCG_PLANE_FIVE : MCG_PLANE_SEVEN;
+        if (a->steps >= 3 && g->stride_w <= 2 && g->k_w == 5 + 2 * a->odd) {
+            a->kind = (a->odd == 0 ? MCG_PLANE_FIVE : MCG_PLANE_SEVEN) + g->stride_w - 1;
         }
     }
 }

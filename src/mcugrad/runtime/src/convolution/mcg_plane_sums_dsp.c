@@ -122,6 +122,32 @@
     "smlad r4, r9, r12, r4\n\t" "smlad r5, r9, r11, r5\n\t"                      \
     "smlabt r5, r10, r12, r5\n\t" "smlad r6, r10, r12, r6\n\t"                   \
     "smlad r7, r10, r11, r7\n\t" "smlabt r7, lr, r12, r7\n\t"
+#define MCG_SUMS_STRIDED_FIVE                                                    \
+    "ldmia r1!, {r8, r9, r10, lr}\n\t"                                            \
+    "add lr, lr, r0\n\t"                                                         \
+    "ldmia lr, {r2, r3, r11, r12}\n\t"                                           \
+    "smlad r4, r2, r8, r4\n\t" "smlad r5, r3, r8, r5\n\t"                        \
+    "smlad r6, r11, r8, r6\n\t" "smlad r7, r12, r8, r7\n\t"                      \
+    "smlad r4, r3, r9, r4\n\t" "smlad r5, r11, r9, r5\n\t"                       \
+    "smlad r6, r12, r9, r6\n\t"                                                  \
+    "ldrd r2, r3, [lr, #16]\n\t"                                                 \
+    "smlad r4, r11, r10, r4\n\t" "smlad r5, r12, r10, r5\n\t"                    \
+    "smlad r6, r2, r10, r6\n\t" "smlad r7, r2, r9, r7\n\t"                       \
+    "smlad r7, r3, r10, r7\n\t"
+#define MCG_SUMS_STRIDED_SEVEN                                                   \
+    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
+    "add lr, lr, r0\n\t"                                                         \
+    "ldmia lr, {r2, r3, r8, r9, r10}\n\t"                                        \
+    "smlad r4, r2, r11, r4\n\t" "smlad r5, r3, r11, r5\n\t"                      \
+    "smlad r6, r8, r11, r6\n\t" "smlad r7, r9, r11, r7\n\t"                      \
+    "smlad r4, r3, r12, r4\n\t" "smlad r5, r8, r12, r5\n\t"                      \
+    "smlad r6, r9, r12, r6\n\t" "smlad r7, r10, r12, r7\n\t"                     \
+    "ldrd r2, r3, [lr, #20]\n\t"                                                 \
+    "ldmia r1!, {r11, r12}\n\t"                                                  \
+    "smlad r4, r8, r11, r4\n\t" "smlad r5, r9, r11, r5\n\t"                      \
+    "smlad r6, r10, r11, r6\n\t" "smlad r7, r2, r11, r7\n\t"                     \
+    "smlad r4, r9, r12, r4\n\t" "smlad r5, r10, r12, r5\n\t"                     \
+    "smlad r6, r2, r12, r6\n\t" "smlad r7, r3, r12, r7\n\t"
 #define MCG_SUMS_REWIND                                                          \
     "ldr r12, [sp, #36]\n\t"                                                     \
     "ldr r12, [r12, #44]\n\t"                                                    \
@@ -189,6 +215,22 @@ MCG_SUMS_FUNCTION(mcg_sums_seven)
         MCG_SUMS_CLOSE(MCG_SUMS_REWIND, "8"));
 }
 
+MCG_SUMS_FUNCTION(mcg_sums_strided_five)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_ROWS(MCG_SUMS_STRIDED_FIVE)
+        MCG_SUMS_CLOSE(MCG_SUMS_REWIND, "16"));
+}
+
+MCG_SUMS_FUNCTION(mcg_sums_strided_seven)
+{
+    __asm__ volatile(
+        MCG_SUMS_OPEN
+        MCG_SUMS_ROWS(MCG_SUMS_STRIDED_SEVEN)
+        MCG_SUMS_CLOSE(MCG_SUMS_REWIND, "16"));
+}
+
 MCG_SUMS_FUNCTION(mcg_sums_strided_steps)
 {
     __asm__ volatile(
@@ -222,8 +264,14 @@ void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int3
         case MCG_PLANE_FIVE:
             mcg_sums_five(x, table, sums, end, run);
             break;
+        case MCG_PLANE_STRIDED_FIVE:
+            mcg_sums_strided_five(x, table, sums, end, run);
+            break;
         case MCG_PLANE_SEVEN:
             mcg_sums_seven(x, table, sums, end, run);
+            break;
+        case MCG_PLANE_STRIDED_SEVEN:
+            mcg_sums_strided_seven(x, table, sums, end, run);
             break;
         default:
             mcg_sums_strided_steps(x, table, sums, end, run);
@@ -231,20 +279,42 @@ void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int3
     }
 }
 #else
-/* One of four sums, of a kernel row of 5 or 7 neighbours; `at` from the first half of a word on. */
-static int32_t mcg_sums_row(int32_t kind, int32_t at, const uint32_t *x, const uint32_t *weights, int32_t sum)
+/* Words of a table for a kernel row or a step, and which of them says where it is. */
+static int32_t mcg_sums_words(int32_t kind, int32_t *at)
+{
+    static const int32_t words[] = {5, 4, 7, 5};
+    static const int32_t places[] = {4, 3, 2, 2};
+    *at = kind < MCG_PLANE_FIVE ? 2 : places[kind - MCG_PLANE_FIVE];
+    return kind < MCG_PLANE_FIVE ? 3 : words[kind - MCG_PLANE_FIVE];
+}
+
+/* One of four sums, of a kernel row of 5 or 7 neighbours; `from` is the first half that counts. */
+static int32_t mcg_sums_row(int32_t kind, int32_t from, const uint32_t *x, const uint32_t *weights,
+                            int32_t sum)
 {
     const int32_t twos = kind == MCG_PLANE_FIVE ? 2 : 3;
     const int32_t apart = kind == MCG_PLANE_FIVE ? 0 : 1; /* a word between the first two and the others */
-    x += at / 2;
-    if (at % 2 != 0) {
+    x += from / 2;
+    if (from % 2 != 0) {
         sum += mcg_half(*x++, 1) * mcg_half(weights[0], 0);
     }
     for (int32_t i = 0; i < twos; i++) {
         const uint32_t *const two = weights + 2 * i + (i == 0 ? 0 : apart);
-        sum = mcg_smlad(x[i], two[at % 2], sum);
-        if (at % 2 == 0 && i + 1 == twos) {
+        sum = mcg_smlad(x[i], two[from % 2], sum);
+        if (from % 2 == 0 && i + 1 == twos) {
             sum += mcg_half(x[twos], 0) * mcg_half(two[1], 1);
+        }
+    }
+    return sum;
+}
+
+/* The same with a stride of 2. */
+static int32_t mcg_sums_strided_row(const uint32_t *x, const uint32_t *weights, int32_t words, int32_t at,
+                                    int32_t sum)
+{
+    for (int32_t i = 0; i < words; i++) {
+        if (i != at) {
+            sum = mcg_smlad(*x++, weights[i], sum);
         }
     }
     return sum;
@@ -274,6 +344,10 @@ static int32_t mcg_sums_one(int32_t kind, int32_t i, const uint32_t *x, const ui
             return mcg_sums_row(kind, i, x, weights, sum);
         case MCG_PLANE_SEVEN:
             return mcg_sums_row(kind, i + 1, x, weights, sum);
+        case MCG_PLANE_STRIDED_FIVE:
+            return mcg_sums_strided_row(x + i, weights, 4, 3, sum);
+        case MCG_PLANE_STRIDED_SEVEN:
+            return mcg_sums_strided_row(x + i, weights, 5, 2, sum);
         default:
             return mcg_smlad(x[i], weights[0], sum);
     }
@@ -283,8 +357,8 @@ void mcg_plane_sums(int32_t kind, const uint32_t *x, const uint32_t *table, int3
                     const uint32_t *end, mcg_plane_run_t *run)
 {
     const int32_t four = kind % 2 == 0 ? 2 : 4; /* words of four outputs */
-    const int32_t words = kind == MCG_PLANE_FIVE ? 5 : kind == MCG_PLANE_SEVEN ? 7 : 3;
-    const int32_t at = kind == MCG_PLANE_FIVE ? 4 : 2;
+    int32_t at;
+    const int32_t words = mcg_sums_words(kind, &at);
     for (;;) {
         for (; x != end; x += four) {
             for (int32_t i = 0; i < 4; i++) {

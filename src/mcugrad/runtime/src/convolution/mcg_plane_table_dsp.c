@@ -83,27 +83,65 @@ static uint32_t *mcg_table_close(const int8_t *w, const mcg_plane_axes_t *a, int
     return table;
 }
 
-/* Kernel rows of 5 or 7 neighbours: words of taps (0, 1), (1, 2), where the row is, (2, 3), (3, 4), ...; of
- * five where it is comes last. */
+/* Of taps (0, 1) and (1, 2), from one of them on. */
+static inline uint32_t *mcg_table_two(const int8_t *tap, int32_t column, int32_t zero, uint32_t *table)
+{
+    const int32_t middle = tap[column] - zero;
+    *table++ = mcg_pkhbt((uint32_t)(*tap - zero), (uint32_t)middle);
+    *table++ = mcg_pkhbt((uint32_t)middle, (uint32_t)(tap[2 * column] - zero));
+    return table;
+}
+
+/* Kernel rows of 5 or 7 neighbours: words of taps (0, 1), (1, 2), (2, 3), ...; where the row is comes behind
+ * the first two of seven, and behind all of five. */
 static uint32_t *mcg_table_rows(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero, int32_t down,
                                 uint32_t *table)
 {
     const int32_t column = a->tap_column;
-    const int32_t twos = (a->g.k_w - 1) / 2;
+    const bool seven = a->odd != 0;
+    const uint32_t *const end = table + a->g.k_h * a->g.k_w;
     int32_t at = 0;
-    for (int32_t ky = 0; ky < a->g.k_h; ky++) {
+    while (table != end) {
         const int8_t *tap = w;
-        int32_t before = *tap - zero;
-        for (int32_t i = 0; i < twos; i++) {
-            const int32_t first = tap[column] - zero;
-            const int32_t second = tap[2 * column] - zero;
-            *table++ = mcg_pkhbt((uint32_t)before, (uint32_t)first);
-            *table++ = mcg_pkhbt((uint32_t)first, (uint32_t)second);
-            if (i + 1 == (twos == 2 ? 2 : 1)) {
-                *table++ = (uint32_t)at;
-            }
-            before = second;
+        if (seven) {
+            table = mcg_table_two(tap, column, zero, table);
+            *table++ = (uint32_t)at;
             tap += 2 * column;
+        }
+        table = mcg_table_two(tap, column, zero, table);
+        table = mcg_table_two(tap + 2 * column, column, zero, table);
+        if (!seven) {
+            *table++ = (uint32_t)at;
+        }
+        w += a->tap_row;
+        at += down;
+    }
+    return table;
+}
+
+/* The same with a stride of 2: words of taps as outputs meet them; of seven, the row is behind the first two.
+ */
+static uint32_t *mcg_table_strided(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero, int32_t down,
+                                   uint32_t *table)
+{
+    const int32_t column = a->tap_column;
+    const bool seven = a->odd != 0;
+    const uint32_t *const end = table + a->g.k_h * (seven ? 5 : 4);
+    int32_t at = 0;
+    while (table != end) {
+        const int8_t *tap = w;
+        if (seven) {
+            *table++ = (uint32_t)(*tap - zero) << 16;
+            *table++ = mcg_pkhbt((uint32_t)(tap[column] - zero), (uint32_t)(tap[2 * column] - zero));
+            *table++ = (uint32_t)at;
+            tap += 3 * column;
+        }
+        *table++ = mcg_pkhbt((uint32_t)(*tap - zero), (uint32_t)(tap[column] - zero));
+        tap += 2 * column;
+        *table++ = mcg_pkhbt((uint32_t)(*tap - zero), (uint32_t)(tap[column] - zero));
+        if (!seven) {
+            *table++ = (uint32_t)(tap[2 * column] - zero) & 0xffffU;
+            *table++ = (uint32_t)at;
         }
         w += a->tap_row;
         at += down;
@@ -119,8 +157,9 @@ int32_t mcg_plane_table(const int8_t *w, const mcg_plane_axes_t *a, int32_t zero
     for (int32_t i = 0; i < 4; i++) {
         *table++ = (uint32_t)start;
     }
-    if (a->kind == MCG_PLANE_FIVE || a->kind == MCG_PLANE_SEVEN) {
-        return (int32_t)(mcg_table_rows(w, a, zero, down, table) - begin);
+    if (a->kind >= MCG_PLANE_FIVE) {
+        return (int32_t)(((a->kind & 1) == 0 ? mcg_table_rows : mcg_table_strided)(w, a, zero, down, table) -
+                         begin);
     }
     if (a->g.dilation_w == 1) {
         return (int32_t)(mcg_table_close(w, a, zero, down, table) - begin);
