@@ -199,6 +199,16 @@ static void mcg_taps_run(mcg_taps_out_t *out, const int8_t *x, int32_t step, int
     }
 }
 
+/* Words of pieces. */
+static void mcg_taps_joined(mcg_taps_out_t *out, const mcg_taps_t *t, const int8_t *window, int32_t line,
+                            int32_t step, int32_t count)
+{
+    for (; count > 0; count--) {
+        mcg_taps_put(out, mcg_taps_pieces(window, t, line));
+        window += step;
+    }
+}
+
 /* The last word, whatever is beyond it. */
 static void mcg_taps_end(mcg_taps_out_t *out, uint32_t none)
 {
@@ -261,6 +271,43 @@ static inline void mcg_taps_run(mcg_taps_out_t *out, const int8_t *x, int32_t st
     }
 }
 
+/* Words of pieces; most have two, of which the second shifts out what is beyond it. */
+static void mcg_taps_joined(mcg_taps_out_t *out, const mcg_taps_t *t, const int8_t *window, int32_t line,
+                            int32_t step, int32_t count)
+{
+    if (t->pieces == 2) {
+        const uint32_t shift = 8U * (uint32_t)t->piece[0].count;
+        const uint32_t mask = ((uint32_t)1 << shift) - 1U;
+        const int8_t *first = window + t->piece[0].ky * line + t->piece[0].from;
+        const int8_t *second = window + t->piece[1].ky * line;
+        uint32_t *panel;
+        if (out->waits && count > 0) {
+            mcg_taps_put(out, (mcg_load32(first) & mask) | mcg_load32(second) << shift);
+            first += step;
+            second += step;
+            count--;
+        }
+        panel = out->panel;
+        for (; count >= 2; count -= 2) {
+            const uint32_t a = (mcg_load32(first) & mask) | mcg_load32(second) << shift;
+            const uint32_t b = (mcg_load32(first + step) & mask) | mcg_load32(second + step) << shift;
+            mcg_taps_two(a, b, out->less, panel);
+            panel += 4;
+            first += 2 * step;
+            second += 2 * step;
+        }
+        out->panel = panel;
+        if (count > 0) {
+            mcg_taps_put(out, (mcg_load32(first) & mask) | mcg_load32(second) << shift);
+        }
+    } else {
+        for (; count > 0; count--) {
+            mcg_taps_put(out, mcg_taps_pieces(window, t, line));
+            window += step;
+        }
+    }
+}
+
 /* The last word, with nothing beyond it. */
 static void mcg_taps_end(mcg_taps_out_t *out, uint32_t none)
 {
@@ -299,10 +346,10 @@ static void mcg_taps_lines(const mcg_conv2d_t *g, const int8_t *x, const mcg_tap
         }
         if (t->one) {
             mcg_taps_run(out, x + window + lower * line + begin * step + t->offset, step, end - begin);
+        } else if (t->pieces == 1) { /* of what is behind it, anything may be taken */
+            mcg_taps_run(out, x + window + lower * line + begin * step + t->piece[0].from, step, end - begin);
         } else {
-            for (ox = begin; ox < end; ox++) {
-                mcg_taps_put(out, mcg_taps_pieces(x + window + ox * step, t, g->dilation_h * line));
-            }
+            mcg_taps_joined(out, t, x + window + begin * step, g->dilation_h * line, step, end - begin);
         }
         if (tap) {
             mcg_taps_fill(out, none, last - end);
