@@ -140,6 +140,23 @@ def maxpool2d_keep_s8_extremes() -> Iterator[Arguments]:
         yield {**given, "kept": np.full(size_of(given["g"]), 0xA7, np.uint8)}
 
 
+def maxpool2d_grad_kept_s8_extremes() -> Iterator[Arguments]:
+    """Every place of a window, with errors at their ends, in windows that lie apart."""
+    rng = np.random.default_rng(0)
+    more = (pool((5, 6, 8), 2, 2), pool((6, 5, 4), 2, 3), pool((6, 8, 12), 2, 2))
+    apart = (*POOLS[:7], *more, *POOLS[11:13], *POOLS[-2:])
+    for g, levels, errors in product(apart, LEVELS, ((127, -127), (1, 0, -1), (0, 0, 5))):
+        x = rng.choice(levels, g.in_h * g.in_w * g.channels).astype(np.int8)
+        kept = np.zeros(size_of(g), np.uint8)
+        keep(g, x, np.zeros(g.out_h * g.out_w * g.channels, np.int8), kept)
+        yield {
+            "g": g,
+            "e": rng.choice(errors, g.out_h * g.out_w * g.channels).astype(np.int8),
+            "kept": kept,
+            "e_x": old_int8(rng, x.size),
+        }
+
+
 def maxpool2d_grad_input_s8_extremes() -> Iterator[Arguments]:
     """Sums that saturate on either side, and come back from there."""
     rng = np.random.default_rng(0)
@@ -274,6 +291,7 @@ EXTREMES = {
     "mcg_maxpool2d_s8": maxpool2d_s8_extremes,
     "mcg_maxpool2d_grad_input_s8": maxpool2d_grad_input_s8_extremes,
     "mcg_maxpool2d_keep_s8": maxpool2d_keep_s8_extremes,
+    "mcg_maxpool2d_grad_kept_s8": maxpool2d_grad_kept_s8_extremes,
     "mcg_avgpool2d_grad_input_s8": avgpool2d_grad_input_s8_extremes,
 }
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""

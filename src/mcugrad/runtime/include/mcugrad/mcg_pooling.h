@@ -173,7 +173,18 @@ static inline void mcg_maxpool2d_keep_last(const mcg_pool_kept_t *to)
 int32_t mcg_maxpool2d_won(const mcg_pool2d_t *g, const mcg_pool_taps_t *t, int32_t number, const int8_t *x,
                           int32_t channel, mcg_pool_kept_t *to);
 
+/** mcg_maxpool2d_grad_kept_s8, whatever the windows are. */
+void mcg_maxpool2d_spread_kept(const mcg_pool2d_t *g, const int8_t *e, const uint8_t *kept, int8_t *e_x);
+
 #if MCG_HAS_DSP
+/** Whether all windows are 2x2 neighbours that are there, and channels are fours. */
+static inline bool mcg_maxpool2d_is_plain(const mcg_pool2d_t *g)
+{
+    return g->k_h == 2 && g->k_w == 2 && g->pad_top == 0 && g->pad_left == 0 && g->dilation_h == 1 &&
+           g->dilation_w == 1 && (g->out_h - 1) * g->stride_h + 2 <= g->in_h &&
+           (g->out_w - 1) * g->stride_w + 2 <= g->in_w && (g->channels & 3) == 0;
+}
+
 /** The largest values of four channels; -128 where there is no tap. */
 static inline uint32_t mcg_maxpool2d_four(const mcg_pool_taps_t *t, const int8_t *x)
 {
