@@ -27,6 +27,7 @@ BESIDE = tuple(
         "math",
         "pairs",
         "panels",
+        "pixels",
         "planes",
         "rows",
         "simd",

@@ -124,7 +124,10 @@ def panel_update_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
             packed += again * -(-rows // 4)
     loops += (g.taps // 4) * (43 * channels + 9 * len(blocks))
     asm, lines, simple, there, *words = (each * len(blocks) for each in taps_work(g))
-    if len(parts) > 1:
+    even = 0.0
+    if g.out_w % 2 == 0 and layout.pixels % g.out_w == 0:
+        even, simple = simple, 0
+    elif len(parts) > 1:
         lines, simple = lines + simple, 0
     calls = len(blocks) * fours * len(parts)
     flat = (g.in_h, g.in_w, g.k_h, g.k_w) == (g.out_h, g.out_w, 1, 1)
@@ -134,6 +137,6 @@ def panel_update_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     return (
         *(loops + asm, products),
         *(1, channels, len(blocks), cleared, len(blocks) * again * len(parts), packed, others),
-        *(calls * flat, calls * (not flat), lines, simple, there, *words),
+        *(calls * flat, calls * (not flat), lines, simple, even, there, *words),
         *(calls, calls * (len(parts) > 1), len(blocks) * fours, channels * (left > 0), channels * left),
     )

@@ -24,6 +24,7 @@
 #include "mcg_loss.h"
 #include "mcg_movement.h"
 #include "mcg_pairs.h"
+#include "mcg_pixels.h"
 #include "mcg_pooling.h"
 #include "mcg_rows.h"
 #include "mcg_selection.h"

@@ -1,56 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-#if !MCG_HAS_MVE
-/* Words of two pixels, four weights each. */
-static inline void mcg_taps_two(uint32_t a, uint32_t b, uint32_t less, uint32_t *panel)
-{
-    const uint32_t low = mcg_pkhbt(a, b);
-    const uint32_t high = mcg_pkhtb(a, b);
-    panel[0] = mcg_sxtab16(less, low);
-    panel[1] = mcg_sxtab16_odd(less, low);
-    panel[2] = mcg_sxtab16(less, high);
-    panel[3] = mcg_sxtab16_odd(less, high);
-}
-
-#if MCG_DSP_INSTRUCTIONS
-/* clang-format off */
-/* The same of some pairs of pixels, at least one. r0 panel; r1 the first; r2 from one to the next; r3 pairs; r12 minus
- * the zero point. */
-MCG_NAKED static void mcg_taps_pairs(MCG_SPARE uint32_t *panel, MCG_SPARE const int8_t *x, MCG_SPARE int32_t step,
-                                     MCG_SPARE int32_t pairs, MCG_SPARE uint32_t less)
-{
-    __asm__ volatile(
-        "ldr r12, [sp]\n\t"
-        "push {r4-r7}\n\t"
-        "1:\n\t"
-        "ldr r4, [r1]\n\t"
-        "ldr r5, [r1, r2]\n\t"
-        "add r1, r1, r2, lsl #1\n\t"
-        "pkhbt r6, r4, r5, lsl #16\n\t"
-        "pkhtb r7, r5, r4, asr #16\n\t"
-        "sxtab16 r4, r12, r6\n\t"
-        "sxtab16 r5, r12, r6, ror #8\n\t"
-        "sxtab16 r6, r12, r7\n\t"
-        "sxtab16 r7, r12, r7, ror #8\n\t"
-        "stmia r0!, {r4-r7}\n\t"
-        "subs r3, r3, #1\n\t"
-        "bne 1b\n\t"
-        "pop {r4-r7}\n\t"
-        "bx lr\n\t");
-}
-/* clang-format on */
-#else
-static void mcg_taps_pairs(uint32_t *panel, const int8_t *x, int32_t step, int32_t pairs, uint32_t less)
-{
-    for (int32_t i = 0; i < pairs; i++) {
-        mcg_taps_two(mcg_load32(x), mcg_load32(x + step), less, panel + 4 * i);
-        x += 2 * step;
-    }
-}
-#endif
-#endif
-
 /* Where the four weights are: up to four pieces of kernel rows. */
 typedef struct {
     int32_t ky, from; /* kernel row, byte of it */
@@ -228,7 +178,7 @@ typedef struct {
 static inline void mcg_taps_put(mcg_taps_out_t *out, uint32_t word)
 {
     if (out->waits) {
-        mcg_taps_two(out->word, word, out->less, out->panel);
+        mcg_pixels_two(out->word, word, out->less, out->panel);
         out->panel += 4;
     }
     out->word = word;
@@ -262,7 +212,7 @@ static inline void mcg_taps_run(mcg_taps_out_t *out, const int8_t *x, int32_t st
         count--;
     }
     if (count >= 2) {
-        mcg_taps_pairs(out->panel, x, step, count / 2, out->less);
+        mcg_pixels_pairs(out->panel, x, step, count / 2, out->less);
         out->panel += 2 * (count & ~1);
         x += (count & ~1) * step;
     }
@@ -291,7 +241,7 @@ static void mcg_taps_joined(mcg_taps_out_t *out, const mcg_taps_t *t, const int8
         for (; count >= 2; count -= 2) {
             const uint32_t a = (mcg_load32(first) & mask) | mcg_load32(second) << shift;
             const uint32_t b = (mcg_load32(first + step) & mask) | mcg_load32(second + step) << shift;
-            mcg_taps_two(a, b, out->less, panel);
+            mcg_pixels_two(a, b, out->less, panel);
             panel += 4;
             first += 2 * step;
             second += 2 * step;
@@ -364,6 +314,64 @@ static void mcg_taps_lines(const mcg_conv2d_t *g, const int8_t *x, const mcg_tap
     }
 }
 
+#if !MCG_HAS_MVE
+/* So many pairs of pixels beside the map. */
+static inline uint32_t *mcg_taps_nothing(uint32_t *panel, int32_t pairs)
+{
+    for (; pairs > 0; pairs--) {
+        panel[0] = 0;
+        panel[1] = 0;
+        panel[2] = 0;
+        panel[3] = 0;
+        panel += 4;
+    }
+    return panel;
+}
+
+/* Whole lines of an even number of outputs, where the weights are four channels of one tap: pairs of pixels
+ * lie in each line as in the first. */
+static void mcg_taps_even(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, int32_t oy,
+                          int32_t lines, uint32_t none, uint32_t *panel)
+{
+    const uint32_t less = mcg_halves(-g->x_zero, -g->x_zero);
+    const int32_t step = g->stride_w * g->in_c;
+    const int32_t line = g->in_w * g->in_c;
+    const int32_t count = t->end - t->begin;
+    const int32_t left = count == 0 ? 0 : t->begin & 1; /* a pixel that is there beside one that is not */
+    const int32_t pairs = (count - left) >> 1;
+    const int32_t right = (count - left) & 1;
+    const int32_t before = count == 0 ? g->out_w >> 1 : t->begin >> 1;
+    const int32_t behind = (g->out_w >> 1) - before - left - pairs - right;
+    int32_t y = oy * g->stride_h + t->piece[0].ky * g->dilation_h - g->pad_top;
+    int32_t place = y * line + t->offset - g->pad_left * g->in_c + t->begin * step;
+    for (; lines > 0; lines--) {
+        if (y < 0 || y >= g->in_h) {
+            panel = mcg_taps_nothing(panel, g->out_w >> 1);
+        } else {
+            const int8_t *at = x + place;
+            panel = mcg_taps_nothing(panel, before);
+            if (left != 0) {
+                mcg_pixels_two(none, mcg_load32(at), less, panel);
+                panel += 4;
+                at += step;
+            }
+            if (pairs != 0) {
+                mcg_pixels_pairs(panel, at, step, pairs, less);
+                panel += 4 * pairs;
+                at += 2 * pairs * step;
+            }
+            if (right != 0) {
+                mcg_pixels_two(mcg_load32(at), none, less, panel);
+                panel += 4;
+            }
+            panel = mcg_taps_nothing(panel, behind);
+        }
+        y += g->stride_h;
+        place += g->stride_h * line;
+    }
+}
+#endif
+
 /* All lines, where the weights are four channels of one tap. */
 static void mcg_taps_all(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, mcg_taps_out_t *out)
 {
@@ -411,6 +419,13 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
         }
     } else {
         mcg_taps_of(g, k, &t);
+#if !MCG_HAS_MVE
+        if (t.one && (g->in_c & 3) == 0 && (g->out_w & 1) == 0 && pixel == oy * g->out_w &&
+            pixels % g->out_w == 0) {
+            mcg_taps_even(g, x, &t, oy, pixels / g->out_w, none, panel);
+            return;
+        }
+#endif
         if (t.one && (g->in_c & 3) == 0 && pixels == g->out_h * g->out_w) {
             mcg_taps_all(g, x, &t, &out);
         } else {

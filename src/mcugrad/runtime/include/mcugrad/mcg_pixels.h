@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pairs of pixels as words of panels, by the DSP extension. */
+#ifndef MCG_PIXELS_H
+#define MCG_PIXELS_H
+
+#include "mcg_panels.h"
+
+#if MCG_HAS_DSP
+/** Words of two pixels, four channels each, as four words of both. */
+static inline MCG_SPARE void mcg_pixels_two(uint32_t a, uint32_t b, uint32_t less, uint32_t *panel)
+{
+    const uint32_t low = mcg_pkhbt(a, b);
+    const uint32_t high = mcg_pkhtb(a, b);
+    panel[0] = mcg_sxtab16(less, low);
+    panel[1] = mcg_sxtab16_odd(less, low);
+    panel[2] = mcg_sxtab16(less, high);
+    panel[3] = mcg_sxtab16_odd(less, high);
+}
+
+/**
+ * @brief Words of pixels that are a step apart, pair by pair as mcg_pixels_two puts them together.
+ *
+ * @param[out] panel [pairs][4]
+ * @param[in]  x     first word
+ * @param[in]  step  bytes from pixel to pixel
+ * @param[in]  pairs how many, at least one
+ * @param[in]  less  minus the zero point, twice
+ */
+void mcg_pixels_pairs(uint32_t *panel, const int8_t *x, int32_t step, int32_t pairs, uint32_t less);
+#endif /* MCG_HAS_DSP */
+
+#endif /* MCG_PIXELS_H */
