@@ -2,10 +2,11 @@
 #include "mcugrad/mcg_all.h"
 
 /* Errors of two elements in one word. */
-static inline uint32_t mcg_lookup_two(const int8_t *e, const int8_t *x, const int16_t *middle, int32_t factor)
+static inline uint32_t mcg_lookup_two(uint32_t e, const int8_t *x, const int16_t *middle, uint32_t which,
+                                      int32_t factor)
 {
-    const int32_t first = mcg_smmulr(e[0] * middle[x[0]], factor);
-    const int32_t second = mcg_smmulr(e[2] * middle[x[2]], factor);
+    const int32_t first = mcg_smmulr(mcg_byte(e, which) * middle[x[which]], factor);
+    const int32_t second = mcg_smmulr(mcg_byte(e, which + 2U) * middle[x[which + 2U]], factor);
     return mcg_pkhbt((uint32_t)first, (uint32_t)second);
 }
 
@@ -13,16 +14,21 @@ static inline uint32_t mcg_lookup_two(const int8_t *e, const int8_t *x, const in
 static int32_t mcg_lookup_fours(int32_t count, const int8_t *e, const int8_t *x, const int16_t *middle,
                                 int32_t factor, int8_t *e_x)
 {
+    const int8_t *const end = e + count;
     mcg_row_bounds_t how = {0, 0, 0, 0};
-    for (int32_t i = 0; i < count; i += 4) {
-        const uint32_t even = mcg_lookup_two(e + i, x + i, middle, factor);
-        const uint32_t odd = mcg_lookup_two(e + i + 1, x + i + 1, middle, factor);
+    while (e != end) {
+        const uint32_t errors = mcg_load32(e);
+        const uint32_t even = mcg_lookup_two(errors, x, middle, 0, factor);
+        const uint32_t odd = mcg_lookup_two(errors, x, middle, 1, factor);
         const uint32_t four = mcg_uxtb16(mcg_ssat16(even)) | mcg_uxtb16(mcg_ssat16(odd)) << 8;
         how.least = mcg_select16(how.least, even, even, how.least);
         how.least = mcg_select16(how.least, odd, odd, how.least);
         how.most = mcg_select16(how.most, even, how.most, even);
         how.most = mcg_select16(how.most, odd, how.most, odd);
-        mcg_store32(e_x + i, mcg_select8(four, 0x81818181U, four, 0x81818181U));
+        mcg_store32(e_x, mcg_select8(four, 0x81818181U, four, 0x81818181U));
+        e += 4;
+        x += 4;
+        e_x += 4;
     }
     return mcg_row_peak(&how);
 }

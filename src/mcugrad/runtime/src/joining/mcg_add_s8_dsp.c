@@ -15,7 +15,7 @@ static inline uint32_t mcg_joint(const mcg_joint_t *k, uint32_t a, uint32_t b, u
 }
 
 /* Four at a time: sums count from the lower bound on, which is where bytes begin, and two of them share a
- * word, so that the peak is exact, whatever is beyond int8. The peak. */
+ * word, so that the peak is exact, whatever is largest int8. The peak. */
 static int32_t mcg_joint_fours(int32_t count, const mcg_joint_t *k, const int8_t *a, const int8_t *b,
                                int32_t low, int32_t y_zero, const int32_t *clip, int8_t *y)
 {
@@ -48,10 +48,12 @@ void mcg_add_s8(int32_t count, int32_t a_zero, int32_t b_zero, int32_t y_zero, c
     const int32_t shift = factor[2];
     const int32_t half = (int32_t)1 << (shift - 1);
     const int32_t low = mcg_max(clip[0], -128 - y_zero);
-    const int32_t largest = (255 * (mcg_abs(factor[0]) + mcg_abs(factor[1]))) >> shift;
-    /* No bound of int8 but a lower one, and sums that fit into half a word, and before they are shifted. */
-    const bool fours = clip[0] <= 0 && clip[1] >= 127 - y_zero && low + y_zero < 0 && largest < 32000 &&
-                       -low <= (1 << 28) >> shift;
+    const uint32_t factors = (uint32_t)(mcg_abs(factor[0]) + mcg_abs(factor[1]));
+    const uint64_t largest = (uint64_t)256U * factors + ((uint64_t)(uint32_t)-low << shift) + (uint32_t)half;
+    /* No bound of int8 but a lower one, and sums that fit into a word before they are shifted, and then into
+     * half. */
+    const bool fours = clip[0] <= 0 && clip[1] >= 127 - y_zero && low + y_zero < 0 &&
+                       (255U * factors) >> shift < 32000U && largest < 0x7fffffffU;
     const int32_t whole = fours ? count & ~3 : 0;
     int32_t highest = 0;
     if (whole != 0) {
