@@ -58,7 +58,7 @@ static inline MCG_SPARE void mcg_panel_swapped(const uint32_t place[4], uint32_t
     *third = mcg_uxtb16(c) | mcg_uxtb16(d) << 8;
     *fourth = mcg_uxtb16_odd(c) | (d & 0xff00ff00U);
 }
-#endif
+#endif /* MCG_HAS_DSP */
 
 /** What a run of products works on. */
 typedef struct {
@@ -119,7 +119,7 @@ static inline MCG_SPARE uint32_t mcg_panel_raised(uint32_t a, uint32_t b)
     }
     return sums;
 }
-#endif
+#endif /* MCG_HAS_DSP */
 
 /** Rows of weights turned: input channels, whose terms are taps in the order of a window over errors, and
  * output channels. */

@@ -108,7 +108,7 @@ static inline MCG_SPARE int32_t mcg_row_peak(const mcg_row_bounds_t *how)
     const int32_t least = mcg_min(mcg_half(how->least, 0), mcg_half(how->least, 1));
     return mcg_max(mcg_max(mcg_half(how->most, 0), mcg_half(how->most, 1)), -least);
 }
-#endif
+#endif /* MCG_HAS_DSP */
 
 /**
  * @brief Errors times one factor and another, where x is not flat.
