@@ -80,7 +80,7 @@ static void tiny_frozen(tiny_t *m, const int8_t *x)
     tiny_arena_t *const a = &m->arena;
     /* 1/12 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
     mcg_conv2d_s8(&tiny_conv1_layer, x, tiny_conv1_w, NULL, tiny_conv1_bias, tiny_conv1_scale, tiny_clip_relu,
-                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 256, a->conv1_scratch.v);
+                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 0, NULL);
 }
 
 /* From there to the logits. */

@@ -83,7 +83,7 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
                    a->conv1_bias.v);
     /* 2/20 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
     mcg_conv2d_s8(&tiny_conv1_layer, x, p->conv1_w, NULL, a->conv1_bias.v, a->conv1_scale.v, tiny_clip_relu,
-                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 256, a->conv1_scratch.v);
+                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 0, NULL);
     /* 3/20 fc1  factors and biases */
     mcg_prepare_s8(3, &p->conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
