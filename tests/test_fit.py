@@ -37,7 +37,8 @@ def board(ram: int, flash: int = 1 << 20, core: str = "cortex-m4f") -> Target:
 def test_ram_and_stack_fit_to_the_byte(model: mg.Model, train: str) -> None:
     x, _ = corners(16)
     need = mg.compile(model, calibration=x, train=train, prefer="ram").ram + STACK
-    assert need < mg.compile(model, calibration=x, train=train).ram + STACK
+    faster = mg.compile(model, calibration=x, train=train).ram + STACK
+    assert need < faster or (train == "none" and need == faster)  # more would make no prediction faster
     assert mg.compile(model, calibration=x, train=train, target=board(need)).ram + STACK == need
     what = "training" if train == "all" else "inference"
     text = f"{need / 1024:.1f} KiB"
