@@ -125,6 +125,26 @@ def test_where_a_whole_step_takes_too_long_a_share_of_its_updates_is_tried(
         assert (step.milliseconds or 0) > limit
 
 
+@pytest.mark.mcu
+def test_where_kernels_can_have_nothing_more_what_fits_is_still_advised(
+    samples: tuple[Array, Array],
+) -> None:
+    """Counted with the limit, too, or a way is left out for memory that it could do without."""
+    x, y = (part[:48] for part in samples)
+    net = model((1, 12, 12), (Conv(8, stride=(2, 2)), Dense(4)))
+    sizes = [
+        mg.compile(net, calibration=x, train="all", rule="sr8", prefer=prefer).build.footprint.need
+        for prefer in ("ram", "balanced")
+    ]
+    limit = sizes[0] + 4
+    assert sizes[1] > limit
+    found = mg.advise(net, x, y, target="nrf52840", ram=limit, rules="sr8", epochs=1)
+    assert [choice.text for choice in found.choices] == ["all by sr8", "last:1 by sr8"]
+    assert all(choice.ram <= limit for choice in found.choices)
+    made = mg.compile(net, calibration=x, **found.options)
+    assert made.build.footprint.need == found.best.ram
+
+
 def test_values_have_errors_for_scores(net: mg.Model, samples: tuple[Array, Array]) -> None:
     x, y = samples
     values = np.eye(4, dtype=np.float32)[y]
@@ -201,5 +221,7 @@ def test_the_command_line_shows_choices_and_what_comes_next(
     assert re.search(r"^within 1024\.0 KiB of RAM$", result.out, re.MULTILINE)
     assert re.search(r"^ +train +rule +RAM +constants +held out$", result.out, re.MULTILINE)
     assert re.search(
-        r"^next: mcugrad train \S+ --data \S+ --train \S+ --rule sr16 --rate", result.out, re.MULTILINE
+        r"^next: mcugrad train \S+ --data \S+ --train \S+ --rule sr16 --rate .* --ram 1M$",
+        result.out,
+        re.MULTILINE,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from time import monotonic
 from typing import Any
@@ -159,7 +160,7 @@ class Advice:
     @property
     def options(self) -> dict[str, Any]:
         """What `compile` is told: `mg.compile(model, **advice.options, ...)`."""
-        return {**self.best.options, "rate": self.best.rate}
+        return {**self.best.options, "rate": self.best.rate, "ram": self.limits.ram}
 
     @property
     def kept(self) -> tuple[Choice, ...]:
@@ -272,7 +273,8 @@ def advise(
     budget = replace(Budget.on(goal), ram=limits.ram)
     ways = _most_precise(_ways(model, options, limits, budget, [rule for rule in RULES if rule in named]))
     if goal is not None:
-        ways = _in_time(ways, limits, goal, lambda way: _counted(model, x, y, options, way, goal))
+        within = {**options, "target": goal, "ram": limits.ram}
+        ways = _in_time(ways, limits, goal, lambda way: _counted(model, x, y, within, way, goal))
     tried = [_tried(model, x, y, options, way, 1) for way in ways]
     ranked = _ranked(tried)
     finalists = ranked[:FINALISTS]
@@ -378,7 +380,10 @@ def _most_precise(ways: Sequence[Choice]) -> list[Choice]:
 def _counted(
     model: Model, x: NDArray[Any], y: Any, options: dict[str, Any], way: Choice, goal: Target
 ) -> Choice:
-    """With what a step takes on a target, whose memory may still be too small for its code."""
+    """With what a step takes on a target, whose memory may still be too small for its code.
+
+    Raises FitError for shares of updates whose lists and sums take more than a whole step and do not fit.
+    """
     made = compile_model(model, **way.options, **options)
     whole = made.options.updates.whole_batches(made.trained_layers, COUNTED)
     few = np.arange(whole) % len(x)
@@ -402,11 +407,12 @@ def _in_time(
     alone = ways[-1].train
     for way in ways:
         for share in (1.0, *(() if way.train == alone else SHARES)):
-            part = counted(replace(way, updates=share))
-            if part.within(limits):
-                found.append(part)
-                break
-            late.append(part)
+            with suppress(FitError):  # what `Footprints` found to fit is a whole step
+                part = counted(replace(way, updates=share))
+                if part.within(limits):
+                    found.append(part)
+                    break
+                late.append(part)
     if not found:
         least = min(late, key=lambda way: way.milliseconds or 0.0)
         raise FitError(

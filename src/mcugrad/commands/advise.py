@@ -88,6 +88,7 @@ def advise(
         write_file(picture, drawn(advice))
         output.say(f"{picture}: all that was tried")
     best, board = advice.best, "" if recipe.target is None else f" --target {recipe.target}"
+    board += "" if ram is None else f" --ram {ram}"
     part = "" if best.updates == 1 else f"--sparse {best.updates:g} --sparse-policy split "
     output.say(
         f"next: mcugrad train {recipe.model} --data {recipe.data} --train {best.train} --rule {best.rule} {part}"
