@@ -184,6 +184,7 @@ def test_firmware_whose_buffers_hold_latents(features: str) -> None:
     assert (
         "mcg_status_t net_replay_add(net_replay_t *replay, const int8_t x[NET_LATENTS_SIZE]" in header
     ) is there
+    assert ("Draw the latents of a stored sample, [NET_LATENTS_SIZE];" in header) is there
     assert ("mcg_rest_t" in compiled.files["net.c"]) is there
     folder = compiled.folder()
     for compiler in toolchain.host_compilers():
