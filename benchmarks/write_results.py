@@ -14,6 +14,7 @@ import memory
 import peers
 import silent
 import steps
+import tradeoff
 import twin
 from bars import RESULTS, ROOT, Results, read
 
@@ -21,6 +22,7 @@ import kernels
 
 sys.path.insert(0, str(Path(__file__).with_name("accuracy")))
 
+import auto
 import depth
 import drift
 import hundred
@@ -57,6 +59,10 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "steps_ram": ("memory", memory.case_table),
     "plans": ("memory", memory.plan_table),
     "features": ("features", features.table),
+    "tradeoff-memory": ("tradeoff", tradeoff.memory_table),
+    "tradeoff-time": ("tradeoff", tradeoff.time_table),
+    "tradeoff-parts": ("tradeoff", tradeoff.partial_table),
+    "auto": ("accuracy_auto", auto.table),
     **({"silent": ("silent", silent.table)} if (RESULTS / "silent.json").is_file() else {}),
     **{
         marker: (suite.results.stem, table)
@@ -100,6 +106,7 @@ def plot(results: Path, images: Path) -> None:
         if found:
             for name, draw in suite.plots.items():
                 draw(found, images / name)
+    tradeoff.plot(read(results / "tradeoff.json"), images / "tradeoff.svg")
 
 
 def main() -> int:
