@@ -85,45 +85,56 @@ MCG_NAKED static uint32_t mcg_output_relu(MCG_SPARE const int32_t *sums, MCG_SPA
         "pop {r4-r11, pc}\n\t");
 }
 
-/* The same with a lower bound; then the zero point from that bound on, in both halves, the end of the factors,
- * where the smallest and the largest so far are, and the bound from -128 on, in four bytes. */
+#define MCG_OUTPUT_SIGNED(raised)                                           \
+    "push {r4-r11, lr}\n\t"                                                 \
+    "vpush {s16-s21}\n\t"                                                   \
+    "vldr s21, [sp, #72]\n\t"                                               \
+    "ldr r12, [sp, #60]\n\t"                                                \
+    "ldr r4, [sp, #68]\n\t"                                                 \
+    "ldm r4, {r5, lr}\n\t"                                                  \
+    "1:\n\t"                                                                \
+    MCG_OUTPUT_FLOATS("s32")                                                \
+    "vmov s20, r0\n\t"                                                      \
+    "mov r0, r5\n\t"                                                        \
+    MCG_OUTPUT_PAIR("s0, s1", "s4, s5", "s8, s9", "s12, s13")               \
+    MCG_OUTPUT_ENDS("r4", "r8")                                             \
+    MCG_OUTPUT_ENDS("r6", "r10")                                            \
+    MCG_OUTPUT_EACH(MCG_OUTPUT_ADD)                                         \
+    MCG_OUTPUT_STORE("r2", raised)                                          \
+    MCG_OUTPUT_PAIR("s2, s3", "s6, s7", "s10, s11", "s14, s15")             \
+    MCG_OUTPUT_ENDS("r4", "r8")                                             \
+    MCG_OUTPUT_ENDS("r6", "r10")                                            \
+    MCG_OUTPUT_EACH(MCG_OUTPUT_ADD)                                         \
+    "add r5, r2, r3, lsl #1\n\t"                                            \
+    "add r2, r2, #4\n\t"                                                    \
+    MCG_OUTPUT_STORE("r5", raised)                                          \
+    "mov r5, r0\n\t"                                                        \
+    "vmov r0, s20\n\t"                                                      \
+    "ldr r4, [sp, #64]\n\t"                                                 \
+    "cmp r1, r4\n\t"                                                        \
+    "bne 1b\n\t"                                                            \
+    "ldr r4, [sp, #68]\n\t"                                                 \
+    "stm r4, {r5, lr}\n\t"                                                  \
+    "vpop {s16-s21}\n\t"                                                    \
+    "pop {r4-r11, pc}\n\t"
+
+/* The same without bounds; then the zero point from -128 on, in both halves, the end of the factors, and where the
+ * smallest and the largest so far are. */
+MCG_NAKED static void mcg_output_plain(MCG_SPARE const int32_t *sums, MCG_SPARE const float *scale,
+                                       MCG_SPARE int8_t *y, MCG_SPARE int32_t pitch, MCG_SPARE uint32_t zero,
+                                       MCG_SPARE const float *end, MCG_SPARE uint32_t *ends,
+                                       MCG_SPARE uint32_t low)
+{
+    __asm__ volatile(MCG_OUTPUT_SIGNED(""));
+}
+
+/* The same with a lower bound, from which the zero point counts; it follows, from -128 on, in four bytes. */
 MCG_NAKED static void mcg_output_above(MCG_SPARE const int32_t *sums, MCG_SPARE const float *scale,
                                        MCG_SPARE int8_t *y, MCG_SPARE int32_t pitch, MCG_SPARE uint32_t zero,
                                        MCG_SPARE const float *end, MCG_SPARE uint32_t *ends,
                                        MCG_SPARE uint32_t low)
 {
-    __asm__ volatile(
-        "push {r4-r11, lr}\n\t"
-        "vpush {s16-s21}\n\t"
-        "vldr s21, [sp, #72]\n\t"
-        "ldr r12, [sp, #60]\n\t"
-        "ldr r4, [sp, #68]\n\t"
-        "ldm r4, {r5, lr}\n\t"
-        "1:\n\t"
-        MCG_OUTPUT_FLOATS("s32")
-        "vmov s20, r0\n\t"
-        "mov r0, r5\n\t"
-        MCG_OUTPUT_PAIR("s0, s1", "s4, s5", "s8, s9", "s12, s13")
-        MCG_OUTPUT_ENDS("r4", "r8")
-        MCG_OUTPUT_ENDS("r6", "r10")
-        MCG_OUTPUT_EACH(MCG_OUTPUT_ADD)
-        MCG_OUTPUT_STORE("r2", MCG_OUTPUT_RAISED)
-        MCG_OUTPUT_PAIR("s2, s3", "s6, s7", "s10, s11", "s14, s15")
-        MCG_OUTPUT_ENDS("r4", "r8")
-        MCG_OUTPUT_ENDS("r6", "r10")
-        MCG_OUTPUT_EACH(MCG_OUTPUT_ADD)
-        "add r5, r2, r3, lsl #1\n\t"
-        "add r2, r2, #4\n\t"
-        MCG_OUTPUT_STORE("r5", MCG_OUTPUT_RAISED)
-        "mov r5, r0\n\t"
-        "vmov r0, s20\n\t"
-        "ldr r4, [sp, #64]\n\t"
-        "cmp r1, r4\n\t"
-        "bne 1b\n\t"
-        "ldr r4, [sp, #68]\n\t"
-        "stm r4, {r5, lr}\n\t"
-        "vpop {s16-s21}\n\t"
-        "pop {r4-r11, pc}\n\t");
+    __asm__ volatile(MCG_OUTPUT_SIGNED(MCG_OUTPUT_RAISED));
 }
 /* clang-format on */
 #else
@@ -177,6 +188,12 @@ static void mcg_output_above(const int32_t *sums, const float *scale, int8_t *y,
         y += 4;
     }
 }
+
+static void mcg_output_plain(const int32_t *sums, const float *scale, int8_t *y, int32_t pitch, uint32_t zero,
+                             const float *end, uint32_t *ends, uint32_t low)
+{
+    mcg_output_above(sums, scale, y, pitch, zero, end, ends, low);
+}
 #endif
 
 void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
@@ -189,8 +206,9 @@ void mcg_panel_output(const int32_t *sums, int32_t first, int32_t rows, int32_t 
             how->ends[1] = mcg_output_relu(sums, scale, y, how->pitch, scale + fours, how->ends[1]);
         } else {
             const uint32_t zero = (uint32_t)-mcg_panel_low(how);
-            mcg_output_above(sums, scale, y, how->pitch, zero | zero << 16, scale + fours, how->ends,
-                             ((uint32_t)(how->zero + 128) - zero) * 0x01010101U);
+            const uint32_t low = ((uint32_t)(how->zero + 128) - zero) * 0x01010101U;
+            (low == 0U ? mcg_output_plain : mcg_output_above)(sums, scale, y, how->pitch, zero | zero << 16,
+                                                              scale + fours, how->ends, low);
         }
     }
     if (fours != rows) {
