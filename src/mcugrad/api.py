@@ -163,6 +163,12 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
     result = build(model, scales, options)
     if replay_of == "latents":
+        if "replay" not in options.features:
+            raise UsageError(
+                "latents are stored by replay, which features= leaves out",
+                where="replay_of",
+                hint="features with 'replay', or replay_of='inputs'",
+            )
         _demand_latents(result.compiled.program, len(model.layers))
     if ram is not None and result.footprint.need > (options.budget.ram or 0):
         raise FitError(
@@ -298,7 +304,9 @@ def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
     """Memory that kernels may have to be faster."""
     if prefer not in get_args(Preference):
         raise UsageError(
-            f"prefer={prefer!r} is neither", where="prefer", hint=" or ".join(map(repr, get_args(Preference)))
+            f"prefer={prefer!r} is no way to spend memory",
+            where="prefer",
+            hint=" or ".join(map(repr, get_args(Preference))),
         )
     allowed = in_bytes(ram)
     if ram is not None and allowed is None:

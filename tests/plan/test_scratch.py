@@ -303,7 +303,7 @@ def test_no_more_ram_than_was_given(wide: mg.Model) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"prefer": "size"}, "prefer='size' is neither"),
+        ({"prefer": "size"}, "prefer='size' is no way to spend memory"),
         ({"prefer": "ram", "ram": 100_000}, "ram= says how much all may take; with prefer='ram'"),
         ({"prefer": "speed", "ram": 0.5}, "ram=0.5 is no number of bytes"),
         ({"prefer": "speed", "ram": "64Q"}, "ram=.64Q. is no number of bytes"),
