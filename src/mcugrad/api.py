@@ -163,12 +163,6 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
     result = build(model, scales, options)
     if replay_of == "latents":
-        if "replay" not in options.features:
-            raise UsageError(
-                "latents are stored by replay, which features= leaves out",
-                where="replay_of",
-                hint="features with 'replay', or replay_of='inputs'",
-            )
         _demand_latents(result.compiled.program, len(model.layers))
     if ram is not None and result.footprint.need > (options.budget.ram or 0):
         raise FitError(

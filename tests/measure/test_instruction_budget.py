@@ -48,7 +48,7 @@ def test_no_kernel_and_no_step_takes_more_than_committed(name: str) -> None:
 
 RESULTS = {
     path.stem for path in (BENCHMARKS / "results").glob("*.json") if not path.stem.startswith("accuracy_")
-} - {"zoo", "kernels", "steps", "peers", "memory"}
+} - {"zoo", "kernels", "steps", "peers", "memory", "tradeoff", "twin"}
 """Those, and the accuracy suites, have tests of their own."""
 
 

@@ -266,7 +266,6 @@ def test_what_makes_no_sense_is_refused() -> None:
     refused("the first layer of the network trains", train="bias")
     refused("holds no 'activations'", replay_of="activations")
     refused("nothing trains, so that nothing is replayed", train="none", rate=None)
-    refused("features= leaves out", train="last:1", features=["guard"])
     trainer = pair(net, x)[1]
     with pytest.raises(mg.UsageError, match="augmentation changes inputs") as error:
         trainer.fit(x, y, rate=0.01, replay=mg.Replay(8), augment=mg.Augment(shift=1))
