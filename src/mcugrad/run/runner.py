@@ -121,7 +121,8 @@ class Stored:
 
     Attributes:
         header: one record of `replay_record`.
-        memory: (capacity, words of a sample) uint32: class, input, and label; for a class, the soft one, 0 for none.
+        memory: (capacity, words of a sample) uint32: class, input or latents, and label; for a class, the soft
+            one, 0 for none.
     """
 
     header: NDArray[Any]
