@@ -15,7 +15,8 @@ FROZEN, FORWARD, BEGIN, LOSS, SOFT_LOSS, BACKWARD, FINISH = (
     "backward",
     "finish",
 )
-"""Names of the segments that networks are lowered to; what only reads programs needs none but `frozen`, whose results may be kept."""
+"""Names of the segments that networks are lowered to. What only reads programs needs none but `frozen`, whose
+results may be kept."""
 NOTES = {
     FROZEN: "layers that do not train: what they make of a sample is the same for good",
     FORWARD: "from the sample to the logits",
