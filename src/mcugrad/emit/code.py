@@ -21,7 +21,6 @@ from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Program, Space
 from mcugrad.program.segment import FROZEN
 from mcugrad.training.features import LATENTS
-from mcugrad.training.losses import LabelKind
 
 DRAW = "mcg_replay_draw"
 """A function of the runtime that takes more than a line to call."""
@@ -42,6 +41,7 @@ def code(firmware: Firmware) -> dict[str, str]:
         # that of the whole program, so that states fit firmware with fewer features
         "fingerprint": f"0x{word(firmware.fingerprint):08x}U",
         "descriptor": descriptor(program, place, firmware.origin.input_scale, has),
+        "passed_label": steps.passed_label(program),
         "declarations": [declaration(function, program) for function in functions(program, has)],
         "definitions": [definition(function, program) for function in functions(program, has)],
         "check": [line for call in check for line in _check_call(call, names)],
@@ -68,16 +68,14 @@ def _rest(firmware: Firmware) -> dict[str, Any]:
     places: dict[str, int] = {}
     for buffer in program.latents:
         places[buffer.name] = sum(program.buffers[name].size for name in places)
-    passed = f"latents + {places.get(program.input, 0)}"
-    kind = program.label_kind
-    value = "*(const uint32_t *)label" if kind is LabelKind.CLASS else f"(const {kind.value} *)label"
+    given = {program.input: f"latents + {places.get(program.input, 0)}", "label": steps.passed_label(program)}
     return {
         "latents": [
             {"buffer": buffer, "at": places[buffer.name], "text": describe(buffer)}
             for buffer in program.latents
         ],
         "rest": descriptor(program, place, firmware.origin.input_scale, firmware.has, rest=True),
-        "after_frozen": steps.without(program, FROZEN, {program.input: passed, "label": value}),
+        "after_frozen": steps.without(program, FROZEN, given),
     }
 
 

@@ -10,6 +10,7 @@ from mcugrad.emit.literals import number
 from mcugrad.emit.wrap import wrap_call
 from mcugrad.program import Argument, Buffer, Call, Program, Space, Struct
 from mcugrad.program.call import used_buffers
+from mcugrad.training.losses import LabelKind
 
 MARK = 3
 """Operand of the `bkpt` before every call of firmware that is counted call by call, and after the last of a segment;
@@ -97,6 +98,12 @@ def without(program: Program, segment: str, names: Mapping[str, str]) -> dict[st
         name: [line for s in entry.segments if s != segment for line in run(program, s, names)]
         for name, entry in program.entries.items()
     }
+
+
+def passed_label(program: Program) -> str:
+    """What steps are passed as a label by who knows no more of it than that `label` points there."""
+    by_value = program.label_kind is LabelKind.CLASS
+    return f"{'*' if by_value else ''}(const {program.label_kind.value} *)label"
 
 
 def run(program: Program, segment: str, names: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,6 @@ from mcugrad.emit import steps
 from mcugrad.emit.firmware import Firmware
 from mcugrad.emit.render import render
 from mcugrad.program.segment import FROZEN, TRAIN_SOFT
-from mcugrad.training.losses import LabelKind
 
 
 @cache
@@ -23,9 +22,7 @@ def host_source(firmware: Firmware) -> str:
     program, place = firmware.program, firmware.layout
     results = program.left_by(FROZEN) if FROZEN in program.segments else ()
     spans = ", ".join(f"{{{place.offsets[b.name]}, {b.size}}}" for b in results)
-    kind = program.label_kind
-    value = "*" if kind is LabelKind.CLASS else ""
-    given = {program.input: "x", "label": f"{value}(const {kind.value} *)label"}
+    given = {program.input: "x", "label": steps.passed_label(program)}
     known = {
         "name": program.name,
         "NAME": program.name.upper(),
