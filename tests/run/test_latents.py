@@ -165,6 +165,9 @@ def test_all_that_crosses_the_cut_is_stored(name: str, tmp_path: Path) -> None:
     program = both[1].build.compiled.program
     assert {buffer.name for buffer in program.latents} == SKIPS[name][2]
     assert program.stored == sum(buffer.size for buffer in program.latents)
+    places = program.latent_places
+    lie = [place for b in program.latents for place in range(places[b.name], places[b.name] + b.size)]
+    assert lie == list(range(program.stored))
     taken = both[0].quantize(x), both[0].labels(y, 40)
     first = replayed(ReferenceRunner(both[0].build.compiled), *taken)
     for runner in (ReferenceRunner, HostTwin):

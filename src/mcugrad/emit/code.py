@@ -65,10 +65,10 @@ def code(firmware: Firmware) -> dict[str, str]:
 def _rest(firmware: Firmware) -> dict[str, Any]:
     """What is said of a model whose replay buffers hold latents: its rest, and what goes into one and back."""
     program, place = firmware.emitted, layout(firmware.emitted, firmware.plan)
-    places: dict[str, int] = {}
-    for buffer in program.latents:
-        places[buffer.name] = sum(program.buffers[name].size for name in places)
-    given = {program.input: f"latents + {places.get(program.input, 0)}", "label": steps.passed_label(program)}
+    places = program.latent_places
+    given = {"label": steps.passed_label(program)}
+    if program.input in places:
+        given[program.input] = f"latents + {places[program.input]}"
     return {
         "latents": [
             {"buffer": buffer, "at": places[buffer.name], "text": describe(buffer)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import accumulate, product
 
 from mcugrad.graph.tensor import ActivationScale
 from mcugrad.program.buffer import Buffer, Space
@@ -140,6 +140,12 @@ class Program:
         behind = used_buffers(c for name, s in self.segments.items() if name != FROZEN for c in s.calls)
         again = (self.buffers[self.input],) if self.input in behind else ()
         return (*self.left_by(FROZEN), *again)
+
+    @cached_property
+    def latent_places(self) -> Mapping[str, int]:
+        """Where each of them begins in a stored sample, by name: they lie one behind the other."""
+        ends = accumulate((buffer.size for buffer in self.latents), initial=0)
+        return dict(zip((buffer.name for buffer in self.latents), ends, strict=False))
 
     @property
     def stored(self) -> int:

@@ -74,14 +74,13 @@ class ReferenceRunner(Life):
 
     def _bring(self, latents: NDArray[np.int8]) -> None:
         """Put latents where the frozen layers would have left them."""
-        at = 0
         for buffer in self._program.latents:
+            at = self._program.latent_places[buffer.name]
             part = latents[at : at + buffer.size]
             if buffer.name == self._program.input:
                 self._values[buffer.name] = part
             else:
                 self._value(buffer.name).reshape(-1).view(np.int8)[:] = part
-            at += buffer.size
 
     def _predicted(self, without: str = "") -> NDArray[Any]:
         run(self._program, PREDICT, self._values, without=without)
