@@ -64,10 +64,10 @@ def constants(program: Program, layout: Layout, input_scale: float, fingerprint:
     }
 
 
-def of_rest(whole: dict[str, Any], program: Program) -> dict[str, Any]:
-    """The same of what follows the frozen layers, whose samples are latents, from what that of the whole holds."""
+def of_rest(program: Program) -> dict[str, Any]:
+    """What is other in that of what follows the frozen layers: its samples are latents."""
     size = program.stored
-    return {**whole, "input_size": size, "input_h": 1, "input_w": 1, "input_c": size}
+    return {"input_size": size, "input_h": 1, "input_w": 1, "input_c": size}
 
 
 def descriptor(
@@ -82,8 +82,7 @@ def descriptor(
         features: what the model has.
         rest: whether it is that of what follows the frozen layers.
     """
-    values = constants(program, layout, input_scale, 0)
-    values = of_rest(values, program) if rest else values
+    values = constants(program, layout, input_scale, 0) | (of_rest(program) if rest else {})
     given = {name: _literal(kind, values[name]) for name, kind, _ in members("mcg_model_t") if name in values}
     if values["output_scale"] is not None:
         given["output_scale"] = f"&{program.name}_{program.output_scale}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,54 +215,36 @@ class Life(Runner):
     def _model(self) -> Model:
         """The model as the functions around its steps see it."""
         program, layout = self._compiled.program, self._compiled.layout
-
-        def train(m: _Memory, x: NDArray[np.int8], label: NDArray[Any], step: Any) -> None:
-            found = m.runner.step(x, label)
-            if step is not None:
-                step[:] = found
-
-        def train_soft(m: _Memory, x: NDArray[np.int8], soft: NDArray[np.uint8], step: Any) -> None:
-            found = m.runner.step(x, soft, soft=True)
-            if step is not None:
-                step[:] = found
-
         return Model(
             # What is said in real units comes as records: no function here asks for the scale.
             **constants(program, layout, float("nan"), word(self._compiled.fingerprint)),
             forward=lambda m, x: m.runner.predict(x[None])[0],
-            train=train,
-            train_soft=train_soft if TRAIN_SOFT in program.entries else None,
+            train=_taking(lambda runner: runner.step),
+            train_soft=_taking(lambda runner: runner.step, soft=True)
+            if TRAIN_SOFT in program.entries
+            else None,
             augment=lambda how, x, y: augment(self._model, how, x, y),
         )
 
     @cached_property
     def _rest(self) -> Rest | None:
         """What follows the frozen layers, where replay buffers hold latents."""
-        program, whole = self._compiled.program, self._model
+        program = self._compiled.program
         if not program.stores_latents:
             return None
 
         def make(m: _Memory, x: NDArray[np.int8], found: NDArray[np.int8]) -> None:
             found[:] = m.runner.latents(x)
 
-        def train(m: _Memory, x: NDArray[np.int8], label: NDArray[Any], step: Any) -> None:
-            found = m.runner.step_latents(x, label)
-            if step is not None:
-                step[:] = found
-
-        def train_soft(m: _Memory, x: NDArray[np.int8], soft: NDArray[np.uint8], step: Any) -> None:
-            found = m.runner.step_latents(x, soft, soft=True)
-            if step is not None:
-                step[:] = found
-
-        model = Model(
-            **of_rest({field.name: getattr(whole, field.name) for field in fields(Model)}, program)
-            | {
-                "forward": lambda m, x: m.runner.predict_latents(x),
-                "train": train,
-                "train_soft": None if whole.train_soft is None else train_soft,
-                "augment": None,
-            }
+        model = replace(
+            self._model,
+            **of_rest(program),
+            forward=lambda m, x: m.runner.predict_latents(x),
+            train=_taking(lambda runner: runner.step_latents),
+            train_soft=_taking(lambda runner: runner.step_latents, soft=True)
+            if TRAIN_SOFT in program.entries
+            else None,
+            augment=None,
         )
         return Rest(model, make)
 
@@ -310,6 +293,14 @@ class Life(Runner):
         return wanted
 
 
+class _Step(Protocol):
+    """A training step on a sample, or on the latents of one."""
+
+    def __call__(
+        self, x: NDArray[np.int8], label: NDArray[Any], /, *, soft: bool = False
+    ) -> NDArray[Any]: ...
+
+
 class _Memory:
     """Bytes of the model of a runner."""
 
@@ -321,6 +312,17 @@ class _Memory:
 
     def __setitem__(self, place: slice, content: NDArray[np.uint8]) -> None:
         self.runner.write(place.start, content)
+
+
+def _taking(of: Callable[[Runner], _Step], *, soft: bool = False) -> Callable[..., None]:
+    """Takes a step of a runner on memory, sample and label; writes what it reports to the last one, unless None."""
+
+    def take(m: _Memory, x: NDArray[np.int8], label: NDArray[Any], step: NDArray[Any] | None) -> None:
+        found = of(m.runner)(x, label, soft=soft)
+        if step is not None:
+            step[:] = found
+
+    return take
 
 
 def _demand_ok(status: int) -> None:
