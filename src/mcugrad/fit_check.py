@@ -22,6 +22,7 @@ from mcugrad.options import Budget, Options
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.program.store_latents import store_latents
+from mcugrad.passes.stage import looked_at
 from mcugrad.pipeline import Build, calibrate, complete, lowered, macs_of
 from mcugrad.plan import Plan, Point, aligned, offers, planned
 from mcugrad.program import Call, Program, Space
@@ -55,7 +56,7 @@ class Latents:
     @classmethod
     def of(cls, program: Program, with_room: Program, macs: Mapping[str, int], core: str) -> Latents | None:
         """Those of a program that stores inputs, and whose calls have scratch in another; None where there are none."""
-        cut = store_latents(program, macs)
+        cut = looked_at(store_latents(program, macs))
         if not cut.stores_latents:
             return None
         calls = with_room.segments[FROZEN].calls[: len(cut.segments[FROZEN].calls)]

@@ -101,10 +101,27 @@ TRAIN: tuple[Stage[Graph], ...] = (
 """The backward pass; without it the network only infers."""
 FINISH: tuple[Stage[Graph], ...] = (Stage("pruning", lambda graph, wanted: prune(graph), ensures=(NEEDED,)),)
 """What nothing needs goes."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What stages of a program are told.
+
+    Attributes:
+        sizes_only: whether contents may be left out.
+        latents: whether stored samples shall be latents.
+        macs: multiply-accumulates of each layer by its name.
+    """
+
+    sizes_only: bool
+    latents: bool
+    macs: Mapping[str, int]
+
+
 PROGRAM: tuple[Stage[Program], ...] = (
     Stage(
         "folding constants",
-        lambda program, sizes_only: fold_constants(program, sizes_only=sizes_only),
+        lambda program, asked: fold_constants(program, sizes_only=asked.sizes_only),
         ensures=(SETTLED,),
     ),
     Stage(
@@ -118,6 +135,12 @@ PROGRAM: tuple[Stage[Program], ...] = (
         lambda program, _: split_frozen(program),
         requires=(SETTLED,),
         ensures=(SETTLED, USED, APART),
+    ),
+    Stage(
+        "storing latents",
+        lambda program, asked: store_latents(program, asked.macs) if asked.latents else program,
+        requires=(SETTLED, APART),
+        ensures=(SETTLED, USED),
     ),
 )
 """The calls of the network as it was lowered become those that the device makes."""
@@ -205,8 +228,7 @@ def lowered(
         blind=loss_of_balance(options.loss, graph[graph.output].size),
         sizes_only=sizes_only,
     )
-    program = through(PROGRAM, program, sizes_only)
-    return program if options.replay_of == "inputs" else store_latents(program, macs_of(graph))
+    return through(PROGRAM, program, _Asked(sizes_only, options.replay_of == "latents", macs_of(graph)))
 
 
 def macs_of(graph: Graph) -> dict[str, int]:

@@ -37,6 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mixed": {"precision": "mixed", "train": "last:2"},
     "plane": {"rule": mg.Update("sr12", momentum=0.9, batch=4, clip=1.0, weight_decay=1e-4)},
     "bits": {"loss": "binary_cross_entropy"},
+    "latents": {"train": "last:2", "replay_of": "latents"},
     "values": {
         "loss": "huber",
         "typical_labels": np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32),
@@ -269,6 +270,22 @@ BREAK: dict[str, tuple[str, Callable[[Program], Program]]] = {
         lambda p: segment(p, "loss", when="taken"),
     ),
     "a condition is a float": ("is one int32_t", lambda p: segment(p, "backward", when="loss")),
+    "what is frozen touches what is learned": (
+        "follows from the sample alone",
+        lambda p: segment(p, "frozen", calls=(*p.segments["frozen"].calls, p.segments["finish"].calls[0])),
+    ),
+    "what is frozen is left out at times": (
+        "follows from the sample alone",
+        lambda p: segment(p, "frozen", when="taken"),
+    ),
+    "an entry goes on from what another one froze": (
+        "begins every entry",
+        lambda p: entry(p, "predict", segments=("forward",)),
+    ),
+    "latents are stored of nothing frozen": (
+        "a stored sample has in it",
+        lambda p: replace(renamed(p, "frozen", "first"), stores_latents=True),
+    ),
     "the input is in the arena": ("where they belong", lambda p: replace(p, input="loss")),
     "the output's scale is computed": ("where they belong", lambda p: replace(p, output_scale="loss")),
     "nobody reads the output": ("where they belong", lambda p: entry(p, "predict", reads=("fc1_y",))),
@@ -291,6 +308,26 @@ def test_each_rule_catches_its_bug(kind: str, legal: Program) -> None:
 def test_every_rule_is_broken_once(legal: Program) -> None:
     seen = {line.split(": ")[0] for _, damage in BREAK.values() for line in violations(damage(legal))}
     assert seen == {rule for rule, _ in (*STRUCTURE, *MEANING)}
+
+
+def test_what_is_not_in_a_stored_sample_is_named(legal: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which buffers latents are, and where, follows from the program: so these rules look at that, not at the calls."""
+    stored = check(replace(legal, stores_latents=True))
+    (latent,) = stored.latents
+
+    def found(name: str, value: Any) -> list[str]:
+        with monkeypatch.context() as patched:
+            patched.setattr(Program, name, value)
+            return [line.split(": ")[1] for line in violations(replace(stored))]
+
+    missing, *_ = found("latents", ())
+    assert missing == f"{latent.name}, which mcg_linear_s8 of fc1 reads in predict, is not stored"
+    assert found("latent_places", {latent.name: 4}) == [
+        f"{latent.name} lies at 4, not behind the 0 bytes before it"
+    ]
+    size = latent.size
+    assert found("slot_words", 1 + size // 4) == [f"they are {size} of {size} bytes in {1 + size // 4} words"]
+    assert found("stored", size + 1)[0].startswith(f"they are {size} of {size + 1} bytes")
 
 
 def test_messages_say_where(legal: Program) -> None:

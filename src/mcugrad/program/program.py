@@ -123,6 +123,11 @@ class Program:
         when = {segment.when for segment in self.segments.values()}
         return (used_buffers(self.calls) | read | ends | when) - {""}
 
+    def follows_from_sample(self, call: Call) -> bool:
+        """Whether a call touches nothing but the sample, constants and the arena."""
+        spaces = {self.buffers[name].space for name in call.buffers if name != self.input}
+        return spaces <= {Space.CONST, Space.ARENA}
+
     def left_by(self, segment: str) -> tuple[Buffer, ...]:
         """Buffers of the arena that a segment touches and others, or whoever ran an entry, touch as well."""
         own = used_buffers(self.segments[segment].calls)

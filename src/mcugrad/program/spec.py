@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.program.buffer import Space
 from mcugrad.program.call import Argument, Call, used_buffers
 from mcugrad.program.program import Program
-from mcugrad.program.segment import PREDICT
+from mcugrad.program.segment import FROZEN, PREDICT
 from mcugrad.training.rules import IN_PLACE
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -199,19 +199,22 @@ def _written_for_good(program: Program) -> Iterator[str]:
 
 def _read_too_early(program: Program) -> Iterator[str]:
     """In every way in which an entry can run: what one of them left in the arena is gone when the next begins."""
+    there = [b.name for b in program.buffers.values() if b.space is not Space.ARENA]
     for entry in program.entries:
         told: set[str] = set()
         for run in program.runs_of(entry):
             left = ", ".join(name for name in program.entries[entry].segments if name not in run)
-            for buffer, reader in _unwritten(program, entry, run):
+            for buffer, reader in _unwritten(program, entry, run, there):
                 if buffer not in told:
                     yield f"{buffer} by {reader} in {entry}{' without ' if left else ''}{left}"
                 told.add(buffer)
 
 
-def _unwritten(program: Program, entry: str, run: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Buffers that are read though nothing has been written, and what reads them."""
-    known = {b.name for b in program.buffers.values() if b.space is not Space.ARENA}
+def _unwritten(
+    program: Program, entry: str, run: tuple[str, ...], there: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Buffers that are read though nothing has been written and they were not there, and what reads them."""
+    known = set(there)
     for name in program.entries[entry].segments:
         segment = program.segments[name]
         if segment.when and segment.when not in known:
@@ -229,6 +232,40 @@ def _wrong_conditions(program: Program) -> Iterator[str]:
             b = program.buffers[segment.when]
             if (b.ctype, b.count, b.space) != ("int32_t", 1, Space.ARENA):
                 yield f"{b.name}, {b.ctype} {b.shape} of {b.space.value}, of {name}"
+
+
+def _wrong_frozen(program: Program) -> Iterator[str]:
+    if FROZEN not in program.segments:
+        return
+    if when := program.segments[FROZEN].when:
+        yield f"{FROZEN} waits for {when}"
+    yield from (f"{name} begins otherwise" for name, e in program.entries.items() if e.segments[0] != FROZEN)
+    for number, call in enumerate(program.segments[FROZEN].calls):
+        if not program.follows_from_sample(call):
+            yield f"call {number} of {FROZEN}, {call.kernel.name} of {call.node}"
+
+
+def _wrong_latents(program: Program) -> Iterator[str]:
+    """What is read behind the frozen calls where these do not run, and a stored sample whose bytes are others."""
+    if not program.stores_latents:
+        return
+    if FROZEN not in program.segments:
+        yield "nothing is frozen"
+        return
+    stored = {b.name for b in program.latents}
+    there = {b.name for b in program.buffers.values() if b.space is not Space.ARENA} - {program.input}
+    for entry in program.entries:
+        behind = (tuple(s for s in run if s != FROZEN) for run in program.runs_of(entry))
+        missing = (found for run in behind for found in _unwritten(program, entry, run, there | stored))
+        for buffer, reader in dict.fromkeys(missing):
+            yield f"{buffer}, which {reader} reads in {entry}, is not stored"
+    end = 0
+    for b in program.latents:
+        if program.latent_places[b.name] != end:
+            yield f"{b.name} lies at {program.latent_places[b.name]}, not behind the {end} bytes before it"
+        end += b.size
+    if not 0 < end == program.stored <= 4 * (program.slot_words - 1) - program.classes:
+        yield f"they are {end} of {program.stored} bytes in {program.slot_words} words"
 
 
 def _wrong_ends(program: Program) -> Iterator[str]:
@@ -274,6 +311,8 @@ MEANING: Table = (
     ("constants and what is the caller's are never written", _written_for_good),
     ("the arena is written before it is read, however an entry runs", _read_too_early),
     ("a condition is one int32_t of the arena", _wrong_conditions),
+    ("what is frozen follows from the sample alone, and begins every entry", _wrong_frozen),
+    ("a stored sample has in it what is read behind what is frozen, and no more", _wrong_latents),
     ("input, output and its scale are where they belong", _wrong_ends),
     ("a prediction takes the sample alone", _other_arguments),
 )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from mcugrad.passes.program.fold_constants import is_constant, writers_of
-from mcugrad.passes.program.split_frozen import is_frozen
 from mcugrad.passes.stage import Property
 from mcugrad.program import Program
 from mcugrad.program.segment import FORWARD
@@ -26,7 +25,7 @@ def _unused_buffers(program: Program) -> Iterator[str]:
 
 def _frozen_calls(program: Program) -> Iterator[str]:
     if program.trains and FORWARD in program.segments:
-        calls = takewhile(lambda call: is_frozen(program, call), program.segments[FORWARD].calls)
+        calls = takewhile(program.follows_from_sample, program.segments[FORWARD].calls)
         yield from (f"{call.kernel.name} of {call.node}" for call in calls)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import takewhile
 
-from mcugrad.program import Call, Program, Segment, Space
+from mcugrad.program import Program, Segment
 from mcugrad.program.segment import FORWARD, FROZEN, NOTES
 
 
@@ -20,7 +20,7 @@ def split_frozen(program: Program) -> Program:
     if not program.trains:
         return program
     forward = program.segments[FORWARD]
-    frozen = tuple(takewhile(lambda call: is_frozen(program, call), forward.calls))
+    frozen = tuple(takewhile(program.follows_from_sample, forward.calls))
     if not frozen:
         return program
     parts = {
@@ -33,12 +33,6 @@ def split_frozen(program: Program) -> Program:
         for name, entry in program.entries.items()
     }
     return replace(program, segments=segments, entries=entries)
-
-
-def is_frozen(program: Program, call: Call) -> bool:
-    """Whether a call touches nothing but the sample, constants and the arena."""
-    spaces = {program.buffers[name].space for name in call.buffers if name != program.input}
-    return spaces <= {Space.CONST, Space.ARENA}
 
 
 def _others(program: Program) -> dict[str, Segment]:
