@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,7 +12,7 @@ from helpers.life_models import kinds
 from mcugrad import toolchain
 from mcugrad.abi.docs import doc, docs
 from mcugrad.abi.headers import prototypes
-from mcugrad.emit.interface import TRAINING, Function, every
+from mcugrad.emit.interface import TRAINING, Function, declaration, every
 from mcugrad.training.features import EVERY, LATENTS
 
 NAMES = [function.name for function in every()]
@@ -39,6 +40,28 @@ def test_what_is_said_of_it_is_whole(function: Function) -> None:
     assert function.params[0].ctype == ("mcg_rest_t" if LATENTS in function.needs else "mcg_model_t")
     assert function.doc.returns.startswith("MCG_ERR_")
     assert function.needs <= {*EVERY, TRAINING, LATENTS}
+
+
+@pytest.mark.parametrize("function", every(), ids=NAMES)
+def test_what_a_sample_is_among_latents_is_said_where_it_may_be_one(function: Function) -> None:
+    """Of a function that models keep whose replay buffers hold latents, each parameter of the input's size."""
+    replaced = {each.name for each in every() if LATENTS in each.needs}
+    kept = function.is_about_stored and function.name not in replaced
+    samples = {name for name, (_, meaning) in function.doc.params.items() if "[input_size]" in meaning}
+    assert function.of_latents.keys() == (samples if kept else set())
+    assert all("[latents_size]" in meaning for meaning in function.of_latents.values())
+
+
+def test_a_sample_that_nothing_is_said_of_is_refused() -> None:
+    """So that a header whose words change is not declared with the size of an input where latents are asked for."""
+    program = kinds("classes")[0].build.compiled.program
+    (add,) = (each for each in every() if each.name == "replay_add")
+    mute = replace(add, of_latents={})
+    assert "x[NET_INPUT_SIZE]" in declaration(mute, program)
+    latents = replace(program, stores_latents=True)
+    assert "x[NET_LATENTS_SIZE]" in declaration(add, latents)
+    with pytest.raises(ValueError, match=re.escape("mcg_replay_add: no") + ".* what x is, sample"):
+        declaration(mute, latents)
 
 
 def test_each_is_there_once() -> None:

@@ -47,6 +47,7 @@ class Function:
         params: of that, the descriptor first.
         doc: what the header says of it.
         needs: features without which it is not there, or `TRAINING`, or `LATENTS`.
+        of_latents: what parameters are where replay buffers hold latents, if that is something else.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Function:
     params: tuple[Param, ...]
     doc: Doc
     needs: frozenset[str]
+    of_latents: Mapping[str, str]
+
+    @property
+    def is_about_stored(self) -> bool:
+        """Whether its samples are those of a replay buffer, whatever that holds."""
+        return self.params[0].ctype == "mcg_model_t" and any(p.ctype == "mcg_replay_t" for p in self.params)
 
 
 @cache
@@ -64,7 +71,9 @@ def every() -> tuple[Function, ...]:
         if "In a model" in doc.notes:
             name, _, needs = doc.notes["In a model"].partition(", with ")
             wanted = frozenset(needs.split(" and ")) if needs else frozenset[str]()
-            found.append(Function(name, kernel, prototypes()[kernel], doc, wanted))
+            param, _, meaning = doc.notes.get("Of latents", "").partition(" is ")
+            of_latents = {param: meaning} if param else {}
+            found.append(Function(name, kernel, prototypes()[kernel], doc, wanted, of_latents))
     return tuple(found)
 
 
@@ -86,17 +95,12 @@ def known_by(function: Function, program: Program) -> str:
     """What the runtime knows a model by: its descriptor, or for what is about latents that of its rest."""
     if function.params[0].ctype == "mcg_rest_t":
         return f"{program.name}_rest"
-    return replay_known_by(program) if _takes_stored(function, program) else f"{program.name}_model"
+    return replay_known_by(program) if function.is_about_stored else f"{program.name}_model"
 
 
 def replay_known_by(program: Program) -> str:
     """The same for what is about replay buffers alone."""
     return f"{program.name}_rest.model" if program.stores_latents else f"{program.name}_model"
-
-
-def _takes_stored(function: Function, program: Program) -> bool:
-    """Whether samples that a function is about are those of a replay buffer, and these are latents."""
-    return program.stores_latents and function.kernel.startswith("mcg_replay_")
 
 
 def declaration(function: Function, program: Program) -> str:
@@ -130,10 +134,13 @@ def _head(function: Function, program: Program, end: str) -> list[str]:
 
 
 def _meaning(function: Function, param: str, program: Program) -> str:
-    """What the runtime's header says of a parameter; a sample that is stored may be of latents."""
+    """What the runtime's header says of a parameter. Raises ValueError where it does not say it of latents."""
     meaning = function.doc.params[param][1]
-    if _takes_stored(function, program):
-        return meaning.replace("sample, [input_size]", "latents of the sample, [latents_size]")
+    if not (program.stores_latents and function.is_about_stored):
+        return meaning
+    meaning = function.of_latents.get(param, meaning)
+    if "input_size" in _SIZE.findall(meaning):
+        raise ValueError(f'{function.kernel}: no "Of latents:" says what {param} is, {meaning}')
     return meaning
 
 

@@ -8,7 +8,10 @@
  * What is said here is all there is of a function that models have: where its comment has "In a model:",
  * generated headers declare it under that name, with this comment and the model's own types and sizes,
  * generated files call it, and READMEs list it by its first sentence. `with` are features without which it is
- * not there, or `training`.
+ * not there, or `training`. A function `with latents` is one of models whose replay buffers hold latents; it
+ * takes the place of its namesake, if there is one. All others that take a replay buffer are about samples as
+ * they are in it: there they are called with what follows the frozen layers, and "Of latents:" says what is
+ * passed in the place of a sample.
  */
 #ifndef MCG_LIFE_CALLS_H
 #define MCG_LIFE_CALLS_H
@@ -284,6 +287,7 @@ mcg_status_t mcg_replay_init(const mcg_model_t *model, mcg_replay_t *replay, uin
  * @return MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_LABEL for a class that there is not
  *
  * In a model: replay_add, with replay.
+ * Of latents: x is latents of the sample, [latents_size].
  * Reference: ops/life/replay_buffer.py::replay_add.
  */
 mcg_status_t mcg_replay_add(const mcg_model_t *model, mcg_replay_t *replay, const int8_t *x,
