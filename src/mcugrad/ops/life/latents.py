@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugrad.ops.life.model import ARG, LABEL, NULL, OK, STATE, Memory, Model
+from mcugrad.ops.life.model import ARG, NULL, OK, STATE, Memory, Model
 from mcugrad.ops.life.replay_buffer import ReplayBuffer
-from mcugrad.ops.life.train import train_replay
+from mcugrad.ops.life.train import replay_status, train_replay
 from mcugrad.program import Kernel
 
 
@@ -53,12 +53,11 @@ def train_latents(
     step: Any,
 ) -> int:
     """A sample becomes latents, in the buffer's scratch; then as with samples that are stored themselves."""
-    if m is None or replay is None or x is None or label is None:
-        return NULL
-    if not (rest.model.owns(m) and rest.model.owns(replay)):
-        return STATE
-    if not rest.model.accepts(label):
-        return LABEL
+    status = replay_status(rest.model, m, replay, x, label)
+    if status != OK:
+        return status
+    assert replay is not None
+    assert x is not None
     if replay.augment is not None:
         return ARG
     if replay.scratch is None:

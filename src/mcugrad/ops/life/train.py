@@ -53,6 +53,23 @@ def train_soft(
     return OK
 
 
+def replay_status(
+    model: Model,
+    m: Memory | None,
+    replay: ReplayBuffer | None,
+    x: NDArray[np.int8] | None,
+    label: NDArray[Any] | None,
+) -> int:
+    """Whether a step with a replay buffer can be taken: all is there and the model's, the label one of its."""
+    if m is None or replay is None or x is None or label is None:
+        return NULL
+    if not (model.owns(m) and model.owns(replay)):
+        return STATE
+    if not model.accepts(label):
+        return LABEL
+    return OK
+
+
 def train_replay(
     model: Model,
     m: Memory | None,
@@ -62,12 +79,13 @@ def train_replay(
     step: Any,
 ) -> int:
     """One step by a label; one on a stored sample when it is its turn; then the new one is offered."""
-    if m is None or replay is None or x is None or label is None:
-        return NULL
-    if not (model.owns(m) and model.owns(replay)):
-        return STATE
-    if not model.accepts(label):
-        return LABEL
+    status = replay_status(model, m, replay, x, label)
+    if status != OK:
+        return status
+    assert m is not None
+    assert replay is not None
+    assert x is not None
+    assert label is not None
     fresh = x
     if replay.augment is not None:
         status = ARG if model.augment is None else model.augment(replay.augment, x, replay.scratch)

@@ -109,6 +109,19 @@ static inline bool mcg_label_is_valid(const mcg_model_t *model, const void *labe
     return model->label_kind != MCG_LABEL_CLASS || *(const uint32_t *)label < (uint32_t)model->output_size;
 }
 
+/** Whether a step with a replay buffer can be taken: all is there and the model's, the label one of its. */
+static inline mcg_status_t mcg_replay_status(const mcg_model_t *model, const void *m,
+                                             const mcg_replay_t *replay, const int8_t *x, const void *label)
+{
+    if (m == NULL || replay == NULL || x == NULL || label == NULL) {
+        return MCG_ERR_NULL;
+    }
+    if (!mcg_is_of(model, m) || !mcg_is_of(model, replay)) {
+        return MCG_ERR_STATE;
+    }
+    return mcg_label_is_valid(model, label) ? MCG_OK : MCG_ERR_LABEL;
+}
+
 /** The label of a sample, one of many. */
 static inline const void *mcg_label_of(const mcg_model_t *model, const void *labels, uint32_t sample)
 {

@@ -5,15 +5,9 @@
 mcg_status_t mcg_train_latents(const mcg_rest_t *rest, void *m, mcg_replay_t *replay, const int8_t *x,
                                const void *label, void *step)
 {
-    const mcg_model_t *const model = &rest->model;
-    if (m == NULL || replay == NULL || x == NULL || label == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (!mcg_is_of(model, m) || !mcg_is_of(model, replay)) {
-        return MCG_ERR_STATE;
-    }
-    if (!mcg_label_is_valid(model, label)) {
-        return MCG_ERR_LABEL;
+    const mcg_status_t status = mcg_replay_status(&rest->model, m, replay, x, label);
+    if (status != MCG_OK) {
+        return status;
     }
     if (replay->augment != NULL) {
         return MCG_ERR_ARG;
@@ -22,5 +16,5 @@ mcg_status_t mcg_train_latents(const mcg_rest_t *rest, void *m, mcg_replay_t *re
         return MCG_ERR_NULL;
     }
     rest->latents(m, x, replay->scratch);
-    return mcg_train_replay(model, m, replay, replay->scratch, label, step);
+    return mcg_train_replay(&rest->model, m, replay, replay->scratch, label, step);
 }

@@ -36,18 +36,12 @@ mcg_status_t mcg_train_replay(const mcg_model_t *model, void *m, mcg_replay_t *r
                               const void *label, void *step)
 {
     const int8_t *fresh = x;
-    if (m == NULL || replay == NULL || x == NULL || label == NULL) {
-        return MCG_ERR_NULL;
-    }
-    if (!mcg_is_of(model, m) || !mcg_is_of(model, replay)) {
-        return MCG_ERR_STATE;
-    }
-    if (!mcg_label_is_valid(model, label)) {
-        return MCG_ERR_LABEL;
+    mcg_status_t status = mcg_replay_status(model, m, replay, x, label);
+    if (status != MCG_OK) {
+        return status;
     }
     if (replay->augment != NULL) {
-        const mcg_status_t status =
-            model->augment == NULL ? MCG_ERR_ARG : model->augment(replay->augment, x, replay->scratch);
+        status = model->augment == NULL ? MCG_ERR_ARG : model->augment(replay->augment, x, replay->scratch);
         if (status != MCG_OK) {
             return status;
         }
