@@ -259,6 +259,21 @@ def test_train_with_latents_learns_what_it_learns_with_inputs(cli: Cli, tmp_path
     assert "--replay-of inputs when it is compiled" in refused.err
 
 
+def test_latents_are_asked_for_where_samples_are_stored(cli: Cli, tmp_path: Path) -> None:
+    """By this training, by the firmware, or by whoever goes on from what was saved; else the option does nothing."""
+    data = save(tmp_path / "mine.npz", images(), labels())
+    verb = ("train", "digits_cnn", "--data", data, "--epochs", "1", "--train", "last:2", "--rate", "0.01")
+    latents, firmware = ("--replay-of", "latents"), ("--out", str(tmp_path / "firmware"))
+    for options in ((), (*firmware, "--inference"), (*firmware, "--features", "none")):
+        refused = cli(*verb, *latents, *options)
+        assert refused.code == 2, options
+        assert "no samples are stored, so that --replay-of latents has no effect" in refused.err
+        assert "--replay 64 --old DATA" in refused.err
+    assert not (tmp_path / "firmware").exists()
+    for options in (firmware, ("--save", str(tmp_path / "net.mcgstate"))):
+        assert cli(*verb, *latents, *options, "--json").facts["replay_of"] == "latents"
+
+
 def test_train_without_held_out_samples(cli: Cli, tmp_path: Path) -> None:
     data = save(tmp_path / "mine.npz", images(), labels())
     facts = cli("train", "digits_cnn", "--data", data, "--epochs", "1", "--json").facts

@@ -12,6 +12,8 @@ from mcugrad.commands.output import demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mcugrad.fitting import Epoch
     from mcugrad.report.scores import Score
     from mcugrad.trainer import Trainer
@@ -77,6 +79,7 @@ def train(
     demand_folder(
         out, selftest=selftest, format=format != "c", inference=inference, as_delivered=as_delivered
     )
+    _demand_stored(recipe, replay, out=None if inference else out)
     kind = schedule_choice(schedule)
     rate = recipe.learning_rate
     found = recipe.network()
@@ -156,6 +159,20 @@ def train(
             "kept": [] if out is None else list(kept(out)),
         }
     )
+
+
+def _demand_stored(recipe: Recipe, replay: int | None, *, out: Path | None) -> None:
+    """Raises UsageError for latents where neither this training, nor firmware, nor a saved model stores samples."""
+    from mcugrad.errors import UsageError
+    from mcugrad.training.features import features
+
+    written = out is not None and "replay" in features(recipe.features)
+    if recipe.replay_of == "latents" and replay is None and recipe.save is None and not written:
+        raise UsageError(
+            "no samples are stored, so that --replay-of latents has no effect",
+            where="--replay-of latents",
+            hint="--replay 64 --old DATA, --out for firmware that stores them, or no --replay-of",
+        )
 
 
 def _score(made: Trainer, part: tuple[Any, Any] | None) -> float | None:
