@@ -307,7 +307,8 @@ def _origin(model: Model, graph: Graph, options: Options) -> Origin:
     trained = [n.name for n in model.layers if graph[n.b].trainable]
     what = "biases of " if options.train == "bias" else ""
     frozen = len(model.layers) - len(trained)
-    rest = f"; the other {frozen} layers with weights are frozen in flash" if frozen else ""
+    others = "layer with weights is" if frozen == 1 else f"{frozen} layers with weights are"
+    rest = f"; the other {others} frozen in flash" if frozen else ""
     text = f"{what}{options.describe(trained)}{rest}" if trained else "nothing: inference only"
     source, result = graph[graph.input].quant, graph[graph.output].quant
     assert isinstance(source, ActivationScale)

@@ -4,7 +4,7 @@
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
  *   needs   RAM 268 B (tiny_t)   constants 244 B of flash   no heap, no libc
- *   trains  fc1 (sr16, in place); the other 1 layers with weights are frozen in flash
+ *   trains  fc1 (sr16, in place); the other layer with weights is frozen in flash
  *   begins  as delivered, nothing trained yet
  */
 /*
