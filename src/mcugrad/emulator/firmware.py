@@ -53,7 +53,7 @@ class DeviceModel:
         schedule: whether the model has `<name>_set_schedule`, and it is wanted.
         slot_words: words of a sample in a replay buffer.
         replay: samples of a replay buffer; 0 for none.
-        latents: bytes of a sample's latents, where it holds those; 0 where it holds inputs.
+        latents_size: bytes of a sample's latents, where it holds those; None where it holds inputs.
         guard: most samples of a guard set; 0 for none.
         soft: whether the model has `<name>_train_soft`, and it is wanted.
         augment: whether the model has `<name>_augment`, and it is wanted.
@@ -92,7 +92,7 @@ class DeviceModel:
         schedule: bool = False,
         slot_words: int = 0,
         replay: int = 0,
-        latents: int = 0,
+        latents_size: int | None = None,
         guard: int = 0,
         soft: bool = False,
         augment: bool = False,
@@ -119,7 +119,7 @@ class DeviceModel:
             macros["MCG_SCHEDULE"] = None
         if replay:
             macros |= {"MCG_REPLAY_SAMPLES": replay, "MCG_SLOT_WORDS": slot_words}
-            macros |= {"MCG_LATENTS_SIZE": latents} if latents else {}
+            macros |= {} if latents_size is None else {"MCG_LATENTS_SIZE": latents_size}
         if guard:
             macros["MCG_GUARD_SAMPLES"] = guard
         if soft:

@@ -73,7 +73,7 @@ class EmulatedDevice(Life):
             schedule=training,
             slot_words=program.slot_words,
             replay=replay,
-            latents=program.stored if program.stores_latents else 0,
+            latents_size=program.stored if program.stores_latents else None,
             guard=guard,
             soft=TRAIN_SOFT in program.entries and "soft" in compiled.features,
             augment=augment,

@@ -39,7 +39,7 @@ typedef struct {
     const float *output_scale;   /* of the logits; NULL where it is learned, and for floats */
     uint32_t output_scale_place; /* its place where it is learned */
     int32_t replay_classes;      /* classes that share a replay buffer; 1 where labels are none */
-    int32_t slot_words;          /* words of a sample in it: class, input, and a byte for each output */
+    int32_t slot_words;          /* words of a sample in it: class, input or latents, a byte an output */
     uint32_t params;             /* place of what is learned */
     uint32_t params_size;        /* bytes of it */
     uint32_t schedule;           /* place of the mcg_schedule_t in it */
@@ -76,7 +76,7 @@ typedef struct {
     uint8_t full[8];   /* whether a class has had its share */
     uint32_t *memory;
     mcg_augment_t *augment; /* changes what is trained, or NULL */
-    int8_t *scratch;        /* room for that */
+    int8_t *scratch;        /* room for a changed sample, or for the latents of a new one */
 } mcg_replay_t;
 #endif /* MCG_REPLAY_DEFINED */
 
