@@ -236,14 +236,58 @@ GLOBAL = tuple(
     for size, channels in (((5, 3), 7), ((1, 9), 8), ((4, 4), 70))
 )
 """One window of the whole map."""
+LARGE = tuple(
+    Pool2dStruct(*size, channels, 1, 1, *size, *size, 0, 0, 1, 1)
+    for size, channels in (
+        ((17, 15), 20),
+        ((16, 16), 16),
+        ((2, 300), 5),
+        ((300, 2), 4),
+        ((1, 511), 33),
+        ((33, 8), 70),
+    )
+)
+"""The same, of as many pixels as a half of a word can add up, and of more."""
+BESIDE = (
+    Pool2dStruct(3, 5, 18, 4, 4, 3, 2, 2, 3, 3, 2, 1, 1),
+    Pool2dStruct(3, 300, 16, 2, 2, 3, 290, 1, 9, 1, 0, 1, 1),
+    Pool2dStruct(7, 2, 17, 3, 2, 3, 2, 3, 1, 2, 1, 2, 2),
+    Pool2dStruct(4, 4, 13, 2, 2, 3, 3, 3, 3, 2, 2, 1, 1),
+)
+"""Windows that lie beside the map in part or altogether."""
 UNBOUNDED = 1 << 30
+
+
+def avgpool2d_s8_extremes() -> Iterator[Arguments]:
+    """Bytes at their ends, whose sums are beyond a half of a word, in windows of all kinds."""
+    rng = np.random.default_rng(0)
+    for (i, g), levels in product(enumerate((*GLOBAL, *LARGE, *BESIDE, *POOLS)), LEVELS):
+        given = {
+            name: Weights.of(inside(g, axis).sum(axis=1), None).values.astype(np.int32)
+            for axis, name in enumerate(("weight_h", "weight_w"))
+        }
+        most = int(given["weight_h"].max()) * int(given["weight_w"].max()) * g.k_h * g.k_w
+        yield {
+            "g": g,
+            "grain": (1, 4)[i % 2] if most < 4096 else 1,
+            "x_zero": (-128, -3, 127)[i % 3],
+            "y_zero": (-128, 5)[i % 2],
+            "x": rng.choice(levels, g.in_h * g.in_w * g.channels).astype(np.int8),
+            **given,
+            "scale": np.full(1, 0.7 / max(most, 1), np.float32),
+            "clip": np.asarray(((-UNBOUNDED, UNBOUNDED), (0, 90))[i % 2], np.int32),
+            "y": old_int8(rng, g.out_h * g.out_w * g.channels),
+            "peak": one(np.int32, rng),
+        }
 
 
 def avgpool2d_grad_input_s8_extremes() -> Iterator[Arguments]:
     """Errors at the ends of bytes and beyond, all flat or none, with factors that have to be shifted before."""
     rng = np.random.default_rng(0)
     bounds = ((-UNBOUNDED, UNBOUNDED), (0, UNBOUNDED), (-3, 4), (300, 500), (-500, -300), (-UNBOUNDED, 0))
-    for (i, g), factor in product(enumerate((*GLOBAL, *POOLS)), (0.4, 0.99, 1.0, 1.01, 2.0)):
+    for (i, g), factor in product(
+        enumerate((*GLOBAL, *LARGE[:1], *POOLS, *BESIDE)), (0.4, 0.99, 1.0, 1.01, 2.0)
+    ):
         size = g.in_h * g.in_w * g.channels
         given = {
             name: Weights.of(inside(g, axis).sum(axis=1), None).values.astype(np.int32)
@@ -292,6 +336,7 @@ EXTREMES = {
     "mcg_maxpool2d_grad_input_s8": maxpool2d_grad_input_s8_extremes,
     "mcg_maxpool2d_keep_s8": maxpool2d_keep_s8_extremes,
     "mcg_maxpool2d_grad_kept_s8": maxpool2d_grad_kept_s8_extremes,
+    "mcg_avgpool2d_s8": avgpool2d_s8_extremes,
     "mcg_avgpool2d_grad_input_s8": avgpool2d_grad_input_s8_extremes,
 }
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""

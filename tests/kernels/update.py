@@ -67,7 +67,9 @@ def bias_update(draw: Draw) -> Arguments:
 def bias_update_extremes() -> Iterator[Arguments]:
     """Sums that no half of a word holds, of channels that are no multiple of 4, or of some of them."""
     rng = np.random.default_rng(0)
-    for pixels, channels, error, listed in product((1, 255, 256, 600), (1, 4, 7, 9), (127, -127), (0, 3, 6)):
+    for pixels, channels, error, listed in product(
+        (1, 255, 256, 600), (1, 4, 7, 9, 16, 37, 70), (127, -127), (0, 3, 6, 18)
+    ):
         active = np.zeros(channels + 1, np.uint16)
         count = min(listed, channels) if listed else channels
         active[: count + 1] = [count, *sorted(rng.choice(channels, count, replace=False))]

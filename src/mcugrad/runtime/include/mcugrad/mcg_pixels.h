@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pairs of pixels as words of panels, by the DSP extension. */
+/* Pixels two by two as words of panels, and their sums, by the DSP extension. */
 #ifndef MCG_PIXELS_H
 #define MCG_PIXELS_H
 
@@ -27,6 +27,20 @@ static inline MCG_SPARE void mcg_pixels_two(uint32_t a, uint32_t b, uint32_t les
  * @param[in]  less  minus the zero point, twice
  */
 void mcg_pixels_pairs(uint32_t *panel, const int8_t *x, int32_t step, int32_t pairs, uint32_t less);
+
+/**
+ * @brief Sums of all pixels of a rectangle, channel by channel.
+ *
+ * @param[in]  x        first channel of the first pixel
+ * @param[in]  rows     of pixels
+ * @param[in]  line     bytes from row to row
+ * @param[in]  columns  pixels of a row
+ * @param[in]  pitch    bytes from pixel to pixel
+ * @param[in]  channels how many, side by side
+ * @param[out] sums     [channels]
+ */
+void mcg_pixels_sums(const int8_t *x, int32_t rows, int32_t line, int32_t columns, int32_t pitch,
+                     int32_t channels, int32_t *sums);
 #endif /* MCG_HAS_DSP */
 
 #endif /* MCG_PIXELS_H */

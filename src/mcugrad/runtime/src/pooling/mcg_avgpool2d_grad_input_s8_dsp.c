@@ -18,9 +18,8 @@ static inline mcg_cover_t mcg_cover(int32_t coordinate, int32_t reach, int32_t s
 typedef struct {
     mcg_panel_error_t how;
     mcg_scale_block_t factors;
-    int32_t acc[MCG_BLOCK];        /* of the pixel before */
-    uint32_t error[MCG_BLOCK / 4]; /* what these become where x is not flat, if `known` */
-    bool known;
+    int32_t acc[MCG_BLOCK];        /* of a run of pixels that the same windows cover */
+    uint32_t error[MCG_BLOCK / 4]; /* what these become where x is not flat */
 } mcg_pooled_t;
 
 /* Sums of a pixel, of a block of channels. */
@@ -65,29 +64,82 @@ static bool mcg_pooled_errors(mcg_pooled_t *p, int32_t block)
     return !mcg_q_is_set();
 }
 
-/* A pixel whose sums are those of the one before: errors are known but for where x is flat. */
-static void mcg_pooled_again(mcg_pooled_t *p, const int8_t *x, int32_t block, int8_t *e_x)
+/* Words of channels, one or two, of a run of pixels: errors are known but for where x is flat. */
+static inline MCG_SPARE void mcg_pooled_words(mcg_pooled_t *p, int32_t from, int32_t words, bool both,
+                                              const int8_t *x, int32_t pixels, int32_t pitch, int8_t *e_x)
 {
     const uint32_t low = p->how.low;
     const uint32_t high = p->how.high;
-    uint32_t least = p->how.ends[0];
-    uint32_t most = p->how.ends[1];
-    for (int32_t c = 0; c < block; c += 4) {
-        const uint32_t here = mcg_load32(x + c);
-        uint32_t four = mcg_select8(here, low, p->error[c / 4], 0);
-        four = mcg_select8(high, here, four, 0);
-        least = mcg_select8(least, four, four, least);
-        most = mcg_select8(most, four, most, four);
-        mcg_store32(e_x + c, four);
+    const uint32_t *const error = p->error + from;
+    uint32_t seen[2] = {0, 0}; /* what x is not flat for at any of them */
+    x += 4 * from;
+    e_x += 4 * from;
+    for (; pixels != 0; pixels--) {
+        for (int32_t i = 0; i < words; i++) {
+            const uint32_t here = mcg_load32(x + 4 * i);
+            uint32_t four = mcg_select8(here, low, error[i], 0);
+            if (both) {
+                four = mcg_select8(high, here, four, 0);
+            }
+            seen[i] |= four;
+            mcg_store32(e_x + 4 * i, four);
+        }
+        x += pitch;
+        e_x += pitch;
     }
-    p->how.ends[0] = least;
-    p->how.ends[1] = most;
+    for (int32_t i = 0; i < words; i++) {
+        p->how.ends[0] = mcg_select8(p->how.ends[0], seen[i], seen[i], p->how.ends[0]);
+        p->how.ends[1] = mcg_select8(p->how.ends[1], seen[i], p->how.ends[1], seen[i]);
+    }
 }
 
-/* Whether all that covers a pixel covers the one before, too. */
-static inline bool mcg_pooled_alike(const mcg_cover_t *a, const mcg_cover_t *b)
+static void mcg_pooled_run(mcg_pooled_t *p, const int8_t *x, int32_t pixels, int32_t pitch, int32_t block,
+                           int8_t *e_x)
 {
-    return a->first == b->first && a->last == b->last;
+    int32_t word = 0;
+    for (; word + 2 <= block / 4; word += 2) {
+        if (p->how.kind == 1) {
+            mcg_pooled_words(p, word, 2, false, x, pixels, pitch, e_x);
+        } else {
+            mcg_pooled_words(p, word, 2, true, x, pixels, pitch, e_x);
+        }
+    }
+    if (word < block / 4) {
+        mcg_pooled_words(p, word, 1, true, x, pixels, pitch, e_x);
+    }
+}
+
+/* How many coordinates from one on the same windows cover, up to the end of the map. */
+static int32_t mcg_pooled_alike(int32_t from, int32_t end, int32_t taps, int32_t stride, int32_t outputs,
+                                const mcg_cover_t *cover)
+{
+    int32_t count = 1;
+    while (from + count < end) {
+        const mcg_cover_t next = mcg_cover(from + count, taps - 1, stride, outputs);
+        if (next.first != cover->first || next.last != cover->last) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* A run of pixels that the same windows cover. */
+static void mcg_pooled_pixels(mcg_pooled_t *p, const int8_t *x, int32_t pixels, int32_t pitch, int32_t block,
+                              int8_t *e_x)
+{
+    const int32_t whole = p->how.kind == 0 ? 0 : block & ~3;
+    int32_t done = 0;
+    if (pixels > 1 && mcg_pooled_errors(p, whole)) {
+        mcg_pooled_run(p, x, pixels, pitch, whole, e_x);
+        done = whole;
+    }
+    for (int32_t i = done == block ? pixels : 0; i < pixels; i++) {
+        const int32_t at = i * pitch + done;
+        p->how.highest =
+            mcg_max(p->how.highest, mcg_row_errors(p->acc + done, x + at, p->how.x_zero, p->factors.scale,
+                                                   p->how.clip, block - done, e_x + at));
+    }
 }
 
 void mcg_avgpool2d_grad_input_s8(const mcg_pool2d_t *g, int32_t x_zero, const int8_t *e, const int8_t *x,
@@ -96,44 +148,30 @@ void mcg_avgpool2d_grad_input_s8(const mcg_pool2d_t *g, int32_t x_zero, const in
 {
     const mcg_panel_error_t how = {scale, clip, x, e_x, x_zero, 0, 0, 0, 0, {0, 0}, -1, false};
     const bool plain = g->dilation_h == 1 && g->dilation_w == 1;
+    const int32_t bottom = g->pad_top + g->in_h;
+    const int32_t right = g->pad_left + g->in_w;
     mcg_pooled_t p;
     p.how = how;
     mcg_panel_error_bounds(&p.how);
     mcg_fill_scale(p.factors.scale, *scale);
     for (int32_t first = 0; first < g->channels; first += MCG_BLOCK) {
         const int32_t block = mcg_min(g->channels - first, MCG_BLOCK);
-        const int32_t whole = p.how.kind == 0 ? 0 : block & ~3;
-        mcg_cover_t above = {0, -2};
-        mcg_cover_t before = {0, -2};
-        int32_t again = 0;
         int32_t at = first;
-        for (int32_t iy = g->pad_top; iy < g->pad_top + g->in_h; iy++) {
+        int32_t lines;
+        for (int32_t iy = g->pad_top; iy < bottom; iy += lines) {
             const mcg_cover_t rows = mcg_cover(iy, (g->k_h - 1) * g->dilation_h, g->stride_h, g->out_h);
-            for (int32_t ix = g->pad_left; ix < g->pad_left + g->in_w; ix++) {
+            int32_t count;
+            lines = 1;
+            for (int32_t ix = g->pad_left; ix < right; ix += count) {
                 const mcg_cover_t columns =
                     mcg_cover(ix, (g->k_w - 1) * g->dilation_w, g->stride_w, g->out_w);
-                const bool same =
-                    plain && mcg_pooled_alike(&rows, &above) && mcg_pooled_alike(&columns, &before);
-                int32_t done = 0;
-                again = same ? again + 1 : 0;
-                if (again == 0) {
-                    mcg_pooled_sums(g, e + first, weight_h, weight_w, iy, ix, &rows, &columns, block, p.acc);
+                count = plain ? mcg_pooled_alike(ix, right, g->k_w, g->stride_w, g->out_w, &columns) : 1;
+                if (plain && count == g->in_w) {
+                    lines = mcg_pooled_alike(iy, bottom, g->k_h, g->stride_h, g->out_h, &rows);
                 }
-                if (again == 1) {
-                    p.known = mcg_pooled_errors(&p, whole);
-                }
-                if (again != 0 && p.known) {
-                    mcg_pooled_again(&p, x + at, whole, e_x + at);
-                    done = whole;
-                }
-                if (done != block) {
-                    p.how.highest = mcg_max(
-                        p.how.highest, mcg_row_errors(p.acc + done, x + at + done, x_zero, p.factors.scale,
-                                                      clip, block - done, e_x + at + done));
-                }
-                above = rows;
-                before = columns;
-                at += g->channels;
+                mcg_pooled_sums(g, e + first, weight_h, weight_w, iy, ix, &rows, &columns, block, p.acc);
+                mcg_pooled_pixels(&p, x + at, lines * count, g->channels, block, e_x + at);
+                at += lines * count * g->channels;
             }
         }
     }
