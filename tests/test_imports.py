@@ -8,6 +8,7 @@ word of one above, so those that point back are listed by themselves.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -205,6 +206,15 @@ def test_design_shows_the_rooms_in_their_order() -> None:
     rows = [f"| {floor} | {', '.join(f'`{room}`' for room in rooms)} |" for floor, rooms in FLOORS.items()]
     table = "\n".join(("| floor | rooms |", "|---|---|", *rows, ""))
     assert f"\n\n{table}\n" in text, f"docs/design.md has another table of rooms than\n{table}"
+
+
+def test_design_says_what_each_room_holds() -> None:
+    """Every room once, and the C of the runtime, which no import leads to."""
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    _, _, table = text.partition("\n| room | holds |\n|---|---|\n")
+    rows = table.partition("\n\n")[0].splitlines()
+    named = [room for row in rows for room in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(named) == sorted([*ROOMS, "runtime"])
 
 
 def test_no_module_imports_itself_by_way_of_others(found: list[Arrow]) -> None:
