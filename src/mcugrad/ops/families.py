@@ -35,7 +35,7 @@ FAMILIES = (
     Family("pooling", "largest values and means of windows"),
     Family("joining", "what makes one activation of several: sums, products, concatenation"),
     Family("activation", "functions of one value: clipping, tables, slopes"),
-    Family("normalization", "normalizing by statistics that training on the PC has found"),
+    Family("normalization", "bringing values to a common mean and spread"),
     Family("movement", "what moves values and changes none: shapes, slices, enlarging"),
     Family("loss", "losses, and the errors that begin with them"),
     Family("update", "what changes weights and biases"),

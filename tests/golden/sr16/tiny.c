@@ -120,19 +120,6 @@ static void tiny_loss(tiny_t *m, uint32_t label)
     mcg_watch_class(label, &a->predicted.v, &a->loss.v, &p->watch);
 }
 
-/* The same towards a distribution. */
-static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
-{
-    tiny_params_t *const p = &m->params;
-    tiny_arena_t *const a = &m->arena;
-    /* 5/12 soft_loss  soft cross-entropy  3 classes */
-    mcg_soft_cross_entropy_s8(3, 3, 0, a->fc1_y.v, &p->fc1_y_scale, soft, p->fc1_w_scale, tiny_clip_none,
-                              a->fc1_y_e.v, a->fc1_y_e_c.v, &a->loss.v, &a->confidence.v, NULL,
-                              a->probability.v);
-    /* 6/12 soft_loss  prediction */
-    mcg_argmax_s8(3, a->fc1_y.v, &a->predicted.v);
-}
-
 /* Errors down through the layers, and what is learned from them. */
 static void tiny_backward(tiny_t *m)
 {
@@ -176,17 +163,6 @@ static void tiny_run_train_step(tiny_t *m, const int8_t *x, uint32_t label)
     tiny_finish(m);
 }
 
-/* One step towards a distribution. */
-static void tiny_run_train_soft(tiny_t *m, const int8_t *x, const uint8_t *soft)
-{
-    tiny_frozen(m, x);
-    tiny_forward(m);
-    tiny_begin(m);
-    tiny_soft_loss(m, soft);
-    tiny_backward(m);
-    tiny_finish(m);
-}
-
 /* What the functions around the steps call. */
 static void tiny_compute(void *m, const int8_t *x) { tiny_run_predict((tiny_t *)m, x); }
 
@@ -212,12 +188,6 @@ static void tiny_report(const tiny_t *m, tiny_step_t *step)
 static void tiny_learn_from(void *m, const int8_t *x, const void *label, void *step)
 {
     tiny_run_train_step((tiny_t *)m, x, *(const uint32_t *)label);
-    tiny_report((const tiny_t *)m, (tiny_step_t *)step);
-}
-
-static void tiny_learn_soft(void *m, const int8_t *x, const uint8_t *soft, void *step)
-{
-    tiny_run_train_soft((tiny_t *)m, x, soft);
     tiny_report((const tiny_t *)m, (tiny_step_t *)step);
 }
 
@@ -248,12 +218,9 @@ static const mcg_model_t tiny_model = {
     /* step */ 64U,
     /* forward */ tiny_compute,
     /* train */ tiny_learn_from,
-    /* train_soft */ tiny_learn_soft,
-    /* augment */ tiny_augment,
+    /* train_soft */ NULL,
+    /* augment */ NULL,
 };
-
-MCG_STATIC_ASSERT(offsetof(tiny_snapshot_t, error) == MCG_SNAPSHOT_ERROR, "a snapshot is laid out differently");
-MCG_STATIC_ASSERT(offsetof(tiny_snapshot_t, params) == MCG_SNAPSHOT_PARAMS, "a snapshot is laid out differently");
 
 /* ---- interface ------------------------------------------------------------------------------------------- */
 
@@ -303,37 +270,9 @@ mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPU
     return mcg_quantize(&tiny_model, real, x);
 }
 
-mcg_status_t tiny_adc_init(mcg_adc_t *how, float unit, int32_t middle)
-{
-    return mcg_adc_init(&tiny_model, how, unit, middle);
-}
-
-mcg_status_t tiny_quantize_s16(const mcg_adc_t *how, const int16_t raw[TINY_INPUT_SIZE],
-                               int8_t x[TINY_INPUT_SIZE])
-{
-    return mcg_adc_s16(&tiny_model, how, raw, x);
-}
-
-mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INPUT_SIZE],
-                               int8_t x[TINY_INPUT_SIZE])
-{
-    return mcg_adc_u16(&tiny_model, how, raw, x);
-}
-
-mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift)
-{
-    return mcg_watch(&tiny_model, m, y, drift);
-}
-
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label, tiny_step_t *step)
 {
     return mcg_train_step(&tiny_model, m, x, &label, step);
-}
-
-mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], const uint8_t soft[TINY_OUTPUT_SIZE],
-                             tiny_step_t *step)
-{
-    return mcg_train_soft(&tiny_model, m, x, soft, step);
 }
 
 mcg_status_t tiny_set_rate(tiny_t *m, float rate)
@@ -344,66 +283,6 @@ mcg_status_t tiny_set_rate(tiny_t *m, float rate)
 mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule)
 {
     return mcg_set_schedule(&tiny_model, m, schedule);
-}
-
-mcg_status_t tiny_augment_init(mcg_augment_t *how, int32_t shift_h, int32_t shift_w, float gain, float offset,
-                               float noise, uint32_t seed)
-{
-    return mcg_augment_init(&tiny_model, how, shift_h, shift_w, gain, offset, noise, seed);
-}
-
-mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_INPUT_SIZE])
-{
-    return mcg_augment(&tiny_model, how, x, y);
-}
-
-mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot)
-{
-    return mcg_snapshot(&tiny_model, m, snapshot);
-}
-
-mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot)
-{
-    return mcg_rollback(&tiny_model, m, snapshot);
-}
-
-mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x, const uint32_t *labels,
-                        uint32_t samples, float margin, mcg_guard_t *result)
-{
-    return mcg_guard(&tiny_model, m, snapshot, x, labels, samples, margin, result);
-}
-
-mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed)
-{
-    return mcg_replay_init(&tiny_model, replay, memory, words, seed);
-}
-
-mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label)
-{
-    return mcg_replay_add(&tiny_model, replay, x, &label);
-}
-
-mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay)
-{
-    return mcg_replay_remember(&tiny_model, m, replay);
-}
-
-mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
-                               uint32_t label, tiny_step_t *step)
-{
-    return mcg_train_replay(&tiny_model, m, replay, x, &label, step);
-}
-
-mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label)
-{
-    uint32_t place = 0;
-    const mcg_status_t status = x == NULL || label == NULL ? MCG_ERR_NULL : mcg_replay_draw(&tiny_model, replay, &place);
-    if (status == MCG_OK) {
-        const uint8_t *const bytes = mcg_slot(&tiny_model, replay, place);
-        *x = (const int8_t *)bytes;
-        *label = replay->memory[place * 6U];
-    }
-    return status;
 }
 
 #if MCG_GCC

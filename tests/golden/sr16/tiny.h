@@ -251,34 +251,6 @@ typedef struct {
     uint32_t predicted; /* class predicted before the step */
 } tiny_step_t;
 
-/** A state to come back to. All zero at the beginning. */
-typedef struct {
-    uint32_t ready;
-    float error; /* on the guard set */
-    tiny_params_t params;
-} tiny_snapshot_t;
-
-/** Words of memory for so many samples of a replay buffer. */
-#define TINY_REPLAY_WORDS(capacity) ((capacity) * 6U)
-
-/** Samples kept to be trained again: a class-balanced reservoir in memory that you place. */
-typedef struct {
-    uint32_t ready;
-    uint32_t every; /* a stored sample follows every so many new ones, 1 at first; 0 for none: set it as you like */
-    uint32_t collect; /* whether new samples enter, 1 at first: set it to 0 to keep what is there */
-    uint32_t capacity; /* samples that it can hold */
-    uint32_t count; /* samples in it */
-    uint32_t fresh; /* new samples trained with it */
-    uint32_t added; /* samples offered */
-    uint32_t drawn; /* samples drawn */
-    uint32_t seed; /* random numbers */
-    uint32_t seen[3]; /* samples offered, by class */
-    uint32_t held[3]; /* samples in it, by class */
-    uint8_t full[3]; /* whether a class has had its share */
-    uint32_t *memory;
-    mcg_augment_t *augment; /* changes what is trained, NULL at first: set it as you like */
-    int8_t *scratch; /* TINY_INPUT_SIZE bytes for that */
-} tiny_replay_t;
 
 /** What was linked: the network's file, its SHA-256, and the version of mcugrad, as one line of text. */
 const char *tiny_info(void);
@@ -315,50 +287,6 @@ mcg_status_t tiny_predict(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], int8_t y[T
 mcg_status_t tiny_quantize(const float real[TINY_INPUT_SIZE], int8_t x[TINY_INPUT_SIZE]);
 
 /**
- * @brief Say what raw values of a converter mean: real = unit * (raw - middle).
- *
- * @param[out] how    the same in steps of the input
- * @param[in]  unit   above 0, at most 4096 steps of the input, 4096 * TINY_INPUT_SCALE
- * @param[in]  middle from -65536 to 65536
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG
- */
-mcg_status_t tiny_adc_init(mcg_adc_t *how, float unit, int32_t middle);
-
-/**
- * @brief Quantize a sample of raw values, in integers alone. The result is that for the same real values, but
- * where one of them is within 1/100 step of half a step between two results: there it may be the other one.
- *
- * @param[in]  how what they mean
- * @param[in]  raw sample of raw values, [TINY_INPUT_SIZE]
- * @param[out] x   sample, [TINY_INPUT_SIZE]
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG if nobody said what they mean
- */
-mcg_status_t tiny_quantize_s16(const mcg_adc_t *how, const int16_t raw[TINY_INPUT_SIZE],
-                               int8_t x[TINY_INPUT_SIZE]);
-
-/**
- * @brief Quantize a sample of raw values without a sign, in the same way.
- *
- * @param[in]  how what they mean
- * @param[in]  raw sample of raw values, [TINY_INPUT_SIZE]
- * @param[out] x   sample, [TINY_INPUT_SIZE]
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG if nobody said what they mean
- */
-mcg_status_t tiny_quantize_u16(const mcg_adc_t *how, const uint16_t raw[TINY_INPUT_SIZE],
-                               int8_t x[TINY_INPUT_SIZE]);
-
-/**
- * @brief Follow how sure predictions are, and whether they have become less sure than they were. Call it with
- * the logits of every prediction. It needs no label and changes no model.
- *
- * @param[in]     m     the model's memory
- * @param[in]     y     logits, [TINY_OUTPUT_SIZE]
- * @param[in,out] drift follows; zero at first
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE
- */
-mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_drift_t *drift);
-
-/**
  * @brief Learn from one labelled sample. On error nothing changes.
  *
  * @param[in,out] m     the model's memory
@@ -368,20 +296,6 @@ mcg_status_t tiny_watch(const tiny_t *m, const int8_t y[TINY_OUTPUT_SIZE], mcg_d
  * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_LABEL for a class that there is not
  */
 mcg_status_t tiny_train_step(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], uint32_t label, tiny_step_t *step);
-
-/**
- * @brief Learn from one sample what another network, or this one earlier, said of it. Running means and drift
- * that the step reports are those of labelled steps. On error nothing changes.
- *
- * @param[in,out] m    the model's memory
- * @param[in]     x    sample, [TINY_INPUT_SIZE]
- * @param[in]     soft shares of the classes in a softmax at temperature 3, relative to their sum,
- *                     [TINY_OUTPUT_SIZE]
- * @param[out]    step what the step reports, or NULL
- * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_ARG for shares that are all 0
- */
-mcg_status_t tiny_train_soft(tiny_t *m, const int8_t x[TINY_INPUT_SIZE], const uint8_t soft[TINY_OUTPUT_SIZE],
-                             tiny_step_t *step);
 
 /**
  * @brief Let the learning rate be the same from the next step on; 0 stops learning. Ends a schedule.
@@ -401,119 +315,6 @@ mcg_status_t tiny_set_rate(tiny_t *m, float rate);
  * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_RATE, or MCG_ERR_ARG
  */
 mcg_status_t tiny_set_schedule(tiny_t *m, const mcg_schedule_t *schedule);
-
-/**
- * @brief Say how samples are to change before they are trained, so that fewer of them suffice. On error
- * nothing changes.
- *
- * @param[out] how     by how much, in the units of the device
- * @param[in]  shift_h rows at most, below 4
- * @param[in]  shift_w columns at most, below 4
- * @param[in]  gain    share at most, in [0, 1]
- * @param[in]  offset  of all values alike at most, real units, up to 255 * TINY_INPUT_SCALE
- * @param[in]  noise   standard deviation of that of each value, real units, up to 147.2 * TINY_INPUT_SCALE
- * @param[in]  seed    of the random numbers
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG
- */
-mcg_status_t tiny_augment_init(mcg_augment_t *how, int32_t shift_h, int32_t shift_w, float gain, float offset,
-                               float noise, uint32_t seed);
-
-/**
- * @brief Shift a sample at random, scale it, add noise, differently each time. On error nothing changes.
- *
- * @param[in,out] how by how much; it counts
- * @param[in]     x   sample, [TINY_INPUT_SIZE]
- * @param[out]    y   changed sample, [TINY_INPUT_SIZE]; must not overlap x
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG for changes that cannot be
- */
-mcg_status_t tiny_augment(mcg_augment_t *how, const int8_t x[TINY_INPUT_SIZE], int8_t y[TINY_INPUT_SIZE]);
-
-/**
- * @brief Keep the state of a model as the one to come back to. Its error is not known.
- *
- * @param[in]  m        the model's memory
- * @param[out] snapshot of that model
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE for a model that is not initialised
- */
-mcg_status_t tiny_snapshot(const tiny_t *m, tiny_snapshot_t *snapshot);
-
-/**
- * @brief Come back to the state kept: all that was learned. Schedule, running means and step counter go on,
- * so that time does not run backwards.
- *
- * @param[in,out] m        the model's memory
- * @param[in]     snapshot of that model
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE for a model or a snapshot that holds none
- */
-mcg_status_t tiny_rollback(tiny_t *m, const tiny_snapshot_t *snapshot);
-
-/**
- * @brief Test a model; keep its state if none was better so far, come back to the best one if it is worse by
- * more than the margin. The error is the share of labels that are wrong; for values their mean squared error
- * in real units.
- *
- * @param[in,out] m        the model's memory
- * @param[in,out] snapshot the best state so far; of no model or another one: none yet
- * @param[in]     x        samples, [samples][TINY_INPUT_SIZE]
- * @param[in]     labels   of the samples
- * @param[in]     samples  at least 1
- * @param[in]     margin   finite, not below 0
- * @param[out]    result   what was found, or NULL
- * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_ARG, or MCG_ERR_LABEL for a class that there is not
- */
-mcg_status_t tiny_guard(tiny_t *m, tiny_snapshot_t *snapshot, const int8_t *x, const uint32_t *labels,
-                        uint32_t samples, float margin, mcg_guard_t *result);
-
-/**
- * @brief Place an empty replay buffer into memory.
- *
- * @param[out] replay every new sample is followed by a stored one, and enters
- * @param[in]  memory [words]; it need not hold anything
- * @param[in]  words  enough for one sample at least
- * @param[in]  seed   of the random numbers
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_ARG
- */
-mcg_status_t tiny_replay_init(tiny_replay_t *replay, uint32_t *memory, uint32_t words, uint32_t seed);
-
-/**
- * @brief Offer a sample to a replay buffer.
- *
- * @param[in,out] replay of that model
- * @param[in]     x      sample, [TINY_INPUT_SIZE]
- * @param[in]     label  class of the sample, below TINY_OUTPUT_SIZE
- * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, or MCG_ERR_LABEL for a class that there is not
- */
-mcg_status_t tiny_replay_add(tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE], uint32_t label);
-
-/**
- * @brief Remember what a model says now about every stored sample, so that it forgets less. These are trained
- * towards that, a soft label, from now on, not towards their labels; samples that enter later have their
- * labels alone until it is called again.
- *
- * @param[in,out] m      the model's memory; nothing that was learned changes
- * @param[in,out] replay of that model
- * @return MCG_OK; MCG_ERR_NULL, or MCG_ERR_STATE
- */
-mcg_status_t tiny_replay_remember(tiny_t *m, tiny_replay_t *replay);
-
-/**
- * @brief Learn from a sample and, when it is its turn, from a stored one, so that what was known is not
- * forgotten. Then the sample is offered to the buffer, if that collects. On error nothing changes.
- *
- * @param[in,out] m      the model's memory
- * @param[in,out] replay of that model; where it says how, both samples change first, but for one with a soft
- *                       label; what enters is the sample as it came
- * @param[in]     x      sample, [TINY_INPUT_SIZE]
- * @param[in]     label  class of the sample, below TINY_OUTPUT_SIZE
- * @param[out]    step   what the step on the new sample reports, or NULL
- * @return MCG_OK; MCG_ERR_NULL, MCG_ERR_STATE, MCG_ERR_LABEL for a class that there is not, or MCG_ERR_ARG
- * for changes that cannot be
- */
-mcg_status_t tiny_train_replay(tiny_t *m, tiny_replay_t *replay, const int8_t x[TINY_INPUT_SIZE],
-                               uint32_t label, tiny_step_t *step);
-
-/** Draw a stored sample; the pointers stay good until the next one is offered. MCG_ERR_EMPTY if there is none. */
-mcg_status_t tiny_replay_draw(tiny_replay_t *replay, const int8_t **x, uint32_t *label);
 
 #ifdef __cplusplus
 }

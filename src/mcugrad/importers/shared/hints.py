@@ -23,7 +23,7 @@ ATTENTION = (
     "until then convolutions"
 )
 NORMS = (
-    "normalization by each sample's own statistics (LayerNorm, GroupNorm, InstanceNorm) comes in a later version; "
+    "this normalization, by each sample's own statistics, comes in a later version; "
     "until then BatchNorm, which is trained on the PC and folded into the layers beside it"
 )
 UNIT_LENGTH = (
