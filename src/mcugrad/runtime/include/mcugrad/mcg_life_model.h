@@ -39,7 +39,7 @@ typedef struct {
     const float *output_scale;   /* of the logits; NULL where it is learned, and for floats */
     uint32_t output_scale_place; /* its place where it is learned */
     int32_t replay_classes;      /* classes that share a replay buffer; 1 where labels are none */
-    int32_t slot_words;          /* words of a sample in it: class, input or latents, a byte an output */
+    int32_t slot_words;          /* words of a sample in it: class, what is kept of it, a byte an output */
     uint32_t params;             /* place of what is learned */
     uint32_t params_size;        /* bytes of it */
     uint32_t schedule;           /* place of the mcg_schedule_t in it */
