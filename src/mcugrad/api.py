@@ -26,7 +26,7 @@ from mcugrad.passes.backward import enlarged
 from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
-from mcugrad.pipeline import build, calibrate
+from mcugrad.pipeline import Build, build, calibrate
 from mcugrad.program import Program
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
@@ -36,7 +36,7 @@ from mcugrad.training.features import features as features_named
 from mcugrad.training.losses import LabelKind, Loss
 from mcugrad.training.rate_grid import usual
 from mcugrad.training.replay import ReplayOf
-from mcugrad.training.rules import RuleChoice, updates
+from mcugrad.training.rules import RuleChoice, Updates, updates
 from mcugrad.training.schedules import Kind, Schedule, named, rate_given
 from mcugrad.training.sparse import Choice
 
@@ -125,23 +125,11 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     goal = target_given(target)
     course = _course(schedule)
     length = _steps(course, steps)
-    wanted = _loss(loss, model.classes)
-    if precision not in get_args(Wanted):
-        raise UsageError(
-            f"unknown precision {precision!r}",
-            where="precision",
-            hint=f"one of {', '.join(get_args(Wanted))}",
-        )
-    if precision != "int8" and not updates(rule).are_plain:
-        raise UsageError(
-            f"options of update rules do not apply to precision={precision!r}: weights in float32 train by SGD",
-            where="rule",
-            hint="precision='int8', or no momentum, batch, weight_decay and clip",
-        )
+    wanted, chosen = _loss(loss, model.classes), updates(rule)
+    _demand_precision(precision, chosen)
     if isinstance(train, str) and train == "none":
         _demand_no_training(sparse=sparse, schedule=schedule, steps=steps, rate=given)
     names, values = _names(class_names, model.classes), _label_scale(wanted, typical_labels, model.classes)
-    chosen = updates(rule)
     options = Options(
         train,
         chosen,
@@ -164,29 +152,51 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     result = build(model, scales, options)
     if replay_of == "latents":
         _demand_latents(result.compiled.program, len(model.layers))
-    if ram is not None and result.footprint.need > (options.budget.ram or 0):
+    room = result.footprint
+    if ram is not None and room.need > (options.budget.ram or 0):
         raise FitError(
-            f"model, sample, stack and caller need {result.footprint.need} B of RAM, more than ram={ram}",
+            f"model, sample, stack and caller need {room.need} B of RAM, more than ram={ram}",
             where="ram",
-            hint=f"ram={result.footprint.need} or more, or fewer layers that train",
+            hint=f"ram={room.need} or more, or fewer layers that train",
         )
     if goal is not None:
         check_fit(model, scales, options, result, goal)
-        concerns.warn(concerns.of_flash(result.constants, result.compiled.program.trains, goal))
-    if result.compiled.program.trains:
-        concerns.warn(
-            [
-                *concerns.of_loss(wanted, model.input_shape, _outputs(model)),
-                *concerns.of_policies(*enlarged(result.graph)),
-                *drifting(model.layers, result.graph, weights=train != "bias"),
-                *concerns.of_latents(result.compiled.program),
-            ]
-        )
-    room = result.footprint
+    concerns.warn(_concerns(model, result, options, goal))
     _log.info(
         "%s needs %s of RAM, %d bytes kept for stack and caller", model.name, kib(room.ram), room.reserve
     )
     return Trainer(model, result, goal, options)
+
+
+def _concerns(model: Model, result: Build, options: Options, goal: Target | None) -> list[str]:
+    """What a user should know of what was compiled."""
+    program = result.compiled.program
+    found = [] if goal is None else concerns.of_flash(result.constants, program.trains, goal)
+    if program.trains:
+        found = [
+            *found,
+            *concerns.of_loss(options.loss, model.input_shape, _outputs(model)),
+            *concerns.of_policies(*enlarged(result.graph)),
+            *drifting(model.layers, result.graph, weights=options.train != "bias"),
+            *concerns.of_latents(program),
+        ]
+    return found
+
+
+def _demand_precision(precision: Any, chosen: Updates) -> None:
+    """Raises UsageError for what is no precision, and for options of rules where weights are float32."""
+    if precision not in get_args(Wanted):
+        raise UsageError(
+            f"unknown precision {precision!r}",
+            where="precision",
+            hint=f"one of {', '.join(get_args(Wanted))}",
+        )
+    if precision != "int8" and not chosen.are_plain:
+        raise UsageError(
+            f"options of update rules do not apply to precision={precision!r}: weights in float32 train by SGD",
+            where="rule",
+            hint="precision='int8', or no momentum, batch, weight_decay and clip",
+        )
 
 
 def target_given(target: str | Target | None) -> Target | None:

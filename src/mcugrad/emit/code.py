@@ -11,7 +11,7 @@ from mcugrad.emit.descriptor import descriptor
 from mcugrad.emit.fingerprint import word
 from mcugrad.emit.firmware import Firmware
 from mcugrad.emit.interface import declaration, definition, functions, replay_known_by
-from mcugrad.emit.layout import layout
+from mcugrad.emit.layout import Layout
 from mcugrad.emit.literals import initializer
 from mcugrad.emit.render import render
 from mcugrad.emit.steps import Names
@@ -21,6 +21,7 @@ from mcugrad.plan import Plan
 from mcugrad.program import Argument, Buffer, Call, Program, Space
 from mcugrad.program.segment import FROZEN
 from mcugrad.training.features import LATENTS
+from mcugrad.training.losses import LabelKind
 
 DRAW = "mcg_replay_draw"
 """A function of the runtime that takes more than a line to call."""
@@ -56,15 +57,16 @@ def code(firmware: Firmware) -> dict[str, str]:
         else "",
         "replay_classes": program.replay_classes,
         "replay_known_by": replay_known_by(program),
+        "replay_draw": _draw(program),
         "stored_size": f"{name.upper()}_{'LATENTS' if LATENTS in has else 'INPUT'}_SIZE",
-        **(_rest(firmware) if LATENTS in has else {}),
+        **(_rest(firmware, place) if LATENTS in has else {}),
     }
     return {f"{name}.h": render("model.h.j2", known), f"{name}.c": render("model.c.j2", known)}
 
 
-def _rest(firmware: Firmware) -> dict[str, Any]:
+def _rest(firmware: Firmware, place: Layout) -> dict[str, Any]:
     """What is said of a model whose replay buffers hold latents: its rest, and what goes into one and back."""
-    program, place = firmware.emitted, layout(firmware.emitted, firmware.plan)
+    program = firmware.emitted
     places = program.latent_places
     given = {"label": steps.passed_label(program)}
     if program.input in places:
@@ -77,6 +79,14 @@ def _rest(firmware: Firmware) -> dict[str, Any]:
         "rest": descriptor(program, place, firmware.origin.input_scale, firmware.has, rest=True),
         "after_frozen": steps.without(program, FROZEN, given),
     }
+
+
+def _draw(program: Program) -> str:
+    """Prototype of the one function around the steps that is not the runtime's with the model's own types."""
+    kind = program.label_kind
+    label = "uint32_t *label" if kind is LabelKind.CLASS else f"const {kind.value} **label"
+    head = f"mcg_status_t {program.name}_replay_draw"
+    return f"{head}({program.name}_replay_t *replay, const int8_t **x, {label})"
 
 
 def _inline(program: Program, has: frozenset[str]) -> tuple[str, ...]:

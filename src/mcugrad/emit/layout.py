@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mcugrad.emit.fingerprint import WORD
 from mcugrad.plan import Plan, aligned
 from mcugrad.program import Buffer, Program, Space
 
-HEADER_SIZE = 4
-"""Bytes of the word that tells an initialised model."""
+HEADER_SIZE = WORD
+"""Bytes in front of what is learned: the word that tells an initialised model."""
 
 
 @dataclass(frozen=True)
