@@ -7,6 +7,7 @@
 * `plans`: every network of the zoo, predicting and with all layers training by sr8: working memory as planned, and the
   bytes that are needed at the fullest moment. No C is built for them.
 
+`--exact` plans with a solver what takes more than the bound, says what it finds, and writes nothing (extra `plan`).
 `--check-fresh` plans all of it again, without C, and fails where working memory takes over 1 % more than committed.
 `--only NAME ...` builds some cases and keeps the results of the others.
 """
@@ -34,7 +35,7 @@ from mcugrad.options import Options
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.pipeline import calibrate
-from mcugrad.plan import bound
+from mcugrad.plan import bound, exact_plan, verify
 from mcugrad.program import Space
 from mcugrad.training.rules import updates
 from mcugrad.zoo import nets
@@ -305,11 +306,29 @@ def grown(results: Results) -> list[str]:
     return found
 
 
+def exact() -> None:
+    """What the solver finds where the plan of a network of the zoo takes more than is needed at once."""
+    for name in nets.names():
+        model = zoo(name)()
+        for train in ("none", "all"):
+            options = Options(train, updates(RULE), seed=0, rate=0.01)
+            scales = calibrate(model, noise(model, 2), Calibration("minmax"), options.precision, train)
+            program, plan = planned_sizes(model, scales, options)
+            if plan.size > bound(program):
+                better = exact_plan(program, plan)
+                verify(program, better)
+                assert better.least is not None
+                print(f"{name}, {train}: {plan.size:,} B by greedy plans; {better.least.text}", flush=True)
+
+
 if __name__ == "__main__":
     parser = arguments("memory", __doc__)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, metavar="NETWORK", help="cases to build")
+    parser.add_argument("--exact", action="store_true", help="plan with a solver where there is a gap")
     parser.add_argument("--check-fresh", action="store_true", help="plan again and compare")
     options = parser.parse_args()
+    if options.exact:
+        raise SystemExit(exact())
     if options.check_fresh:
         raise SystemExit(told_worse(grown(read(options.json)), "memory", WORSE))
     raise SystemExit(main(options, run, table, bars))

@@ -27,6 +27,7 @@ from mcugrad.passes.calibrate import Calibration, Method
 from mcugrad.passes.freeze import Train
 from mcugrad.passes.quantize import affine
 from mcugrad.pipeline import Build, build, calibrate
+from mcugrad.plan import Planning
 from mcugrad.program import Program
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
@@ -67,6 +68,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     ram: int | str | None = None,
     features: str | Sequence[str] = "all",
     replay_of: ReplayOf = "inputs",
+    plan: Planning = "greedy",
 ) -> Trainer:
     """Turn a model into firmware that learns.
 
@@ -101,6 +103,9 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
             all that saves any; with `ram` none. None of them changes a byte of what is computed.
         ram: bytes that model, sample, stack and caller may take together, as a number or as `64K`; those of the target
             if not given.
+        plan: how places in the working memory are looked for: `greedy`, or `exact`, where the solver CP-SAT looks for a
+            smaller plan, or the proof that there is none, wherever more is taken than is needed at once. It needs the
+            extra `plan`, takes up to half a minute, and changes not a byte of what is computed.
         features: what the generated code has beside predictions and training steps: `all`, `none`, or names of
             some; docs/device.md lists them and says what each takes. A linker that drops what is never called, as all
             for microcontrollers can, makes this a matter of how much there is to read.
@@ -146,6 +151,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         budget=_budget(prefer, ram, goal),
         features=_features(features, train, wanted),
         replay_of=_replay_of(replay_of, train),
+        plan=_planning(plan),
     )
     method = Calibration(calibration_method, percentile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
@@ -263,6 +269,18 @@ def _replay_of(wanted: Any, train: Train) -> ReplayOf:
             hint="train='last:1' or another that trains, or no replay_of=",
         )
     found: ReplayOf = wanted
+    return found
+
+
+def _planning(wanted: Any) -> Planning:
+    """How to plan. Raises UsageError for what is no way to."""
+    if wanted not in get_args(Planning):
+        raise UsageError(
+            f"plan={wanted!r} is no way to look for places in the working memory",
+            where="plan",
+            hint=" or ".join(map(repr, get_args(Planning))),
+        )
+    found: Planning = wanted
     return found
 
 

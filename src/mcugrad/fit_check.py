@@ -219,7 +219,8 @@ class Footprints:
                 raise
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
-        program, plan = planned(lowered(graph, replace(options, replay_of="inputs"), sizes_only=True))
+        flat = lowered(graph, replace(options, replay_of="inputs"), sizes_only=True)
+        program, plan = planned(flat, options.plan)
         place = layout(program, plan)
         whole = Footprint.of(program, place)
         offered = offers(program, plan, options.budget.core)
@@ -254,7 +255,7 @@ def planned_sizes(
         UsageError: `train` names nothing, `sparse` does not fit what trains.
         ModelError: an accumulator could overflow.
     """
-    return planned(lowered(complete(model, scales, options), options, sizes_only=True))
+    return planned(lowered(complete(model, scales, options), options, sizes_only=True), options.plan)
 
 
 def check_fit(

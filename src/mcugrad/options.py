@@ -10,7 +10,7 @@ from typing import Literal
 from mcugrad.graph import ActivationScale
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.freeze import Train
-from mcugrad.plan import Point
+from mcugrad.plan import Planning, Point
 from mcugrad.targets import Target
 from mcugrad.training.features import EVERY
 from mcugrad.training.losses import Loss
@@ -81,6 +81,7 @@ class Options:
         budget: memory that kernels may have to be faster.
         features: what of a model's life the firmware has; the twin has all.
         replay_of: what a replay buffer holds of samples, their inputs or their latents.
+        plan: how places in the working memory are looked for.
         loss: what training makes smaller.
         label_scale: quantization of the labels, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
@@ -103,6 +104,7 @@ class Options:
     budget: Budget = Budget()
     features: frozenset[str] = EVERY
     replay_of: ReplayOf = "inputs"
+    plan: Planning = "greedy"
 
     @property
     def method(self) -> str:

@@ -284,7 +284,7 @@ def _built(
     program = lowered(graph, options, state)
     if state is not None:
         graph = learned(graph, state)
-    program, plan = spent(*planned(program), options.budget)
+    program, plan = spent(*planned(program, options.plan), options.budget)
     verify(looked_at(program), plan)
     origin = replace(_origin(model, graph, options), state=note)
     return Build(graph, scales, Compiled(program, plan, origin, options.features))

@@ -116,6 +116,14 @@ Ram = Annotated[
         help="RAM that all may take, 65536 or 64K; else the target's.",
     ),
 ]
+Plan = Annotated[
+    str,
+    typer.Option(
+        "--plan",
+        help="Places in the working memory: greedy; or exact, a smaller plan or the proof that there is none, by the "
+        "solver CP-SAT. Same bytes.",
+    ),
+]
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)]
 Selftest = Annotated[bool, typer.Option("--selftest", help=_SELFTEST)]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout and nothing else.")]

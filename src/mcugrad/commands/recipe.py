@@ -23,6 +23,7 @@ from mcugrad.commands.options import (
     Momentum,
     Name,
     Network,
+    Plan,
     Precision,
     Prefer,
     Ram,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from mcugrad.model import Model
     from mcugrad.options import Preference
     from mcugrad.passes.assign_precision import Wanted
+    from mcugrad.plan import Planning
     from mcugrad.trainer import Trainer
     from mcugrad.training.replay import ReplayOf as Which
     from mcugrad.training.schedules import Kind
@@ -70,6 +72,7 @@ _COMPILED_IN = (
     "replay_of",
     "prefer",
     "ram",
+    "plan",
 )
 """Options that a model has had when it was compiled; the others are about data, places and what is said."""
 
@@ -106,6 +109,7 @@ class Recipe:
     save: Save = None
     prefer: Prefer = "balanced"
     ram: Ram = None
+    plan: Plan = "greedy"
 
     @property
     def learning_rate(self) -> float | None:
@@ -262,6 +266,7 @@ class Recipe:
             ram=self.ram,
             features=self.features,
             replay_of=cast("Which", self.replay_of),  # checked there
+            plan=cast("Planning", self.plan),  # checked there
         )
 
     def fidelity(self, made: Trainer, samples: Samples) -> Fidelity | None:

@@ -179,7 +179,8 @@ def _ram(
     yield Part(
         "state", "other state", rest, f"{COUNTED}: steps, rate, seed, and {HEADER_SIZE} B that tell a model"
     )
-    yield Part("arena", "working memory", plan.size, COUNTED)
+    how = COUNTED if plan.least is None else f"{COUNTED}: {plan.least.text}"
+    yield Part("arena", "working memory", plan.size, how)
     for entry, label in (
         (PREDICT, "of it a prediction at most"),
         (TRAIN_STEP, "of it a training step at most"),

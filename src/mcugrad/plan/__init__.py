@@ -2,18 +2,21 @@
 
 from mcugrad.plan.bound import bound
 from mcugrad.plan.place import aligned
-from mcugrad.plan.plan import Plan, best_plan, planned
+from mcugrad.plan.plan import Least, Plan, Planning, best_plan, exact_plan, planned
 from mcugrad.plan.scratch import Offers, Point, offers
 from mcugrad.plan.verify import PlanError, verify
 
 __all__ = [
+    "Least",
     "Offers",
     "Plan",
     "PlanError",
+    "Planning",
     "Point",
     "aligned",
     "best_plan",
     "bound",
+    "exact_plan",
     "offers",
     "planned",
     "verify",

@@ -34,15 +34,15 @@ def bound_of(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[Share]]) ->
 
 
 def _saved(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[Share]]) -> Iterable[tuple[int, int]]:
-    """The most that sharing can save, by time: each buffer is in the place of one other, and that of no second one."""
+    """The most that sharing can save, by time: at one distance, a buffer is over one other, and under one."""
     known = {life.name: life for life in lives}
-    by_new: dict[int, dict[str, int]] = {}
-    by_old: dict[int, dict[str, int]] = {}
+    by_new: dict[int, dict[tuple[str, int], int]] = {}
+    by_old: dict[int, dict[tuple[str, int], int]] = {}
     for new, shares in pairs.items():
         time = known[new].first
         for share in shares:
             less = saved(known[new], known[share.old], share.lead)
             for found, name in ((by_new, new), (by_old, share.old)):
                 most = found.setdefault(time, {})
-                most[name] = max(most.get(name, 0), less)
+                most[name, share.lead] = max(most.get((name, share.lead), 0), less)
     return [(time, min(sum(by_new[time].values()), sum(by_old[time].values()))) for time in by_new]

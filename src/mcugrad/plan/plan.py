@@ -5,19 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 import numpy as np
 
 from mcugrad.passes.program.keep_winners import keep_winners
 from mcugrad.plan.bound import bound_of
+from mcugrad.plan.exact import place_exactly, solver
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.place import Unit, aligned, apart, placed, united
 from mcugrad.plan.reorder import reordered
 from mcugrad.plan.sharing import Share, sharing
 from mcugrad.program import Program
 
+Planning = Literal["greedy", "exact"]
+"""Whether a solver looks for a smaller plan than the greedy ones."""
 TRIES, MOVED = 120, 48
 """Orders that are tried where none of the usual ones is as small as can be, and the largest units, which are moved."""
+
+
+@dataclass(frozen=True)
+class Least:
+    """How near a plan came to what no plan can do without, before calls got scratch.
+
+    Attributes:
+        size: bytes of the arena then.
+        bound: bytes that are needed at the fullest moment.
+        proven: whether no plan of these calls takes less.
+    """
+
+    size: int
+    bound: int
+    proven: bool
+
+    @property
+    def text(self) -> str:
+        """`7,076 B at the least, 0.5 % above what is needed at once; proven least`."""
+        above = (
+            f", {100 * (self.size / self.bound - 1):.2g} % above what is needed at once"
+            if self.size > self.bound
+            else ", all of it needed at once"
+        )
+        proof = "; proven least" if self.proven and self.size > self.bound else ""
+        return f"{self.size:,} B at the least{above}{proof}"
 
 
 @dataclass(frozen=True)
@@ -28,11 +58,13 @@ class Plan:
         offsets: first byte of every arena buffer.
         size: bytes of the arena.
         live: per call of the longest entry, bytes that are needed at that time.
+        least: how small it could be without scratch; None where nobody looked.
     """
 
     offsets: Mapping[str, int]
     size: int
     live: tuple[int, ...]
+    least: Least | None = None
 
     @property
     def peak(self) -> int:
@@ -48,17 +80,25 @@ ORDERS: tuple[Callable[[Unit], tuple[int, ...]], ...] = (
 """Of units: the largest first, those that are large and long first, those that live longest first."""
 
 
-def planned(program: Program) -> tuple[Program, Plan]:
+def planned(program: Program, how: Planning = "greedy") -> tuple[Program, Plan]:
     """The program with those calls, in that order, which take the smallest working memory, and its plan.
 
     It computes the same bytes. What takes no less stays as it was.
+
+    Args:
+        program: the calls.
+        how: `exact` to look for less with a solver where the plan takes more than is needed at once. Calls do not
+            depend on it, so neither does a fingerprint.
+
+    Raises:
+        UsageError: the solver is not installed.
     """
     found = program, best_plan(program)
     for kept in (program, keep_winners(program)):
         for other in (kept, reordered(kept)):
             if other is not program and (plan := best_plan(other)).size < found[1].size:
                 found = other, plan
-    return found
+    return (found[0], exact_plan(*found)) if how == "exact" else found
 
 
 def best_plan(program: Program) -> Plan:
@@ -94,8 +134,25 @@ def best_plan(program: Program) -> Plan:
         if end_of(lives, other) < size:
             size, offsets = end_of(lives, other), other
     return Plan(
-        {life.name: offsets[life.name] for life in lives}, size, live_of(program, lives, pairs, offsets)
+        {life.name: offsets[life.name] for life in lives},
+        size,
+        live_of(program, lives, pairs, offsets),
+        Least(size, least, size == least),
     )
+
+
+def exact_plan(program: Program, plan: Plan) -> Plan:
+    """A smaller plan, or the same one, and whether it is proven that none takes less. Raises UsageError."""
+    lives = lifetimes(program)
+    pairs = sharing(program, lives)
+    least = bound_of(lives, pairs)
+    solver()
+    if plan.size == least:
+        return plan
+    offsets, proven = place_exactly(lives, pairs, plan.offsets, plan.size, least)
+    size = end_of(lives, offsets)
+    live = live_of(program, lives, pairs, offsets)
+    return Plan({life.name: offsets[life.name] for life in lives}, size, live, Least(size, least, proven))
 
 
 def ordered(units: Sequence[Unit], key: Callable[[Unit], tuple[int, ...]]) -> list[Unit]:

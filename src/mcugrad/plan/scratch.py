@@ -107,7 +107,7 @@ class Offers:
         for place in names:
             live[times[place]] = max(live[times[place]], before[times[place]] + aligned(rooms[place]))
         offsets = {**way.offsets, **{name: starts[place] for place, name in names.items()}}
-        return program, Plan(offsets, point.size, tuple(live))
+        return program, Plan(offsets, point.size, tuple(live), self.plan.least)
 
 
 def offers(program: Program, plan: Plan, core: str) -> Offers:

@@ -160,6 +160,7 @@ def _options(options: Options) -> dict[str, Any]:
         "schedule": asdict(options.schedule),
         "steps": int(options.steps),
         "budget": asdict(options.budget),
+        "plan": options.plan,
     }
 
 
@@ -182,6 +183,7 @@ def _to_options(facts: Mapping[str, Any]) -> Options:
         schedule=Schedule(**facts.get("schedule", {})),
         steps=int(facts.get("steps", 0)),
         budget=Budget(**facts.get("budget", {})),
+        plan=facts.get("plan", "greedy"),
     )
 
 

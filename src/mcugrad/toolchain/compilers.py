@@ -112,6 +112,12 @@ _PACKAGES = (  # name on PyPI, what is imported of it, what it unlocks, how to g
     ("pyelftools", "elftools.elf.elffile", "reading firmware: sizes, symbols", "pip install pyelftools"),
     ("torch", "torch", "loading nn.Module", "pip install 'mcugrad[torch]'"),
     ("tflite", "tflite", "loading TFLite files", "pip install 'mcugrad[tflite]'"),
+    (
+        "ortools",
+        "ortools.sat.python.cp_model",
+        "plan='exact': proven plans of memory",
+        "pip install 'mcugrad[plan]'",
+    ),
     ("onnxruntime", "onnxruntime", "checking against ONNX Runtime", "pip install onnxruntime"),
 )
 _PROGRAMS = (
