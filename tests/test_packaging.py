@@ -82,6 +82,7 @@ def test_wheel_metadata(wheel: Path) -> None:
         "board",
         "demo",
         "dev",
+        "plan",
         "report",
         "tflite",
         "torch",
