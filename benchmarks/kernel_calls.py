@@ -14,10 +14,12 @@ from mcugrad.ops.convolution.depthwise_conv2d_s8 import (
     DEPTHWISE_CONV2D_GRAD_INPUT_S8,
     DEPTHWISE_CONV2D_S8,
     DEPTHWISE_CONV2D_UPDATE,
+    DEPTHWISE_FROZEN_S8,
 )
 from mcugrad.ops.convolution.planes import PLANE_UPDATE_ROWS
-from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
+from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_FROZEN_S8, POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.convolution.struct import Conv2dStruct
+from mcugrad.ops.core.frozen_s8 import integer_factors
 from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LINEAR_UPDATE, LinearStruct
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.kernel import ROOM, SCRATCH
@@ -145,6 +147,19 @@ def depthwise_conv2d_s8(shape: Shape) -> Arguments:
         "w": given["w"][: shape[2] * taps],
         "scale": np.full(shape[2], 1 / (1000 * shape[3]), np.float32),
         "packed": np.zeros(taps * min(shape[2], 64), np.int8),
+    }
+
+
+def frozen(given: Arguments) -> Arguments:
+    """The same layer where it does not train; the next factor for which there is an integer."""
+    kept = {name: value for name, value in given.items() if name not in ("peak", "patch")}
+    near = np.linspace(1, 1.05, 40, dtype=np.float32) * given["scale"][0]
+    integers = integer_factors(near, given["g"].y_zero)
+    which, channels = int(integers.argmax()), len(given["scale"])
+    return {
+        **kept,
+        "scale": np.full(channels, near[which], np.float32),
+        "mult": np.full(channels, integers[which], np.int32),
     }
 
 
@@ -283,10 +298,12 @@ SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     LINEAR_UPDATE: (VECTORS, OTHER_VECTORS),
     CONV2D_S8: (WINDOWS, OTHER_WINDOWS),
     POINTWISE_S8: (PIXELS, OTHER_PIXELS),
+    POINTWISE_FROZEN_S8: (PIXELS, OTHER_PIXELS),
     CONV2D_GRAD_INPUT_S8: (WINDOWS + FEW_CHANNELS + PIXELS, OTHER_WINDOWS + OTHER_PIXELS),
     CONV2D_UPDATE: (WINDOWS, OTHER_WINDOWS),
     POINTWISE_UPDATE: (PIXELS, OTHER_PIXELS),
     DEPTHWISE_CONV2D_S8: (DEPTHWISE, OTHER_DEPTHWISE),
+    DEPTHWISE_FROZEN_S8: (DEPTHWISE, OTHER_DEPTHWISE),
     DEPTHWISE_CONV2D_GRAD_INPUT_S8: (DEPTHWISE, OTHER_DEPTHWISE),
     DEPTHWISE_CONV2D_UPDATE: (DEPTHWISE, OTHER_DEPTHWISE),
 }
@@ -316,10 +333,12 @@ _ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
     "mcg_linear_update": linear_update,
     "mcg_conv2d_s8": conv2d_s8,
     "mcg_pointwise_s8": conv2d_s8,
+    "mcg_pointwise_frozen_s8": lambda shape: frozen(conv2d_s8(shape)),
     "mcg_conv2d_grad_input_s8": conv2d_grad_input_s8,
     "mcg_conv2d_update": conv2d_update,
     "mcg_pointwise_update": conv2d_update,
     "mcg_depthwise_conv2d_s8": depthwise_conv2d_s8,
+    "mcg_depthwise_frozen_s8": lambda shape: frozen(depthwise_conv2d_s8(shape)),
     "mcg_depthwise_conv2d_grad_input_s8": depthwise_conv2d_grad_input_s8,
     "mcg_depthwise_conv2d_update": depthwise_conv2d_update,
 }

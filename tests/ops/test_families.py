@@ -24,6 +24,7 @@ BESIDE = tuple(
         "avx2",
         "beyond",
         "build",
+        "forward",
         "math",
         "pairs",
         "panels",
@@ -36,8 +37,8 @@ BESIDE = tuple(
     )
 )
 """Headers that several families need, or bodies of theirs, and the one that includes all."""
-MORE = re.compile(r"_(f32|model|calls)\.h$")
-"""More headers of a family: its kernels in float32; how functions see a model, and those functions."""
+MORE = re.compile(r"_(f32|frozen|model|calls)\.h$")
+"""More headers of a family: kernels in float32, of frozen layers; how functions see a model, and those functions."""
 
 
 def folders(path: Path) -> set[str]:

@@ -82,7 +82,7 @@ class ProgramBuilder:
         self._seed = seed
         self._rate = rate if isinstance(rate, np.ndarray) else Schedule().record(rate, 0)
         self._learned = learned
-        self._sizes_only = sizes_only
+        self.sizes_only = sizes_only
         self._encoded: dict[str, tuple[NDArray[np.int8], NDArray[np.uint8]]] = {}
 
     # -- tensors ---------------------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ class ProgramBuilder:
         assert isinstance(t.quant, WeightScale)
         if t.name not in self._encoded:
             rule = RULES[t.rule or "sr8"]
-            if self._sizes_only:
+            if self.sizes_only:
                 residual = np.zeros((t.shape[0], rule.residual_row(t.size // t.shape[0])), np.uint8)
                 self._encoded[t.name] = np.zeros(t.shape, np.int8), residual
             else:

@@ -22,7 +22,7 @@ from mcugrad.ops.convolution.pairs import (
 from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work
 from mcugrad.ops.convolution.panels_back import grad_input_scratch, panel_grad_input_work
 from mcugrad.ops.convolution.panels_update import panel_update_work, update_scratch
-from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_S8, POINTWISE_UPDATE
+from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_FROZEN_S8, POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.convolution.portable import conv2d_update_work, conv2d_work, grad_input_work
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.computation_s8 import exact_matmul, from_zero, write_error, write_output
@@ -59,7 +59,7 @@ class Conv2dS8(LayerS8):
         if isinstance(g, LinearStruct):
             return PassS8(LINEAR_S8, g.inputs)
         if self.is_pointwise(g):
-            return PassS8(POINTWISE_S8, g.taps)
+            return PassS8(POINTWISE_S8, g.taps, frozen=POINTWISE_FROZEN_S8)
         return PassS8(CONV2D_S8, g.taps, {"patch": patch_of(self.of, to, g.taps)})
 
     def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct | LinearStruct) -> PassS8:

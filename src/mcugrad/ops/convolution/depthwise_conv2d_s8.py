@@ -25,6 +25,7 @@ from mcugrad.ops.convolution.planes import (
 from mcugrad.ops.convolution.planes_work import (
     Work,
     plane_forward_work,
+    plane_frozen_work,
     plane_grad_input_work,
     plane_update_work,
 )
@@ -57,7 +58,8 @@ class DepthwiseConv2dS8(LayerS8):
         return struct_of(self.of, to)
 
     def forward_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
-        return PassS8(DEPTHWISE_CONV2D_S8, g.k_h * g.k_w, {"packed": self._packed(to, g, g.out_c, 1)})
+        packed = self._packed(to, g, g.out_c, 1)
+        return PassS8(DEPTHWISE_CONV2D_S8, g.k_h * g.k_w, {"packed": packed}, DEPTHWISE_FROZEN_S8)
 
     def grad_input_pass(self, to: ProgramBuilder, g: Conv2dStruct) -> PassS8:
         multiplier = g.out_c // g.in_c
@@ -97,6 +99,22 @@ def depthwise_conv2d_s8(
     weights = from_zero(w[: g.out_c * g.k_h * g.k_w], w_zero).reshape(g.out_c, -1)
     acc = np.einsum("pko,ok->po", channel_patches(g, centred(g, x)), weights) + bias[: g.out_c]
     write_output(acc, scale, clip, g.y_zero, y, peak)
+
+
+def depthwise_frozen_s8(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    bias: NDArray[Any],
+    scale: NDArray[Any],
+    mult: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+    packed: NDArray[Any],
+) -> None:
+    """`depthwise_conv2d_s8` without a peak."""
+    depthwise_conv2d_s8(g, x, w, w_zero, bias, scale, clip, y, np.zeros(1, np.int32), packed)
 
 
 def depthwise_conv2d_grad_input_s8(
@@ -155,6 +173,15 @@ def forward_work(g: Conv2dStruct, room: int | None) -> Work:
     return _work(depthwise_work(g), None if room is None else plane_forward_work(g, room), room, 13)
 
 
+def frozen_work(g: Conv2dStruct, room: int | None) -> Work:
+    """How often `mcg_depthwise_frozen_s8` does what: as the one that is not frozen, or what that would do, and more."""
+    others, own = forward_work(g, room), None if room is None else plane_frozen_work(g, room)
+    if room is None:
+        return others
+    none = (0.0,) * len(others)
+    return (*others, *none, *(0.0,) * 13) if own is None else (*none, *others, *own)
+
+
 def backward_work(g: Conv2dStruct, room: int | None) -> Work:
     """How often `mcg_depthwise_conv2d_grad_input_s8` does what."""
     planes = None if room is None else plane_grad_input_work(g, room)
@@ -172,6 +199,13 @@ DEPTHWISE_CONV2D_S8 = Kernel(
     depthwise_conv2d_s8,
     Scratch(plane_forward_scratch),
     Price(forward_work),
+    may_share=(Shared("x", "y", pays_s8, lead_s8),),
+)
+DEPTHWISE_FROZEN_S8 = Kernel(
+    "mcg_depthwise_frozen_s8",
+    depthwise_frozen_s8,
+    Scratch(plane_forward_scratch),
+    Price(frozen_work),
     may_share=(Shared("x", "y", pays_s8, lead_s8),),
 )
 DEPTHWISE_CONV2D_GRAD_INPUT_S8 = Kernel(

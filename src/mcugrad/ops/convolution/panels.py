@@ -197,3 +197,26 @@ def panel_forward_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
         *of_rows,
         *(others, (g.out_c % 4 > 0) * (pixels // 4 * 4) + pixels % 4 * runs),
     )
+
+
+def panel_frozen_work(g: Conv2dStruct, room: int) -> tuple[float, ...] | None:
+    """Of a pointwise layer whose sums become outputs at once; None where others do it, or there is no room.
+
+    Instructions in assembler; steps; calls, channels, blocks, fours of pixels in them; words, and bytes, of fours that
+    are made byte by byte; channels without a pair, at fours of pixels; then of rows as `panel_rows` has it.
+    """
+    layout = Layout.of(1, g.in_c, g.out_c, room)
+    pixels, fours = g.out_h * g.out_w, -(-g.out_h * g.out_w // 4)
+    if pixels < 4 or not layout.whole:
+        return None
+    blocks, words, odd = list(layout.blocks(g.out_c)), up4(g.in_c) // 4, g.in_c % 4 > 0
+    pairs, steps = sum(block // 2 for block in blocks), 2 * words
+    around = fours * (20 * len(blocks) + pairs * (44 + 3 * -(-steps // 8)))
+    copies = 0 if odd else fours * len(blocks) * (13 + 18 * words)
+    rows, *of_rows = panel_rows(layout, g.out_c, 1)
+    return (
+        *(around + copies + rows, 11 * pairs * steps * fours),
+        *(1, g.out_c, len(blocks), fours * len(blocks)),
+        *(fours * len(blocks) * words * odd, fours * len(blocks) * g.in_c * odd),
+        *(fours * sum(block % 2 for block in blocks), *of_rows),
+    )

@@ -41,6 +41,17 @@ def plane_forward_work(g: Conv2dStruct, room: int) -> Work | None:
     return (loops, 1, g.out_c, *others)
 
 
+def plane_frozen_work(g: Conv2dStruct, room: int) -> Work | None:
+    """Of a forward pass whose sums become outputs at once; None where others do it, or there is no room."""
+    axes, room = served(g), max(room, forward_own(g))
+    if axes is None or axes.rows(room) == 0 or axes.g.out_w % 4:
+        return None
+    if not axes.close and not (axes.whole and axes.g.k_h <= axes.g.k_w):
+        return None
+    loops, *others = _sums(axes, room, g.out_c, None)
+    return (loops, 1, g.out_c, *others)
+
+
 def plane_grad_input_work(g: Conv2dStruct, room: int) -> Work | None:
     """Of the error of an input: instructions in assembler; calls, kinds of pixels; then as `_sums` has it.
 
@@ -59,8 +70,8 @@ def plane_grad_input_work(g: Conv2dStruct, room: int) -> Work | None:
     return (loops, 1, g.stride_h * g.stride_w, *others, beside * g.in_c)
 
 
-def _sums(axes: Axes, room: int, channels: int, pixel: float) -> Work:
-    """Sums of all channels and what becomes of them, `pixel` instructions for four.
+def _sums(axes: Axes, room: int, channels: int, pixel: float | None) -> Work:
+    """Sums of all channels and what becomes of them, `pixel` instructions for four; None for outputs at once.
 
     Instructions in assembler; bands, fours of channels in them; places of outputs; words that are cleared; kernel
     rows of tables where taps are not 3x3 neighbours, and steps, taps and pixels between taps of them; rows whose last
@@ -75,14 +86,18 @@ def _sums(axes: Axes, room: int, channels: int, pixel: float) -> Work:
         lines += max(0, min(top + height, g.in_h) - max(top, 0))
         there += 1
         cleared += CHANNELS * height * axes.words
-        for count, kernel_rows in _together(axes, first, min(rows, g.out_h - first), tables):
+        for count, kernel_rows in _together(axes, first, min(rows, g.out_h - first), tables, pixel is None):
             around = 16 if axes.whole else 14
             four = (41 if g.stride_w == 1 else 45) if axes.close else around + axes.row * kernel_rows
-            sums += CHANNELS * (count * (axes.fours * four + 7) + 12) + 2 * CHANNELS // tables
+            row, channel = 7, 12
+            if pixel is None:
+                four = four + 12 if axes.close else 25 + (axes.row - 3) * kernel_rows
+                row, channel = 11, 22
+            sums += CHANNELS * (count * (axes.fours * four + row) + channel) + 2 * CHANNELS // tables
             calls += CHANNELS // tables
     together = not axes.turned and g.in_w == 2 * axes.there == 2 * axes.words
     pack = _pack(lines, there, axes.there, together)
-    loops = sums + pixel * g.out_h * g.out_w
+    loops = sums + (pixel or 0) * g.out_h * g.out_w
     of_tables = 0 if axes.close else CHANNELS * bands * fours * g.k_h * axes.share
     return (
         fours * (loops + pack),
@@ -94,9 +109,10 @@ def _sums(axes: Axes, room: int, channels: int, pixel: float) -> Work:
     )
 
 
-def _together(axes: Axes, first: int, rows: int, tables: int) -> Iterator[tuple[int, int]]:
+def _together(axes: Axes, first: int, rows: int, tables: int, frozen: bool) -> Iterator[tuple[int, int]]:
     """Rows of outputs of a band whose sums are made by one call, and the kernel rows that they meet."""
-    if axes.close or axes.g.dilation_h > 1 or axes.steps * axes.fours * tables < TOLD_APART:
+    few = not frozen and axes.steps * axes.fours * tables < TOLD_APART
+    if axes.close or axes.g.dilation_h > 1 or few:
         yield rows, axes.g.k_h
         return
     for met, group in groupby(map(axes.kernel_rows, range(first, first + rows))):

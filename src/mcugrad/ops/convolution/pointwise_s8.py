@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.ops.convolution.pairs import pointwise_pairs_work, pointwise_update_pairs_work
-from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work
+from mcugrad.ops.convolution.panels import forward_scratch, panel_forward_work, panel_frozen_work
 from mcugrad.ops.convolution.panels_update import panel_update_work, update_scratch
 from mcugrad.ops.convolution.portable import pointwise_update_work, pointwise_work
 from mcugrad.ops.convolution.struct import Conv2dStruct
@@ -46,6 +46,21 @@ def pointwise_s8(
     write_output(acc, scale, clip, g.y_zero, y, peak)
 
 
+def pointwise_frozen_s8(
+    g: Conv2dStruct,
+    x: NDArray[Any],
+    w: NDArray[Any],
+    w_zero: NDArray[Any] | None,
+    bias: NDArray[Any],
+    scale: NDArray[Any],
+    mult: NDArray[Any],
+    clip: NDArray[Any],
+    y: NDArray[Any],
+) -> None:
+    """`pointwise_s8` without a peak."""
+    pointwise_s8(g, x, w, w_zero, bias, scale, clip, y, np.zeros(1, np.int32))
+
+
 def pointwise_update(
     g: Conv2dStruct,
     x: NDArray[Any],
@@ -74,6 +89,15 @@ def forward_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
     return pointwise_work(g) if room is None else panel_forward_work(g, room)
 
 
+def frozen_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
+    """How often `mcg_pointwise_frozen_s8` does what: as the one that is not frozen, or what that would do, and more."""
+    if room is None:
+        return pointwise_work(g)
+    others, own = panel_forward_work(g, room), panel_frozen_work(g, room)
+    none = (0.0,) * len(others)
+    return (*others, *none, *(0.0,) * 12) if own is None else (*none, *others, *own)
+
+
 def update_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
     """How often `mcg_pointwise_update` does what."""
     return pointwise_update_work(g) if room is None else panel_update_work(g, room)
@@ -81,6 +105,12 @@ def update_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
 
 POINTWISE_S8 = Kernel(
     "mcg_pointwise_s8", pointwise_s8, Scratch(forward_scratch), Price(forward_work, pointwise_pairs_work)
+)
+POINTWISE_FROZEN_S8 = Kernel(
+    "mcg_pointwise_frozen_s8",
+    pointwise_frozen_s8,
+    Scratch(forward_scratch),
+    Price(frozen_work, pointwise_pairs_work),
 )
 POINTWISE_UPDATE = Kernel(
     "mcg_pointwise_update",

@@ -17,8 +17,9 @@ from mcugrad.builders.node import BackwardNode
 from mcugrad.builders.program import ProgramBuilder
 from mcugrad.graph import Graph, WeightScale
 from mcugrad.ops.core.computation_s8 import ComputationS8
+from mcugrad.ops.core.frozen_s8 import integer_factors
 from mcugrad.ops.core.weighted import Weighted
-from mcugrad.ops.tracking.ranges_s8 import clip_of, error_factors, lower_track_error
+from mcugrad.ops.tracking.ranges_s8 import clip_of, clip_steps, error_factors, lower_track_error
 from mcugrad.ops.update.update_s8 import add_updates, lower_update_factor
 from mcugrad.program import Kernel, Struct
 
@@ -31,11 +32,14 @@ class PassS8:
         kernel: the kernel.
         terms: largest number of products that one of its sums has.
         arguments: those that not every layer has.
+        frozen: of a forward pass, the kernel for a layer whose factors are constant and whose bounds are those of
+            int8; None if there is none.
     """
 
     kernel: Kernel
     terms: int
     arguments: Mapping[str, str | int] = field(default_factory=dict)
+    frozen: Kernel | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +84,12 @@ class LayerS8(ComputationS8):
         this = self.forward_pass(to, g)
         to.bound_terms(this.terms, to.largest_weight(self.of.w) * 255, ar.BIAS_LIMIT)
         scale, bias = self.lower_factors(to)
+        if this.frozen is not None and self.is_frozen(to) and self.has_no_bounds(to):
+            kernel, more = this.frozen, {"mult": self.lower_integers(to, scale)}
+        else:
+            kernel, more = this.kernel, {"peak": to.peak(self.y)}
         to.call(
-            this.kernel,
+            kernel,
             note=self.describe(to.graph),
             g=g,
             x=to.data(self.of.x),
@@ -91,8 +99,28 @@ class LayerS8(ComputationS8):
             scale=scale,
             clip=clip_of(to, self.y),
             y=to.data(self.y),
-            peak=to.peak(self.y),
+            **more,
             **this.arguments,
+        )
+
+    def is_frozen(self, to: ProgramBuilder) -> bool:
+        """Whether factors and biases are constant: neither the weights nor a scale changes on the device."""
+        return not (to.graph[self.of.w].trainable or to.is_tracked(self.of.x) or to.is_tracked(self.y))
+
+    def has_no_bounds(self, to: ProgramBuilder) -> bool:
+        """Whether the activation function leaves all that int8 holds."""
+        low, high = clip_steps(to.activation(self.y))
+        return to.zero(self.y) + low <= -128 and to.zero(self.y) + high >= 127
+
+    def lower_integers(self, to: ProgramBuilder, scale: str) -> str:
+        """Buffer of the integers that give the outputs which constant factors give, one per output channel."""
+        factors = to.buffers[scale].value
+        assert factors is not None
+        integers = np.zeros(factors.shape, np.int32)
+        if not to.sizes_only:
+            integers = integer_factors(factors, to.zero(self.y))
+        return to.constant(
+            f"{self.name}_mult", "int32_t", integers, "the same as an integer, 0 where there is none"
         )
 
     def lower_factors(self, to: ProgramBuilder) -> tuple[str, str]:
@@ -105,7 +133,7 @@ class LayerS8(ComputationS8):
         """
         channels = to.graph[self.of.w].shape[0]
         note = "bias in accumulator units"
-        if not (to.graph[self.of.w].trainable or to.is_tracked(self.of.x) or to.is_tracked(self.y)):
+        if self.is_frozen(to):
             factors, units = self.constant_factors(to)
             return (
                 to.constant(f"{self.name}_scale", "float", factors, "accumulator to output, per channel"),

@@ -152,6 +152,13 @@ def bounds_of(quant: ActivationScale) -> NDArray[np.float32]:
     return np.asarray([low, high], np.float32)
 
 
+def clip_steps(quant: ActivationScale) -> tuple[int, int]:
+    """Bounds of the activation function that made an activation, from its zero point, as its scale is now."""
+    clip = np.zeros(2, np.int32)
+    prepare_clip(bounds_of(quant), np.asarray([quant.scale], np.float32), clip)
+    return int(clip[0]), int(clip[1])
+
+
 def clip_of(to: ProgramBuilder, tensor: str) -> str:
     """Buffer of the bounds of the activation function that made `tensor`, relative to its zero point."""
     quant = to.activation(tensor)

@@ -41,40 +41,6 @@
     "cmp r11, r8\n\t"                                                            \
     "bne 1b\n\t"                                                                 \
     "pop {r4-r11, pc}\n\t"
-/* The first kernel row begins where outputs do, others `there`. */
-#define MCG_SUMS_THERE "add lr, lr, r0\n\t"
-#define MCG_SUMS_THREE(there, base)                                              \
-    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
-    there "ldmia " base ", {r8, r9, r10}\n\t"                                    \
-    "smlad r4, r8, r11, r4\n\t" "smlatb r5, r8, r11, r5\n\t"                     \
-    "smlabt r4, r9, r12, r4\n\t" "smlad r5, r9, r12, r5\n\t"                     \
-    "smlad r6, r9, r11, r6\n\t" "smlatb r7, r9, r11, r7\n\t"                     \
-    "smlabt r6, r10, r12, r6\n\t" "smlad r7, r10, r12, r7\n\t"
-#define MCG_SUMS_STRIDED                                                         \
-    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
-    MCG_SUMS_THERE "ldmia lr!, {r8, r9, r10}\n\t"                                \
-    "smlad r4, r8, r11, r4\n\t" "smlabt r4, r9, r12, r4\n\t"                     \
-    "smlad r5, r9, r11, r5\n\t" "smlabt r5, r10, r12, r5\n\t"                    \
-    "smlad r6, r10, r11, r6\n\t"                                                 \
-    "ldmia lr, {r8, r9}\n\t"                                                     \
-    "smlabt r6, r8, r12, r6\n\t"                                                 \
-    "smlad r7, r8, r11, r7\n\t" "smlabt r7, r9, r12, r7\n\t"
-#define MCG_SUMS_THREE_ODD(there, base)                                          \
-    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
-    there "ldmia " base ", {r8, r9, r10, lr}\n\t"                                \
-    "smlatb r4, r8, r11, r4\n\t" "smlad r4, r9, r12, r4\n\t"                     \
-    "smlad r5, r9, r11, r5\n\t" "smlabt r5, r10, r12, r5\n\t"                    \
-    "smlatb r6, r9, r11, r6\n\t" "smlad r6, r10, r12, r6\n\t"                    \
-    "smlad r7, r10, r11, r7\n\t" "smlabt r7, lr, r12, r7\n\t"
-#define MCG_SUMS_STRIDED_ODD                                                     \
-    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
-    MCG_SUMS_THERE "ldmia lr!, {r8, r9, r10}\n\t"                                \
-    "smlatb r4, r8, r11, r4\n\t" "smlad r4, r9, r12, r4\n\t"                     \
-    "smlatb r5, r9, r11, r5\n\t" "smlad r5, r10, r12, r5\n\t"                    \
-    "smlatb r6, r10, r11, r6\n\t"                                                \
-    "ldmia lr, {r8, r9}\n\t"                                                     \
-    "smlad r6, r8, r12, r6\n\t"                                                  \
-    "smlatb r7, r8, r11, r7\n\t" "smlad r7, r9, r12, r7\n\t"
 /* Any number of steps, from one of them on; r10 the end. */
 #define MCG_SUMS_LOOP(words, products)                                           \
     "ldr r12, [sp, #36]\n\t"                                                     \
@@ -98,56 +64,6 @@
     "cmp r1, r12\n\t"                                                            \
     "bne 2b\n\t"                                                                 \
     "pop {r2, r3, r10}\n\t"
-#define MCG_SUMS_FIVE                                                            \
-    "ldmia r1!, {r8-r11, lr}\n\t"                                                \
-    "add lr, lr, r0\n\t"                                                         \
-    "ldmia lr, {r2, r3, r12, lr}\n\t"                                            \
-    "smlad r4, r2, r8, r4\n\t" "smlatb r5, r2, r8, r5\n\t"                       \
-    "smlad r6, r3, r8, r6\n\t" "smlatb r7, r3, r8, r7\n\t"                       \
-    "smlad r4, r3, r10, r4\n\t" "smlad r5, r3, r9, r5\n\t"                       \
-    "smlad r6, r12, r10, r6\n\t" "smlad r7, r12, r9, r7\n\t"                     \
-    "smlabt r4, r12, r11, r4\n\t" "smlad r5, r12, r11, r5\n\t"                   \
-    "smlabt r6, lr, r11, r6\n\t" "smlad r7, lr, r11, r7\n\t"
-#define MCG_SUMS_SEVEN                                                           \
-    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
-    "add lr, lr, r0\n\t"                                                         \
-    "ldmia lr, {r2, r3, r8, r9, r10, lr}\n\t"                                    \
-    "smlatb r4, r2, r11, r4\n\t" "smlad r5, r3, r11, r5\n\t"                     \
-    "smlatb r6, r3, r11, r6\n\t" "smlad r7, r8, r11, r7\n\t"                     \
-    "smlad r4, r3, r12, r4\n\t" "smlad r6, r8, r12, r6\n\t"                      \
-    "ldmia r1!, {r11, r12}\n\t"                                                  \
-    "smlad r4, r8, r12, r4\n\t" "smlad r5, r8, r11, r5\n\t"                      \
-    "smlad r6, r9, r12, r6\n\t" "smlad r7, r9, r11, r7\n\t"                      \
-    "ldmia r1!, {r11, r12}\n\t"                                                  \
-    "smlad r4, r9, r12, r4\n\t" "smlad r5, r9, r11, r5\n\t"                      \
-    "smlabt r5, r10, r12, r5\n\t" "smlad r6, r10, r12, r6\n\t"                   \
-    "smlad r7, r10, r11, r7\n\t" "smlabt r7, lr, r12, r7\n\t"
-#define MCG_SUMS_STRIDED_FIVE                                                    \
-    "ldmia r1!, {r8, r9, r10, lr}\n\t"                                            \
-    "add lr, lr, r0\n\t"                                                         \
-    "ldmia lr, {r2, r3, r11, r12}\n\t"                                           \
-    "smlad r4, r2, r8, r4\n\t" "smlad r5, r3, r8, r5\n\t"                        \
-    "smlad r6, r11, r8, r6\n\t" "smlad r7, r12, r8, r7\n\t"                      \
-    "smlad r4, r3, r9, r4\n\t" "smlad r5, r11, r9, r5\n\t"                       \
-    "smlad r6, r12, r9, r6\n\t"                                                  \
-    "ldrd r2, r3, [lr, #16]\n\t"                                                 \
-    "smlad r4, r11, r10, r4\n\t" "smlad r5, r12, r10, r5\n\t"                    \
-    "smlad r6, r2, r10, r6\n\t" "smlad r7, r2, r9, r7\n\t"                       \
-    "smlad r7, r3, r10, r7\n\t"
-#define MCG_SUMS_STRIDED_SEVEN                                                   \
-    "ldmia r1!, {r11, r12, lr}\n\t"                                              \
-    "add lr, lr, r0\n\t"                                                         \
-    "ldmia lr, {r2, r3, r8, r9, r10}\n\t"                                        \
-    "smlad r4, r2, r11, r4\n\t" "smlad r5, r3, r11, r5\n\t"                      \
-    "smlad r6, r8, r11, r6\n\t" "smlad r7, r9, r11, r7\n\t"                      \
-    "smlad r4, r3, r12, r4\n\t" "smlad r5, r8, r12, r5\n\t"                      \
-    "smlad r6, r9, r12, r6\n\t" "smlad r7, r10, r12, r7\n\t"                     \
-    "ldrd r2, r3, [lr, #20]\n\t"                                                 \
-    "ldmia r1!, {r11, r12}\n\t"                                                  \
-    "smlad r4, r8, r11, r4\n\t" "smlad r5, r9, r11, r5\n\t"                      \
-    "smlad r6, r10, r11, r6\n\t" "smlad r7, r2, r11, r7\n\t"                     \
-    "smlad r4, r9, r12, r4\n\t" "smlad r5, r10, r12, r5\n\t"                     \
-    "smlad r6, r2, r12, r6\n\t" "smlad r7, r3, r12, r7\n\t"
 #define MCG_SUMS_REWIND                                                          \
     "ldr r12, [sp, #36]\n\t"                                                     \
     "ldr r12, [r12, #44]\n\t"                                                    \

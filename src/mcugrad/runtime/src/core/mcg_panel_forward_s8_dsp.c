@@ -24,26 +24,6 @@ static void mcg_forward_four(const mcg_conv2d_t *g, int32_t y, int32_t x, int32_
     }
 }
 
-/* What sums of some rows begin with: the bias in every column. */
-static void mcg_forward_start(const int32_t *bias, int32_t rows, int32_t *start)
-{
-    for (int32_t o = 0; o < mcg_up4(rows); o++) {
-        const int32_t value = o < rows ? bias[o] : 0;
-        for (int32_t i = 0; i < 4; i++) {
-            *start++ = value;
-        }
-    }
-}
-
-/* Where panels lie, and how many rows of one. */
-typedef struct {
-    int32_t *sums;
-    uint32_t *b; /* panel of four windows */
-    uint32_t *a; /* of rows */
-    int32_t *start;
-    int32_t rows;
-} mcg_forward_plan_t;
-
 /* Output channels of one group that read `m`; those of all groups lie side by side. */
 static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, const mcg_forward_plan_t *plan,
                               const int8_t *w, int32_t w_zero, const int32_t *bias, int32_t channels,
@@ -102,17 +82,6 @@ static void mcg_forward_parts(const mcg_windows_t *m, const mcg_four_t *at, cons
             mcg_panel_lower(b, steps, w_zero, rows, sums);
         }
     }
-}
-
-/* Rows of so many terms for which there is room in so many words. */
-static int32_t mcg_forward_fits(int32_t words, int32_t k) { return ((words - 2 * k) / (k / 2 + 8)) & ~3; }
-
-/* Where all lies in some words, of so many rows at a time. */
-static mcg_forward_plan_t mcg_forward_plan(uint32_t *words, int32_t rows, int32_t k)
-{
-    uint32_t *const b = words + 8 * rows;
-    const mcg_forward_plan_t plan = {(int32_t *)words, b, b + 2 * k, (int32_t *)words + 4 * rows, rows};
-    return plan;
 }
 
 /* The same as mcg_forward_group where there is less room for whole panels than on the stack, or none. Apart:

@@ -1,60 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-/* Where four windows are. */
-typedef struct {
-    const int8_t *at[4];
-} mcg_pieces_t;
-
-/* Some bytes, a multiple of 4 above 0, of each of some kernel rows; how far it is from the end of one to the
- * next, on the map and, in bytes, in the panel; minus the zero point, or four of it where panels are bytes.
- */
-typedef struct {
-    int32_t bytes;
-    uint32_t less;
-    int32_t rows;
-    int32_t skip, over;
-} mcg_copy_t;
-
-/* Four neighbours of a column. */
-static inline MCG_SPARE void mcg_panel_word(uint32_t word, uint32_t less, uint32_t *panel)
-{
-#if MCG_HAS_MVE
-    (void)less;
-    panel[0] = word;
-#else
-    panel[0] = mcg_sxtab16(less, word);
-    panel[4] = mcg_sxtab16_odd(less, word);
-#endif
-}
-
 #if MCG_MVE_INSTRUCTIONS
 /* clang-format off */
-#define MCG_PIECES_WORD                                                 \
-    "ldr r8, [r4], #4\n\t"                                              \
-    "ldr r9, [r5], #4\n\t"                                              \
-    "ldr r10, [r6], #4\n\t"                                             \
-    "ldr r11, [r7], #4\n\t"                                             \
-    "stmia r0!, {r8-r11}\n\t"
 #define MCG_COLUMN_WORD                                                 \
     "ldr r12, [r1], #4\n\t"                                             \
     "str r12, [r0], #16\n\t"
 /* clang-format on */
 #elif MCG_DSP_INSTRUCTIONS
 /* clang-format off */
-#define MCG_PIECES_TWO(a, b, first, second)                             \
-    "ldr r8, [" a "], #4\n\t"                                           \
-    "ldr r9, [" b "], #4\n\t"                                           \
-    "sxtab16 r10, r3, r8\n\t"                                           \
-    "sxtab16 r11, r3, r9\n\t"                                           \
-    "strd r10, r11, [r0], #" first "\n\t"                               \
-    "sxtab16 r8, r3, r8, ror #8\n\t"                                    \
-    "sxtab16 r9, r3, r9, ror #8\n\t"                                    \
-    "strd r8, r9, [r0], #" second "\n\t"
-
-#define MCG_PIECES_WORD                                                 \
-    MCG_PIECES_TWO("r4", "r5", "16", "-8")                              \
-    MCG_PIECES_TWO("r6", "r7", "16", "8")
 #define MCG_COLUMN_WORD                                                 \
     "ldr r12, [r1], #4\n\t"                                             \
     "sxtab16 lr, r4, r12\n\t"                                           \
@@ -66,30 +20,6 @@ static inline MCG_SPARE void mcg_panel_word(uint32_t word, uint32_t less, uint32
 
 #if MCG_DSP_INSTRUCTIONS
 /* clang-format off */
-/* Of four windows, whole rows of the panel. r0 panel; r4 to r7 where they are; r2 where the first one's row ends; r1, r3,
- * r12, lr the first four of `copy`. */
-MCG_NAKED static void mcg_panel_pieces(MCG_SPARE uint32_t *panel, MCG_SPARE const mcg_pieces_t *from,
-                                       MCG_SPARE const mcg_copy_t *copy)
-{
-    __asm__ volatile(
-        "push {r4-r11, lr}\n\t"
-        "ldm r1, {r4-r7}\n\t"
-        "ldm r2, {r1, r3, r12, lr}\n\t"
-        "1:\n\t"
-        "add r2, r4, r1\n\t"
-        "2:\n\t"
-        MCG_PIECES_WORD
-        "cmp r4, r2\n\t"
-        "bne 2b\n\t"
-        "add r4, r4, lr\n\t"
-        "add r5, r5, lr\n\t"
-        "add r6, r6, lr\n\t"
-        "add r7, r7, lr\n\t"
-        "subs r12, r12, #1\n\t"
-        "bne 1b\n\t"
-        "pop {r4-r11, pc}\n\t");
-}
-
 /* Of one window, a column. */
 MCG_NAKED static void mcg_panel_column(MCG_SPARE uint32_t *panel, MCG_SPARE const int8_t *from,
                                        MCG_SPARE const mcg_copy_t *copy)
@@ -119,14 +49,6 @@ static void mcg_panel_column(uint32_t *panel, const int8_t *from, const mcg_copy
             mcg_panel_word(mcg_load32(piece + 4 * i), copy->less, panel + MCG_PANEL_FOUR * i);
         }
         panel += MCG_PANEL_FOUR / 4 * copy->bytes + copy->over / 4;
-    }
-}
-
-static void mcg_panel_pieces(uint32_t *panel, const mcg_pieces_t *from, const mcg_copy_t *copy)
-{
-    for (int32_t i = 0; i < 4; i++) {
-        const mcg_copy_t column = {copy->bytes, copy->less, copy->rows, copy->skip, 0};
-        mcg_panel_column(panel + i, from->at[i], &column);
     }
 }
 #endif
