@@ -72,7 +72,12 @@ class KernelsOnCore:
         self._start = target.ram.address + target.ram.bytes // 2
 
     def run(
-        self, kernel: Kernel, arguments: Mapping[str, Any], shift: int = 0, last: str | None = None
+        self,
+        kernel: Kernel,
+        arguments: Mapping[str, Any],
+        shift: int = 0,
+        last: str | None = None,
+        budget: int = BUDGET,
     ) -> int:
         """Calls a kernel, whose parameters are no floats by value; arrays are written in place, None is a null pointer.
 
@@ -81,12 +86,13 @@ class KernelsOnCore:
             arguments: by name.
             shift: bytes by which arrays of bytes lie behind a multiple of 4.
             last: name of an array that ends where the RAM does: what is read behind it is a fault.
+            budget: instructions after which it counts as endless.
 
         Returns:
             Instructions that it took.
 
         Raises:
-            DeviceError: a fault, or a byte beside an array changed.
+            DeviceError: a fault, no end within `budget` instructions, or a byte beside an array changed.
         """
         memory = self.emulator.view(self._start, self.emulator.target.ram.end - self._start)
         placed = Placed(
@@ -98,6 +104,6 @@ class KernelsOnCore:
             shift,
             last,
         )
-        self.emulator.call(kernel.name, *placed.words, budget=BUDGET)
+        self.emulator.call(kernel.name, *placed.words, budget=budget)
         placed.take_back(self.emulator.target.name)
         return self.emulator.last_instructions
