@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
+import mcugrad as mg
 from mcugrad import targets, toolchain
 from mcugrad.emulator.cpu import Emulator
 from mcugrad.errors import ToolError
 from mcugrad.measure import cycles, energy
 from mcugrad.measure.cycles import CycleEstimate, CycleModel
+from mcugrad.measure.decode import _instruction, decode
+from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.toolchain import startup
 from mcugrad.toolchain.disassembler import disassembler
+from networks import Conv, Dense, Pool, model, samples
 
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m33", "cortex-m7")
 
@@ -179,6 +183,23 @@ def test_energy_widens_the_band() -> None:
 @pytest.mark.parametrize("name", ["rp2040", "stm32l4r5", "stm32f746", "stm32u585", "cortex-m4f"])
 def test_unknown_energy_stays_unknown(name: str) -> None:
     assert energy.estimate(CycleEstimate(1000, 10, cycles.HOW, "manual"), targets.load(name)) is None
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
+def test_what_is_known_of_an_instruction_is_what_is_read_of_it(core: str) -> None:
+    """In a whole firmware, with conditions of IT instructions, jumps, and what is in no block."""
+    net = model((1, 8, 8), (Conv(3), Pool(), Dense(3)))
+    made = mg.compile(net, calibration=samples(net, 8)[0])
+    image = EmulatedDevice(made.build.compiled, targets.load(core), opt="-O3").device.emulator.image
+    decoder = disassembler(detail=True)
+    for _ in range(2):  # what was read now is known
+        names = []
+        for address, code in image.code:
+            assert [*decode(code, address)] == [
+                _instruction(decoder, insn) for insn in decoder.disasm(code, address)
+            ]
+            names += [insn.mnemonic for insn in decoder.disasm(code, address)]
+    assert any(name.startswith("it") for name in names) == (core == "cortex-m4f")
 
 
 def test_missing_disassembler_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

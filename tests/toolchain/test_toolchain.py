@@ -295,3 +295,22 @@ def test_doctor_lists_what_is_missing_too(monkeypatch: pytest.MonkeyPatch) -> No
     missing = {tool.name: tool for tool in toolchain.doctor()}["zig"]
     assert (missing.found, missing.version, missing.install) == (False, "", "pip install ziglang")
     assert "every core" in missing.unlocks
+
+
+@pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
+def test_symbols_are_those_that_pyelftools_reads(compiler: str) -> None:
+    firmware = toolchain.build_firmware(
+        [startup.source(startup.IDLE_MAIN)], targets.load("cortex-m4f"), compiler=compiler
+    )
+    with size.open_elf(firmware.elf) as image:
+        wanted = image.get_section_by_name(".symtab")
+        kinds, binds = {"STT_OBJECT": size.OBJECT, "STT_FUNC": size.FUNC}, {"STB_GLOBAL": size.GLOBAL}
+        found = size.entries(image)
+        assert found is not None
+        for each, symbol in zip(found, wanted.iter_symbols(), strict=True):
+            assert (each.name, each.value, each.bytes) == (symbol.name, symbol["st_value"], symbol["st_size"])
+            kind, bind, section = symbol["st_info"]["type"], symbol["st_info"]["bind"], symbol["st_shndx"]
+            assert (each.kind in kinds.values()) == (kind in kinds)
+            assert each.kind == kinds.get(kind, each.kind)
+            assert (each.bind == size.GLOBAL) == (bind in binds)
+            assert each.section == section or (isinstance(section, str) and not 0 < each.section < 0xFF00)

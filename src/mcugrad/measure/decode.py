@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -158,8 +158,19 @@ def _instruction(decoder: Any, insn: Any) -> Instruction:
     )
 
 
+_KNOWN: dict[tuple[str, bytes], Instruction] = {}
+"""Instructions by mnemonic, which has the condition that an IT instruction gives, and bytes: operands take most of the
+time, and firmware has the same few thousand. Only addresses differ."""
+
+
 def decode(code: bytes, address: int) -> Iterator[Instruction]:
     """The instructions in `code`, which lies at `address`. Raises ToolError without capstone."""
-    decoder = disassembler(detail=True)
-    for insn in decoder.disasm(code, address):
-        yield _instruction(decoder, insn)
+    for at, size, mnemonic, operands in disassembler().disasm_lite(code, address):
+        key = mnemonic, code[at - address : at - address + size]
+        if key not in _KNOWN:
+            decoder = disassembler(detail=True)
+            for insn in decoder.disasm(code, address):
+                _KNOWN[insn.mnemonic, bytes(insn.bytes)] = _instruction(decoder, insn)
+        known = _KNOWN[key]
+        loop = None if known.loop is None else int(operands.rpartition("#")[2], 0)
+        yield replace(known, address=at, loop=loop)

@@ -8,10 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
 
 from mcugrad.errors import ToolError
-from mcugrad.toolchain.size import open_elf, symbols
+from mcugrad.toolchain.size import entries, open_elf, symbols
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,11 @@ class Image:
 
 def _mapping_symbols(elf: ELFFile) -> list[tuple[int, bool]]:
     """Address and "code starts here" of the `$t` and `$d` symbols: literal pools lie between instructions."""
-    table = elf.get_section_by_name(".symtab")
-    marks = []
-    if isinstance(table, SymbolTableSection):
-        for symbol in table.iter_symbols():
-            if symbol.name.split(".")[0] in ("$t", "$d"):
-                marks.append((int(symbol["st_value"]), symbol.name.startswith("$t")))
-    return sorted(marks)
+    return sorted(
+        (each.value, each.name.startswith("$t"))
+        for each in entries(elf) or ()
+        if each.name.split(".")[0] in ("$t", "$d")
+    )
 
 
 def _code_ranges(start: int, data: bytes, marks: list[tuple[int, bool]]) -> list[tuple[int, bytes]]:

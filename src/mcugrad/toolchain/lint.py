@@ -32,8 +32,7 @@ _NOT_ARMV6M_NARROW = re.compile(r"cbz|cbnz|it[te]{0,3}")
 
 def disassemble(image: Image) -> Iterator[tuple[int, int, str, str]]:
     """Address, bytes, mnemonic and operands of every instruction. Raises ToolError without capstone."""
-    decoder = disassembler(detail=False)
-    decoder.skipdata = True  # an unknown instruction becomes .byte and the next is tried
+    decoder = disassembler(skip=True)
     for start, code in image.code:
         yield from decoder.disasm_lite(code, start)
 
@@ -59,9 +58,11 @@ def _fault(core: Core, width: int, mnemonic: str) -> str:
 
 def violations(image: Image, core: Core) -> list[str]:
     """One line per instruction that `core` does not have or that is fused: where, what, why."""
-    found = []
+    found, known = [], dict[tuple[int, str], str]()  # of some thousand instructions some hundred differ
     for address, width, mnemonic, operands in disassemble(image):
-        reason = _fault(core, width, mnemonic)
+        reason = known.get((width, mnemonic))
+        if reason is None:
+            reason = known[width, mnemonic] = _fault(core, width, mnemonic)
         if reason:
             found.append(f"{image.describe(address)}: {mnemonic} {operands}: {reason}")
     return found

@@ -6,10 +6,13 @@ those of the model with the library functions it calls.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -81,6 +84,16 @@ def sizes(elf: Path) -> Sizes:
 
 def sections(elf: Path) -> dict[str, tuple[int, int]]:
     """Address and size in bytes of every section that takes memory, by name."""
+    try:
+        found = elf.stat()
+    except OSError:
+        return _sections(elf, 0, 0)  # says what is wrong
+    return dict(_sections(elf, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=16)
+def _sections(elf: Path, changed: int, size: int) -> dict[str, tuple[int, int]]:
+    """The same of a file as it is now: what counts asks for each call of a network."""
     with open_elf(elf) as image:
         return {
             section.name: (int(section["sh_addr"]), int(section["sh_size"]))
@@ -93,18 +106,54 @@ def symbols(elf: Path) -> tuple[SymbolSize, ...]:
     """All functions and objects with a size, largest first; equal sizes by name."""
     found = []
     with open_elf(elf) as image:
-        table = image.get_section_by_name(".symtab")
-        if not isinstance(table, SymbolTableSection):
+        known = entries(image)
+        if known is None:
             raise ToolError("the ELF file has no symbol table", where=str(elf), hint="link without --strip")
-        for symbol in table.iter_symbols():
-            index = symbol["st_shndx"]
-            if isinstance(index, int) and symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT"):
-                section = image.get_section(index)
-                address = int(symbol["st_value"])
-                if symbol["st_info"]["type"] == "STT_FUNC":
-                    address &= ~1  # the Thumb bit
-                found.append(SymbolSize(symbol.name, section.name, address, int(symbol["st_size"])))
+        names: dict[int, str] = {}
+        for each in known:
+            if 0 < each.section < _RESERVED and each.kind in (FUNC, OBJECT):
+                if each.section not in names:
+                    names[each.section] = image.get_section(each.section).name
+                address = each.value & ~1 if each.kind == FUNC else each.value  # the Thumb bit
+                found.append(SymbolSize(each.name, names[each.section], address, each.bytes))
     return tuple(sorted(found, key=lambda symbol: (-symbol.bytes, symbol.name)))
+
+
+class Entry(NamedTuple):
+    """A row of a symbol table: kind and bind as ELF numbers them, section by its index."""
+
+    name: str
+    value: int
+    bytes: int
+    kind: int
+    bind: int
+    section: int
+
+
+OBJECT, FUNC, GLOBAL = 1, 2, 1
+"""Kinds of symbols, and how those are bound that other files see."""
+_RESERVED = 0xFF00
+"""Indices of sections from here on are none."""
+
+
+def entries(image: ELFFile) -> list[Entry] | None:
+    """The symbol table, in its order; None where there is none.
+
+    It is read at once: symbol by symbol, pyelftools takes most of the time that starting an emulated core does.
+    """
+    table = image.get_section_by_name(".symtab")
+    if not isinstance(table, SymbolTableSection):
+        return None
+    names, order = table.stringtable.data(), "<" if image.little_endian else ">"
+    found = []
+    for row in struct.iter_unpack(f"{order}{'IIIBBH' if image.elfclass == 32 else 'IBBHQQ'}", table.data()):
+        if image.elfclass == 32:
+            at, value, size, info, _, section = row
+        else:
+            at, info, _, section, value, size = row
+        name = names[at : names.index(0, at)].decode("utf-8", "replace")
+        found.append(Entry(name, value, size, info & 15, info >> 4, section))
+    return found
 
 
 def placed(elf: Path) -> tuple[SymbolSize, ...]:

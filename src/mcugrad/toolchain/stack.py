@@ -14,9 +14,9 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
-from elftools.elf.sections import SymbolTableSection
 
 from mcugrad.errors import ToolError
+from mcugrad.toolchain import size
 from mcugrad.toolchain.elf import Image, Symbol
 from mcugrad.toolchain.frames import Frame, frame
 from mcugrad.toolchain.lint import disassemble
@@ -133,15 +133,11 @@ class Calls:
 def entries(image: Image, name: str) -> tuple[str, ...]:
     """Functions of a model's interface that are linked, such as `<name>_predict`, by name."""
     with open_elf(image.path) as elf:
-        table = elf.get_section_by_name(".symtab")
-        assert isinstance(table, SymbolTableSection)
         return tuple(
             sorted(
-                symbol.name
-                for symbol in table.iter_symbols()
-                if symbol["st_info"]["type"] == "STT_FUNC"
-                and symbol["st_info"]["bind"] == "STB_GLOBAL"
-                and symbol.name.startswith(f"{name}_")
+                each.name
+                for each in size.entries(elf) or ()
+                if (each.kind, each.bind) == (size.FUNC, size.GLOBAL) and each.name.startswith(f"{name}_")
             )
         )
 
@@ -158,10 +154,9 @@ def pointers(objects: Iterable[Path]) -> str:
 
 def _held(elf: ELFFile) -> Iterator[tuple[str, str]]:
     """Constants of an object file that hold the address of a function, and that function."""
-    table = elf.get_section_by_name(".symtab")
-    if not isinstance(table, SymbolTableSection):
+    symbols = size.entries(elf)
+    if symbols is None:
         return
-    symbols = list(table.iter_symbols())
     for section in elf.iter_sections():
         if not isinstance(section, RelocationSection):
             continue
@@ -170,10 +165,10 @@ def _held(elf: ELFFile) -> Iterator[tuple[str, str]]:
             elf.get_section(number)["sh_flags"] & 6 != 2
         ):  # SHF_ALLOC, and no SHF_EXECINSTR: code is read itself
             continue
-        holders = [s for s in symbols if s["st_shndx"] == number and s["st_info"]["type"] == "STT_OBJECT"]
+        holders = [s for s in symbols if (s.section, s.kind) == (number, size.OBJECT)]
         for relocation in section.iter_relocations():
             function = symbols[relocation["r_info_sym"]]
-            if function["st_info"]["type"] == "STT_FUNC":
+            if function.kind == size.FUNC:
                 at = int(relocation["r_offset"])
-                names = [s.name for s in holders if 0 <= at - int(s["st_value"]) < int(s["st_size"])]
+                names = [s.name for s in holders if 0 <= at - s.value < s.bytes]
                 yield from ((name, function.name) for name in names or ["*"])
