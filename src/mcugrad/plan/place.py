@@ -95,18 +95,27 @@ def saved(new: Lifetime, old: Lifetime, lead: int) -> int:
 
 def placed(units: Sequence[Unit]) -> dict[str, int]:
     """First byte of every buffer; units get their places in this order."""
+    offsets = placed_within(units, None)
+    assert offsets is not None
+    return offsets
+
+
+def placed_within(units: Sequence[Unit], most: int | None) -> dict[str, int] | None:
+    """The same, or None as soon as a buffer ends behind the first `most` bytes."""
     first, last, start, end = (np.zeros(sum(len(unit.members) for unit in units), np.int64) for _ in range(4))
     offsets: dict[str, int] = {}
     count = 0
     for unit in units:
         starts, ends = [], []
         for life, at in unit.members:
-            together = np.flatnonzero((first[:count] <= life.last) & (last[:count] >= life.first))
+            together = ((first[:count] <= life.last) & (last[:count] >= life.first)).nonzero()[0]
             starts.append(start[together] - (at + aligned(life.size)))
             ends.append(end[together] - at)
-        blocked = np.concatenate(starts)
-        order = np.argsort(blocked, kind="stable")
-        base = lowest(blocked[order], np.concatenate(ends)[order], 0)
+        blocked, free = (starts[0], ends[0]) if len(starts) == 1 else map(np.concatenate, (starts, ends))
+        order = blocked.argsort(kind="stable")
+        base = lowest(blocked[order], free[order], 0)
+        if most is not None and base + unit.size > most:
+            return None
         for life, at in unit.members:
             offsets[life.name] = base + at
             first[count], last[count] = life.first, life.last
@@ -117,6 +126,11 @@ def placed(units: Sequence[Unit]) -> dict[str, int]:
 
 def lowest(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> int:
     """The lowest offset at which so many bytes are free, between blocks in ascending order that may overlap."""
-    free = np.maximum.accumulate(np.concatenate([[0], end]))
-    gaps = np.flatnonzero(free[:-1] + size <= start)
-    return int(free[gaps[0]] if gaps.size else free[-1])
+    if not len(end):
+        return 0
+    free = np.zeros(len(end) + 1, np.int64)
+    free[1:] = end
+    np.maximum.accumulate(free, out=free)
+    fits = free[:-1] + size <= start
+    at = int(fits.argmax())
+    return int(free[at] if fits[at] else free[-1])

@@ -13,7 +13,7 @@ from mcugrad.passes.program.keep_winners import keep_winners
 from mcugrad.plan.bound import bound_of
 from mcugrad.plan.exact import place_exactly, solver
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
-from mcugrad.plan.place import Unit, aligned, apart, placed, united
+from mcugrad.plan.place import Unit, aligned, apart, placed, placed_within, united
 from mcugrad.plan.reorder import reordered
 from mcugrad.plan.sharing import Share, sharing
 from mcugrad.program import Program
@@ -168,7 +168,8 @@ def end_of(lives: Sequence[Lifetime], offsets: Mapping[str, int]) -> int:
 def _climbed(order: Sequence[Unit], size: int, least: int) -> list[Unit]:
     """An order of which the large units take less: one of those that lie highest goes before one that came earlier."""
     large = sorted(sorted(order, key=lambda unit: -unit.size)[:MOVED], key=order.index)
-    rest = [unit for unit in order if unit not in large]
+    names = {unit.name for unit in large}
+    rest = [unit for unit in order if unit.name not in names]
     lives = [life for unit in large for life, _ in unit.members]
     random = Random(0)
     offsets = placed(large)
@@ -184,9 +185,8 @@ def _climbed(order: Sequence[Unit], size: int, least: int) -> list[Unit]:
         which = top[int(random.random() * len(top))]  # no other numbers of it are the same in every Python
         tried = [*large]
         tried.insert(int(random.random() * (which + 1)), tried.pop(which))
-        found = placed(tried)
-        if (end := end_of(lives, found)) <= best:
-            large, offsets, best = tried, found, end
+        if (found := placed_within(tried, best)) is not None:
+            large, offsets, best = tried, found, end_of(lives, found)
     return [*large, *rest]
 
 
