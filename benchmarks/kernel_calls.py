@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mcugrad import arithmetic as ar
+from mcugrad.ops.convolution.conv2d_maxpool_s8 import CONV2D_MAXPOOL_UPDATE, PooledConv2dStruct
 from mcugrad.ops.convolution.conv2d_s8 import CONV2D_GRAD_INPUT_S8, CONV2D_S8, CONV2D_UPDATE
 from mcugrad.ops.convolution.depthwise_conv2d_s8 import (
     DEPTHWISE_CONV2D_GRAD_INPUT_S8,
@@ -21,6 +22,8 @@ from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_FROZEN_S8, POINTWISE_
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.frozen_s8 import integer_factors
 from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LINEAR_UPDATE, LinearStruct
+from mcugrad.ops.pooling.maxpool2d_kept_s8 import size_of
+from mcugrad.ops.pooling.struct import Pool2dStruct
 from mcugrad.program import Kernel, Struct
 from mcugrad.program.kernel import ROOM, SCRATCH
 from mcugrad.training.rules import IN_PLACE
@@ -174,6 +177,18 @@ def depthwise_conv2d_grad_input_s8(shape: Shape) -> Arguments:
     }
 
 
+def conv2d_maxpool_update(shape: Shape) -> Arguments:
+    """The same from errors behind a pool of 2x2 windows, none of which is 0."""
+    given = conv2d_update(shape)
+    conv = given["g"]
+    pool = Pool2dStruct(
+        conv.out_h, conv.out_w, conv.out_c, conv.out_h // 2, conv.out_w // 2, 2, 2, 2, 2, 0, 0, 1, 1
+    )
+    errors = pool.out_h * pool.out_w * pool.channels
+    kept = np.random.default_rng(shape).integers(0, 256, size_of(pool)).astype(np.uint8)
+    return {**given, "g": PooledConv2dStruct(conv, pool, 1), "e": given["e"][:errors], "kept": kept}
+
+
 def depthwise_conv2d_update(shape: Shape) -> Arguments:
     """Its update by sr8, of which no weight leaves its range; no error is 0, and factors have to be shifted before."""
     given, taps = conv2d_update(shape), shape[3] ** 2
@@ -293,6 +308,12 @@ OTHER_VECTORS: list[Shape] = list(
     product((10, 23, 48, 96, 150, 301, 784, 1568), (2, 5, 6, 11, 32, 62, 100, 128))
 )
 
+
+def pooled(shapes: list[Shape]) -> list[Shape]:
+    """Those of which a window of a pool has room in the output."""
+    return [shape for shape in shapes if window(shape).out_h > 1]
+
+
 SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     LINEAR_S8: (VECTORS, OTHER_VECTORS),
     LINEAR_UPDATE: (VECTORS, OTHER_VECTORS),
@@ -301,6 +322,7 @@ SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     POINTWISE_FROZEN_S8: (PIXELS, OTHER_PIXELS),
     CONV2D_GRAD_INPUT_S8: (WINDOWS + FEW_CHANNELS + PIXELS, OTHER_WINDOWS + OTHER_PIXELS),
     CONV2D_UPDATE: (WINDOWS, OTHER_WINDOWS),
+    CONV2D_MAXPOOL_UPDATE: (pooled(WINDOWS), pooled(OTHER_WINDOWS)),
     POINTWISE_UPDATE: (PIXELS, OTHER_PIXELS),
     DEPTHWISE_CONV2D_S8: (DEPTHWISE, OTHER_DEPTHWISE),
     DEPTHWISE_FROZEN_S8: (DEPTHWISE, OTHER_DEPTHWISE),
@@ -337,6 +359,7 @@ _ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
     "mcg_conv2d_grad_input_s8": conv2d_grad_input_s8,
     "mcg_conv2d_update": conv2d_update,
     "mcg_pointwise_update": conv2d_update,
+    "mcg_conv2d_maxpool_update": conv2d_maxpool_update,
     "mcg_depthwise_conv2d_s8": depthwise_conv2d_s8,
     "mcg_depthwise_frozen_s8": lambda shape: frozen(depthwise_conv2d_s8(shape)),
     "mcg_depthwise_conv2d_grad_input_s8": depthwise_conv2d_grad_input_s8,
@@ -350,8 +373,11 @@ def struct(name: str, shape: Shape) -> Struct:
 
 
 def calls(name: str, shape: Shape) -> Iterator[tuple[int, Arguments]]:
-    """Arguments of a kernel for a shape, with each size of scratch, and how many bytes that are."""
+    """Arguments of a kernel for a shape, by bytes of scratch: all sizes with which it does everything by itself."""
     kernel = next(kernel for kernel in SHAPES if kernel.name == name)
-    for room in (0,) if kernel.scratch is None else kernel.scratch.sizes(struct(name, shape)):
+    g = struct(name, shape)
+    for room in (0,) if kernel.scratch is None else kernel.scratch.sizes(g):
+        if kernel.parts is not None and kernel.parts(g, room):
+            continue  # the price is that of others
         scratch = np.zeros(room // 4, np.uint32) if room else None
         yield room, {**_ARGUMENTS[name](shape), ROOM: room, SCRATCH: scratch}

@@ -115,7 +115,7 @@ def noise(model: mg.Model, count: int) -> np.ndarray:
 def plan_of(model: mg.Model, options: Options) -> Case:
     """What a network takes, planned, without C."""
     scales = calibrate(model, noise(model, 2), Calibration("minmax"), options.precision, options.train)
-    program, plan = planned_sizes(model, scales, options)
+    program, plan = planned_sizes(model, scales, options)[0]
     place = layout(program, plan)
     return {
         "arena": plan.size,
@@ -313,7 +313,7 @@ def exact() -> None:
         for train in ("none", "all"):
             options = Options(train, updates(RULE), seed=0, rate=0.01)
             scales = calibrate(model, noise(model, 2), Calibration("minmax"), options.precision, train)
-            program, plan = planned_sizes(model, scales, options)
+            program, plan = planned_sizes(model, scales, options)[0]
             if plan.size > bound(program):
                 better = exact_plan(program, plan)
                 verify(program, better)

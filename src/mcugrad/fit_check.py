@@ -24,7 +24,7 @@ from mcugrad.passes.freeze import Train
 from mcugrad.passes.program.store_latents import store_latents
 from mcugrad.passes.stage import looked_at
 from mcugrad.pipeline import Build, calibrate, complete, lowered, macs_of
-from mcugrad.plan import Plan, Point, aligned, offers, planned
+from mcugrad.plan import Curve, Planned, aligned, choices, planned
 from mcugrad.program import Call, Program, Space
 from mcugrad.program.kernel import ROOM
 from mcugrad.program.segment import FROZEN
@@ -65,7 +65,7 @@ class Latents:
 
 def _instructions(call: Call, core: str) -> float:
     """What a call takes with the scratch that it has, estimated; 0 where nobody counted its kernel."""
-    if call.kernel.price is None:
+    if not call.kernel.is_priced:
         return 0.0
     names = [param.name for param in call.kernel.params]
     room = call.arguments[names.index(ROOM)].value if ROOM in names else 0
@@ -82,7 +82,7 @@ class _Size:
         constants: bytes of flash beside it.
         reserve: bytes that are kept for the stack and for what calls the model.
         rows: channels of each weight tensor that trains, and weights per channel.
-        points: arenas that it can have, the smallest first.
+        curve: arenas that it can have.
         latents: what stored samples take and save; None where nothing is frozen in front of what trains.
     """
 
@@ -91,7 +91,7 @@ class _Size:
     constants: int
     reserve: int
     rows: tuple[tuple[int, int], ...]
-    points: tuple[Point, ...]
+    curve: Curve
     latents: Latents | None
 
     def footprint(self, rule: Rule | None, budget: Budget, code: int, data: int) -> Footprint:
@@ -99,7 +99,7 @@ class _Size:
         planes = 0 if rule is None else sum(out * rule.residual_row(count) for out, count in self.rows)
         ram, constants = aligned(self.state + planes) + self.rest, self.constants + self.state + planes
         least = Footprint(ram, constants + code, self.reserve + data)
-        more = budget.choose(self.points, least.need).size - self.points[0].size
+        more = budget.choose(self.curve, least.need).size - self.curve.points[0].size
         return replace(least, ram=ram + more)
 
 
@@ -220,17 +220,19 @@ class Footprints:
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
         flat = lowered(graph, replace(options, replay_of="inputs"), sizes_only=True)
-        program, plan = planned(flat, options.plan)
+        programs = planned(flat, options.plan)
+        program, plan = programs[0]
         place = layout(program, plan)
         whole = Footprint.of(program, place)
-        offered = offers(program, plan, options.budget.core)
-        with_room, _ = offered.taken(options.budget.choose(offered.points, whole.need))
-        latents = Latents.of(program, with_room, macs_of(graph), options.budget.core)
+        offered = choices(programs, options.budget.core)
+        point = options.budget.choose(offered.curve, whole.need)
+        with_room, _ = offered.of(point).taken(point)
+        latents = Latents.of(offered.of(point).program, with_room, macs_of(graph), options.budget.core)
         state = sum(b.size for b in program.in_space(Space.STATE))
         weights = [t for t in graph.tensors.values() if t.rule and isinstance(t.quant, WeightScale)]
         rows = tuple((t.shape[0], t.size // t.shape[0]) for t in weights)
         rest, constants = whole.ram - place.params_size, whole.constants - state
-        return _Size(state, rest, constants, whole.reserve, rows, offered.points, latents)
+        return _Size(state, rest, constants, whole.reserve, rows, offered.curve, latents)
 
     @staticmethod
     def _shared(train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:
@@ -243,8 +245,8 @@ class Footprints:
 
 def planned_sizes(
     model: Model, scales: Mapping[str, ActivationScale], options: Options
-) -> tuple[Program, Plan]:
-    """A program of the size that `build` makes, and its plan without scratch; no contents, and no C.
+) -> tuple[Planned, ...]:
+    """Programs of the sizes that `build` chooses from, the smallest first; no contents, no scratch, and no C.
 
     Args:
         model: the network.

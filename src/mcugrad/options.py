@@ -10,7 +10,7 @@ from typing import Literal
 from mcugrad.graph import ActivationScale
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.freeze import Train
-from mcugrad.plan import Planning, Point
+from mcugrad.plan import Curve, Planning, Point
 from mcugrad.targets import Target
 from mcugrad.training.features import EVERY
 from mcugrad.training.losses import Loss
@@ -46,20 +46,23 @@ class Budget:
             return cls(prefer)
         return cls(prefer, target.ram.bytes, target.core.priced_as or target.core.name)
 
-    def choose(self, points: Sequence[Point], need: int) -> Point:
+    def choose(self, curve: Curve, need: int) -> Point:
         """The arena that a program gets.
 
         Args:
-            points: what it can have, the smallest first, each with fewer instructions than the one before.
+            curve: what it can have.
             need: bytes that model, sample, stack and caller take together with the smallest.
         """
+        points = curve.points
         least = points[0]
         left = inf if self.ram is None else max(self.ram - need, 0)
         if self.prefer == "ram":
             return least
         if self.prefer == "speed":
             return [point for point in points if point.size - least.size <= left][-1]
-        most = min(max(need / PART, AT_MOST), left / 2)
+        whole = curve.usual - least.size  # more than the least, for maps that are whole
+        most = min(max((need + whole) / PART, AT_MOST), (left - whole) / 2) + whole
+        most = left / 2 if left < whole else most
         return min(
             (point for point in points if point.size - least.size <= most),
             key=lambda point: point.instructions * (need + point.size - least.size),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from mcugrad.passes.program.store_latents import store_latents
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, looked_at, through
-from mcugrad.plan import Plan, offers, planned, verify
+from mcugrad.plan import Planned, choices, planned, verify
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
 from mcugrad.training.losses import loss_of_balance
@@ -284,23 +284,23 @@ def _built(
     program = lowered(graph, options, state)
     if state is not None:
         graph = learned(graph, state)
-    program, plan = spent(*planned(program, options.plan), options.budget)
+    program, plan = spent(planned(program, options.plan), options.budget)
     verify(looked_at(program), plan)
     origin = replace(_origin(model, graph, options), state=note)
     return Build(graph, scales, Compiled(program, plan, origin, options.features))
 
 
-def spent(program: Program, plan: Plan, budget: Budget) -> tuple[Program, Plan]:
-    """The program whose calls have the scratch that a budget gives them, and its plan.
+def spent(programs: Sequence[Planned], budget: Budget) -> Planned:
+    """Of programs that compute the same bytes the one that a budget asks for, whose calls have scratch, and its plan.
 
     Args:
-        program: whose calls have none so far.
-        plan: of it, the smallest.
+        programs: whose calls have none so far, the smallest first.
         budget: what the user decides.
     """
-    offered = offers(program, plan, budget.core)
-    need = Footprint.of(program, layout(program, plan)).need
-    return offered.taken(budget.choose(offered.points, need))
+    offered = choices(programs, budget.core)
+    program, plan = programs[0]
+    point = budget.choose(offered.curve, Footprint.of(program, layout(program, plan)).need)
+    return offered.of(point).taken(point)
 
 
 def _origin(model: Model, graph: Graph, options: Options) -> Origin:

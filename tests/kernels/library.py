@@ -83,9 +83,11 @@ def every_kernel() -> frozenset[Kernel]:
     return frozenset(value for value in values if isinstance(value, Kernel))
 
 
+@cache
 def with_bodies() -> list[str]:
-    """Functions that have more bodies than the portable one."""
-    return [name for name, files in bodies().items() if "" in files and len(files) > 1]
+    """Functions that have more bodies than the portable one, and what is priced by what it calls, which has."""
+    own = {name for name, files in bodies().items() if "" in files and len(files) > 1}
+    return sorted(own | {kernel.name for kernel in every_kernel() if kernel.is_priced})
 
 
 def sources(body: str) -> list[Path]:

@@ -16,7 +16,7 @@ from mcugrad.program.kernel import SCRATCH
 from mcugrad.training.losses import LabelKind
 from mcugrad.training.rules import InPlace
 
-MEANINGLESS = ("gradient", "packed", "patch", SCRATCH)
+MEANINGLESS = ("band", "gradient", "packed", "patch", SCRATCH)
 """Parameters that a kernel may leave in any state."""
 
 POINTERS = ("memory", "augment", "scratch")

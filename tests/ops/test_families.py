@@ -37,8 +37,8 @@ BESIDE = tuple(
     )
 )
 """Headers that several families need, or bodies of theirs, and the one that includes all."""
-MORE = re.compile(r"_(f32|frozen|model|calls)\.h$")
-"""More headers of a family: kernels in float32, of frozen layers; how functions see a model, and those functions."""
+MORE = re.compile(r"_(f32|frozen|pooled|model|calls)\.h$")
+"""More headers of a family: kernels in float32, of frozen layers, with a pool; how functions see a model, and those."""
 
 
 def folders(path: Path) -> set[str]:

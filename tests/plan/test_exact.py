@@ -162,7 +162,7 @@ def test_without_the_solver_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     tight = program(*TIGHT)
     with pytest.raises(UsageError, match=r"plan='exact' needs the solver CP-SAT.*\n.*\n.*mcugrad\[plan\]"):
         planned(tight, "exact")
-    assert planned(tight)[1].least == Least(104, 104, True)
+    assert planned(tight)[0][1].least == Least(104, 104, True)
 
 
 def test_there_are_two_ways_to_plan() -> None:

@@ -16,7 +16,7 @@ from mcugrad.emit.fingerprint import fingerprint
 from mcugrad.errors import FitError, UsageError
 from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LinearStruct
 from mcugrad.options import Budget
-from mcugrad.plan import Plan, Point, aligned, best_plan, offers, verify
+from mcugrad.plan import Curve, Plan, Point, aligned, best_plan, offers, verify
 from mcugrad.plan.lifetimes import lifetimes
 from mcugrad.program import Argument, Buffer, Call, Entry, Program, Segment, Space
 from mcugrad.program.kernel import ROOM, SCRATCH
@@ -239,13 +239,13 @@ POINTS = (Point(1000, 9e6), Point(1500, 8.5e6), Point(3000, 6e6), Point(6000, 4e
     ],
 )
 def test_a_budget_takes_what_it_says(budget: Budget, need: int, size: int) -> None:
-    assert budget.choose(POINTS, need).size == size
+    assert budget.choose(Curve(POINTS, POINTS[0].size), need).size == size
 
 
 def test_by_default_a_byte_has_to_pay() -> None:
     """6 % fewer instructions are not worth 10 % more memory."""
-    assert Budget().choose((Point(1000, 100.0), Point(2000, 94.0)), 10_000).size == 1000
-    assert Budget().choose((Point(1000, 100.0), Point(2000, 90.0)), 10_000).size == 2000
+    assert Budget().choose(Curve((Point(1000, 100.0), Point(2000, 94.0)), 1000), 10_000).size == 1000
+    assert Budget().choose(Curve((Point(1000, 100.0), Point(2000, 90.0)), 1000), 10_000).size == 2000
 
 
 # --- of a network -------------------------------------------------------------------------------------------

@@ -110,8 +110,8 @@ def drawn(model: Model, target: Target | None) -> tuple[str, str]:
     way = "all" if model.layers else "none"
     if target is not None:
         way = Footprints(model, scales, options).most(options.updates, target) or "none"
-    program, plan = planned_sizes(model, scales, replace(options, train=way))
-    return way, picture(*spent(program, plan, options.budget))
+    programs = planned_sizes(model, scales, replace(options, train=way))
+    return way, picture(*spent(programs, options.budget))
 
 
 def layer_facts(model: Model) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mcugrad.abi.headers import Param
 from mcugrad.emit.literals import number
@@ -32,6 +33,11 @@ class Function:
     lines: tuple[str, ...]
 
 
+def _braces(values: tuple[Any, ...]) -> str:
+    """An initializer; one of a struct in a struct in braces of its own."""
+    return "{" + ", ".join(_braces(v) if isinstance(v, tuple) else str(v) for v in values) + "}"
+
+
 class Names:
     """How C spells what calls pass."""
 
@@ -46,8 +52,7 @@ class Names:
     def structs(self) -> list[str]:
         """Definitions of the layers' constants."""
         return [
-            f"static const {s.ctype()} {name} = {{{', '.join(map(str, s.values()))}}};"
-            for s, name in self._structs.items()
+            f"static const {s.ctype()} {name} = {_braces(s.values())};" for s, name in self._structs.items()
         ]
 
     def argument(self, argument: Argument, param: Param | None) -> str:

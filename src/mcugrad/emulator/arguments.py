@@ -51,7 +51,7 @@ class Placed:
         for param in kernel.params:
             value = arguments[param.name]
             if isinstance(value, Struct):
-                self.words.append(address + self._place(np.asarray(value.values(), np.int32), 0))
+                self.words.append(address + self._place(np.asarray(value.words(), np.int32), 0))
             elif isinstance(value, InPlace):
                 self.words.append(symbol(f"mcg_rule_{value.name}"))
             elif isinstance(value, np.ndarray):

@@ -2,20 +2,25 @@
 
 from mcugrad.plan.bound import bound
 from mcugrad.plan.place import aligned
-from mcugrad.plan.plan import Least, Plan, Planning, best_plan, exact_plan, planned
+from mcugrad.plan.plan import Least, Plan, Planning, best_plan, exact_plan
 from mcugrad.plan.scratch import Offers, Point, offers
+from mcugrad.plan.variants import Choices, Curve, Planned, choices, planned
 from mcugrad.plan.verify import PlanError, verify
 
 __all__ = [
+    "Choices",
+    "Curve",
     "Least",
     "Offers",
     "Plan",
     "PlanError",
+    "Planned",
     "Planning",
     "Point",
     "aligned",
     "best_plan",
     "bound",
+    "choices",
     "exact_plan",
     "offers",
     "planned",

@@ -9,12 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from mcugrad.passes.program.keep_winners import keep_winners
 from mcugrad.plan.bound import bound_of
 from mcugrad.plan.exact import place_exactly, solver
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.place import Unit, aligned, apart, placed, placed_within, united
-from mcugrad.plan.reorder import reordered
 from mcugrad.plan.sharing import Share, sharing
 from mcugrad.program import Program
 
@@ -78,27 +76,6 @@ ORDERS: tuple[Callable[[Unit], tuple[int, ...]], ...] = (
     lambda unit: (unit.span[0] - unit.span[1], -unit.size),
 )
 """Of units: the largest first, those that are large and long first, those that live longest first."""
-
-
-def planned(program: Program, how: Planning = "greedy") -> tuple[Program, Plan]:
-    """The program with those calls, in that order, which take the smallest working memory, and its plan.
-
-    It computes the same bytes. What takes no less stays as it was.
-
-    Args:
-        program: the calls.
-        how: `exact` to look for less with a solver where the plan takes more than is needed at once. Calls do not
-            depend on it, so neither does a fingerprint.
-
-    Raises:
-        UsageError: the solver is not installed.
-    """
-    found = program, best_plan(program)
-    for kept in (program, keep_winners(program)):
-        for other in (kept, reordered(kept)):
-            if other is not program and (plan := best_plan(other)).size < found[1].size:
-                found = other, plan
-    return (found[0], exact_plan(*found)) if how == "exact" else found
 
 
 def best_plan(program: Program) -> Plan:

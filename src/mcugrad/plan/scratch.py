@@ -8,9 +8,9 @@ well. What more bytes of arena would save is one curve, `Offers.points`; how man
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.place import Unit, aligned, apart, placed, united
 from mcugrad.plan.plan import ORDERS, Plan, end_of, live_of, ordered
 from mcugrad.plan.sharing import sharing
-from mcugrad.program import Program, Struct
+from mcugrad.program import Program
 
 GROWN = (0, 1024, 4096)
 """Bytes beyond the smallest arena with which other plans are tried."""
@@ -153,9 +153,9 @@ def _wishes(program: Program, core: str) -> tuple[tuple[_Wish, ...], int]:
     found, rest = [], 0
     for name, segment in program.segments.items():
         for i, call in enumerate(segment.calls):
-            if call.kernel.price is None or call.struct is None:
+            if not call.kernel.is_priced or call.struct is None:
                 continue
-            struct = _rangeless(call.struct)
+            struct = call.struct.rangeless()
             rooms = (0,) if call.kernel.scratch is None else call.kernel.scratch.sizes(struct)
             prices = [round(_PARTS * call.kernel.instructions(core, struct, room)) for room in rooms]
             if len(rooms) == 1:
@@ -164,12 +164,6 @@ def _wishes(program: Program, core: str) -> tuple[tuple[_Wish, ...], int]:
                 sizes = np.asarray(rooms, np.int64), np.asarray(prices, np.int64)
                 found.append(_Wish((name, i), program.begins[name] + i, *sizes))
     return tuple(found), rest
-
-
-def _rangeless(struct: Struct) -> Struct:
-    """The same layer with zero points of 0."""
-    zeros: dict[str, Any] = {f.name: 0 for f in fields(struct) if f.name.endswith("_zero")}
-    return replace(struct, **zeros)
 
 
 def _rounded(rooms: Whole) -> Whole:

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any, Self
 
 from mcugrad.program.kernel import Kernel
 
 
 @dataclass(frozen=True)
 class Struct(ABC):
-    """Base of the constants of a layer: a frozen dataclass of ints that mirrors a C struct, field by field."""
+    """Base of the constants of a layer: a frozen dataclass that mirrors a C struct, field by field.
+
+    Fields are ints, or constants of a layer themselves.
+    """
 
     @classmethod
     @abstractmethod
     def ctype(cls) -> str:
         """Name of the C struct."""
 
-    def values(self) -> tuple[int, ...]:
-        """Field values in the order of the C struct."""
-        return tuple(int(getattr(self, f.name)) for f in fields(self))
+    def values(self) -> tuple[Any, ...]:
+        """Field values in the order of the C struct; those of a struct in it are a tuple again."""
+        each = (getattr(self, f.name) for f in fields(self))
+        return tuple(v.values() if isinstance(v, Struct) else int(v) for v in each)
+
+    def words(self) -> tuple[int, ...]:
+        """All of them, one after the other, as they lie in memory."""
+        each = (getattr(self, f.name) for f in fields(self))
+        return tuple(word for v in each for word in (v.words() if isinstance(v, Struct) else (int(v),)))
+
+    def rangeless(self) -> Self:
+        """The same layer with zero points of 0."""
+        changed: dict[str, Any] = {f.name: 0 for f in fields(self) if f.name.endswith("_zero")}
+        for f in fields(self):
+            if isinstance(part := getattr(self, f.name), Struct):
+                changed[f.name] = part.rangeless()
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,9 @@ def prices() -> Mapping[str, Mapping[str, OnCore]]:
     }
 
 
+Parts = Callable[[Any, int], Mapping[tuple["Kernel", Any, int], int]]
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A C function of the runtime.
@@ -114,7 +117,9 @@ class Kernel:
             the NumPy arrays it is given where C writes through a pointer that is not const, and returns the status that
             C does, if that returns one.
         scratch: memory that makes it faster; None where none does.
-        price: what it costs; None where nobody has to choose by that.
+        price: what it costs by itself; None where nobody has to choose by that.
+        parts: what it costs where it makes calls of other kernels: how often each of them is called with which
+            constants of a layer and bytes of scratch, by its own; nothing where it does all by itself.
         may_share: arrays that may be the same bytes. The reference has arrays of their own; what it computes is what a
             call computes whose arrays share.
     """
@@ -123,7 +128,13 @@ class Kernel:
     reference: Callable[..., int | None]
     scratch: Scratch | None = None
     price: Price | None = None
+    parts: Parts | None = None
     may_share: tuple[Shared, ...] = ()
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether anybody can tell what a call takes."""
+        return self.price is not None or self.parts is not None
 
     @property
     def params(self) -> tuple[Param, ...]:
@@ -138,6 +149,8 @@ class Kernel:
 
     def instructions(self, core: str, struct: Any, room: int = 0) -> float:
         """What a call takes on a core, estimated, by the constants of its layer and bytes of scratch."""
+        if self.parts is not None and (parts := self.parts(struct, room)):
+            return sum(times * of.instructions(core, g, some) for (of, g, some), times in parts.items())
         assert self.price is not None, self.name
         return _instructions(self.price, prices()[self.name][core], struct, room)
 

@@ -37,6 +37,7 @@ class Program:
         classes: number of classes, the bound of a label.
         blind: loss of the same answer to every sample, if classes or bits are as frequent; 0 where nobody knows it.
         stores_latents: whether a stored sample is what the frozen segment leaves of it, not its input.
+        same_as: a program that computes the same bytes, by whose calls models are told apart; None for this one.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Program:
     classes: int
     blind: float = 0.0
     stores_latents: bool = False
+    same_as: Program | None = None
 
     # -- segments and entries ------------------------------------------------------------------------------------
 

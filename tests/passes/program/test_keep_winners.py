@@ -22,7 +22,7 @@ from mcugrad.ops.pooling.maxpool2d_s8 import maxpool2d_grad_input_s8, maxpool2d_
 from mcugrad.ops.pooling.struct import Pool2dStruct
 from mcugrad.passes.program.keep_winners import keep_winners
 from mcugrad.pipeline import lowered
-from mcugrad.plan import best_plan
+from mcugrad.plan import best_plan, planned
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
@@ -35,7 +35,7 @@ GRAD, KEEP, GRAD_KEPT = "mcg_maxpool2d_grad_input_s8", "mcg_maxpool2d_keep_s8", 
 def made(stride: int = 2, train: str = "all") -> Trainer:
     layers = (Conv(8), Pool(stride=(stride, stride)), Conv(8), Pool(), Dense(3))
     net = model((1, 16, 16), layers, name="pooled")
-    return mg.compile(net, calibration=samples(net, 16)[0], rule="sr8", train=train)
+    return mg.compile(net, calibration=samples(net, 16)[0], rule="sr8", train=train, prefer="speed")
 
 
 def names(trainer: Trainer) -> list[str]:
@@ -94,7 +94,8 @@ def test_a_pool_keeps_its_winners_where_that_takes_less() -> None:
     assert names(trainer).count(KEEP) == names(trainer).count(GRAD_KEPT) == 2
     assert GRAD not in names(trainer)
     plain = lowered(trainer.build.graph, trainer.options)
-    assert trainer.build.compiled.plan.size < 0.7 * best_plan(plain).size
+    whole = max(plan.size for _, plan in planned(plain))
+    assert whole < 0.7 * best_plan(plain).size
     won = trainer.build.compiled.program.buffers["pool1_won"]
     assert (won.ctype, won.size) == ("uint8_t", 7 * 7 * 8 * 2 // 8)
 

@@ -17,6 +17,7 @@
 #include "mcg_convolution.h"
 #include "mcg_convolution_f32.h"
 #include "mcg_convolution_frozen.h"
+#include "mcg_convolution_pooled.h"
 #include "mcg_core.h"
 #include "mcg_forward.h"
 #include "mcg_joining.h"

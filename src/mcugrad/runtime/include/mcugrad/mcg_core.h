@@ -180,6 +180,19 @@ void mcg_add_outer_s16(const int8_t *e, int32_t rows, const int16_t *patch, int3
  */
 void mcg_add_products_s8(const mcg_products_t *p, int32_t count, int32_t *acc);
 
+/**
+ * @brief acc[i] += factor * (x[i] - zero) for a window of the input; what is padding adds nothing.
+ *
+ * @param[in]     g      geometry
+ * @param[in]     x      input, [in_h][in_w][in_c]
+ * @param[in]     out_y  row of the output
+ * @param[in]     out_x  column of the output
+ * @param[in]     factor an error, in [-127, 127]
+ * @param[in,out] acc    [k_h][k_w][in_c]
+ */
+void mcg_add_window_s8(const mcg_conv2d_t *g, const int8_t *x, int32_t out_y, int32_t out_x, int32_t factor,
+                       int32_t *acc);
+
 /** The sum of `count` values, from their zero point. */
 int32_t mcg_sum_s8(const int8_t *x, int32_t zero, int32_t count);
 

@@ -42,6 +42,14 @@ typedef struct {
     int32_t dilation_h, dilation_w;
 } mcg_pool2d_t;
 
+/** A 2-D convolution whose output is pooled at once: only a few rows of it exist at a time. Windows of the
+ * pooling are neighbours, or have gaps between them; they lie within the convolution's output. */
+typedef struct {
+    mcg_conv2d_t conv;
+    mcg_pool2d_t pool;
+    int32_t lines; /* rows of windows at a time */
+} mcg_pooled_conv2d_t;
+
 /** Up to three pairs of rows whose products are added at a time: sums are then read and written once for
  * three. */
 typedef struct {
