@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+from builds import built_with
 from mcugrad.errors import ModelError
 from mcugrad.graph import ActivationScale, ErrorScale
 from mcugrad.graph.node import Operator
@@ -33,16 +35,27 @@ mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="th
 Array = np.ndarray
 
 
+LARGE = ("residual", "inception", "stacked", "autoencoder")
+"""Networks of which thousands of steps take longer than a compiler does to make them fast."""
+
+
 @cache
-def trainer(name: str, train: str = "all", rate: float = 0.01) -> Trainer:
+def trainer(name: str, train: str = "all") -> Trainer:
     x, _ = corners(64, SIZE)
-    return mg.compile(NETWORKS[name](), calibration=x, train=train, rule="sr16", rate=rate, seed=3)
+    return mg.compile(NETWORKS[name](), calibration=x, train=train, rule="sr16", rate=0.01, seed=3)
+
+
+@pytest.fixture
+def fast_if_large(name: str) -> Iterator[None]:
+    with built_with("-O3" if name in LARGE else "-O0", HostTwin):
+        yield
 
 
 # -- whole networks --------------------------------------------------------------------------------------------
 
 
 @EVERY_NETWORK
+@pytest.mark.usefixtures("fast_if_large")
 def test_it_learns(name: str) -> None:
     x, y = corners(1500, SIZE)
     history = trainer(name).fit(x, y, epochs=3, schedule="constant")
@@ -74,7 +87,7 @@ class Probe:
     """One training step of the reference at a learning rate of 0, its ranges settled, in real numbers."""
 
     def __init__(self, name: str, sample: int) -> None:
-        built = trainer(name, rate=0.0)
+        built = trainer(name)
         x, y = corners(60, SIZE, seed=4)
         self.graph, self.label = built.build.graph, int(y[sample])
         data, rate = (built.quantize(x), y.astype(np.uint32)), np.zeros(1000, np.float32)
@@ -144,6 +157,7 @@ class Probe:
 
 
 @EVERY_NETWORK
+@pytest.mark.usefixtures("fast_if_large")
 def test_activations_are_near_the_real_ones(name: str) -> None:
     probe = Probe(name, 50)
     real = run_float(probe.graph.with_nodes(probe.forward_nodes()), probe.x[None])
@@ -158,6 +172,7 @@ def test_activations_are_near_the_real_ones(name: str) -> None:
 
 
 @EVERY_NETWORK
+@pytest.mark.usefixtures("fast_if_large")
 def test_errors_point_where_the_loss_falls(name: str) -> None:
     directions: dict[str, list[Array]] = {}
     for sample in (50, 53, 57):

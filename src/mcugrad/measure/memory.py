@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcugrad.emit.layout import HEADER_SIZE
@@ -132,7 +134,7 @@ def memory(build: Build, firmware: Firmware, seen: Mapping[str, int] | None = No
         ToolError: capstone is not installed.
     """
     name = build.compiled.program.name
-    calls = Calls(firmware.elf)
+    calls = _calls(firmware.elf, firmware.elf.stat().st_mtime_ns)
     depths = tuple(_depths(calls, name, seen or {}))
     placed = size.placed(firmware.elf)
     pieces = tuple(sorted(_pieces(build, placed), key=lambda piece: (-piece.bytes, piece.name)))
@@ -142,6 +144,12 @@ def memory(build: Build, firmware: Firmware, seen: Mapping[str, int] | None = No
         pieces,
         depths,
     )
+
+
+@lru_cache(maxsize=4)
+def _calls(elf: Path, changed: int) -> Calls:
+    """Of a file as it is now: bounds are asked for by what measures a firmware and by what counts its layers."""
+    return Calls(elf)
 
 
 # -- RAM -----------------------------------------------------------------------------------------------------------
