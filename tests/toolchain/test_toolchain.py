@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from elftools.elf.relocation import RelocationSection
 
 from mcugrad import emulator, targets, toolchain
 from mcugrad.errors import FitError, ToolError, UsageError
@@ -298,7 +299,7 @@ def test_doctor_lists_what_is_missing_too(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
-def test_symbols_are_those_that_pyelftools_reads(compiler: str) -> None:
+def test_symbols_and_sections_are_those_that_pyelftools_reads(compiler: str) -> None:
     firmware = toolchain.build_firmware(
         [startup.source(startup.IDLE_MAIN)], targets.load("cortex-m4f"), compiler=compiler
     )
@@ -314,3 +315,8 @@ def test_symbols_are_those_that_pyelftools_reads(compiler: str) -> None:
             assert each.kind == kinds.get(kind, each.kind)
             assert (each.bind == size.GLOBAL) == (bind in binds)
             assert each.section == section or (isinstance(section, str) and not 0 < each.section < 0xFF00)
+        sections = [
+            (s.header["sh_flags"], s.header["sh_info"], isinstance(s, RelocationSection))
+            for s in image.iter_sections()
+        ]
+        assert [(h.flags, h.info, h.type in (4, 9)) for h in size.headers(image)] == sections

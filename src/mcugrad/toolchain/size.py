@@ -130,8 +130,27 @@ class Entry(NamedTuple):
     section: int
 
 
+class Header(NamedTuple):
+    """Of a section: type and flags as ELF numbers them, and what else `sh_info` says, the section that is relocated."""
+
+    type: int
+    flags: int
+    info: int
+
+
+def headers(image: ELFFile) -> list[Header]:
+    """Those of all sections, read at once as the symbols are: an object file has one for each function."""
+    order, count = "<" if image.little_endian else ">", image.num_sections()
+    form = struct.Struct(f"{order}{'10I' if image.elfclass == 32 else 'IIQQQQIIQQ'}")
+    image.stream.seek(image["e_shoff"])
+    rows = form.iter_unpack(image.stream.read(count * form.size))
+    return [Header(row[1], row[2], row[7]) for row in rows]
+
+
 OBJECT, FUNC, GLOBAL = 1, 2, 1
 """Kinds of symbols, and how those are bound that other files see."""
+_SYMBOLS = 2
+"""Type of a section: SHT_SYMTAB."""
 _RESERVED = 0xFF00
 """Indices of sections from here on are none."""
 
@@ -141,9 +160,11 @@ def entries(image: ELFFile) -> list[Entry] | None:
 
     It is read at once: symbol by symbol, pyelftools takes most of the time that starting an emulated core does.
     """
-    table = image.get_section_by_name(".symtab")
-    if not isinstance(table, SymbolTableSection):
+    index = next((i for i, header in enumerate(headers(image)) if header.type == _SYMBOLS), None)
+    if index is None:
         return None
+    table = image.get_section(index)  # by its name, pyelftools would look at all sections first
+    assert isinstance(table, SymbolTableSection)
     names, order = table.stringtable.data(), "<" if image.little_endian else ">"
     found = []
     for row in struct.iter_unpack(f"{order}{'IIIBBH' if image.elfclass == 32 else 'IBBHQQ'}", table.data()):

@@ -152,19 +152,22 @@ def pointers(objects: Iterable[Path]) -> str:
     return "".join(found)
 
 
+_RELOCATIONS = (4, 9)
+"""Types of sections: SHT_RELA, SHT_REL."""
+
+
 def _held(elf: ELFFile) -> Iterator[tuple[str, str]]:
     """Constants of an object file that hold the address of a function, and that function."""
     symbols = size.entries(elf)
     if symbols is None:
         return
-    for section in elf.iter_sections():
-        if not isinstance(section, RelocationSection):
-            continue
-        number = section["sh_info"]
-        if (
-            elf.get_section(number)["sh_flags"] & 6 != 2
-        ):  # SHF_ALLOC, and no SHF_EXECINSTR: code is read itself
-            continue
+    headers = size.headers(elf)
+    for index, header in enumerate(headers):
+        number = header.info
+        if header.type not in _RELOCATIONS or headers[number].flags & 6 != 2:
+            continue  # SHF_ALLOC, and no SHF_EXECINSTR: code is read itself
+        section = elf.get_section(index)
+        assert isinstance(section, RelocationSection)
         holders = [s for s in symbols if (s.section, s.kind) == (number, size.OBJECT)]
         for relocation in section.iter_relocations():
             function = symbols[relocation["r_info_sym"]]
