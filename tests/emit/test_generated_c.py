@@ -79,10 +79,11 @@ def test_only_freestanding_headers() -> None:
             )
 
 
-def test_symbols(tmp_path: Path) -> None:
+@pytest.mark.parametrize("core", ["cortex_m0plus", "cortex_m4", "cortex_m55"])
+def test_symbols(core: str, tmp_path: Path) -> None:
     """What is exported carries the model's name; what is missing is what every compiler brings along."""
     zig = toolchain.find_compiler("zig")
-    command = [*zig.command, "cc", "-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0plus", "-Os", "-c"]
+    command = [*zig.command, "cc", "-target", "thumb-freestanding-eabi", f"-mcpu={core}", "-Os", "-c"]
     command += ["-fno-sanitize=all", str(folder("all_sr8") / "all_sr8.c"), "-o", str(tmp_path / "a.o")]
     subprocess.run(command, check=True, capture_output=True)
     with (tmp_path / "a.o").open("rb") as file:

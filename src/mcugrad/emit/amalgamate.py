@@ -48,7 +48,10 @@ _REPLAY = re.compile(r"^#ifndef MCG_REPLAY_DEFINED\n.*?^#endif[^\n]*\n", re.MULT
 """A type that is the model's own."""
 _REST = re.compile(r"^#ifndef MCG_REST_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
 """A type that only models have whose replay buffers hold latents."""
-_DEFINITION = re.compile(r"^(?=(?:void|int32_t|bool|mcg_status_t|const mcg_rule_t) mcg_)", re.MULTILINE)
+_DEFINITION = re.compile(
+    r"^(?=(?:MCG_\w+\s+)*(?:void|int32_t|bool|mcg_status_t|const mcg_rule_t) mcg_)", re.MULTILINE
+)
+"""Of what other files see; attributes such as MCG_NAKED may stand before its type."""
 _INLINE = re.compile(
     r"(?:/\*\*(?:(?!\*/).)*\*/\n)?^static inline [^{;]*?\b(mcg_\w+)\([^{;]*\)\s*\{(?:[^\n]*\}\n|.*?^\}\n)",
     re.MULTILINE | re.DOTALL,
