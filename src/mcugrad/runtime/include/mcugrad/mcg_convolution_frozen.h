@@ -23,7 +23,7 @@
  * @param[out] scratch memory that makes it faster, with no meaning afterwards
  *
  * MACs: out_h*out_w*out_c*in_c. Stack: as mcg_pointwise_s8.
- * Reference: ops/convolution/frozen_s8.py::pointwise_frozen_s8.
+ * Reference: ops/convolution/pointwise_s8.py::pointwise_frozen_s8.
  */
 void mcg_pointwise_frozen_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                              const int32_t *bias, const float *scale, const int32_t *mult,
@@ -49,7 +49,7 @@ void mcg_pointwise_frozen_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
  * @param[out] scratch memory that makes it faster, with no meaning afterwards: planes of four channels
  *
  * MACs: out_h*out_w*out_c*k_h*k_w. Stack: as mcg_depthwise_conv2d_s8.
- * Reference: ops/convolution/frozen_s8.py::depthwise_frozen_s8.
+ * Reference: ops/convolution/depthwise_conv2d_s8.py::depthwise_frozen_s8.
  */
 void mcg_depthwise_frozen_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
                              const int32_t *bias, const float *scale, const int32_t *mult,

@@ -111,11 +111,11 @@ static inline void mcg_lower(int32_t less, int32_t count, int32_t *acc)
 }
 
 /** x = (raw - middle) * scale + zero, rounded once, half up, and saturated: samples as converters give them.
- */
+ * Reference: ops/core/raw.py::quantize_raw. */
 void mcg_quantize_s16(int32_t count, int32_t zero, int32_t middle, const mcg_scale_t *scale,
                       const int16_t *raw, int8_t *x);
 
-/** The same of values without a sign. */
+/** The same of values without a sign. Reference: ops/core/raw.py::quantize_raw. */
 void mcg_quantize_u16(int32_t count, int32_t zero, int32_t middle, const mcg_scale_t *scale,
                       const uint16_t *raw, int8_t *x);
 

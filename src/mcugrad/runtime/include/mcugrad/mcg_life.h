@@ -164,10 +164,18 @@ void mcg_replay_slot(int32_t capacity, int32_t classes, int32_t stride, uint32_t
 void mcg_augment_s8(int32_t height, int32_t width, int32_t channels, int32_t zero, const mcg_augment_t *how,
                     uint32_t number, const int8_t *x, int8_t *y);
 
-/** Random int8 values: those of `count` counters from `counter` on. */
+/**
+ * @brief Random int8 values: those of `count` counters from `counter` on.
+ *
+ * Reference: ops/life/selftest.py::noise_s8.
+ */
 void mcg_noise_s8(int32_t count, uint32_t counter, int8_t *x);
 
-/** Let the CRC-32 of IEEE 802.3 (that of zlib, 0 at the beginning) go on over more bytes. */
+/**
+ * @brief Let the CRC-32 of IEEE 802.3 (that of zlib, 0 at the beginning) go on over more bytes.
+ *
+ * Reference: ops/life/selftest.py::crc32.
+ */
 void mcg_crc32(int32_t count, const uint8_t *data, uint32_t *crc);
 
 /**
