@@ -58,10 +58,12 @@ SHAPES = (
     window((1, 3, 5), 6, (3, 1), (2, 1), (3, 0, 1, 0), (2, 1)),
     window((1, 3, 4), 5, (1, 3), pad=(0, 16, 0, 0), dilation=(1, 8)),
     window((2, 1, 8), 3, (2, 3), pad=(1, 1, 0, 9), dilation=(1, 4)),
+    window((12, 12, 1), 66, (3, 3), pad=SAME),
+    window((2, 3, 70), 50, (3, 3), pad=SAME),
 )
 """Channels, kernel rows and pixels that are no multiples of 4, all kinds of borders, one pixel, many rows; windows that
-are too large for a stack; taps of which none is on the map, or
-that are beside it for longer than a row of outputs."""
+are too large for a stack; taps of which none is on the map, or that are beside it for longer than a row of outputs;
+more pixels, channels and taps than are gathered or packed at once."""
 POINTWISE = tuple(g for g in SHAPES if g.k_h == g.k_w == g.stride_h == 1)
 
 

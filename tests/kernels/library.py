@@ -85,9 +85,9 @@ def every_kernel() -> frozenset[Kernel]:
 
 @cache
 def with_bodies() -> list[str]:
-    """Functions that have more bodies than the portable one, and what is priced by what it calls, which has."""
-    own = {name for name, files in bodies().items() if "" in files and len(files) > 1}
-    return sorted(own | {kernel.name for kernel in every_kernel() if kernel.is_priced})
+    """Kernels that have more bodies than the portable one, and what is priced by what it calls, which has."""
+    several = {name for name, files in bodies().items() if "" in files and len(files) > 1}
+    return sorted(kernel.name for kernel in every_kernel() if kernel.is_priced or kernel.name in several)
 
 
 def sources(body: str) -> list[Path]:
@@ -106,8 +106,11 @@ def together(folder: Path, functions: Iterable[str] = ()) -> Path:
 
 
 def _declarations(source: str) -> str:
-    """What cffi understands of a C file: structs, prototypes and variables, but no inline functions and macros."""
-    text = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
+    """What cffi understands of a C file: structs, prototypes and variables, but no macros and vectors."""
+    text = re.sub(
+        r"^#if MCG_HAS_AVX2$.*?^#endif /\* MCG_HAS_AVX2", "", source, flags=re.DOTALL | re.MULTILINE
+    )
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     structs = re.findall(r"^typedef struct \{.*?^\} \w+;", text, flags=re.DOTALL | re.MULTILINE)
     functions = re.findall(
         r"^(?:void|int32_t|bool|mcg_status_t) (?:mcg|probe)_\w+\([^)]*\);", text, flags=re.MULTILINE

@@ -84,7 +84,7 @@ def linear_update(draw: Draw) -> Arguments:
     }
 
 
-SHAPES = ((1, 1), (2, 5), (3, 4), (4, 1), (5, 3), (15, 7), (16, 4), (17, 6), (127, 66), (260, 3))
+SHAPES = ((1, 1), (2, 5), (3, 4), (4, 1), (5, 3), (15, 7), (16, 4), (17, 6), (127, 66), (260, 3), (1040, 65))
 """Inputs and outputs: rows that no body takes in whole words, vectors or blocks, and those that each one does."""
 ENDS = ((127, 127, -128), (-128, -127, 127), (-128, 127, 126), (127, -127, 0))
 """Of inputs, weights and zero points: the largest products, with either sign."""
@@ -208,6 +208,14 @@ def linear_update_extremes() -> Iterator[Arguments]:
             "x": rng.integers(-128, 128, inputs).astype(np.int8),
             "e": (rng.integers(-127, 128, out) * (rng.random(out) < 0.8)).astype(np.int8),
             "factor": ar.scale_from_float(factor.astype(np.float32)),
+        }
+    # The largest products of all three factors, by shifts of which one half of the last bit is up to 2^31.
+    for rule, shift, x in product(rules, (24, 26, 29, 32), (127, -128)):
+        yield {
+            **given(rule, 1040, 20, -128 if x > 0 else 127, 0),
+            "x": np.full(1040, x, np.int8),
+            "e": np.resize(np.asarray([127, -127], np.int8), 20),
+            "factor": ar.scale_from_float(np.full(20, 65535 * 2.0**-shift, np.float32)),
         }
     for rule, value, pre in product(rules, (1.0, -1.0, 125 / 127.5, -125 / 127.5), (7, 8, 9, 25)):
         yield {

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from numpy.typing import NDArray
 
 from kernels import library
 from kernels.cases import cases
@@ -238,6 +239,69 @@ def test_random_numbers_equal_the_reference() -> None:
             pointer = library.ffi().cast("uint16_t *", library.ffi().from_buffer(room))
             library.library(build).lib.mcg_random_u16(counter, count, pointer)
             assert np.array_equal(room[:count], ar.random_u16(counter, count)), build
+
+
+INSIDE = {"mcg_output_s8", "mcg_error_s8", "mcg_sr8_step"}
+"""Functions with several bodies that only kernels call."""
+
+
+def test_every_body_that_only_kernels_call_is_tried() -> None:
+    several = {name for name, files in bodies().items() if "" in files and len(files) > 1}
+    assert several - {*library.with_bodies()} == INSIDE
+
+
+def sums_of(rng: np.random.Generator, count: int) -> NDArray[np.int32]:
+    """Accumulators of every size, those nearest to their limits and to 16 bits among them."""
+    edges = [0, 1, -1, 32767, -32768, 65535, 65536, -65536, 2**30 - 1, 1 - 2**30]
+    some = rng.integers(1 - 2**30, 2**30, count) >> rng.integers(0, 30, count)
+    return np.where(rng.random(count) < 0.2, rng.choice(edges, count), some).astype(np.int32)
+
+
+def scales_of(rng: np.random.Generator, count: int) -> NDArray[Any]:
+    """Factors of every size, with a shift before it and without."""
+    return ar.scale_from_float(np.exp2(rng.uniform(-36, 20, count)))
+
+
+def inside(name: str, arguments: tuple[Any, ...], written: tuple[int, ...]) -> None:
+    """All builds return and write the same."""
+    given: list[list[Any]] = []
+    for build in [*BUILDS, *TRAPS, *TRAPS_IN_BODIES[:1]]:
+        lib, ffi = library.library(build).lib, library.ffi()
+        own = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
+        kinds = [ffi.cast("void *", ffi.from_buffer(v)) if isinstance(v, np.ndarray) else v for v in own]
+        returned = getattr(lib, name)(*kinds)
+        given.append([returned, *(own[at].tobytes() for at in written)])
+        assert given[-1] == given[0], f"{build}: {name}"
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 16, 31, 32, 33, 64])
+def test_bodies_of_outputs_and_errors_agree(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for clip in ((-(2**30), 2**30), (0, 2**30), (-128, 127), (0, 6), (-3, 300)):
+        bounds, acc = np.asarray(clip, np.int32), sums_of(rng, count)
+        factor = np.exp2(rng.uniform(-36, 28, count)).astype(np.float32)
+        factor[rng.random(count) < 0.1] = 0
+        zero = int(rng.integers(-128, 128))
+        inside("mcg_output_s8", (acc, factor, bounds, zero, count, np.zeros(count, np.int8)), (5,))
+        x = rng.integers(-128, 128, count).astype(np.int8)
+        e = np.zeros(count, np.int8)
+        inside("mcg_error_s8", (acc, x, zero, scales_of(rng, count), bounds, count, e), (6,))
+
+
+@pytest.mark.parametrize("count", [1, 3, 31, 32, 33, 64, 100])
+def test_bodies_of_the_step_of_sr8_agree(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for start in (-127, -128):
+        for scale in scales_of(rng, 40):
+            w = rng.integers(start, 128, count).astype(np.int8)
+            w[rng.random(count) < 0.2] = 127
+            place = {"mult": int(scale["mult"]), "shift": int(scale["shift"]), "pre": int(scale["pre"])}
+            first, counter = 4 * int(rng.integers(0, 9)), int(rng.integers(0, 2**32))
+            inside(
+                "mcg_sr8_step",
+                (w, np.zeros(count, np.uint8), sums_of(rng, count), count, first, place, counter),
+                (0,),
+            )
 
 
 def one_weight(rule: str, x: int, e: int, mult: int, seed: int = 0) -> dict[str, Any]:

@@ -22,6 +22,7 @@ BESIDE = tuple(
     for name in (
         "all",
         "avx2",
+        "bands",
         "beyond",
         "build",
         "forward",

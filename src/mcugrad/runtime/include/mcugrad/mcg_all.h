@@ -13,6 +13,7 @@
 
 #include "mcg_activation.h"
 #include "mcg_avx2.h"
+#include "mcg_bands.h"
 #include "mcg_beyond.h"
 #include "mcg_convolution.h"
 #include "mcg_convolution_f32.h"

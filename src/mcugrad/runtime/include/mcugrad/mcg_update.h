@@ -5,6 +5,10 @@
 
 #include "mcg_core.h"
 
+/** sr8's `step`, of mcg_rule_t. */
+bool mcg_sr8_step(int8_t *w, uint8_t *residual, const int32_t *gradient, int32_t count, int32_t first,
+                  mcg_scale_t factor, uint32_t counter);
+
 /** sr8: int8 weights, rounded at random. */
 extern const mcg_rule_t mcg_rule_sr8;
 

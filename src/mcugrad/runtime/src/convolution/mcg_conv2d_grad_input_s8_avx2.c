@@ -121,6 +121,9 @@ void mcg_conv2d_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint
     mcg_spread_t s;
     (void)room;
     (void)scratch;
+    if (mcg_conv2d_lanes_grad_input_s8(g, e, active, w, w_zero, x, scale, clip, e_x, peak)) {
+        return;
+    }
     s.g = g;
     s.w = w;
     s.end = w + g->out_c * g->k_h * g->k_w * g->in_c;
