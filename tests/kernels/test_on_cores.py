@@ -100,6 +100,16 @@ def check_alignment(
             on.emulator.run()
 
 
+@pytest.mark.parametrize("core", targets.emulated())
+def test_a_watched_call_comes_to_its_end_within_what_it_takes(core: str) -> None:
+    """So that what is caught above is an emulator that lost its way, and no call that was cut short."""
+    kernel = KERNELS["mcg_add_errors_s8"]
+    for arguments in islice(EXTREMES[kernel.name](), 3):
+        count = kernels(core, "zig", "-O3").run(kernel, library.copied(arguments))
+        watched = kernels(core, "zig", "-O3", watched=True)
+        assert watched.run(kernel, library.copied(arguments), budget=count + 1) == count
+
+
 PARTS = 1 if LONG else 5
 """Emulation is slow, and the host tries all extremes on every body: a build takes every fifth of them, another build
 others, so that each is tried on two cores or more."""
