@@ -255,9 +255,10 @@ int32_t mcg_plane_peak(const mcg_panel_output_t *how);
 void mcg_plane_errors(const int32_t *sums, const int32_t *at, int32_t count, const int32_t *factor,
                       int32_t first, mcg_panel_error_t *how);
 
-/** mcg_plane_errors of four channels that are no neighbours. */
-void mcg_plane_scatter(const int32_t *sums, const int32_t *at, int32_t count, const uint16_t *channel,
-                       mcg_panel_error_t *how);
+/** mcg_plane_errors of up to four channels that are no neighbours, of which no sum is larger than `largest`.
+ */
+void mcg_plane_scatter(const int32_t *sums, const int32_t *at, int32_t count, float largest,
+                       const uint16_t *channel, int32_t channels, mcg_panel_error_t *how);
 
 /** mcg_plane_pack of four channels that are no neighbours. */
 void mcg_plane_gather(const int8_t *x, const mcg_plane_axes_t *a, const mcg_plane_band_t *band,

@@ -177,6 +177,30 @@ static inline uint32_t mcg_uxtb16_odd(uint32_t a)
 #endif
 }
 
+/** UXTAB16: bytes 0 and 2 of b, plus the halves of a. */
+static inline uint32_t mcg_uxtab16(uint32_t a, uint32_t b)
+{
+#if MCG_DSP_INSTRUCTIONS
+    uint32_t r;
+    __asm__("uxtab16 %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+#else
+    return ((a + (b & 0xffU)) & 0xffffU) | ((a & 0xffff0000U) + (b & 0xff0000U));
+#endif
+}
+
+/** UXTAB16 with b turned by 8 bits: bytes 1 and 3. */
+static inline uint32_t mcg_uxtab16_odd(uint32_t a, uint32_t b)
+{
+#if MCG_DSP_INSTRUCTIONS
+    uint32_t r;
+    __asm__("uxtab16 %0, %1, %2, ror #8" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+#else
+    return mcg_uxtab16(a, b >> 8);
+#endif
+}
+
 /** SXTAB16: bytes 0 and 2 of b, with their signs, plus the halves of a. */
 static inline uint32_t mcg_sxtab16(uint32_t a, uint32_t b)
 {
@@ -387,6 +411,19 @@ static inline uint32_t mcg_select8(uint32_t a, uint32_t b, uint32_t c, uint32_t 
         r |= (mcg_byte(a, i) >= mcg_byte(b, i) ? c : d) & ((uint32_t)0xff << (8U * i));
     }
     return r;
+#endif
+}
+
+/** SSUB8 from 0 and SEL: magnitudes of four bytes, that of -128 without a sign. */
+static inline uint32_t mcg_abs8(uint32_t a)
+{
+#if MCG_DSP_INSTRUCTIONS
+    uint32_t r;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %0, %2" : "=&r"(r) : "r"(0), "r"(a) : "cc");
+    return r;
+#else
+    const uint32_t below = mcg_select8(a, 0, 0, 0xffffffffU);
+    return (a ^ below) + (below & 0x01010101U);
 #endif
 }
 

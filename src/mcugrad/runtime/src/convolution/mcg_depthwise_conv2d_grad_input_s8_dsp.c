@@ -45,12 +45,29 @@ static void mcg_planes_of_band(const mcg_plane_axes_t *a, mcg_plane_band_t *band
         }
         mcg_plane_four(a, band, e + first, w, tap, zero, NULL, rows);
         if (list != NULL && list[3] - list[0] != 3) {
-            mcg_plane_scatter(band->sums, band->at, count, list, how);
+            const int32_t done = next - first;
+            mcg_plane_scatter(band->sums + done, band->at, count, largest, list + done,
+                              MCG_PLANE_CHANNELS - done, how);
         } else {
             const int32_t channel = mcg_active_at(active, first);
             const bool fits = mcg_panel_factors(how->scale + channel, MCG_PLANE_CHANNELS, largest, factor);
             mcg_plane_errors(band->sums, band->at, count, fits ? factor : NULL, channel, how);
         }
+    }
+}
+
+/* No error, but where a channel takes part. */
+static void mcg_planes_none(int8_t *e, int32_t count)
+{
+    int8_t *const end = e + count;
+    for (int8_t *const whole = e + (count & ~15); e != whole; e += 16) {
+        mcg_store32(e, 0);
+        mcg_store32(e + 4, 0);
+        mcg_store32(e + 8, 0);
+        mcg_store32(e + 12, 0);
+    }
+    while (e != end) {
+        *e++ = 0;
     }
 }
 
@@ -67,8 +84,8 @@ MCG_APART static bool mcg_planes_grad_input(const mcg_conv2d_t *g, const int8_t 
     bool served = g->in_c == g->out_c && channels >= MCG_PLANE_CHANNELS;
     mcg_panel_error_t how = {scale, clip, x, e_x, g->x_zero, 0, 0, 0, 0, {0, 0}, -1, false};
     mcg_panel_error_bounds(&how);
-    for (int32_t i = 0; active != NULL && served && i < g->in_h * g->in_w * g->in_c; i++) {
-        e_x[i] = 0;
+    if (active != NULL && served) {
+        mcg_planes_none(e_x, g->in_h * g->in_w * g->in_c);
     }
     for (int32_t fy = 0; fy < g->stride_h && served; fy++) {
         mcg_panel_axis_t v;

@@ -95,6 +95,25 @@ static void mcg_channels_some(const int8_t *e, int32_t pitch, int32_t rows, int3
 #endif
 }
 
+#if !MCG_HAS_MVE
+/* One to three channels of some pairs of pixels. */
+static void mcg_channels_few(const int8_t *e, int32_t pitch, int32_t rows, int32_t pairs, uint32_t *panel,
+                             uint32_t *next)
+{
+    for (uint32_t *const end = panel + 2 * pairs; panel != end; panel += 2) {
+        const int8_t *const other = e + pitch;
+        panel[0] = mcg_pkhbt((uint32_t)e[0], (uint32_t)other[0]);
+        panel[1] = rows == 1 ? 0 : mcg_pkhbt((uint32_t)e[1], (uint32_t)other[1]);
+        if (rows == 3) {
+            next[0] = mcg_pkhbt((uint32_t)e[2], (uint32_t)other[2]);
+            next[1] = 0;
+            next += 2;
+        }
+        e = other + pitch;
+    }
+}
+#endif
+
 void mcg_panel_channels(const int8_t *e, int32_t pitch, int32_t rows, int32_t pixels, uint32_t *panel)
 {
     const int32_t size = 2 * mcg_panel_pixels(pixels);
@@ -109,6 +128,14 @@ void mcg_panel_channels(const int8_t *e, int32_t pitch, int32_t rows, int32_t pi
             from += i * pitch;
             to += 2 * words;
         }
+#if !MCG_HAS_MVE
+        if (rows - o < 4) {
+            mcg_channels_few(from, pitch, rows - o, pixels / 2, to, to + size);
+            i = pixels & ~1;
+            from += i * pitch;
+            to += i;
+        }
+#endif
         for (; i < pixels; i += MCG_CHANNELS) {
             mcg_channels_some(from, pitch, rows - o, pixels - i, to, to + size);
             from += MCG_CHANNELS * pitch;

@@ -4,25 +4,27 @@
 /* Pixels whose magnitudes fit into halves of words together. */
 #define MCG_SELECT_PIXELS 511
 
-/* Magnitudes of four bytes. */
-static inline uint32_t mcg_select_magnitudes(uint32_t e)
-{
-    const uint32_t below = mcg_select8(e, 0, 0, 0xffffffffU);
-    return (e ^ below) + (below & 0x01010101U);
-}
-
 /* Sums of four neighbouring channels: two share a word. */
 static void mcg_select_four(int32_t pixels, int32_t channels, const int8_t *e, int32_t *sum)
 {
     sum[0] = sum[1] = sum[2] = sum[3] = 0;
     while (pixels > 0) {
         const int32_t some = mcg_min(pixels, MCG_SELECT_PIXELS);
+        const int8_t *const end = e + (some & ~3) * channels;
         uint32_t even = 0;
         uint32_t odd = 0;
-        for (int32_t i = 0; i < some; i++) {
-            const uint32_t four = mcg_select_magnitudes(mcg_load32(e));
-            even += mcg_uxtb16(four);
-            odd += mcg_uxtb16_odd(four);
+        while (e != end) {
+            for (int32_t i = 0; i < 4; i++) {
+                const uint32_t four = mcg_abs8(mcg_load32(e));
+                even = mcg_uxtab16(even, four);
+                odd = mcg_uxtab16_odd(odd, four);
+                e += channels;
+            }
+        }
+        for (int32_t i = 0; i < (some & 3); i++) {
+            const uint32_t four = mcg_abs8(mcg_load32(e));
+            even = mcg_uxtab16(even, four);
+            odd = mcg_uxtab16_odd(odd, four);
             e += channels;
         }
         sum[0] += (int32_t)(even & 0xffffU);
