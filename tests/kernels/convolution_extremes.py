@@ -173,6 +173,19 @@ def pointwise_s8_extremes() -> Iterator[Arguments]:
     return forward_extremes(POINTWISE)
 
 
+FEW = (
+    window((3, 3, 8), 5, (3, 3), pad=SAME),
+    window((1, 1, 4), 3, (3, 3), pad=SAME),
+    window((5, 7, 4), 2, (3, 3), (2, 2), SAME),
+    window((6, 4, 12), 4, (1, 1), pad=(0, 0, 0, 0)),
+    window((7, 6, 4), 3, (1, 1), (2, 2), pad=(0, 0, 0, 0)),
+    window((4, 9, 8), 3, (5, 2), (1, 3), pad=(2, 1, 0, 3)),
+    window((1, 12, 16), 9, (1, 4), (1, 2), pad=(0, 1, 0, 1)),
+    window((4, 4, 8), 16, (3, 3), pad=(0, 0, 0, 0)),
+)
+"""Whole fours of input channels; odd numbers of pixels, terms, and pixels of a line; kinds that no tap reaches."""
+
+
 def backward(g: Conv2dStruct, rng: Rng, count: int | None = None) -> Arguments:
     """A layer of zeros whose error passes everywhere; `count` channels are listed, where that is given."""
     active = None
@@ -275,6 +288,21 @@ def conv2d_grad_input_s8_extremes() -> Iterator[Arguments]:
             "w_zero": None if w is None else np.asarray([127], np.int32),
             "scale": ar.scale_from_float(np.full(4, at * 32500 / most, np.float32)),
         }
+    # Errors beyond int8, and beyond 16 bits, and factors that are shifted before, of few channels that take part.
+    for i, g in enumerate(FEW):
+        for j, factor in enumerate((1e-3, 0.02, 0.4, 0.7, 3.0, 60.0, 250.0, 2.0**26)):
+            sizes = {"e": g.out_h * g.out_w * g.out_c, "w": g.out_c * g.taps, "x": g.in_h * g.in_w * g.in_c}
+            drawn = {name: rng.integers(-127, 128, size).astype(np.int8) for name, size in sizes.items()}
+            factors = np.where(rng.random(g.in_c) < 0.5, factor, factor / 5).astype(np.float32)
+            yield {
+                **backward(replace(g, x_zero=int(rng.integers(-128, 128))), rng, 1 + (i + j) % g.out_c),
+                **drawn,
+                "w_zero": np.asarray([i * 31 % 256 - 128], np.int32) if j % 3 == 2 else None,
+                "scale": ar.scale_from_float(factors),
+                "clip": np.asarray(
+                    [(0, UNBOUNDED), (-9, 40), (-UNBOUNDED, UNBOUNDED)][(i + j) % 3], np.int32
+                ),
+            }
 
 
 def update(g: Conv2dStruct, rule: InPlace, rng: Rng, value: float, count: int | None = None) -> Arguments:

@@ -4,7 +4,8 @@
 /*
  * Four weights at a time, as mcg_panel_step has them, with gradients that are one product each. Weights are
  * taken from -128 on: then one saturating instruction tells by Q of those beyond int8, and a comparison of
- * bytes with 0 by GE of -128, which is none; both flags are in one word.
+ * bytes with 0 by GE of -128, which is none; both flags are in one word. Those that leave their range are
+ * held to its ends, and the row grows behind them.
  */
 
 /* What does not change along a row: the error, shifted as its factor asks, and the factor as SMMULR has it.
@@ -27,31 +28,32 @@ static inline void mcg_linear_gradients(const int8_t *x, int32_t zero, int32_t e
 #if MCG_DSP_INSTRUCTIONS
 /* clang-format off */
 /* r0 weights, r1 inputs, r2 counter, r3 residual bits; then where weights end, minus the zero point, the distance of
- * counters, error and factor. Returns the first four weights of which one leaves its range, or the end. */
+ * counters, error and factor. Whether a weight left its range, which is the first word of the stack. */
 #define MCG_LINEAR_STEP_FUNCTION(name)                                                       \
-    MCG_NAKED static int8_t *name(MCG_SPARE int8_t *w, MCG_SPARE const int8_t *x,            \
+    MCG_NAKED static bool name(   MCG_SPARE int8_t *w, MCG_SPARE const int8_t *x,            \
                                   MCG_SPARE uint32_t counter, MCG_SPARE uint8_t *residual,   \
                                   MCG_SPARE const int8_t *end, MCG_SPARE uint32_t less,      \
                                   MCG_SPARE uint32_t distance, MCG_SPARE int32_t error,      \
                                   MCG_SPARE int32_t factor)
 #define MCG_LINEAR_STEP_BEGIN                                                                \
-    "push {r4-r11, lr}\n\t"                                                                  \
-    "ldrd r11, r10, [sp, #48]\n\t"                                                           \
+    "push {r3-r11, lr}\n\t"                                                                  \
+    "ldrd r11, r10, [sp, #52]\n\t"                                                           \
+    "mov r4, #0\n\t"                                                                         \
+    "str r4, [sp]\n\t"                                                                       \
     "movw lr, #0x352d\n\t" "movt lr, #0x7feb\n\t"                                            \
     "1:\n\t"                                                                                 \
     "ldr r5, [r1], #4\n\t"                                                                   \
-    "ldr r12, [sp, #40]\n\t"                                                                 \
+    "ldrd r12, r6, [sp, #44]\n\t"                                                            \
     "sxtab16 r4, r12, r5\n\t"                                                                \
     "sxtab16 r5, r12, r5, ror #8\n\t"
-/* r9 a random word. */
+/* r9 a random word; r6 the distance of counters. */
 #define MCG_LINEAR_STEP_RANDOM                                                               \
     "eor r9, r2, r2, lsr #16\n\t"                                                            \
     "mul r9, r9, lr\n\t"                                                                     \
     "eor r9, r9, r9, lsr #15\n\t"                                                            \
     "mul r9, r9, lr\n\t"                                                                     \
     "eor r9, r9, r9, lsr #16\n\t"                                                            \
-    "ldr r12, [sp, #44]\n\t"                                                                 \
-    "add r2, r2, r12\n\t"
+    "add r2, r2, r6\n\t"
 /* r9 and r8 the low halves of sums: 0 and 2, 1 and 3. lr and r4, r9 and r5 become the sums. */
 #define MCG_LINEAR_STEP_BOTH                                                                 \
     "ldr r6, [r0]\n\t"                                                                       \
@@ -64,22 +66,45 @@ static inline void mcg_linear_gradients(const int8_t *x, int32_t zero, int32_t e
     "smultb r5, r5, r11\n\t" "pkhtb r12, r6, r8, asr #16\n\t" "smmlsr r5, r5, r10, r12\n\t"  \
     "pkhtb r6, r4, lr, asr #16\n\t" "pkhtb r7, r5, r9, asr #16\n\t"
 /* r6 and r7 new weights, 0 and 2, 1 and 3. */
-#define MCG_LINEAR_STEP_END(keep)                                                            \
+#define MCG_LINEAR_STEP_END(keep, beyond)                                                    \
     "usat16 r6, #8, r6\n\t" "usat16 r7, #8, r7\n\t"                                          \
-    "orr r6, r6, r7, lsl #8\n\t"                                                             \
+    "orr r6, r6, r7, lsl #8\n\t"                                                            \
     "mov r7, #0\n\t"                                                                         \
     "usub8 r7, r7, r6\n\t"                                                                   \
     "mrs r7, apsr\n\t"                                                                       \
     "lsls r7, r7, #4\n\t"                                                                    \
     "bne 2f\n\t"                                                                             \
+    "3:\n\t"                                                                                 \
     "eor r6, r6, #0x80808080\n\t"                                                            \
     "str r6, [r0], #4\n\t"                                                                   \
     keep                                                                                     \
-    "ldr r12, [sp, #36]\n\t"                                                                 \
+    "ldr r12, [sp, #40]\n\t"                                                                 \
     "cmp r0, r12\n\t"                                                                        \
     "bne 1b\n\t"                                                                             \
+    "ldr r0, [sp]\n\t"                                                                       \
+    "pop {r3-r11, pc}\n\t"                                                                   \
     "2:\n\t"                                                                                 \
-    "pop {r4-r11, pc}\n\t"
+    beyond                                                                                   \
+    "mov r7, #1\n\t"                                                                         \
+    "str r7, [sp]\n\t"                                                                       \
+    "mov r7, #0\n\t"                                                                         \
+    "msr apsr_nzcvq, r7\n\t"                                                                 \
+    "b 3b\n\t"
+/* r6 bytes, of which GE tells those that are 0. */
+#define MCG_LINEAR_STEP_BYTES                                                                \
+    "mov r7, #0x01010101\n\t"                                                                \
+    "sel r6, r7, r6\n\t"
+/* A sum within the range of weights and their residual bits. */
+#define MCG_LINEAR_STEP_WITHIN(sum)                                                          \
+    "usat " sum ", #24, " sum "\n\t"                                                         \
+    "cmp " sum ", #0x10000\n\t"                                                              \
+    "it lt\n\t"                                                                              \
+    "movlt " sum ", #0x10000\n\t"
+#define MCG_LINEAR_STEP_SUMS                                                                 \
+    MCG_LINEAR_STEP_WITHIN("lr") MCG_LINEAR_STEP_WITHIN("r4")                                \
+    MCG_LINEAR_STEP_WITHIN("r9") MCG_LINEAR_STEP_WITHIN("r5")                                \
+    "pkhtb r6, r4, lr, asr #16\n\t" "pkhtb r7, r5, r9, asr #16\n\t"                          \
+    "orr r6, r6, r7, lsl #8\n\t"
 
 MCG_LINEAR_STEP_FUNCTION(mcg_linear_sr8)
 {
@@ -97,7 +122,7 @@ MCG_LINEAR_STEP_FUNCTION(mcg_linear_sr8)
         "ror r9, r9, #16\n\t"
         "smultb r5, r5, r11\n\t" "pkhbt r12, r9, r8, lsl #16\n\t" "smmlsr r5, r5, r10, r12\n\t"
         "pkhtb r6, r4, r6, asr #16\n\t" "pkhtb r7, r5, r7, asr #16\n\t"
-        MCG_LINEAR_STEP_END(""));
+        MCG_LINEAR_STEP_END("", MCG_LINEAR_STEP_BYTES));
 }
 
 MCG_LINEAR_STEP_FUNCTION(mcg_linear_sr12)
@@ -121,7 +146,8 @@ MCG_LINEAR_STEP_FUNCTION(mcg_linear_sr12)
                             "lsr r4, r4, #12\n\t" "orr r4, r4, r5, lsr #8\n\t"
                             "orr r4, r4, r4, lsr #8\n\t"
                             "strh r4, [r3], #2\n\t"
-                            "movw lr, #0x352d\n\t" "movt lr, #0x7feb\n\t"));
+                            "movw lr, #0x352d\n\t" "movt lr, #0x7feb\n\t",
+                            MCG_LINEAR_STEP_SUMS));
 }
 
 MCG_LINEAR_STEP_FUNCTION(mcg_linear_sr16)
@@ -136,12 +162,13 @@ MCG_LINEAR_STEP_FUNCTION(mcg_linear_sr16)
         MCG_LINEAR_STEP_END("pkhbt r4, lr, r4, lsl #16\n\t" "pkhbt r5, r9, r5, lsl #16\n\t"
                             "lsr r4, r4, #8\n\t" "and r4, r4, #0x00ff00ff\n\t"
                             "and r5, r5, #0xff00ff00\n\t" "orr r4, r4, r5\n\t"
-                            "str r4, [r3], #4\n\t"));
+                            "str r4, [r3], #4\n\t",
+                            MCG_LINEAR_STEP_SUMS));
 }
 /* clang-format on */
 
-static int8_t *mcg_linear_run(int8_t *w, const int8_t *x, uint32_t counter, uint8_t *residual,
-                              const int8_t *end, const mcg_linear_step_t *s, int32_t bits)
+static bool mcg_linear_run(int8_t *w, const int8_t *x, uint32_t counter, uint8_t *residual, const int8_t *end,
+                           const mcg_linear_step_t *s, int32_t bits)
 {
     return (bits == 0   ? mcg_linear_sr8
             : bits == 4 ? mcg_linear_sr12
@@ -149,7 +176,7 @@ static int8_t *mcg_linear_run(int8_t *w, const int8_t *x, uint32_t counter, uint
                                            s->factor);
 }
 #else
-/* Four weights; false where one leaves its range, and nothing is written. */
+/* Four weights; whether one of them left its range. */
 static bool mcg_linear_step_four(int8_t *w, const int8_t *x, uint32_t counter, uint8_t *residual,
                                  const mcg_linear_step_t *s, int32_t bits)
 {
@@ -163,6 +190,7 @@ static bool mcg_linear_step_four(int8_t *w, const int8_t *x, uint32_t counter, u
     uint32_t low[2] = {mcg_pkhbt(hash, turned), mcg_pkhtb(hash, turned)};
     uint32_t sum[2][2];
     uint32_t changed;
+    bool saturated = false;
     if (bits == 4) {
         const uint32_t two = (uint32_t)residual[0] | (uint32_t)residual[1] << 16;
         low[0] = (two << 12 & 0xf000f000U) | (low[0] >> 4 & 0x0fff0fffU);
@@ -178,12 +206,13 @@ static bool mcg_linear_step_four(int8_t *w, const int8_t *x, uint32_t counter, u
         sum[i][1] = (uint32_t)mcg_smmlsr(mcg_smultb(values[i], error), s->factor,
                                          (int32_t)mcg_pkhtb(low[i], weights[i]));
     }
-    mcg_q_clear();
-    changed = mcg_usat16(mcg_pkhtb(sum[0][0], sum[0][1])) | mcg_usat16(mcg_pkhtb(sum[1][0], sum[1][1])) << 8;
-    changed ^= 0x80808080U;
-    if (mcg_q_is_set() || mcg_has_lowest(changed)) {
-        return false;
+    for (int32_t i = 0; i < 4; i++) {
+        const int32_t within = mcg_clamp((int32_t)sum[i >> 1][i & 1], 0x10000, 0xffffff);
+        saturated |= within != (int32_t)sum[i >> 1][i & 1];
+        sum[i >> 1][i & 1] = (uint32_t)within;
     }
+    changed = mcg_pkhtb(sum[0][0], sum[0][1]) | mcg_pkhtb(sum[1][0], sum[1][1]) << 8;
+    changed ^= 0x80808080U;
     mcg_store32(w, changed);
     if (bits == 4) {
         const uint32_t two = (mcg_pkhbt(sum[0][0], sum[0][1]) >> 12 & 0x000f000fU) |
@@ -194,19 +223,21 @@ static bool mcg_linear_step_four(int8_t *w, const int8_t *x, uint32_t counter, u
         mcg_store32(residual, (mcg_pkhbt(sum[0][0], sum[0][1]) >> 8 & 0x00ff00ffU) |
                                   (mcg_pkhbt(sum[1][0], sum[1][1]) & 0xff00ff00U));
     }
-    return true;
+    return saturated;
 }
 
-static int8_t *mcg_linear_run(int8_t *w, const int8_t *x, uint32_t counter, uint8_t *residual,
-                              const int8_t *end, const mcg_linear_step_t *s, int32_t bits)
+static bool mcg_linear_run(int8_t *w, const int8_t *x, uint32_t counter, uint8_t *residual, const int8_t *end,
+                           const mcg_linear_step_t *s, int32_t bits)
 {
-    while (w != end && mcg_linear_step_four(w, x, counter, residual, s, bits)) {
+    bool saturated = false;
+    while (w != end) {
+        saturated |= mcg_linear_step_four(w, x, counter, residual, s, bits);
         w += 4;
         x += 4;
         counter += MCG_COUNTER_STEP;
         residual = mcg_residual_at(residual, bits / 2);
     }
-    return w;
+    return saturated;
 }
 #endif
 
@@ -217,26 +248,20 @@ static bool mcg_linear_row_fast(const mcg_linear_t *g, const int8_t *x, int32_t 
     const int32_t bits = rule->residual_bits;
     const int32_t whole = g->inputs & ~3;
     mcg_linear_step_t s;
-    int32_t gradient[4];
+    int32_t gradient[3];
     bool saturated = false;
-    int32_t i = 0;
     s.error = error * ((int32_t)1 << scale.pre);
     s.factor = (int32_t)((uint32_t)scale.mult << (32U - scale.shift));
     s.less = mcg_halves(-g->x_zero, -g->x_zero);
-    while (i < g->inputs) {
-        if (i < whole) {
-            mcg_q_clear();
-            i = (int32_t)(mcg_linear_run(w + i, x + i, counter + (uint32_t)i / 4U * MCG_COUNTER_STEP,
-                                         mcg_residual_at(residual, i * bits / 8), w + whole, &s, bits) -
-                          w);
-        }
-        if (i < g->inputs) {
-            const int32_t count = mcg_min(4, g->inputs - i);
-            mcg_linear_gradients(x + i, g->x_zero, error, count, gradient);
-            saturated |= rule->step(w + i, mcg_residual_at(residual, i * bits / 8), gradient, count, 0, scale,
-                                    counter + (uint32_t)i / 4U * MCG_COUNTER_STEP);
-            i += 4;
-        }
+    if (whole != 0) {
+        mcg_q_clear();
+        saturated = mcg_linear_run(w, x, counter, residual, w + whole, &s, bits);
+    }
+    if (whole != g->inputs) {
+        mcg_linear_gradients(x + whole, g->x_zero, error, g->inputs - whole, gradient);
+        saturated |=
+            rule->step(w + whole, mcg_residual_at(residual, whole * bits / 8), gradient, g->inputs - whole, 0,
+                       scale, counter + (uint32_t)whole / 4U * MCG_COUNTER_STEP);
     }
     return saturated;
 }

@@ -4,9 +4,7 @@
 static void mcg_sr8_grow(int8_t *w, uint8_t *residual, int32_t count)
 {
     (void)residual;
-    for (int32_t i = 0; i < count; i++) {
-        w[i] = (int8_t)((w[i] * MCG_SHRINK + 0x8000) >> 16);
-    }
+    mcg_shrink_s8(w, count);
 }
 
 const mcg_rule_t mcg_rule_sr8 = {mcg_sr8_step, mcg_sr8_grow, 0, true};
