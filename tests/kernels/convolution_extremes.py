@@ -182,8 +182,11 @@ FEW = (
     window((4, 9, 8), 3, (5, 2), (1, 3), pad=(2, 1, 0, 3)),
     window((1, 12, 16), 9, (1, 4), (1, 2), pad=(0, 1, 0, 1)),
     window((4, 4, 8), 16, (3, 3), pad=(0, 0, 0, 0)),
+    window((18, 13, 4), 3, (3, 3), pad=SAME),
+    window((12, 16, 4), 4, (3, 3), (1, 2), pad=SAME),
 )
-"""Whole fours of input channels; odd numbers of pixels, terms, and pixels of a line; kinds that no tap reaches."""
+"""Whole fours of input channels; odd numbers of pixels, terms, and pixels of a line; kinds that no tap reaches; more
+lines than there may be room for."""
 
 
 def backward(g: Conv2dStruct, rng: Rng, count: int | None = None) -> Arguments:
@@ -348,7 +351,7 @@ def update_extremes(shapes: tuple[Conv2dStruct, ...]) -> Iterator[Arguments]:
         # The largest sums of either sign: below what a shift leaves of them, at it, and clamped.
         for j, (x, e) in enumerate(((127, 127), (127, -127), (-128, 127))):
             rule, zero = rules[(i + j) % len(rules)], -128 if x > 0 else 127
-            given = update(replace(g, x_zero=zero), rule, rng, 0)
+            given = update(replace(g, x_zero=zero), rule, rng, 0, (None, g.out_c)[(i + j) % 2])
             pre = np.floor(np.log2((1 << 30) / (g.out_h * g.out_w * 127 * 255)))
             yield {
                 **given,
@@ -376,7 +379,7 @@ def update_extremes(shapes: tuple[Conv2dStruct, ...]) -> Iterator[Arguments]:
 
 
 def conv2d_update_extremes() -> Iterator[Arguments]:
-    return update_extremes(BACK)
+    return update_extremes((*BACK, *FEW))
 
 
 def pointwise_update_extremes() -> Iterator[Arguments]:

@@ -376,6 +376,19 @@ bool mcg_thin_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16
                             const int32_t *clip, int8_t *e_x, int32_t *peak, int32_t room, uint32_t *scratch);
 
 /**
+ * @brief The update of a convolution of which few channels take part; mcg_conv2d_update says what it
+ * computes.
+ *
+ * Rows of the product are taps of channels: what is turned are errors, once for each tap, and every input
+ * once instead of once for each tap. Input channels are whole fours, and there is no dilation.
+ *
+ * @return false where it is none of these, or there is no room, and nothing was written
+ */
+bool mcg_thin_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
+                     const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,
+                     uint8_t *residual, float *w_scale, int32_t room, uint32_t *scratch);
+
+/**
  * @brief A convolution's forward pass over panels; mcg_grouped_conv2d_s8 says what it computes.
  *
  * Stack: 0.7 KiB with all that it calls, 1.4 without scratch. Scratch: what all rows of a group need, or any

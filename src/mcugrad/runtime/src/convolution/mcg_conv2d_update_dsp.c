@@ -8,7 +8,14 @@ void mcg_conv2d_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, 
 {
     /* Gradients of rows exist four weights at a time, so their memory is scratch as well. */
     const int32_t own = 4 * mcg_min(rows, g->out_c) * g->k_h * g->k_w * g->in_c;
+    const uint32_t stream = mcg_stream(*seed, *step, tensor);
+    uint32_t *const most = room < own ? (uint32_t *)gradient : scratch;
     (void)patch;
-    mcg_panel_update(g, x, e, active, factor, rule, mcg_stream(*seed, *step, tensor), w, residual, w_scale,
-                     mcg_max(room, own), room < own ? (uint32_t *)gradient : scratch);
+#if !MCG_HAS_MVE
+    if (active != NULL && mcg_thin_update(g, x, e, active, factor, rule, stream, w, residual, w_scale,
+                                          mcg_max(room, own), most)) {
+        return;
+    }
+#endif
+    mcg_panel_update(g, x, e, active, factor, rule, stream, w, residual, w_scale, mcg_max(room, own), most);
 }

@@ -8,15 +8,13 @@ static inline uint32_t mcg_shrunk(uint32_t four, uint32_t which)
     return (uint32_t)mcg_smmlsr(w, (65536 - MCG_SHRINK) * 65536, w) & 0xffU;
 }
 
-void mcg_shrink_s8(int8_t *w, int32_t count)
+int32_t mcg_shrink_fours(int8_t *w, int32_t count)
 {
-    int8_t *const end = w + count;
-    for (const int8_t *const whole = w + (count & ~3); w != whole; w += 4) {
+    const int32_t whole = count & ~3;
+    for (int8_t *const end = w + whole; w != end; w += 4) {
         const uint32_t four = mcg_load32(w);
         mcg_store32(w, mcg_shrunk(four, 0) | mcg_shrunk(four, 1) << 8 | mcg_shrunk(four, 2) << 16 |
                            mcg_shrunk(four, 3) << 24);
     }
-    for (; w != end; w++) {
-        *w = (int8_t)((*w * MCG_SHRINK + 0x8000) >> 16);
-    }
+    return whole;
 }
