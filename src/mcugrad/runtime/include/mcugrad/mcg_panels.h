@@ -380,7 +380,8 @@ bool mcg_thin_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16
  * computes.
  *
  * Rows of the product are taps of channels: what is turned are errors, once for each tap, and every input
- * once instead of once for each tap. Input channels are whole fours, and there is no dilation.
+ * once instead of once for each tap. There are several taps, input channels are whole fours, and there is no
+ * dilation.
  *
  * @return false where it is none of these, or there is no room, and nothing was written
  */

@@ -17,6 +17,7 @@ typedef struct {
     int32_t top, left;     /* error that is the first, at most 0 */
     int32_t width, height; /* in errors */
     int32_t room;          /* words for sums and panels */
+    int32_t most;          /* kernel rows of a kind at a time */
 } mcg_thin_gradient_t;
 
 /* How far taps reach along an axis, and the most that reach a pixel. */
@@ -202,17 +203,16 @@ static void mcg_thin_of_kind(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, c
     }
 }
 
-/* Where all lies; false where there is no room. */
-static bool mcg_thin_room(const mcg_conv2d_t *g, int32_t channels, int32_t room, uint32_t *scratch,
-                          mcg_thin_gradient_t *p)
+/* Where all lies, with so many rows, which are taps of channels; false where there is no room. */
+static bool mcg_thin_fits(const mcg_conv2d_t *g, int32_t channels, int32_t rows, int32_t room,
+                          uint32_t *scratch, mcg_thin_gradient_t *p)
 {
-    const int32_t down =
-        mcg_thin_reach(g->in_h, g->k_h, g->stride_h, g->pad_top, g->out_h, &p->top, &p->height);
-    const int32_t across =
-        mcg_thin_reach(g->in_w, g->k_w, g->stride_w, g->pad_left, g->out_w, &p->left, &p->width);
-    const int32_t rows = down * across * channels;
     const int32_t known = MCG_THIN_ROW * (channels + rows);
     const int32_t errors = (2 * channels * p->height * p->width + 7) / 4;
+    /* What the kind with most pixels has room for, all have. */
+    const int32_t lines = (g->in_h + g->stride_h - 1) / g->stride_h;
+    const int32_t words = ((g->in_w + g->stride_w - 1) / g->stride_w + 1) >> 1;
+    int32_t some;
     p->room = room / 4 - known - errors;
     if (p->room <= 0) {
         return false;
@@ -221,11 +221,24 @@ static bool mcg_thin_room(const mcg_conv2d_t *g, int32_t channels, int32_t room,
     p->row = p->base + channels;
     p->errors = (uint8_t *)(scratch + known);
     p->sums = (int32_t *)scratch + known + errors;
-    /* What the kind with most taps and pixels has room for, all have. */
-    const int32_t lines = (g->in_h + g->stride_h - 1) / g->stride_h;
-    const int32_t words = ((g->in_w + g->stride_w - 1) / g->stride_w + 1) >> 1;
-    const int32_t some = mcg_thin_lines(p, rows, g->in_c >> 2, lines, words);
+    some = mcg_thin_lines(p, rows, g->in_c >> 2, lines, words);
     return some == lines || some * words >= MCG_THIN_PART;
+}
+
+/* The same with all kernel rows of a kind, or with one of them. */
+static bool mcg_thin_room(const mcg_conv2d_t *g, int32_t channels, int32_t room, uint32_t *scratch,
+                          mcg_thin_gradient_t *p)
+{
+    const int32_t down =
+        mcg_thin_reach(g->in_h, g->k_h, g->stride_h, g->pad_top, g->out_h, &p->top, &p->height);
+    const int32_t across =
+        mcg_thin_reach(g->in_w, g->k_w, g->stride_w, g->pad_left, g->out_w, &p->left, &p->width);
+    p->most = down;
+    if (mcg_thin_fits(g, channels, down * across * channels, room, scratch, p)) {
+        return true;
+    }
+    p->most = 1;
+    return mcg_thin_fits(g, channels, across * channels, room, scratch, p);
 }
 
 MCG_APART
@@ -236,8 +249,8 @@ bool mcg_thin_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, co
     const int32_t channels = mcg_active_count(active, g->out_c);
     const int32_t weights = g->k_h * g->k_w * g->in_c;
     mcg_thin_gradient_t p;
-    if (channels == 0 || (g->in_c & 3) != 0 || g->dilation_h != 1 || g->dilation_w != 1 ||
-        !mcg_thin_room(g, channels, room, scratch, &p)) {
+    if (channels == 0 || g->k_h * g->k_w == 1 || (g->in_c & 3) != 0 || g->dilation_h != 1 ||
+        g->dilation_w != 1 || !mcg_thin_room(g, channels, room, scratch, &p)) {
         return false;
     }
     mcg_panel_begin(channels, active, 0, weights, g->out_h * g->out_w, factor, rule, stream, p.base);
@@ -248,8 +261,11 @@ bool mcg_thin_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, co
         for (int32_t fx = 0; fx < g->stride_w; fx++) {
             mcg_panel_axis_t u;
             mcg_panel_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, 1, &u);
-            if (v.taps * u.taps != 0) {
-                mcg_thin_of_kind(g, &v, &u, x, channels, rule, w, residual, &p);
+            for (int32_t i = 0; i < v.taps && u.taps != 0; i += p.most) {
+                const mcg_panel_axis_t some = {
+                    v.first,  v.count, v.tap + i * v.step, v.step, mcg_min(v.taps - i, p.most),
+                    v.at - i, v.apart};
+                mcg_thin_of_kind(g, &some, &u, x, channels, rule, w, residual, &p);
             }
         }
     }
