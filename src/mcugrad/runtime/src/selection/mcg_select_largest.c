@@ -11,6 +11,18 @@ static int32_t mcg_select_count(int32_t channels, const int32_t *sum, int32_t le
     return count;
 }
 
+/* The smallest sum that is at least `least`, which some are. */
+static int32_t mcg_select_least(int32_t channels, const int32_t *sum, int32_t least)
+{
+    int32_t lowest = INT32_MAX;
+    for (int32_t o = 0; o < channels; o++) {
+        if (sum[o] >= least && sum[o] < lowest) {
+            lowest = sum[o];
+        }
+    }
+    return lowest;
+}
+
 int32_t mcg_select_largest(int32_t channels, int32_t wanted, const int32_t *sum, int32_t *ties)
 {
     int32_t low = 0; /* the sum looked for is from here on, and below high */
@@ -20,7 +32,12 @@ int32_t mcg_select_largest(int32_t channels, int32_t wanted, const int32_t *sum,
     }
     while (high - low > 1) {
         const int32_t middle = low + (high - low) / 2;
-        if (mcg_select_count(channels, sum, middle) >= wanted) {
+        const int32_t count = mcg_select_count(channels, sum, middle);
+        if (count == wanted) { /* it is one of these, and nearly always long before the bounds meet */
+            low = mcg_select_least(channels, sum, middle);
+            break;
+        }
+        if (count > wanted) {
             low = middle;
         } else {
             high = middle;
