@@ -32,6 +32,7 @@
 #include "mcg_pooling.h"
 #include "mcg_rows.h"
 #include "mcg_selection.h"
+#include "mcg_thin.h"
 #include "mcg_tracking.h"
 #include "mcg_update.h"
 
