@@ -28,6 +28,7 @@ import drift
 import hundred
 import labels
 import policies
+import published
 import scratch
 import speakers
 import transfer
@@ -39,6 +40,7 @@ SUITES: tuple[Suite, ...] = (
     scratch.SUITE,
     transfer.SUITE,
     hundred.SUITE,
+    published.SUITE,
     depth.SUITE,
     drift.SUITE,
     speakers.SUITE,

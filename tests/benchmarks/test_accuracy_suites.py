@@ -23,7 +23,7 @@ from thoroughness import LONG
 
 ROOT = Path(__file__).parents[2]
 SUITES = ("scratch", "transfer", "hundred", "drift", "depth")
-EXPLAIN = ("speakers", "labels", "policies")
+EXPLAIN = ("speakers", "labels", "policies", "published")
 """They explain what others find and have no bars, but for what the default policy reaches."""
 
 MISSED: dict[str, set[str]] = {
@@ -45,6 +45,7 @@ MISSED: dict[str, set[str]] = {
     "drift": {"keywords, 59 new speakers: recovered, %"},
     "speakers": set(),
     "labels": set(),
+    "published": set(),
     "policies": {f"DS-CNN 20 layers: {share} below all, points" for share in ("10%", "25%")},
 }
 """Bars that the committed results miss, as docs/results.md says and explains."""

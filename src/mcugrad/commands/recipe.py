@@ -28,7 +28,6 @@ from mcugrad.commands.options import (
     Prefer,
     Ram,
     Rate,
-    Recompute,
     ReplayOf,
     Resume,
     Rule,
@@ -74,7 +73,6 @@ _COMPILED_IN = (
     "prefer",
     "ram",
     "plan",
-    "recompute",
 )
 """Options that a model has had when it was compiled; the others are about data, places and what is said."""
 
@@ -112,7 +110,6 @@ class Recipe:
     prefer: Prefer = "balanced"
     ram: Ram = None
     plan: Plan = "greedy"
-    recompute: Recompute = False
 
     @property
     def learning_rate(self) -> float | None:
@@ -270,7 +267,6 @@ class Recipe:
             features=self.features,
             replay_of=cast("Which", self.replay_of),  # checked there
             plan=cast("Planning", self.plan),  # checked there
-            recompute=self.recompute,
         )
 
     def fidelity(self, made: Trainer, samples: Samples) -> Fidelity | None:
