@@ -8,6 +8,7 @@
   bytes that are needed at the fullest moment. No C is built for them.
 
 `--exact` plans with a solver what takes more than the bound, says what it finds, and writes nothing (extra `plan`).
+`--recompute` says what running calls of the forward pass again would save of each, likewise.
 `--check-fresh` plans all of it again, without C, and fails where working memory takes over 1 % more than committed.
 `--only NAME ...` builds some cases and keeps the results of the others.
 """
@@ -31,11 +32,11 @@ from mcugrad.fit_check import planned_sizes
 from mcugrad.footprint import Footprint
 from mcugrad.measure.cost import measure
 from mcugrad.measure.memory import largest_scratch
-from mcugrad.options import Options
+from mcugrad.options import Budget, Options
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.calibrate import Calibration
-from mcugrad.pipeline import calibrate
-from mcugrad.plan import bound, exact_plan, verify
+from mcugrad.pipeline import calibrate, spent
+from mcugrad.plan import RunsAgain, bound, exact_plan, verify
 from mcugrad.program import Space
 from mcugrad.training.rules import updates
 from mcugrad.zoo import nets
@@ -321,14 +322,40 @@ def exact() -> None:
                 print(f"{name}, {train}: {plan.size:,} B by greedy plans; {better.least.text}", flush=True)
 
 
+def saved() -> None:
+    """What running calls again saves: working memory with none, and as little of it as there can be."""
+    ways = [*((name, zoo(name), "all", "int8") for name in nets.names())]
+    ways += [(name, each.model, each.train, each.precision) for name, each in NETWORKS.items()]
+    rows = []
+    for name, load, train, precision in ways:
+        model = load()
+        options = Options(train, updates(RULE), seed=0, rate=0.01, precision=precision, budget=Budget("ram"))
+        scales = calibrate(model, noise(model, 2), Calibration("minmax"), precision, train)
+        (_, kept), (_, least) = (
+            spent(planned_sizes(model, scales, replace(options, recompute=recompute)), options.budget)
+            for recompute in (False, True)
+        )
+        runs = least.again or RunsAgain(0, 0.0, 0.0)
+        part = f"{runs.part:.1%}" if precision == "int8" else ""
+        less = f"{1 - least.size / kept.size:.1%}"
+        rows.append((name, train, f"{kept.size:,}", f"{least.size:,}", less, str(runs.calls), part))
+        print(rows[-1], flush=True)
+    print(
+        markdown(("network", "trains", "kept, B", "run again, B", "less", "calls", "instructions more"), rows)
+    )
+
+
 if __name__ == "__main__":
     parser = arguments("memory", __doc__)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, metavar="NETWORK", help="cases to build")
     parser.add_argument("--exact", action="store_true", help="plan with a solver where there is a gap")
+    parser.add_argument("--recompute", action="store_true", help="what running calls again saves")
     parser.add_argument("--check-fresh", action="store_true", help="plan again and compare")
     options = parser.parse_args()
     if options.exact:
         raise SystemExit(exact())
+    if options.recompute:
+        raise SystemExit(saved())
     if options.check_fresh:
         raise SystemExit(told_worse(grown(read(options.json)), "memory", WORSE))
     raise SystemExit(main(options, run, table, bars))

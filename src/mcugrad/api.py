@@ -69,6 +69,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     features: str | Sequence[str] = "all",
     replay_of: ReplayOf = "inputs",
     plan: Planning = "greedy",
+    recompute: bool = False,
 ) -> Trainer:
     """Turn a model into firmware that learns.
 
@@ -106,6 +107,9 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         plan: how places in the working memory are looked for: `greedy`, or `exact`, where the solver CP-SAT looks for a
             smaller plan, or the proof that there is none, wherever more is taken than is needed at once. It needs the
             extra `plan`, takes up to half a minute, and changes not a byte of what is computed.
+        recompute: let calls of the forward pass run again in the backward pass, so that what they make need not be
+            kept: with `prefer="balanced"` as far as RAM in all times instructions gets smaller, with `ram` as far as
+            RAM does, with `speed` no further than `ram=` or the target asks. Same learned bytes and fingerprint.
         features: what the generated code has beside predictions and training steps: `all`, `none`, or names of
             some; docs/device.md lists them and says what each takes. A linker that drops what is never called, as all
             for microcontrollers can, makes this a matter of how much there is to read.
@@ -152,6 +156,7 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
         features=_features(features, train, wanted),
         replay_of=_replay_of(replay_of, train),
         plan=_planning(plan),
+        recompute=_recompute(recompute, train),
     )
     method = Calibration(calibration_method, percentile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
@@ -282,6 +287,21 @@ def _planning(wanted: Any) -> Planning:
         )
     found: Planning = wanted
     return found
+
+
+def _recompute(wanted: Any, train: Train) -> bool:
+    """Whether calls may run again. Raises UsageError where there is no backward pass to do it in."""
+    if not isinstance(wanted, bool):
+        raise UsageError(
+            f"recompute={wanted!r} is neither yes nor no", where="recompute", hint="True or False"
+        )
+    if wanted and isinstance(train, str) and train == "none":
+        raise UsageError(
+            "nothing trains, so that nothing is kept for a backward pass",
+            where="recompute",
+            hint="train='last:1' or another that trains, or no recompute=",
+        )
+    return wanted
 
 
 def _demand_latents(program: Program, layers: int) -> None:

@@ -25,8 +25,8 @@ from mcugrad.passes.program.store_latents import store_latents
 from mcugrad.passes.stage import looked_at
 from mcugrad.pipeline import Build, calibrate, complete, lowered, macs_of
 from mcugrad.plan import Curve, Planned, aligned, choices, planned
-from mcugrad.program import Call, Program, Space
-from mcugrad.program.kernel import ROOM
+from mcugrad.plan.recompute import taken
+from mcugrad.program import Program, Space
 from mcugrad.program.segment import FROZEN
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
@@ -60,16 +60,7 @@ class Latents:
         if not cut.stores_latents:
             return None
         calls = with_room.segments[FROZEN].calls[: len(cut.segments[FROZEN].calls)]
-        return cls(cut.stored, sum(_instructions(call, core) for call in calls))
-
-
-def _instructions(call: Call, core: str) -> float:
-    """What a call takes with the scratch that it has, estimated; 0 where nobody counted its kernel."""
-    if not call.kernel.is_priced:
-        return 0.0
-    names = [param.name for param in call.kernel.params]
-    room = call.arguments[names.index(ROOM)].value if ROOM in names else 0
-    return call.kernel.instructions(core, call.struct, int(room or 0))
+        return cls(cut.stored, sum(taken(call, core) for call in calls))
 
 
 @dataclass(frozen=True)
@@ -220,7 +211,7 @@ class Footprints:
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
         flat = lowered(graph, replace(options, replay_of="inputs"), sizes_only=True)
-        programs = planned(flat, options.plan)
+        programs = planned(flat, options.plan, options.recomputed_on)
         program, plan = programs[0]
         place = layout(program, plan)
         whole = Footprint.of(program, place)
@@ -257,7 +248,11 @@ def planned_sizes(
         UsageError: `train` names nothing, `sparse` does not fit what trains.
         ModelError: an accumulator could overflow.
     """
-    return planned(lowered(complete(model, scales, options), options, sizes_only=True), options.plan)
+    return planned(
+        lowered(complete(model, scales, options), options, sizes_only=True),
+        options.plan,
+        options.recomputed_on,
+    )
 
 
 def check_fit(

@@ -85,6 +85,7 @@ class Options:
         features: what of a model's life the firmware has; the twin has all.
         replay_of: what a replay buffer holds of samples, their inputs or their latents.
         plan: how places in the working memory are looked for.
+        recompute: whether calls may run again, so that less has to be kept for the backward pass.
         loss: what training makes smaller.
         label_scale: quantization of the labels, for losses on values.
         precision: `int8`, `mixed` (float32 from the first trained layer on), or `float32`.
@@ -108,6 +109,12 @@ class Options:
     features: frozenset[str] = EVERY
     replay_of: ReplayOf = "inputs"
     plan: Planning = "greedy"
+    recompute: bool = False
+
+    @property
+    def recomputed_on(self) -> str:
+        """The core by whose instructions it is decided which calls run again; empty where none may."""
+        return self.budget.core if self.recompute else ""
 
     @property
     def method(self) -> str:

@@ -30,7 +30,7 @@ from mcugrad.passes.program.store_latents import store_latents
 from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, looked_at, through
-from mcugrad.plan import Planned, choices, planned, verify
+from mcugrad.plan import Planned, choices, more_than, planned, verify
 from mcugrad.program import Program, Space
 from mcugrad.run.runner import Compiled, State
 from mcugrad.training.losses import loss_of_balance
@@ -284,7 +284,7 @@ def _built(
     program = lowered(graph, options, state)
     if state is not None:
         graph = learned(graph, state)
-    program, plan = spent(planned(program, options.plan), options.budget)
+    program, plan = spent(planned(program, options.plan, options.recomputed_on), options.budget)
     verify(looked_at(program), plan)
     origin = replace(_origin(model, graph, options), state=note)
     return Build(graph, scales, Compiled(program, plan, origin, options.features))
@@ -300,7 +300,11 @@ def spent(programs: Sequence[Planned], budget: Budget) -> Planned:
     offered = choices(programs, budget.core)
     program, plan = programs[0]
     point = budget.choose(offered.curve, Footprint.of(program, layout(program, plan)).need)
-    return offered.of(point).taken(point)
+    program, plan = offered.of(point).taken(point)
+    if plan.again is None:
+        return program, plan
+    kept, _ = spent([each for each in programs if each[1].again is None], budget)
+    return program, replace(plan, again=more_than(kept, program, plan.again, budget.core))
 
 
 def _origin(model: Model, graph: Graph, options: Options) -> Origin:

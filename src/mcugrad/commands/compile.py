@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,6 +100,7 @@ def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
     from mcugrad.emit.fingerprint import word
     from mcugrad.training.sparse import choice_text
 
+    plan = made.build.compiled.plan
     return {
         "model": made.model.name,
         "source": made.model.source,
@@ -117,6 +119,7 @@ def compiled_facts(made: Trainer, data: str) -> dict[str, Any]:
         "features": sorted(made.options.features),
         "replay_of": made.options.replay_of,
         "stored_sample_bytes": made.build.compiled.program.stored,
+        "runs_again": None if plan.again is None else asdict(plan.again),
         "ram_bytes": made.ram,
         "constants_bytes": made.build.constants,
         "notes": list(made.build.graph.notes),

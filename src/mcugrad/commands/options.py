@@ -124,6 +124,14 @@ Plan = Annotated[
         "solver CP-SAT. Same bytes.",
     ),
 ]
+Recompute = Annotated[
+    bool,
+    typer.Option(
+        "--recompute",
+        help="Let calls of the forward pass run again in the backward pass, for less RAM and more instructions, as far "
+        "as --prefer says. Same learned bytes.",
+    ),
+]
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)]
 Selftest = Annotated[bool, typer.Option("--selftest", help=_SELFTEST)]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout and nothing else.")]

@@ -28,6 +28,7 @@ from mcugrad.commands.options import (
     Prefer,
     Ram,
     Rate,
+    Recompute,
     ReplayOf,
     Resume,
     Rule,
@@ -73,6 +74,7 @@ _COMPILED_IN = (
     "prefer",
     "ram",
     "plan",
+    "recompute",
 )
 """Options that a model has had when it was compiled; the others are about data, places and what is said."""
 
@@ -110,6 +112,7 @@ class Recipe:
     prefer: Prefer = "balanced"
     ram: Ram = None
     plan: Plan = "greedy"
+    recompute: Recompute = False
 
     @property
     def learning_rate(self) -> float | None:
@@ -267,6 +270,7 @@ class Recipe:
             features=self.features,
             replay_of=cast("Which", self.replay_of),  # checked there
             plan=cast("Planning", self.plan),  # checked there
+            recompute=self.recompute,
         )
 
     def fidelity(self, made: Trainer, samples: Samples) -> Fidelity | None:

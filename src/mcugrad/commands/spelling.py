@@ -10,7 +10,7 @@ from mcugrad.errors import FitError, UsageError
 
 _KEYWORDS = """
     train rule loss precision schedule steps rate seed sparse target batch momentum clip weight_decay velocity_bits
-    prefer ram flash milliseconds epochs features replay_of plan format name
+    prefer ram flash milliseconds epochs features replay_of plan recompute format name
 """
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _KEYWORDS.split()}
 """Options by the keyword that Python has for each."""

@@ -49,7 +49,7 @@ _REPLAY = re.compile(r"^#ifndef MCG_REPLAY_DEFINED\n.*?^#endif[^\n]*\n", re.MULT
 _REST = re.compile(r"^#ifndef MCG_REST_DEFINED\n.*?^#endif[^\n]*\n", re.MULTILINE | re.DOTALL)
 """A type that only models have whose replay buffers hold latents."""
 _DEFINITION = re.compile(
-    r"^(?=(?:MCG_\w+\s+)*(?:void|int32_t|bool|mcg_status_t|const mcg_rule_t) mcg_)", re.MULTILINE
+    r"^(?=(?:MCG_\w+[ \t]+)*(?:void|int32_t|bool|mcg_status_t|const mcg_rule_t) mcg_)", re.MULTILINE
 )
 """Of what other files see; attributes such as MCG_NAKED may stand before its type."""
 _INLINE = re.compile(

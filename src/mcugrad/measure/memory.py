@@ -188,6 +188,8 @@ def _ram(
         "state", "other state", rest, f"{COUNTED}: steps, rate, seed, and {HEADER_SIZE} B that tell a model"
     )
     how = COUNTED if plan.least is None else f"{COUNTED}: {plan.least.text}"
+    if plan.again is not None:
+        how = f"{how}; {plan.again.text}"
     yield Part("arena", "working memory", plan.size, how)
     for entry, label in (
         (PREDICT, "of it a prediction at most"),

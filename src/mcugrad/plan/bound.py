@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.place import aligned, saved
@@ -23,6 +24,11 @@ def bound(program: Program) -> int:
 
 def bound_of(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[Share]]) -> int:
     """The same of lifetimes, and by buffer those in whose place it may be."""
+    return int(needed_of(lives, pairs).max(initial=0))
+
+
+def needed_of(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[Share]]) -> NDArray[np.int64]:
+    """Bytes that are needed at least, by number of the call."""
     needed = np.zeros(max((life.last for life in lives), default=0) + 2, np.int64)
     for life in lives:
         needed[life.first] += aligned(life.size)
@@ -30,7 +36,7 @@ def bound_of(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[Share]]) ->
     needed = np.cumsum(needed)
     for time, less in _saved(lives, pairs):
         needed[time] -= less
-    return int(needed.max(initial=0))
+    return needed
 
 
 def _saved(lives: Sequence[Lifetime], pairs: Mapping[str, Sequence[Share]]) -> Iterable[tuple[int, int]]:

@@ -8,7 +8,7 @@ well. What more bytes of arena would save is one curve, `Offers.points`; how man
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -107,7 +107,7 @@ class Offers:
         for place in names:
             live[times[place]] = max(live[times[place]], before[times[place]] + aligned(rooms[place]))
         offsets = {**way.offsets, **{name: starts[place] for place, name in names.items()}}
-        return program, Plan(offsets, point.size, tuple(live), self.plan.least)
+        return program, replace(self.plan, offsets=offsets, size=point.size, live=tuple(live))
 
 
 def offers(program: Program, plan: Plan, core: str) -> Offers:

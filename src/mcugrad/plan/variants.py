@@ -6,12 +6,13 @@ each band of rows. So neither is better, and both are on the curve, of which wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcugrad.passes.program.keep_winners import keep_winners
 from mcugrad.passes.program.pool_at_once import pool_at_once
 from mcugrad.plan.plan import Plan, Planning, best_plan, exact_plan
+from mcugrad.plan.recompute import recomputed
 from mcugrad.plan.reorder import reordered
 from mcugrad.plan.scratch import Offers, Point, offers
 from mcugrad.program import Program
@@ -51,7 +52,11 @@ class Choices:
         return self._of[self.curve.points.index(point)]
 
 
-def planned(program: Program, how: Planning = "greedy") -> tuple[Planned, ...]:
+STEPS = 8
+"""Programs in which ever more calls run again, of all there are: as many are looked at with scratch."""
+
+
+def planned(program: Program, how: Planning = "greedy", again: str = "") -> tuple[Planned, ...]:
     """Programs that compute the same bytes as one that was lowered, the smallest first, with their plans.
 
     Calls are kept in an order that takes the smallest working memory, and what takes no less stays as it was.
@@ -60,6 +65,7 @@ def planned(program: Program, how: Planning = "greedy") -> tuple[Planned, ...]:
         program: the calls.
         how: `exact` to look for less with a solver where a plan takes more than is needed at once. Calls do not
             depend on it, so neither does a fingerprint.
+        again: core whose instructions count where calls of the forward pass may run again; empty where none may.
 
     Raises:
         UsageError: the solver is not installed.
@@ -71,6 +77,8 @@ def planned(program: Program, how: Planning = "greedy") -> tuple[Planned, ...]:
         if (other := pool_at_once(kept, lines)) is not kept:
             other = replace(other, same_as=whole)
             found.append(_smallest(other, reordered(other)))
+    if again and program.trains:
+        found += [less for other, _ in found for less in _less(replace(other, same_as=whole), again)]
     if how == "exact":
         found = [(other, exact_plan(other, plan)) for other, plan in found]
     return tuple(sorted(found, key=lambda each: each[1].size))
@@ -91,6 +99,15 @@ def choices(programs: Sequence[Planned], core: str) -> Choices:
             points.append(point)
             of.append(found)
     return Choices(Curve(tuple(points), max(plan.size for _, plan in programs)), tuple(of))
+
+
+def _less(program: Program, core: str) -> Iterator[Planned]:
+    """Programs with ever less working memory, in which calls run again, and their plans."""
+    steps = recomputed(program, core)[1:]
+    count = min(len(steps), STEPS)
+    for number in range(1, count + 1):
+        less = steps[number * len(steps) // count - 1]
+        yield less.program, replace(best_plan(less.program), again=less.again)
 
 
 def _smallest(*programs: Program) -> Planned:

@@ -161,6 +161,7 @@ def _options(options: Options) -> dict[str, Any]:
         "steps": int(options.steps),
         "budget": asdict(options.budget),
         "plan": options.plan,
+        "recompute": bool(options.recompute),
     }
 
 
@@ -184,6 +185,7 @@ def _to_options(facts: Mapping[str, Any]) -> Options:
         steps=int(facts.get("steps", 0)),
         budget=Budget(**facts.get("budget", {})),
         plan=facts.get("plan", "greedy"),
+        recompute=bool(facts.get("recompute", False)),
     )
 
 

@@ -85,7 +85,7 @@ def _four(g: Conv2dStruct, k: int) -> NDArray[np.float64]:
     """The same of four weights."""
     run, last = g.k_w * g.in_c, min(k + 3, g.taps - 1)
     if (g.in_h, g.in_w, g.k_h, g.k_w) == (g.out_h, g.out_w, 1, 1):
-        return np.asarray([10 + 6 * g.out_h * g.out_w, 0, 0, 0, 0, 0, k + 4 > g.taps], np.float64)
+        return np.asarray([14 + 5 * g.out_h * g.out_w, 0, 0, 0, 0, 0, k + 4 > g.taps], np.float64)
     ky, start = divmod(k, run)
     one = start + 4 <= run and last == k + 3 and (g.dilation_w == 1 or g.in_c % 4 == 0)
     top = np.arange(g.out_h) * g.stride_h - g.pad_top
@@ -99,8 +99,8 @@ def _four(g: Conv2dStruct, k: int) -> NDArray[np.float64]:
         columns = 0
     inside, rest = there * columns, (g.out_h - beside - there) * g.out_w + there * (g.out_w - columns)
     if one and g.in_c % 4 == 0:
-        return np.asarray([6 * inside, 0, g.out_h, inside, beside * g.out_w + rest, 0, 0], np.float64)
-    found = [6 * inside * one, g.out_h, 0, inside * one, beside * g.out_w, inside * (not one), rest]
+        return np.asarray([5 * inside, 0, g.out_h, inside, beside * g.out_w + rest, 0, 0], np.float64)
+    found = [5 * inside * one, g.out_h, 0, inside * one, beside * g.out_w, inside * (not one), rest]
     return np.asarray(found, np.float64)
 
 
@@ -119,7 +119,7 @@ def panel_update_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
             steps = -(-part // 2)
             loops += fours * (23 + pairs * (12 + 3 * -(-steps // 8)))
             products += fours * pairs * steps
-            loops += again * (rows // 4 * (9 + 13 * (part // 2)))
+            loops += again * (rows // 4 * (11 + 21 * (part // 2) // 2))
             others += again * (rows // 4 * (part % 2) + (rows % 4 > 0) * steps)
             packed += again * -(-rows // 4)
     loops += (g.taps // 4) * (43 * channels + 9 * len(blocks))

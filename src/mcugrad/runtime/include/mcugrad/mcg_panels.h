@@ -13,7 +13,7 @@
 #include "mcg_core.h"
 
 /** Pairs of rows whose sums are computed before anything is done with them. */
-#define MCG_PANEL_PAIRS 16
+#define MCG_PANEL_PAIRS 64
 
 /** Words on the stack that stand in for scratch: panels of so many neighbours and rows, and sums. */
 #define MCG_PANEL_FEW 128

@@ -27,30 +27,41 @@ static void mcg_channels_four(uint32_t *panel, uint32_t *next, const int8_t *e, 
 }
 #elif MCG_DSP_INSTRUCTIONS
 /* clang-format off */
-/* The same of some pairs of pixels, at least one. r0 and r1 panels; r2 errors; r3 from pixel to pixel; r12 pairs. */
+/* The same of some pairs of pixels, at least one; two pairs at a time, an odd one first. r0 and r1 panels; r2 errors; r3
+ * from pixel to pixel, lr three times that; r12 pairs. */
 MCG_NAKED static void mcg_channels_four(MCG_SPARE uint32_t *panel, MCG_SPARE uint32_t *next,
                                         MCG_SPARE const int8_t *e, MCG_SPARE int32_t pitch,
                                         MCG_SPARE int32_t pairs)
 {
     __asm__ volatile(
-        "ldr r12, [sp]\n\t"
-        "push {r4-r7}\n\t"
-        "1:\n\t"
-        "ldr r4, [r2]\n\t"
-        "ldr r5, [r2, r3]\n\t"
+        "push {r4-r11, lr}\n\t"
+        "ldr r12, [sp, #36]\n\t"
+        "add lr, r3, r3, lsl #1\n\t"
+        "lsrs r12, r12, #1\n\t"
+        "bcc 1f\n\t"
+        "ldr r4, [r2]\n\t" "ldr r5, [r2, r3]\n\t"
         "add r2, r2, r3, lsl #1\n\t"
-        "pkhbt r6, r4, r5, lsl #16\n\t"
-        "pkhtb r7, r5, r4, asr #16\n\t"
-        "sxtb16 r4, r6\n\t"
-        "sxtb16 r5, r6, ror #8\n\t"
-        "strd r4, r5, [r0], #8\n\t"
-        "sxtb16 r4, r7\n\t"
-        "sxtb16 r5, r7, ror #8\n\t"
-        "strd r4, r5, [r1], #8\n\t"
+        "pkhbt r6, r4, r5, lsl #16\n\t" "pkhtb r7, r5, r4, asr #16\n\t"
+        "sxtb16 r4, r6\n\t" "sxtb16 r5, r6, ror #8\n\t"
+        "sxtb16 r6, r7\n\t" "sxtb16 r7, r7, ror #8\n\t"
+        "stmia r0!, {r4, r5}\n\t" "stmia r1!, {r6, r7}\n\t"
+        "cmp r12, #0\n\t"
+        "beq 2f\n\t"
+        "1:\n\t"
+        "ldr r4, [r2]\n\t" "ldr r5, [r2, r3]\n\t"
+        "ldr r8, [r2, r3, lsl #1]\n\t" "ldr r9, [r2, lr]\n\t"
+        "add r2, r2, r3, lsl #2\n\t"
+        "pkhbt r6, r4, r5, lsl #16\n\t" "pkhtb r7, r5, r4, asr #16\n\t"
+        "pkhbt r10, r8, r9, lsl #16\n\t" "pkhtb r11, r9, r8, asr #16\n\t"
+        "sxtb16 r4, r6\n\t" "sxtb16 r5, r6, ror #8\n\t"
+        "sxtb16 r8, r7\n\t" "sxtb16 r9, r7, ror #8\n\t"
+        "sxtb16 r6, r10\n\t" "sxtb16 r7, r10, ror #8\n\t"
+        "sxtb16 r10, r11\n\t" "sxtb16 r11, r11, ror #8\n\t"
+        "stmia r0!, {r4-r7}\n\t" "stmia r1!, {r8-r11}\n\t"
         "subs r12, r12, #1\n\t"
         "bne 1b\n\t"
-        "pop {r4-r7}\n\t"
-        "bx lr\n\t");
+        "2:\n\t"
+        "pop {r4-r11, pc}\n\t");
 }
 /* clang-format on */
 #else

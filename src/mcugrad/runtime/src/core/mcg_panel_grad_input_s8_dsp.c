@@ -31,6 +31,39 @@ static void mcg_grad_clear(int32_t *values, int32_t count)
     }
 }
 
+/* Whether every pixel is a window. */
+static bool mcg_grad_flat(const mcg_conv2d_t *g)
+{
+    return g->k_h * g->k_w == 1 && g->stride_h == 1 && g->stride_w == 1 && g->in_h == g->out_h &&
+           g->in_w == g->out_w;
+}
+
+/* The next four pixels of a kind, of which row and column of the first are known: where their windows begin,
+ * and where they are; those beyond the last one as it. */
+static void mcg_grad_four(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, const mcg_panel_axis_t *u,
+                          int32_t y, int32_t x, int32_t pixels, mcg_four_t *four, int32_t *at)
+{
+    const bool level = x + 4 <= u->count;
+    const int32_t first = u->at - (u->taps - 1) * u->apart;
+    const int32_t step = g->stride_w * g->in_c;
+    int32_t top = v->at + y - (v->taps - 1) * v->apart;
+    int32_t place = ((v->first + y * g->stride_h) * g->in_w + u->first) * g->in_c + x * step;
+    for (int32_t i = 0; i < 4; i++) {
+        four->top[i] = top;
+        four->left[i] = first + x;
+        at[i] = place;
+        if (level || i + 1 < pixels) {
+            x++;
+            place += step;
+        }
+        if (!level && x == u->count) {
+            x = 0;
+            top++;
+            place += g->stride_h * g->in_w * g->in_c - u->count * step;
+        }
+    }
+}
+
 /* Errors of all input pixels of one kind. */
 static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, const mcg_panel_axis_t *u,
                           const mcg_windows_t *m, const mcg_turned_t *t, const mcg_grad_plan_t *plan,
@@ -52,14 +85,9 @@ static void mcg_grad_kind(const mcg_conv2d_t *g, const mcg_panel_axis_t *v, cons
             const int32_t here = mcg_min(pixels - p, 4);
             mcg_four_t four;
             int32_t at[4];
-            for (int32_t i = 0; i < 4; i++) {
-                four.top[i] = v->at + y - (v->taps - 1) * v->apart;
-                four.left[i] = u->at + x - (u->taps - 1) * u->apart;
-                at[i] = ((v->first + y * g->stride_h) * g->in_w + u->first + x * g->stride_w) * g->in_c;
-                if (p + i + 1 < pixels && ++x == u->count) {
-                    x = 0;
-                    y++;
-                }
+            mcg_grad_four(g, v, u, y, x, here, &four, at);
+            for (x += 4; x >= u->count; x -= u->count) {
+                y++;
             }
             mcg_panel_windows(m, &four, &all, plan->b);
             for (int32_t o = 0; o < rows; o += 2 * MCG_PANEL_PAIRS) {
@@ -110,15 +138,26 @@ bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
             mcg_panel_axis_t u;
             mcg_panel_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w, &u);
             const int32_t k = v.taps * mcg_up4(u.taps * channels);
+            int32_t width = g->out_w;
+            if (mcg_grad_flat(g)) { /* a line */
+                width *= g->out_h;
+                u.count *= v.count;
+                v.count = 1;
+            }
             if (k == 0) {
                 mcg_panel_nothing(g, &v, &u, e_x);
             } else {
                 const mcg_grad_plan_t plan = mcg_grad_plan(k, g->in_c, room, scratch);
-                const mcg_windows_t m = {e,        g->out_h * g->out_w * channels,
-                                         g->out_h, g->out_w,
-                                         channels, channels,
-                                         v.taps,   u.taps,
-                                         v.apart,  u.apart,
+                const mcg_windows_t m = {e,
+                                         g->out_h * g->out_w * channels,
+                                         g->out_h * g->out_w / width,
+                                         width,
+                                         channels,
+                                         channels,
+                                         v.taps,
+                                         u.taps,
+                                         v.apart,
+                                         u.apart,
                                          0};
                 const mcg_turned_t t = {
                     w + ((v.tap + (v.taps - 1) * v.step) * g->k_w + u.tap + (u.taps - 1) * u.step) * g->in_c,

@@ -64,12 +64,23 @@ static void mcg_taps_of(const mcg_conv2d_t *g, int32_t k, mcg_taps_t *t)
     }
 }
 
-/* The four bytes of a window, one by one: anywhere. */
+/* The four bytes of a window, one by one unless all are of one tap: anywhere. */
 static uint32_t mcg_taps_bytes(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, int32_t oy,
                                int32_t ox)
 {
     const int32_t run = g->k_w * g->in_c;
     uint32_t word = 0;
+    if (g->in_c >= 4) {
+        const int32_t first = t->piece[0].from / g->in_c;
+        const int32_t from = t->piece[0].from - first * g->in_c;
+        if (from + 4 <= g->in_c) {
+            const int32_t y = oy * g->stride_h - g->pad_top + t->piece[0].ky * g->dilation_h;
+            const int32_t column = ox * g->stride_w - g->pad_left + first * g->dilation_w;
+            const bool there = y >= 0 && y < g->in_h && column >= 0 && column < g->in_w;
+            return there ? mcg_load32(x + (y * g->in_w + column) * g->in_c + from)
+                         : ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
+        }
+    }
     for (int32_t j = 0; j < 4; j++) {
         const int32_t ky = (t->k + j) / run;
         const int32_t tap = (t->k + j - ky * run) / g->in_c;

@@ -48,14 +48,46 @@ static inline uint32_t mcg_turned_word(const int8_t *from, int32_t count)
     return word;
 }
 
-/* Terms of all output channels of one tap, where these are whole words and stand next to each other. */
-static void mcg_turned_tap(const int8_t *w, int32_t pitch, int32_t words, uint32_t less, uint32_t *panel,
-                           uint32_t *next)
-{
+/* Terms of all output channels of one tap, where these are whole words, one at least, and stand next to each
+ * other. */
 #if MCG_HAS_MVE
+static void mcg_turned_tap(uint32_t *panel, uint32_t *next, const int8_t *w, int32_t pitch, int32_t words,
+                           uint32_t less)
+{
     (void)less;
     mcg_panel_across(w, pitch, words, panel, next);
+}
+#elif MCG_DSP_INSTRUCTIONS
+/* clang-format off */
+/* r0 and r1 panels; r2 terms; r3 from one to the next; lr words; r12 minus the zero point. */
+MCG_NAKED static void mcg_turned_tap(MCG_SPARE uint32_t *panel, MCG_SPARE uint32_t *next, MCG_SPARE const int8_t *w,
+                                     MCG_SPARE int32_t pitch, MCG_SPARE int32_t words, MCG_SPARE uint32_t less)
+{
+    __asm__ volatile(
+        "push {r4-r11, lr}\n\t"
+        "ldr lr, [sp, #36]\n\t"
+        "ldr r12, [sp, #40]\n\t"
+        "1:\n\t"
+        "ldr r4, [r2]\n\t" "ldr r5, [r2, r3]\n\t"
+        "add r2, r2, r3, lsl #1\n\t"
+        "ldr r8, [r2]\n\t" "ldr r9, [r2, r3]\n\t"
+        "add r2, r2, r3, lsl #1\n\t"
+        "pkhbt r6, r4, r8, lsl #16\n\t" "pkhbt r7, r5, r9, lsl #16\n\t"
+        "pkhtb r10, r8, r4, asr #16\n\t" "pkhtb r11, r9, r5, asr #16\n\t"
+        "sxtab16 r4, r12, r6\n\t" "sxtab16 r5, r12, r6, ror #8\n\t"
+        "sxtab16 r6, r12, r7\n\t" "sxtab16 r7, r12, r7, ror #8\n\t"
+        "sxtab16 r8, r12, r10\n\t" "sxtab16 r9, r12, r10, ror #8\n\t"
+        "sxtab16 r10, r12, r11\n\t" "sxtab16 r11, r12, r11, ror #8\n\t"
+        "stmia r0!, {r4-r7}\n\t" "stmia r1!, {r8-r11}\n\t"
+        "subs lr, lr, #1\n\t"
+        "bne 1b\n\t"
+        "pop {r4-r11, pc}\n\t");
+}
+/* clang-format on */
 #else
+static void mcg_turned_tap(uint32_t *panel, uint32_t *next, const int8_t *w, int32_t pitch, int32_t words,
+                           uint32_t less)
+{
     for (; words > 0; words--) {
         const int8_t *const w2 = w + 2 * pitch;
         mcg_turned_four(mcg_load32(w), mcg_load32(w + pitch), mcg_load32(w2), mcg_load32(w2 + pitch), less, 2,
@@ -64,8 +96,8 @@ static void mcg_turned_tap(const int8_t *w, int32_t pitch, int32_t words, uint32
         panel += 4;
         next += 4;
     }
-#endif
 }
+#endif
 
 /* Some words of one row of a window, whatever they hold. */
 static void mcg_turned_words(const mcg_turned_t *t, const int8_t *row, int32_t channels,
@@ -79,7 +111,7 @@ static void mcg_turned_words(const mcg_turned_t *t, const int8_t *row, int32_t c
         if (channels >= 4 && column < t->columns && o + 4 <= t->count) { /* all of one tap, which is there */
             const int8_t *tap = row + column * t->column_step;
             if (t->active == NULL) {
-                mcg_turned_tap(tap + o * t->taps, t->taps, 1, less, panel, next);
+                mcg_turned_tap(panel, next, tap + o * t->taps, t->taps, 1, less);
             } else {
                 for (int32_t k = 0; k < 4; k++) {
                     term[k] = mcg_load32(tap + mcg_active_at(t->active, o + k) * t->taps);
@@ -127,7 +159,7 @@ void mcg_panel_turned(const mcg_turned_t *t, int32_t first, int32_t rows, const 
         for (int32_t r = 0; r < part->rows; r++) {
             if (whole && rows - c >= 4) {
                 for (int32_t i = part->from / t->count; i < t->columns; i++) {
-                    mcg_turned_tap(row + i * t->column_step, t->taps, t->count / 4, less, to, to + size);
+                    mcg_turned_tap(to, to + size, row + i * t->column_step, t->taps, t->count / 4, less);
                     to += MCG_TURNED_TWO * t->count / 4;
                 }
             } else {

@@ -195,9 +195,19 @@ static void mcg_panel_even(const mcg_windows_t *m, const mcg_four_t *at, int32_t
     const int32_t right = m->width - (m->k_w - 1) * m->step_w;
     const int32_t most = m->size - (rows - 1) * m->step_h * line - 4 * part->words;
     const mcg_copy_t copy = {4 * part->words, less, rows, m->step_h * line - 4 * part->words, 0};
+    const int32_t first = (at->top[0] + lower) * line + part->from;
     int32_t whole = -1;
     int32_t others = 0;
     int32_t place[4];
+    if (at->top[0] == at->top[3] && at->left[0] >= 0 && at->left[3] < right &&
+        first + at->left[3] * m->pitch <= most) { /* from left to right, and all of them are there */
+        mcg_pieces_t from;
+        for (int32_t i = 0; i < 4; i++) {
+            from.at[i] = m->map + first + at->left[i] * m->pitch;
+        }
+        mcg_panel_pieces(panel, &from, &copy);
+        return;
+    }
     for (int32_t i = 0; i < 4; i++) {
         place[i] = (at->top[i] + lower) * line + at->left[i] * m->pitch + part->from;
         if (at->left[i] >= 0 && at->left[i] < right && place[i] <= most) {

@@ -3,28 +3,39 @@
 
 #if MCG_DSP_INSTRUCTIONS
 /* clang-format off */
-/* r0 panel; r1 the first; r2 from one to the next; r3 pairs; r12 minus the zero point. */
+/* Two words in two registers to four in these and the next two. */
+#define MCG_PIXELS_TWO(a, b, c, d)                                                                       \
+    "pkhbt " c ", " a ", " b ", lsl #16\n\t" "pkhtb " d ", " b ", " a ", asr #16\n\t"                    \
+    "sxtab16 " a ", r12, " c "\n\t" "sxtab16 " b ", r12, " c ", ror #8\n\t"                              \
+    "sxtab16 " c ", r12, " d "\n\t" "sxtab16 " d ", r12, " d ", ror #8\n\t"
+
+/* Two pairs at a time; an odd one first. r0 panel; r1 the first; r2 from one to the next, lr three times that; r3
+ * pairs; r12 minus the zero point. */
 MCG_NAKED void mcg_pixels_pairs(MCG_SPARE uint32_t *panel, MCG_SPARE const int8_t *x, MCG_SPARE int32_t step,
                                 MCG_SPARE int32_t pairs, MCG_SPARE uint32_t less)
 {
     __asm__ volatile(
-        "ldr r12, [sp]\n\t"
-        "push {r4-r7}\n\t"
-        "1:\n\t"
-        "ldr r4, [r1]\n\t"
-        "ldr r5, [r1, r2]\n\t"
+        "push {r4-r11, lr}\n\t"
+        "ldr r12, [sp, #36]\n\t"
+        "add lr, r2, r2, lsl #1\n\t"
+        "lsrs r3, r3, #1\n\t"
+        "bcc 1f\n\t"
+        "ldr r4, [r1]\n\t" "ldr r5, [r1, r2]\n\t"
         "add r1, r1, r2, lsl #1\n\t"
-        "pkhbt r6, r4, r5, lsl #16\n\t"
-        "pkhtb r7, r5, r4, asr #16\n\t"
-        "sxtab16 r4, r12, r6\n\t"
-        "sxtab16 r5, r12, r6, ror #8\n\t"
-        "sxtab16 r6, r12, r7\n\t"
-        "sxtab16 r7, r12, r7, ror #8\n\t"
+        MCG_PIXELS_TWO("r4", "r5", "r6", "r7")
         "stmia r0!, {r4-r7}\n\t"
+        "cbz r3, 2f\n\t"
+        "1:\n\t"
+        "ldr r4, [r1]\n\t" "ldr r5, [r1, r2]\n\t"
+        "ldr r8, [r1, r2, lsl #1]\n\t" "ldr r9, [r1, lr]\n\t"
+        "add r1, r1, r2, lsl #2\n\t"
+        MCG_PIXELS_TWO("r4", "r5", "r6", "r7")
+        MCG_PIXELS_TWO("r8", "r9", "r10", "r11")
+        "stmia r0!, {r4-r11}\n\t"
         "subs r3, r3, #1\n\t"
         "bne 1b\n\t"
-        "pop {r4-r7}\n\t"
-        "bx lr\n\t");
+        "2:\n\t"
+        "pop {r4-r11, pc}\n\t");
 }
 /* clang-format on */
 #else

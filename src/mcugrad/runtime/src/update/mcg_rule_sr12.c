@@ -60,21 +60,24 @@ static bool mcg_sr12_step(int8_t *MCG_RESTRICT w, uint8_t *MCG_RESTRICT residual
     return over != 0;
 }
 
+/* A master value in the new unit. */
+static inline int32_t mcg_sr12_shrunk(int32_t w, int32_t low)
+{
+    return (((w * 16 + low - 8) * MCG_SHRINK + 0x8000) >> 16) + 8;
+}
+
 static void mcg_sr12_grow(int8_t *w, uint8_t *residual, int32_t count)
 {
-    for (int32_t start = 0; start < count; start += MCG_DRAWN) {
-        uint8_t low[MCG_DRAWN];
-        const int32_t n = mcg_min(count - start, MCG_DRAWN);
-        mcg_sr12_unpack(residual, n, low);
-        for (int32_t i = 0; i < n; i++) {
-            const int32_t master = w[i] * 16 + low[i] - 8;
-            const int32_t v = ((master * MCG_SHRINK + 0x8000) >> 16) + 8;
-            w[i] = (int8_t)(v >> 4);
-            low[i] = (uint8_t)(v & 15);
+    for (int32_t i = 0; i < count; i += 2) {
+        const int32_t both = *residual;
+        const int32_t a = mcg_sr12_shrunk(w[i], both & 15);
+        int32_t b = both >> 4;
+        w[i] = (int8_t)(a >> 4);
+        if (i + 1 < count) {
+            b = mcg_sr12_shrunk(w[i + 1], b);
+            w[i + 1] = (int8_t)(b >> 4);
         }
-        mcg_sr12_pack(low, n, residual);
-        w += n;
-        residual += MCG_DRAWN / 2;
+        *residual++ = (uint8_t)((a & 15) | (b & 15) << 4);
     }
 }
 
