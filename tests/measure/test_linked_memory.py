@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -61,7 +62,7 @@ def linked(network: str, precision: str, compiler: str, core: str) -> tuple[Emul
     device = EmulatedDevice(
         build.compiled, targets.load(core), compiler=compiler, opt="-Os", replay=3, guard=3, augment=True
     )
-    return device, memory(build, device.device.firmware)
+    return device, memory(build, device.device)
 
 
 @pytest.fixture(params=BUILDS, ids="-".join)
@@ -144,13 +145,16 @@ def test_a_section_that_is_left_out_is_noticed(section: str, monkeypatch: pytest
     demand_equal(device, whole)
     monkeypatch.setattr(size, "placed", _forget(section))
     with pytest.raises(AssertionError):
-        demand_equal(device, memory(made(*BUILDS[0][:2]).build, device.device.firmware))
+        demand_equal(device, memory(made(*BUILDS[0][:2]).build, device.device))
 
 
 def test_no_stack_is_deeper_than_its_bound(build: tuple[EmulatedDevice, Memory]) -> None:
     device, found = build
     bounds = {depth.function: depth.bound for depth in found.stack}
-    assert {f"net_{call}" for call in (*CALLS, "set_schedule", "augment", "replay_remember")} == set(bounds)
+    declared = re.findall(r"\b(net_\w+)\(", device._compiled.files["net.h"])
+    assert set(declared) == set(bounds), "a function of the interface, called by the harness or not"
+    linked = {f"net_{call}" for call in (*CALLS, "set_schedule", "augment", "replay_remember")}
+    assert linked < set(bounds)
     assert all(bound is not None for bound in bounds.values()), found.stack
     calls = Calls(device.device.firmware.elf)
     found_depths = deepest(device)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from mcugrad.abi.headers import Param
@@ -16,6 +17,8 @@ from mcugrad.training.losses import LabelKind
 MARK = 3
 """Operand of the `bkpt` before every call of firmware that is counted call by call, and after the last of a segment;
 behind it stands which call it is, from 1 on, or 0."""
+TOGETHER = 16
+"""Calls in one C function: of many in a row compilers keep addresses on the stack, 448 bytes in a step of MbedNet."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,13 @@ class Function:
         note: what it does.
         head: its name and parameters.
         lines: its body.
+        apart: whether it must not be inlined: what one of them needs is not on the stack during another.
     """
 
     note: str
     head: str
     lines: tuple[str, ...]
+    apart: bool = False
 
 
 def _braces(values: tuple[Any, ...]) -> str:
@@ -81,8 +86,11 @@ class Names:
 
 
 def segments(program: Program, names: Names, *, marks: bool = False) -> list[Function]:
-    """A function for each segment: its calls, one after the other; with marks between them for who counts."""
-    return [_segment(program, name, names, marks) for name in program.segments]
+    """A function for each segment: its calls, one after the other; with marks between them for who counts.
+
+    Where a segment has many, it calls functions of some of them.
+    """
+    return [function for name in program.segments for function in _segment(program, name, names, marks)]
 
 
 def entries(program: Program) -> dict[str, Function]:
@@ -90,7 +98,7 @@ def entries(program: Program) -> dict[str, Function]:
     return {
         name: Function(
             entry.note,
-            f"{program.name}_run_{name}({', '.join(_parameters(program, entry.segments))})",
+            f"{program.name}_run_{name}({', '.join(_parameters(program, _calls(program, entry.segments)))})",
             tuple(line for segment in entry.segments for line in run(program, segment, {})),
         )
         for name, entry in program.entries.items()
@@ -113,28 +121,62 @@ def passed_label(program: Program) -> str:
 
 def run(program: Program, segment: str, names: Mapping[str, str]) -> list[str]:
     """Lines that run a segment of a model `m`, where arguments have their own names or others."""
-    passed = ["m", *(names.get(a, a) for a in _arguments(program, [segment]))]
+    passed = ["m", *(names.get(a, a) for a in _arguments(program, program.segments[segment].calls))]
     call = f"{program.name}_{segment}({', '.join(passed)});"
     if when := program.segments[segment].when:
         return [f"    if (m->arena.{when}.v != 0) {{", f"        {call}", "    }"]
     return [f"    {call}"]
 
 
-def _segment(program: Program, name: str, names: Names, marks: bool) -> Function:
-    segment = program.segments[name]
-    lines = call_lines(segment.calls, program, names, program.begins[name], marks=marks)
+def _segment(program: Program, name: str, names: Names, marks: bool) -> Iterator[Function]:
+    segment, begin = program.segments[name], program.begins[name]
+    parts = list(_parts(segment.calls))
+    if len(parts) < 2:
+        head = f"{program.name}_{name}({', '.join(_parameters(program, segment.calls))})"
+        yield Function(segment.note, head, _body(program, segment.calls, names, begin, marks), apart=True)
+        return
+    inner = []
+    for place, calls in enumerate(parts, 1):
+        own = f"{program.name}_{name}_{place}"
+        head = f"{own}({', '.join(_parameters(program, calls))})"
+        note = f"{segment.note}: part {place} of {len(parts)}"
+        yield Function(note, head, _body(program, calls, names, begin, marks), apart=True)
+        begin += len(calls)
+        inner.append(f"    {own}({', '.join(['m', *_arguments(program, calls)])});")
+    head = f"{program.name}_{name}({', '.join(_parameters(program, segment.calls))})"
+    yield Function(segment.note, head, tuple(inner), apart=True)
+
+
+def _parts(calls: Sequence[Call]) -> Iterator[tuple[Call, ...]]:
+    """Calls of whole nodes, as many as one function has."""
+    part: tuple[Call, ...] = ()
+    for _, group in groupby(calls, lambda call: call.node):
+        of_node = tuple(group)
+        if part and len(part) + len(of_node) > TOGETHER:
+            yield part
+            part = ()
+        part += of_node
+    yield part
+
+
+def _body(program: Program, calls: Sequence[Call], names: Names, begin: int, marks: bool) -> tuple[str, ...]:
+    """Calls, and what they are reached by."""
+    lines = call_lines(calls, program, names, begin, marks=marks)
     text, known, model = "\n".join(lines), [], program.name
     if "p->" in text:
         known.append(f"    {'' if program.trains else 'const '}{model}_params_t *const p = &m->params;")
     if "a->" in text:
         known.append(f"    {model}_arena_t *const a = &m->arena;")
-    head = f"{model}_{name}({', '.join(_parameters(program, [name]))})"
-    return Function(segment.note, head, (*(known or ["    (void)m;"]), *lines))
+    return (*(known or ["    (void)m;"]), *lines)
 
 
-def _parameters(program: Program, segments: Iterable[str]) -> list[str]:
-    """Of a function that runs some segments."""
-    passed = (program.buffers[name] for name in _arguments(program, segments))
+def _calls(program: Program, segments: Iterable[str]) -> list[Call]:
+    return [call for name in segments for call in program.segments[name].calls]
+
+
+def _parameters(program: Program, calls: Iterable[Call]) -> list[str]:
+    """Of a function that makes some calls."""
+    passed = (program.buffers[name] for name in _arguments(program, calls))
     return [
         f"{program.name}_t *m",
         *(
@@ -144,9 +186,9 @@ def _parameters(program: Program, segments: Iterable[str]) -> list[str]:
     ]
 
 
-def _arguments(program: Program, segments: Iterable[str]) -> list[str]:
-    """Names of the caller's buffers that some segments touch."""
-    used = used_buffers(call for name in segments for call in program.segments[name].calls)
+def _arguments(program: Program, calls: Iterable[Call]) -> list[str]:
+    """Names of the caller's buffers that some calls touch."""
+    used = used_buffers(calls)
     return [b.name for b in program.in_space(Space.ARGUMENT) if b.name in used]
 
 

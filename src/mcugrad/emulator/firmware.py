@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -130,17 +130,19 @@ class DeviceModel:
             macros["MCG_LABEL_TYPE"] = label_type
         self.name = name
         self.training = training
+        self._link = partial(
+            toolchain.build_firmware,
+            [*sources, *map(source, HARNESS)],
+            target,
+            compiler=compiler,
+            opt=opt,
+            include_dirs=include_dirs,
+            defines=macros,
+            flags=flags,
+            stack_bytes=stack_bytes,
+        )
         with working(f"building the firmware of {name} for {target.name}"):
-            self.firmware = toolchain.build_firmware(
-                [*sources, *map(source, HARNESS)],
-                target,
-                compiler=compiler,
-                opt=opt,
-                include_dirs=include_dirs,
-                defines=macros,
-                flags=flags,
-                stack_bytes=stack_bytes,
-            )
+            self.firmware = self._link()
         self.emulator = Emulator(self.firmware.elf, target, hook=hook, check_alignment=check_alignment)
         lint.check(self.emulator.image, target.core)
         self._budget = budget
@@ -159,6 +161,14 @@ class DeviceModel:
         self.on_mark: Callable[[int], None] | None = None
         self._usable = False
         self.reset()
+
+    def whole(self) -> toolchain.Firmware:
+        """The same with all functions of the model, also those that the harness does not call.
+
+        Raises:
+            FitError: that is too large for the target.
+        """
+        return self._link(keep_all=f"{self.name}_")
 
     def _place(self, symbol: str) -> npt.NDArray[np.uint8]:
         found = self.emulator.image.symbol(symbol)

@@ -176,7 +176,7 @@ def measure(
         taken=taken,
         left_out=left_out,
         share=share,
-        memory=memory(build, device.firmware, seen),
+        memory=memory(build, device, seen),
     )
 
 

@@ -127,7 +127,7 @@ def bench(
         _whole(predict, target),
         _whole(step, target) if step else None,
         1.0 if drawn is None else drawn.share / ONE,
-        memory(build, EmulatedDevice(build.compiled, target).device.firmware),
+        memory(build, EmulatedDevice(build.compiled, target).device),
         _whole([cost for cost in step if id(cost.call) not in frozen], target) if step and frozen else None,
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcugrad.emit.layout import HEADER_SIZE
-from mcugrad.errors import ToolError
+from mcugrad.errors import FitError, ToolError
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.program import PREDICT, TRAIN_STEP, Buffer, Program, Space
 from mcugrad.program.kernel import ROOM
@@ -23,6 +23,7 @@ from mcugrad.toolchain import Firmware, size
 from mcugrad.toolchain.stack import Bound, Calls, entries
 
 if TYPE_CHECKING:
+    from mcugrad.emulator.firmware import DeviceModel
     from mcugrad.pipeline import Build
 
 COUNTED, LINKED = "counted", "linked"
@@ -93,7 +94,7 @@ class Memory:
         ram: parts whose sum is all RAM that is linked, and parts of parts.
         flash: the same of flash.
         pieces: flash by function and constant, largest first.
-        stack: by function of the model's interface, by name.
+        stack: by function of the model's interface, by name; also of those that nothing calls.
     """
 
     ram: tuple[Part, ...]
@@ -122,20 +123,21 @@ def total(parts: Iterable[Part]) -> int:
     return sum(part.bytes for part in parts if not part.of)
 
 
-def memory(build: Build, firmware: Firmware, seen: Mapping[str, int] | None = None) -> Memory:
+def memory(build: Build, device: DeviceModel, seen: Mapping[str, int] | None = None) -> Memory:
     """The memory of a firmware.
 
     Args:
         build: the model.
-        firmware: it, linked with the harness of the emulated core.
+        device: it on an emulated core. Stack is bounded for functions that its harness does not call as well, in an
+            image in which all are linked; where the target is too small for that, for those that are linked.
         seen: bytes of stack under emulation, by entry.
 
     Raises:
         ToolError: capstone is not installed.
     """
-    name = build.compiled.program.name
-    calls = _calls(firmware.elf, firmware.elf.stat().st_mtime_ns)
-    depths = tuple(_depths(calls, name, seen or {}))
+    name, firmware = build.compiled.program.name, device.firmware
+    calls = _calls_of(firmware)
+    depths = tuple(_depths(calls, _all_calls(device), name, seen or {}))
     placed = size.placed(firmware.elf)
     pieces = tuple(sorted(_pieces(build, placed), key=lambda piece: (-piece.bytes, piece.name)))
     return Memory(
@@ -240,10 +242,22 @@ def _how(depth: Depth) -> str:
     return f"bound: {' > '.join(depth.path[-3:])}{seen}"
 
 
-def _depths(calls: Calls, name: str, seen: Mapping[str, int]) -> Iterator[Depth]:
-    for function in entries(calls.image, name):
+def _all_calls(device: DeviceModel) -> Calls:
+    """Calls of all functions of a model, as far as they can be linked for its target."""
+    try:
+        return _calls_of(device.whole())
+    except FitError:
+        return _calls_of(device.firmware)
+
+
+def _calls_of(firmware: Firmware) -> Calls:
+    return _calls(firmware.elf, firmware.elf.stat().st_mtime_ns)
+
+
+def _depths(calls: Calls, whole: Calls, name: str, seen: Mapping[str, int]) -> Iterator[Depth]:
+    for function in entries(whole.image, name):
         deepest = seen.get(function.removeprefix(f"{name}_"))
-        bound = _bound(calls, function)
+        bound = _bound(calls if function in calls.image else whole, function)
         if isinstance(bound, Bound):
             yield Depth(function, bound.bytes, bound.path, deepest)
         else:

@@ -267,6 +267,7 @@ def build_firmware(
     defines: Defines | None = None,
     flags: Sequence[str] = (),
     keep: Sequence[str] = (),
+    keep_all: str = "",
     stack_bytes: int = STACK,
 ) -> Firmware:
     """Builds and links firmware for `target`: the sources, our startup code, our linker script.
@@ -282,6 +283,7 @@ def build_firmware(
         defines: macro name to value; None defines it without one.
         flags: more flags for compiling.
         keep: functions to link although nothing calls them.
+        keep_all: what the names of all such functions begin with; empty for no others.
         stack_bytes: reserved for the stack, a multiple of 8.
 
     Raises:
@@ -315,17 +317,19 @@ def build_firmware(
         objects,
         script,
         keep,
+        keep_all,
     )
 
     def make(path: Path) -> None:
         script_file = path.with_name("link.ld")
         script_file.write_text(script)
         link = [*_core_flags(compiler, target), "-O3", "-Wl,--gc-sections", "-Wl,-e,mcg_device_reset"]
-        link += [f"-Wl,-u,{symbol}" for symbol in keep]
         # zig must not get -nostdlib: that would also drop its compiler run-time (division, float, memcpy).
         closing = [] if compiler == "zig" else ["-nostdlib", "-lgcc"]
         built = [path for job, files, names in named for path in job.compile_all(files, names)]
         theirs = [Path(each) for each in built if not linker.is_own(each)]
+        others = stack.functions(theirs, keep_all) if keep_all else ()
+        link += [f"-Wl,-u,{symbol}" for symbol in (*keep, *others)]
         path.with_name(stack.POINTERS).write_text(stack.pointers(theirs))
         command = [*named[0][0].driver(), *link, *built, "-T", str(script_file), *closing, "-o", str(path)]
         try:

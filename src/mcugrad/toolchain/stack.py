@@ -130,16 +130,22 @@ class Calls:
         )
 
 
-def entries(image: Image, name: str) -> tuple[str, ...]:
-    """Functions of a model's interface that are linked, such as `<name>_predict`, by name."""
-    with open_elf(image.path) as elf:
-        return tuple(
-            sorted(
+def functions(files: Iterable[Path], begin: str) -> tuple[str, ...]:
+    """Functions that others may call and whose names begin so, of object files or of an image, by name."""
+    found: set[str] = set()
+    for path in files:
+        with open_elf(path) as elf:
+            found |= {
                 each.name
                 for each in size.entries(elf) or ()
-                if (each.kind, each.bind) == (size.FUNC, size.GLOBAL) and each.name.startswith(f"{name}_")
-            )
-        )
+                if (each.kind, each.bind) == (size.FUNC, size.GLOBAL) and each.name.startswith(begin)
+            }
+    return tuple(sorted(found))
+
+
+def entries(image: Image, name: str) -> tuple[str, ...]:
+    """Functions of a model's interface that are linked, such as `<name>_predict`, by name."""
+    return functions([image.path], f"{name}_")
 
 
 def pointers(objects: Iterable[Path]) -> str:

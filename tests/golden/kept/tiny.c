@@ -102,7 +102,7 @@ MCG_STATIC_ASSERT(offsetof(tiny_t, params.conv1_w_residual) == 225, "conv1_w_res
 /* ---- steps ----------------------------------------------------------------------------------------------- */
 
 /* From the sample to the logits. */
-static void tiny_forward(tiny_t *m, const int8_t *x)
+MCG_APART static void tiny_forward(tiny_t *m, const int8_t *x)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -111,7 +111,7 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
                    a->conv1_bias.v);
     /* 2/24 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
     mcg_conv2d_s8(&tiny_conv1_layer, x, p->conv1_w, NULL, a->conv1_bias.v, a->conv1_scale.v, tiny_clip_relu,
-                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 0, NULL);
+                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 256, a->conv1_scratch.v);
     /* 3/24 fc1  factors and biases */
     mcg_prepare_s8(3, &p->conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
@@ -121,7 +121,7 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
 }
 
 /* Learning rate of the step. */
-static void tiny_begin(tiny_t *m)
+MCG_APART static void tiny_begin(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -130,7 +130,7 @@ static void tiny_begin(tiny_t *m)
 }
 
 /* Loss, error of the logits, and how training goes. */
-static void tiny_loss(tiny_t *m, uint32_t label)
+MCG_APART static void tiny_loss(tiny_t *m, uint32_t label)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -145,7 +145,7 @@ static void tiny_loss(tiny_t *m, uint32_t label)
 }
 
 /* Errors down through the layers, and what is learned from them. */
-static void tiny_backward(tiny_t *m, const int8_t *x)
+MCG_APART static void tiny_backward(tiny_t *m, const int8_t *x)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -177,7 +177,8 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     /* 18/24 conv1_update  changes of weights */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr16,
                       &p->seed, &p->step, 16U, 2, p->conv1_w_change, p->conv1_w_change_residual,
-                      p->conv1_w_change_scale, a->conv1_gradient.v, a->conv1_patch2.v, 0, NULL);
+                      p->conv1_w_change_scale, a->conv1_gradient.v, a->conv1_patch2.v, 336,
+                      a->conv1_update_scratch.v);
     /* 19/24 conv1_apply  weights by sr12 */
     mcg_apply_update(2, 4, 8, 58982, &tiny_conv1_w_clip, &a->rate.v, &mcg_rule_sr12, &p->seed, &p->step, 16U,
                      p->conv1_w, p->conv1_w_residual, p->conv1_w_scale, p->conv1_w_change,
@@ -194,7 +195,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
 }
 
 /* Count the step. */
-static void tiny_finish(tiny_t *m)
+MCG_APART static void tiny_finish(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     /* 24/24 next_step  count the step */
@@ -220,7 +221,8 @@ static void tiny_run_train_step(tiny_t *m, const int8_t *x, uint32_t label)
 /* What the functions around the steps call. */
 static void tiny_compute(void *m, const int8_t *x) { tiny_run_predict((tiny_t *)m, x); }
 
-static void tiny_report(const tiny_t *m, tiny_step_t *step)
+/* Apart: what it needs is not on the stack during a step. */
+MCG_APART static void tiny_report(const tiny_t *m, tiny_step_t *step)
 {
     const mcg_watch_t *const watch = &m->params.watch;
     if (step == NULL) {

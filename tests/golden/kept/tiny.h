@@ -3,7 +3,7 @@
  * tiny.h - tiny.onnx with on-device training. Generated: do not edit.
  *   from    tiny.onnx  sha256 <digest>
  *   by      mcugrad <version>
- *   needs   RAM 332 B (tiny_t)   constants 257 B of flash   no heap, no libc
+ *   needs   RAM 668 B (tiny_t)   constants 257 B of flash   no heap, no libc
  *   trains  conv1 (sr12, batch 8, momentum 0.9, weight decay 0.001, clip 0.02, int16 plane), fc1 (sr10, in place)
  *   begins  as delivered, nothing trained yet
  */
@@ -146,7 +146,7 @@ typedef struct {
 #define TINY_BLIND_LOSS 1.0986123e+00F /* loss of the same answer to every sample, if all are as frequent */
 #define TINY_MODEL_SHA256 "<whole digest>" /* of tiny.onnx */
 #define TINY_MCUGRAD_VERSION "<version>"
-#define TINY_RAM_SIZE 332 /* bytes of tiny_t */
+#define TINY_RAM_SIZE 668 /* bytes of tiny_t */
 #define TINY_PARAMS_SIZE 228 /* of them what was learned */
 #define TINY_FINGERPRINT 0x020dd739U /* of the model: what is learned fits one with the same alone */
 
@@ -175,7 +175,7 @@ typedef struct {
 
 /** What one step needs for a while. Members that are never needed at the same time share bytes. */
 typedef union {
-    uint32_t words[25];
+    uint32_t words[109];
     struct {
         int32_t v[8];
     } conv1_gradient; /* weight gradients of a few rows [2][4] */
@@ -251,6 +251,10 @@ typedef union {
     } conv1_y_peak; /* largest magnitude before saturation, steps */
     struct {
         uint8_t before[72];
+        uint32_t v[64];
+    } conv1_scratch; /* room to be faster [64] */
+    struct {
+        uint8_t before[72];
         int32_t v;
     } fc1_y_peak; /* largest magnitude before saturation, steps */
     struct {
@@ -281,6 +285,10 @@ typedef union {
         uint8_t before[96];
         uint32_t v;
     } predicted; /* class predicted before the step */
+    struct {
+        uint8_t before[100];
+        uint32_t v[84];
+    } conv1_update_scratch; /* room to be faster [84] */
 } tiny_arena_t;
 
 /** The model: all the memory it needs. Place it where you like, word-aligned, and pass it to every function. */

@@ -75,16 +75,16 @@ MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w_residual) == 146, "fc1_w_residua
 /* ---- steps ----------------------------------------------------------------------------------------------- */
 
 /* Layers that do not train: what they make of a sample is the same for good. */
-static void tiny_frozen(tiny_t *m, const int8_t *x)
+MCG_APART static void tiny_frozen(tiny_t *m, const int8_t *x)
 {
     tiny_arena_t *const a = &m->arena;
     /* 1/12 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
     mcg_conv2d_s8(&tiny_conv1_layer, x, tiny_conv1_w, NULL, tiny_conv1_bias, tiny_conv1_scale, tiny_clip_relu,
-                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 0, NULL);
+                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 256, a->conv1_scratch.v);
 }
 
 /* From there to the logits. */
-static void tiny_forward(tiny_t *m)
+MCG_APART static void tiny_forward(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -97,7 +97,7 @@ static void tiny_forward(tiny_t *m)
 }
 
 /* Learning rate of the step. */
-static void tiny_begin(tiny_t *m)
+MCG_APART static void tiny_begin(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -106,7 +106,7 @@ static void tiny_begin(tiny_t *m)
 }
 
 /* Loss, error of the logits, and how training goes. */
-static void tiny_loss(tiny_t *m, uint32_t label)
+MCG_APART static void tiny_loss(tiny_t *m, uint32_t label)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -121,7 +121,7 @@ static void tiny_loss(tiny_t *m, uint32_t label)
 }
 
 /* Errors down through the layers, and what is learned from them. */
-static void tiny_backward(tiny_t *m)
+MCG_APART static void tiny_backward(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -138,7 +138,7 @@ static void tiny_backward(tiny_t *m)
 }
 
 /* Count the step. */
-static void tiny_finish(tiny_t *m)
+MCG_APART static void tiny_finish(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     /* 12/12 next_step  count the step */
@@ -166,7 +166,8 @@ static void tiny_run_train_step(tiny_t *m, const int8_t *x, uint32_t label)
 /* What the functions around the steps call. */
 static void tiny_compute(void *m, const int8_t *x) { tiny_run_predict((tiny_t *)m, x); }
 
-static void tiny_report(const tiny_t *m, tiny_step_t *step)
+/* Apart: what it needs is not on the stack during a step. */
+MCG_APART static void tiny_report(const tiny_t *m, tiny_step_t *step)
 {
     const mcg_watch_t *const watch = &m->params.watch;
     if (step == NULL) {

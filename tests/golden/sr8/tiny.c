@@ -74,7 +74,7 @@ MCG_STATIC_ASSERT(offsetof(tiny_t, params.fc1_w) == 124, "fc1_w moved");
 /* ---- steps ----------------------------------------------------------------------------------------------- */
 
 /* From the sample to the logits. */
-static void tiny_forward(tiny_t *m, const int8_t *x)
+MCG_APART static void tiny_forward(tiny_t *m, const int8_t *x)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -83,7 +83,7 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
                    a->conv1_bias.v);
     /* 2/20 conv1  conv 2x2 relu  4x4x1 -> 3x3x2 */
     mcg_conv2d_s8(&tiny_conv1_layer, x, p->conv1_w, NULL, a->conv1_bias.v, a->conv1_scale.v, tiny_clip_relu,
-                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 0, NULL);
+                  a->conv1_y.v, &a->conv1_y_peak.v, a->conv1_patch.v, 256, a->conv1_scratch.v);
     /* 3/20 fc1  factors and biases */
     mcg_prepare_s8(3, &p->conv1_y_scale, p->fc1_w_scale, p->fc1_b, &p->fc1_y_scale, a->fc1_scale.v,
                    a->fc1_bias.v);
@@ -93,7 +93,7 @@ static void tiny_forward(tiny_t *m, const int8_t *x)
 }
 
 /* Learning rate of the step. */
-static void tiny_begin(tiny_t *m)
+MCG_APART static void tiny_begin(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -102,7 +102,7 @@ static void tiny_begin(tiny_t *m)
 }
 
 /* Loss, error of the logits, and how training goes. */
-static void tiny_loss(tiny_t *m, uint32_t label)
+MCG_APART static void tiny_loss(tiny_t *m, uint32_t label)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -117,7 +117,7 @@ static void tiny_loss(tiny_t *m, uint32_t label)
 }
 
 /* The same towards a distribution. */
-static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
+MCG_APART static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -130,7 +130,7 @@ static void tiny_soft_loss(tiny_t *m, const uint8_t *soft)
 }
 
 /* Errors down through the layers, and what is learned from them. */
-static void tiny_backward(tiny_t *m, const int8_t *x)
+MCG_APART static void tiny_backward(tiny_t *m, const int8_t *x)
 {
     tiny_params_t *const p = &m->params;
     tiny_arena_t *const a = &m->arena;
@@ -160,7 +160,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
     /* 17/20 conv1_update  weights by sr8 */
     mcg_conv2d_update(&tiny_conv1_layer, x, a->flatten1_y_e.v, NULL, a->conv1_update_factor.v, &mcg_rule_sr8,
                       &p->seed, &p->step, 16U, 2, p->conv1_w, NULL, p->conv1_w_scale, a->conv1_gradient.v,
-                      a->conv1_patch2.v, 0, NULL);
+                      a->conv1_patch2.v, 336, a->conv1_update_scratch.v);
     /* 18/20 conv1_y_track  scale for the next step */
     mcg_track_scale(255, &a->conv1_y_peak.v, &p->conv1_y_scale, &a->saturated.v);
     /* 19/20 fc1_y_track  scale for the next step */
@@ -168,7 +168,7 @@ static void tiny_backward(tiny_t *m, const int8_t *x)
 }
 
 /* Count the step. */
-static void tiny_finish(tiny_t *m)
+MCG_APART static void tiny_finish(tiny_t *m)
 {
     tiny_params_t *const p = &m->params;
     /* 20/20 next_step  count the step */
@@ -204,7 +204,8 @@ static void tiny_run_train_soft(tiny_t *m, const int8_t *x, const uint8_t *soft)
 /* What the functions around the steps call. */
 static void tiny_compute(void *m, const int8_t *x) { tiny_run_predict((tiny_t *)m, x); }
 
-static void tiny_report(const tiny_t *m, tiny_step_t *step)
+/* Apart: what it needs is not on the stack during a step. */
+MCG_APART static void tiny_report(const tiny_t *m, tiny_step_t *step)
 {
     const mcg_watch_t *const watch = &m->params.watch;
     if (step == NULL) {

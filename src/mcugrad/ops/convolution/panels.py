@@ -19,8 +19,7 @@ from mcugrad.ops.convolution.struct import Conv2dStruct
 
 AT_A_TIME = 2 * constant("MCG_PANEL_PAIRS")
 PART, PART_ROWS = constant("MCG_PANEL_PART"), constant("MCG_PANEL_ROWS")
-STACK = 4 * constant("MCG_PANEL_FEW")
-"""Bytes that stand in for scratch where there is less."""
+"""Rows in panels at a time, and what is of a kernel row, where there is no scratch for 4 rows of whole panels."""
 
 
 def up4(value: int) -> int:
@@ -170,19 +169,13 @@ def forward_scratch(g: Conv2dStruct) -> tuple[int, ...]:
     return panel_scratch(g.k_h * up4(g.k_w * g.in_c), g.out_c)
 
 
-def forward_layout(g: Conv2dStruct, room: int) -> Layout:
-    """Which parts are in panels at a time: in scratch, or on the stack where that holds more whole rows."""
-    own, given = (Layout.of(g.k_h, g.k_w * g.in_c, g.out_c, n) for n in (STACK, room))
-    return own if own.whole and (own.rows > given.rows or not given.whole) else given
-
-
 def panel_forward_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     """How often a forward pass over panels does what."""
-    layout = forward_layout(g, room)
+    layout = Layout.of(g.k_h, g.k_w * g.in_c, g.out_c, room)
     pixels, fours = g.out_h * g.out_w, -(-g.out_h * g.out_w // 4)
     blocks = list(layout.blocks(g.out_c))
     runs = sum(-(-block // AT_A_TIME) for block in blocks)
-    times = 1 if layout.whole else fours
+    times = 1 if layout.whole or len(layout.parts) == 1 else fours
     relu, full = g.y_zero == -128, g.out_c // 4
     fast = full * (pixels // 4)
     others = g.out_c % 4 * (pixels // 4 * 4) + g.out_c * (pixels % 4)
@@ -192,7 +185,7 @@ def panel_forward_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
     outputs = fast * (106 if relu else 139) + (pixels // 4) * runs * (28 if relu else 36) * (full > 0)
     return (
         *(loops * len(blocks) + rows + outputs + around, steps),
-        *(1, g.out_c, g.out_c * times, runs * fours, len(blocks) * fours),
+        *(1, g.out_c, g.out_c * (1 if layout.whole else fours), runs * fours, len(blocks) * fours),
         *(each * len(blocks) for each in of_windows),
         *of_rows,
         *(others, (g.out_c % 4 > 0) * (pixels // 4 * 4) + pixels % 4 * runs),

@@ -15,8 +15,9 @@ from mcugrad.ops.convolution.struct import Conv2dStruct
 
 ROW = 7
 """Words that are kept of a row: `mcg_panel_row_t`."""
-PIXELS, FEW = 64, constant("MCG_PANEL_FEW")
-"""Pixels in panels at a time, where sums of all weights exist; words on the stack that stand in for scratch."""
+PIXELS, FEW, SOME = 64, constant("MCG_PANEL_UPDATE"), 184
+"""Pixels in panels at a time, where sums of all weights exist; words on the stack that stand in for scratch; words with
+which twice as many rows are in panels, where these are of hardly any pixels."""
 
 
 def up2(value: int) -> int:
@@ -26,7 +27,7 @@ def up2(value: int) -> int:
 
 def own(g: Conv2dStruct) -> int:
     """Bytes that an update has anyway: where other bodies keep gradients of a few rows, or on the stack."""
-    return max(4 * min(UPDATE_ROWS, g.out_c) * g.taps, 4 * FEW)
+    return 4 * max(min(UPDATE_ROWS, g.out_c) * g.taps, FEW)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class UpdateLayout:
             return cls(whole, even, 1, True)
         if parts >= 4:
             return cls(parts, part, weights // 4, False)
-        few = min(even, (words - 4 * PART_ROWS) // (2 + PART_ROWS // 2) // 2 * 2)
-        return cls(PART_ROWS, few, 1, False)
+        rows = PART_ROWS if words < SOME else 2 * PART_ROWS
+        few = (words - rows * (4 + ROW)) // (2 + rows // 2) // 2 * 2
+        return cls(rows, min(even, few), 1, False)
 
 
 def update_scratch(g: Conv2dStruct) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from mcugrad.ops.convolution.panels_update import ROW
 from mcugrad.ops.convolution.struct import Conv2dStruct
 
 BLOCK, CHANNELS = constant("MCG_BLOCK"), constant("MCG_PLANE_CHANNELS")
-PLANE_UPDATE_ROWS = 32
+PLANE_UPDATE_ROWS = constant("MCG_DEPTHWISE_ROWS")
 """Channels whose gradients exist at a time where no planes are, 4 bytes for each weight."""
 
 

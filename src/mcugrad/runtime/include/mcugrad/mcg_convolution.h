@@ -8,6 +8,9 @@
 
 #include "mcg_planes.h"
 
+/** Channels of a depthwise convolution whose gradients exist at a time, at most. */
+#define MCG_DEPTHWISE_ROWS 32
+
 /**
  * @brief y = clip(rescale(w (x - x_zero) + bias)) + y_zero, for every window and output channel.
  *
@@ -128,8 +131,8 @@ void mcg_pointwise_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, c
  * @param[in]     room     bytes of scratch; 0 for none
  * @param[out]    scratch  memory that makes it faster, with no meaning afterwards
  *
- * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words; over panels 0.9 KiB,
- * 1.4 without scratch. Reference: ops/convolution/pointwise_s8.py::pointwise_update.
+ * MACs: out_h*out_w*out_c*in_c. Stack: MCG_BLOCK words; over panels 0.6 KiB.
+ * Reference: ops/convolution/pointwise_s8.py::pointwise_update.
  */
 void mcg_pointwise_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                           const mcg_scale_t *factor, const mcg_rule_t *rule, const uint32_t *seed,
@@ -233,7 +236,7 @@ void mcg_depthwise_grad_active_s8(const mcg_conv2d_t *g, const int8_t *e, const 
  * @param[in]     seed     of the model's random numbers
  * @param[in]     step     training steps so far
  * @param[in]     tensor   16 times the number of the layer, for random numbers
- * @param[in]     rows     channels whose gradients exist at a time, at most MCG_BLOCK
+ * @param[in]     rows     channels whose gradients exist at a time, at most MCG_DEPTHWISE_ROWS
  * @param[in,out] w        weights, [out_c][k_h][k_w]
  * @param[in,out] residual residual bits, or NULL
  * @param[in,out] w_scale  real units per step, [out_c]

@@ -15,10 +15,15 @@
 /** Pairs of rows whose sums are computed before anything is done with them. */
 #define MCG_PANEL_PAIRS 64
 
-/** Words on the stack that stand in for scratch: panels of so many neighbours and rows, and sums. */
-#define MCG_PANEL_FEW 128
-#define MCG_PANEL_PART 16
-#define MCG_PANEL_ROWS 8
+/** Words on the stack that stand in for scratch of a forward pass: panels of so many neighbours and rows, and
+ * their sums. */
+#define MCG_PANEL_FEW 64
+#define MCG_PANEL_PART 12
+#define MCG_PANEL_ROWS 4
+
+/** And of an update: of 4 rows and as many pixels; with Helium of a vector of pixels. */
+#define MCG_PANEL_UPDATE 60
+#define MCG_PANEL_UPDATE_MVE 108
 
 /** Outputs must stay below this for two of them to share a word. */
 #define MCG_PANEL_HALF 32500.0F
@@ -335,16 +340,15 @@ bool mcg_panel_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint1
                              uint32_t *scratch);
 
 /**
- * @brief A convolution's forward pass over panels; mcg_grouped_conv2d_s8 says what it computes.
+ * @brief A convolution's forward pass over panels; mcg_conv2d_s8 says what it computes.
  *
- * Stack: 0.7 KiB with all that it calls, 1.4 without scratch. Scratch: what all rows of a group need, or any
- * multiple of 4 of them: 4 (2 K + rows (K / 2 + 8)) bytes, where K is k_h times the bytes of a kernel row in
- * whole words; with less, panels are on the stack, in 4 MCG_PANEL_FEW bytes, and in parts where that is too
- * little.
+ * Scratch: what all rows need, or any multiple of 4 of them: 4 (2 K + rows (K / 2 + 8)) bytes,
+ * where K is k_h times the bytes of a kernel row in whole words; with less, panels are on the stack, in 4
+ * MCG_PANEL_FEW bytes, in parts. Stack: 0.7 KiB with all that it calls.
  */
-void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
-                          const int32_t *w_zero, const int32_t *bias, const float *scale, const int32_t *clip,
-                          int8_t *y, int32_t *peak, int32_t room, uint32_t *scratch);
+void mcg_panel_forward_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                          const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
+                          int32_t *peak, int32_t room, uint32_t *scratch);
 
 /**
  * @brief Errors of some channels as panels of two rows: two neighbouring pixels a word.
@@ -425,8 +429,8 @@ int32_t mcg_panel_step_sr8(const int32_t *sums, const mcg_panel_row_t *row, int3
  * @brief The update of a convolution's weights over panels; mcg_conv2d_update says what it computes.
  *
  * Gradients exist for four weights of some rows at a time, where errors of all pixels are in panels; else of
- * all weights of these rows. Stack: 0.9 KiB with all that it calls, 1.4 without scratch.
- * Scratch: see panels_update.py.
+ * all weights of these rows. Stack: 0.9 KiB with all that it calls, MCG_PANEL_UPDATE words
+ * for what there is less scratch for. Scratch: see panels_update.py.
  */
 void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                       const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,

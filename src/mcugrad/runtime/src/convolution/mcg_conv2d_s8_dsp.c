@@ -6,5 +6,5 @@ void mcg_conv2d_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, cons
                    int16_t *patch, int32_t room, uint32_t *scratch)
 {
     (void)patch;
-    mcg_panel_forward_s8(g, 1, x, w, w_zero, bias, scale, clip, y, peak, room, scratch);
+    mcg_panel_forward_s8(g, x, w, w_zero, bias, scale, clip, y, peak, room, scratch);
 }

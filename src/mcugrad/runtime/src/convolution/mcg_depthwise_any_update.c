@@ -8,7 +8,7 @@ static void mcg_depthwise_gather(const mcg_conv2d_t *g, const int8_t *x, const u
                                  const int32_t *left, mcg_products_t *p, int32_t *gradient)
 {
     const int32_t multiplier = g->out_c / g->in_c;
-    int8_t spare[3][MCG_BLOCK];
+    int8_t spare[3][MCG_DEPTHWISE_ROWS];
     for (int32_t ky = 0; ky < g->k_h; ky++) {
         for (int32_t kx = 0; kx < g->k_w; kx++) {
             for (int32_t i = 0; i < p->terms; i++) {
@@ -45,11 +45,11 @@ void mcg_depthwise_any_update(const mcg_conv2d_t *g, const int8_t *x, const int8
     const int32_t out_c = mcg_active_count(active, g->out_c);
     const uint32_t stream = mcg_stream(*seed, *step, tensor);
     int32_t *row = gradient + rows * taps;
-    int32_t total[MCG_BLOCK];
-    int8_t outside[MCG_BLOCK];
-    uint16_t channel[MCG_BLOCK]; /* of the input, that those which take part read */
+    int32_t total[MCG_DEPTHWISE_ROWS];
+    int8_t outside[MCG_DEPTHWISE_ROWS];
+    uint16_t channel[MCG_DEPTHWISE_ROWS]; /* of the input, that those which take part read */
     const uint16_t *read = active == NULL ? NULL : channel;
-    for (int32_t i = 0; i < MCG_BLOCK; i++) {
+    for (int32_t i = 0; i < MCG_DEPTHWISE_ROWS; i++) {
         outside[i] = (int8_t)g->x_zero;
     }
     for (int32_t first = 0; first < out_c; first += rows) {

@@ -1,28 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-/* A kind of input pixels: a convolution of errors with the taps that reach them, in reverse. */
-static bool mcg_planes_of_kind(const mcg_conv2d_t *g, int32_t channels, const mcg_panel_axis_t *v,
-                               const mcg_panel_axis_t *u, mcg_plane_axes_t *a)
+/* A kind of input pixels, by its place between strides: a convolution of errors with the taps that reach
+ * them, in reverse; the first of these. */
+typedef struct {
+    mcg_plane_axes_t a;
+    const int8_t *w;
+    bool some; /* whether any tap reaches any; else there is no error */
+} mcg_planes_kind_t;
+
+/* False where no planes serve it. Apart, so that what it is chosen from is gone from the stack after it. */
+MCG_APART static bool mcg_planes_of_kind(const mcg_conv2d_t *g, int32_t fy, int32_t fx, int32_t channels,
+                                         const int8_t *w, int8_t *e_x, mcg_planes_kind_t *kind)
 {
-    const mcg_plane_axes_t straight = {
-        {g->out_h, g->out_w, channels, v->count, u->count, g->in_c, v->taps, u->taps, 1, 1,
-         (v->taps - 1) * v->apart - v->at, (u->taps - 1) * u->apart - u->at, v->apart, u->apart, 0, 0},
-        g->out_w * channels,
-        channels,
-        g->stride_h * g->in_w * g->in_c,
-        g->stride_w * g->in_c,
-        (v->first * g->in_w + u->first) * g->in_c,
-        -v->step * g->k_w,
-        -u->step,
-        false,
-        0,
-        0,
-        0,
-        0,
-        0};
-    *a = straight;
-    return mcg_plane_axes(a);
+    mcg_panel_axis_t v;
+    mcg_panel_axis_t u;
+    mcg_panel_axis(fy, g->in_h, g->k_h, g->stride_h, g->pad_top, g->dilation_h, &v);
+    mcg_panel_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w, &u);
+    kind->w = w + (v.tap + (v.taps - 1) * v.step) * g->k_w + u.tap + (u.taps - 1) * u.step;
+    kind->some = v.taps * u.taps * v.count * u.count != 0;
+    if (!kind->some) {
+        mcg_panel_nothing(g, &v, &u, e_x);
+        return true;
+    }
+    {
+        const mcg_plane_axes_t straight = {
+            {g->out_h, g->out_w, channels, v.count, u.count, g->in_c, v.taps, u.taps, 1, 1,
+             (v.taps - 1) * v.apart - v.at, (u.taps - 1) * u.apart - u.at, v.apart, u.apart, 0, 0},
+            g->out_w * channels,
+            channels,
+            g->stride_h * g->in_w * g->in_c,
+            g->stride_w * g->in_c,
+            (v.first * g->in_w + u.first) * g->in_c,
+            -v.step * g->k_w,
+            -u.step,
+            false,
+            0,
+            0,
+            0,
+            0,
+            0};
+        kind->a = straight;
+    }
+    return mcg_plane_axes(&kind->a);
 }
 
 /* All channels that take part, of a band of rows. */
@@ -88,25 +108,20 @@ MCG_APART static bool mcg_planes_grad_input(const mcg_conv2d_t *g, const int8_t 
         mcg_planes_none(e_x, g->in_h * g->in_w * g->in_c);
     }
     for (int32_t fy = 0; fy < g->stride_h && served; fy++) {
-        mcg_panel_axis_t v;
-        mcg_panel_axis(fy, g->in_h, g->k_h, g->stride_h, g->pad_top, g->dilation_h, &v);
         for (int32_t fx = 0; fx < g->stride_w && served; fx++) {
-            mcg_panel_axis_t u;
-            mcg_plane_axes_t a;
+            mcg_planes_kind_t kind;
             mcg_plane_band_t band;
-            mcg_panel_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, g->dilation_w, &u);
-            if (v.taps * u.taps * v.count * u.count == 0) {
-                mcg_panel_nothing(g, &v, &u, e_x);
+            const mcg_plane_axes_t *const a = &kind.a;
+            served = mcg_planes_of_kind(g, fy, fx, channels, w, e_x, &kind);
+            if (!kind.some) {
                 continue;
             }
-            mcg_planes_of_kind(g, channels, &v, &u, &a);
-            served = mcg_plane_room(&a, room, scratch, own, packed, &band);
-            for (int32_t row = 0; served && row < a.g.out_h; row += band.rows) {
-                const int8_t *const last =
-                    w + (v.tap + (v.taps - 1) * v.step) * g->k_w + u.tap + (u.taps - 1) * u.step;
-                mcg_plane_places(&a, row, mcg_min(band.rows, a.g.out_h - row), band.at);
-                mcg_plane_begin(&a, &band, row * a.g.stride_h - a.g.pad_top);
-                mcg_planes_of_band(&a, &band, e, active, last, taps, w_zero == NULL ? 0 : *w_zero, row, &how);
+            served = mcg_plane_room(a, room, scratch, own, packed, &band) && served;
+            for (int32_t row = 0; served && row < a->g.out_h; row += band.rows) {
+                mcg_plane_places(a, row, mcg_min(band.rows, a->g.out_h - row), band.at);
+                mcg_plane_begin(a, &band, row * a->g.stride_h - a->g.pad_top);
+                mcg_planes_of_band(a, &band, e, active, kind.w, taps, w_zero == NULL ? 0 : *w_zero, row,
+                                   &how);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 /* Planes of errors and of inputs, and what is known of four channels. */
 typedef struct {
-    mcg_plane_axes_t e_axes, x_axes;
+    mcg_plane_axes_t x_axes;
     mcg_plane_band_t e, x;
     mcg_panel_row_t *row;
     int32_t *sums;  /* as mcg_panel_step has them */
@@ -13,22 +13,22 @@ typedef struct {
     int32_t taps;
 } mcg_planes_t;
 
-/* The same of a map of errors, pixels without borders. */
-static void mcg_planes_errors(const mcg_conv2d_t *g, int32_t channels, mcg_planes_t *p)
+/* The same of a map of errors of some channels, pixels without borders. */
+static void mcg_planes_errors(const mcg_planes_t *p, int32_t channels, mcg_plane_axes_t *e)
 {
-    const mcg_plane_axes_t *x = &p->x_axes;
-    p->e_axes = *x;
-    p->e_axes.g.in_h = x->g.out_h;
-    p->e_axes.g.in_w = x->g.out_w;
-    p->e_axes.g.pad_left = 0;
-    p->e_axes.g.x_zero = 0;
-    p->e_axes.odd = 0;
-    p->e_axes.in_row = x->turned ? channels : g->out_w * channels;
-    p->e_axes.in_column = x->turned ? g->out_w * channels : channels;
+    const mcg_conv2d_t *const g = &p->x_axes.g;
+    *e = p->x_axes;
+    e->g.in_h = g->out_h;
+    e->g.in_w = g->out_w;
+    e->g.pad_left = 0;
+    e->g.x_zero = 0;
+    e->odd = 0;
+    e->in_row = p->x_axes.turned ? channels : g->out_w * channels;
+    e->in_column = p->x_axes.turned ? g->out_h * channels : channels;
 }
 
 /* As many rows of errors at a time as there is room for; false where it is not enough for one. */
-static bool mcg_planes_room(int32_t words, uint32_t *from, mcg_planes_t *p)
+MCG_APART static bool mcg_planes_room(int32_t words, uint32_t *from, mcg_planes_t *p)
 {
     const mcg_conv2d_t *g = &p->x_axes.g;
     const int32_t left = -(g->pad_left + p->x_axes.odd);
@@ -69,7 +69,7 @@ static bool mcg_planes_room(int32_t words, uint32_t *from, mcg_planes_t *p)
 }
 
 /* Where sums go; beyond the last tap of a row, where nobody looks. */
-static void mcg_planes_places(const mcg_planes_t *p)
+MCG_APART static void mcg_planes_places(const mcg_planes_t *p)
 {
     const mcg_conv2d_t *g = &p->x_axes.g;
     const int32_t some = g->dilation_w == 1 ? 3 : 1;
@@ -205,18 +205,23 @@ MCG_APART static void mcg_planes_step(const mcg_planes_t *p, const uint16_t *act
     mcg_panel_end(rows, active, next, taps, rule, row, w, residual, w_scale);
 }
 
-/* A band of rows of errors, and of inputs that they are multiplied with. */
-static void mcg_planes_begin(mcg_planes_t *p, int32_t row)
+/* A band of rows of errors, and of inputs that they are multiplied with. Apart, as what follows: how errors
+ * lie is on the stack only while somebody asks. */
+MCG_APART static void mcg_planes_begin(mcg_planes_t *p, int32_t channels, int32_t row)
 {
-    mcg_plane_begin(&p->e_axes, &p->e, row);
+    mcg_plane_axes_t e_axes;
+    mcg_planes_errors(p, channels, &e_axes);
+    mcg_plane_begin(&e_axes, &p->e, row);
     mcg_plane_begin(&p->x_axes, &p->x, row * p->x_axes.g.stride_h - p->x_axes.g.pad_top);
 }
 
 /* Planes of four channels of e and x. */
-static void mcg_planes_pack(const mcg_planes_t *p, const int8_t *x, const int8_t *e, const uint16_t *list,
-                            int32_t first)
+MCG_APART static void mcg_planes_pack(const mcg_planes_t *p, const int8_t *x, const int8_t *e,
+                                      int32_t channels, const uint16_t *list, int32_t first)
 {
-    mcg_plane_pack(e + first, &p->e_axes, &p->e);
+    mcg_plane_axes_t e_axes;
+    mcg_planes_errors(p, channels, &e_axes);
+    mcg_plane_pack(e + first, &e_axes, &p->e);
     if (list == NULL) {
         mcg_plane_pack(x + first, &p->x_axes, &p->x);
     } else if (list[3] - list[0] == 3) {
@@ -243,17 +248,16 @@ MCG_APART static bool mcg_planes_update(const mcg_conv2d_t *g, const int8_t *x, 
     mcg_planes_places(&p);
     mcg_planes_clear(p.sums,
                      mcg_up4(p.taps)); /* what is beside the taps, and taps that are never on the map */
-    mcg_planes_errors(g, channels, &p);
-    mcg_planes_begin(&p, 0);
+    mcg_planes_begin(&p, channels, 0);
     for (int32_t next = 0; next < channels; next += MCG_PLANE_CHANNELS) {
         const int32_t first = mcg_min(next, channels - MCG_PLANE_CHANNELS);
         const uint16_t *const list = active == NULL ? NULL : active + 1 + first;
         mcg_planes_clear(p.some, 3 * p.groups * p.x_axes.g.k_h);
         for (int32_t row = 0; row < p.x_axes.g.out_h; row += p.e.rows) {
             if (p.e.rows < p.x_axes.g.out_h) {
-                mcg_planes_begin(&p, row);
+                mcg_planes_begin(&p, channels, row);
             }
-            mcg_planes_pack(&p, x, e, list, first);
+            mcg_planes_pack(&p, x, e, channels, list, first);
             mcg_planes_sums(&p, next - first, mcg_min(p.e.rows, p.x_axes.g.out_h - row));
         }
         mcg_planes_order(&p);

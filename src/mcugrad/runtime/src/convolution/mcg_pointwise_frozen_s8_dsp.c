@@ -47,19 +47,14 @@ static void mcg_frozen_rows(const mcg_conv2d_t *g, const int8_t *x, const mcg_fo
     }
 }
 
-void mcg_pointwise_frozen_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
-                             const int32_t *bias, const float *scale, const int32_t *mult,
-                             const int32_t *clip, int8_t *y, int32_t room, uint32_t *scratch)
+/* So many rows at a time as there is room for. Apart: what is on the stack then must not be there where
+ * panels have none. */
+MCG_APART static void mcg_frozen_panels(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, int32_t zero,
+                                        const int32_t *bias, const float *scale, const int32_t *mult,
+                                        const int32_t *clip, int8_t *y, int32_t fits, uint32_t *scratch)
 {
-    const int32_t k = mcg_max(mcg_up4(g->in_c), MCG_PANEL_LEAST);
-    const int32_t fits = mcg_min(mcg_forward_fits(room / 4, k), mcg_up4(g->out_c));
-    const int32_t zero = w_zero == NULL ? 0 : *w_zero;
-    if (MCG_HAS_MVE || MCG_HAS_M7 || MCG_SLOW_FLOATS || fits < 4 || g->out_h * g->out_w < 4) {
-        int32_t peak;
-        mcg_panel_forward_s8(g, 1, x, w, w_zero, bias, scale, clip, y, &peak, room, scratch);
-        return;
-    }
-    const mcg_forward_plan_t plan = mcg_forward_plan(scratch, fits, k);
+    const mcg_forward_plan_t plan =
+        mcg_forward_plan(scratch, fits, mcg_max(mcg_up4(g->in_c), MCG_PANEL_LEAST));
     const mcg_copy_t copy = {mcg_up4(g->in_c), mcg_halves(-g->x_zero, -g->x_zero), 1, 0, 0};
     const mcg_part_t all = {0, 1, 0, mcg_up4(g->in_c) / 4};
     const int32_t steps = mcg_panel_steps(all.words);
@@ -72,5 +67,19 @@ void mcg_pointwise_frozen_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_
         mcg_panel_rows(w + first * g->in_c, g->in_c, rows, g->in_c, zero, &all, plan.a);
         mcg_forward_start(bias + first, rows, plan.start);
         mcg_frozen_rows(g, x, &plan, &copy, rows, &run, &how, y + first);
+    }
+}
+
+void mcg_pointwise_frozen_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                             const int32_t *bias, const float *scale, const int32_t *mult,
+                             const int32_t *clip, int8_t *y, int32_t room, uint32_t *scratch)
+{
+    const int32_t k = mcg_max(mcg_up4(g->in_c), MCG_PANEL_LEAST);
+    const int32_t fits = mcg_min(mcg_forward_fits(room / 4, k), mcg_up4(g->out_c));
+    if (MCG_HAS_MVE || MCG_HAS_M7 || MCG_SLOW_FLOATS || fits < 4 || g->out_h * g->out_w < 4) {
+        int32_t peak;
+        mcg_panel_forward_s8(g, x, w, w_zero, bias, scale, clip, y, &peak, room, scratch);
+    } else {
+        mcg_frozen_panels(g, x, w, w_zero == NULL ? 0 : *w_zero, bias, scale, mult, clip, y, fits, scratch);
     }
 }

@@ -113,9 +113,10 @@ static void mcg_errors_low(const int32_t *sums, const int32_t *at, const int8_t 
 }
 #endif
 
-/* Whole fours of channels of four pixels; false where something saturated, and the ends are as they were. */
-static bool mcg_errors_whole(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows,
-                             const int32_t *at, mcg_panel_error_t *how)
+/* Whole fours of channels of four pixels; false where something saturated, and the ends are as they were.
+ * Apart, as what follows: what one of them needs is not on the stack during the other. */
+MCG_APART static bool mcg_errors_whole(const int32_t *sums, const int32_t *factor, int32_t first,
+                                       int32_t rows, const int32_t *at, mcg_panel_error_t *how)
 {
     uint32_t ends[2];
     ends[0] = how->ends[0];
@@ -131,27 +132,49 @@ static bool mcg_errors_whole(const int32_t *sums, const int32_t *factor, int32_t
     return true;
 }
 
-/* The same where some are beyond int8, or factors are large; of how many fours of channels some are. */
+/* The same where some are beyond int8, up to a four whose factors are large; how many channels were done. */
 MCG_APART static int32_t mcg_errors_beyond(const int32_t *sums, int32_t first, int32_t rows,
-                                           const int32_t *at, mcg_panel_error_t *how)
+                                           const int32_t *at, mcg_panel_error_t *how, int32_t *beyond)
 {
-    int32_t beyond = 0;
     for (int32_t o = 0; o < rows; o += 4) {
         mcg_panel_beyond_t b;
         b.least = 0;
         b.most = 0;
-        if (mcg_panel_beyond_factors(how->scale + first + o, how, &b)) {
-            for (int32_t p = 0; p < 4; p++) {
-                const int32_t place = at[p] + first + o;
-                const uint32_t x = mcg_load32(how->x + place);
-                mcg_store32(how->e + place, mcg_panel_beyond(sums + 4 * o + p, 4, x, how, &b));
-            }
-        } else {
-            b.most = mcg_panel_errors_each(sums + 4 * o, first + o, 4, 4, at, how);
+        if (!mcg_panel_beyond_factors(how->scale + first + o, how, &b)) {
+            return o;
+        }
+        for (int32_t p = 0; p < 4; p++) {
+            const int32_t place = at[p] + first + o;
+            const uint32_t x = mcg_load32(how->x + place);
+            mcg_store32(how->e + place, mcg_panel_beyond(sums + 4 * o + p, 4, x, how, &b));
         }
         b.most = mcg_max(b.most, -b.least);
-        beyond += b.most > 127 ? 1 : 0;
+        *beyond += b.most > 127 ? 1 : 0;
         how->highest = mcg_max(how->highest, b.most);
+    }
+    return rows;
+}
+
+/* Channels and pixels that are not four, and all where something is unusual; whether one is beyond int8. */
+static bool mcg_errors_others(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
+                              const int32_t *at, mcg_panel_error_t *how)
+{
+    const int32_t most = mcg_panel_errors_each(sums, first, rows, pixels, at, how);
+    how->highest = mcg_max(how->highest, most);
+    return most > 127;
+}
+
+/* Whole fours one by one; of how many some are beyond int8. */
+static int32_t mcg_errors_slowly(const int32_t *sums, int32_t first, int32_t rows, const int32_t *at,
+                                 mcg_panel_error_t *how)
+{
+    int32_t beyond = 0;
+    for (int32_t o = 0; o < rows;) {
+        o += mcg_errors_beyond(sums + 4 * o, first + o, rows - o, at, how, &beyond);
+        if (o < rows) {
+            beyond += mcg_errors_others(sums + 4 * o, first + o, 4, 4, at, how) ? 1 : 0;
+            o += 4;
+        }
     }
     return beyond;
 }
@@ -162,17 +185,18 @@ static void mcg_errors_fours(const int32_t *sums, const int32_t *factor, int32_t
 {
     int32_t beyond = 0;
     if (factor == NULL || how->beyond) {
-        beyond = mcg_errors_beyond(sums, first, rows, at, how);
+        beyond = mcg_errors_slowly(sums, first, rows, at, how);
     } else if (!mcg_errors_whole(sums, factor, first, rows, at, how)) {
         for (int32_t o = 0; o < rows; o += 4) {
             if (!mcg_errors_whole(sums + 4 * o, factor + o, first + o, 4, at, how)) {
-                beyond += mcg_errors_beyond(sums + 4 * o, first + o, 4, at, how);
+                beyond += mcg_errors_slowly(sums + 4 * o, first + o, 4, at, how);
             }
         }
     }
     how->beyond = 8 * beyond > rows;
 }
 
+MCG_APART
 void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first, int32_t rows, int32_t pixels,
                       const int32_t *at, mcg_panel_error_t *how)
 {
@@ -181,7 +205,6 @@ void mcg_panel_errors(const int32_t *sums, const int32_t *factor, int32_t first,
         mcg_errors_fours(sums, factor, first, fours, at, how);
     }
     if (fours != rows) {
-        how->highest = mcg_max(how->highest, mcg_panel_errors_each(sums + 4 * fours, first + fours,
-                                                                   rows - fours, pixels, at, how));
+        mcg_errors_others(sums + 4 * fours, first + fours, rows - fours, pixels, at, how);
     }
 }

@@ -2,6 +2,7 @@
 #include "mcugrad/mcg_all.h"
 
 /* Channels and pixels that are not four, and all where something saturates or factors are unusual. */
+MCG_APART
 int32_t mcg_panel_errors_each(const int32_t *sums, int32_t first, int32_t rows, int32_t pixels,
                               const int32_t *at, const mcg_panel_error_t *how)
 {

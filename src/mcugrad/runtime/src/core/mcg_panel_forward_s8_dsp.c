@@ -24,10 +24,11 @@ static void mcg_forward_four(const mcg_conv2d_t *g, int32_t y, int32_t x, int32_
     }
 }
 
-/* Output channels of one group that read `m`; those of all groups lie side by side. */
-static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, const mcg_forward_plan_t *plan,
-                              const int8_t *w, int32_t w_zero, const int32_t *bias, int32_t channels,
-                              mcg_panel_output_t *how, int32_t channel, int8_t *y)
+/* All output channels, with panels where a plan has them. Apart, as what takes its place where there is no
+ * room. */
+MCG_APART static void mcg_forward_whole(const mcg_conv2d_t *g, const mcg_windows_t *m,
+                                        const mcg_forward_plan_t *plan, const int8_t *w, int32_t w_zero,
+                                        const int32_t *bias, mcg_panel_output_t *how, int8_t *y)
 {
     const int32_t run = m->k_w * m->channels;
     const int32_t taps = m->k_h * run;
@@ -35,8 +36,8 @@ static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, con
     const int32_t steps = mcg_panel_steps(all.rows * all.words);
     const int32_t pixels = g->out_h * g->out_w;
     int32_t *const sums = plan->sums;
-    for (int32_t first = 0; first < channels; first += plan->rows) {
-        const int32_t rows = mcg_min(plan->rows, channels - first);
+    for (int32_t first = 0; first < g->out_c; first += plan->rows) {
+        const int32_t rows = mcg_min(plan->rows, g->out_c - first);
         int32_t row = 0;
         int32_t column = 0;
         mcg_panel_rows(w + first * taps, taps, rows, run, w_zero, &all, plan->a);
@@ -57,25 +58,29 @@ static void mcg_forward_group(const mcg_conv2d_t *g, const mcg_windows_t *m, con
                                                      sums + (count + 1) / 2 * 8, steps};
                 mcg_panel_products(plan->a + o * steps, plan->b, &products);
                 mcg_panel_lower(plan->b, steps, w_zero, count, sums);
-                mcg_panel_output(sums, channel + first + o, count, here, how, to + o);
+                mcg_panel_output(sums, first + o, count, here, how, to + o);
             }
         }
     }
 }
 
-/* Sums of a few rows part by part; panels behind them. */
+/* Sums of a few rows part by part; panels behind them. Weights that are one part are there already, unless
+ * these are the first pixels. */
 static void mcg_forward_parts(const mcg_windows_t *m, const mcg_four_t *at, const int8_t *w, int32_t rows,
-                              int32_t w_zero, int32_t *sums)
+                              int32_t w_zero, bool there, int32_t *sums)
 {
     const int32_t run = m->k_w * m->channels;
     uint32_t *const b = (uint32_t *)sums + 4 * MCG_PANEL_ROWS;
     uint32_t *const a = b + 2 * MCG_PANEL_PART;
+    const bool one = m->k_h == 1 && run <= MCG_PANEL_PART;
     for (int32_t ky = 0; ky < m->k_h; ky++) {
         for (int32_t from = 0; from < run; from += MCG_PANEL_PART) {
             const mcg_part_t part = {ky, 1, from, (mcg_min(run - from, MCG_PANEL_PART) + 3) / 4};
             const int32_t steps = mcg_panel_steps(part.words);
             const mcg_products_run_t products = {b + 4 * steps, sums, sums, sums + (rows + 1) / 2 * 8, steps};
-            mcg_panel_rows(w, m->k_h * run, rows, run, w_zero, &part, a);
+            if (!one || !there) {
+                mcg_panel_rows(w, m->k_h * run, rows, run, w_zero, &part, a);
+            }
             mcg_panel_fold(a, rows, steps, m->zero, w_zero, sums);
             mcg_panel_windows(m, at, &part, b);
             mcg_panel_products(a, b, &products);
@@ -84,24 +89,16 @@ static void mcg_forward_parts(const mcg_windows_t *m, const mcg_four_t *at, cons
     }
 }
 
-/* The same as mcg_forward_group where there is less room for whole panels than on the stack, or none. Apart:
- * what is on the stack then must not be there where there is. */
-MCG_APART static void mcg_forward_few(const mcg_conv2d_t *g, const mcg_windows_t *m, int32_t k,
-                                      const int8_t *w, int32_t w_zero, const int32_t *bias, int32_t channels,
-                                      mcg_panel_output_t *how, int32_t channel, int8_t *y)
+/* The same as mcg_forward_whole where there is no room for whole panels. */
+MCG_APART static void mcg_forward_few(const mcg_conv2d_t *g, const mcg_windows_t *m, const int8_t *w,
+                                      int32_t w_zero, const int32_t *bias, mcg_panel_output_t *how, int8_t *y)
 {
     uint32_t few[MCG_PANEL_FEW];
-    const int32_t whole = mcg_min(mcg_forward_fits(MCG_PANEL_FEW, k), mcg_up4(channels));
     int32_t *const sums = (int32_t *)few;
     const int32_t taps = m->k_h * m->k_w * m->channels;
     const int32_t pixels = g->out_h * g->out_w;
-    if (whole >= 4) {
-        const mcg_forward_plan_t plan = mcg_forward_plan(few, whole, k);
-        mcg_forward_group(g, m, &plan, w, w_zero, bias, channels, how, channel, y);
-        return;
-    }
-    for (int32_t first = 0; first < channels; first += MCG_PANEL_ROWS) {
-        const int32_t rows = mcg_min(MCG_PANEL_ROWS, channels - first);
+    for (int32_t first = 0; first < g->out_c; first += MCG_PANEL_ROWS) {
+        const int32_t rows = mcg_min(MCG_PANEL_ROWS, g->out_c - first);
         int32_t row = 0;
         int32_t column = 0;
         for (int32_t p = 0; p < pixels; p += 4) {
@@ -112,37 +109,39 @@ MCG_APART static void mcg_forward_few(const mcg_conv2d_t *g, const mcg_windows_t
                 row++;
             }
             mcg_forward_start(bias + first, rows, sums);
-            mcg_forward_parts(m, &at, w + first * taps, rows, w_zero, sums);
-            mcg_panel_output(sums, channel + first, rows, here, how, y + p * how->pitch + first);
+            mcg_forward_parts(m, &at, w + first * taps, rows, w_zero, p != 0, sums);
+            mcg_panel_output(sums, first, rows, here, how, y + p * how->pitch + first);
         }
     }
 }
 
-void mcg_panel_forward_s8(const mcg_conv2d_t *g, int32_t groups, const int8_t *x, const int8_t *w,
-                          const int32_t *w_zero, const int32_t *bias, const float *scale, const int32_t *clip,
-                          int8_t *y, int32_t *peak, int32_t room, uint32_t *scratch)
+void mcg_panel_forward_s8(const mcg_conv2d_t *g, const int8_t *x, const int8_t *w, const int32_t *w_zero,
+                          const int32_t *bias, const float *scale, const int32_t *clip, int8_t *y,
+                          int32_t *peak, int32_t room, uint32_t *scratch)
 {
-    const int32_t in_c = g->in_c / groups;
-    const int32_t out_c = g->out_c / groups;
-    const int32_t taps = g->k_h * g->k_w * in_c;
-    const int32_t size = g->in_h * g->in_w * g->in_c;
+    const int32_t taps = g->k_h * g->k_w * g->in_c;
     const int32_t zero = w_zero == NULL ? 0 : *w_zero;
-    const int32_t k = mcg_max(g->k_h * mcg_up4(g->k_w * in_c), MCG_PANEL_LEAST);
-    const int32_t rows = mcg_min(mcg_forward_fits(room / 4, k), mcg_up4(out_c));
+    const int32_t k = mcg_max(g->k_h * mcg_up4(g->k_w * g->in_c), MCG_PANEL_LEAST);
+    const int32_t rows = mcg_min(mcg_forward_fits(room / 4, k), mcg_up4(g->out_c));
+    const mcg_windows_t m = {x,
+                             g->in_h * g->in_w * g->in_c,
+                             g->in_h,
+                             g->in_w,
+                             g->in_c,
+                             g->in_c,
+                             g->k_h,
+                             g->k_w,
+                             g->dilation_h,
+                             g->dilation_w,
+                             g->x_zero};
     mcg_panel_output_t how = {scale, clip, g->y_zero, g->out_c, 0, 0, {0, 0}};
     how.kind =
         mcg_panel_kind(bias, scale, clip, g->y_zero, taps * 255 * (w_zero == NULL ? 127 : 255), g->out_c);
-    for (int32_t i = 0; i < groups; i++) {
-        const mcg_windows_t m = {x + i * in_c, size - i * in_c, g->in_h,       g->in_w,       g->in_c,  in_c,
-                                 g->k_h,       g->k_w,          g->dilation_h, g->dilation_w, g->x_zero};
-        const int8_t *const weights = w + i * out_c * taps;
-        if (rows < 4 || rows < mcg_min(mcg_forward_fits(MCG_PANEL_FEW, k), mcg_up4(out_c))) {
-            mcg_forward_few(g, &m, k, weights, zero, bias + i * out_c, out_c, &how, i * out_c, y + i * out_c);
-        } else {
-            const mcg_forward_plan_t plan = mcg_forward_plan(scratch, rows, k);
-            mcg_forward_group(g, &m, &plan, weights, zero, bias + i * out_c, out_c, &how, i * out_c,
-                              y + i * out_c);
-        }
+    if (rows < 4) {
+        mcg_forward_few(g, &m, w, zero, bias, &how, y);
+    } else {
+        const mcg_forward_plan_t plan = mcg_forward_plan(scratch, rows, k);
+        mcg_forward_whole(g, &m, &plan, w, zero, bias, &how, y);
     }
     *peak = mcg_panel_peak(&how);
 }

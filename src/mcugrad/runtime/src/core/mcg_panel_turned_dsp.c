@@ -144,6 +144,7 @@ static void mcg_turned_words(const mcg_turned_t *t, const int8_t *row, int32_t c
     }
 }
 
+MCG_APART
 void mcg_panel_turned(const mcg_turned_t *t, int32_t first, int32_t rows, const mcg_part_t *part,
                       uint32_t *panel)
 {

@@ -17,12 +17,17 @@ typedef struct {
     int32_t fours; /* of weights whose sums exist at a time */
 } mcg_update_plan_t;
 
+/* Words on the stack that stand in for less scratch. */
+#define MCG_UPDATE_FEW (MCG_HAS_MVE ? MCG_PANEL_UPDATE_MVE : MCG_PANEL_UPDATE)
+/* Words with which twice as many rows are in panels, where these are of hardly any pixels. */
+#define MCG_UPDATE_SOME 184
+
 /* Panels of the errors of all pixels and of some rows; or, where that takes fewer rounds, the sums of all
- * weights of these rows, and panels of some pixels; or a little of both. There are MCG_PANEL_FEW words or
+ * weights of these rows, and panels of some pixels; or a little of both. There are MCG_UPDATE_FEW words or
  * more.
  */
-static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_t channels, int32_t words,
-                                         uint32_t *scratch, mcg_panel_row_t *row)
+static void mcg_update_plan(int32_t pixels, int32_t weights, int32_t channels, int32_t words,
+                            uint32_t *scratch, mcg_update_plan_t *p)
 {
     const int32_t even = mcg_max((pixels + 1) & ~1, MCG_PANEL_LEAST);
     const int32_t part = mcg_min(even, MCG_UPDATE_PIXELS);
@@ -30,32 +35,30 @@ static mcg_update_plan_t mcg_update_plan(int32_t pixels, int32_t weights, int32_
     const int32_t whole = mcg_min(most, (words - 2 * even) / (even / 2 + 8 + MCG_UPDATE_ROW) & ~3);
     const int32_t parts =
         mcg_min(most, (words - 2 * part) / (part / 2 + mcg_up4(weights) + MCG_UPDATE_ROW) & ~3);
-    mcg_update_plan_t p;
-    p.row = (mcg_panel_row_t *)scratch;
-    p.start = NULL;
-    p.fours = 1;
-    if (whole >= 4 && (whole >= parts || (most + whole - 1) / whole <= (most + parts - 1) / parts)) {
-        p.sums = (int32_t *)scratch + MCG_UPDATE_ROW * whole;
-        p.start = p.sums + 4 * whole;
-        p.rows = whole;
-        p.pixels = even;
-        p.b = (uint32_t *)p.start + 4 * whole;
+    const bool all =
+        whole >= 4 && (whole >= parts || (most + whole - 1) / whole <= (most + parts - 1) / parts);
+    p->fours = 1;
+    if (all) {
+        p->rows = whole;
+        p->pixels = even;
     } else if (parts >= 4) {
-        p.sums = (int32_t *)scratch + MCG_UPDATE_ROW * parts;
-        p.rows = parts;
-        p.pixels = part;
-        p.fours = mcg_up4(weights) / 4;
-        p.b = (uint32_t *)p.sums + parts * mcg_up4(weights);
+        p->rows = parts;
+        p->pixels = part;
+        p->fours = mcg_up4(weights) / 4;
     } else {
-        p.row = row;
-        p.sums = (int32_t *)scratch;
-        p.rows = MCG_PANEL_ROWS;
-        p.pixels = (words - 4 * MCG_PANEL_ROWS) / (2 + MCG_PANEL_ROWS / 2) & -MCG_UPDATE_TIMES;
-        p.pixels = mcg_min(mcg_max(even, MCG_UPDATE_TIMES), p.pixels);
-        p.b = scratch + 4 * MCG_PANEL_ROWS;
+        p->rows = words < MCG_UPDATE_SOME ? MCG_PANEL_ROWS : 2 * MCG_PANEL_ROWS;
+        p->pixels = (words - p->rows * (4 + MCG_UPDATE_ROW)) / (2 + p->rows / 2) & -MCG_UPDATE_TIMES;
+        p->pixels = mcg_min(mcg_max(even, MCG_UPDATE_TIMES), p->pixels);
     }
-    p.a = p.b + 2 * p.pixels;
-    return p;
+    p->row = (mcg_panel_row_t *)scratch;
+    p->sums = (int32_t *)scratch + MCG_UPDATE_ROW * p->rows;
+    p->b = (uint32_t *)p->sums + 4 * p->fours * p->rows;
+    p->start = NULL;
+    if (all) {
+        p->start = (int32_t *)p->b;
+        p->b += 4 * p->rows;
+    }
+    p->a = p->b + 2 * p->pixels;
 }
 
 static void mcg_update_clear(int32_t *values, int32_t count)
@@ -115,54 +118,21 @@ static void mcg_update_rows(const mcg_conv2d_t *g, const int8_t *x, const int8_t
     }
 }
 
-/* With panels where a plan has them. */
-MCG_APART static void mcg_update_within(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
-                                        const uint16_t *active, const mcg_scale_t *factor,
-                                        const mcg_rule_t *rule, uint32_t stream, int8_t *w, uint8_t *residual,
-                                        float *w_scale, const mcg_update_plan_t *p)
-{
-    const int32_t weights = g->k_h * g->k_w * g->in_c;
-    const int32_t pixels = g->out_h * g->out_w;
-    const int32_t channels = mcg_active_count(active, g->out_c);
-    for (int32_t first = 0; first < channels; first += p->rows) {
-        const int32_t rows = mcg_min(p->rows, channels - first);
-        mcg_panel_begin(rows, active, first, weights, pixels, factor, rule, stream, p->row);
-        mcg_update_rows(g, x, e + first, channels, rows, rule, w, residual, p);
-        mcg_panel_end(rows, active, first, weights, rule, p->row, w, residual, w_scale);
-    }
-}
-
-static mcg_update_plan_t mcg_update_planned(const mcg_conv2d_t *g, const uint16_t *active, int32_t words,
-                                            uint32_t *scratch, mcg_panel_row_t *row)
-{
-    return mcg_update_plan(g->out_h * g->out_w, g->k_h * g->k_w * g->in_c, mcg_active_count(active, g->out_c),
-                           words, scratch, row);
-}
-
-/* Where words are too few for what is known of rows, or there are none. Apart: what is on the stack then must
- * not be there where there are enough. */
-MCG_APART static void mcg_update_few(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e,
-                                     const uint16_t *active, const mcg_scale_t *factor,
-                                     const mcg_rule_t *rule, uint32_t stream, int8_t *w, uint8_t *residual,
-                                     float *w_scale, int32_t words, uint32_t *scratch)
-{
-    uint32_t few[MCG_PANEL_FEW];
-    mcg_panel_row_t some[MCG_PANEL_ROWS];
-    const bool none = words <= MCG_PANEL_FEW;
-    const mcg_update_plan_t p =
-        mcg_update_planned(g, active, none ? MCG_PANEL_FEW : words, none ? few : scratch, some);
-    mcg_update_within(g, x, e, active, factor, rule, stream, w, residual, w_scale, &p);
-}
-
 void mcg_panel_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, const uint16_t *active,
                       const mcg_scale_t *factor, const mcg_rule_t *rule, uint32_t stream, int8_t *w,
                       uint8_t *residual, float *w_scale, int32_t room, uint32_t *scratch)
 {
-    const mcg_update_plan_t p =
-        mcg_update_planned(g, active, mcg_max(room / 4, MCG_PANEL_FEW), scratch, NULL);
-    if (room / 4 > MCG_PANEL_FEW && p.row != NULL) {
-        mcg_update_within(g, x, e, active, factor, rule, stream, w, residual, w_scale, &p);
-    } else {
-        mcg_update_few(g, x, e, active, factor, rule, stream, w, residual, w_scale, room / 4, scratch);
+    const int32_t weights = g->k_h * g->k_w * g->in_c;
+    const int32_t pixels = g->out_h * g->out_w;
+    const int32_t channels = mcg_active_count(active, g->out_c);
+    uint32_t few[MCG_UPDATE_FEW];
+    mcg_update_plan_t p;
+    mcg_update_plan(pixels, weights, channels, mcg_max(room / 4, MCG_UPDATE_FEW),
+                    room / 4 < MCG_UPDATE_FEW ? few : scratch, &p);
+    for (int32_t first = 0; first < channels; first += p.rows) {
+        const int32_t rows = mcg_min(p.rows, channels - first);
+        mcg_panel_begin(rows, active, first, weights, pixels, factor, rule, stream, p.row);
+        mcg_update_rows(g, x, e + first, channels, rows, rule, w, residual, &p);
+        mcg_panel_end(rows, active, first, weights, rule, p.row, w, residual, w_scale);
     }
 }

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
+/* Some kernel rows of a part. */
+typedef struct {
+    int32_t first, rows;
+} mcg_lines_t;
+
 #if MCG_MVE_INSTRUCTIONS
 /* clang-format off */
 #define MCG_COLUMN_WORD                                                 \
@@ -150,32 +155,21 @@ static void mcg_panel_bordered(const mcg_windows_t *m, int32_t line, int32_t lef
     }
 }
 
-/* One of four windows. Apart: what is seldom needed must not make the stack deep. */
-MCG_APART static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int32_t left, bool piece,
-                                       const mcg_part_t *part, uint32_t less, uint32_t *panel)
+/* Of one of four windows, but for kernel rows that mcg_panel_bordered makes: where these begin and end.
+ * Apart: what is seldom needed must not make the stack deep. */
+MCG_APART static mcg_lines_t mcg_panel_window(const mcg_windows_t *m, int32_t top, int32_t left, bool piece,
+                                              const mcg_part_t *part, uint32_t less, uint32_t *panel)
 {
     const bool some = left < m->width && left + (m->k_w - 1) * m->step_w >= 0;
+    mcg_lines_t own = {0, 0};
     int32_t y = top + part->first * m->step_h;
-    int32_t ky = 0;
-    for (; ky < part->rows && (!some || y < 0); ky++) {
-        mcg_panel_beside(panel, part->words, less);
-        panel += MCG_PANEL_FOUR * part->words;
-        y += m->step_h;
-    }
-    if (piece && ky < part->rows && y < m->height) {
-        int32_t rows = 1;
-        for (; ky + rows < part->rows && y + rows * m->step_h < m->height;) {
-            rows++;
-        }
-        mcg_panel_bordered(m, y * m->width * m->pitch, left, part, rows, less, panel);
-        panel += rows * MCG_PANEL_FOUR * part->words;
-        ky += rows;
-        y += rows * m->step_h;
-    }
-    for (; ky < part->rows; ky++) {
+    for (int32_t ky = 0; ky < part->rows; ky++) {
         const int32_t line = y * m->width * m->pitch;
-        if (y >= m->height) {
+        if (!some || y < 0 || y >= m->height) {
             mcg_panel_beside(panel, part->words, less);
+        } else if (piece) {
+            own.first = own.rows == 0 ? ky : own.first;
+            own.rows++;
         } else if ((m->channels & 3) == 0) {
             mcg_windows_taps(m, line, left, part, less, panel);
         } else {
@@ -184,51 +178,62 @@ MCG_APART static void mcg_panel_window(const mcg_windows_t *m, int32_t top, int3
         y += m->step_h;
         panel += MCG_PANEL_FOUR * part->words;
     }
+    return own;
 }
 
-/* Four windows whose kernel rows, `rows` of them from `y` on, are all on the map; each of them is one piece
- * as far as it is there. Where one is not there whole, another one stands in for it first. */
-static void mcg_panel_even(const mcg_windows_t *m, const mcg_four_t *at, int32_t lower,
-                           const mcg_part_t *part, int32_t rows, uint32_t less, uint32_t *panel)
+/* Four windows whose kernel rows, `rows` of them from `lower` on, are all on the map, as far as each of them
+ * is one piece; another one stands in for those that are not. Which those are, in four bits. Apart, so that
+ * all this is gone from the stack before these are made. */
+MCG_APART static uint32_t mcg_panel_even(const mcg_windows_t *m, const mcg_four_t *at, int32_t lower,
+                                         const mcg_part_t *part, int32_t rows, uint32_t less, uint32_t *panel)
 {
     const int32_t line = m->width * m->pitch;
     const int32_t right = m->width - (m->k_w - 1) * m->step_w;
     const int32_t most = m->size - (rows - 1) * m->step_h * line - 4 * part->words;
     const mcg_copy_t copy = {4 * part->words, less, rows, m->step_h * line - 4 * part->words, 0};
-    const int32_t first = (at->top[0] + lower) * line + part->from;
-    int32_t whole = -1;
-    int32_t others = 0;
-    int32_t place[4];
+    const int8_t *whole = m->map;
+    mcg_pieces_t from;
+    uint32_t others = 0;
+    /* Those of one line begin one behind the other. */
     if (at->top[0] == at->top[3] && at->left[0] >= 0 && at->left[3] < right &&
-        first + at->left[3] * m->pitch <= most) { /* from left to right, and all of them are there */
-        mcg_pieces_t from;
+        (at->top[3] + lower) * line + at->left[3] * m->pitch + part->from <= most) {
+        whole += (at->top[0] + lower) * line + part->from;
         for (int32_t i = 0; i < 4; i++) {
-            from.at[i] = m->map + first + at->left[i] * m->pitch;
+            from.at[i] = whole + at->left[i] * m->pitch;
         }
         mcg_panel_pieces(panel, &from, &copy);
-        return;
+        return 0;
     }
     for (int32_t i = 0; i < 4; i++) {
-        place[i] = (at->top[i] + lower) * line + at->left[i] * m->pitch + part->from;
-        if (at->left[i] >= 0 && at->left[i] < right && place[i] <= most) {
-            whole = place[i];
+        const int32_t place = (at->top[i] + lower) * line + at->left[i] * m->pitch + part->from;
+        if (at->left[i] >= 0 && at->left[i] < right && place <= most) {
+            whole = m->map + place;
         } else {
-            place[i] = -1;
-            others++;
+            others |= 1U << i;
         }
+        from.at[i] = whole;
     }
-    if (whole >= 0) {
-        mcg_pieces_t from;
-        for (int32_t i = 0; i < 4; i++) {
-            from.at[i] = m->map + (place[i] < 0 ? whole : place[i]);
-        }
-        mcg_panel_pieces(panel, &from, &copy);
+    if (others == 15U) {
+        return others;
     }
-    for (int32_t i = 0; others > 0; i++) {
-        if (place[i] < 0) {
-            mcg_panel_bordered(m, (at->top[i] + lower) * line, at->left[i], part, rows, less, panel + i);
-            others--;
+    for (int32_t i = 0; (others >> i & 1U) != 0U; i++) { /* those before the first that is there */
+        from.at[i] = whole;
+    }
+    mcg_panel_pieces(panel, &from, &copy);
+    return others;
+}
+
+/* The same of all four. */
+static void mcg_panel_lines(const mcg_windows_t *m, const mcg_four_t *at, int32_t lower,
+                            const mcg_part_t *part, int32_t rows, uint32_t less, uint32_t *panel)
+{
+    uint32_t others = mcg_panel_even(m, at, lower, part, rows, less, panel);
+    for (int32_t i = 0; others != 0U; i++) {
+        if ((others & 1U) != 0U) {
+            mcg_panel_bordered(m, (at->top[i] + lower) * m->width * m->pitch, at->left[i], part, rows, less,
+                               panel + i);
         }
+        others >>= 1;
     }
 }
 
@@ -257,13 +262,19 @@ void mcg_panel_windows(const mcg_windows_t *m, const mcg_four_t *at, const mcg_p
             *beside = none;
         }
         if (rows > 0) {
-            mcg_panel_even(m, at, lower, part, rows, less, panel);
+            mcg_panel_lines(m, at, lower, part, rows, less, panel);
         }
     } else if (piece && at->top[0] + lower >= 0 && at->top[3] + lower + (rows - 1) * m->step_h < m->height) {
-        mcg_panel_even(m, at, lower, part, rows, less, panel);
+        mcg_panel_lines(m, at, lower, part, rows, less, panel);
     } else {
         for (int32_t i = 0; i < 4; i++) {
-            mcg_panel_window(m, at->top[i], at->left[i], piece, part, less, panel + i);
+            const mcg_lines_t own =
+                mcg_panel_window(m, at->top[i], at->left[i], piece, part, less, panel + i);
+            if (own.rows != 0) {
+                mcg_panel_bordered(m, (at->top[i] + lower + own.first * m->step_h) * m->width * m->pitch,
+                                   at->left[i], part, own.rows, less,
+                                   panel + i + own.first * MCG_PANEL_FOUR * part->words);
+            }
         }
     }
 }

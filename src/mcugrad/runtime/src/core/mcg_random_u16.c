@@ -3,11 +3,11 @@
 
 void mcg_random_u16(uint32_t counter, int32_t count, uint16_t *random)
 {
-    for (int32_t first = 0; first < count; first += MCG_BLOCK) {
+    for (int32_t first = 0; first < count; first += MCG_DRAWN) {
         /* Two loops, because compilers vectorise the hash only without the stores to every fourth element. */
-        uint32_t word[MCG_BLOCK / 4];
+        uint32_t word[MCG_DRAWN / 4];
         uint16_t *block = random + first;
-        const int32_t words = mcg_min((count - first + 3) / 4, MCG_BLOCK / 4);
+        const int32_t words = mcg_min((count - first + 3) / 4, MCG_DRAWN / 4);
         for (int32_t i = 0; i < words; i++) {
             word[i] = mcg_hash(counter + (uint32_t)i * MCG_COUNTER_STEP);
         }
@@ -18,6 +18,6 @@ void mcg_random_u16(uint32_t counter, int32_t count, uint16_t *random)
             block[4 * i + 2] = (uint16_t)turned;
             block[4 * i + 3] = (uint16_t)(turned >> 16);
         }
-        counter += (MCG_BLOCK / 4) * MCG_COUNTER_STEP;
+        counter += (MCG_DRAWN / 4) * MCG_COUNTER_STEP;
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
+MCG_APART
 int32_t mcg_row_list(const int8_t *e, int32_t count, const uint16_t *active, int32_t first, int32_t pitch,
                      mcg_row_group_t *list)
 {

@@ -19,7 +19,7 @@ static void mcg_train_stored(const mcg_model_t *model, void *m, mcg_replay_t *re
                           NULL); /* what was said is about the sample as it came */
     } else {
         const int8_t *old = (const int8_t *)bytes;
-        if (replay->augment != NULL) { /* that it can be was seen with the new one */
+        if (replay->augment != NULL && model->augment != NULL) { /* how it can be was seen with the new one */
             (void)model->augment(replay->augment, old, replay->scratch);
             old = replay->scratch;
         }

@@ -14,12 +14,18 @@ static inline mcg_cover_t mcg_cover(int32_t coordinate, int32_t reach, int32_t s
     return found;
 }
 
+/* Channels at a time. */
+#define MCG_POOLED 32
+
 /* A block of channels on its way over the map. */
 typedef struct {
     mcg_panel_error_t how;
-    mcg_scale_block_t factors;
-    int32_t acc[MCG_BLOCK];        /* of a run of pixels that the same windows cover */
-    uint32_t error[MCG_BLOCK / 4]; /* what these become where x is not flat */
+    union { /* one factor again and again, where words begin */
+        uint32_t word;
+        mcg_scale_t scale[MCG_POOLED];
+    } factors;
+    int32_t acc[MCG_POOLED];        /* of a run of pixels that the same windows cover */
+    uint32_t error[MCG_POOLED / 4]; /* what these become where x is not flat */
 } mcg_pooled_t;
 
 /* Sums of a pixel, of a block of channels. */
@@ -153,9 +159,11 @@ void mcg_avgpool2d_grad_input_s8(const mcg_pool2d_t *g, int32_t x_zero, const in
     mcg_pooled_t p;
     p.how = how;
     mcg_panel_error_bounds(&p.how);
-    mcg_fill_scale(p.factors.scale, *scale);
-    for (int32_t first = 0; first < g->channels; first += MCG_BLOCK) {
-        const int32_t block = mcg_min(g->channels - first, MCG_BLOCK);
+    for (int32_t i = 0; i < MCG_POOLED; i++) {
+        p.factors.scale[i] = *scale;
+    }
+    for (int32_t first = 0; first < g->channels; first += MCG_POOLED) {
+        const int32_t block = mcg_min(g->channels - first, MCG_POOLED);
         int32_t at = first;
         int32_t lines;
         for (int32_t iy = g->pad_top; iy < bottom; iy += lines) {

@@ -16,15 +16,18 @@ bool mcg_sr8_step(int8_t *MCG_RESTRICT w, uint8_t *MCG_RESTRICT residual,
 {
     int32_t over = 0;
     (void)residual;
+    /* Loops are rolled: where cores have assembler, this is seldom called, from deep in the stack. */
     for (int32_t start = 0; start < count; start += MCG_DRAWN) {
         uint16_t random[MCG_DRAWN];
         const int32_t n = mcg_min(count - start, MCG_DRAWN);
         mcg_random_u16(counter + ((uint32_t)(first + start) / 4U) * MCG_COUNTER_STEP, n, random);
         if (factor.pre == 0) { /* nearly always; with the test out of the loop both loops vectorise */
+            MCG_ROLLED
             for (int32_t i = 0; i < n; i++) {
                 over |= mcg_sr8_weight(w + i, random[i], mcg_rescale_core(-gradient[i], factor));
             }
         } else {
+            MCG_ROLLED
             for (int32_t i = 0; i < n; i++) {
                 over |= mcg_sr8_weight(w + i, random[i], mcg_rescale(-gradient[i], factor));
             }
