@@ -92,4 +92,11 @@
 #define MCG_SPARE
 #endif
 
+/** Before a function that is assembler alone: a loop which needs every register there is. */
+#if MCG_GCC
+#define MCG_NAKED __attribute__((naked, noinline, noclone, noipa))
+#else
+#define MCG_NAKED __attribute__((naked, noinline))
+#endif
+
 #endif /* MCG_BUILD_H */

@@ -91,13 +91,6 @@
 #define MCG_HAS_FPU 0
 #endif
 
-/** Before a function that is assembler alone: a loop which needs every register there is. */
-#if MCG_GCC
-#define MCG_NAKED __attribute__((naked, noinline, noclone, noipa))
-#else
-#define MCG_NAKED __attribute__((naked, noinline))
-#endif
-
 #if MCG_HAS_DSP
 
 /** A word from anywhere. */
