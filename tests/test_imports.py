@@ -120,11 +120,17 @@ def asked_for(tree: ast.AST, when: When = When.AT_ONCE) -> Iterator[tuple[str, s
 
 
 def by_text(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """What a module may import by `import_module`: every text in it."""
-    calls = {
-        ast.unparse(node.func).rpartition(".")[2] for node in ast.walk(tree) if isinstance(node, ast.Call)
+    """What a module may import by `import_module` or `__import__`, whatever it calls them: every text in it."""
+    named = {
+        name
+        for node in ast.walk(tree)
+        for name in (
+            *((node.id,) if isinstance(node, ast.Name) else ()),
+            *((node.attr,) if isinstance(node, ast.Attribute) else ()),
+            *((node.name,) if isinstance(node, ast.alias) else ()),
+        )
     }
-    if "import_module" in calls:
+    if named & {"import_module", "__import__"}:
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value, node.lineno
@@ -273,6 +279,8 @@ SEEN = {
     "def f():\n    from p import b": When.LATER,
     "class C:\n    def f(self):\n        if self:\n            import p.b": When.LATER,
     "from importlib import import_module\nnames = {'x': 'p.b'}\nimport_module(names['x'])": When.LATER,
+    "from importlib import import_module as load\nload('p.b')": When.LATER,
+    "def f():\n    __import__('p.b')": When.LATER,
     "if TYPE_CHECKING:\n    from p.b import x": When.NEVER,
     "if typing.TYPE_CHECKING:\n    pass\nelse:\n    import p.b": When.AT_ONCE,
     "if not TYPE_CHECKING:\n    import p.b": When.AT_ONCE,

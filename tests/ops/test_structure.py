@@ -31,6 +31,7 @@ DEEPEST = 4
 FIRST = (Node, Computation)
 BELOW = ROOMS[: ROOMS.index("graph") + 1]
 """Rooms that know no program."""
+BY_NAME = ("getattr", "hasattr", "setattr", "attrgetter", "operator.attrgetter")
 NAMES_OF_FIELDS = "graph/node.py"
 """Where names of fields become their values, and nowhere else."""
 
@@ -121,13 +122,15 @@ def test_losses_and_errors_have_a_file_for_every_precision() -> None:
         assert all(inspect.isclass(one) and not inspect.isabstract(one) for one in found), kind
 
 
-@pytest.mark.parametrize("room", ["graph", "builders", "ops", "passes"])
+@pytest.mark.parametrize(
+    "room", ["graph", "builders", "ops", "passes", "plan", "emit", "run", "measure", "report"]
+)
 def test_no_field_of_a_node_is_looked_for_by_its_name(room: str) -> None:
     """What has a field says so by its class; who asks for a name gets None from whoever calls it otherwise."""
     wrong = []
     for path in sorted((PACKAGE / room).rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
         calls = (n for n in ast.walk(ast.parse(Path(path).read_text("utf-8"))) if isinstance(n, ast.Call))
-        found = [n.lineno for n in calls if ast.unparse(n.func) in ("getattr", "hasattr", "setattr")]
+        found = [n.lineno for n in calls if ast.unparse(n.func) in BY_NAME]
         wrong += [f"{name}, line {line}" for line in found if name != NAMES_OF_FIELDS]
     assert not wrong

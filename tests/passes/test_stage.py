@@ -12,6 +12,9 @@ from mcugrad.graph import Graph
 from mcugrad.graph.spec import IllegalGraphError
 from mcugrad.passes import stage
 from mcugrad.passes.stage import COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, through
+from mcugrad.plan import Plan, PlanError
+from mcugrad.program import Program
+from mcugrad.program.spec import IllegalProgramError
 from networks import Conv, Dense, model, trainer
 
 NET = model((1, 8, 8), (Conv(3), Dense(4)))
@@ -77,3 +80,23 @@ def test_checks_end_with_their_block() -> None:
     with stage.checked():
         pass
     assert stage._checks
+
+
+def test_what_a_plan_leaves_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the last stage: no firmware is made from a plan that overlaps, nor from a program that breaks a rule."""
+    spent = pipeline.spent
+
+    def overlapping(*given: Any) -> tuple[Program, Plan]:
+        program, plan = spent(*given)
+        return program, replace(plan, offsets=dict.fromkeys(plan.offsets, 0))
+
+    def idle(*given: Any) -> tuple[Program, Plan]:
+        program, plan = spent(*given)
+        return replace(program, entries={"train_step": program.entries["train_step"]}), plan
+
+    monkeypatch.setattr(pipeline, "spent", overlapping)
+    with pytest.raises(PlanError, match="has overwritten a part of it"):
+        complete()
+    monkeypatch.setattr(pipeline, "spent", idle)
+    with pytest.raises(IllegalProgramError, match="there is a prediction"):
+        complete()
