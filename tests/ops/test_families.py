@@ -34,6 +34,7 @@ BESIDE = tuple(
         "rows",
         "simd",
         "structs",
+        "thin",
         "types",
     )
 )

@@ -136,4 +136,8 @@ void mcg_row_grad_input_s8(const mcg_conv2d_t *g, const int8_t *e, const uint16_
                            const int32_t *w_zero, const int8_t *x, const mcg_scale_t *scale,
                            const int32_t *clip, int8_t *e_x, int32_t *peak);
 
+/** By the DSP extension: weights of a row whose scale grows by MCG_GROWTH, less by as much, rounded to
+ * nearest, half up. Whole fours of them; returns how many. */
+int32_t mcg_shrink_fours(int8_t *w, int32_t count);
+
 #endif /* MCG_ROWS_H */

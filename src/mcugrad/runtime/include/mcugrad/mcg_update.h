@@ -44,10 +44,6 @@ void mcg_prepare_update(int32_t channels, const uint16_t *active, const int32_t 
                         const float *c, const float *x_scale, const float *w_scale, const float *to_scale,
                         mcg_scale_t *factor);
 
-/** By the DSP extension: weights of a row whose scale grows by MCG_GROWTH, less by as much, rounded to
- * nearest, half up. Whole fours of them; returns how many. */
-int32_t mcg_shrink_fours(int8_t *w, int32_t count);
-
 /**
  * @brief Applies the gradients of one row of weights; the row's scale grows if a weight saturated.
  *
