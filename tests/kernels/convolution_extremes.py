@@ -378,8 +378,21 @@ def update_extremes(shapes: tuple[Conv2dStruct, ...]) -> Iterator[Arguments]:
         }
 
 
+ODD = (
+    window((5, 7, 5), 5, (3, 3), pad=SAME),
+    window((4, 6, 15), 7, (3, 3), pad=SAME),
+    window((6, 5, 7), 3, (2, 3), (2, 1), SAME, (2, 1)),
+    window((3, 4, 6), 4, (2, 2), pad=(0, 0, 1, 1)),
+    window((4, 8, 9), 3, (3, 3), (1, 2), (2, 2, 2, 2), (1, 2)),
+    window((5, 6, 3), 4, (3, 3), pad=SAME),
+    window((4, 5, 1), 3, (5, 2), pad=(2, 1, 2, 0)),
+)
+"""Words of four weights that are of two taps, of two kernel rows, or more: in the last line of the map as well, and
+beside its ends."""
+
+
 def conv2d_update_extremes() -> Iterator[Arguments]:
-    return update_extremes((*BACK, *FEW))
+    return update_extremes((*BACK, *FEW, *ODD))
 
 
 def pointwise_update_extremes() -> Iterator[Arguments]:

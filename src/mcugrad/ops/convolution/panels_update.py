@@ -78,7 +78,8 @@ def taps_work(g: Conv2dStruct) -> tuple[float, ...]:
     """What all weights, four by four, are multiplied with, as panels of all pixels.
 
     Instructions in assembler; lines of outputs, those of four channels of a tap apart; words that are there, that are
-    beside the map, that are made of pieces, and byte by byte.
+    beside the map, that are made of pieces, and pixel by pixel; byte by byte, where a pixel has fewer than four, and
+    words of such pixels that are there.
     """
     return tuple(np.sum([_four(g, k) for k in range(0, g.taps, 4)], axis=0).tolist())
 
@@ -87,22 +88,23 @@ def _four(g: Conv2dStruct, k: int) -> NDArray[np.float64]:
     """The same of four weights."""
     run, last = g.k_w * g.in_c, min(k + 3, g.taps - 1)
     if (g.in_h, g.in_w, g.k_h, g.k_w) == (g.out_h, g.out_w, 1, 1):
-        return np.asarray([14 + 5 * g.out_h * g.out_w, 0, 0, 0, 0, 0, k + 4 > g.taps], np.float64)
+        return np.asarray([14 + 5 * g.out_h * g.out_w, 0, 0, 0, 0, 0, k + 4 > g.taps, 0, 0], np.float64)
     ky, start = divmod(k, run)
-    one = start + 4 <= run and last == k + 3 and (g.dilation_w == 1 or g.in_c % 4 == 0)
+    tap, one = start % g.in_c + 4 <= g.in_c, last // run == ky
     top = np.arange(g.out_h) * g.stride_h - g.pad_top
     lower, upper = top + ky * g.dilation_h, top + last // run * g.dilation_h
     beside = int(((upper < 0) | (lower >= g.in_h)).sum())
-    there = int(((lower >= 0) & (upper + (0 if one else 1) < g.in_h)).sum())
+    there = int(((lower >= 0) & (upper < g.in_h)).sum())
     offset = start + start // g.in_c * (g.dilation_w - 1) * g.in_c if one else 0
     at = np.arange(g.out_w) * g.stride_w * g.in_c + offset - g.pad_left * g.in_c
-    columns = int(((at >= 0) & (at + (4 if one else run + 3) <= g.in_w * g.in_c)).sum())
-    if not one and g.dilation_w != 1:
+    columns = int(((at >= 0) & (at + (4 if one else max(run, 4)) <= g.in_w * g.in_c)).sum())
+    if not tap and g.dilation_w != 1:
         columns = 0
     inside, rest = there * columns, (g.out_h - beside - there) * g.out_w + there * (g.out_w - columns)
-    if one and g.in_c % 4 == 0:
-        return np.asarray([5 * inside, 0, g.out_h, inside, beside * g.out_w + rest, 0, 0], np.float64)
-    found = [5 * inside * one, g.out_h, 0, inside * one, beside * g.out_w, inside * (not one), rest]
+    if tap:
+        return np.asarray([5 * inside, 0, g.out_h, inside, beside * g.out_w + rest, *[0] * 4], np.float64)
+    found = [5 * inside * one, g.out_h, 0, inside * one, beside * g.out_w, inside * (not one)]
+    found += [0, rest, inside] if g.in_c < 4 else [rest, 0, 0]
     return np.asarray(found, np.float64)
 
 

@@ -11,10 +11,10 @@ typedef struct {
 typedef struct {
     mcg_taps_piece_t piece[4];
     int32_t pieces;
-    int32_t k;
-    int32_t begin, end; /* columns of outputs whose windows are all there, at these weights */
-    int32_t offset;     /* of the first piece, from where a window begins */
-    bool one;           /* a piece of four, of one tap or of neighbours */
+    int32_t column, channel; /* tap of the first piece's row, and channel of it */
+    int32_t begin, end;      /* columns of outputs whose windows are all there, at these weights */
+    int32_t offset;          /* of the first piece, from where a window begins */
+    bool tap;                /* four channels of one tap: all are there, or none */
 } mcg_taps_t;
 
 /* Columns of outputs for which bytes `from` to `from + count` of a line, from where a window begins, are
@@ -37,8 +37,9 @@ static void mcg_taps_of(const mcg_conv2d_t *g, int32_t k, mcg_taps_t *t)
     const int32_t from = k - ky * run;
     const int32_t all = mcg_min(4, taps - k);
     int32_t left;
-    t->k = k;
-    t->one = all == 4 && from + 4 <= run && (g->dilation_w == 1 || (g->in_c & 3) == 0);
+    t->column = from / g->in_c;
+    t->channel = from - t->column * g->in_c;
+    t->tap = t->channel + 4 <= g->in_c;
     t->pieces = 1;
     t->piece[0].ky = ky;
     t->piece[0].from = from;
@@ -49,47 +50,58 @@ static void mcg_taps_of(const mcg_conv2d_t *g, int32_t k, mcg_taps_t *t)
         t->piece[t->pieces++] = piece;
         left -= piece.count;
     }
-    t->offset = from;
-    if (g->dilation_w != 1) {
-        const int32_t tap = t->offset / g->in_c;
-        t->offset += tap * (g->dilation_w - 1) * g->in_c;
-    }
-    if (t->one) {
-        mcg_taps_columns(g, t->offset, 4, t);
-    } else if (g->dilation_w == 1) {
-        mcg_taps_columns(g, 0, run + 3, t);
-    } else {
+    t->offset = from + t->column * (g->dilation_w - 1) * g->in_c;
+    if (g->dilation_w != 1 && !t->tap) {
         t->begin = 0;
         t->end = 0;
+    } else if (t->pieces == 1) {
+        mcg_taps_columns(g, t->offset, 4, t);
+    } else { /* behind the first piece's line is another: that of the second piece, or one before it */
+        mcg_taps_columns(g, 0, mcg_max(run, 4), t);
     }
 }
 
-/* The four bytes of a window, one by one unless all are of one tap: anywhere. */
+/* Where a tap of a window is; NULL beside the map. */
+static const int8_t *mcg_taps_pixel(const mcg_conv2d_t *g, const int8_t *x, int32_t ky, int32_t kx,
+                                    int32_t oy, int32_t ox)
+{
+    const int32_t y = oy * g->stride_h - g->pad_top + ky * g->dilation_h;
+    const int32_t column = ox * g->stride_w - g->pad_left + kx * g->dilation_w;
+    const bool there = y >= 0 && y < g->in_h && column >= 0 && column < g->in_w;
+    return there ? x + (y * g->in_w + column) * g->in_c : NULL;
+}
+
+/* The four bytes of a window, anywhere: of one tap or two, or one by one where taps are fewer bytes. Behind
+ * the last weight they are of a tap that the kernel does not have. */
 static uint32_t mcg_taps_bytes(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, int32_t oy,
                                int32_t ox)
 {
-    const int32_t run = g->k_w * g->in_c;
+    const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
+    const int32_t behind = t->channel + 4 - g->in_c; /* bytes of the next tap */
+    int32_t ky = t->piece[0].ky;
+    int32_t kx = t->column;
+    int32_t channel = t->channel;
     uint32_t word = 0;
     if (g->in_c >= 4) {
-        const int32_t first = t->piece[0].from / g->in_c;
-        const int32_t from = t->piece[0].from - first * g->in_c;
-        if (from + 4 <= g->in_c) {
-            const int32_t y = oy * g->stride_h - g->pad_top + t->piece[0].ky * g->dilation_h;
-            const int32_t column = ox * g->stride_w - g->pad_left + first * g->dilation_w;
-            const bool there = y >= 0 && y < g->in_h && column >= 0 && column < g->in_w;
-            return there ? mcg_load32(x + (y * g->in_w + column) * g->in_c + from)
-                         : ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
+        const int8_t *pixel = mcg_taps_pixel(g, x, ky, kx, oy, ox);
+        if (behind <= 0) {
+            return pixel == NULL ? none : mcg_load32(pixel + channel);
         }
+        word = (pixel == NULL ? none : mcg_load32(pixel + g->in_c - 4)) >> (8 * behind);
+        pixel = kx + 1 < g->k_w ? mcg_taps_pixel(g, x, ky, kx + 1, oy, ox)
+                                : mcg_taps_pixel(g, x, ky + 1, 0, oy, ox);
+        return word | (pixel == NULL ? none : mcg_load32(pixel)) << (32 - 8 * behind);
     }
-    for (int32_t j = 0; j < 4; j++) {
-        const int32_t ky = (t->k + j) / run;
-        const int32_t tap = (t->k + j - ky * run) / g->in_c;
-        const int32_t channel = t->k + j - ky * run - tap * g->in_c;
-        const int32_t y = oy * g->stride_h - g->pad_top + ky * g->dilation_h;
-        const int32_t column = ox * g->stride_w - g->pad_left + tap * g->dilation_w;
-        const bool there = ky < g->k_h && y >= 0 && y < g->in_h && column >= 0 && column < g->in_w;
-        const int32_t byte = there ? x[(y * g->in_w + column) * g->in_c + channel] : g->x_zero;
-        word |= ((uint32_t)byte & 0xffU) << (8 * j);
+    for (uint32_t shift = 0; shift < 32U; shift += 8U) {
+        const int8_t *const pixel = mcg_taps_pixel(g, x, ky, kx, oy, ox);
+        word |= (pixel == NULL ? none & 0xffU : (uint32_t)(uint8_t)pixel[channel]) << shift;
+        if (++channel == g->in_c) {
+            channel = 0;
+            if (++kx == g->k_w) {
+                kx = 0;
+                ky++;
+            }
+        }
     }
     return word;
 }
@@ -196,6 +208,19 @@ static inline void mcg_taps_put(mcg_taps_out_t *out, uint32_t word)
     out->waits = !out->waits;
 }
 
+/* So many pairs of pixels beside the map. */
+static inline uint32_t *mcg_taps_nothing(uint32_t *panel, int32_t pairs)
+{
+    for (; pairs > 0; pairs--) {
+        panel[0] = 0;
+        panel[1] = 0;
+        panel[2] = 0;
+        panel[3] = 0;
+        panel += 4;
+    }
+    return panel;
+}
+
 /* The same word `count` times: what is beside the map. */
 static inline void mcg_taps_fill(mcg_taps_out_t *out, uint32_t none, int32_t count)
 {
@@ -203,13 +228,8 @@ static inline void mcg_taps_fill(mcg_taps_out_t *out, uint32_t none, int32_t cou
         mcg_taps_put(out, none);
         count--;
     }
-    for (; count >= 2; count -= 2) {
-        for (int32_t i = 0; i < 4; i++) {
-            out->panel[i] = 0;
-        }
-        out->panel += 4;
-    }
-    if (count > 0) {
+    out->panel = mcg_taps_nothing(out->panel, count >> 1);
+    if ((count & 1) != 0) {
         mcg_taps_put(out, none);
     }
 }
@@ -283,7 +303,6 @@ static void mcg_taps_lines(const mcg_conv2d_t *g, const int8_t *x, const mcg_tap
                            int32_t ox, int32_t pixels, mcg_taps_out_t *out)
 {
     const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
-    const bool tap = t->one && (g->in_c & 3) == 0; /* four channels of one tap: all are there, or none */
     const int32_t lower = t->piece[0].ky * g->dilation_h;
     const int32_t upper = t->piece[t->pieces - 1].ky * g->dilation_h;
     const int32_t step = g->stride_w * g->in_c;
@@ -293,26 +312,22 @@ static void mcg_taps_lines(const mcg_conv2d_t *g, const int8_t *x, const mcg_tap
     for (; pixels > 0; oy++) {
         const int32_t last = mcg_min(g->out_w, ox + pixels);
         const bool rows = top + lower >= 0 && top + upper < g->in_h;
-        /* In the last line of the map words of pieces would reach behind it. */
-        const bool whole = rows && (t->one || top + upper + 1 < g->in_h);
-        const int32_t begin = whole ? mcg_clamp(t->begin, ox, last) : last;
-        const int32_t end = whole ? mcg_clamp(t->end, begin, last) : last;
+        const int32_t begin = rows ? mcg_clamp(t->begin, ox, last) : last;
+        const int32_t end = rows ? mcg_clamp(t->end, begin, last) : last;
         pixels -= last - ox;
-        if (tap || top + upper < 0 || top + lower >= g->in_h) {
+        if (t->tap || top + upper < 0 || top + lower >= g->in_h) {
             mcg_taps_fill(out, none, begin - ox);
         } else {
             for (; ox < begin; ox++) {
                 mcg_taps_put(out, mcg_taps_bytes(g, x, t, oy, ox));
             }
         }
-        if (t->one) {
+        if (t->pieces == 1) { /* of what is behind the last weight, anything may be taken */
             mcg_taps_run(out, x + window + lower * line + begin * step + t->offset, step, end - begin);
-        } else if (t->pieces == 1) { /* of what is behind it, anything may be taken */
-            mcg_taps_run(out, x + window + lower * line + begin * step + t->piece[0].from, step, end - begin);
         } else {
             mcg_taps_joined(out, t, x + window + begin * step, g->dilation_h * line, step, end - begin);
         }
-        if (tap) {
+        if (t->tap) {
             mcg_taps_fill(out, none, last - end);
         } else {
             for (ox = end; ox < last; ox++) {
@@ -326,19 +341,6 @@ static void mcg_taps_lines(const mcg_conv2d_t *g, const int8_t *x, const mcg_tap
 }
 
 #if !MCG_HAS_MVE
-/* So many pairs of pixels beside the map. */
-static inline uint32_t *mcg_taps_nothing(uint32_t *panel, int32_t pairs)
-{
-    for (; pairs > 0; pairs--) {
-        panel[0] = 0;
-        panel[1] = 0;
-        panel[2] = 0;
-        panel[3] = 0;
-        panel += 4;
-    }
-    return panel;
-}
-
 /* Whole lines of an even number of outputs, where the weights are four channels of one tap: pairs of pixels
  * lie in each line as in the first. */
 static void mcg_taps_even(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps_t *t, int32_t oy,
@@ -431,13 +433,12 @@ void mcg_panel_taps(const mcg_conv2d_t *g, const int8_t *x, int32_t k, int32_t p
     } else {
         mcg_taps_of(g, k, &t);
 #if !MCG_HAS_MVE
-        if (t.one && (g->in_c & 3) == 0 && (g->out_w & 1) == 0 && pixel == oy * g->out_w &&
-            pixels % g->out_w == 0) {
+        if (t.tap && (g->out_w & 1) == 0 && pixel == oy * g->out_w && pixels % g->out_w == 0) {
             mcg_taps_even(g, x, &t, oy, pixels / g->out_w, none, panel);
             return;
         }
 #endif
-        if (t.one && (g->in_c & 3) == 0 && pixels == g->out_h * g->out_w) {
+        if (t.tap && pixels == g->out_h * g->out_w) {
             mcg_taps_all(g, x, &t, &out);
         } else {
             mcg_taps_lines(g, x, &t, oy, pixel - oy * g->out_w, pixels, &out);
