@@ -49,8 +49,8 @@ def renewed(seed: int) -> Any:
     return net
 
 
-def drawn(seed: int, classes: int) -> Layers:
-    """New layers, the last one cut to the number of classes."""
+def drawn(seed: int) -> Layers:
+    """New layers."""
     import torch
 
     net = renewed(seed)
@@ -66,7 +66,6 @@ def drawn(seed: int, classes: int) -> Layers:
             w, b = w * by[:, None], (b - mean) * by
         layers.weights.append(w)
         layers.biases.append(b)
-    layers.weights[-1], layers.biases[-1] = layers.weights[-1][:classes], layers.biases[-1][:classes]
     return layers
 
 
