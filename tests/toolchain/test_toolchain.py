@@ -236,6 +236,20 @@ def test_strict_warnings(tmp_path: Path, compiler: str) -> None:
 
 
 @pytest.mark.parametrize("compiler", toolchain.host_compilers())
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_each_of_several_files_is_looked_at_alone(tmp_path: Path, compiler: str, at: int) -> None:
+    good = [tmp_path / f"{name}.c" for name in ("first", "second")]
+    for file in good:
+        file.write_text("typedef signed char own;\nint f(void);\nint f(void) { return (own)1; }\n")
+    toolchain.check_warnings(good, compiler=compiler)
+    bad = tmp_path / "needy.c"
+    for text, said in (("int g(own a);\n", "own"), ("static int g(void) { return 1; }\n", "unused")):
+        bad.write_text(text)
+        with pytest.raises(ToolError, match=rf"3 files with {compiler}[^$]*needy\.c:1:.*{said}"):
+            toolchain.check_warnings([*good[:at], bad, *good[at:]], compiler=compiler)
+
+
+@pytest.mark.parametrize("compiler", toolchain.host_compilers())
 def test_headers_are_read_as_cpp(tmp_path: Path, compiler: str) -> None:
     (tmp_path / "bad.h").write_text("int f(int class);\n")
     toolchain.check_warnings([tmp_path / "bad.h"], compiler=compiler)

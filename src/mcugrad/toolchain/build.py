@@ -80,11 +80,17 @@ def _room() -> str:
     return f"free some space: {place} has {free // 1024} KiB left;  or set MCUGRAD_CACHE to another folder"
 
 
-def _run(command: Sequence[str], *, doing: str) -> str:
+def _run(command: Sequence[str], *, doing: str, folder: str | None = None) -> str:
     """Starts a compiler and returns what it wrote to stderr. Raises ToolError with its first error lines."""
     try:
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, errors="replace", env=_environment()
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=_environment(),
+            cwd=folder,
         )
     except OSError as error:
         raise ToolError(f"{command[0]} does not start: {error.strerror}", hint="mcugrad doctor") from None
@@ -390,17 +396,19 @@ def check_warnings(
         raise UsageError(f"unknown language {language!r}", hint="c or c++")
     allowed = ("zig", "gcc") if target is None else ("zig", "arm-none-eabi-gcc")
     found = _check(opt, sources, compiler, allowed, "for this computer" if target is None else "firmware")
+    include = tuple(folder.resolve() for folder in include_dirs)
     if target is None:
-        job = _Job(found, _host_flags(compiler, opt, False), tuple(include_dirs), dict(defines or {}), "")
+        job = _Job(found, _host_flags(compiler, opt, False), include, dict(defines or {}), "")
     else:
-        job = _firmware_job(found, target, opt, include_dirs, defines)
+        job = _firmware_job(found, target, opt, include, defines)
     short = ["-O0", "-emit-llvm"] if compiler == "zig" else []
     arguments = [*job.arguments(), *short, *STRICT_WARNINGS, "-ffreestanding", *flags]
     if language == "c++":
         arguments = ["-std=c++17" if flag == "-std=c11" else flag for flag in arguments]
+    files = [
+        str(source.resolve()) for source in sources
+    ]  # each still alone, but one compiler is started for all
+    command = [*job.driver(language), *arguments, "-x", language, "-c", *files]
+    what = sources[0].name if len(sources) == 1 else f"{len(sources)} files"
     with tempfile.TemporaryDirectory() as folder:
-        for source in sources:
-            read_as = ["-x", language] if language == "c++" or source.suffix == ".h" else []
-            files = [*read_as, "-c", str(source), "-o", str(Path(folder) / "x.o")]
-            command = [*job.driver(language), *arguments, *files]
-            _run(command, doing=f"compiling {source.name} with {compiler} and strict warnings")
+        _run(command, doing=f"compiling {what} with {compiler} and strict warnings", folder=folder)
