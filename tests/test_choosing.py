@@ -72,14 +72,15 @@ def test_of_ways_that_chance_tells_apart_the_surer_one_is_better_and_then_the_sm
 def test_every_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
     net: mg.Model, samples: tuple[Array, Array]
 ) -> None:
-    found = mg.advise(net, *samples, ram="1M")
+    x, y = (part[:96] for part in samples)
+    found = mg.advise(net, x, y, ram="1M", epochs=1)
     assert [(choice.train, choice.rule) for choice in found.choices] == [
         ("all", "sr16"),
         ("last:1", "sr16"),
     ]
-    least = mg.compile(net, calibration=samples[0], rule="sr16", prefer="ram").build.footprint.need
+    least = mg.compile(net, calibration=x, rule="sr16", prefer="ram").build.footprint.need
     tight = replace(found.limits, ram=least - 1)
-    found = mg.advise(net, *samples, ram=tight.ram, rules=("sr8", "sr16"))
+    found = mg.advise(net, x, y, ram=tight.ram, rules=("sr8", "sr16"), epochs=1)
     assert ("all", "sr8") in [(choice.train, choice.rule) for choice in found.choices]
 
 
@@ -90,7 +91,7 @@ def test_steps_are_counted_and_may_have_to_be_fast(
     """Whole steps alone: of shares is the next test."""
     monkeypatch.setattr(choosing, "SHARES", ())
     x, y = (part[:48] for part in samples)
-    found = mg.advise(net, x, y, target="nrf52840")
+    found = mg.advise(net, x, y, target="nrf52840", epochs=1)
     for choice in found.choices:
         made = mg.compile(net, calibration=x, train=choice.train, rule="sr16")
         cost = made.measure(x[:2], y[:2], target="nrf52840")
@@ -98,11 +99,11 @@ def test_steps_are_counted_and_may_have_to_be_fast(
         assert choice.instructions == cost.step.instructions
         assert choice.milliseconds == pytest.approx(cost.step.milliseconds)
     slowest, fastest = (pick(choice.milliseconds or 0 for choice in found.choices) for pick in (max, min))
-    within = mg.advise(net, x, y, target="nrf52840", milliseconds=(slowest + fastest) / 2)
+    within = mg.advise(net, x, y, target="nrf52840", milliseconds=(slowest + fastest) / 2, epochs=1)
     assert {choice.train for choice in within.choices} < {choice.train for choice in found.choices}
     assert all((choice.milliseconds or 0) <= (slowest + fastest) / 2 for choice in within.choices)
     with pytest.raises(FitError, match=r"no training step takes 0.01 ms or less on nrf52840") as refused:
-        mg.advise(net, x, y, target="nrf52840", milliseconds=0.01)
+        mg.advise(net, x, y, target="nrf52840", milliseconds=0.01, epochs=1)
     assert re.search(rf"that of last:1 by sr16, {fastest:.3g} ms", refused.value.where)
 
 
