@@ -56,15 +56,18 @@ def check(kernel: Kernel, arguments: dict[str, Any]) -> list[Callable[[], None]]
     def agree(way: dict[str, Any], shift: int, builds: list[library.Build]) -> None:
         placed = Placed(kernel, way, library.ffi(), shift, wanted=wanted)
         for build in builds:
-            what = f"{build}, {shift} B off, {way.get(ROOM, 0)} B of scratch: {kernel.name}"
-            assert placed.call(library.library(build).lib) == returned, f"{what} returns another value"
-            assert not library.wrong(placed, way, wanted), what
+            if placed.call(library.library(build).lib) == returned and not library.wrong(placed, way, wanted):
+                continue
+            pytest.fail(f"{build}, {shift} B off, {way.get(ROOM, 0)} B of scratch: {kernel.name}")
 
     ways = library.with_scratch(kernel, arguments)
-    for shift, way in product(range(4) if has_bodies else (0,), ways):
-        agree(way, shift, [*BUILDS, *OF_BODIES] if has_bodies else BUILDS)
-    # What is undefined is a matter of ranges and addresses, not of both: each size of scratch has one shift.
     first = sum(zlib.crc32(value.tobytes()) for value in arguments.values() if isinstance(value, np.ndarray))
+    for i, way in enumerate(ways):
+        # Bodies ask whether words are aligned: each size of scratch has a case where they are, and one where not.
+        some = range(4) if LONG else (0, 1 + (first + i) % 3)
+        for shift in some if has_bodies else (0,):
+            agree(way, shift, [*BUILDS, *OF_BODIES] if has_bodies else BUILDS)
+    # What is undefined is a matter of ranges and addresses, not of both: each size of scratch has one shift.
     traps = [*TRAPS, *TRAPS_IN_BODIES] if has_bodies else TRAPS
     shifts = [range(4) if LONG else [(first + i) % 4] for i in range(len(ways))] if has_bodies else [[0]]
     return [partial(agree, way, at, traps) for way, each in zip(ways, shifts, strict=True) for at in each]
