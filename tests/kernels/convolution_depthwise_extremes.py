@@ -204,21 +204,23 @@ def depthwise_conv2d_grad_input_s8_extremes() -> Iterator[Arguments]:
         (-128, -127, 0, 126, 127),
         (
             (-UNBOUNDED, UNBOUNDED),
-            *((0, UNBOUNDED), (0, 255), (0, 254), (0, 6), (-1, 1), (0, 0), (3, -3)),
+            *((0, UNBOUNDED), (0, 255), (0, 254), (0, 6), (-1, 1), (0, 1), (0, 0), (3, -3)),
             (-UNBOUNDED, -1),
         ),
     ):
         near = np.concatenate(
             [[-128, -127, 126, 127], zero + low + np.arange(-1, 3), zero + high + np.arange(-2, 2)]
         )
-        yield {
-            **backward(replace(g, x_zero=zero), rng),
-            "e": np.full(120, 100, np.int8),
-            "w": rng.integers(-2, 3, 54).astype(np.int8),
-            "x": np.resize(np.clip(near, -128, 127), 120).astype(np.int8),
-            "scale": ar.scale_from_float(np.full(6, 0.07, np.float32)),
-            "clip": np.asarray([low, high], np.int32),
-        }
+        for count in (None, 4):
+            given = backward(replace(g, x_zero=zero), rng, count)
+            yield {
+                **given,
+                "e": np.full(given["e"].size, 100, np.int8),
+                "w": rng.integers(-2, 3, 54).astype(np.int8),
+                "x": np.resize(np.clip(near, -128, 127), 120).astype(np.int8),
+                "scale": ar.scale_from_float(np.full(6, 0.07, np.float32)),
+                "clip": np.asarray([low, high], np.int32),
+            }
     # Factors about the one from which on two errors might not share a word, one that is shifted beside others.
     for at, w_zero in product((0.5, 0.99, 1.0, 1.01, 30.0), (None, 127)):
         most = 9 * 127 * (128 if w_zero is None else 255)
