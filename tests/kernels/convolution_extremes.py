@@ -184,9 +184,11 @@ FEW = (
     window((4, 4, 8), 16, (3, 3), pad=(0, 0, 0, 0)),
     window((18, 13, 4), 3, (3, 3), pad=SAME),
     window((12, 16, 4), 4, (3, 3), (1, 2), pad=SAME),
+    window((1, 2, 4), 8, (3, 5), (7, 3), pad=(1, 5, 1, 0)),
+    window((2, 1, 4), 8, (5, 3), (3, 2), pad=(5, 1, 0, 1)),
 )
-"""Whole fours of input channels; odd numbers of pixels, terms, and pixels of a line; kinds that no tap reaches; more
-lines than there may be room for."""
+"""Whole fours of input channels; odd numbers of pixels, terms, and pixels of a line; kinds that no tap reaches, or that
+have no pixel; more lines than there may be room for."""
 
 
 def backward(g: Conv2dStruct, rng: Rng, count: int | None = None) -> Arguments:
@@ -392,7 +394,18 @@ beside its ends."""
 
 
 def conv2d_update_extremes() -> Iterator[Arguments]:
-    return update_extremes((*BACK, *FEW, *ODD))
+    yield from update_extremes((*BACK, *FEW, *ODD))
+    # All the room there is are gradients of some rows, about as much as panels of one pixel take.
+    rng, rules = np.random.default_rng(0), list(IN_PLACE.values())
+    for g, rows, count in product(FEW[-2:], range(1, 9), (2, 3, 5)):
+        given = update(g, rules[rows % len(rules)], rng, 0, count)
+        yield {
+            **given,
+            "x": rng.integers(-128, 128, given["x"].size).astype(np.int8),
+            "e": rng.integers(-127, 128, given["e"].size).astype(np.int8),
+            "rows": rows,
+            "gradient": np.zeros(rows * g.taps, np.int32),
+        }
 
 
 def pointwise_update_extremes() -> Iterator[Arguments]:

@@ -47,7 +47,8 @@ static int32_t mcg_thin_lines(const mcg_thin_gradient_t *p, int32_t rows, int32_
     if (sums + mcg_max(lines * steps, 2) * each <= p->room) {
         return lines;
     }
-    return mcg_max(p->room - sums * fours, 0) / (each * steps);
+    /* Panels have two steps at least. */
+    return p->room < sums * fours + 2 * each ? 0 : (p->room - sums * fours) / (each * steps);
 }
 
 /* Errors of a channel after the other. */
@@ -261,7 +262,9 @@ bool mcg_thin_update(const mcg_conv2d_t *g, const int8_t *x, const int8_t *e, co
         for (int32_t fx = 0; fx < g->stride_w; fx++) {
             mcg_panel_axis_t u;
             mcg_panel_axis(fx, g->in_w, g->k_w, g->stride_w, g->pad_left, 1, &u);
-            for (int32_t i = 0; i < v.taps && u.taps != 0; i += p.most) {
+            /* Where strides are larger than the map, some kinds have taps and no pixel. */
+            const int32_t taps = u.taps * u.count * v.count == 0 ? 0 : v.taps;
+            for (int32_t i = 0; i < taps; i += p.most) {
                 const mcg_panel_axis_t some = {
                     v.first,  v.count, v.tap + i * v.step, v.step, mcg_min(v.taps - i, p.most),
                     v.at - i, v.apart};
