@@ -25,6 +25,7 @@ from mcugrad.ops.convolution.conv2d_s8 import (
 from mcugrad.ops.convolution.panels import forward_scratch
 from mcugrad.ops.convolution.panels_back import grad_input_scratch
 from mcugrad.ops.convolution.panels_update import update_scratch
+from mcugrad.ops.convolution.portable import update_blocks
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.window import window_index
 from mcugrad.ops.pooling.maxpool2d_kept_s8 import (
@@ -209,20 +210,26 @@ def _spread(g: PooledConv2dStruct, e: NDArray[Any], kept: NDArray[Any]) -> NDArr
 
 
 def update_work(g: PooledConv2dStruct, room: int | None) -> tuple[float, ...]:
-    """How often `mcg_conv2d_maxpool_update` does what, where no error is 0: errors, rows, values, channels, weights.
+    """How often `mcg_conv2d_maxpool_update` does what, where no error is 0.
 
-    What is beside the map is not counted: of each window so much of it as of the windows of all outputs.
+    Pixels of all blocks of rows; errors; kernel rows of all pieces, those on the map, fours of values in them, those
+    left, and where some are; channels, weights. Of each window so much is on the map as of all that are pooled, on
+    average.
     """
-    errors = g.pool.out_h * g.pool.out_w * g.pool.channels
-    down, across = (_on_the_map(g.conv, axis) for axis in (0, 1))
-    values = errors * down * across * g.conv.in_c
-    return errors, errors * down, values, g.conv.out_c, g.conv.out_c * g.conv.taps
-
-
-def _on_the_map(g: Conv2dStruct, axis: int) -> float:
-    """Taps of a window along an axis that are, on average."""
-    index = window_index(g, axis)
-    return float(((index >= 0) & (index < (g.in_h, g.in_w)[axis])).sum() / len(index))
+    conv, pool, parts = g.conv, g.pool, len(update_blocks(g.conv.out_c))
+    errors = pool.out_h * pool.out_w * pool.channels
+    y = window_index(conv, 0)[: (pool.out_h - 1) * pool.stride_h + pool.k_h]
+    x = window_index(conv, 1)[: (pool.out_w - 1) * pool.stride_w + pool.k_w]
+    down = float(((y >= 0) & (y < conv.in_h)).sum() / len(y))
+    together = conv.k_w if conv.dilation_w == 1 else 1  # taps that are a piece of a row
+    pieces = ((x >= 0) & (x < conv.in_w)).reshape(len(x), -1, together).sum(2) * conv.in_c
+    lines = errors * pieces.shape[1]
+    values = [float(part.sum()) / len(x) for part in (pieces // 4, pieces % 4, pieces % 4 > 0)]
+    return (
+        *(parts * pool.out_h * pool.out_w, errors, lines * conv.k_h, lines * down),
+        *(errors * down * each for each in values),
+        *(conv.out_c, conv.out_c * conv.taps),
+    )
 
 
 def _whole(g: PooledConv2dStruct) -> int:

@@ -30,6 +30,7 @@ from mcugrad.ops.convolution.planes_work import (
     plane_update_work,
 )
 from mcugrad.ops.convolution.portable_depthwise import (
+    SOME,
     depthwise_grad_input_work,
     depthwise_update_work,
     depthwise_work,
@@ -170,7 +171,9 @@ def _work(portable: Work, planes: Work | None, room: int | None, parts: int) -> 
 
 def forward_work(g: Conv2dStruct, room: int | None) -> Work:
     """How often `mcg_depthwise_conv2d_s8` does what."""
-    return _work(depthwise_work(g), None if room is None else plane_forward_work(g, room), room, 13)
+    if room is None:
+        return depthwise_work(g)
+    return _work(depthwise_work(g, SOME), plane_forward_work(g, room), room, 13)
 
 
 def frozen_work(g: Conv2dStruct, room: int | None) -> Work:

@@ -195,8 +195,8 @@ def panel_forward_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
 def panel_frozen_work(g: Conv2dStruct, room: int) -> tuple[float, ...] | None:
     """Of a pointwise layer whose sums become outputs at once; None where others do it, or there is no room.
 
-    Instructions in assembler; steps; calls, channels, blocks, fours of pixels in them; words, and bytes, of fours that
-    are made byte by byte; channels without a pair, at fours of pixels; then of rows as `panel_rows` has it.
+    Instructions in assembler; steps; calls, channels, blocks, fours of pixels in them; those that are made byte by
+    byte, their words, and bytes; channels without a pair, at fours of pixels; then of rows as `panel_rows` has it.
     """
     layout = Layout.of(1, g.in_c, g.out_c, room)
     pixels, fours = g.out_h * g.out_w, -(-g.out_h * g.out_w // 4)
@@ -210,6 +210,6 @@ def panel_frozen_work(g: Conv2dStruct, room: int) -> tuple[float, ...] | None:
     return (
         *(around + copies + rows, 11 * pairs * steps * fours),
         *(1, g.out_c, len(blocks), fours * len(blocks)),
-        *(fours * len(blocks) * words * odd, fours * len(blocks) * g.in_c * odd),
+        *(fours * len(blocks) * each * odd for each in (1, words, g.in_c)),
         *(fours * sum(block % 2 for block in blocks), *of_rows),
     )

@@ -128,19 +128,23 @@ def panel_update_work(g: Conv2dStruct, room: int) -> tuple[float, ...]:
             packed += again * -(-rows // 4)
     loops += (g.taps // 4) * (43 * channels + 9 * len(blocks))
     asm, lines, simple, there, *words = (each * len(blocks) for each in taps_work(g))
-    even = 0.0
+    even = broken = 0.0
     if g.out_w % 2 == 0 and layout.pixels % g.out_w == 0:
         even, simple = simple, 0
     elif len(parts) > 1:
-        lines, simple = lines + simple, 0
+        broken, simple = simple, 0
     calls = len(blocks) * fours * len(parts)
     flat = (g.in_h, g.in_w, g.k_h, g.k_w) == (g.out_h, g.out_w, 1, 1)
-    lines += 0 if flat else (len(parts) - 1) * len(blocks) * fours
+    # Ends of parts within lines: these go on in the next one, which counts as one more.
+    cut = 0 if flat else sum(at % g.out_w > 0 for at in range(layout.pixels, pixels, layout.pixels))
+    share = broken / (g.out_h * len(blocks) * fours)
+    lines += cut * len(blocks) * fours * (1 - share)
+    broken += cut * len(blocks) * fours * share
     cleared = sum(up4(rows) for rows in blocks) * 4 * (1 if layout.whole else fours)
     left = g.taps % 4
     return (
         *(loops + asm, products),
         *(1, channels, len(blocks), cleared, len(blocks) * again * len(parts), packed, others),
-        *(calls * flat, calls * (not flat), lines, simple, even, there, *words),
+        *(calls * flat, calls * (not flat), lines, simple, even, broken, there, *words),
         *(calls, calls * (len(parts) > 1), len(blocks) * fours, channels * (left > 0), channels * left),
     )

@@ -95,7 +95,7 @@ def frozen_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:
         return pointwise_work(g)
     others, own = panel_forward_work(g, room), panel_frozen_work(g, room)
     none = (0.0,) * len(others)
-    return (*others, *none, *(0.0,) * 12) if own is None else (*none, *others, *own)
+    return (*others, *none, *(0.0,) * 13) if own is None else (*none, *others, *own)
 
 
 def update_work(g: Conv2dStruct, room: int | None) -> tuple[float, ...]:

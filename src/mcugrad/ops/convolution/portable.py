@@ -10,9 +10,9 @@ from mcugrad.ops.core.window import window_index
 BLOCK = constant("MCG_BLOCK")
 
 
-def blocks(channels: int) -> list[int]:
+def blocks(channels: int, most: int = BLOCK) -> list[int]:
     """Channels that are handled together."""
-    return [min(BLOCK, channels - first) for first in range(0, channels, BLOCK)]
+    return [min(most, channels - first) for first in range(0, channels, most)]
 
 
 def patch_work(g: Conv2dStruct) -> tuple[float, ...]:

@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugrad.ops.convolution.planes import PLANE_UPDATE_ROWS
-from mcugrad.ops.convolution.portable import blocks
+from mcugrad.ops.convolution.portable import BLOCK, blocks
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.window import window_index
+
+SOME = 32
+"""Channels at a time of a forward pass where bodies for planes are: `MCG_DEPTHWISE_SOME`."""
 
 
 def products_work(terms: NDArray[np.int64], parts: list[int]) -> tuple[float, ...]:
@@ -21,12 +24,12 @@ def products_work(terms: NDArray[np.int64], parts: list[int]) -> tuple[float, ..
     return tuple(float(n * each) for n in runs for each in (len(parts), fours, rest))
 
 
-def depthwise_work(g: Conv2dStruct) -> tuple[float, ...]:
+def depthwise_work(g: Conv2dStruct, some: int = BLOCK) -> tuple[float, ...]:
     """Calls, blocks, channels, weights; of all blocks pixels, kernel rows, taps, in rows of the map, and in the map.
 
-    Then products, and outputs.
+    Then products, and outputs. At most `some` channels are handled together.
     """
-    pixels, parts, taps = g.out_h * g.out_w, blocks(g.out_c), g.k_h * g.k_w
+    pixels, parts, taps = g.out_h * g.out_w, blocks(g.out_c, some), g.k_h * g.k_w
     rows, columns = inside(g)
     each = (pixels, pixels * g.k_h, pixels * taps, rows * g.out_w * g.k_w, rows * columns)
     return (
