@@ -13,18 +13,39 @@ typedef struct {
     int32_t taps;
 } mcg_planes_t;
 
-/* The same of a map of errors of some channels, pixels without borders. */
-static void mcg_planes_errors(const mcg_planes_t *p, int32_t channels, mcg_plane_axes_t *e)
+/* What of a map of errors is other than of a map of inputs. */
+typedef struct {
+    int32_t in_h, in_w, pad_left, x_zero, odd, in_row, in_column;
+} mcg_planes_of_t;
+
+/* Takes the one for the other: a copy of all axes would be a call for some compilers, and stay on the stack.
+ */
+static void mcg_planes_swap(mcg_plane_axes_t *axes, mcg_planes_of_t *of)
 {
-    const mcg_conv2d_t *const g = &p->x_axes.g;
-    *e = p->x_axes;
-    e->g.in_h = g->out_h;
-    e->g.in_w = g->out_w;
-    e->g.pad_left = 0;
-    e->g.x_zero = 0;
-    e->odd = 0;
-    e->in_row = p->x_axes.turned ? channels : g->out_w * channels;
-    e->in_column = p->x_axes.turned ? g->out_h * channels : channels;
+    const mcg_planes_of_t old = {axes->g.in_h, axes->g.in_w, axes->g.pad_left, axes->g.x_zero,
+                                 axes->odd,    axes->in_row, axes->in_column};
+    axes->g.in_h = of->in_h;
+    axes->g.in_w = of->in_w;
+    axes->g.pad_left = of->pad_left;
+    axes->g.x_zero = of->x_zero;
+    axes->odd = of->odd;
+    axes->in_row = of->in_row;
+    axes->in_column = of->in_column;
+    *of = old;
+}
+
+/* That of errors of some channels: pixels without borders. */
+static mcg_planes_of_t mcg_planes_errors(const mcg_plane_axes_t *axes, int32_t channels)
+{
+    const mcg_conv2d_t *const g = &axes->g;
+    const mcg_planes_of_t of = {g->out_h,
+                                g->out_w,
+                                0,
+                                0,
+                                0,
+                                axes->turned ? channels : g->out_w * channels,
+                                axes->turned ? g->out_h * channels : channels};
+    return of;
 }
 
 /* As many rows of errors at a time as there is room for; false where it is not enough for one. */
@@ -209,19 +230,29 @@ MCG_APART static void mcg_planes_step(const mcg_planes_t *p, const uint16_t *act
  * lie is on the stack only while somebody asks. */
 MCG_APART static void mcg_planes_begin(mcg_planes_t *p, int32_t channels, int32_t row)
 {
-    mcg_plane_axes_t e_axes;
-    mcg_planes_errors(p, channels, &e_axes);
-    mcg_plane_begin(&e_axes, &p->e, row);
+    mcg_planes_of_t of = mcg_planes_errors(&p->x_axes, channels);
+    mcg_planes_swap(&p->x_axes, &of);
+    mcg_plane_begin(&p->x_axes, &p->e, row);
+    mcg_planes_swap(&p->x_axes, &of);
     mcg_plane_begin(&p->x_axes, &p->x, row * p->x_axes.g.stride_h - p->x_axes.g.pad_top);
 }
 
 /* Planes of four channels of e and x. */
-MCG_APART static void mcg_planes_pack(const mcg_planes_t *p, const int8_t *x, const int8_t *e,
-                                      int32_t channels, const uint16_t *list, int32_t first)
+MCG_APART static void mcg_planes_pack(mcg_planes_t *p, const int8_t *x, const int8_t *e, int32_t channels,
+                                      const uint16_t *list, int32_t first)
 {
-    mcg_plane_axes_t e_axes;
-    mcg_planes_errors(p, channels, &e_axes);
-    mcg_plane_pack(e + first, &e_axes, &p->e);
+    mcg_plane_axes_t *const axes = &p->x_axes; /* of which packing reads no more than these */
+    const mcg_planes_of_t of = mcg_planes_errors(axes, channels);
+    const int32_t row = axes->in_row;
+    const int32_t column = axes->in_column;
+    const int32_t zero = axes->g.x_zero;
+    axes->in_row = of.in_row;
+    axes->in_column = of.in_column;
+    axes->g.x_zero = of.x_zero;
+    mcg_plane_pack(e + first, axes, &p->e);
+    axes->in_row = row;
+    axes->in_column = column;
+    axes->g.x_zero = zero;
     if (list == NULL) {
         mcg_plane_pack(x + first, &p->x_axes, &p->x);
     } else if (list[3] - list[0] == 3) {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcugrad/mcg_all.h"
 
-/* Inputs at a time. */
-#define MCG_LINEAR_COLUMNS 48
+/* Inputs at a time: as many as leave a step within 1 KiB of stack, of which GCC keeps more here. */
+#define MCG_LINEAR_COLUMNS (MCG_GCC ? 56 : 60)
 
-/* Errors of some inputs, whose factors repeat. Apart, so that it is gone from the stack during products. */
-MCG_APART static int32_t mcg_linear_errors(const mcg_linear_t *g, const int32_t *acc, const int8_t *x,
-                                           const mcg_scale_t *scale, const int32_t *clip, int32_t start,
-                                           int32_t count, int8_t *e_x)
+/* Errors of some inputs, whose factors repeat. */
+static int32_t mcg_linear_errors(const mcg_linear_t *g, const int32_t *acc, const int8_t *x,
+                                 const mcg_scale_t *scale, const int32_t *clip, int32_t start, int32_t count,
+                                 int8_t *e_x)
 {
     int32_t channel = start % g->in_c;
     int32_t highest = 0;
