@@ -78,7 +78,7 @@ static uint32_t mcg_taps_bytes(const mcg_conv2d_t *g, const int8_t *x, const mcg
 {
     const uint32_t none = ((uint32_t)g->x_zero & 0xffU) * 0x01010101U;
     const int32_t behind = t->channel + 4 - g->in_c; /* bytes of the next tap */
-    int32_t ky = t->piece[0].ky;
+    const int32_t ky = t->piece[0].ky;
     int32_t kx = t->column;
     int32_t channel = t->channel;
     uint32_t word = 0;
@@ -92,14 +92,34 @@ static uint32_t mcg_taps_bytes(const mcg_conv2d_t *g, const int8_t *x, const mcg
                                 : mcg_taps_pixel(g, x, ky + 1, 0, oy, ox);
         return word | (pixel == NULL ? none : mcg_load32(pixel)) << (32 - 8 * behind);
     }
+    const int32_t line = g->in_w * g->in_c;
+    const int32_t left = ox * g->stride_w - g->pad_left;
+    int32_t at = left + kx * g->dilation_w;
+    int32_t y = oy * g->stride_h - g->pad_top + ky * g->dilation_h;
+    if (t->pieces == 1 && g->dilation_w == 1 && line >= 4) { /* side by side: a word, or a part of one */
+        const int32_t from = left * g->in_c + t->offset;
+        const int32_t near = mcg_clamp(from, 0, line - 4);
+        const uint32_t off = 8U * (uint32_t)mcg_abs(from - near);
+        if (y < 0 || y >= g->in_h || off >= 32U) {
+            return none;
+        }
+        word = mcg_load32(x + y * line + near);
+        if (off == 0U) {
+            return word;
+        }
+        return from < near ? word << off | none >> (32U - off) : word >> off | none << (32U - off);
+    }
     for (uint32_t shift = 0; shift < 32U; shift += 8U) {
-        const int8_t *const pixel = mcg_taps_pixel(g, x, ky, kx, oy, ox);
-        word |= (pixel == NULL ? none & 0xffU : (uint32_t)(uint8_t)pixel[channel]) << shift;
+        const bool there = y >= 0 && y < g->in_h && at >= 0 && at < g->in_w;
+        word |= (there ? (uint32_t)(uint8_t)x[(y * g->in_w + at) * g->in_c + channel] : none & 0xffU)
+                << shift;
         if (++channel == g->in_c) {
             channel = 0;
+            at += g->dilation_w;
             if (++kx == g->k_w) {
                 kx = 0;
-                ky++;
+                at = left;
+                y += g->dilation_h;
             }
         }
     }
