@@ -33,6 +33,8 @@ worlds; with fewer layers rates differ by less than half a point."""
 EVERYTHING = -1
 """In place of a number of samples: all there are."""
 MAIN = "sr12"
+ON_LATENTS = " on latents"
+"""Behind the name of a rule: old samples are stored as what the layers that do not train make of them."""
 ABOUT = 256
 """The number of samples at which rules are compared and bars stand."""
 Way = tuple[int, bool, bool]
@@ -123,9 +125,10 @@ def delivered(world: str, train: str, name: str, seed: int) -> tuple[mg.Trainer,
     run = Run(world, train, name, 0, 0, 0.0, seed)
     model = loaded(pretrained(needs(run)))
     here = world_of(world)
-    trainer = mg.compile(
-        model, calibration=shaped(model, here.train)[0][:256], train=train, seed=seed, **method(name)
-    )
+    how: dict[str, Any] = method(name.removesuffix(ON_LATENTS))
+    if name.endswith(ON_LATENTS):
+        how["replay_of"] = "latents"
+    trainer = mg.compile(model, calibration=shaped(model, here.train)[0][:256], train=train, seed=seed, **how)
     accuracy = [trainer.evaluate(*shaped(model, part)) for part in (here.new_test, here.test)]
     return trainer, trainer.state, accuracy[0], accuracy[1]
 
@@ -194,6 +197,8 @@ def adapted(
     found: dict[str, Any] = _found(after, old, before, old_before)
     if rest_before is not None:
         found |= {"rest": round(trainer.evaluate(*unseen), 4), "rest_before": round(rest_before, 4)}
+    if run.replay:
+        found["stored"] = trainer.build.compiled.program.stored
     return found if done == passes else {**found, "diverged": done + 1}
 
 

@@ -26,6 +26,7 @@ from adaptation import (
     BOTH,
     EVERYTHING,
     MAIN,
+    ON_LATENTS,
     REPLAY,
     SCRATCH,
     TRIPLE,
@@ -53,6 +54,8 @@ FORGETTING = ("har watch", "mnist turned")
 """Worlds that are so far from the old one that the size of the replay buffer matters most."""
 BUFFER_RULES, BUFFERS = (MAIN, "float32"), (REPLAY, 256, 1024)
 LAYERS = {"all": "all layers", "last:2": "last two", "last:1": "last one"}
+PREFIXED = ("last:2", "last:1")
+"""What trains where there are layers in front that do not."""
 SHOWN = ("no replay", "replay", "replay, both")
 """Ways that are tried with every number of samples."""
 WAYS_RULES = (MAIN, "float32", "sr8")
@@ -83,6 +86,7 @@ def matrix(everything: bool) -> list[Run]:
     plan += [("all", MAIN, ABOUT, way) for way in WAYS.values()]
     plan += [("all", rule, ABOUT, BOTH) for rule in WAYS_RULES]
     plan += [("all", rule, ABOUT, way) for rule in WAYS_RULES for way in WAYS.values()]
+    plan += [(train, rule, ABOUT, WAYS["replay"]) for train in PREFIXED for rule in (MAIN, MAIN + ON_LATENTS)]
     buffers = [
         (world, "all", rule, ABOUT, (size, False, False))
         for world in FORGETTING
@@ -216,6 +220,26 @@ def buffers_table(results: Results) -> str:
     return markdown(("world", "no replay", *(f"{size:,} old samples" for size in BUFFERS)), rows)
 
 
+def latents_table(results: Results) -> str:
+    """256 samples, replay of 64 old ones: stored as inputs, or as latents; learned bytes are the same."""
+    rows = []
+    for world, what in WORLDS.items():
+        for train in PREFIXED:
+            found = _replayed(results, world, train)
+            if all(found):
+                sizes = [f"{entries[0].get('stored', 0):,}" for entries in found]
+                rows.append((f"{what}: {LAYERS[train]}", *(_pair(entries) for entries in found), *sizes))
+    heads = ("inputs", "latents", "B of an input", "B of latents")
+    return markdown(("world: trained", *heads), rows)
+
+
+def _replayed(results: Results, world: str, train: str) -> list[list[dict[str, Any]]]:
+    """Runs whose old samples are inputs, and those of the same seeds whose are latents."""
+    rules = (MAIN, MAIN + ON_LATENTS)
+    inputs, latents = (entries_of(results, world, train, rule, ABOUT, WAYS["replay"]) for rule in rules)
+    return [inputs if latents else [], latents]
+
+
 def offline_table(results: Results) -> str:
     """What the device makes of it, and PyTorch of the same samples or more."""
     rows = []
@@ -256,7 +280,11 @@ def bars(results: Results) -> list[Bar]:
         entries = entries_of(results, world, "all", MAIN, ABOUT, BOTH)
         found.append(Bar(f"{what}: recovered, %", recovered(entries), 80))
         found.append(Bar(f"{what}: forgotten, points", forgotten(entries), 3, at_least=False))
-    return found
+    pairs = [_replayed(results, world, train) for world in WORLDS for train in PREFIXED]
+    others = sum(
+        final(a) != final(b) for inputs, latents in pairs for a, b in zip(inputs, latents, strict=True)
+    )
+    return [*found, Bar("runs that learn otherwise from latents", others, 0, at_least=False)]
 
 
 def plot(results: Results, path: Path) -> None:
@@ -309,6 +337,7 @@ SUITE = Suite(
         "drift-layers": layers_table,
         "drift-rules": rules_table,
         "drift-buffers": buffers_table,
+        "drift-latents": latents_table,
         "drift-validation": validation_table,
         "drift-rates": lambda results: rates_table(results, rates(), "rest"),
     },
