@@ -11,6 +11,7 @@ import pytest
 import mcugrad as mg
 from mcugrad import targets
 from mcugrad.emit.code import code
+from mcugrad.emit.steps import TOGETHER
 from mcugrad.errors import DeviceError
 from mcugrad.measure.calls import by_call
 from mcugrad.measure.layers import ERROR, FORWARD, REST, UPDATE, Bench
@@ -144,9 +145,9 @@ def test_marks_are_in_no_firmware_but_what_is_counted() -> None:
     assert "bkpt" not in plain
     known = {*plain.splitlines()}
     lines = Counter(line for line in marked.splitlines() if line not in known)
-    ends = len(compiled.program.segments)
+    parts = sum(-(-len(segment.calls) // TOGETHER) for segment in compiled.program.segments.values())
     calls = len(compiled.program.calls)
-    assert sum(lines.values()) == calls + ends
+    assert sum(lines.values()) == calls + parts
     assert all("bkpt #3" in line for line in lines)
     assert [line for line in marked.splitlines() if "bkpt" not in line] == plain.splitlines()
 

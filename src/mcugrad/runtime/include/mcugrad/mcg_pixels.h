@@ -43,4 +43,35 @@ void mcg_pixels_sums(const int8_t *x, int32_t rows, int32_t line, int32_t column
                      int32_t channels, int32_t *sums);
 #endif /* MCG_HAS_DSP */
 
+#if MCG_HAS_DSP
+/** Four bytes of a line of `size`, 4 or more, from one on; `none` in the place of those before and behind it.
+ */
+static inline uint32_t mcg_pixels_word(const int8_t *line, int32_t size, int32_t from, uint32_t none)
+{
+    const int32_t near = mcg_clamp(from, 0, size - 4);
+    const uint32_t off = 8U * (uint32_t)mcg_abs(from - near);
+    const uint32_t word = mcg_load32(line + near);
+    if (off == 0U) {
+        return word;
+    }
+    if (off >= 32U) {
+        return none;
+    }
+    return from < near ? word << off | none >> (32U - off) : word >> off | none << (32U - off);
+}
+
+/** So many pairs of pixels of four columns of a panel that are beside the map. */
+static inline uint32_t *mcg_pixels_nothing(uint32_t *panel, int32_t pairs)
+{
+    for (; pairs > 0; pairs--) {
+        panel[0] = 0;
+        panel[1] = 0;
+        panel[2] = 0;
+        panel[3] = 0;
+        panel += 4;
+    }
+    return panel;
+}
+#endif
+
 #endif /* MCG_PIXELS_H */

@@ -96,18 +96,9 @@ static uint32_t mcg_taps_bytes(const mcg_conv2d_t *g, const int8_t *x, const mcg
     const int32_t left = ox * g->stride_w - g->pad_left;
     int32_t at = left + kx * g->dilation_w;
     int32_t y = oy * g->stride_h - g->pad_top + ky * g->dilation_h;
-    if (t->pieces == 1 && g->dilation_w == 1 && line >= 4) { /* side by side: a word, or a part of one */
-        const int32_t from = left * g->in_c + t->offset;
-        const int32_t near = mcg_clamp(from, 0, line - 4);
-        const uint32_t off = 8U * (uint32_t)mcg_abs(from - near);
-        if (y < 0 || y >= g->in_h || off >= 32U) {
-            return none;
-        }
-        word = mcg_load32(x + y * line + near);
-        if (off == 0U) {
-            return word;
-        }
-        return from < near ? word << off | none >> (32U - off) : word >> off | none << (32U - off);
+    if (t->pieces == 1 && g->dilation_w == 1 && line >= 4) { /* side by side */
+        const bool there = y >= 0 && y < g->in_h;
+        return there ? mcg_pixels_word(x + y * line, line, left * g->in_c + t->offset, none) : none;
     }
     for (uint32_t shift = 0; shift < 32U; shift += 8U) {
         const bool there = y >= 0 && y < g->in_h && at >= 0 && at < g->in_w;
@@ -228,19 +219,6 @@ static inline void mcg_taps_put(mcg_taps_out_t *out, uint32_t word)
     out->waits = !out->waits;
 }
 
-/* So many pairs of pixels beside the map. */
-static inline uint32_t *mcg_taps_nothing(uint32_t *panel, int32_t pairs)
-{
-    for (; pairs > 0; pairs--) {
-        panel[0] = 0;
-        panel[1] = 0;
-        panel[2] = 0;
-        panel[3] = 0;
-        panel += 4;
-    }
-    return panel;
-}
-
 /* The same word `count` times: what is beside the map. */
 static inline void mcg_taps_fill(mcg_taps_out_t *out, uint32_t none, int32_t count)
 {
@@ -248,7 +226,7 @@ static inline void mcg_taps_fill(mcg_taps_out_t *out, uint32_t none, int32_t cou
         mcg_taps_put(out, none);
         count--;
     }
-    out->panel = mcg_taps_nothing(out->panel, count >> 1);
+    out->panel = mcg_pixels_nothing(out->panel, count >> 1);
     if ((count & 1) != 0) {
         mcg_taps_put(out, none);
     }
@@ -379,10 +357,10 @@ static void mcg_taps_even(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps
     int32_t place = y * line + t->offset - g->pad_left * g->in_c + t->begin * step;
     for (; lines > 0; lines--) {
         if (y < 0 || y >= g->in_h) {
-            panel = mcg_taps_nothing(panel, g->out_w >> 1);
+            panel = mcg_pixels_nothing(panel, g->out_w >> 1);
         } else {
             const int8_t *at = x + place;
-            panel = mcg_taps_nothing(panel, before);
+            panel = mcg_pixels_nothing(panel, before);
             if (left != 0) {
                 mcg_pixels_two(none, mcg_load32(at), less, panel);
                 panel += 4;
@@ -397,7 +375,7 @@ static void mcg_taps_even(const mcg_conv2d_t *g, const int8_t *x, const mcg_taps
                 mcg_pixels_two(mcg_load32(at), none, less, panel);
                 panel += 4;
             }
-            panel = mcg_taps_nothing(panel, behind);
+            panel = mcg_pixels_nothing(panel, behind);
         }
         y += g->stride_h;
         place += g->stride_h * line;
