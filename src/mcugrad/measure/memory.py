@@ -17,7 +17,6 @@ from mcugrad.emit.layout import HEADER_SIZE
 from mcugrad.errors import FitError, ToolError
 from mcugrad.ops.core.weighted import Weighted
 from mcugrad.program import PREDICT, TRAIN_STEP, Buffer, Program, Space
-from mcugrad.program.kernel import ROOM
 from mcugrad.targets import Region
 from mcugrad.toolchain import Firmware, size
 from mcugrad.toolchain.stack import Bound, Calls, entries
@@ -164,13 +163,7 @@ def weights(build: Build) -> frozenset[str]:
 
 def largest_scratch(program: Program) -> int:
     """Bytes of the call that has most memory it could do without."""
-    rooms = (
-        int(argument.value or 0)
-        for call in program.calls
-        for argument, param in zip(call.arguments, call.kernel.params, strict=True)
-        if param.name == ROOM
-    )
-    return max(rooms, default=0)
+    return max((call.room for call in program.calls), default=0)
 
 
 def _ram(

@@ -15,7 +15,6 @@ from mcugrad.plan.place import aligned
 from mcugrad.plan.plan import RunsAgain
 from mcugrad.plan.sharing import sharing
 from mcugrad.program import TRAIN_STEP, Call, Program
-from mcugrad.program.kernel import ROOM
 
 TRIED = 8
 """Chances that are looked at more closely before it is given up."""
@@ -82,9 +81,7 @@ def taken(call: Call, core: str) -> float:
     """What a call takes with the scratch that it has, estimated; 0 where nobody counted its kernel."""
     if not call.kernel.is_priced:
         return 0.0
-    names = [param.name for param in call.kernel.params]
-    room = call.arguments[names.index(ROOM)].value if ROOM in names else 0
-    return call.kernel.instructions(core, call.struct, int(room or 0))
+    return call.kernel.instructions(core, call.struct, call.room)
 
 
 def _next(before: Less, core: str) -> Less | None:

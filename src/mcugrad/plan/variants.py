@@ -21,6 +21,8 @@ Planned = tuple[Program, Plan]
 """A program whose calls have no scratch, and its plan."""
 LINES = (1, 4)
 """Rows of windows that are pooled at a time where a convolution is pooled at once."""
+STEPS = 8
+"""Programs in which ever more calls run again, of all there are: as many are looked at with scratch."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,6 @@ class Choices:
         return self._of[self.curve.points.index(point)]
 
 
-STEPS = 8
-"""Programs in which ever more calls run again, of all there are: as many are looked at with scratch."""
-
-
 def planned(program: Program, how: Planning = "greedy", again: str = "") -> tuple[Planned, ...]:
     """Programs that compute the same bytes as one that was lowered, the smallest first, with their plans.
 
@@ -72,13 +70,17 @@ def planned(program: Program, how: Planning = "greedy", again: str = "") -> tupl
     """
     kept = keep_winners(program)
     found = [_smallest(program, reordered(program), kept, reordered(kept))]
-    whole, _ = found[0]
+    whole, usual = found[0]
     for lines in LINES:
         if (other := pool_at_once(kept, lines)) is not kept:
             other = replace(other, same_as=whole)
-            found.append(_smallest(other, reordered(other)))
+            banded = _smallest(other, reordered(other))
+            if banded[1].size < usual.size:  # else it takes more instructions for nothing
+                found.append(banded)
     if again and program.trains:
-        found += [less for other, _ in found for less in _less(replace(other, same_as=whole), again)]
+        found += [
+            other_less for other, _ in found for other_less in _less(replace(other, same_as=whole), again)
+        ]
     if how == "exact":
         found = [(other, exact_plan(other, plan)) for other, plan in found]
     return tuple(sorted(found, key=lambda each: each[1].size))

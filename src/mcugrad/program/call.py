@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
-from mcugrad.program.kernel import Kernel
+from mcugrad.program.kernel import ROOM, Kernel
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,26 @@ class Call:
         return tuple(dict.fromkeys(a.buffer for a in self.arguments if a.buffer))
 
     @cached_property
+    def given(self) -> Mapping[str, Argument]:
+        """What is passed, by the name of the parameter."""
+        return {p.name: a for p, a in zip(self.kernel.params, self.arguments, strict=True)}
+
+    @property
+    def room(self) -> int:
+        """Bytes of scratch that it has; 0 also where its kernel takes none."""
+        return int(self.given[ROOM].value or 0) if ROOM in self.given else 0
+
+    @cached_property
     def shared(self) -> tuple[tuple[str, str, int], ...]:
         """Names of buffers that may share bytes: what is read, what is written over it, by how much that is ahead."""
         if not self.kernel.may_share:
             return ()
-        names = {p.name: a.buffer for a, p in zip(self.arguments, self.kernel.params, strict=True)}
         return tuple(
-            (names[each.read], names[each.written], lead)
+            (old, new, lead)
             for each in self.kernel.may_share
-            if names[each.read] and names[each.written] and (lead := each.ahead(self.struct)) is not None
+            if (old := self.given[each.read].buffer)
+            and (new := self.given[each.written].buffer)
+            and (lead := each.ahead(self.struct)) is not None
         )
 
     @property

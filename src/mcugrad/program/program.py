@@ -117,13 +117,18 @@ class Program:
         """Whether it has training steps."""
         return TRAIN_STEP in self.entries
 
-    @property
-    def used(self) -> set[str]:
-        """Names of the buffers that something touches: calls, conditions, who runs an entry."""
+    @cached_property
+    def looked_at(self) -> frozenset[str]:
+        """Names of the buffers that others than calls look at: conditions, who runs an entry."""
         read = {name for entry in self.entries.values() for name in entry.reads}
         ends = {self.input, self.output, self.output_scale}
         when = {segment.when for segment in self.segments.values()}
-        return (used_buffers(self.calls) | read | ends | when) - {""}
+        return frozenset(read | ends | when) - {""}
+
+    @property
+    def used(self) -> set[str]:
+        """Names of the buffers that something touches: calls, and who looks at them."""
+        return used_buffers(self.calls) | self.looked_at
 
     def follows_from_sample(self, call: Call) -> bool:
         """Whether a call touches nothing but the sample, constants and the arena."""

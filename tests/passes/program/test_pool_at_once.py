@@ -151,3 +151,13 @@ def test_cores_learn_the_same() -> None:
     trainer = made()
     x, y = samples(trainer.model, 4)
     trainer.verify(x, y % 3, on=["reference", "cortex-m0plus", "cortex-m4f"], rate=0.01)
+
+
+def test_bands_are_no_choice_where_they_take_no_less() -> None:
+    """Whole maps are the most that is offered, so that what memory may be spent on begins there."""
+    for net in (model((1, 18, 18), LAYERS), model((1, 6, 6), (Conv(4), Pool(), Dense(3)), name="small")):
+        made = mg.compile(net, calibration=samples(net, 16)[0], rule="sr8")
+        plain = lowered(made.build.graph, made.options)
+        whole = min(best_plan(each).size for each in (plain, keep_winners(plain)))
+        sizes = [plan.size for program, plan in planned(plain) if program.same_as is not None]
+        assert all(size < whole for size in sizes)

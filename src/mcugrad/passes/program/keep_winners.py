@@ -47,8 +47,7 @@ def keep_winners(program: Program) -> Program:
 def _key(call: Call) -> tuple[Pool2dStruct, str]:
     """Constants of a pool, and its input."""
     assert isinstance(call.struct, Pool2dStruct)
-    names = {p.name: a.buffer for a, p in zip(call.arguments, call.kernel.params, strict=True)}
-    return call.struct, names["x"]
+    return call.struct, call.given["x"].buffer
 
 
 def _changed(call: Call, wanted: dict[tuple[Pool2dStruct, str], str]) -> Call:

@@ -25,10 +25,9 @@ from mcugrad.ops.pooling.maxpool2d_s8 import MAXPOOL2D_S8
 from mcugrad.ops.pooling.struct import Pool2dStruct
 from mcugrad.ops.update.update_s8 import BIAS_UPDATE
 from mcugrad.passes.program.drop_unused import drop_unused
+from mcugrad.passes.program.size_scratch import Place
 from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Space
 
-Place = tuple[str, int]
-"""Of a call: its segment, and its number in it."""
 Changes = dict[Place, tuple[Call, ...]]
 """What takes the place of a call: one or none."""
 NOTHING = Argument()
@@ -72,17 +71,17 @@ def _forward(
 ) -> None:
     """Joins a convolution with the pool that alone reads its output, if there is one."""
     conv = _at(program, place)
-    given = _named(conv)
+    given = conv.given
     others = _others(program, readers, given["y"].buffer, place)
     if others is None or len(others) != 1:
         return
     pool = _at(program, others[0])
-    if pool.kernel not in (MAXPOOL2D_S8, MAXPOOL2D_KEEP_S8) or _named(pool)["x"] != given["y"]:
+    if pool.kernel not in (MAXPOOL2D_S8, MAXPOOL2D_KEEP_S8) or pool.given["x"] != given["y"]:
         return
     g = _joined(conv, pool, lines)
     if g is None:
         return
-    after = _named(pool)
+    after = pool.given
     bands.append(_band(conv, g.band))
     changes[place] = (
         _call(
@@ -111,13 +110,13 @@ def _backward(
 ) -> None:
     """Gives the errors of a pool's output to all that reads those of its input, if each can do with them."""
     pool = _at(program, place)
-    given = _named(pool)
+    given = pool.given
     others = _others(program, readers, given["e_x"].buffer, place)
     made: Changes = {}
     new: list[Buffer] = []
     for other in others or ():
         call = _at(program, other)
-        named = _named(call)
+        named = call.given
         if named.get("e") != given["e_x"] or named.get("active", NOTHING) != NOTHING:
             return
         common = {**named, "e": given["e"]}
@@ -154,16 +153,9 @@ def _others(
 ) -> list[Place] | None:
     """Calls of the same segment behind one, which are all that touch a buffer of the arena beside it; None if not."""
     others = [each for each in readers[name] if each != place]
-    inside = program.buffers[name].space is Space.ARENA and name not in _read_at_ends(program)
+    inside = program.buffers[name].space is Space.ARENA and name not in program.looked_at
     behind = all(segment == place[0] and number > place[1] for segment, number in others)
     return others if inside and behind else None
-
-
-def _read_at_ends(program: Program) -> set[str]:
-    """Buffers that somebody other than calls reads."""
-    read = {name for entry in program.entries.values() for name in entry.reads}
-    when = {segment.when for segment in program.segments.values()}
-    return read | when | {program.output, program.output_scale}
 
 
 def _call(old: Call, kernel: Kernel, note: str, given: Mapping[str, Argument]) -> Call:
@@ -179,11 +171,6 @@ def _band(call: Call, size: int) -> Buffer:
 
 def _at(program: Program, place: Place) -> Call:
     return program.segments[place[0]].calls[place[1]]
-
-
-def _named(call: Call) -> Mapping[str, Argument]:
-    """What is passed, by parameter."""
-    return {p.name: a for p, a in zip(call.kernel.params, call.arguments, strict=True)}
 
 
 def _calls(program: Program) -> Iterator[tuple[Place, Call]]:

@@ -87,12 +87,10 @@ def chances(program: Program, time: int) -> Iterator[Again]:
     if BACKWARD not in program.segments or FORWARD not in program.segments:
         return
     known, begin = _Known.of(program), program.begins[BACKWARD]
-    looked_at = {name for entry in program.entries.values() for name in entry.reads}
-    looked_at |= {segment.when for segment in program.segments.values()}
     for buffer in known.makers:
         uses = known.uses[buffer]
         later = [use for use in uses if use > time]
-        if time in uses or uses[0] > time or not later or later[0] < begin or buffer in looked_at:
+        if time in uses or uses[0] > time or not later or later[0] < begin or buffer in program.looked_at:
             continue
         numbers: dict[int, None] = {}
         if _make(program, known, buffer, later[0], numbers):

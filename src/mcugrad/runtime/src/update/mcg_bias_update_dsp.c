@@ -10,7 +10,7 @@ void mcg_bias_update(int32_t pixels, int32_t channels, const int8_t *e, const ui
     for (int32_t first = 0; first < count; first += MCG_BLOCK) {
         const int32_t block = mcg_min(count - first, MCG_BLOCK);
         mcg_pixels_sums(e + first, 1, 0, pixels, count, block, sums);
-        const float ratio = *rate * *c;
+        const float ratio = *rate * *c; /* not before: nothing then waits while sums are made */
         for (int32_t k = 0; k < block; k++) {
             const int32_t o = mcg_active_at(active, first + k);
             float share = ratio / w_scale[o];
