@@ -105,6 +105,7 @@ def prices() -> Mapping[str, Mapping[str, OnCore]]:
 
 
 Parts = Callable[[Any, int], Mapping[tuple["Kernel", Any, int], int]]
+"""By constants of a layer and bytes of scratch how often which kernel it calls, with which of both; none for itself."""
 
 
 @dataclass(frozen=True)
