@@ -5,6 +5,7 @@ five layers are drawn anew; `standardized`, their rule in this project's arithme
 train in emulated 8 bits, real numbers that are rounded to what 8 bits can hold, on what the frozen layers make in
 float32 of a hundred pictures, each in fifty variants. The scheme `uint8` is whole; the others differ from it in what
 their name says. All have the rate that is best for float32 by an eighth of the samples that is held out (`--tune`).
+Ten of the pictures tell what a choice costs where there are fewer classes: there the published networks lose little.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bars import Results, markdown
 from harness import SEEDS, TUNING_SEED, Suite, behind, final, main, rates_table, select, spread
-from published_latents import Layers, drawn, latents, pretrained
+from published_latents import VARIANTS, Layers, drawn, latents, of_classes, pretrained
 
-DATA = "pictures"
-"""A hundred pictures, each in fifty variants; features of few small photographs tell more classes hardly apart."""
-EPOCHS = 5
-"""As in hundred.py; published are 20."""
+DATA, TEN = "pictures", "ten pictures"
+"""A hundred pictures, or ten of them, each in fifty variants; of few small photographs features are poor."""
+CLASSES = {DATA: 100, TEN: 10}
+EPOCHS = {DATA: 5, TEN: 50}
+"""Five as in hundred.py, where 20 are published; as many batches with ten."""
 BATCH = 48
 KEPT = 0.85
 """Share of a row's old mean and deviation."""
@@ -81,6 +83,15 @@ SCHEMES = {
     "standardized by tensor": replace(WHOLE, rule="tensor"),
     "biases frozen": replace(WHOLE, bias=False),
 }
+FEW = (
+    "float32",
+    "uint8",
+    "errors in [-1, 1]",
+    "activations fixed",
+    "logits fixed",
+    "errors in [-1, 1], activations fixed",
+)
+"""What is tried with ten classes, too: float32, the whole, what the paper's first version says, and its parts."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +106,22 @@ class Run:
 
 
 def matrix(everything: bool) -> list[Run]:
-    """Runs of the table; there are no others."""
-    return [Run(DATA, scheme, EPOCHS, RATE, SEEDS[0]) for scheme in SCHEMES]
+    """Runs of the tables; there are no others."""
+    tried = {DATA: tuple(SCHEMES), TEN: FEW}
+    return [
+        Run(data, scheme, EPOCHS[data], RATE, seed)
+        for data, schemes in tried.items()
+        for scheme in schemes
+        for seed in SEEDS
+    ]
 
 
 def tuning() -> list[Run]:
-    """Float32 and 8 bits at every rate; activations that stay fixed at one."""
+    """Float32 and 8 bits at every rate, activations that stay fixed at one; float32 with ten classes."""
     tried = {"float32": TRIED, "uint8": TRIED, "activations fixed": TRIED[:1]}
-    return [Run(DATA, scheme, EPOCHS, rate, TUNING_SEED) for scheme, rates in tried.items() for rate in rates]
+    runs = [(DATA, scheme, rate) for scheme, rates in tried.items() for rate in rates]
+    runs += [(TEN, "float32", rate) for rate in TRIED]
+    return [Run(data, scheme, EPOCHS[data], rate, TUNING_SEED) for data, scheme, rate in runs]
 
 
 # -- five layers ----------------------------------------------------------------------------------------------------
@@ -215,12 +234,12 @@ def logits(weights: list[Any], biases: list[Any], latents: list[Any], q: Ranges)
 
 def perform(run: Run) -> dict[str, Any]:
     """Trains; test accuracy, and the share of each trained layer's errors that 8 bits make 0."""
-    (x, y), (x_test, y_test) = latents(run.data, "device"), latents(run.data, "test")
+    (x, y), (x_test, y_test) = (of_classes(*latents(DATA, part), CLASSES[run.data]) for part in VARIANTS)
     if run.seed == TUNING_SEED:
         order = np.random.default_rng(run.seed).permutation(len(y))
         judges, mine = np.split(order, [len(y) // 8])
         x, y, x_test, y_test = [each[mine] for each in x], y[mine], [each[judges] for each in x], y[judges]
-    layers = drawn(run.seed)
+    layers = drawn(run.seed, CLASSES[run.data])
     return train(run, SCHEMES[run.scheme], layers, x, y, x_test, y_test)
 
 
@@ -319,23 +338,32 @@ class Held:
 
 
 def table(results: Results) -> str:
-    """Schemes, and how far each is below float32."""
+    """Schemes with a hundred classes, and how far each is below float32."""
+    return _table(results, DATA, tuple(SCHEMES))
+
+
+def table_of_ten(results: Results) -> str:
+    """Likewise with ten."""
+    return _table(results, TEN, FEW)
+
+
+def _table(results: Results, data: str, schemes: tuple[str, ...]) -> str:
     rows = []
-    for scheme in SCHEMES:
+    for scheme in schemes:
         name = scheme if scheme.startswith(("float32", "uint8")) else f"uint8, {scheme}"
-        entries = entries_of(results, scheme)
+        entries = entries_of(results, scheme, data)
         zeros = [entry["zeros"] for entry in entries if entry["zeros"]]
         shares = " / ".join(f"{100 * share:.0f}" for share in np.mean(zeros, axis=0)) if zeros else "-"
         values = [final(entry) for entry in entries]
-        less = behind([final(entry) for entry in entries_of(results, "float32")], values)
+        less = behind([final(entry) for entry in entries_of(results, "float32", data)], values)
         rows.append((name, spread(values), "-" if less is None else f"{less:.2f}", shares))
     errors = "errors that are 0, first to last layer, %"
     return markdown(("scheme", "accuracy, %", "points below float32", errors), rows)
 
 
-def entries_of(results: Results, scheme: str) -> list[dict[str, Any]]:
+def entries_of(results: Results, scheme: str, data: str = DATA) -> list[dict[str, Any]]:
     """As the table is made."""
-    return select(results, data=DATA, scheme=scheme, epochs=EPOCHS, rate=RATE)
+    return select(results, data=data, scheme=scheme, epochs=EPOCHS[data], rate=RATE)
 
 
 def prepare(need: str) -> None:
@@ -350,7 +378,11 @@ SUITE = Suite(
     matrix=matrix,
     tuning=tuning,
     perform=perform,
-    tables={"published": table, "published-rates": lambda results: rates_table(results, tuning())},
+    tables={
+        "published": table,
+        "published-ten": table_of_ten,
+        "published-rates": lambda results: rates_table(results, tuning()),
+    },
     needs=lambda run: "a pretrained MbedNet",
     prepare=prepare,
 )

@@ -49,8 +49,8 @@ def renewed(seed: int) -> Any:
     return net
 
 
-def drawn(seed: int) -> Layers:
-    """New layers."""
+def drawn(seed: int, classes: int) -> Layers:
+    """New layers, the last for so many classes: the first of its outputs."""
     import torch
 
     net = renewed(seed)
@@ -66,7 +66,14 @@ def drawn(seed: int) -> Layers:
             w, b = w * by[:, None], (b - mean) * by
         layers.weights.append(w)
         layers.biases.append(b)
+    layers.weights[-1], layers.biases[-1] = layers.weights[-1][:classes], layers.biases[-1][:classes]
     return layers
+
+
+def of_classes(found: list[Any], y: Any, classes: int) -> tuple[list[Any], Any]:
+    """Latents and labels of samples of the first classes."""
+    mine = np.flatnonzero(y < classes)
+    return [part[mine] for part in found], y[mine]
 
 
 @cache

@@ -72,11 +72,13 @@ def test_every_scheme_learns_and_says_what_is_lost(published: Any) -> None:
     assert all(bool((old == new).all()) for old, new in zip(before, layers.weights, strict=True))
 
 
-def test_the_table_compares_with_float32(published: Any) -> None:
+@pytest.mark.parametrize("data", ["pictures", "ten pictures"])
+def test_the_table_compares_with_float32(published: Any, data: str) -> None:
+    table = {"pictures": published.table, "ten pictures": published.table_of_ten}[data]
     values = {"float32": 0.5, "uint8": 0.4}
     runs = [
         {
-            "run": {"data": published.DATA, "scheme": scheme, "epochs": published.EPOCHS}
+            "run": {"data": data, "scheme": scheme, "epochs": published.EPOCHS[data]}
             | {"rate": published.RATE, "seed": seed},
             "accuracy": value,
             "zeros": [] if scheme == "float32" else [0.5, 0.25, 0, 0, 0],
@@ -84,7 +86,7 @@ def test_the_table_compares_with_float32(published: Any) -> None:
         for scheme, value in values.items()
         for seed in (0, 1)
     ]
-    row = next(line for line in published.table({"runs": runs}).splitlines() if line.startswith("| uint8 "))
+    row = next(line for line in table({"runs": runs}).splitlines() if line.startswith("| uint8 "))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == ["uint8", "40.00 ± 0.00", "10.00", "50 / 25 / 0 / 0 / 0"]
 
@@ -98,3 +100,10 @@ def test_variants_differ_and_keep_what_is_theirs(benchmark: Any) -> None:
     assert np.abs(x).max() <= 1
     assert len({float(each.sum()) for each in x}) == 6
     assert x[:3].mean() < -0.1 < 0.1 < x[3:].mean()
+
+
+def test_fewer_classes_are_the_first_ones_of_the_same_samples(benchmark: Any) -> None:
+    latents = benchmark("published_latents")
+    parts, y = latents.of_classes([np.arange(8).reshape(8, 1), np.arange(8) * 10], np.arange(8) % 4, 2)
+    assert y.tolist() == [0, 1, 0, 1]
+    assert [part.ravel().tolist() for part in parts] == [[0, 1, 4, 5], [0, 10, 40, 50]]
