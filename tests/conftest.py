@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
+import torch_exports
 from builds import built_with
 from command_line import Cli, Result
 from mcugrad import progress
@@ -110,11 +111,12 @@ def fast_twins() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def torch() -> ModuleType:
+def torch() -> Iterator[ModuleType]:
     """PyTorch on one thread, so that parallel tests do not fight; skips the test where it is absent."""
     module: ModuleType = pytest.importorskip("torch", reason="PyTorch is not installed")
     module.set_num_threads(1)
-    return module
+    with torch_exports.read_once():
+        yield module
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -160,12 +161,20 @@ def samples(net: mg.Model, count: int, *, seed: int = 1) -> tuple[Array, Array]:
 
 def images(name: str, count: int) -> tuple[Array, Array] | None:
     """The first `count` training images of a data set, (n, h, w, 1) in [0, 1], and classes; None if it is not here."""
-    try:
-        found = data.load(name, download=False)
-    except mg.McugradError:
+    found = _unpacked(name)
+    if found is None:
         return None
     x = found.x_train[:count, ..., None].astype(np.float32)
-    return x / np.float32(x.max()), found.y_train[:count]
+    return x / np.float32(x.max()), found.y_train[:count].copy()
+
+
+@cache
+def _unpacked(name: str) -> data.Dataset | None:
+    """Once for all tests of a process: unpacking takes longer than what most of them do."""
+    try:
+        return data.load(name, download=False)
+    except mg.McugradError:
+        return None
 
 
 def corners(count: int, size: int = 12, *, seed: int = 0) -> tuple[Array, Array]:
