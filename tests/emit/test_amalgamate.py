@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,22 @@ TALK = {
 }
 
 
+@pytest.fixture
+def talking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts a text before and behind every function of the runtime; nothing that was read of them before is kept."""
+    read = (module._used, module._callees)
+    text = module._text
+
+    def talk(talk: str) -> None:
+        monkeypatch.setattr(module, "_text", lambda *which: f"{talk}{text(*which)}{talk}")
+        for each in read:
+            each.cache_clear()
+
+    yield talk
+    for each in read:
+        each.cache_clear()
+
+
 def taken(function: str) -> list[str]:
     """A function and all that it calls."""
     ordered: list[str] = []
@@ -32,21 +48,19 @@ def taken(function: str) -> list[str]:
 
 
 @pytest.mark.parametrize("talk", TALK)
-def test_what_is_only_named_is_not_taken(talk: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_only_named_is_not_taken(talk: str, talking: Callable[[str], None]) -> None:
     """Whatever the comment, before the function and behind it."""
     plain = {name: taken(name) for name in FUNCTIONS}
-    text = module._text
-    monkeypatch.setattr(module, "_text", lambda *which: f"{TALK[talk]}{text(*which)}{TALK[talk]}")
+    talking(TALK[talk])
     for name in FUNCTIONS:
         assert taken(name) == plain[name], name
     assert max(map(len, plain.values())) > 3
 
 
-def test_inline_functions_that_are_only_named_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    text, talk = module._text, "/* not mcg_random_part */\n// nor mcg_random_part\n"
+def test_inline_functions_that_are_only_named_are_left_out(talking: Callable[[str], None]) -> None:
     assert "mcg_random_part(" in amalgamate(["mcg_augment_s8"], [])
     assert "mcg_random_part(" not in amalgamate(["mcg_mean_rate"], [])
-    monkeypatch.setattr(module, "_text", lambda *which: talk + text(*which))
+    talking("/* not mcg_random_part */\n// nor mcg_random_part\n")
     assert "mcg_random_part(" not in amalgamate(["mcg_mean_rate"], [])
 
 
