@@ -46,6 +46,12 @@ def one_behind_the_other(draw: Draw) -> Pool2dStruct:
     return Pool2dStruct(*size, k_h, k_w, stride_h, stride_w, 0, 0, down, across)
 
 
+def as_large_as_the_map(draw: Draw) -> Pool2dStruct:
+    """Windows around each place of a map: an output lies where the windows of later ones begin, and may not share."""
+    size, k = (draw(st.integers(3, 6)), draw(st.integers(3, 6))), draw(st.sampled_from([3, 5]))
+    return Pool2dStruct(*size, draw(FEW_CHANNELS), *size, k, k, 1, 1, k // 2, k // 2, 1, 1)
+
+
 @st.composite
 def maxpool2d_s8(draw: Draw, windows_of: Sequence[Callable[[Draw], Pool2dStruct]] = (pooling,)) -> Arguments:
     g, rng = draw(st.sampled_from(windows_of))(draw), rngs(draw)
@@ -329,7 +335,7 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
-OVER = {"mcg_maxpool2d_s8": maxpool2d_s8((pooling, one_behind_the_other))}
+OVER = {"mcg_maxpool2d_s8": maxpool2d_s8((pooling, one_behind_the_other, as_large_as_the_map))}
 """Arguments of which arrays may share bytes, by C names, where those of all arguments seldom may."""
 EXTREMES = {
     "mcg_maxpool2d_s8": maxpool2d_s8_extremes,
