@@ -112,6 +112,22 @@ def _headers() -> tuple[str, Mapping[str, frozenset[str]], frozenset[str]]:
     return text, calls, _names(_INLINE.sub("", text))
 
 
+@cache
+def _parts(rest: bool) -> tuple[tuple[str, str], ...]:
+    """The headers' text in parts, each with the name of the inline function that it is, "" for what is between them.
+
+    Args:
+        rest: with the type of models whose replay buffers hold latents.
+    """
+    text = _headers()[0] if rest else _REST.sub("", _headers()[0])
+    parts: list[tuple[str, str]] = []
+    end = 0
+    for match in _INLINE.finditer(text):
+        parts += [("", text[end : match.start()]), (match.group(1), match.group(0))]
+        end = match.end()
+    return (*parts, ("", text[end:]))
+
+
 def _declared(used: set[str], always: set[str]) -> str:
     """The headers' text with those inline functions that are used, or that one of them uses.
 
@@ -119,16 +135,15 @@ def _declared(used: set[str], always: set[str]) -> str:
         used: what is used by some body.
         always: what is used whichever bodies are taken.
     """
-    text, calls, rest = _headers()
-    text = text if "mcg_rest_t" in used else _REST.sub("", text)
+    _, calls, rest = _headers()
+    parts = _parts("mcg_rest_t" in used)
     used, always = _reached(used | rest, calls), _reached(always | rest, calls)
 
-    def written(match: re.Match[str]) -> str:
-        name, inline = match.group(1), match.group(0)
-        spare = name not in always and _SPARE not in inline
-        return inline.replace("static inline ", f"static inline {_SPARE * spare}", 1) if name in used else ""
+    def written(name: str, text: str) -> str:
+        spare = bool(name) and name not in always and _SPARE not in text
+        return text.replace("static inline ", f"static inline {_SPARE}", 1) if spare else text
 
-    return _INLINE.sub(written, text)
+    return "".join(written(name, text) for name, text in parts if not name or name in used)
 
 
 def _reached(used: set[str], calls: Mapping[str, frozenset[str]]) -> set[str]:
@@ -230,5 +245,6 @@ def _header(name: str) -> str:
     return text
 
 
+@cache
 def _source(text: str, prefix: str) -> str:
     return _DEFINITION.sub(prefix, _LICENCE.sub("", _OWN_INCLUDE.sub("", text)))
