@@ -324,6 +324,11 @@ def _resolve(name: str, folders: Sequence[Path]) -> Path | None:
     return next((path for folder in folders if (path := folder / name).is_file()), None)
 
 
+def _includes(text: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """What a source includes: in quotes, in angles, or by a macro. Few lines are looked at twice, which is quick."""
+    return _INCLUDE.findall(b"\n".join(line for line in text.split(b"\n") if b"include" in line))
+
+
 def source_digest(source: Path, include_dirs: Sequence[Path], defines: Defines) -> str:
     """Hash of a source file and of every file it includes, directly or not.
 
@@ -340,7 +345,7 @@ def source_digest(source: Path, include_dirs: Sequence[Path], defines: Defines) 
         seen.add(path)
         text = path.read_bytes()
         digest.update(len(text).to_bytes(8, "little") + text)
-        for quoted, angled, macro in _INCLUDE.findall(text):
+        for quoted, angled, macro in _includes(text):
             name = (quoted or angled or str(defines.get(macro.decode()) or "").encode()).decode().strip('"<>')
             found = _resolve(name, [path.parent, *include_dirs]) if name else None
             if found is not None:

@@ -168,13 +168,17 @@ def _held(elf: ELFFile) -> Iterator[tuple[str, str]]:
     if symbols is None:
         return
     headers = size.headers(elf)
+    objects: dict[int, list[size.Entry]] = {}
+    for symbol in symbols:
+        if symbol.kind == size.OBJECT:
+            objects.setdefault(symbol.section, []).append(symbol)
     for index, header in enumerate(headers):
         number = header.info
         if header.type not in _RELOCATIONS or headers[number].flags & 6 != 2:
             continue  # SHF_ALLOC, and no SHF_EXECINSTR: code is read itself
         section = elf.get_section(index)
         assert isinstance(section, RelocationSection)
-        holders = [s for s in symbols if (s.section, s.kind) == (number, size.OBJECT)]
+        holders = objects.get(number, ())
         for relocation in section.iter_relocations():
             function = symbols[relocation["r_info_sym"]]
             if function.kind == size.FUNC:
