@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.place import aligned, saved
 from mcugrad.program import PREDICT, Call, Program
@@ -113,21 +111,22 @@ class _Calls:
                 if buffer in self.sizes:
                     first.setdefault(buffer, place)
                     last[buffer] = place
-        changes = np.zeros(len(order) + 1, np.int64)
+        changes = [0] * (len(order) + 1)
         for buffer, size in self.sizes.items():
             changes[first[buffer]] += size
             if buffer not in self.after:
                 changes[last[buffer] + 1] -= size
-        needed = np.cumsum(changes)[:-1]
+        held, needed = 0, []
         for place, number in enumerate(order):
+            held += changes[place]
             less = [
                 each
                 for old, new, each in self.shares[number]
                 if last[old] == place == first[new] and old not in self.after and new not in self.before
             ]
-            needed[place] -= max(less, default=0)
-        place = int(needed.argmax())
-        return self.base + int(needed[place]), place
+            needed.append(held - max(less, default=0))
+        most = max(needed)
+        return self.base + most, needed.index(most)
 
 
 def _ordered(what: _Calls) -> _Calls:
