@@ -28,7 +28,6 @@ import mcugrad as mg
 from mcugrad import targets, toolchain
 from mcugrad.commands.inspect import drawn
 from mcugrad.emit import layout
-from mcugrad.fit_check import planned_sizes
 from mcugrad.footprint import Footprint
 from mcugrad.measure.cost import measure
 from mcugrad.measure.memory import largest_scratch
@@ -39,6 +38,7 @@ from mcugrad.pipeline import calibrate, spent
 from mcugrad.plan import RunsAgain, bound, exact_plan, verify
 from mcugrad.program import Space
 from mcugrad.training.rules import updates
+from mcugrad.ways import planned_sizes
 from mcugrad.zoo import nets
 from networks import fashion_cnn
 

@@ -81,7 +81,7 @@ SUBJECTS = (
     Subject("runtime/src/life/mcg_guard_error.c", IN_C, "."),
     Subject("training/schedules.py", SCHEDULES),
     Subject("program/reserve.py", ("tests/program/test_reserve.py", *QUICK)),
-    Subject("fit_check.py", ("tests/test_fit.py", *QUICK), "check_fit|_what_fits"),
+    Subject("fit_check.py", ("tests/test_fit.py", *QUICK), "check_fit|ways"),
     Subject("training/replay.py", GUARD),
     Subject("runtime/src/life/mcg_begin_step.c", SCHEDULES, "."),
     Subject("arithmetic.py", ("tests/test_arithmetic.py", *QUICK)),

@@ -17,13 +17,15 @@ from onnx import helper
 
 import mcugrad as mg
 import tflite_writer
-from mcugrad import toolchain
+from mcugrad import toolchain, ways
+from mcugrad.commands.inspect import choice_facts
 from mcugrad.emit.steps import TOGETHER
-from mcugrad.fit_check import Footprints
+from mcugrad.footprint import Room
 from mcugrad.importers.onnx.functions import nodes_written_out
 from mcugrad.importers.shared import growth
 from mcugrad.toolchain import size
 from mcugrad.training.rules import updates
+from mcugrad.ways import Footprints
 from onnx_nets import Net, refused
 from test_fit import board
 
@@ -246,9 +248,31 @@ def test_few_ways_are_tried(tmp_path: Path) -> None:
         assert need == sorted(need)
         for index in range(0, count, 7):
             fresh = Footprints(model, made.build.scales, made.options)
-            found = fresh.most(how, board(need[index]))
+            found = fresh.most(how, Room.of(board(need[index])))
             assert found is not None
             assert sizes.least(found, how).ram + 4096 <= need[index]
             larger = ways[ways.index(found) + 1 :][:1]
             assert all(sizes.least(way, how).ram + 4096 > need[index] for way in larger)
             assert fresh.computed <= 2 * log2(count) + 2
+            before = fresh.computed
+            assert fresh.most(how, Room.of(board(need[index])), known=found) == found
+            assert fresh.computed <= before + 1
+
+
+def test_few_ways_are_looked_at_with_calls_that_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes several times as long as one without: all layers, and where more fit then, how many."""
+    asked: list[str] = []
+    computed = ways.Footprints._computed
+
+    def counting(self: Footprints, options: Any) -> Any:
+        asked.extend([str(options.train)] * options.recompute)
+        return computed(self, options)
+
+    monkeypatch.setattr(ways.Footprints, "_computed", counting)
+    model = load("residual", 24, tmp_path)
+    choice_facts(model, None)
+    assert asked == ["all"]
+    choice_facts(model, board(5000))
+    assert len(asked) <= 1 + 3 + log2(len(model.layers))

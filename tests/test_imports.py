@@ -32,7 +32,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "the whole way": ("model", "options", "footprint", "pipeline"),
     "what a compiled model costs, keeps and learns": (
         *("measure", "state", "advice", "concerns", "encoding", "fidelity", "health", "share", "collapse"),
-        *("fitting", "rate_search", "verification", "keeping", "answering", "fit_check"),
+        *("fitting", "rate_search", "verification", "keeping", "answering", "ways", "fit_check"),
     ),
     "what users call": ("trainer", "api", "choosing", "__init__"),
     "what users see": ("zoo", "report", "demo", "commands", "cli", "__main__"),

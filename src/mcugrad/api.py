@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mcugrad import concerns
 from mcugrad.advice import as_one
-from mcugrad.errors import DataError, FitError, UsageError
+from mcugrad.errors import DataError, UsageError
 from mcugrad.fit_check import check_fit
-from mcugrad.footprint import kib
+from mcugrad.footprint import Room, kib
 from mcugrad.given import demand_seed, in_bytes, is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
@@ -163,18 +163,12 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     result = build(model, scales, options)
     if replay_of == "latents":
         _demand_latents(result.compiled.program, len(model.layers))
-    room = result.footprint
-    if ram is not None and room.need > (options.budget.ram or 0):
-        raise FitError(
-            f"model, sample, stack and caller need {room.need} B of RAM, more than ram={ram}",
-            where="ram",
-            hint=f"ram={room.need} or more, or fewer layers that train",
-        )
-    if goal is not None:
-        check_fit(model, scales, options, result, goal)
+    if (room := _room(goal, ram)) is not None:
+        check_fit(model, scales, options, result, room)
     concerns.warn(_concerns(model, result, options, goal))
+    needed = result.footprint
     _log.info(
-        "%s needs %s of RAM, %d bytes kept for stack and caller", model.name, kib(room.ram), room.reserve
+        "%s needs %s of RAM, %d bytes kept for stack and caller", model.name, kib(needed.ram), needed.reserve
     )
     return Trainer(model, result, goal, options)
 
@@ -359,8 +353,23 @@ def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
             where="ram",
             hint="prefer='balanced' or prefer='speed', or no ram=",
         )
+    if allowed is not None and goal is not None and allowed > goal.ram.bytes:
+        raise UsageError(
+            f"ram={ram} is more than the {kib(goal.ram.bytes)} that {goal.name} has",
+            where="ram",
+            hint=f"ram={goal.ram.bytes} or less, or no ram=, which is all of it",
+        )
     found = Budget.on(goal, prefer)
     return found if allowed is None else replace(found, ram=allowed)
+
+
+def _room(goal: Target | None, ram: Any) -> Room | None:
+    """The memory that there is; None where nobody says."""
+    room = None if goal is None else Room.of(goal)
+    allowed = in_bytes(ram)
+    if allowed is None:
+        return room
+    return Room(allowed, None if room is None else room.flash, f"ram={ram} allows", goal)
 
 
 def _outputs(model: Model) -> tuple[int, ...]:

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from mcugrad.api import compile as compile_model
 from mcugrad.api import target_given
 from mcugrad.errors import FitError, McugradWarning, UsageError
-from mcugrad.fit_check import Footprints, made_up
 from mcugrad.footprint import Footprint, kib
 from mcugrad.given import in_bytes, is_number, is_whole, shown
 from mcugrad.model import Model
@@ -35,6 +34,7 @@ from mcugrad.training.losses import Loss
 from mcugrad.training.rate_grid import Trial, ties
 from mcugrad.training.rules import FAMILY, updates
 from mcugrad.training.sparse import Sparse
+from mcugrad.ways import Footprints, made_up
 
 RULES = tuple(rule.name for rule in reversed(FAMILY))
 """From the most precise, which takes most memory, to the least."""

@@ -14,7 +14,8 @@ McugradWarning     nothing failed, but data or training are likely to be wrong; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 
 class McugradWarning(UserWarning):
@@ -38,10 +39,17 @@ class McugradError(Exception):
         self.where = where
         self.hint = hint
 
+    @property
+    def most(self) -> str:
+        """What takes most; empty where nothing is short."""
+        return ""
+
     def __str__(self) -> str:
         lines = [self.what]
         if self.where:
             lines.append(f"  where  {self.where}")
+        if self.most:
+            lines.append(f"  most   {self.most}")
         if self.hint:
             lines.append(f"  try    {self.hint}")
         return "\n".join(lines)
@@ -67,21 +75,60 @@ class DeviceError(McugradError):
     """The emulated device faulted."""
 
 
+@dataclass(frozen=True)
+class Consumer:
+    """What takes memory.
+
+    Attributes:
+        what: a kind of things, or one thing.
+        bytes: that it takes.
+        most: the largest of its kind; empty where it is one thing.
+        most_bytes: that this one takes.
+    """
+
+    what: str
+    bytes: int
+    most: str = ""
+    most_bytes: int = 0
+
+    @property
+    def text(self) -> str:
+        """`weights that train 3,592 B, fc1_w 2,048 B of it`."""
+        if not self.most:
+            return f"{self.what} {self.bytes:,} B"
+        if self.most_bytes == self.bytes:
+            return f"{self.what} {self.bytes:,} B ({self.most})"
+        return f"{self.what} {self.bytes:,} B, {self.most} {self.most_bytes:,} B of it"
+
+
 class FitError(McugradError):
     """The program does not fit into the target's RAM or flash.
 
     Args:
         what, where, hint: as of every error.
         short: bytes that are missing, by `RAM` and `flash`, where a linker said so.
+        largest: what takes most of the memory that is short, the largest first.
     """
 
     exit_code = 1
 
     def __init__(
-        self, what: str, *, where: str = "", hint: str = "", short: Mapping[str, int] | None = None
+        self,
+        what: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        short: Mapping[str, int] | None = None,
+        largest: Sequence[Consumer] = (),
     ) -> None:
         super().__init__(what, where=where, hint=hint)
         self.short = dict(short or {})
+        self.largest = tuple(largest)
+
+    @property
+    def most(self) -> str:
+        """What takes most, with bytes."""
+        return "; ".join(each.text for each in self.largest)
 
 
 class MismatchError(McugradError):

@@ -1,13 +1,68 @@
-"""Memory that firmware takes."""
+"""Memory that firmware takes, what takes most of it, and the memory that there is."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mcugrad.emit import Layout
-from mcugrad.program import Program, Space
+import numpy as np
+
+from mcugrad.emit import Layout, layout
+from mcugrad.errors import Consumer
+from mcugrad.plan import Plan
+from mcugrad.plan.lifetimes import Lifetime, lifetimes
+from mcugrad.plan.plan import live_of
+from mcugrad.plan.sharing import sharing
+from mcugrad.program import PREDICT, Buffer, Program, Space
 from mcugrad.program.reserve import reserve
-from mcugrad.targets import Target
+from mcugrad.targets import Target, shortage
+
+NAMED = 3
+"""Consumers that a refusal names."""
+_STATE = {
+    "weights": "weights that train",
+    "weights, real units": "weights that train",
+    "residual bits": "residual planes",
+    "changes to be made": "planes of changes, for momentum and batches",
+}
+"""What is learned, by the note of its buffers."""
+_OPTIONAL, _GRADIENT = "room to be faster", "weight gradients of a few rows"
+_ERRORS = ("error", "real units")
+_MAPS = ("activation", "real units", "which input of each window won")
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory that there is.
+
+    Attributes:
+        ram: bytes of RAM that model, sample, stack and caller may take together.
+        flash: bytes of flash; None for any number.
+        whose: what a message says of the RAM: `nrf52840 has`, `ram=64K allows`.
+        target: board or core; None where there is none.
+    """
+
+    ram: int
+    flash: int | None
+    whose: str
+    target: Target | None = None
+
+    @classmethod
+    def of(cls, target: Target) -> Room:
+        """The memories of a target."""
+        return cls(target.ram.bytes, target.flash.bytes, f"{target.name} has", target)
+
+    def shortage(self, need: int, memory: str) -> str:
+        """`301.4 KiB of RAM; nrf52840 has 256.0 KiB (45.4 KiB short)`.
+
+        Args:
+            need: bytes, more than there are.
+            memory: `RAM` or `flash`.
+        """
+        have = self.ram if memory == "RAM" else self.flash
+        assert have is not None
+        return shortage(need, have, memory, self.whose)
 
 
 @dataclass(frozen=True)
@@ -32,14 +87,100 @@ class Footprint:
 
     @property
     def need(self) -> int:
-        """Bytes of RAM that a target must have."""
+        """Bytes of RAM that there must be."""
         return self.ram + self.reserve
 
-    def fits(self, target: Target) -> bool:
-        """Whether a target has so much."""
-        return self.need <= target.ram.bytes and self.constants <= target.flash.bytes
+    def fits(self, room: Room) -> bool:
+        """Whether there is so much."""
+        return self.need <= room.ram and (room.flash is None or self.constants <= room.flash)
 
 
 def kib(size: int) -> str:
     """`24.7 KiB`."""
     return f"{size / 1024:.1f} KiB"
+
+
+def ram_consumers(program: Program, plan: Plan, *, linked: int = 0) -> tuple[Consumer, ...]:
+    """What the RAM that a program needs is for, kind by kind, the largest first; each byte counts once.
+
+    Working memory is that of its fullest moment. Scratch that lies where nothing else would takes no RAM, and counts as
+    free there.
+
+    Args:
+        program: the program.
+        plan: where its working memory lies.
+        linked: bytes that a linked firmware takes beside, where that is known.
+    """
+    place = layout(program, plan)
+    kinds: dict[str, dict[str, int]] = defaultdict(dict)
+    for buffer in place.params:
+        kinds[_STATE.get(buffer.note, "what else is learned")][buffer.name] = buffer.size
+    _, there = fullest(program, plan)
+    for name, (kind, size) in there.items():
+        kinds[kind][name] = size
+    kinds["one sample"][""] = program.buffers[program.input].count
+    kinds["stack and caller"][""] = reserve(program)
+    rest = Footprint.of(program, place).need - sum(sum(members.values()) for members in kinds.values())
+    kinds["alignment, and what is free at the fullest moment"][""] = rest
+    kinds["what the linked firmware has beside"][""] = linked
+    return _sorted(_consumer(kind, members) for kind, members in kinds.items())
+
+
+def flash_consumers(program: Program, *, code: int = 0) -> tuple[Consumer, ...]:
+    """What the flash of a program is for, tensor by tensor and table by table, the largest first.
+
+    Args:
+        program: the program.
+        code: bytes of it, where that is known.
+    """
+    frozen = (Consumer(f"{b.name} ({b.note})", b.size) for b in program.in_space(Space.CONST))
+    initial = (Consumer(f"{b.name} (initial {b.note})", b.size) for b in program.in_space(Space.STATE))
+    return _sorted([*frozen, *initial, Consumer("code", code)])
+
+
+def fullest(program: Program, plan: Plan) -> tuple[int, dict[str, tuple[str, int]]]:
+    """The call at which most of the working memory is needed, and by buffer what it is then, and its bytes.
+
+    Bytes that two buffers share are those of the one that is written there.
+    """
+    free = plan.least is not None and plan.size == plan.least.size
+    lives = [
+        life for life in lifetimes(program) if not (free and program.buffers[life.name].note == _OPTIONAL)
+    ]
+    live = live_of(program, lives, sharing(program, lifetimes(program)), plan.offsets)
+    time = max(range(len(live)), key=live.__getitem__, default=0)
+    owner = np.full(plan.size, -1, np.int64)
+    now = sorted((life for life in lives if life.first <= time <= life.last), key=lambda life: life.first)
+    for number, life in enumerate(now):
+        owner[plan.offsets[life.name] :][: life.size] = number
+    sizes = np.bincount(owner[owner >= 0], minlength=len(now))
+    ahead = program.end(PREDICT)
+    return time, {
+        life.name: (_kind(program.buffers[life.name], life, ahead), int(size))
+        for life, size in zip(now, sizes, strict=True)
+    }
+
+
+def _kind(buffer: Buffer, life: Lifetime, ahead: int) -> str:
+    """What a buffer of the working memory is for; `ahead` is when a prediction is over."""
+    if buffer.note == _OPTIONAL or (life.first == life.last and buffer.note != _GRADIENT):
+        return "scratch"
+    if buffer.note == _GRADIENT:
+        return "gradients of a few rows of weights"
+    if life.first < ahead and buffer.note in _MAPS:
+        return "stored activations" if ahead < life.last else "maps from layer to layer"
+    if life.first < ahead:
+        return "factors and sums"
+    if buffer.name.rstrip("_").endswith("_again"):
+        return "activations made again"
+    return "error maps" if buffer.note in _ERRORS else "factors and sums"
+
+
+def _consumer(kind: str, members: Mapping[str, int]) -> Consumer:
+    """With the largest of them."""
+    name = max(members, key=members.__getitem__)
+    return Consumer(kind, sum(members.values()), name, members[name] if name else 0)
+
+
+def _sorted(consumers: Iterable[Consumer]) -> tuple[Consumer, ...]:
+    return tuple(sorted((c for c in consumers if c.bytes), key=lambda each: (-each.bytes, each.what)))

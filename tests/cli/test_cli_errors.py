@@ -185,11 +185,26 @@ def test_no_fit_is_a_no_with_a_way_out(cli: Cli, tmp_path: Path) -> None:
         r"error: training needs [\d.]+ KiB of RAM; small has 8.0 KiB \([\d.]+ KiB short\)", lines[0]
     )
     assert lines[1].startswith("  where  learned state ")
-    way = re.match(r"  try    --train (\S+)(?: with --rule (\S+))?", lines[2])
+    assert re.match(
+        r"  most   stack and caller 4,096 B; residual planes [\d,]+ B, fc1_w_residual 2,048 B", lines[2]
+    )
+    way = re.match(r"  try    --train (\S+)(?: with --rule (\S+))?", lines[3])
     assert way is not None
     again = [*COMPILE, "--target", "small.toml", "--train", way[1], *(("--rule", way[2]) if way[2] else ())]
     assert cli(*again).code == 0
-    assert cli(*COMPILE, "--target", "small.toml", "--json").facts["kind"] == "FitError"
+    facts = cli(*COMPILE, "--target", "small.toml", "--json").facts
+    assert facts["kind"] == "FitError"
+    assert facts["largest"][0] == {"what": "stack and caller", "bytes": 4096, "most": "", "most_bytes": 0}
+    assert len(facts["largest"]) == 3
+
+
+def test_the_refusal_in_the_documentation_is_what_is_said(cli: Cli) -> None:
+    text = (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-8")
+    said = re.search(r"^\$ mcugrad (.*)\n((?:.+\n)+)```$", text, re.MULTILINE)
+    assert said is not None
+    result = cli(*said[1].split())
+    assert result.code == 1
+    assert result.err == said[2]
 
 
 def test_nothing_fits(cli: Cli, tmp_path: Path) -> None:

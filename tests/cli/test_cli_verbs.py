@@ -76,6 +76,30 @@ def test_inspect_says_the_sizes_that_compile_says(cli: Cli) -> None:
         assert facts["constants_bytes"] == choice["constants_bytes"]
 
 
+def test_inspect_tells_what_running_again_takes(cli: Cli, tmp_path: Path) -> None:
+    """Where it takes less, and as compile says it."""
+    write_onnx(tmp_path / "deep.onnx", (4, 12, 12), (*[Conv(8, (1, 1), act="HardSwish")] * 4, Dense(3)))
+    x = np.random.default_rng(0).random((8, 12, 12, 4), np.float32)
+    np.savez(tmp_path / "few.npz", x_train=x, y_train=np.arange(8) % 3)
+    (tmp_path / "small.toml").write_text(SMALL_BOARD.format(ram=20480))
+    result = cli("inspect", "deep.onnx")
+    assert re.search(r"^  all +sr8 +[\d.]+ KiB +[\d,]+ +[\d.]+ %$", result.out, re.MULTILINE)
+    for target in ((), ("--target", "small.toml")):
+        choices = cli("inspect", "deep.onnx", *target, "--json").facts["choices"]
+        found = {choice["train"]: choice for choice in choices if choice["rule"] == "sr8"}
+        less = found["all"]["recompute"]
+        assert less["ram_bytes"] < found["all"]["ram_bytes"]
+        assert less["fits"] == (True if target else None)
+        options = ("--rule", "sr8", "--no-measure", "--recompute", *target)
+        facts = cli("compile", "deep.onnx", "--data", "few.npz", *options, "--json").facts
+        assert facts["ram_bytes"] == less["ram_bytes"]
+        again = facts["runs_again"]
+        assert [again["calls"], round(again["more"]), again["part"]] == [
+            less[key] for key in ("calls", "more_instructions", "more_part")
+        ]
+    assert found["last:1"]["recompute"] is None
+
+
 def test_inspect_tells_what_does_not_fit(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL_BOARD.format(ram=8192))
     facts = cli("inspect", "digits_cnn", "--target", "small.toml", "--json").facts

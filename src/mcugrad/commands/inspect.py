@@ -13,10 +13,11 @@ from mcugrad.commands.options import Board, Json, Name, Network
 from mcugrad.commands.output import Output, demand_places
 
 if TYPE_CHECKING:
-    from mcugrad.fit_check import Footprints
+    from mcugrad.footprint import Footprint, Room
     from mcugrad.model import Model
     from mcugrad.options import Options
     from mcugrad.targets import Target
+    from mcugrad.ways import Footprints
 
 FEW = 5
 """Layers of a network up to which every way to train is shown."""
@@ -99,17 +100,18 @@ def drawn(model: Model, target: Target | None) -> tuple[str, str]:
         model: the network.
         target: what it has to fit; None for nothing.
     """
-    from mcugrad.fit_check import Footprints, made_up, planned_sizes
+    from mcugrad.footprint import Room
     from mcugrad.options import Budget, Options
     from mcugrad.pipeline import spent
     from mcugrad.report.arena import picture
     from mcugrad.training.rules import updates
+    from mcugrad.ways import Footprints, made_up, planned_sizes
 
     scales = made_up(model)
     options = Options("all", updates("sr8"), seed=0, rate=0.01, budget=Budget.on(target))
     way = "all" if model.layers else "none"
     if target is not None:
-        way = Footprints(model, scales, options).most(options.updates, target) or "none"
+        way = Footprints(model, scales, options).most(options.updates, Room.of(target)) or "none"
     programs = planned_sizes(model, scales, replace(options, train=way))
     return way, picture(*spent(programs, options.budget))
 
@@ -138,37 +140,41 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
     """Memory of the ways to train that one would choose from. Sizes do not depend on ranges, so these are made up.
 
     By the rules that take most and least, all layers and half as many each time; by those between, all layers; by each
-    the most that fits; biases alone; nothing. Every number of layers by every rule where there are at most `FEW`.
+    the most that fits; biases alone; nothing. Every number of layers by every rule where there are at most `FEW`. All
+    layers also where calls may run again, and, where more fit a target then, the most of them by the smallest rule.
 
     Args:
         model: the network.
         target: what it has to fit; None for nothing.
         like: whose loss they have, and whose budget; cross-entropy, and the usual one, without.
     """
-    from mcugrad.fit_check import Footprints, made_up
+    from mcugrad.footprint import Room
     from mcugrad.options import Budget, Options
     from mcugrad.training.rules import updates
     from mcugrad.training.rules.family import FAMILY
+    from mcugrad.ways import Footprints, made_up
 
-    graph = made_up(model)
+    graph, room = made_up(model), None if target is None else Room.of(target)
     plain = Options("all", updates("sr16"), seed=0, rate=0.01, budget=Budget.on(target))
     like = like or plain
     like = replace(plain, loss=like.loss, label_scale=like.label_scale, budget=like.budget)
-    sizes = Footprints(model, graph, like)
+    sizes, again = Footprints(model, graph, like), Footprints(model, graph, replace(like, recompute=True))
     rules = [rule.name for rule in reversed(FAMILY)]
     count = len(model.layers)
     every = ["all", *(f"last:{n}" for n in range(count - 1, 0, -1))] if count else []
     pairs: list[tuple[str, str]] = []
     for rule in rules:
         ways = set(every if count <= FEW else sizes.halvings() if rule in (rules[0], rules[-1]) else ["all"])
-        if target is not None and (most := sizes.most(updates(rule), target)):
+        if room is not None and (most := sizes.most(updates(rule), room)):
             ways.add(most)
+            if rule == rules[-1] and (more := again.most(updates(rule), room, known=most)):
+                ways.add(more)
         pairs += [(way, rule) for way in every if way in ways]
     pairs += [("bias", ""), ("none", "")]
-    return [_choice(sizes, way, rule, target) for way, rule in pairs]
+    return [_choice(sizes, again, way, rule, room) for way, rule in pairs]
 
 
-def _choice(sizes: Footprints, train: str, rule: str, target: Target | None) -> dict[str, Any]:
+def _choice(sizes: Footprints, again: Footprints, train: str, rule: str, room: Room | None) -> dict[str, Any]:
     from mcugrad.errors import ModelError
     from mcugrad.training.rules import updates
 
@@ -184,6 +190,7 @@ def _choice(sizes: Footprints, train: str, rule: str, target: Target | None) -> 
             "latents_bytes": None,
             "latents_skip_instructions": None,
             "fits": False,
+            "recompute": None,
             "problem": error.what,
         }
     latents = sizes.latents(train, updates(rule or "sr16"))
@@ -194,7 +201,30 @@ def _choice(sizes: Footprints, train: str, rule: str, target: Target | None) -> 
         "reserve_bytes": found.reserve,
         "latents_bytes": None if latents is None else latents.size,
         "latents_skip_instructions": None if latents is None else round(latents.skipped),
-        "fits": found.fits(target) if target else None,
+        "fits": found.fits(room) if room else None,
+        "recompute": _recomputed(again, train, rule, found, room),
+    }
+
+
+def _recomputed(
+    sizes: Footprints, train: str, rule: str, kept: Footprint, room: Room | None
+) -> dict[str, Any] | None:
+    """What a way takes where calls may run again; None where nobody looked, or it takes no less."""
+    from mcugrad.training.rules import updates
+
+    how = updates(rule or "sr16")
+    if train != "all" and not sizes.knows(train, how):
+        return None
+    found = sizes.of(train, how)
+    again = sizes.again(train, how)
+    if again is None or found.ram >= kept.ram:
+        return None
+    return {
+        "ram_bytes": found.ram,
+        "calls": again.calls,
+        "more_instructions": round(again.more),
+        "more_part": again.part,
+        "fits": found.fits(room) if room else None,
     }
 
 
@@ -229,3 +259,20 @@ def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target 
         f"\n(estimated, {core})"
     )
     output.table(title, (*columns, "latents", "skips"), rows, "llrrlrr" if target is not None else "llrrrr")
+    _show_recomputed(output, choices, core, with_target=target is not None)
+
+
+def _show_recomputed(output: Output, choices: list[dict[str, Any]], core: str, *, with_target: bool) -> None:
+    """Where it saves RAM that calls of the forward pass run again."""
+    from mcugrad.footprint import kib
+
+    rows = []
+    for choice in choices:
+        if (less := choice["recompute"]) is not None:
+            verdict = ("yes" if less["fits"] else "no",) * with_target
+            more = f"{less['more_instructions']:,}", f"{100 * less['more_part']:.1f} %"
+            rows.append((choice["train"], choice["rule"] or "", kib(less["ram_bytes"]), *verdict, *more))
+    if rows:
+        columns = ("train", "rule", "RAM", *(("fits",) * with_target), "instructions more", "of a step")
+        title = f"with --recompute\n(instructions: estimated, {core})"
+        output.table(title, columns, rows, "llr" + "l" * with_target + "rr")

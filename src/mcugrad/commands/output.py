@@ -13,13 +13,14 @@ import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from mcugrad import progress
-from mcugrad.errors import McugradError, ToolError, UsageError
+from mcugrad.errors import FitError, McugradError, ToolError, UsageError
 from mcugrad.files import readable, write_file
 
 ROOM = 1 << 20
@@ -281,7 +282,14 @@ def noted() -> Iterator[None]:
 def report_error(error: McugradError, machine: bool) -> None:
     """Say what is wrong: on stderr for people, on stdout as JSON for machines."""
     if machine:
-        facts = {"error": error.what, "kind": type(error).__name__, "where": error.where, "hint": error.hint}
+        facts: dict[str, Any] = {
+            "error": error.what,
+            "kind": type(error).__name__,
+            "where": error.where,
+            "hint": error.hint,
+        }
+        if isinstance(error, FitError):
+            facts["largest"] = [asdict(each) for each in error.largest]
         typer.echo(as_json({**facts, "exit_code": error.exit_code}), nl=False)
         return
     head, _, rest = readable(str(error)).partition("\n")

@@ -216,6 +216,7 @@ class Recipe:
         """The model in a state file, for inference only."""
         from mcugrad.errors import DataError
         from mcugrad.fit_check import check_fit
+        from mcugrad.footprint import Room
         from mcugrad.state.images import is_state_file
         from mcugrad.trainer import Trainer
 
@@ -235,7 +236,7 @@ class Recipe:
             )
         made = trained.inference()
         if made.target is not None:
-            check_fit(made.model, made.build.scales, made.options, made.build, made.target)
+            check_fit(made.model, made.build.scales, made.options, made.build, Room.of(made.target))
         return made
 
     def _compiled(self, model: Model, samples: Samples, schedule: Kind, steps: int | None) -> Trainer:

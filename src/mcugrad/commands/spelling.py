@@ -14,7 +14,8 @@ _KEYWORDS = """
 """
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _KEYWORDS.split()}
 """Options by the keyword that Python has for each."""
-_SPARSE = (
+_FORMS = (
+    (re.compile(r"recompute=True"), "--recompute"),
     (re.compile(r"Sparse\(samples=([\d.]+)\)"), r"--sparse-samples \1"),
     (re.compile(r"Sparse\(([\d.]+), ([\d.]+)\)"), r"--sparse \1:\2"),
     (re.compile(r"Sparse\(([\d.]+)\)"), r"--sparse \1"),
@@ -36,12 +37,12 @@ def as_options() -> Iterator[None]:
             where = "--sparse-samples"
         what, hint = spelled(error.what), spelled(error.hint)
         if isinstance(error, FitError):
-            raise FitError(what, where=where, hint=hint, short=error.short) from error
+            raise FitError(what, where=where, hint=hint, short=error.short, largest=error.largest) from error
         raise UsageError(what, where=where, hint=hint) from error
 
 
 def spelled(text: str) -> str:
     """A text with options in the place of keywords."""
-    for pattern, option in _SPARSE:
+    for pattern, option in _FORMS:
         text = pattern.sub(option, text)
     return _GIVEN.sub(lambda found: f"{OPTIONS[found[1]]} {found[2]}".rstrip(), text)

@@ -67,10 +67,12 @@ class RunsAgain:
     def text(self) -> str:
         """`6 calls run again in a training step, which takes 312,000 instructions more (4.1 %), estimated`."""
         times = "call runs" if self.calls == 1 else "calls run"
-        return (
-            f"{self.calls} {times} again in a training step, which takes {self.more:,.0f} instructions more "
-            f"({100 * self.part:.1f} %), estimated"
-        )
+        return f"{self.calls} {times} again in a training step, which takes {self.cost}"
+
+    @property
+    def cost(self) -> str:
+        """`312,000 instructions more (4.1 %), estimated`."""
+        return f"{self.more:,.0f} instructions more ({100 * self.part:.1f} %), estimated"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,6 @@ no clock, to ask "how many instructions" before a board is chosen.
 """
 
 from mcugrad.targets._load import cores, emulated, load, names
-from mcugrad.targets._model import Core, EnergyPerCycle, Region, Target
+from mcugrad.targets._model import Core, EnergyPerCycle, Region, Target, shortage
 
-__all__ = ["Core", "EnergyPerCycle", "Region", "Target", "cores", "emulated", "load", "names"]
+__all__ = ["Core", "EnergyPerCycle", "Region", "Target", "cores", "emulated", "load", "names", "shortage"]

@@ -117,6 +117,20 @@ class EnergyPerCycle:
             )
 
 
+def shortage(need: int, have: int, memory: str, whose: str) -> str:
+    """`301.4 KiB of RAM; nrf52840 has 256.0 KiB (45.4 KiB short)`.
+
+    Args:
+        need: bytes, more than there are.
+        have: bytes that there are.
+        memory: `RAM` or `flash`.
+        whose: `nrf52840 has`.
+    """
+    whole, there = (f"{size / 1024:.1f} KiB" for size in (need, have))
+    short = f"{need - have} B" if need - have < 1024 else f"{(need - have) / 1024:.1f} KiB"
+    return f"{whole} of {memory}; {whose} {there} ({short} short)"
+
+
 @dataclass(frozen=True)
 class Target:
     """What firmware is built for.
@@ -145,9 +159,7 @@ class Target:
             memory: `RAM` or `flash`.
         """
         have = {"RAM": self.ram, "flash": self.flash}[memory].bytes
-        whole, there = (f"{size / 1024:.1f} KiB" for size in (need, have))
-        short = f"{need - have} B" if need - have < 1024 else f"{(need - have) / 1024:.1f} KiB"
-        return f"{whole} of {memory}; {self.name} has {there} ({short} short)"
+        return shortage(need, have, memory, f"{self.name} has")
 
     def __post_init__(self) -> None:
         for kind, region in (("flash", self.flash), ("RAM", self.ram)):

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 import mcugrad as mg
 from command_line import Cli
 from mcugrad.errors import FitError, UsageError
-from mcugrad.fit_check import Footprints
 from mcugrad.passes.program.run_again import chances, run_again
 from mcugrad.pipeline import lowered
 from mcugrad.plan import best_plan, bound, recomputed, step_instructions, verify
@@ -24,6 +23,7 @@ from mcugrad.program.spec import check
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
+from mcugrad.ways import Footprints
 from networks import Conv, Dense, Layer, Pool, model, samples
 from programs import program_of
 

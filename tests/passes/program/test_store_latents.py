@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 import mcugrad as mg
-from mcugrad.fit_check import made_up
 from mcugrad.options import Options
 from mcugrad.passes.program.store_latents import SHARE, store_latents
 from mcugrad.pipeline import complete, lowered, macs_of
 from mcugrad.program import Program
 from mcugrad.program.segment import FROZEN
 from mcugrad.training.rules import updates
+from mcugrad.ways import made_up
 from mcugrad.zoo import nets
 from networks import Conv, Dense, Pool, model
 
