@@ -79,7 +79,7 @@ def test_the_table_compares_with_float32(published: Any, data: str) -> None:
     runs = [
         {
             "run": {"data": data, "scheme": scheme, "epochs": published.EPOCHS[data]}
-            | {"rate": published.RATE, "seed": seed},
+            | {"rate": published.RATE[data], "seed": seed},
             "accuracy": value,
             "zeros": [] if scheme == "float32" else [0.5, 0.25, 0, 0, 0],
         }
