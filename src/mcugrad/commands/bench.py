@@ -34,10 +34,17 @@ def bench(
 
     from mcugrad.commands.compile import compiled_facts
     from mcugrad.commands.inputs import made_up
+    from mcugrad.errors import UsageError
     from mcugrad.report.memory import COLUMNS, flash_rows, piece_rows, ram_rows
     from mcugrad.report.quantities import built_with
 
     output = recipe.output
+    if not recipe.data and recipe.scale is not None:
+        raise UsageError(
+            "without --data there are no samples to divide, so that --scale has no effect",
+            where="--scale",
+            hint="--data samples.npz, or no --scale",
+        )
     found = recipe.network()
     given = recipe.samples(found) if recipe.data else made_up(found, recipe.loss)
     made = recipe.trainer(found, given)

@@ -54,6 +54,7 @@ def compile_(
 
     output = recipe.output
     demand_places(files=[recipe.save])
+    recipe.demand_use(code=True, stored=recipe.has_replay)
     kind = delivered_schedule(recipe, schedule, steps)
     found = recipe.network()
     delivery = Delivery(out or Path("firmware") / found.name, format, selftest)

@@ -77,6 +77,8 @@ _COMPILED_IN = (
     "recompute",
 )
 """Options that a model has had when it was compiled; the others are about data, places and what is said."""
+_NOT_OF_TRAINING = ("precision", "class_names", "features", "prefer", "ram", "plan")
+"""Those of them that change a model which only infers, too."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class Recipe:
         if self.resume is not None and self.train == "none":
             self._note_without_effect(self.resume)
             return self._inferring(model, self.resume)
+        self.demand_training()
         made = self._compiled(model, samples, schedule, steps)
         if self.resume is not None:
             made.load_state(self.resume)
@@ -182,6 +185,62 @@ class Recipe:
         else:
             made.save(self.save)
         self.output.say(f"\nwrote {self.save}: what was learned, {len(made.state)} arrays")
+
+    @property
+    def has_replay(self) -> bool:
+        """Whether firmware would store samples. Raises UsageError for features that there are not."""
+        from mcugrad.training.features import features
+
+        return "replay" in features(self.features)
+
+    def demand_use(self, *, code: bool, stored: bool, what: str = "--features with replay") -> None:
+        """Refuse options of generated code where nobody gets any, before there is work to be lost.
+
+        Args:
+            code: whether firmware is written.
+            stored: whether something stores samples: firmware that is written, or this training.
+            what: what would make something store them.
+
+        Raises:
+            UsageError: an option has no effect.
+        """
+        from mcugrad.errors import UsageError
+
+        is_kept = self.save is not None and self.save.suffix != ".npz"  # which holds arrays alone
+        for name in ("class_names", "features"):
+            if self._is_given(name) and not (code or is_kept):
+                option = _option(name)
+                raise UsageError(
+                    f"no firmware is written and no model is saved, so that {option} has no effect",
+                    where=option,
+                    hint=f"--save model.mcgstate, or no {option}; train and compile have --out, too",
+                )
+        if self.replay_of == "latents" and not is_kept and not stored:
+            raise UsageError(
+                "no samples are stored, so that --replay-of latents has no effect",
+                where="--replay-of latents",
+                hint=f"{what}, --save model.mcgstate, or no --replay-of",
+            )
+
+    def demand_training(self) -> None:
+        """Refuse options of a training where there is none. Raises UsageError."""
+        from mcugrad.errors import UsageError
+
+        given = [_option(name) for name in self._given() if name not in _NOT_OF_TRAINING]
+        if self.train == "none" and self.resume is None and given:
+            raise UsageError(
+                f"nothing trains, so that {' and '.join(given)} {'has' if len(given) == 1 else 'have'} no effect",
+                where=given[0],
+                hint=f"--train last:1 or another that trains, or no {' and no '.join(given)}",
+            )
+
+    def _given(self) -> list[str]:
+        """Names of options that a model is compiled with, and that are not as usual."""
+        return [name for name in _COMPILED_IN if self._is_given(name)]
+
+    def _is_given(self, name: str) -> bool:
+        usual = {each.name: _default(each) for each in fields(Recipe)}
+        return bool(getattr(self, name) != usual[name])
 
     def demand_room(self, made: Trainer) -> None:
         """Refuse a place of --save that has no room for what there will be to write. Raises UsageError."""
@@ -204,9 +263,7 @@ class Recipe:
 
     def _note_without_effect(self, path: Path) -> None:
         """Say which options change nothing about a model that comes as it was compiled."""
-        usual = {each.name: _default(each) for each in fields(Recipe)}
-        given = [f"--{name.replace('_', '-')}" for name in _COMPILED_IN if getattr(self, name) != usual[name]]
-        if given:
+        if given := [_option(name) for name in self._given()]:
             self.output.note(
                 f"with --train none the model in {path} infers as it was compiled: {', '.join(given)} "
                 f"{'changes' if len(given) == 1 else 'change'} nothing"
@@ -341,6 +398,10 @@ def spelled_out(
         return spelled
 
     return around
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _default(option: Any) -> Any:

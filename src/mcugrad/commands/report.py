@@ -55,6 +55,7 @@ def report(
     output = recipe.output
     delivery = Delivery(out / "firmware", format)
     demand_places(files=[out / "report.html", recipe.save], folders=[delivery.folder])
+    recipe.demand_use(code=True, stored=recipe.has_replay)
     board = targets.load(recipe.target or TARGET)
     found = recipe.network()
     delivery.demand(found.name)

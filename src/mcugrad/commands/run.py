@@ -41,6 +41,7 @@ def run(
 
     output = recipe.output
     demand_places(files=[recipe.save])
+    recipe.demand_use(code=False, stored=False, what="mcugrad train --replay 64 --old DATA")
     kind = schedule_choice(schedule)
     found = recipe.network()
     given = recipe.samples(found)

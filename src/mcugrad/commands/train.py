@@ -12,11 +12,15 @@ from mcugrad.commands.output import demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from mcugrad.commands.inputs import Samples
+    from mcugrad.commands.output import Output
+    from mcugrad.fidelity import Fidelity
     from mcugrad.fitting import Epoch
     from mcugrad.report.scores import Score
     from mcugrad.trainer import Trainer
+
+Pair = tuple[Any, Any]
+"""Samples and their labels."""
 
 
 @spelled_out()
@@ -67,92 +71,42 @@ def train(
     json: Json = False,
 ) -> None:
     """Train on this computer, with the bytes the device would have, and test on the data's held-out part."""
-    from mcugrad.commands.compile import compiled_facts, show_ended
     from mcugrad.commands.inputs import augment_choice, replay_choice
-    from mcugrad.commands.notes import became_worse
     from mcugrad.commands.schedule import schedule_choice
     from mcugrad.emit.folder import kept
-    from mcugrad.report.scores import Score
 
-    output = recipe.output
     demand_places(files=[recipe.save], folders=[out])
     demand_folder(
         out, selftest=selftest, format=format != "c", inference=inference, as_delivered=as_delivered
     )
-    _demand_stored(recipe, replay, out=None if inference else out)
-    kind = schedule_choice(schedule)
-    rate = recipe.learning_rate
+    stores = out is not None and not inference and recipe.has_replay
+    recipe.demand_use(
+        code=out is not None, stored=stores or replay is not None, what="--replay 64 --old DATA, --out"
+    )
+    kind, rate = schedule_choice(schedule), recipe.learning_rate
     found = recipe.network()
     delivery = None if out is None else Delivery(out, format, selftest)
     if delivery is not None:
         delivery.demand(found.name)
     given = recipe.samples(found)
     known = recipe.known(found, old)
-    changes = augment_choice(augment, recipe.seed)
-    replayed = replay_choice(known, replay, remember=remember, seed=recipe.seed)
+    fitting = {
+        "epochs": epochs,
+        "rate": "auto" if rate is None else rate,
+        "schedule": kind,
+        "augment": augment_choice(augment, recipe.seed),
+        "replay": replay_choice(known, replay, remember=remember, seed=recipe.seed),
+    }
     made = recipe.learner(found, given)
     recipe.demand_room(made)
-    validation = given.held_out
-    old_validation = None if known is None else known.held_out
-    score = Score(made.options.loss.label_kind, found.classes)
-    output.say(repr(made)[1:-1], strong=True)
-    output.say(f"data  {given.text}")
-    loss = recipe.fidelity(made, given)
-    if loss is not None:
-        output.say(f"{made.options.precision}  {loss}")
-    if old_validation is not None:  # fit looks at the others
-        made.quantize(old_validation[0], "held-out old samples")
-        made.labels(old_validation[1], len(old_validation[1]), "held-out old y")
-    output.show_notes()
-    output.say()
-    before, old_before = (_score(made, part) for part in (validation, old_validation))
-    if validation is not None and before is not None:
-        output.say(f"before       {score.sentence(before, len(validation[1]), 'held-out')}")
-    if old_validation is not None and old_before is not None:
-        output.say(f"             {score.sentence(old_before, len(old_validation[1]), 'held-out old')}")
-
-    def on_epoch(epoch: Epoch) -> None:
-        if epoch.epoch == 1 and made.rate_search is not None:
-            output.say(made.rate_search.text)
-        output.say(_line(epoch, epochs, score))
-
-    history = made.fit(
-        given.x,
-        given.y,
-        epochs=epochs,
-        rate="auto" if rate is None else rate,
-        schedule=kind,
-        validation=validation,
-        seed=recipe.seed,
-        replay=replayed,
-        augment=changes,
-        on_epoch=on_epoch,
-    )
-    old_after = _score(made, old_validation)
-    if old_validation is not None and old_after is not None:
-        output.say(f"after        {score.sentence(old_after, len(old_validation[1]), 'held-out old')}")
-    for note in became_worse(made, given.y, history[-1], before):
-        output.note(note)
+    facts = _trained(recipe, made, given, None if known is None else known.held_out, fitting)
     recipe.keep(made)
     if delivery is not None:
-        files = delivery.write(made, delivered=as_delivered, inference=inference)
-        output.say(f"\nwrote {delivery.folder}: {', '.join(files)}")
-        output.say(f"      (the firmware begins {'as delivered' if as_delivered else made.begins})")
-        if not (as_delivered or inference):
-            show_ended(output, made)
-    output.finish(
+        _deliver(recipe.output, made, delivery, as_delivered=as_delivered, inference=inference)
+    recipe.output.finish(
         {
-            **compiled_facts(made, given.text),
-            "rate": made.rate,
-            "schedule": schedule,
-            "rate_search": None if made.rate_search is None else made.rate_search.facts(),
-            f"held_out_{score.key}_before": before,
-            f"old_held_out_{score.key}_before": old_before,
-            "epochs": [_facts(epoch, score) for epoch in history],
-            f"held_out_{score.key}": history[-1].validation_accuracy,
-            f"old_held_out_{score.key}": old_after,
-            "fidelity": None if loss is None else loss.facts(),
-            "training_notes": output.notes,
+            **facts,
+            "training_notes": recipe.output.notes,
             "state": None if recipe.save is None else str(recipe.save),
             "begins": "as delivered" if as_delivered else made.begins,
             "folder": None if out is None else str(out),
@@ -161,21 +115,99 @@ def train(
     )
 
 
-def _demand_stored(recipe: Recipe, replay: int | None, *, out: Path | None) -> None:
-    """Raises UsageError for latents where neither this training, nor firmware, nor a saved model stores samples."""
-    from mcugrad.errors import UsageError
-    from mcugrad.training.features import features
+def _trained(
+    recipe: Recipe, made: Trainer, given: Samples, old: Pair | None, fitting: dict[str, Any]
+) -> dict[str, Any]:
+    """Train, and say how it goes.
 
-    written = out is not None and "replay" in features(recipe.features)
-    if recipe.replay_of == "latents" and replay is None and recipe.save is None and not written:
-        raise UsageError(
-            "no samples are stored, so that --replay-of latents has no effect",
-            where="--replay-of latents",
-            hint="--replay 64 --old DATA, --out for firmware that stores them, or no --replay-of",
-        )
+    Args:
+        recipe: what the user decides.
+        made: what is trained.
+        given: samples.
+        old: held-out samples that the network knows.
+        fitting: what `fit` is told beside.
+
+    Returns:
+        What there is to say of it, for JSON.
+    """
+    from mcugrad.commands.compile import compiled_facts
+    from mcugrad.commands.notes import became_worse
+    from mcugrad.report.scores import Score
+
+    output, validation = recipe.output, given.held_out
+    score = Score(made.options.loss.label_kind, made.model.classes)
+    loss = _introduced(recipe, made, given, old)
+    before, old_before = _score(made, validation), _score(made, old)
+    for head, part, value, what in (
+        ("before       ", validation, before, "held-out"),
+        ("             ", old, old_before, "held-out old"),
+    ):
+        _say_score(output, score, head, part, value, what)
+
+    def on_epoch(epoch: Epoch) -> None:
+        if epoch.epoch == 1 and made.rate_search is not None:
+            output.say(made.rate_search.text)
+        output.say(_line(epoch, fitting["epochs"], score))
+
+    history = made.fit(
+        given.x, given.y, validation=validation, seed=recipe.seed, on_epoch=on_epoch, **fitting
+    )
+    old_after = _score(made, old)
+    _say_score(output, score, "after        ", old, old_after, "held-out old")
+    for note in became_worse(made, given.y, history[-1], before):
+        output.note(note)
+    return {
+        **compiled_facts(made, given.text),
+        "rate": made.rate,
+        "schedule": fitting["schedule"],
+        "rate_search": None if made.rate_search is None else made.rate_search.facts(),
+        f"held_out_{score.key}_before": before,
+        f"old_held_out_{score.key}_before": old_before,
+        "epochs": [_facts(epoch, score) for epoch in history],
+        f"held_out_{score.key}": history[-1].validation_accuracy,
+        f"old_held_out_{score.key}": old_after,
+        "fidelity": None if loss is None else loss.facts(),
+    }
 
 
-def _score(made: Trainer, part: tuple[Any, Any] | None) -> float | None:
+def _introduced(recipe: Recipe, made: Trainer, given: Samples, old: Pair | None) -> Fidelity | None:
+    """Say what is going to be trained, and what is odd about old samples, of which `fit` hears nothing."""
+    output = recipe.output
+    output.say(repr(made)[1:-1], strong=True)
+    output.say(f"data  {given.text}")
+    loss = recipe.fidelity(made, given)
+    if loss is not None:
+        output.say(f"{made.options.precision}  {loss}")
+    if old is not None:
+        made.quantize(old[0], "held-out old samples")
+        made.labels(old[1], len(old[1]), "held-out old y")
+    output.show_notes()
+    output.say()
+    return loss
+
+
+def _deliver(
+    output: Output, made: Trainer, delivery: Delivery, *, as_delivered: bool, inference: bool
+) -> None:
+    """Write the firmware, and say so."""
+    from mcugrad.commands.compile import show_ended
+
+    files = delivery.write(made, delivered=as_delivered, inference=inference)
+    output.say(f"\nwrote {delivery.folder}: {', '.join(files)}")
+    output.say(f"      (the firmware begins {'as delivered' if as_delivered else made.begins})")
+    if not (as_delivered or inference):
+        show_ended(output, made)
+
+
+def _say_score(
+    output: Output, score: Score, head: str, part: Pair | None, value: float | None, what: str
+) -> None:
+    """A line about held-out samples, where there are any."""
+    if part is not None and value is not None:
+        output.say(f"{head}{score.sentence(value, len(part[1]), what)}")
+
+
+def _score(made: Trainer, part: Pair | None) -> float | None:
     """What held-out samples give; None without samples. What is odd about them is noted elsewhere."""
     from mcugrad import concerns
 
