@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mcugrad.plan.lifetimes import Lifetime
 from mcugrad.plan.sharing import Share
@@ -102,35 +102,84 @@ def placed(units: Sequence[Unit]) -> dict[str, int]:
 
 def placed_within(units: Sequence[Unit], most: int | None) -> dict[str, int] | None:
     """The same, or None as soon as a buffer ends behind the first `most` bytes."""
-    first, last, start, end = (np.zeros(sum(len(unit.members) for unit in units), np.int64) for _ in range(4))
+    count = sum(len(unit.members) for unit in units)
+    blocks: Few | Many = Few() if count <= FEW else Many(count)
     offsets: dict[str, int] = {}
-    count = 0
     for unit in units:
-        starts, ends = [], []
-        for life, at in unit.members:
-            together = ((first[:count] <= life.last) & (last[:count] >= life.first)).nonzero()[0]
-            starts.append(start[together] - (at + aligned(life.size)))
-            ends.append(end[together] - at)
-        blocked, free = (starts[0], ends[0]) if len(starts) == 1 else map(np.concatenate, (starts, ends))
-        order = blocked.argsort(kind="stable")
-        base = lowest(blocked[order], free[order], 0)
+        base = blocks.lowest(unit)
         if most is not None and base + unit.size > most:
             return None
         for life, at in unit.members:
             offsets[life.name] = base + at
-            first[count], last[count] = life.first, life.last
-            start[count], end[count] = base + at, base + at + aligned(life.size)
-            count += 1
+            blocks.add(life, base + at)
     return offsets
 
 
-def lowest(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> int:
-    """The lowest offset at which so many bytes are free, between blocks in ascending order that may overlap."""
-    if not len(end):
-        return 0
-    free = np.zeros(len(end) + 1, np.int64)
-    free[1:] = end
-    np.maximum.accumulate(free, out=free)
-    fits = free[:-1] + size <= start
-    at = int(fits.argmax())
-    return int(free[at] if fits[at] else free[-1])
+FEW = 300
+"""Buffers up to which a loop over them is faster than NumPy is, four times with fifty of them."""
+
+
+class Few:
+    """Buffers that have their places: as tuples in ascending order, so that none behind a gap is looked at."""
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[int, int, int, int]] = []
+
+    def add(self, life: Lifetime, at: int) -> None:
+        """Puts a buffer there."""
+        insort(self._blocks, (at, at + aligned(life.size), life.first, life.last))
+
+    def lowest(self, unit: Unit) -> int:
+        """The lowest offset at which a unit lies beside all that is needed when one of its members is."""
+        base = 0
+        if len(unit.members) == 1:
+            life, size = unit.members[0][0], unit.size
+            first, last = life.first, life.last
+            for start, end, begins, ends in self._blocks:
+                if end > base and begins <= last and ends >= first:
+                    if base + size <= start:
+                        break
+                    base = end
+            return base
+        blocked = sorted(
+            (start - at - aligned(life.size), end - at)
+            for life, at in unit.members
+            for start, end, begins, ends in self._blocks
+            if begins <= life.last and ends >= life.first
+        )
+        for start, end in blocked:
+            if base <= start:
+                break
+            base = max(base, end)
+        return base
+
+
+class Many:
+    """The same in arrays."""
+
+    def __init__(self, count: int) -> None:
+        self._first, self._last, self._start, self._end = (np.zeros(count, np.int64) for _ in range(4))
+        self._count = 0
+
+    def add(self, life: Lifetime, at: int) -> None:
+        """As of few."""
+        i = self._count
+        self._first[i], self._last[i] = life.first, life.last
+        self._start[i], self._end[i] = at, at + aligned(life.size)
+        self._count += 1
+
+    def lowest(self, unit: Unit) -> int:
+        """As of few."""
+        starts, ends = [], []
+        here = slice(0, self._count)
+        for life, at in unit.members:
+            together = ((self._first[here] <= life.last) & (self._last[here] >= life.first)).nonzero()[0]
+            starts.append(self._start[together] - (at + aligned(life.size)))
+            ends.append(self._end[together] - at)
+        blocked, end = np.concatenate(starts), np.concatenate(ends)
+        order = blocked.argsort(kind="stable")
+        free = np.zeros(len(end) + 1, np.int64)
+        free[1:] = end[order]
+        np.maximum.accumulate(free, out=free)
+        fits = free[:-1] <= blocked[order]
+        return int(free[fits.argmax() if fits.any() else -1])
