@@ -22,6 +22,7 @@ from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, model, samples
+from thoroughness import LONG, turns
 
 FORWARD, GRAD_INPUT, UPDATE = (f"mcg_conv2d_maxpool_{name}" for name in ("s8", "grad_input_s8", "update"))
 LAYERS = (Conv(8), Pool(), Conv(8, pads=(1, 1, 1, 1)), Pool(), Dense(3))
@@ -50,10 +51,13 @@ def test_no_map_between_the_two_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "how", [{}, {"train": "last:2"}, {"rule": "sr12"}, {"sparse": mg.Sparse(0.5)}], ids=str
+    ("how", "lines"),
+    turns(
+        [{}, {"train": "last:2"}, {"rule": "sr12"}, {"sparse": mg.Sparse(0.5)}, {}, {}], [2, 1, 3, 1, 1, 3]
+    ),
+    ids=str,
 )
-@pytest.mark.parametrize("lines", [1, 2, 3])
-def test_what_is_learned_is_the_same(lines: int, how: dict[str, Any]) -> None:
+def test_what_is_learned_is_the_same(how: dict[str, Any], lines: int) -> None:
     """By the twin and by the references, and by the references of the program as it was lowered."""
     trainer = made(**how)
     compiled = trainer.build.compiled
@@ -150,7 +154,7 @@ def test_bands_cover_every_row_once(lines: int) -> None:
 def test_cores_learn_the_same() -> None:
     trainer = made()
     x, y = samples(trainer.model, 4)
-    trainer.verify(x, y % 3, on=["reference", "cortex-m0plus", "cortex-m4f"], rate=0.01)
+    trainer.verify(x, y % 3, on=["reference", *(["cortex-m0plus"] if LONG else []), "cortex-m4f"], rate=0.01)
 
 
 def test_bands_are_no_choice_where_they_take_no_less() -> None:
