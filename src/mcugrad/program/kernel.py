@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -142,7 +142,7 @@ class Kernel:
         """Parameters in order, as the C header declares them."""
         return prototypes()[self.name]
 
-    @property
+    @cached_property
     def seen(self) -> tuple[Param, ...]:
         """Those of the reference, which knows of no scratch."""
         own = () if self.scratch is None else (ROOM, SCRATCH)
