@@ -135,7 +135,8 @@ def test_no_warning_on_boards(name: str, core: str, tmp_path: Path) -> None:
         how = {"compiler": compiler, "target": targets.load(core), "opt": "-Os"}
         flags = ["-std=gnu++11", "-Wno-double-promotion"]  # `print` takes doubles
         toolchain.check_warnings([place / "sketch.cpp"], [place, code], language="c++", flags=flags, **how)
-        toolchain.check_warnings([code / f"{name}.c"], [code], flags=["-std=gnu11"], **how)
+        if LONG or compiler == "zig" or name in ("classes", "real"):  # gcc sees all sketches, and some models
+            toolchain.check_warnings([code / f"{name}.c"], [code], flags=["-std=gnu11"], **how)
 
 
 def talk(name: str, folder: Path, sent: bytes) -> tuple[list[str], np.ndarray]:

@@ -13,6 +13,7 @@ import pytest
 from generated import HOSTS, LABEL, NULL, OK, RATE, STATE, Api, built, folder, need
 from mcugrad import targets, toolchain
 from mcugrad.emulator.firmware import DeviceModel
+from thoroughness import turns
 
 # --- it says no to bad calls ----------------------------------------------------------------------------------
 
@@ -131,8 +132,9 @@ sys.exit(status)
 """
 
 
-@pytest.mark.parametrize("compiler", HOSTS)
-@pytest.mark.parametrize("name", ["all_sr8", "all_sr16", "middle", "biases", "one_input"])
+@pytest.mark.parametrize(
+    ("name", "compiler"), turns(["all_sr8", "all_sr16", "middle", "biases", "one_input"], HOSTS)
+)
 def test_no_undefined_behaviour(name: str, compiler: str) -> None:
     """Hundreds of steps with traps at every overflow, bad shift and access out of bounds or alignment."""
     need(compiler)
@@ -158,8 +160,7 @@ def test_undefined_behaviour_would_be_seen(compiler: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.mcu
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m7"])
-@pytest.mark.parametrize("name", ["all_sr8", "all_sr16"])
+@pytest.mark.parametrize(("name", "core"), turns(["all_sr8", "all_sr16"], ["cortex-m0plus", "cortex-m7"]))
 def test_no_unaligned_access_on_a_core(name: str, core: str) -> None:
     """Of portable bodies: while accesses are watched the emulator loses its way behind some conditional stores of the
     others, whose accesses tests/kernels/test_on_cores.py looks at one by one.

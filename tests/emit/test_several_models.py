@@ -120,6 +120,7 @@ def test_on_a_core(sources: list[Path], core: str) -> None:
     firmware = toolchain.build_firmware(
         [*sources, startup.source(startup.IDLE_MAIN)],
         target,
+        opt="-O0",
         include_dirs=[sources[0].parent],
         keep=["begin", "both", "a", "b", "xa", "xb", "yc"],
     )
@@ -166,7 +167,7 @@ def test_no_name_with_a_linkage_is_another_models(sources: list[Path], tmp_path:
     assert nm is not None
     for name in LAYERS:
         made = tmp_path / f"{name}.o"
-        subprocess.run([gcc, "-O1", "-c", str(tmp_path / f"{name}.c"), "-o", str(made)], check=True)
+        subprocess.run([gcc, "-O0", "-c", str(tmp_path / f"{name}.c"), "-o", str(made)], check=True)
         listed = subprocess.run(
             [nm, "-g", "--defined-only", str(made)], capture_output=True, text=True, check=True
         )
