@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mcugrad._version import __version__
 from mcugrad.errors import (
     DataError,
+    DefectError,
     DeviceError,
     FitError,
     McugradError,
@@ -43,6 +44,7 @@ __all__ = [
     "Advice",
     "Augment",
     "DataError",
+    "DefectError",
     "DeviceError",
     "Epoch",
     "FitError",

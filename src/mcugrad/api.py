@@ -29,6 +29,7 @@ from mcugrad.passes.quantize import affine
 from mcugrad.pipeline import Build, build, calibrate
 from mcugrad.plan import Planning
 from mcugrad.program import Program
+from mcugrad.state import defect
 from mcugrad.targets import Target
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer
@@ -160,7 +161,8 @@ def compile(  # noqa: A001  (mcugrad.compile, as torch.compile)
     )
     method = Calibration(calibration_method, percentile)
     scales = calibrate(model, calibration, method, options.precision, options.train)
-    result = build(model, scales, options)
+    with defect.told(model, scales, options):
+        result = build(model, scales, options)
     if replay_of == "latents":
         _demand_latents(result.compiled.program, len(model.layers))
     if (room := _room(goal, ram)) is not None:

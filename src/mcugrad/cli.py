@@ -1,7 +1,8 @@
 """The command line: `mcugrad demo, inspect, advise, compile, bench, train, run, report, state, doctor`.
 
-Exit codes: 0 fine, 1 the answer is no (does not fit, differs, something needed is missing), 2 wrong use, 130
-stopped by the user, 141 nobody reads on. With --json every verb writes exactly one JSON object to stdout, an error too.
+Exit codes: 0 fine, 1 the answer is no (does not fit, differs, something needed is missing), 2 wrong use, 3 a defect of
+mcugrad, 130 stopped by the user, 141 nobody reads on. With --json every verb writes exactly one JSON object to stdout,
+an error too.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ STOPPED, UNREAD = 130, 141
 app = typer.Typer(
     name="mcugrad",
     help="Turns a neural network into Cortex-M firmware that keeps learning, in 8-bit arithmetic.",
-    epilog="Exit codes: 0 fine, 1 the answer is no (does not fit, differs), 2 wrong use.",
+    epilog="Exit codes: 0 fine, 1 the answer is no (does not fit, differs), 2 wrong use, 3 a defect of mcugrad.",
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,

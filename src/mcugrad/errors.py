@@ -6,6 +6,7 @@ McugradError
 ├── DataError      samples or labels cannot be used (empty calibration, label out of range)
 ├── ToolError      a compiler or emulator is missing, or a build failed
 ├── DeviceError    the emulated device faulted (memory fault, undefined instruction)
+├── DefectError    mcugrad itself is wrong                    (exit code 3: report it)
 ├── FitError       it does not fit into RAM or flash          (exit code 1: the answer is no)
 └── MismatchError  device and twin differ                     (exit code 1: the answer is no)
 
@@ -129,6 +130,12 @@ class FitError(McugradError):
     def most(self) -> str:
         """What takes most, with bytes."""
         return "; ".join(each.text for each in self.largest)
+
+
+class DefectError(McugradError):
+    """Something is wrong with mcugrad, not with what it was given; a file that shows it was written."""
+
+    exit_code = 3
 
 
 class MismatchError(McugradError):

@@ -17,6 +17,7 @@ from mcugrad.pipeline import Build, as_trained, inference
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import State
 from mcugrad.run.selftest import proof
+from mcugrad.state import defect
 from mcugrad.state.check import damages, summed_up
 from mcugrad.state.file import StateFile
 from mcugrad.state.images import fitting, read_state, usable
@@ -158,7 +159,8 @@ class Keeper:
         """
         state = self.state
         self._demand_sound(state)
-        made = inference(self.model, self.build, self.options, state, self._note(state))
+        with defect.told(self.model, self.build.scales, self.options, inference=True):
+            made = inference(self.model, self.build, self.options, state, self._note(state))
         options = replace(self.options, train="none", sparse=None)
         return type(self)(self.model, made, self.target, options)
 

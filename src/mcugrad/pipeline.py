@@ -246,8 +246,31 @@ def inference(model: Model, made: Build, options: Options, state: State, note: s
         state: what it learned.
         note: how, in a few words.
     """
-    graph = through((*PREPARE, *MARK, *FINISH), model.graph, _wanted(model, made.scales, options))
+    graph = _for_inference(model, made.scales, options)
     return _built(model, made.scales, graph, replace(options, train="none", sparse=None), state, note)
+
+
+def _for_inference(model: Model, scales: Mapping[str, ActivationScale], options: Options) -> Graph:
+    return through((*PREPARE, *MARK, *FINISH), model.graph, _wanted(model, scales, options))
+
+
+def planned_anew(
+    model: Model, scales: Mapping[str, ActivationScale], options: Options, *, inference: bool
+) -> Planned:
+    """The program that `build` makes, or `inference`, and its plan, which nobody has verified."""
+    program = lowered(complete(model, scales, options), options)
+    if inference:  # whatever was learned, the calls are the same
+        first = {
+            b.name: b.value.reshape(b.shape) for b in program.in_space(Space.STATE) if b.value is not None
+        }
+        graph = _for_inference(model, scales, options)
+        options = replace(options, train="none", sparse=None)
+        program = lowered(graph, options, first)
+    return _placed(program, options)
+
+
+def _placed(program: Program, options: Options) -> Planned:
+    return spent(planned(program, options.plan, options.recomputed_on), options.budget)
 
 
 def as_trained(made: Build, state: State, note: str, rate: float) -> Firmware:
@@ -284,7 +307,7 @@ def _built(
     program = lowered(graph, options, state)
     if state is not None:
         graph = learned(graph, state)
-    program, plan = spent(planned(program, options.plan, options.recomputed_on), options.budget)
+    program, plan = _placed(program, options)
     verify(looked_at(program), plan)
     origin = replace(_origin(model, graph, options), state=note)
     return Build(graph, scales, Compiled(program, plan, origin, options.features))

@@ -351,7 +351,7 @@ def test_a_state_keeps_the_one_scale_there_is(tmp_path: Path) -> None:
     loaded = mg.Trainer.load(path)
     assert loaded.build.compiled.fingerprint == trainer.build.compiled.fingerprint
     np.testing.assert_array_equal(loaded.predict(x), trainer.predict(x))
-    facts = pack(trainer.model, trainer.build, trainer.options, None)
+    facts = pack(trainer.model, trainer.build.scales, trainer.options, None)
     assert list(json.loads(facts[4 : 4 + int.from_bytes(facts[:4], "little")])["scales"]) == [
         trainer.model.graph.input
     ]

@@ -10,7 +10,13 @@ from mcugrad.program import Program, Space
 
 
 class PlanError(AssertionError):
-    """A plan is wrong: a defect of the planner, never of the user's model."""
+    """A plan is wrong: a defect of the planner, never of the user's model.
+
+    Attributes:
+        plan: that is wrong.
+    """
+
+    plan: Plan | None = None
 
 
 def verify(program: Program, plan: Plan) -> None:
@@ -24,6 +30,14 @@ def verify(program: Program, plan: Plan) -> None:
     Raises:
         PlanError: two buffers that live at the same time share a byte, or one lies outside or is misaligned.
     """
+    try:
+        _verify(program, plan)
+    except PlanError as error:
+        error.plan = plan
+        raise
+
+
+def _verify(program: Program, plan: Plan) -> None:
     for buffer in program.in_space(Space.ARENA):
         offset = plan.offsets[buffer.name]
         if offset < 0 or offset % ALIGNMENT or offset + buffer.size > plan.size:

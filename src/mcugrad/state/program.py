@@ -34,6 +34,16 @@ LENGTH = 4
 
 
 @dataclass(frozen=True, eq=False)
+class Packed:
+    """What a model is compiled from."""
+
+    model: Model
+    scales: Mapping[str, ActivationScale]
+    options: Options
+    target: Target | None
+
+
+@dataclass(frozen=True, eq=False)
 class Source:
     """A model compiled anew, with what it was compiled from."""
 
@@ -53,7 +63,9 @@ def can_pack(model: Model) -> bool:
     return all(t.data_location != onnx.TensorProto.EXTERNAL for t in graph.initializer)
 
 
-def pack(model: Model, made: Build, options: Options, target: Target | None) -> bytes:
+def pack(
+    model: Model, scales: Mapping[str, ActivationScale], options: Options, target: Target | None
+) -> bytes:
     """What a model can be compiled again from.
 
     Raises:
@@ -65,15 +77,26 @@ def pack(model: Model, made: Build, options: Options, target: Target | None) -> 
             where="program",
             hint="onnx.save(model, path, save_as_external_data=False), or save(path, program=False)",
         )
+    return packed(model, scales, options, target, model.data)
+
+
+def packed(
+    model: Model,
+    scales: Mapping[str, ActivationScale],
+    options: Options,
+    target: Target | None,
+    data: bytes,
+) -> bytes:
+    """The same with this in the place of the network's file; empty for none."""
     facts = {
         "name": model.name,
         "source": model.source,
         "target": _target_name(target),
         "options": _options(options),
-        "scales": {tensor: _scale(scale) for tensor, scale in made.scales.items()},
+        "scales": {tensor: _scale(scale) for tensor, scale in scales.items()},
     }
     text = plain_json(facts)
-    return len(text).to_bytes(LENGTH, "little") + text + model.data
+    return len(text).to_bytes(LENGTH, "little") + text + data
 
 
 def unpack(content: bytes, where: str, name: str | None = None) -> Source:
@@ -83,13 +106,9 @@ def unpack(content: bytes, where: str, name: str | None = None) -> Source:
         DataError: the content makes no sense.
     """
     try:
-        length = int.from_bytes(content[:LENGTH], "little")
-        facts = json.loads(content[LENGTH : LENGTH + length])
-        scales = {tensor: _to_scale(tensor, given) for tensor, given in facts["scales"].items()}
-        options = _to_options(facts["options"])
-        target = None if facts["target"] is None else load_target(_known_target(facts["target"]))
-        model = model_of(content[LENGTH + length :], _shown(str(facts["source"])), name or str(facts["name"]))
-        return Source(model, build(model, scales, options), options, target)
+        found = unpacked(content, name=name)
+        made = build(found.model, found.scales, found.options)
+        return Source(found.model, made, found.options, found.target)
     except McugradError as error:
         reason = error.what
     except (
@@ -107,6 +126,29 @@ def unpack(content: bytes, where: str, name: str | None = None) -> Source:
         where=where,
         hint="mg.compile of the original network, then load_state(path)",
     )
+
+
+def unpacked(content: bytes, network: Model | None = None, *, name: str | None = None) -> Packed:
+    """What `packed` has packed.
+
+    Args:
+        content: its bytes.
+        network: where it is not in there.
+        name: of the model, if not the one that it had.
+
+    Raises:
+        ModelError: it holds no network that can be read, and none is given.
+        ValueError, TypeError, LookupError, AttributeError: the content makes no sense.
+    """
+    length = int.from_bytes(content[:LENGTH], "little")
+    facts = json.loads(content[LENGTH : LENGTH + length])
+    scales = {tensor: _to_scale(tensor, given) for tensor, given in facts["scales"].items()}
+    options = _to_options(facts["options"])
+    target = None if facts["target"] is None else load_target(_known_target(facts["target"]))
+    data = content[LENGTH + length :]
+    if network is None:
+        network = model_of(data, _shown(str(facts["source"])), name or str(facts["name"]))
+    return Packed(network, scales, options, target)
 
 
 def _shown(source: str) -> str:

@@ -64,7 +64,7 @@ def state_file(
         made.compiled.fingerprint,
         about.join(state),
         about,
-        pack(model, made, options, target) if packed else b"",
+        pack(model, made.scales, options, target) if packed else b"",
     )
 
 
