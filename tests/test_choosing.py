@@ -13,7 +13,8 @@ import pytest
 import mcugrad as mg
 from command_line import Cli, save
 from mcugrad import choosing
-from mcugrad.choosing import SHARES, Choice, Limits, _ranked
+from mcugrad.advised import Choice, Limits
+from mcugrad.choosing import SHARES, _best, _tried_of
 from mcugrad.errors import FitError, UsageError
 from mcugrad.rate_search import RateSearch
 from mcugrad.training.rate_grid import Trial
@@ -37,10 +38,9 @@ def samples() -> tuple[Array, Array]:
 def test_the_choice_is_the_best_that_was_tried_and_fits(net: mg.Model, samples: tuple[Array, Array]) -> None:
     found = mg.advise(net, *samples, ram="8K", epochs=2)
     assert all(choice.within(found.limits) for choice in found.choices)
-    finalists = [choice for choice in found.choices if choice.steps == found.best.steps]
-    assert len(finalists) == 2
+    assert {choice.steps for choice in found.choices} == {found.best.steps}
     assert (found.best.score or 0) >= max(
-        choice.score or 0 for choice in finalists
+        choice.score or 0 for choice in found.choices
     ) - 0.5 / found.held_out**0.5
     assert found.best.score is not None
     assert found.best.score > found.before
@@ -51,25 +51,66 @@ def test_the_choice_is_the_best_that_was_tried_and_fits(net: mg.Model, samples: 
     assert again.facts() == found.facts()
 
 
-@pytest.mark.usefixtures("fast_twins")
-def test_of_ways_that_chance_tells_apart_the_surer_one_is_better_and_then_the_smaller() -> None:
-    """A standard error of 0.9 of 128 is 0.027: 0.9 and 0.92 may be the same, losses 0.3 and 0.2 are not."""
-
-    def tried(train: str, ram: int, score: float, loss: float) -> tuple[Choice, RateSearch]:
-        trial = Trial(0.01, 100, score, loss, 128)
-        way = Choice(train, "sr16", ram, 900, score=score, steps=100)
-        return way, RateSearch(0.01, (trial,), 128, 0.2, 100, 1.0, is_share=True)
-
-    ways = [
-        tried("last:1", 3000, 0.60, 0.9),
-        tried("last:2", 4000, 0.92, 0.3),
-        tried("last:3", 5000, 0.90, 0.2),
-        tried("all", 6000, 0.91, 0.2),
-    ]
-    assert [way.train for way, _ in _ranked(ways)] == ["last:3", "all", "last:2", "last:1"]
+def tried(layers: int, score: float) -> tuple[Choice, RateSearch]:
+    trial = Trial(0.01, 100, score, 0.3, 128)
+    way = Choice(f"last:{layers}", "sr16", 1000 * layers, 900, score=score, steps=100)
+    return way, RateSearch(0.01, (trial,), 128, 0.2, 100, 1.0, is_share=True)
 
 
-def test_every_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
+def test_of_ways_that_chance_tells_apart_that_with_most_layers_is_taken() -> None:
+    """A standard error of 0.9 of 128 is 0.027."""
+    ways = [tried(4, 0.80), tried(3, 0.89), tried(2, 0.91), tried(1, 0.60)]
+    assert _best(ways)[0].train == "last:3"
+    assert _best(ways[::3])[0].train == "last:4"
+    assert _best(ways[2:])[0].train == "last:2"
+
+
+class Fitting:
+    """Ways to train by their number of layers, some of which there are not."""
+
+    def __init__(self, numbers: tuple[int, ...], there: set[int]) -> None:
+        self.numbers, self.there = numbers, there
+
+    def of(self, number: int) -> Choice | None:
+        return Choice(f"last:{number}", "sr16", 1000 * number, 900) if number in self.there else None
+
+    def refused(self) -> FitError:
+        return FitError("nothing")
+
+
+@pytest.mark.parametrize(
+    ("scores", "asked"),
+    [
+        ({8: 0.9, 1: 0.8}, [8, 1]),  # most layers are better: what is between is not asked
+        ({8: 0.89, 1: 0.9}, [8, 1]),  # or as good
+        ({6: 0.9, 2: 0.8}, [6, 2]),  # ends of those that there are
+        ({8: 0.5, 7: 0.5, 6: 0.9, 4: 0.9, 1: 0.8}, [8, 1, 4, 6, 7]),
+        ({8: 0.5, 4: 0.5, 3: 0.5, 2: 0.5, 1: 0.8}, [8, 1, 4, 2]),
+        ({8: 0.5, 5: 0.9, 1: 0.8}, [8, 1, 5]),
+        ({3: 0.4}, [3]),
+    ],
+)
+def test_what_is_between_is_tried_where_fewer_layers_were_better(
+    scores: dict[int, float], asked: list[int]
+) -> None:
+    said: list[int] = []
+
+    def trial(way: Choice) -> tuple[Choice, RateSearch]:
+        said.append(int(way.train[5:]))
+        return tried(said[-1], scores[said[-1]])
+
+    ways: Any = Fitting((8, 7, 6, 5, 4, 3, 2, 1), set(scores))
+    found = _tried_of(ways, trial, thorough=False)
+    assert said == asked
+    assert [way.train for way, _ in found] == [f"last:{number}" for number in sorted(asked, reverse=True)]
+    said.clear()
+    _tried_of(ways, trial, thorough=True)
+    assert said == sorted(scores, reverse=True)
+    with pytest.raises(FitError, match="nothing"):
+        _tried_of(Fitting((2, 1), set()), trial, thorough=False)  # type: ignore[arg-type]
+
+
+def test_a_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
     net: mg.Model, samples: tuple[Array, Array]
 ) -> None:
     x, y = (part[:96] for part in samples)
@@ -82,6 +123,40 @@ def test_every_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
     tight = replace(found.limits, ram=least - 1)
     found = mg.advise(net, x, y, ram=tight.ram, rules=("sr8", "sr16"), epochs=1)
     assert ("all", "sr8") in [(choice.train, choice.rule) for choice in found.choices]
+
+
+DEEP = (Conv(16), Conv(4), Conv(16), Conv(4, stride=(2, 2)), Dense(4))
+
+
+def between_kept_and_recomputed() -> int:
+    """RAM in which all layers of `DEEP` train only where activations are made again."""
+    kept, again = (
+        mg.compile(
+            model((1, 12, 12), DEEP),
+            calibration=corners(48)[0],
+            rule="sr8",
+            prefer="ram",
+            recompute=recompute,
+        ).build.footprint.need
+        for recompute in (False, True)
+    )
+    assert again < kept
+    return (again + kept) // 2
+
+
+@pytest.mark.usefixtures("fast_twins")
+def test_where_no_rule_fits_activations_are_recomputed(samples: tuple[Array, Array]) -> None:
+    x, y = (part[:48] for part in samples)
+    net = model((1, 12, 12), DEEP)
+    found = mg.advise(net, x, y, ram=between_kept_and_recomputed(), epochs=1)
+    first = found.choices[0]
+    assert first.recompute
+    assert first.text == f"all by {first.rule}, recomputed"
+    assert first.options == {"train": "all", "rule": first.rule, "recompute": True}
+    made = mg.compile(net, calibration=x, **{**found.options, **first.options})
+    assert made.build.footprint.need == first.ram
+    assert not found.choices[-1].recompute, "where it is not needed it only costs instructions"
+    assert found.facts()["choices"][0]["recompute"]
 
 
 @pytest.mark.mcu
@@ -194,6 +269,7 @@ def test_a_limit_that_nothing_meets_says_what_would_fit(net: mg.Model, samples: 
     with pytest.raises(FitError, match=r"nothing that trains fits 1.0 KiB of RAM") as refused:
         mg.advise(net, *samples, ram="1K")
     assert refused.value.where.startswith("the least is train=last:1 rule=sr8, ")
+    assert refused.value.largest, "and what takes most of it"
 
 
 def test_choices_that_another_beats_in_everything_are_not_shown() -> None:
@@ -231,3 +307,22 @@ def test_the_command_line_shows_choices_and_what_comes_next(
         result.out,
         re.MULTILINE,
     )
+
+
+@pytest.mark.usefixtures("fast_twins")
+def test_the_command_line_tells_of_what_is_recomputed(cli: Cli, tmp_path: Path) -> None:
+    """What comes next is what was advised, and takes no more than the limit."""
+    limit = f"{between_kept_and_recomputed()}"
+    network = write_onnx(tmp_path / "net.onnx", (1, 12, 12), DEEP)
+    where = save(tmp_path / "corners.npz", *corners(256))
+    given = ("advise", str(network), "--data", where, "--ram", limit, "--epochs", "1", "--thorough")
+    result = cli(*given)
+    assert result.code == 0, result.err
+    facts = cli(*given, "--json").facts
+    assert [each["train"] for each in facts["choices"]] == ["all", "last:4", "last:3", "last:2", "last:1"]
+    assert facts["choices"][0]["recompute"]
+    is_best = facts["best"]["recompute"]
+    assert (" --recompute " in result.out.partition("next: ")[2]) == is_best
+    assert is_best, "all layers are the best here"
+    assert re.search(r"^ +train +rule +recompute +RAM", result.out, re.MULTILINE)
+    assert re.search(r"^ *\* +all +sr\d+ +yes ", result.out, re.MULTILINE)

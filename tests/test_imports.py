@@ -34,7 +34,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *("measure", "state", "advice", "concerns", "encoding", "fidelity", "health", "share", "collapse"),
         *("fitting", "rate_search", "verification", "keeping", "answering", "ways", "fit_check"),
     ),
-    "what users call": ("trainer", "api", "choosing", "__init__"),
+    "what users call": ("trainer", "api", "advised", "choosing", "__init__"),
     "what users see": ("zoo", "report", "demo", "commands", "cli", "__main__"),
 }
 """Rooms of the package, lowest first, also within a floor: each may import from those before it. docs/design.md shows

@@ -26,8 +26,9 @@ from mcugrad.errors import (
 )
 
 if TYPE_CHECKING:
+    from mcugrad.advised import Advice
     from mcugrad.api import compile  # noqa: A004
-    from mcugrad.choosing import Advice, advise
+    from mcugrad.choosing import advise
     from mcugrad.fitting import Epoch
     from mcugrad.model import Model, load
     from mcugrad.trainer import Trainer
@@ -87,7 +88,7 @@ _LATER = {
     "Verification": "mcugrad.verification",
     "compile": "mcugrad.api",
     "advise": "mcugrad.choosing",
-    "Advice": "mcugrad.choosing",
+    "Advice": "mcugrad.advised",
 }
 
 if not TYPE_CHECKING:  # with it, type checkers would accept every name

@@ -106,12 +106,13 @@ class RateSearch:
         if found is None:
             return f"rate {self.rate:.3g}, the usual one: {FEWEST} samples or more would find a better one"
         longest = max(each.steps for each in self.trials)
+        others = [each for each in self.trials if each.rate != self.rate]
         near = sorted(
-            (each for each in self.trials if each.steps == longest and each.rate != self.rate),
+            [each for each in others if each.steps == longest] or others,
             key=lambda each: (max(each.rate / self.rate, self.rate / each.rate), each.rate),
         )
-        others = sorted(near[:SHOWN], key=lambda each: each.rate)
-        also = ", ".join(f"{each.rate:.3g}: {self._score(each.score)}" for each in others)
+        shown = sorted(near[:SHOWN], key=lambda each: each.rate)
+        also = ", ".join(f"{each.rate:.3g}: {self._score(each.score)}" for each in shown)
         level = "; level with no training: of such rates the one nearest the usual" if self.is_level else ""
         return (
             f"rate {self.rate:.3g} found: {self._score(found.score)} of {self.held_out} samples held out "
@@ -170,6 +171,8 @@ def find(
     rating: Rating,
     guess: Callable[[NDArray[Any]], float],
     macs: int,
+    *,
+    brief: bool = False,
 ) -> RateSearch:
     """Look for a learning rate; the twin's state is afterwards what it was.
 
@@ -182,6 +185,7 @@ def find(
         rating: of outputs.
         guess: score of the best answer that is the same for every sample, given labels.
         macs: products of a prediction.
+        brief: whether the best of the short trials alone trains to the end.
     """
     demand_course(course, len(data[0]))
     start, count = monotonic(), len(data[0])
@@ -204,7 +208,7 @@ def find(
     before, loss = _over([rating(twin.predict(data[0][part]), data[1][part]) for part in looked], looked)
     untrained = Untrained(before, loss, guess(data[1][np.concatenate(looked)]), held_out)
     trained = [0]
-    few_and_whole = 3 * steps + len(rates) * max(steps // 8, min(steps, 400))
+    few_and_whole = (1 if brief else 3) * steps + len(rates) * max(steps // 8, min(steps, 400))
 
     with progress("looking for the rate", folds * few_and_whole) as advance:
 
@@ -221,7 +225,7 @@ def find(
             return Trial(rate, folds * length, *_over(ratings, looked), held_out)
 
         try:
-            trials = search(rates, steps, trial, untrained, usual)
+            trials = search(rates, steps, trial, untrained, usual, brief=brief)
         finally:
             twin.restore(state)
     longest = max(each.steps for each in trials)

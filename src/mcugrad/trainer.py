@@ -51,6 +51,7 @@ from mcugrad.training.sparse import ONE
 from mcugrad.verification import Verification, verify
 
 _log = logging.getLogger(__name__)
+Labels = Sequence[Any] | NDArray[Any]
 
 
 class Trainer(Answerer):
@@ -204,7 +205,7 @@ class Trainer(Answerer):
         return history
 
     def search_rate(
-        self, x: NDArray[Any], y: Sequence[Any] | NDArray[Any], *, epochs: int = 1, seed: int = 0
+        self, x: NDArray[Any], y: Labels, *, epochs: int = 1, seed: int = 0, brief: bool = False
     ) -> RateSearch:
         """Look for the learning rate of a `fit` with these samples, and what it reaches; nothing stays learned.
 
@@ -213,6 +214,7 @@ class Trainer(Answerer):
             y: their labels, as `fit` takes them.
             epochs: passes over the samples that the training would have.
             seed: of their order.
+            brief: let but the best of the short trainings go on to the end: a third of the steps, to compare ways.
 
         Raises:
             DataError: samples or labels cannot be used.
@@ -223,11 +225,11 @@ class Trainer(Answerer):
         samples = self.quantize(x)
         is_class, is_share = self._kind is LabelKind.CLASS, self._kind is not LabelKind.VALUES
         course = Course(epochs, self.options.rate, "cosine", True, seed, is_class, is_share)
-        return self._searched((samples, self.labels(y, len(samples))), course)
+        return self._searched((samples, self.labels(y, len(samples))), course, brief)
 
-    def _searched(self, data: Samples, course: Course) -> RateSearch:
-        rates, usually = grid(self._learning), usual(self._learning)
-        return find(self.twin, data, course, rates, usually, self._rating, self._guess, self.model.macs)
+    def _searched(self, data: Samples, course: Course, brief: bool = False) -> RateSearch:
+        how = grid(self._learning), usual(self._learning), self._rating, self._guess, self.model.macs
+        return find(self.twin, data, course, *how, brief=brief)
 
     def _find_rate(self, data: Samples, course: Course, *, tell: bool) -> RateSearch:
         """Look for a learning rate; log what was found, and say it where progress is shown."""

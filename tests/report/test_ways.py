@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from mcugrad.choosing import Advice, Choice, Limits
+from mcugrad.advised import Advice, Choice, Limits
 from mcugrad.report.chart import LABEL_GAP
 from mcugrad.report.ways import HEIGHT, picture
 

@@ -16,6 +16,7 @@ from mcugrad.training.rate_grid import (
     USUAL,
     Trial,
     Untrained,
+    alike,
     answer,
     best,
     grid,
@@ -186,3 +187,39 @@ def test_momentum_and_batch_scale_rates(case: str) -> None:
     assert grid([mg.Update("standardized", batch=48), update]) == GRID_STANDARDIZED
     assert usual([mg.Update("standardized", batch=48)]) == 0.001
     assert usual([]) == 0.01
+
+
+def test_a_brief_search_trains_with_the_best_rate_alone_to_the_end() -> None:
+    asked, trial = peak(0.027)
+    found = search(GRID, 8000, trial, WORST, USUAL, brief=True)
+    assert asked == [*((rate, 1000) for rate in GRID), (0.027, 8000)]
+    assert found[-1].rate == 0.027
+    asked, trial = peak(0.027)
+    search(GRID, 300, trial, WORST, USUAL, brief=True)
+    assert asked == [(rate, 300) for rate in GRID], "a short training is tried as it is"
+
+
+def test_a_brief_search_goes_down_from_a_rate_that_collapses_in_a_long_training() -> None:
+    """Three standard errors: of 200 samples 0.9 may become 0.84, and no less."""
+
+    def trial(rate: float, steps: int, limit: float) -> Trial:
+        good = 0.9 if rate < 0.1 else 0.2
+        collapsed = steps == 8000 and rate > limit
+        return Trial(rate, steps, 0.5 if collapsed else good - 1e-4 / rate, 1 / rate, 200)
+
+    for limit, asked in ((1.0, (0.081,)), (0.05, (0.081, 0.027)), (0.01, (0.081, 0.027, 0.009))):
+        found = search(GRID, 8000, lambda *given, limit=limit: trial(*given, limit), WORST, USUAL, brief=True)
+        whole = [each for each in found if each.steps == 8000]
+        assert tuple(each.rate for each in whole) == asked
+        assert answer(whole, WORST, USUAL).rate == asked[-1]
+
+
+def test_scores_are_alike_within_a_standard_error_or_a_sample() -> None:
+    def of(*scores: float, count: int = 100) -> list[float]:
+        return [each.score for each in alike([Trial(0.01, 9, score, 0.1, count) for score in scores])]
+
+    assert of(0.9, 0.88, 0.86) == [0.9, 0.88], "0.03 is a standard error of 0.9"
+    assert of(1.0, 0.99, 0.98) == [1.0, 0.99], "which is 0 of all samples, of which there is none more"
+    assert of(0.2, 0.5) == [0.5]
+    assert of(-1.0, -1.04, -1.06) == [-1.0, -1.04], "errors of values: 5 %"
+    assert of(-np.inf, -np.inf) == [-np.inf, -np.inf]

@@ -12,7 +12,7 @@ from mcugrad.commands.output import demand_places
 from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
-    from mcugrad.choosing import Advice
+    from mcugrad.advised import Advice
 
 
 @spelled_out(only=("model", "data", "loss", "name", "target", "seed", "calibration", "scale"))
@@ -37,6 +37,10 @@ def advise(
     epochs: Annotated[
         int, typer.Option("--epochs", min=1, help="Passes over the training samples that there will be.")
     ] = 5,
+    thorough: Annotated[
+        bool,
+        typer.Option("--thorough", help="Try every number of layers, not just most and fewest."),
+    ] = False,
     picture: Annotated[
         Path | None,
         typer.Option(
@@ -75,6 +79,7 @@ def advise(
         loss=recipe.loss,
         typical_labels=given.y if Loss(recipe.loss).label_kind is LabelKind.VALUES else None,
         seed=recipe.seed,
+        thorough=thorough,
     )
     columns, rows = _table(advice)
     output.table(f"within {advice.limits.text}", columns, rows, "lll" + "r" * (len(columns) - 3))
@@ -90,6 +95,7 @@ def advise(
     best, board = advice.best, "" if recipe.target is None else f" --target {recipe.target}"
     board += "" if ram is None else f" --ram {ram}"
     part = "" if best.updates == 1 else f"--sparse {best.updates:g} --sparse-policy split "
+    part += "--recompute " if best.recompute else ""
     output.say(
         f"next: mcugrad train {recipe.model} --data {recipe.data} --train {best.train} --rule {best.rule} {part}"
         f"--rate {best.rate:.3g} --epochs {epochs}{board}"
@@ -112,14 +118,16 @@ def _table(advice: Advice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
     best = advice.best
     shares = ("updates",) * any(choice.updates < 1 for choice in advice.kept)
+    again = ("recompute",) * any(choice.recompute for choice in advice.kept)
     costs = ("instructions",) * (best.instructions is not None) + ("ms",) * (best.milliseconds is not None)
     rows = []
     for choice in advice.kept:
-        sizes = (*(f"{100 * choice.updates:g} %" for _ in shares), kib(choice.ram), kib(choice.flash))
+        how = (*(f"{100 * choice.updates:g} %" for _ in shares), *("yes" * choice.recompute for _ in again))
+        sizes = (kib(choice.ram), kib(choice.flash))
         spent = [
             *([] if choice.instructions is None else [f"{choice.instructions:,.0f}"]),
             *([] if choice.milliseconds is None else [short(choice.milliseconds)]),
         ]
         mark = "*" if choice is best else ""
-        rows.append((mark, choice.train, choice.rule, *sizes, *spent, advice.score(choice.score)))
-    return ("", "train", "rule", *shares, "RAM", "constants", *costs, "held out"), rows
+        rows.append((mark, choice.train, choice.rule, *how, *sizes, *spent, advice.score(choice.score)))
+    return ("", "train", "rule", *shares, *again, "RAM", "constants", *costs, "held out"), rows

@@ -10,7 +10,7 @@ from mcugrad.report.chart import marks, spread
 from mcugrad.report.scores import number
 
 if TYPE_CHECKING:
-    from mcugrad.choosing import Advice, Choice
+    from mcugrad.advised import Advice, Choice
 
 WIDTH, HEIGHT = 880, 380
 LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 66, 150, 40, 52, 200

@@ -5,7 +5,8 @@ Each of the grid takes a short training; where the best is the lowest or the hig
 downwards only as long as lower rates may be better than no training.
 The best two then train as long as the training that is wanted, and the neighbours of the best of those, until both of
 its neighbours have. Few steps mislead both ways: from new weights what is best of them is too large for many; a network
-that knows much is upset by a rate that many steps make good use of.
+that knows much is upset by a rate that many steps make good use of. A brief search, for who compares ways to train,
+trains with the best one alone to the end, and with lower ones only where that collapses.
 """
 
 from __future__ import annotations
@@ -153,6 +154,8 @@ def search(
     trial: Callable[[float, int], Trial],
     untrained: Untrained,
     usual: float,
+    *,
+    brief: bool = False,
 ) -> list[Trial]:
     """Try rates.
 
@@ -162,6 +165,7 @@ def search(
         trial: trains so many steps from the same state, with a rate, and says what it gave.
         untrained: that state.
         usual: the rate where nobody looks for one.
+        brief: whether one rate alone shall train to the end, unless it collapses.
 
     Returns:
         All trials in the order they were made; `answer` of those that took `steps` is the answer.
@@ -180,6 +184,8 @@ def search(
     if few == steps:
         return trials
     first = answer(trials, untrained, usual)
+    if brief:
+        return [*trials, *_lasting(first, tried, steps, trial)]
     second = answer([each for each in trials if each is not first], untrained, usual)
     whole = {rate: trial(rate, steps) for rate in dict.fromkeys((first.rate, second.rate))}
     for _ in range(LOWER):
@@ -213,6 +219,12 @@ def best(trials: Iterable[Trial]) -> Trial:
     return ties(trials)[0]
 
 
+def alike(trials: Sequence[Trial]) -> list[Trial]:
+    """Those whose score chance may well have told apart from the best: by a standard error, or a single sample."""
+    top = max(trials, key=lambda each: each.score)
+    return [each for each in trials if each.score >= top.score - _chance(top)]
+
+
 def ties(trials: Iterable[Trial]) -> list[Trial]:
     """The best trials, which chance may well have told apart in score and loss, that of the lowest rate first.
 
@@ -227,6 +239,18 @@ def ties(trials: Iterable[Trial]) -> list[Trial]:
     return [each for each in good if each.loss <= same]
 
 
+def _lasting(
+    first: Trial, tried: Iterable[float], steps: int, trial: Callable[[float, int], Trial]
+) -> list[Trial]:
+    """Trainings to the end, at the rate of a short one, then at lower ones until one has not collapsed."""
+    found = []
+    for rate in sorted((rate for rate in tried if rate <= first.rate), reverse=True):
+        found.append(trial(rate, steps))
+        if found[-1].score >= first.score - RUINED * _chance(first):
+            break
+    return found
+
+
 def _is_sound(trial: Trial, top: Trial) -> bool:
     """Whether few steps at a rate did not so much harm that many are to be feared, which may collapse by chance."""
     return trial.score >= top.score - RUINED * _margin(top.score, top.of)
@@ -237,6 +261,11 @@ def _margin(score: float, of: int) -> float:
     if not np.isfinite(score):
         return 0.0
     return float(np.sqrt(score * (1 - score) / of)) if score >= 0 else LEVEL * abs(score)
+
+
+def _chance(trial: Trial) -> float:
+    """The margin of a score, a sample at the least: of all samples right, a standard error says nothing."""
+    return max(_margin(trial.score, trial.of), 1 / trial.of if trial.score >= 0 else 0.0)
 
 
 def _batch(size: int) -> float:
