@@ -18,7 +18,7 @@ from networks import Conv, Dense, Pool, corners, model
 
 OK, NULL, STATE, DAMAGED = 0, -1, -3, -7
 KINDS: dict[str, dict[str, Any]] = {
-    "sr8": {"rule": "sr8"},
+    "sr8": {"rule": "sr8", "features": "all"},
     "planes": {"rule": mg.Update("sr12", momentum=0.9, batch=2, clip=0.5), "sparse": mg.Sparse(0.5, 1.0)},
     "standardized": {"rule": "standardized", "loss": "binary_cross_entropy"},
     "tables": {"rule": "sr10", "loss": "mse"},
@@ -45,7 +45,10 @@ def fresh(kind: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
         wanted = options["typical_labels"] = random.uniform(-1, 1, (60, 4))
     net = TABLES if kind == "tables" else NET
     trainer = mg.compile(
-        model((1, 12, 12), net, name="life"), calibration=x, seed=5, **{"rate": 0.01, **options}
+        model((1, 12, 12), net, name="life"),
+        calibration=x,
+        seed=5,
+        **{"rate": 0.01, "features": "none", **options},
     )
     return trainer, x, np.asarray(wanted)
 

@@ -19,6 +19,7 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.trainer import Trainer
 from networks import Dense, corners, model
+from thoroughness import turns
 
 F32 = np.float32
 H, W, C, ZERO = 7, 5, 3, -20
@@ -236,8 +237,7 @@ def test_the_reference_augments_alike(name: str) -> None:
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("name", ["classes", "values", "float32"])
+@pytest.mark.parametrize(("name", "core"), turns(["classes", "float32", "values"], CORES))
 def test_cores_augment_alike(name: str, core: str) -> None:
     compiled = kinds(name)[0].build.compiled
     assert_same(EmulatedDevice(compiled, targets.load(core), replay=6, augment=True), name)

@@ -293,7 +293,6 @@ def test_the_reference_forgets_what_was_best() -> None:
 @pytest.mark.parametrize(
     ("name", "core"),
     [
-        ("classes", "cortex-m0plus"),
         ("classes", "cortex-m4f"),
         ("values", "cortex-m0plus"),
         ("some samples", "cortex-m0plus"),
