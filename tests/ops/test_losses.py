@@ -17,6 +17,7 @@ from mcugrad.ops.loss.regression_s8 import regression_loss_s8
 from mcugrad.ops.loss.softmax_cross_entropy_s8 import softmax_cross_entropy_s8
 from mcugrad.training.losses import LabelKind, loss_of_one_answer
 from networks import Conv, Dense, Pool, model, samples
+from thoroughness import turns
 
 OPEN = np.asarray([-(1 << 30), 1 << 30], np.int32)
 CLASSES = 6
@@ -118,13 +119,13 @@ def task(loss: mg.Loss) -> tuple[mg.Trainer, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.mcu
-@pytest.mark.parametrize("name", sorted(LOSSES))
-def test_training_with_it(name: str) -> None:
+@pytest.mark.parametrize(("name", "core"), turns(sorted(LOSSES), ["cortex-m0plus", "cortex-m4f"]))
+def test_training_with_it(name: str, core: str) -> None:
     trainer, x, y = task(LOSSES[name])
     rate = (
         0.2 if LOSSES[name].label_kind is LabelKind.BITS else 0.05
     )  # a mean over labels has small gradients
-    trainer.verify(x[:12], y[:12], on=["reference", "cortex-m0plus", "cortex-m4f"], rate=rate)
+    trainer.verify(x[:12], y[:12], on=["reference", core], rate=rate)
     history = trainer.fit(x, y, epochs=8, rate=rate, schedule="cosine", validation=(x, y))
     assert history[-1].loss < 0.9 * history[0].loss
     assert (history[0].accuracy is None) == (LOSSES[name].label_kind is not LabelKind.CLASS)
@@ -140,8 +141,7 @@ def test_a_class_without_weight_teaches_nothing() -> None:
             np.testing.assert_array_equal(value, before[name])
 
 
-@pytest.mark.parametrize("name", ["binary_cross_entropy", "mse"])
-@pytest.mark.parametrize("compiler", ["zig", "gcc"])
+@pytest.mark.parametrize(("name", "compiler"), turns(["binary_cross_entropy", "mse"], ["zig", "gcc"]))
 def test_generated_c_has_no_warnings(name: str, compiler: str) -> None:
     if compiler not in toolchain.host_compilers():
         pytest.skip(f"{compiler} is not installed")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
-from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -33,13 +32,14 @@ from mcugrad.passes.fold import fold
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
 from networks import corners
-from thoroughness import LONG
+from thoroughness import turns
 
 Array = np.ndarray
 Layer = tuple[type[Operator], Shape, dict[str, Any]]
 PAD = {"padding": (1, 1, 1, 1), "low": 0.0}
 NAMES = {"x": "x", "y": "y", "w": "w", "b": "b", "name": "layer"}
 
+CORES = ["cortex-m4f", "cortex-m0plus"]
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
 
@@ -284,14 +284,15 @@ def test_it_learns(name: str) -> None:
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize(("name", "rule"), [*product(NETWORKS, ["sr8", "sr16"])])
-def test_every_executor_holds_the_same_bytes(name: str, rule: str) -> None:
-    """A network meets both cores, by one rule each; in a long test by both."""
+@pytest.mark.parametrize(
+    ("name", "way"),
+    turns(NETWORKS, [*zip(["sr16", "sr8"] * 2, CORES + CORES[::-1], strict=True)]),
+)
+def test_every_executor_holds_the_same_bytes(name: str, way: tuple[str, str]) -> None:
+    """By every rule, and on every core, three networks."""
+    rule, core = way
     x, y = data(name, 10)
-    cores = ["cortex-m4f", "cortex-m0plus"]
-    if not LONG:
-        cores = cores[([*NETWORKS].index(name) + (rule == "sr16")) % 2 :][:1]
-    trainer(name, rule).verify(x, y, on=["reference", *cores], rate=0.02)
+    trainer(name, rule).verify(x, y, on=["reference", core], rate=0.02)
 
 
 def test_on_a_map_of_one_pixel_it_is_a_fully_connected_layer() -> None:

@@ -157,11 +157,11 @@ def sample(e: np.ndarray, share: float, step: int, rooted: bool = False) -> tupl
 @pytest.mark.parametrize("rooted", [False, True])
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
 def test_sampling_is_without_bias(share: float, rooted: bool) -> None:
-    """The mean of 3,000 draws is the error, within five standard errors of the mean, for every element."""
+    """The mean of 1,500 draws is the error, within five standard errors of the mean, for every element."""
     rng = np.random.default_rng(5)
     e = rng.integers(-127, 128, (6, 12)) * (rng.random((6, 12)) < 0.6) * np.geomspace(0.05, 1, 12)
     e = np.round(e).astype(np.int8)
-    draws = [sample(e, share, step, rooted) for step in range(3000)]
+    draws = [sample(e, share, step, rooted) for step in range(1500)]
     values = np.asarray([whole for whole, _ in draws])
     spread = values.std(axis=0) / np.sqrt(len(draws))
     assert (np.abs(values.mean(axis=0) - e) <= 5 * spread + 1e-9 + 2e-4 * np.abs(e)).all()

@@ -18,7 +18,7 @@ from mcugrad.ops.update.apply_s8 import APPLY_BIAS, APPLY_STANDARDIZED, APPLY_UP
 from mcugrad.ops.update.update_s8 import DECAY_TURNS, DECAY_WEIGHTS, PREPARE_UPDATE
 from mcugrad.training.rules import IN_PLACE, PLANES, RuleChoice, updates
 from networks import Conv, Dense, Pool, corners, model
-from thoroughness import LONG
+from thoroughness import LONG, turns
 
 Update = mg.Update
 
@@ -221,7 +221,7 @@ def test_clip_bounds_the_change_of_a_row() -> None:
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_decay_shrinks_weights_without_bias(name: str) -> None:
     """qas and sr16 too, whose own rounding would lose such small steps."""
-    rule, repeats = IN_PLACE[name], 300
+    rule, repeats = IN_PLACE[name], 120
     w = np.asarray([[-127, -100, -1, 0, 1, 3, 90, 127]] * DECAY_TURNS, np.float64)
     rate, decay = np.asarray([0.01], np.float32), np.asarray([0.02], np.float32)
     total = np.zeros_like(w)
@@ -357,17 +357,17 @@ def compiled(choice: RuleChoice, **options: Any) -> mg.Trainer:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_host_and_reference(name: str) -> None:
+    """In as many steps as every row has decayed twice in, and batches of 8 have ended four times."""
     _, x, y = problem()
-    every(name).verify(x[:70], y[:70], on="reference")
+    every(name).verify(x[:35], y[:35], on="reference")
 
 
 @pytest.mark.mcu
 @pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(("name", "core"), turns(EVERY, ["cortex-m4f", "cortex-m0plus"]))
 def test_every_option_on_a_core(name: str, core: str) -> None:
     _, x, y = problem()
-    count = 160 if LONG else 70
+    count = 160 if LONG else 35
     every(name).verify(x[:count], y[:count], on=core)
 
 
