@@ -268,3 +268,26 @@ def test_calls_that_run_again_are_looked_at_where_they_could_help(
             mg.compile(model, calibration=x, **options)
         assert looked == asked
         looked.clear()
+    monkeypatch.setattr(fit_check, "DEEP", 1)
+    with pytest.raises(mg.FitError) as error:
+        mg.compile(model, calibration=x, ram=made.footprint.need - 1)
+    assert looked == [False]
+    assert "recompute=True, which may take less" in error.value.hint
+
+
+def test_instructions_that_no_price_tells_are_no_number() -> None:
+    net = net_of((3, 10, 10), RECOMPUTED)
+    x, _ = samples(net, 8)
+    need = mg.compile(
+        net, calibration=x, precision="float32", prefer="ram", recompute=True
+    ).build.footprint.need
+    with pytest.raises(mg.FitError) as error:
+        mg.compile(net, calibration=x, precision="float32", ram=need)
+    text = f"recompute=True   ({need / 1024:.1f} KiB; more instructions, which no price tells)"
+    assert error.value.hint.split(";  ")[1] == text
+
+
+def test_what_nothing_fits_says_so(model: mg.Model) -> None:
+    with pytest.raises(mg.FitError) as error:
+        mg.compile(model, calibration=corners(16)[0], ram=100)
+    assert error.value.hint.endswith(" or more;  a smaller input or network: not even inference fits")

@@ -276,3 +276,7 @@ def test_few_ways_are_looked_at_with_calls_that_run_again(
     assert asked == ["all"]
     choice_facts(model, board(5000))
     assert len(asked) <= 1 + 3 + log2(len(model.layers))
+    asked.clear()
+    monkeypatch.setattr(ways, "DEEP", len(model.layers) - 1)
+    assert all(choice["recompute"] is None for choice in choice_facts(model, board(5000)))
+    assert not asked

@@ -17,7 +17,7 @@ from mcugrad.pipeline import Build
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
 from mcugrad.training.rules import Updates, updates
-from mcugrad.ways import Footprints, made_up, planned_sizes
+from mcugrad.ways import DEEP, Footprints, made_up, planned_sizes
 
 Memory = Literal["RAM", "flash"]
 
@@ -42,7 +42,7 @@ def check_fit(
         raise FitError(
             f"{what} needs {room.shortage(found.need, 'RAM')}",
             where=f"{_peak(result)}, {found.reserve} B kept for the stack and for what calls the model",
-            hint=_hint([*_more_room(found, room), *wanted.ways()]),
+            hint=_hint([*_more_room(found, room), *([*wanted.ways()] or [NOTHING])]),
             largest=ram_consumers(compiled.program, compiled.plan)[:NAMED],
         )
     if room.flash is not None and found.constants > room.flash:
@@ -131,12 +131,15 @@ class _Wanted:
             return
         most = self._most(plain)
         again = None
-        if self.memory == "RAM" and not self.options.recompute and not self._fits(plain):
+        could_help = self.memory == "RAM" and not self.options.recompute and not self._fits(plain)
+        if could_help and len(self.model.layers) <= DEEP:
             again = self._sizes(recompute=True)
             if self._fits(again):
                 yield self._text(again, self.options.train, self.options.updates)
                 again = None
         yield next(way for train in (most, "bias", "none") if train and (way := self._way(plain, train)))
+        if could_help and len(self.model.layers) > DEEP:
+            yield "recompute=True, which may take less"
         if again is not None and (more := self._most(again, most)) not in (None, most):
             assert more is not None
             yield self._way(again, more)

@@ -28,6 +28,10 @@ from mcugrad.program import Program, Space
 from mcugrad.program.segment import FROZEN
 from mcugrad.training.rules import FAMILY, Rule, Updates, updates
 
+DEEP = 64
+"""Layers with weights up to which nobody has to ask to hear of calls that run again: the time for it grows with their
+square."""
+
 
 @dataclass(frozen=True)
 class Latents:

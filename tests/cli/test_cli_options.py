@@ -102,7 +102,7 @@ ELSEWHERE = {
     "bench": {"samples"},
     "run": {"resume"},
     "report": {"epochs", "steps", "out", "format", "resume", "save"},
-    "advise": {"target", "ram", "flash", "milliseconds", "epochs", "picture"},
+    "advise": {"target", "ram", "flash", "milliseconds", "epochs", "picture", "thorough"},
     "demo": {"out", "steps", "picture"},
     "doctor": set[str](),
     "inspect": set[str](),

@@ -40,6 +40,7 @@ def inspect(
     from mcugrad import targets
     from mcugrad.commands.inputs import network
     from mcugrad.files import write_file
+    from mcugrad.ways import DEEP
 
     output = Output(json)
     demand_places(files=[picture])
@@ -62,6 +63,10 @@ def inspect(
         for note in found.graph.notes:
             output.say(f"  {note}")
     _show_choices(output, choices, goal, size_of(found))
+    if len(found.layers) > DEEP:
+        output.say(
+            f"\nmore than {DEEP} layers with weights: mcugrad compile --recompute says what that saves"
+        )
     shown = None
     if picture is not None:
         way, text = drawn(found, goal)
@@ -152,7 +157,7 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
     from mcugrad.options import Budget, Options
     from mcugrad.training.rules import updates
     from mcugrad.training.rules.family import FAMILY
-    from mcugrad.ways import Footprints, made_up
+    from mcugrad.ways import DEEP, Footprints, made_up
 
     graph, room = made_up(model), None if target is None else Room.of(target)
     plain = Options("all", updates("sr16"), seed=0, rate=0.01, budget=Budget.on(target))
@@ -167,7 +172,7 @@ def choice_facts(model: Model, target: Target | None, like: Options | None = Non
         ways = set(every if count <= FEW else sizes.halvings() if rule in (rules[0], rules[-1]) else ["all"])
         if room is not None and (most := sizes.most(updates(rule), room)):
             ways.add(most)
-            if rule == rules[-1] and (more := again.most(updates(rule), room, known=most)):
+            if rule == rules[-1] and count <= DEEP and (more := again.most(updates(rule), room, known=most)):
                 ways.add(more)
         pairs += [(way, rule) for way in every if way in ways]
     pairs += [("bias", ""), ("none", "")]
@@ -211,9 +216,10 @@ def _recomputed(
 ) -> dict[str, Any] | None:
     """What a way takes where calls may run again; None where nobody looked, or it takes no less."""
     from mcugrad.training.rules import updates
+    from mcugrad.ways import DEEP
 
     how = updates(rule or "sr16")
-    if train != "all" and not sizes.knows(train, how):
+    if not sizes.knows(train, how) and (train != "all" or len(sizes.model.layers) > DEEP):
         return None
     found = sizes.of(train, how)
     again = sizes.again(train, how)
@@ -222,8 +228,8 @@ def _recomputed(
     return {
         "ram_bytes": found.ram,
         "calls": again.calls,
-        "more_instructions": round(again.more),
-        "more_part": again.part,
+        "more_instructions": round(again.more) if again.more else None,
+        "more_part": again.part if again.more else None,
         "fits": found.fits(room) if room else None,
     }
 
@@ -270,7 +276,9 @@ def _show_recomputed(output: Output, choices: list[dict[str, Any]], core: str, *
     for choice in choices:
         if (less := choice["recompute"]) is not None:
             verdict = ("yes" if less["fits"] else "no",) * with_target
-            more = f"{less['more_instructions']:,}", f"{100 * less['more_part']:.1f} %"
+            more = ("", "")  # where no price tells
+            if less["more_instructions"] is not None:
+                more = f"{less['more_instructions']:,}", f"{100 * less['more_part']:.1f} %"
             rows.append((choice["train"], choice["rule"] or "", kib(less["ram_bytes"]), *verdict, *more))
     if rows:
         columns = ("train", "rule", "RAM", *(("fits",) * with_target), "instructions more", "of a step")

@@ -72,6 +72,8 @@ class RunsAgain:
     @property
     def cost(self) -> str:
         """`312,000 instructions more (4.1 %), estimated`."""
+        if not self.more:
+            return "more instructions, which no price tells"
         return f"{self.more:,.0f} instructions more ({100 * self.part:.1f} %), estimated"
 
 
