@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from mcugrad.toolchain.disassembler import disassembler
@@ -85,20 +86,23 @@ _KINDS = [
 _ACCUMULATORS = {Kind.MLA: 3, Kind.DSP_MUL: 3}  # operand number of what is added
 
 
+@cache
 def _kind(name: str) -> Kind:
     return next((kind for pattern, kind in _KINDS if pattern.fullmatch(name)), Kind.ALU)
 
 
+@cache
+def _singles(name: str) -> tuple[str, ...]:
+    """A float register as single ones; nothing of flags."""
+    if re.fullmatch(r"d\d+", name):
+        number = 2 * int(name[1:])
+        return f"s{number}", f"s{number + 1}"
+    return (name,) if re.fullmatch(r"r\d+|s\d+|sp|lr|sb|sl|fp|ip", name) else ()
+
+
 def _single(names: set[str]) -> frozenset[str]:
     """Float registers as single ones, flags left out."""
-    found: set[str] = set()
-    for name in names:
-        if re.fullmatch(r"d\d+", name):
-            number = 2 * int(name[1:])
-            found.update((f"s{number}", f"s{number + 1}"))
-        elif re.fullmatch(r"r\d+|s\d+|sp|lr|sb|sl|fp|ip", name):
-            found.add(name)
-    return frozenset(found)
+    return frozenset(single for name in names for single in _singles(name))
 
 
 def _words(name: str, kind: Kind, listed: list[str]) -> int:
@@ -170,7 +174,9 @@ def decode(code: bytes, address: int) -> Iterator[Instruction]:
         if key not in _KNOWN:
             decoder = disassembler(detail=True)
             for insn in decoder.disasm(code, address):
-                _KNOWN[insn.mnemonic, bytes(insn.bytes)] = _instruction(decoder, insn)
+                new = insn.mnemonic, bytes(insn.bytes)
+                if new not in _KNOWN:
+                    _KNOWN[new] = _instruction(decoder, insn)
         known = _KNOWN[key]
         loop = None if known.loop is None else int(operands.rpartition("#")[2], 0)
         yield replace(known, address=at, loop=loop)

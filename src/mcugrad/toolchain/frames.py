@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from dataclasses import dataclass, field
+from typing import NamedTuple, NoReturn
 
 from mcugrad.errors import ToolError
 from mcugrad.toolchain.elf import Image
@@ -103,8 +103,7 @@ class Frame:
     calls: tuple[Reach, ...]
 
 
-@dataclass(frozen=True)
-class _At:
+class _At(NamedTuple):
     """Where the walk is: address, bytes of stack in use, and what registers are known to hold."""
 
     address: int
@@ -188,8 +187,10 @@ class _Walk:
             return at
         if known.depth != at.depth:
             self._refuse(at.address, f"is reached with {known.depth} B and with {at.depth} B of stack")
+        if known.facts == at.facts:
+            return at
         facts = {place: fact | at.facts[place] for place, fact in known.facts.items() if place in at.facts}
-        return replace(at, facts={place: fact for place, fact in facts.items() if len(fact) <= _MOST})
+        return _At(at.address, at.depth, {place: fact for place, fact in facts.items() if len(fact) <= _MOST})
 
     def _either(self, at: _At, size: int, name: str, condition: str) -> Iterator[_At]:
         """Both ways through the instructions behind an IT instruction."""
@@ -200,14 +201,15 @@ class _Walk:
             members.append((kind, behind, width, _bare(mnemonic, condition), operands))
             behind += width
         for way in "te":
-            now: _At | None = replace(at, address=behind)
+            now: _At | None = _At(behind, at.depth, at.facts)
             for kind, address, width, mnemonic, operands in members:
                 if kind == way and now is not None:
-                    after = list(self._step(replace(now, address=address), width, mnemonic, operands))
+                    now = _At(address, now.depth, now.facts)
+                    after = list(self._step(now, width, mnemonic, operands))
                     now = next((each for each in after if each.address == address + width), None)
                     yield from (each for each in after if each is not now)
             if now is not None:
-                yield replace(now, address=behind)
+                yield _At(behind, now.depth, now.facts)
 
     def _step(self, at: _At, size: int, name: str, operands: str) -> Iterator[_At]:
         """One instruction; yields what comes next."""
@@ -217,7 +219,7 @@ class _Walk:
         if name == "b" or _BRANCH.fullmatch(name):
             yield from self._branch(at, int(operands.rsplit("#", 1)[1], 0))
             if name != "b":
-                yield replace(at, address=behind)
+                yield _At(behind, at.depth, at.facts)
         elif name in ("bl", "blx"):
             yield from self._call(at, behind, operands)
         elif name in ("tbb", "tbh"):
@@ -225,7 +227,7 @@ class _Walk:
         else:
             depth = self._depth(at, name, operands)
             self.own = max(self.own, depth)
-            if not self._leaves(replace(at, depth=depth), name, operands):
+            if not self._leaves(at.address, depth, at.facts, name, operands):
                 yield _At(behind, depth, self._facts(at, depth, name, operands))
 
     def _call(self, at: _At, behind: int, operands: str) -> Iterator[_At]:
@@ -233,7 +235,7 @@ class _Walk:
         to = int(operands[1:], 0) if operands.startswith("#") else None
         if to is not None and self.start < to < self.end:
             self.within.add(at.depth)
-            yield replace(at, address=to, facts={})
+            yield _At(to, at.depth, {})
             after = behind
             while after in self.listing and self.listing[after][1:] in _PADDING:
                 after += self.listing[after][0]
@@ -266,21 +268,23 @@ class _Walk:
         if begins and not self.start <= to < self.end:
             self.calls[Reach(to, at.depth)] = None
         else:
-            yield replace(at, address=to)
+            yield _At(to, at.depth, at.facts)
 
-    def _leaves(self, at: _At, name: str, operands: str) -> bool:
-        """Whether an instruction writes the program counter."""
+    def _leaves(self, address: int, depth: int, facts: Facts, name: str, operands: str) -> bool:
+        """Whether an instruction behind which so much stack is in use writes the program counter."""
+        if name != "bx" and "pc" not in operands:
+            return False
         first = operands.split(",")[0].strip()
         listed = _ELEMENT.findall(operands.partition("{")[2])
         returns = name in ("pop", "ldm", "ldmia") and "pc" in listed
         returns |= name == "ldr" and first == "pc" and bool(_AFTER.search(operands))
-        returns |= (name, operands) in (("bx", "lr"), ("mov", "pc, lr")) and at.depth in (0, *self.within)
+        returns |= (name, operands) in (("bx", "lr"), ("mov", "pc, lr")) and depth in (0, *self.within)
         if returns:
-            self.returns[at.address] = at.depth
-        elif name == "bx" and at.depth == 0:
-            self.by_address[at.address] = 0, at.facts.get(first, frozenset())
+            self.returns[address] = depth
+        elif name == "bx" and depth == 0:
+            self.by_address[address] = 0, facts.get(first, frozenset())
         elif name == "bx" or (first == "pc" and name in ("mov", "add", "ldr")):
-            self.jumps.add(at.depth)
+            self.jumps.add(depth)
         else:
             return False
         return True
@@ -306,6 +310,8 @@ class _Walk:
 
     def _depth(self, at: _At, name: str, operands: str) -> int:
         """Bytes of stack in use behind an instruction. Raises ToolError where nobody knows."""
+        if "sp" not in operands and not name.endswith(("push", "pop")):
+            return at.depth
         change = 0
         parts = [part.strip() for part in operands.split(",")]
         to_stack = name in ("push", "vpush") or (name in ("stmdb", "vstmdb") and parts[0] == "sp!")
