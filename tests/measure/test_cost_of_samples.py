@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import mcugrad as mg
 from mcugrad.measure.cost import Cost
 from mcugrad.report.quantities import cost_table
 from networks import Dense, model, samples
+from thoroughness import LONG
 
 pytest.importorskip("unicorn", reason="the emulator is not installed")
 pytestmark = pytest.mark.mcu
@@ -20,23 +22,25 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def cost(share: float | None, seed: int = 0, **more: Any) -> Cost:
+@cache
+def cost(share: float | None, seed: int = 0, way: str = "one by one") -> Cost:
     net = model((9,), (Dense(20, "relu"), Dense(4)))
     x, y = samples(net, 8)
     sparse = None if share is None else mg.Sparse(samples=share)
-    trainer = mg.compile(net, calibration=x, rate=0.01, seed=seed, sparse=sparse, **more)
+    trainer = mg.compile(net, calibration=x, rate=0.01, seed=seed, sparse=sparse, **WAYS[way])
     return trainer.measure(x, y, target="nrf52840")
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_step_is_the_mean_of_one_that_is_taken_and_one_that_is_not(way: str) -> None:
     """Exactly, whatever the seed; what is left out costs a prediction and little more."""
-    whole = cost(None, **WAYS[way])
+    whole = cost(None, way=way)
     assert whole.step is not None
     assert (whole.taken, whole.left_out, whole.share) == (None, None, 1.0)
     means = []
-    for seed, share in ((0, 0.25), (1, 0.25), (0, 0.99)):
-        found = cost(share, seed, **WAYS[way])
+    others = ((0, 0.25), (1, 0.25), (0, 0.99)) if way == "one by one" or LONG else ((0, 0.25),)
+    for seed, share in others:
+        found = cost(share, seed, way)
         assert found.step is not None
         assert found.taken is not None
         assert found.left_out is not None
@@ -47,8 +51,9 @@ def test_a_step_is_the_mean_of_one_that_is_taken_and_one_that_is_not(way: str) -
         assert found.predict.instructions < left_out < 0.5 * (found.predict.instructions + taken)
         assert taken == pytest.approx(whole.step.instructions, rel=0.12), "and drawing it"
         means.append(found.step.instructions)
-    assert means[0] == pytest.approx(means[1], rel=0.02)
-    assert means[0] < means[2]
+    if len(means) > 1:
+        assert means[0] == pytest.approx(means[1], rel=0.02)
+        assert means[0] < means[2]
 
 
 def test_all_three_are_said() -> None:

@@ -17,7 +17,7 @@ from mcugrad.measure.decode import _instruction, decode
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.toolchain import startup
 from mcugrad.toolchain.disassembler import disassembler
-from networks import Conv, Dense, Pool, model, samples
+from networks import Dense, model, samples
 
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m33", "cortex-m7")
 
@@ -188,7 +188,7 @@ def test_unknown_energy_stays_unknown(name: str) -> None:
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
 def test_what_is_known_of_an_instruction_is_what_is_read_of_it(core: str) -> None:
     """In a whole firmware, with conditions of IT instructions, jumps, and what is in no block."""
-    net = model((1, 8, 8), (Conv(3), Pool(), Dense(3)))
+    net = model((6,), (Dense(5, "relu"), Dense(3)))
     made = mg.compile(net, calibration=samples(net, 8)[0])
     image = EmulatedDevice(made.build.compiled, targets.load(core), opt="-O3").device.emulator.image
     decoder = disassembler(detail=True)

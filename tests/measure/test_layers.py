@@ -18,6 +18,7 @@ from mcugrad.measure.layers import ERROR, FORWARD, REST, UPDATE, Bench
 from mcugrad.program import PREDICT, TRAIN_STEP
 from mcugrad.run.emulated import EmulatedDevice
 from networks import Conv, Dense, model, samples
+from thoroughness import turns
 
 pytest.importorskip("unicorn", reason="the emulator is not installed")
 pytestmark = pytest.mark.mcu
@@ -35,25 +36,6 @@ def total(found: Bench, what: str) -> float:
     return sum(cost.activity.instructions for cost in getattr(found, what))
 
 
-@pytest.mark.parametrize("core", targets.emulated())
-def test_calls_come_to_what_the_whole_takes_on_every_core(core: str) -> None:
-    made, x, y = trainer(rule="sr12")
-    found, whole = made.bench(x, y, target=core), made.measure(x, y, target=core)
-    assert found.training_step is not None
-    assert whole.step is not None
-    for each, cost, parts in (
-        (found.prediction, whole.predict, "predict"),
-        (found.training_step, whole.step, "step"),
-    ):
-        assert each.instructions == pytest.approx(cost.instructions, rel=0.001)
-        # Estimates within 10 %: which instructions are issued together is another thing where calls are stopped before.
-        assert each.cycles.cycles == pytest.approx(cost.cycles.cycles, rel=0.01)
-        assert total(found, parts) == pytest.approx(each.instructions)
-        assert sum(part.share for part in getattr(found, parts)) == pytest.approx(1)
-        (rest,) = (part for part in getattr(found, parts) if part.which == REST)
-        assert 0 < rest.share < 0.1
-
-
 WAYS: dict[str, dict[str, Any]] = {
     "int8": {},
     "float32": {"precision": "float32"},
@@ -66,24 +48,38 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_way_to_train_is_counted(way: str) -> None:
+@pytest.mark.parametrize(("way", "core"), turns(WAYS, targets.emulated()))
+def test_calls_come_to_what_the_whole_takes(way: str, core: str) -> None:
+    """Every way to train, and on every core."""
     net = model((3, 9, 9), LAYERS)
     x, y = samples(net, 3)
     given: dict[str, Any] = {"typical_labels": x.reshape(3, -1)[:, :5]} if way == "values" else {}
     made = mg.compile(net, calibration=x, rate=0.01, **given, **WAYS[way])
     wanted = given.get("typical_labels", y)
-    found, whole = made.bench(x, wanted), made.measure(x, wanted)
+    found, whole = made.bench(x, wanted, target=core), made.measure(x, wanted, target=core)
     assert found.training_step is not None
     assert whole.step is not None
     taken = whole.step if whole.taken is None else whole.taken
-    assert found.training_step.instructions == pytest.approx(taken.instructions, rel=0.002)
+    for each, cost, parts in (
+        (found.prediction, whole.predict, "predict"),
+        (found.training_step, taken, "step"),
+    ):
+        assert each.instructions == pytest.approx(cost.instructions, rel=0.002)
+        # Estimates within 10 %: which instructions are issued together is another thing where calls are stopped before.
+        assert each.cycles.cycles == pytest.approx(cost.cycles.cycles, rel=0.01)
+        assert total(found, parts) == pytest.approx(each.instructions)
+        assert sum(part.share for part in getattr(found, parts)) == pytest.approx(1)
+        (rest,) = (part for part in getattr(found, parts) if part.which == REST)
+        assert 0 < rest.share < 0.1
     assert found.share == pytest.approx(0.25 if "samples" in way else 1, abs=1e-4)
     trained = [(cost.layer, cost.which) for cost in found.step if cost.which == UPDATE]
     assert ("fc1", UPDATE) in trained
     assert len(trained) == (1 if way == "mixed" else 3)
     limited = {cost.layer for cost in found.step if cost.times_least is not None}
-    assert limited == {"float32": set(), "mixed": {"conv1", "conv2"}}.get(way, {"conv1", "conv2", "fc1"})
+    if core == "cortex-m3":  # nobody knows its limit
+        assert limited == set()
+    else:
+        assert limited == {"float32": set(), "mixed": {"conv1", "conv2"}}.get(way, {"conv1", "conv2", "fc1"})
 
 
 def test_layers_and_passes() -> None:
@@ -121,11 +117,6 @@ def test_nothing_but_predictions_where_nothing_trains() -> None:
     assert (found.step, found.training_step) == ((), None)
     assert made.bench(x).predict[0].activity == found.predict[0].activity
     assert "training step" not in str(found)
-
-
-def test_a_core_whose_limit_nobody_knows() -> None:
-    made, x, y = trainer()
-    assert {cost.times_least for cost in made.bench(x, y, target="cortex-m3").step} == {None}
 
 
 def test_every_call_is_there_once_in_its_order() -> None:
