@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -367,9 +368,15 @@ _ARGUMENTS: dict[str, Callable[[Shape], Arguments]] = {
 }
 
 
+@cache
+def _given(name: str, shape: Shape) -> Arguments:
+    """Arguments of a kernel for a shape, but for its scratch, as each call begins with them."""
+    return _ARGUMENTS[name](shape)
+
+
 def struct(name: str, shape: Shape) -> Struct:
     """Constants of a layer of a shape."""
-    return _ARGUMENTS[name](shape)["g"]
+    return _given(name, shape)["g"]
 
 
 def calls(name: str, shape: Shape) -> Iterator[tuple[int, Arguments]]:
@@ -380,4 +387,5 @@ def calls(name: str, shape: Shape) -> Iterator[tuple[int, Arguments]]:
         if kernel.parts is not None and kernel.parts(g, room):
             continue  # the price is that of others
         scratch = np.zeros(room // 4, np.uint32) if room else None
-        yield room, {**_ARGUMENTS[name](shape), ROOM: room, SCRATCH: scratch}
+        given = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in _given(name, shape).items()}
+        yield room, {**given, ROOM: room, SCRATCH: scratch}

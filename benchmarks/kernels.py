@@ -127,15 +127,19 @@ TIMES_ON = "cortex-m4f"
 Case = dict[str, str | int | float | None]
 
 
-def called(layers: Iterable[Layer]) -> list[tuple[Layer, str, LayerCall]]:
-    """Layer, column and call for all that is counted; what does not depend on the rule is there once."""
+def called(layers: Iterable[Layer], *, in_turn: bool = False) -> list[tuple[Layer, str, LayerCall]]:
+    """Layer, column and call for all that is counted; what does not depend on the rule is there once.
+
+    A layer has all rules, or one of them in turn.
+    """
     found = []
-    for layer in layers:
-        for rule in RULES:
+    for i, layer in enumerate(layers):
+        rules = RULES[i % len(RULES) :][:1] if in_turn else RULES
+        for rule in rules:
             for each in layer.calls(rule):
                 if each.which == UPDATE:
                     found.append((layer, rule, each))
-                elif rule == RULES[0]:
+                elif rule == rules[0]:
                     found.append((layer, each.which, each))
     return found
 
@@ -144,22 +148,22 @@ Counted = Callable[[dict[str, Any], int], Case]
 """Runs a kernel with arguments that lie so many bytes off: instructions, cycles, stack."""
 
 
-def in_unicorn(kernel: Kernel, core: str, compiler: str) -> Counted:
-    """A kernel on an emulated core."""
+def in_unicorn(kernel: Kernel, core: str, compiler: str, timed: bool) -> Counted:
+    """A kernel on an emulated core; cycles, which take as long as all else, where they are asked for."""
     on = KernelsOnCore([kernel], targets.load(core), compiler=compiler)
     timing = CycleModel(on.emulator.image, on.emulator.target.core)
 
     def run(given: dict[str, Any], shift: int) -> Case:
         on.emulator.forget_blocks()
         instructions = on.run(kernel, given, shift)
-        cycles = timing.estimate(on.emulator.blocks()).cycles
+        cycles = timing.estimate(on.emulator.blocks()).cycles if timed else None
         return {"instructions": instructions, "cycles": cycles, "stack": on.emulator.last_stack}
 
     return run
 
 
-def in_qemu(kernel: Kernel, core: str, compiler: str) -> Counted:
-    """A kernel in QEMU, which says nothing of cycles and stack."""
+def in_qemu(kernel: Kernel, core: str, compiler: str, timed: bool) -> Counted:
+    """A kernel in QEMU, which says nothing of cycles and stack, whatever is asked for."""
     on = KernelsInQemu([kernel], targets.load(core), compiler=compiler)
 
     def run(given: dict[str, Any], shift: int) -> Case:
@@ -179,7 +183,9 @@ def there() -> list[str]:
     return found
 
 
-def counted(calls: Sequence[tuple[Layer, str, LayerCall]], core: str, compiler: str) -> list[Case]:
+def counted(
+    calls: Sequence[tuple[Layer, str, LayerCall]], core: str, compiler: str, *, timed: bool = True
+) -> list[Case]:
     """Every call on a core; a kernel is built by itself, for what else there is changes what compilers inline."""
     run = in_unicorn if targets.load(core).core.is_emulated else in_qemu
     cores: dict[str, Counted] = {}
@@ -187,7 +193,7 @@ def counted(calls: Sequence[tuple[Layer, str, LayerCall]], core: str, compiler: 
     for layer, which, each in calls:
         kernel = each.call.kernel
         if kernel.name not in cores:
-            cores[kernel.name] = run(kernel, core, compiler)
+            cores[kernel.name] = run(kernel, core, compiler, timed)
         given = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in each.given.items()}
         found = cores[kernel.name](given, layer.shift)
         wrong = [name for name, value in each.changed.items() if (given[name] != value).any()]
@@ -210,9 +216,13 @@ def counted(calls: Sequence[tuple[Layer, str, LayerCall]], core: str, compiler: 
     return cases
 
 
+def wanted(options: argparse.Namespace) -> list[Layer]:
+    """Those that are to be counted."""
+    return [layer for layer in LAYERS if options.only is None or layer.name in options.only]
+
+
 def run(options: argparse.Namespace) -> None:
-    wanted = [layer for layer in LAYERS if options.only is None or layer.name in options.only]
-    calls = called(wanted)
+    calls = called(wanted(options))
     cores = [core for core in there() if options.cores is None or core in options.cores]
     found = [case for core in cores for compiler in COMPILERS for case in counted(calls, core, compiler)]
     again = {(case["layer"], case["core"]) for case in found}
@@ -285,11 +295,13 @@ def times(results: Results, layer: str, like: str, which: str) -> Bar:
     return Bar(claim, max(ratios, default=None), TIMES.required, at_least=False)
 
 
-def check_fresh(results: Results, cores: Sequence[str]) -> int:
+def check_fresh(
+    results: Results, layers: Iterable[Layer], cores: Sequence[str], *, in_turn: bool = False
+) -> int:
     """Counts by zig again, on those of the cores that are there; 1 where a kernel takes more than it did."""
-    calls, worse = called(LAYERS), []
+    calls, worse = called(layers, in_turn=in_turn), []
     for core in (core for core in there() if core in cores):
-        for case in counted(calls, core, COMPILERS[0]):
+        for case in counted(calls, core, COMPILERS[0], timed=False):
             same = ("layer", "pass", "core", "compiler")
             kept = next(c for c in results["cases"] if all(c[key] == case[key] for key in same))
             change = float(case["instructions"]) / kept["instructions"] - 1
@@ -306,7 +318,11 @@ if __name__ == "__main__":
     parser.add_argument("--only", nargs="+", choices=names, metavar="LAYER", help="layers to count")
     parser.add_argument("--cores", nargs="+", choices=CORES, metavar="CORE", help="cores to count on")
     parser.add_argument("--check-fresh", action="store_true", help="count again by zig and compare")
+    parser.add_argument(
+        "--in-turn", action="store_true", help="with --check-fresh: each layer by one rule, not by all"
+    )
     options = parser.parse_args()
     if options.check_fresh:
-        raise SystemExit(check_fresh(read(options.json), options.cores or CORES))
+        kept, cores = read(options.json), options.cores or CORES
+        raise SystemExit(check_fresh(kept, wanted(options), cores, in_turn=options.in_turn))
     raise SystemExit(main(options, run, table, bars))

@@ -31,11 +31,16 @@ Case = tuple[Shape, int, int]
 """A shape, bytes of scratch, and the instructions of such a call."""
 
 
-def counted(on: KernelsOnCore, kernel: Kernel, shapes: list[Shape]) -> list[Case]:
-    """Every shape with each size of scratch."""
-    return [
-        (shape, room, on.run(kernel, given)) for shape in shapes for room, given in calls(kernel.name, shape)
-    ]
+def counted(on: KernelsOnCore, kernel: Kernel, shapes: list[Shape], *, in_turn: bool = False) -> list[Case]:
+    """Every shape with each size of scratch, or with the most and, every second one, with another in turn."""
+    found = []
+    for i, shape in enumerate(shapes):
+        every = [*calls(kernel.name, shape)]
+        if in_turn:
+            *others, most = every
+            every = [*(others[i // 2 % len(others) :][:1] if others and i % 2 == 0 else ()), most]
+        found += [(shape, room, on.run(kernel, given)) for room, given in every]
+    return found
 
 
 def has_own(kernel: Kernel, core: str) -> bool:
@@ -137,12 +142,12 @@ def bars(results: Results) -> list[Bar]:
     ]
 
 
-def check_fresh(results: Results, cores: Sequence[str]) -> int:
+def check_fresh(results: Results, cores: Sequence[str], *, in_turn: bool = False) -> int:
     """Counts the other shapes again; 1 where a price is too far off by now, or a kernel takes more than it did."""
     wrong = []
     for kernel, (_, held_out) in SHAPES.items():
         for core in cores:
-            cases = counted(KernelsOnCore([kernel], targets.load(core)), kernel, held_out)
+            cases = counted(KernelsOnCore([kernel], targets.load(core)), kernel, held_out, in_turn=in_turn)
             off, with_most = furthest(kernel, core, cases), sum({shape: n for shape, _, n in cases}.values())
             kept = next(r for r in results["prices"] if (r["kernel"], r["core"]) == (kernel.name, core))
             line = f"{kernel.name} {core}: {off:.1f} % off, {with_most / kept['with'] - 1:+.2%} instructions"
@@ -163,7 +168,12 @@ if __name__ == "__main__":
     parser.add_argument("--check-fresh", action="store_true", help="count again and compare")
     cores = targets.emulated()
     parser.add_argument("--cores", nargs="+", choices=cores, default=cores, help="cores to count on: all")
+    parser.add_argument(
+        "--in-turn",
+        action="store_true",
+        help="with --check-fresh: shapes with the most scratch, every second one with another size in turn",
+    )
     options = parser.parse_args()
     if options.check_fresh:
-        raise SystemExit(check_fresh(read(options.json), options.cores))
+        raise SystemExit(check_fresh(read(options.json), options.cores, in_turn=options.in_turn))
     raise SystemExit(main(options, run, table, bars))

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from bars import WORSE, Bar, Results, arguments, main, markdown, origin, read, told_worse, write
+from counting import instructions
 from numpy.typing import NDArray
 
 import mcugrad as mg
@@ -247,10 +248,10 @@ def check_fresh(results: Results, only: list[str] | None) -> int:
     worse = []
     for name in only or NETWORKS:
         made, x, y = compiled(name, 1.0)
-        found = case(name, made, COMPILERS[0], count(made, x, y, COMPILERS[0]))
+        found = instructions(made, x, y, TARGET, COMPILERS[0])
         kept = next(c for c in results["cases"] if (c["network"], c["compiler"]) == (name, COMPILERS[0]))
         for key in ("predict", "step"):
-            change = float(found[key]) / kept[key] - 1
+            change = found[key] / kept[key] - 1
             line = f"{name} {key}: {kept[key]:,.0f} -> {found[key]:,.0f} ({change:+.2%})"
             print(line, flush=True)
             if change > WORSE:

@@ -1,14 +1,17 @@
-"""What tests of benchmarks share: their modules, imported anew for each test."""
+"""What tests of benchmarks share: their modules, imported anew for each test, and their command lines."""
 
 from __future__ import annotations
 
 import importlib
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from command_line import Result
 
 FOLDERS = [Path(__file__).parents[2] / "benchmarks" / each for each in (".", "accuracy")]
 
@@ -30,3 +33,24 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[Benchmark]:
         sys.modules.pop(name, None)
         if module is not None:
             sys.modules[name] = module
+
+
+@pytest.fixture
+def script(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Runs a benchmark as a user does, but in this process: its name without a folder, and what it is told.
+
+    `benchmark` takes back what it imports.
+    """
+
+    def run(name: str, *words: str) -> Result:
+        path = str(FOLDERS[0] / f"{name}.py")
+        monkeypatch.setattr(sys, "argv", [path, *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(path, run_name="__main__")
+        assert ended.value.code is None or isinstance(ended.value.code, int), ended.value.code
+        return Result(ended.value.code or 0, *capsys.readouterr())
+
+    return run

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +14,7 @@ import pytest
 from mcugrad import toolchain
 from mcugrad.zoo.nets import Net
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 MISSED: dict[str, dict[str, str]] = {}
 """Passes of layers whose kernels take more than they must, by core. It only gets shorter: strike out what holds."""
@@ -39,12 +35,6 @@ CLAIMS = {
     "cheaper": "backward at 10% of the updates, times cheaper",
     "stack": "stack, B",
 }
-
-
-def judged(name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, f"benchmarks/{name}.py", "--check", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.mcu
@@ -168,11 +158,11 @@ def test_a_network_is_counted_by_both_compilers_and_in_part(benchmark: Any, tmp_
 
 
 @pytest.mark.parametrize("name", ["kernels", "steps", "memory"])
-def test_check_judges_what_is_there(name: str, tmp_path: Path) -> None:
-    done = judged(name)
-    missed = "\nMISS  " in done.stdout
-    assert done.returncode == (1 if missed else 0), done.stderr
-    assert ("bars missed" in done.stderr) == missed
-    none = judged(name, "--json", str(tmp_path / "none.json"))
-    assert none.returncode == 1
-    assert "there are no results in" in none.stderr
+def test_check_judges_what_is_there(script: Any, name: str, tmp_path: Path) -> None:
+    done = script(name, "--check")
+    missed = "\nMISS  " in done.out
+    assert done.code == (1 if missed else 0), done.err
+    assert ("bars missed" in done.err) == missed
+    none = script(name, "--check", "--json", str(tmp_path / "none.json"))
+    assert none.code == 1
+    assert "there are no results in" in none.err
