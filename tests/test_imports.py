@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -104,6 +105,8 @@ def bound(tree: ast.Module) -> set[str]:
 def asked_for(tree: ast.AST, when: When = When.AT_ONCE) -> Iterator[tuple[str, str, When, int]]:
     """Module, name in it or nothing, when, and line of every import."""
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.expr):
+            continue  # which holds no statement
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             negated = isinstance(node.test, ast.UnaryOp)
             for part, unseen in ((node.body, not negated), (node.orelse, negated)):
@@ -113,7 +116,7 @@ def asked_for(tree: ast.AST, when: When = When.AT_ONCE) -> Iterator[tuple[str, s
         elif isinstance(node, ast.ImportFrom):
             dots = "." * node.level
             yield from ((dots + (node.module or ""), alias.name, when, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and when is When.AT_ONCE:
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and when is When.AT_ONCE:
             yield from asked_for(node, When.LATER)
         else:
             yield from asked_for(node, when)
@@ -190,9 +193,15 @@ def back(found: list[Arrow], rooms: list[str]) -> list[Arrow]:
     return [arrow for arrow in found if floor(arrow.source) < floor(arrow.target)]
 
 
-@pytest.fixture(scope="module")
-def found() -> list[Arrow]:
+@cache
+def of_the_package() -> list[Arrow]:
+    """All of them, read once."""
     return arrows(modules(PACKAGE), "mcugrad")
+
+
+@pytest.fixture
+def found() -> list[Arrow]:
+    return of_the_package()
 
 
 ROOMS = list(chain.from_iterable(FLOORS.values()))

@@ -23,7 +23,7 @@ from mcugrad.ops.loss.soft_cross_entropy import SoftCrossEntropy
 from mcugrad.ops.registry import OPERATORS
 from mcugrad.ops.selection.select import Errors
 from mcugrad.passes.backward import SUMS
-from test_imports import PACKAGE, ROOMS, When, arrows, modules
+from test_imports import PACKAGE, ROOMS, When, of_the_package
 
 ENDINGS = tuple(f"_{precision.value}" for precision in Precision)
 DEEPEST = 4
@@ -67,7 +67,7 @@ def test_no_class_is_derived_from_more_than_three_others_in_a_row(kind: type) ->
 
 def test_an_operator_knows_no_program() -> None:
     """Its file imports what is below programs alone, and so does what that imports, of operators too."""
-    found = arrows(modules(PACKAGE), "mcugrad")
+    found = of_the_package()
     of_operators = {kind.__module__.removeprefix("mcugrad.") for kind in KINDS}
     assert not [name for name in of_operators if name.endswith(ENDINGS)]
     seen, pending, wrong = set[str](), sorted(of_operators), list[str]()
