@@ -14,8 +14,8 @@ from mcugrad import concerns
 from mcugrad.advice import as_one
 from mcugrad.errors import DataError, UsageError
 from mcugrad.fit_check import check_fit
-from mcugrad.footprint import Room, kib
-from mcugrad.given import demand_seed, in_bytes, is_whole
+from mcugrad.footprint import Room, kib, limit
+from mcugrad.given import demand_seed, is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.ops.movement.flatten import Flatten
@@ -346,20 +346,12 @@ def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
             where="prefer",
             hint=" or ".join(map(repr, get_args(Preference))),
         )
-    allowed = in_bytes(ram)
-    if ram is not None and allowed is None:
-        raise UsageError(f"ram={ram!r} is no number of bytes", where="ram", hint="65536 or 64K")
+    allowed = limit("ram", ram, goal)
     if ram is not None and prefer == "ram":
         raise UsageError(
             "ram= says how much all may take; with prefer='ram' that is as little as can be",
             where="ram",
             hint="prefer='balanced' or prefer='speed', or no ram=",
-        )
-    if allowed is not None and goal is not None and allowed > goal.ram.bytes:
-        raise UsageError(
-            f"ram={ram} is more than the {kib(goal.ram.bytes)} that {goal.name} has",
-            where="ram",
-            hint=f"ram={goal.ram.bytes} or less, or no ram=, which is all of it",
         )
     found = Budget.on(goal, prefer)
     return found if allowed is None else replace(found, ram=allowed)
@@ -368,7 +360,7 @@ def _budget(prefer: Any, ram: Any, goal: Target | None) -> Budget:
 def _room(goal: Target | None, ram: Any) -> Room | None:
     """The memory that there is; None where nobody says."""
     room = None if goal is None else Room.of(goal)
-    allowed = in_bytes(ram)
+    allowed = limit("ram", ram, goal)
     if allowed is None:
         return room
     return Room(allowed, None if room is None else room.flash, f"ram={ram} allows", goal)

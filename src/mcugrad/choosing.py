@@ -27,8 +27,8 @@ from mcugrad.api import compile as compile_model
 from mcugrad.api import target_given
 from mcugrad.errors import Consumer, FitError, McugradWarning, UsageError
 from mcugrad.fit_check import largest_of
-from mcugrad.footprint import kib
-from mcugrad.given import in_bytes, is_number, is_whole, shown
+from mcugrad.footprint import kib, limit
+from mcugrad.given import is_number, is_whole, shown
 from mcugrad.model import Model
 from mcugrad.options import Budget, Options
 from mcugrad.progress import line
@@ -179,10 +179,7 @@ def _best(tried: Sequence[Tried]) -> Tried:
 
 
 def _limits(ram: Any, flash: Any, milliseconds: Any, goal: Target | None) -> Limits:
-    sizes: dict[str, Any] = {"ram": in_bytes(ram), "flash": in_bytes(flash)}
-    for name, given in (("ram", ram), ("flash", flash)):
-        if given is not None and sizes[name] is None:
-            raise UsageError(f"{name}={given!r} is no number of bytes", where=name, hint="65536 or 64K")
+    most_ram, most_flash = limit("ram", ram, goal), limit("flash", flash, goal)
     if milliseconds is not None and not (is_number(milliseconds) and 0 < milliseconds < np.inf):
         raise UsageError(f"milliseconds={shown(milliseconds)} is no time", where="milliseconds", hint="50")
     if milliseconds is not None and (goal is None or goal.clock_hz is None):
@@ -191,16 +188,13 @@ def _limits(ram: Any, flash: Any, milliseconds: Any, goal: Target | None) -> Lim
             where="milliseconds",
             hint="target='nrf52840', or no time",
         )
-    if goal is None and sizes["ram"] is None:
+    if goal is not None:
+        return Limits(most_ram or goal.ram.bytes, most_flash or goal.flash.bytes, milliseconds)
+    if most_ram is None:
         raise UsageError(
             "there is no limit to choose within", where="ram", hint="ram='64K', or target='nrf52840'"
         )
-    if goal is not None:
-        sizes = {
-            name: memory.bytes if sizes[name] is None else min(sizes[name], memory.bytes)
-            for name, memory in (("ram", goal.ram), ("flash", goal.flash))
-        }
-    return Limits(sizes["ram"], sizes["flash"], milliseconds)
+    return Limits(most_ram, most_flash, milliseconds)
 
 
 def _counted(

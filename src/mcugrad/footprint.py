@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mcugrad.emit import Layout, layout
-from mcugrad.errors import Consumer
+from mcugrad.errors import Consumer, UsageError
+from mcugrad.given import in_bytes
 from mcugrad.plan import Plan
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.plan import live_of
@@ -93,6 +95,32 @@ class Footprint:
     def fits(self, room: Room) -> bool:
         """Whether there is so much."""
         return self.need <= room.ram and (room.flash is None or self.constants <= room.flash)
+
+
+def limit(name: str, given: Any, target: Target | None) -> int | None:
+    """Bytes that an option allows; None where nobody gives any.
+
+    Args:
+        name: of the option, `ram` or `flash`.
+        given: a number of bytes, or a text such as `64K`.
+        target: which may have less.
+
+    Raises:
+        UsageError: it is no number of bytes, or more than the target has.
+    """
+    if given is None:
+        return None
+    size = in_bytes(given)
+    if size is None:
+        raise UsageError(f"{name}={given!r} is no number of bytes", where=name, hint="65536 or 64K")
+    have = None if target is None else {"ram": target.ram, "flash": target.flash}[name].bytes
+    if target is not None and have is not None and size > have:
+        raise UsageError(
+            f"{name}={given} is more than the {kib(have)} that {target.name} has",
+            where=name,
+            hint=f"{name}={have} or less, or no {name}=, which is all of it",
+        )
+    return size
 
 
 def kib(size: int) -> str:

@@ -273,6 +273,12 @@ def test_contradictions_are_wrong_use(cli: Cli, folder: Path, options: tuple[str
     assert "  try    " in result.err
 
 
+@pytest.mark.parametrize("given", [("--ram", "1M"), ("--flash", "2M")])
+def test_advice_is_not_asked_for_more_than_there_is(cli: Cli, folder: Path, given: tuple[str, str]) -> None:
+    result = cli("advise", *NET, "--target", "nrf52840", *given)
+    assert (result.code, result.err.startswith(f"error: {' '.join(given)} is more than the ")) == (2, True)
+
+
 @pytest.mark.parametrize("size", ["65536", "64K", "64KiB", "64 KiB", "64kB", "0.0625M", "65536B"])
 def test_sizes_as_people_write_them(cli: Cli, folder: Path, size: str) -> None:
     whole = cli(*VERBS["compile"], "--ram", "64K", "--prefer", "speed", "--json").facts
