@@ -216,8 +216,9 @@ def test_the_recipe_works_and_touches_what_it_names(tmp_path: Path) -> None:
     assert stale.returncode == 1
     assert "out of date" in stale.stderr
     written = run(copy, "benchmarks/write_operators.py")
-    assert written.returncode == 0, written.stderr
-    assert run(copy, "benchmarks/write_operators.py", "--check").returncode == 0
+    assert written.returncode == 0, (
+        written.stderr
+    )  # that it is what is checked says test_operators_doc.py, below
 
     after = tree(copy)
     touched = {name for name in after if before.get(name) != after[name]}

@@ -175,7 +175,7 @@ def test_a_suite_runs_resumes_and_judges(
 
     if name == "scratch":
         first = kept["runs"][0]
-        anew = run(name, "--again", *part, sets=sets, results=results)
+        anew = here(name, "--jobs", "1", "--again", *part, sets=sets, results=results)
         assert "1 runs, 0 of them done" in anew.stdout
         same = json.loads(results.read_text())["runs"][0]
         assert {k: v for k, v in same.items() if k != "seconds"} == {
@@ -271,7 +271,9 @@ def test_operators_that_no_network_of_the_zoo_has(benchmark: Any) -> None:
     assert raised.value.where == "node gate"
 
 
-def test_what_is_refused_is_named_and_the_rest_goes_on(sets: Path, tmp_path: Path) -> None:
+def test_what_is_refused_is_named_and_the_rest_goes_on(
+    sets: Path, tmp_path: Path, here: Callable[..., Said]
+) -> None:
     """Without the data of one set, the runs on the other are made."""
     results = tmp_path / "found.json"
     words = ["--only", "method=sr8", "--only", "protocol=3x20k", "--only", "seed=0", "--only", "policy=full"]
@@ -279,7 +281,7 @@ def test_what_is_refused_is_named_and_the_rest_goes_on(sets: Path, tmp_path: Pat
     only.mkdir()
     (only / "fashion_mnist.npz").write_bytes((sets / "fashion_mnist.npz").read_bytes())
     (only / "mnist.npz").write_bytes(b"damaged")
-    done = run("scratch", "--jobs", "1", *words, sets=only, results=results)
+    done = here("scratch", "--jobs", "1", *words, sets=only, results=results)
     assert done.returncode == 1
     assert "refused: data mnist" in done.stderr
     assert "1 of 2 runs were refused" in done.stderr

@@ -9,7 +9,7 @@ import pytest
 from mcugrad import targets, toolchain
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.toolchain.stack import Calls
-from thoroughness import LONG
+from thoroughness import LONG, turns
 
 QUICK = ("scratch CNN", "DS-CNN, 49x10", "MbedNet, 32x32x3")
 OTHERS = (
@@ -26,8 +26,7 @@ def test_every_network_has_a_budget(benchmark: Any) -> None:
 
 @pytest.mark.mcu
 @pytest.mark.usefixtures("optimised")
-@pytest.mark.parametrize("compiler", toolchain.firmware_compilers())
-@pytest.mark.parametrize("name", QUICK + OTHERS * LONG)
+@pytest.mark.parametrize(("name", "compiler"), turns(QUICK + OTHERS * LONG, toolchain.firmware_compilers()))
 def test_the_deepest_path_is_within_the_bar(benchmark: Any, name: str, compiler: str) -> None:
     """Bounded by the calls of the linked image, whatever the arguments; as firmware is built by default."""
     steps = benchmark("steps")
