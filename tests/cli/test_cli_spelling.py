@@ -49,9 +49,19 @@ ERRORS: list[tuple[tuple[str, ...], str, str, str]] = [
     (("--train", "none", "--rate", "0.1"), "nothing trains, so that --rate has", "--rate", "or no --rate"),
     (("--prefer", "speed", "--ram", "-3"), "--ram -3 is no number of bytes", "--ram", "65536"),
     (("--prefer", "speed", "--ram", "5Q"), "--ram 5Q is no number of bytes", "--ram", "65536 or 64K"),
-    (("--prefer", "speed", "--ram", "0.5K"), "more than --ram 0.5K", "--ram", "or more, or fewer layers"),
-    (("--prefer", "speed", "--ram", "500"), "more than --ram 500", "--ram", "or more, or fewer layers"),
-    (("--ram", "5000"), "more than --ram 5000", "--ram", "or more, or fewer layers"),
+    (
+        ("--prefer", "speed", "--ram", "0.5K"),
+        "--ram 0.5K allows 0.5 KiB",
+        "learned state",
+        "or more;  a smaller",
+    ),
+    (("--prefer", "speed", "--ram", "500"), "--ram 500 allows 0.5 KiB", "learned state", "--ram 139"),
+    (
+        ("--ram", "9000"),
+        "--ram 9000 allows 8.8 KiB",
+        "learned state",
+        "or more;  --train last:2 with --rule sr8",
+    ),
     (("--prefer", "ram", "--ram", "5000"), "--ram says how much all may take", "--ram", "or no --ram"),
     (
         ("--features", "replay,nonsense"),
@@ -66,7 +76,12 @@ ERRORS: list[tuple[tuple[str, ...], str, str, str]] = [
         "--replay-of",
         "--train last:2 or fewer of the 4 layers, or --replay-of inputs",
     ),
-    (("--train", "none", "--replay-of", "latents"), "nothing is replayed", "--replay-of", "--train last:1"),
+    (
+        ("--train", "none", "--replay-of", "latents"),
+        "so that --replay-of has",
+        "--replay-of",
+        "--train last:1",
+    ),
 ]
 
 
