@@ -15,6 +15,7 @@ from mcugrad.training.rules import InPlace
 GUARD = 16
 """Bytes before and behind every array."""
 _FILL = 0xA5
+_BESIDE = bytes([_FILL]) * GUARD
 
 
 class Placed:
@@ -50,14 +51,14 @@ class Placed:
         self.words: list[int] = []
         for param in kernel.params:
             value = arguments[param.name]
-            if isinstance(value, Struct):
-                self.words.append(address + self._place(np.asarray(value.words(), np.int32), 0))
-            elif isinstance(value, InPlace):
-                self.words.append(symbol(f"mcg_rule_{value.name}"))
-            elif isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray):
                 at = self._place(value, shift if value.itemsize == 1 else 0, param.name == last)
                 self._arrays.append((param.name, value, at))
                 self.words.append(address + at)
+            elif isinstance(value, Struct):
+                self.words.append(address + self._place(np.asarray(value.words(), np.int32), 0))
+            elif isinstance(value, InPlace):
+                self.words.append(symbol(f"mcg_rule_{value.name}"))
             else:
                 self.words.append(0 if value is None else int(value) & 0xFFFF_FFFF)
 
@@ -70,7 +71,9 @@ class Placed:
         """Read the arrays. Raises DeviceError where a byte beside one has changed."""
         for name, value, at in self._arrays:
             before, behind = self._memory[at - GUARD : at], self._memory[at + value.nbytes :][:GUARD]
-            if not (before == _FILL).all() or not (behind == _FILL).all():
+            if before.tobytes() != _BESIDE or not _BESIDE.startswith(
+                behind.tobytes()
+            ):  # none behind the last
                 raise DeviceError(f"{self._kernel.name} wrote beside {name} on {where}")
             inside = self._memory[at : at + value.nbytes]
             value[...] = np.frombuffer(inside.tobytes(), value.dtype).reshape(value.shape)
