@@ -33,7 +33,7 @@ from kernels.draws import (
 from kernels.real import Plan, real_cases
 from mcugrad.ops.convolution.struct import Conv2dStruct
 
-MOST_MACS = 60_000
+MOST_MACS = 20_000
 
 
 def convolution(draw: Draw) -> Conv2dStruct:

@@ -39,6 +39,16 @@ def window(
 
 
 SAME = (1, 1, 1, 1)
+LARGE = (
+    window((3, 3, 500), 2, (3, 3), pad=(0, 1, 0, 0)),
+    window((1, 2, 4100), 3),
+    window((12, 12, 1), 66, (3, 3), pad=SAME),
+    window((2, 3, 70), 50, (3, 3), pad=SAME),
+)
+"""Windows that are too large for a stack, and more pixels, channels and taps than bodies with AVX2 gather or pack at
+once: those for cores keep less at once, and treat none of these in another way than smaller ones."""
+MANY_CHANNELS = window((1, 3, 3), 1030)
+"""More than such a body takes at a time, backwards."""
 SHAPES = (
     window((1, 1, 1), 1),
     window((3, 3, 4), 4),
@@ -53,17 +63,18 @@ SHAPES = (
     window((5, 5, 5), 9, (2, 3), (2, 1), (0, 3, 1, 3), (1, 3)),
     window((2, 2, 12), 8, (5, 5), pad=(2, 2, 2, 2)),
     window((1, 3, 33), 33),
-    window((3, 3, 500), 2, (3, 3), pad=(0, 1, 0, 0)),
-    window((1, 2, 4100), 3),
     window((1, 3, 5), 6, (3, 1), (2, 1), (3, 0, 1, 0), (2, 1)),
     window((1, 3, 4), 5, (1, 3), pad=(0, 16, 0, 0), dilation=(1, 8)),
     window((2, 1, 8), 3, (2, 3), pad=(1, 1, 0, 9), dilation=(1, 4)),
-    window((12, 12, 1), 66, (3, 3), pad=SAME),
-    window((2, 3, 70), 50, (3, 3), pad=SAME),
+    window((1, 1, 530), 3),
+    window((2, 2, 60), 2, (3, 3), pad=SAME),
+    window((9, 15, 1), 2, (3, 3), pad=SAME),
+    window((1, 2, 3), 66),
+    *LARGE,
 )
-"""Channels, kernel rows and pixels that are no multiples of 4, all kinds of borders, one pixel, many rows; windows that
-are too large for a stack; taps of which none is on the map, or that are beside it for longer than a row of outputs;
-more pixels, channels and taps than are gathered or packed at once."""
+"""Channels, kernel rows and pixels that are no multiples of 4, all kinds of borders, one pixel, many rows; taps of
+which none is on the map, or that are beside it for longer than a row of outputs; more pixels, channels and taps than
+bodies for cores take at once."""
 POINTWISE = tuple(g for g in SHAPES if g.k_h == g.k_w == g.stride_h == 1)
 
 
@@ -218,7 +229,7 @@ BACK = (
     window((9, 8, 5), 4, (3, 2), (2, 2), (2, 2, 2, 2), (2, 3)),
     window((8, 4, 9), 12, (3, 3), (3, 1), SAME, (2, 1)),
     window((2, 3, 85), 9, (1, 2), pad=(0, 1, 0, 0)),
-    window((1, 3, 3), 1030),
+    MANY_CHANNELS,
     window((2, 1, 4), 3, (1, 3), pad=(0, 2, 0, 0)),
 )
 """More strides than taps, and strides that dilations divide, or not; taps that are always beside the map;

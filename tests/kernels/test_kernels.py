@@ -6,7 +6,9 @@ import platform
 import re
 import signal
 import zlib
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -44,8 +46,13 @@ EXTREMES = {name: case for room in ROOMS for name, case in cases(room, "EXTREMES
 OVER = {name: case for room in ROOMS for name, case in cases(room, "OVER").items()}
 
 
-def check(kernel: Kernel, arguments: dict[str, Any]) -> list[Callable[[], None]]:
+def check(kernel: Kernel, arguments: dict[str, Any], every_size: bool = True) -> list[Callable[[], None]]:
     """Reference and every build agree on all that is written and returned, and leave the rest alone.
+
+    Args:
+        kernel: the kernel.
+        arguments: by name.
+        every_size: with every size of scratch; else with one of them, which looks as if it was drawn.
 
     Returns:
         Calls that check the same of builds that end the process where something is undefined.
@@ -62,15 +69,26 @@ def check(kernel: Kernel, arguments: dict[str, Any]) -> list[Callable[[], None]]
 
     ways = library.with_scratch(kernel, arguments)
     first = sum(zlib.crc32(value.tobytes()) for value in arguments.values() if isinstance(value, np.ndarray))
-    for i, way in enumerate(ways):
-        # Bodies ask whether words are aligned: each size of scratch has a case where they are, and one where not.
-        some = range(4) if LONG else (0, 1 + (first + i) % 3)
-        for shift in some if has_bodies else (0,):
-            agree(way, shift, [*BUILDS, *OF_BODIES] if has_bodies else BUILDS)
-    # What is undefined is a matter of ranges and addresses, not of both: each size of scratch has one shift.
-    traps = [*TRAPS, *TRAPS_IN_BODIES] if has_bodies else TRAPS
-    shifts = [range(4) if LONG else [(first + i) % 4] for i in range(len(ways))] if has_bodies else [[0]]
-    return [partial(agree, way, at, traps) for way, each in zip(ways, shifts, strict=True) for at in each]
+    if not every_size:
+        ways = [ways[first // 8 % len(ways)]]
+    builds, traps = ([*BUILDS, *OF_BODIES], [*TRAPS, *TRAPS_IN_BODIES]) if has_bodies else (BUILDS, TRAPS)
+    calls: list[Callable[[], None]] = []
+    for i, way in enumerate(ways, first):
+        if LONG:
+            for shift in range(4) if has_bodies else (0,):
+                agree(way, shift, builds)
+                calls.append(partial(agree, way, shift, traps))
+            continue
+        # Bodies ask whether words are aligned: a build has each size of scratch where they are, or where not, in turn.
+        if has_bodies:
+            agree(way, 0, builds[i % 2 :: 2])
+            agree(way, 1 + i % 3, builds[(i + 1) % 2 :: 2])
+        else:
+            agree(way, 0, builds)
+        # What is undefined is a matter of ranges and addresses, not of both: a case has each body once or more.
+        some = traps[i % 2 :: 2] if len(ways) > 1 else traps
+        calls.append(partial(agree, way, i // 2 % 4 if has_bodies else 0, some))
+    return calls
 
 
 def check_over(kernel: Kernel, arguments: dict[str, Any], each: Shared) -> list[Callable[[], None]]:
@@ -144,7 +162,7 @@ def examples(name: str) -> int:
     """Tenths of the usual number."""
     if LONG:
         return 10
-    return 3 if name.endswith("_f32") else 6 if name in library.with_bodies() else 4
+    return 2 if name.endswith("_f32") else 4 if name in library.with_bodies() else 3
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -161,9 +179,18 @@ def test_c_equals_reference(name: str) -> None:
     assert_nothing_is_undefined(name, traps)
 
 
+OF_A_SHAPE = 24
+"""Extremes of a shape that are tried with every size of scratch: what follows are values, at the ends of all ranges."""
+
+
 @pytest.mark.parametrize("name", sorted(EXTREMES))
 def test_c_equals_reference_at_extremes(name: str) -> None:
-    traps = [call for arguments in EXTREMES[name]() for call in check(KERNELS[name], arguments)]
+    traps: list[Callable[[], None]] = []
+    tried: Counter[Any] = Counter()
+    for arguments in EXTREMES[name]():
+        shape = library.shape(arguments.get("g"))
+        tried[shape] += 1
+        traps += check(KERNELS[name], arguments, LONG or tried[shape] <= OF_A_SHAPE)
     assert_nothing_is_undefined(name, traps)
 
 
@@ -193,7 +220,7 @@ def test_every_body_that_takes_scratch_has_a_price() -> None:
         if not kernel.is_priced:
             assert kernel.scratch is None, f"{name} takes scratch, and nobody can tell what it saves"
             continue
-        for g in dict.fromkeys(arguments["g"] for arguments in EXTREMES[name]()):
+        for g in dict.fromkeys(library.shape(arguments["g"]) for arguments in EXTREMES[name]()):
             sizes = (0,) if kernel.scratch is None else kernel.scratch.sizes(g)
             for core, room in product(targets.emulated(), sizes):
                 assert kernel.instructions(core, g, room) > 0
@@ -215,21 +242,16 @@ def test_builds_take_the_body_they_are_for() -> None:
         assert library.library(build).lib.probe_body() == expected, build
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_reference_leaves_inputs_alone(name: str) -> None:
-    kernel = KERNELS[name]
+def test_a_reference_that_writes_an_input_is_seen() -> None:
+    """In whatever case it does."""
 
-    @given(CASES[name])
-    @settings(max_examples=5)
-    def run(arguments: dict[str, Any]) -> None:
-        after = library.copied(arguments)
-        kernel.reference(*(after[p.name] for p in kernel.seen))
-        changed = library.arrays(after)
-        for key, (param, value) in library.arrays(arguments).items():
-            if param not in library.written(kernel):
-                assert library.same(changed[key][1], value), key
+    def wrong(g: LinearStruct, x: NDArray[np.int8], *_: Any) -> None:
+        x[0] ^= 1
 
-    run()
+    arguments = one_weight("sr8", x=1, e=1, mult=1)
+    kernel = replace(KERNELS["mcg_linear_update"], reference=wrong)
+    with pytest.raises(AssertionError, match="reference of mcg_linear_update changes x"):
+        library.expected(kernel, arguments)
 
 
 # -- functions that only kernels call --------------------------------------------------------------------------
@@ -371,11 +393,11 @@ def test_every_header_is_included_and_comes_after_those_it_includes() -> None:
 @pytest.mark.skipif("zig" not in toolchain.host_compilers(), reason="zig looks at each file alone")
 @pytest.mark.parametrize("among", [(), ("dsp",), ("armv6m",), ("dsp", "mve"), ("avx2",)])
 def test_no_warnings_of_a_file_alone(among: tuple[str, ...]) -> None:
-    """It includes what it needs, whoever compiles it, and has no function that nothing calls."""
+    """It includes what it needs, whoever compiles it, and has no function that nothing calls; gcc sees all together."""
     flags = ["-mavx2"] if among == ("avx2",) else []
     if flags and platform.machine().lower() not in ("x86_64", "amd64"):
         pytest.skip("no processor with AVX2")
-    found = [path for body in among or ("",) for path in library.sources(body)]
+    found = library.sources(among[-1] if among else "")
     include = [library.INCLUDE, library.RUNTIME / "src"]
     more = () if among else (*library.PROBES, library.INSTRUCTIONS)
     toolchain.check_warnings([*found, *more], include, opt="-O0", defines=in_c(among), flags=flags)
@@ -384,7 +406,7 @@ def test_no_warnings_of_a_file_alone(among: tuple[str, ...]) -> None:
 @pytest.mark.skipif("gcc" not in toolchain.host_compilers(), reason="gcc is not installed")
 @pytest.mark.parametrize(
     ("among", "opt"),
-    [((), "-O0"), ((), "-O3"), (("dsp",), "-O0"), (("armv6m",), "-O0"), (("dsp", "mve"), "-O0")],
+    [((), "-O0"), ((), "-O2"), (("dsp",), "-O0"), (("armv6m",), "-O0"), (("dsp", "mve"), "-O0")],
 )
 def test_no_warnings_of_gcc(among: tuple[str, ...], opt: str, tmp_path: Path) -> None:
     """In all functions together; what optimisers find in other bodies is looked for in amalgamated ones."""
