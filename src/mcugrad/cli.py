@@ -8,9 +8,10 @@ an error too.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -126,11 +127,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+@cache
+def _command() -> Callable[..., Any]:
+    """The verbs and their options as a parser, which is made once for all calls of `main`."""
+    return typer.main.get_command(app)
+
+
 def _answer(given: list[str], machine: bool) -> int:
     """Run a verb, and say what is wrong with it."""
     try:
         with noted():
-            result = app(given, prog_name="mcugrad", standalone_mode=False)
+            result = _command()(given, prog_name="mcugrad", standalone_mode=False)
         if result == STOPPED:
             raise KeyboardInterrupt
         return int(result or 0)

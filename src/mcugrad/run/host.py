@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from functools import cache
 from typing import Any
 
 import cffi
@@ -28,8 +29,12 @@ _DECLARED = re.compile(
 """What of the twin's C is called from here."""
 
 
-def _declarations() -> str:
-    return "\n".join(("typedef int mcg_status_t;", *_DECLARED.findall(host_loops())))
+@cache
+def _declared() -> cffi.FFI:
+    """What is called, parsed: the same of all twins."""
+    ffi = cffi.FFI()
+    ffi.cdef("\n".join(("typedef int mcg_status_t;", *_DECLARED.findall(host_loops()))))
+    return ffi
 
 
 class HostTwin(Life):
@@ -57,8 +62,7 @@ class HostTwin(Life):
                 native=True,
             )
         super().__init__(compiled)
-        self._ffi = cffi.FFI()
-        self._ffi.cdef(_declarations())
+        self._ffi = _declared()
         try:
             # Not cffi's own: that cannot open a path which the locale has no letters for.
             opened = ctypes.CDLL(str(library))
