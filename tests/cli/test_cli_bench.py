@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 
 from command_line import SMALL_BOARD, Cli, images, save
-from mcugrad import targets
+from mcugrad import targets, toolchain
 from mcugrad.emulator import binding, qemu
 from mcugrad.errors import ToolError
 from mcugrad.toolchain import compilers
 from networks import Dense, write_onnx
 
 BENCH = ("bench", "digits_cnn", "--samples", "1")
+SMALL = ("bench", "small.onnx", "--samples", "1")
+"""A network that takes a third of the time to compile."""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    """Writes it; `x.npz` has samples that it takes."""
+    write_onnx(tmp_path / "small.onnx", (12,), (Dense(8, "relu"), Dense(3)))
+    return save(tmp_path / "x.npz", np.random.default_rng(0).random((9, 12), np.float32), np.arange(9) % 3)
 
 
 @pytest.mark.mcu
@@ -60,12 +69,12 @@ def test_bench_says_what_a_step_on_latents_takes(cli: Cli) -> None:
 
 
 @pytest.mark.mcu
-def test_bench_json_says_what_the_tables_say(cli: Cli) -> None:
-    options = ("--data", "digits", "--target", "stm32u585", "--rule", "sr8", "--json")
-    facts = cli(*BENCH, *options).facts
+def test_bench_json_says_what_the_tables_say(cli: Cli, small: str) -> None:
+    options = ("--data", small, "--target", "stm32u585", "--rule", "sr8", "--json")
+    facts = cli(*SMALL, *options).facts
     assert (facts["target"], facts["core"], facts["samples"]) == ("stm32u585", "cortex-m33", 1)
     assert facts["least_instructions_per_mac"] == targets.load("cortex-m33").core.least_instructions
-    assert facts["data"].startswith("digits: 1347 samples to train")
+    assert facts["data"].startswith("x: 9 samples to train")
     assert facts["energy_source"] is None
     for part in ("prediction", "training_step"):
         found = facts[part]
@@ -77,48 +86,50 @@ def test_bench_json_says_what_the_tables_say(cli: Cli) -> None:
         assert found["cycles_low"] < found["cycles"] < found["cycles_high"]
     layer = facts["training_step"]["layers"][0]
     assert (layer["layer"], layer["pass"], layer["macs"], layer["precision"]) == (
-        "conv1",
+        "fc1",
         "forward",
-        4608,
+        96,
         "int8",
     )
-    assert layer["instructions_per_mac"] == layer["instructions"] / 4608
-    compiled = cli("compile", "digits_cnn", *options).facts["cost"]
+    assert layer["instructions_per_mac"] == layer["instructions"] / 96
+    compiled = cli("compile", "small.onnx", *options).facts["cost"]
     whole = {q["key"]: q["value"] for q in compiled["predict"]}
     assert facts["prediction"]["instructions"] == pytest.approx(whole["instructions"], rel=0.01)
 
 
 @pytest.mark.mcu
+@pytest.mark.usefixtures("small")
 def test_what_does_not_train_is_counted_as_it_is(cli: Cli) -> None:
-    result = cli(*BENCH, "--train", "none")
+    result = cli(*SMALL, "--train", "none")
     assert result.code == 0, result.err
     assert "note  nothing trains: there is a prediction, but no training step" in result.out
     assert "training step on" not in result.out
-    assert cli(*BENCH, "--train", "none", "--json").facts["training_step"] is None
+    assert cli(*SMALL, "--train", "none", "--json").facts["training_step"] is None
 
 
 @pytest.mark.mcu
+@pytest.mark.usefixtures("small")
 def test_every_kind_of_training(cli: Cli) -> None:
-    part = cli(*BENCH, "--sparse", "0.25", "--sparse-policy", "split")
+    part = cli(*SMALL, "--sparse", "0.25", "--sparse-policy", "split")
     assert "note  a part of the channels or samples is updated: MACs are those of all" in part.out
-    taken = cli(*BENCH, "--sparse-samples", "0.25")
+    taken = cli(*SMALL, "--sparse-samples", "0.25")
     assert re.search(r"^training step that is taken, as 0.25 of all are, on ", taken.out, re.MULTILINE)
-    floats = cli(*BENCH, "--precision", "float32", "--json").facts
+    floats = cli(*SMALL, "--precision", "float32", "--json").facts
     layers = floats["training_step"]["layers"]
     assert {layer["times_least"] for layer in layers} == {None}
     assert {layer["precision"] for layer in layers} == {"float32", None}
-    mixed = cli(*BENCH, "--precision", "mixed", "--train", "last:1", "--json").facts
+    mixed = cli(*SMALL, "--precision", "mixed", "--train", "last:1", "--json").facts
     assert {layer["precision"] for layer in mixed["training_step"]["layers"]} == {"int8", "float32", None}
-    core = cli(*BENCH, "--target", "cortex-m3")
+    core = cli(*SMALL, "--target", "cortex-m3")
     assert "x least:" not in core.out
     assert "energy: no public figure of energy per cycle for cortex-m3" in core.out
 
 
 @pytest.mark.mcu
 @pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
-def test_noise_for_every_loss(cli: Cli, tmp_path: Path, loss: str) -> None:
-    write_onnx(tmp_path / "net.onnx", (12,), (Dense(6, "relu"), Dense(3)))
-    facts = cli("bench", "net.onnx", "--loss", loss, "--samples", "2", "--json").facts
+@pytest.mark.usefixtures("small")
+def test_noise_for_every_loss(cli: Cli, loss: str) -> None:
+    facts = cli("bench", "small.onnx", "--loss", loss, "--samples", "2", "--json").facts
     assert facts["loss"] == loss
     assert facts["training_step"]["instructions"] > facts["prediction"]["instructions"]
 
@@ -153,8 +164,9 @@ def test_what_does_not_fit_is_not_counted(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_core_that_unicorn_does_not_have(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It compiles; what would count says that it cannot, and what can be had instead."""
+    """It compiles; what would count says that it cannot, before firmware is built, and what can be had instead."""
     monkeypatch.setattr(qemu.shutil, "which", lambda _: None)
+    monkeypatch.setattr(toolchain, "build_firmware", lambda *_, **__: pytest.fail("firmware is built"))
     what = (
         "error: unicorn has no Arm Cortex-M55: nothing of its firmware is counted here but whole steps, in QEMU\n"
         "  where  stm32n657\n"
@@ -191,9 +203,10 @@ def test_without_tools(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.mcu
+@pytest.mark.usefixtures("small")
 def test_bench_counts_whole_batches(cli: Cli) -> None:
     """Weights change where a batch ends: with fewer samples that work would be left out."""
-    result = cli(*BENCH, "--target", "cortex-m4f", "--train", "last:1", "--batch", "3", "--json")
+    result = cli(*SMALL, "--target", "cortex-m4f", "--train", "last:1", "--batch", "3", "--json")
     assert result.code == 0, result.err
     assert result.facts["samples"] == 3
     assert "3 samples, not 1: a batch changes weights when it ends" in result.facts["training_notes"]

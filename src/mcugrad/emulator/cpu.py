@@ -38,6 +38,19 @@ _NOWHERE = 0xFFFF_FFFE  # never reached: the core runs until a marker stops it
 _SYSTEM_REGISTERS = 0xE000_E000, 0x1000
 
 
+def demanded(target: Target) -> Any:
+    """The module `unicorn`. Raises ToolError where it is not installed or has no such core."""
+    if not target.core.is_emulated:
+        core = target.core.title.partition(" with ")[0]
+        raise ToolError(
+            f"unicorn has no {core}: nothing of its firmware is counted here but whole steps, in QEMU",
+            where=target.name,
+            hint=f"target {target.core.priced_as}, whose counts are without Helium;  or mcugrad run --on "
+            f"{target.core.name}, with qemu-system-arm installed",
+        )
+    return binding.unicorn()
+
+
 def _watch(engine: Any, trouble: faults.Trouble) -> None:
     """Records exceptions and refused accesses in `trouble`, and stops the core at each."""
     uc = binding.unicorn().unicorn_const
@@ -90,15 +103,7 @@ class Emulator:
     def __init__(
         self, elf: Path, target: Target, *, hook: Hook = "auto", check_alignment: bool = False
     ) -> None:
-        if not target.core.is_emulated:
-            core = target.core.title.partition(" with ")[0]
-            raise ToolError(
-                f"unicorn has no {core}: nothing of its firmware is counted here but whole steps, in QEMU",
-                where=target.name,
-                hint=f"target {target.core.priced_as}, whose counts are without Helium;  or mcugrad run --on "
-                f"{target.core.name}, with qemu-system-arm installed",
-            )
-        unicorn = binding.unicorn()
+        unicorn = demanded(target)
         self.image = Image(elf)
         self.target = target
         self.last_instructions = 0

@@ -17,7 +17,7 @@ from mcugrad.abi.records import ELEMENT_TYPES
 from mcugrad.emit.steps import MARK
 from mcugrad.emulator import HARNESS, source
 from mcugrad.emulator.counter import BlockCount
-from mcugrad.emulator.cpu import AFTER_CALL, BEFORE_CALL, DEFAULT_BUDGET, IDLE, Emulator, Hook
+from mcugrad.emulator.cpu import AFTER_CALL, BEFORE_CALL, DEFAULT_BUDGET, IDLE, Emulator, Hook, demanded
 from mcugrad.errors import DataError, DeviceError, UsageError
 from mcugrad.program.reserve import STACK
 from mcugrad.progress import working
@@ -141,6 +141,7 @@ class DeviceModel:
             flags=flags,
             stack_bytes=stack_bytes,
         )
+        demanded(target)  # before something is built that nothing can run
         with working(f"building the firmware of {name} for {target.name}"):
             self.firmware = self._link()
         self.emulator = Emulator(self.firmware.elf, target, hook=hook, check_alignment=check_alignment)
