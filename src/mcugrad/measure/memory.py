@@ -147,7 +147,7 @@ def memory(build: Build, device: DeviceModel, seen: Mapping[str, int] | None = N
     )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)  # two of each firmware: as linked, and with all functions
 def _calls(elf: Path, changed: int) -> Calls:
     """Of a file as it is now: bounds are asked for by what measures a firmware and by what counts its layers."""
     return Calls(elf)
