@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
+import networks
 from command_line import Cli, save
 from mcugrad.errors import McugradWarning
 from mcugrad.rate_search import FEWEST
@@ -21,17 +22,23 @@ from mcugrad.training.rate_grid import (
     grid,
 )
 from mcugrad.zoo import data, model_path
-from networks import Conv, Dense, corners, model
+from networks import Conv, Dense, model, write_onnx
 from rate_trials import tried
 
 Array = np.ndarray
 
-pytestmark = pytest.mark.usefixtures("fast_twins")
+FAST = pytest.mark.usefixtures("fast_twins")
+"""For tests that share one build."""
 
 
 @pytest.fixture(scope="module")
 def net() -> mg.Model:
-    return model((1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
+    return model((1, 6, 6), (Conv(4, stride=(2, 2)), Dense(4)))
+
+
+def corners(count: int) -> tuple[Array, Array]:
+    """Samples that it learns."""
+    return networks.corners(count, 6)
 
 
 def same(a: mg.Trainer, b: mg.Trainer) -> bool:
@@ -49,6 +56,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@FAST
 @pytest.mark.parametrize("case", OPTIONS)
 def test_training_is_as_if_the_rate_had_been_given(net: mg.Model, case: str) -> None:
     x, y = corners(240)
@@ -72,6 +80,7 @@ def test_training_is_as_if_the_rate_had_been_given(net: mg.Model, case: str) -> 
     assert again.rate_search.trials == found.trials
 
 
+@FAST
 def test_a_model_that_trained_goes_on_from_there(net: mg.Model) -> None:
     """Every trial begins at the state that is there, and an interrupted search leaves it."""
     x, y = corners(240)
@@ -127,6 +136,7 @@ def test_a_rate_that_was_compiled_in_is_taken(net: mg.Model, tmp_path: Path) -> 
         mg.compile(net, calibration=x, rate=-1.0)
 
 
+@FAST
 def test_what_was_found_is_told(net: mg.Model, caplog: pytest.LogCaptureFixture) -> None:
     x, y = corners(240)
     trainer = mg.compile(net, calibration=x)
@@ -141,6 +151,7 @@ def test_what_was_found_is_told(net: mg.Model, caplog: pytest.LogCaptureFixture)
     assert found.steps == sum(each.steps for each in found.trials)
 
 
+@FAST
 def test_samples_that_are_known_keep_the_rates_of_the_grid() -> None:
     digits = data.load("digits")
     x, y = digits.x_train[:400, ..., None] / 16, digits.y_train[:400]
@@ -205,6 +216,7 @@ def test_a_schedule_that_does_not_fit_is_refused_in_numbers_of_the_training(net:
             trainer.fit(x, y, epochs=2, rate=rate, **options)  # type: ignore[arg-type]
 
 
+@FAST
 @pytest.mark.parametrize("every", [1, 2, 7, 113])
 def test_the_longest_warm_up_that_fits_a_training_fits_its_trials(net: mg.Model, every: int) -> None:
     x, y = corners(481)
@@ -227,6 +239,7 @@ def test_a_rate_far_below_the_compiled_one_is_told_as_it_was(net: mg.Model) -> N
     assert trainer.rate == np.float32(0.01)
 
 
+@FAST
 def test_few_samples_take_the_usual_rate(net: mg.Model) -> None:
     x, y = corners(240)
     for count in (1, 3, FEWEST - 1, FEWEST):
@@ -265,6 +278,7 @@ def test_all_losses_rules_and_precisions(net: mg.Model, case: str) -> None:
     assert after < 0.6 * before if case == "mse" else after > max(before, 0.8)
 
 
+@FAST
 def test_labels_that_mean_nothing_are_told(net: mg.Model) -> None:
     """No rate makes a network that knows its samples better at labels drawn at random."""
     x, y = corners(240)
@@ -302,7 +316,8 @@ def test_trials_without_a_whole_batch_say_nothing_of_rates_or_labels(net: mg.Mod
 def test_the_command_line_looks_for_a_rate_and_says_so(cli: Cli, tmp_path: Path) -> None:
     x = np.random.default_rng(0).random((80, 8, 8)).astype(np.float32)
     data = save(tmp_path / "x.npz", x, np.arange(80) % 10, x_test=x[:20], y_test=np.arange(20) % 10)
-    options = ("digits_cnn", "--data", data, "--train", "last:1")
+    write_onnx(tmp_path / "net.onnx", (1, 8, 8), (Dense(10),))
+    options = ("net.onnx", "--data", data)
     out = cli("train", *options, "--epochs", "2").out
     assert out.count(" found: ") == 1
     assert out.index(" found: ") < out.index("epoch 1/2")

@@ -12,6 +12,7 @@ import pytest
 import mcugrad as mg
 from command_line import Cli, save
 from networks import Dense, write_onnx
+from thoroughness import turns
 
 SAMPLES, HELD_OUT = 300, 60
 RANDOM = np.random.default_rng(0)
@@ -44,9 +45,12 @@ def data(path: Path, y: np.ndarray) -> str:
 # --- train ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
-@pytest.mark.parametrize(("net", "y"), [("one", "value"), ("three", "values"), ("three", "integers")])
-def test_values_are_learned(cli: Cli, task: dict[str, str], loss: str, net: str, y: str) -> None:
+@pytest.mark.parametrize(
+    ("loss", "case"),
+    turns(("mse", "mae", "huber"), (("one", "value"), ("three", "values"), ("three", "integers"))),
+)
+def test_values_are_learned(cli: Cli, task: dict[str, str], loss: str, case: tuple[str, str]) -> None:
+    net, y = case
     call = ("train", f"{net}.onnx", "--data", task[y], "--loss", loss, "--epochs", "4", "--rate", "0.02")
     facts = cli(*call, "--json").facts
     assert facts["loss"] == loss
@@ -200,6 +204,7 @@ def test_report_of_labels(cli: Cli, task: dict[str, str], tmp_path: Path) -> Non
     options = ("--loss", "binary_cross_entropy", "--epochs", "2", "--steps", "4", "--rate", "0.1")
     result = cli("report", "three.onnx", "--data", task["bits"], *options)
     assert re.search(r"^held-out labels right: [\d.]+% before, [\d.]+% after 2 epochs$", result.out, re.M)
+    assert re.search(r"^equal: emulator and host twin agree", result.out, re.M)
     facts = json.loads((tmp_path / "report/report.json").read_text(encoding="utf-8"))
     assert all(0 <= point["training"] <= 1 and 0 <= point["held_out"] <= 1 for point in facts["curve"])
     page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
@@ -270,9 +275,9 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("verb", ["compile", "train", "run", "report"])
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_use(cli: Cli, task: dict[str, str], verb: str, case: str) -> None:
+@pytest.mark.parametrize(("case", "verb"), turns(WRONG, ("compile", "train", "run", "report")))
+def test_wrong_use(cli: Cli, task: dict[str, str], case: str, verb: str) -> None:
+    """All verbs read data in one place."""
     net, y, options, message, hint = WRONG[case]
     call = (verb, f"{net}.onnx", "--data", task[y], *options)
     result = cli(*call)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,14 +16,21 @@ from mcugrad.cli import main
 from mcugrad.demo import Demo, Point, Settings, prepare, run, stream
 from mcugrad.errors import MismatchError
 from mcugrad.run.emulated import EmulatedDevice
+from mcugrad.zoo import data
 
 SHORT = Settings(steps=300, every=100)
 
 
+HELD_OUT = 150
+
+
 @pytest.fixture(scope="module", autouse=True)
 def as_users_get_it() -> Iterator[None]:
-    """Half of a second of emulated instructions is more than compiling takes."""
-    with built_with("-O3"):
+    """Half of a second of emulated instructions is more than compiling takes. A third of the digits is held out."""
+    found = data.load("digits")
+    fewer = replace(found, x_test=found.x_test[:HELD_OUT], y_test=found.y_test[:HELD_OUT])
+    with built_with("-O3", EmulatedDevice), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcugrad.demo.demo.data", SimpleNamespace(load=lambda _: fewer))
         yield
 
 
@@ -53,7 +62,7 @@ def test_replay_forgets_less(demo: Demo) -> None:
 @pytest.mark.mcu
 def test_everything_was_compared(demo: Demo) -> None:
     state = sum(value.nbytes for value in demo.trainer.state.values())
-    assert demo.compared == {"states": 3, "state_bytes": state, "losses": 300, "logits": 4 * 450 * 10}
+    assert demo.compared == {"states": 3, "state_bytes": state, "losses": 300, "logits": 4 * HELD_OUT * 10}
 
 
 @pytest.mark.mcu
@@ -101,7 +110,7 @@ def test_worlds_hold_the_same_digits() -> None:
     old, new = digits.pictures
     assert np.array_equal(16 - old[:, ::-1, ::-1], new)
     assert len(digits.old) == len(digits.new) == len(digits.y) == 1347
-    assert len(digits.old_test) == len(digits.new_test) == len(digits.y_test) == 450
+    assert len(digits.old_test) == len(digits.new_test) == len(digits.y_test) == HELD_OUT
 
 
 def test_stream_is_whole_passes_in_random_order() -> None:
