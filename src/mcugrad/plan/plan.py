@@ -74,7 +74,8 @@ class RunsAgain:
         """`312,000 instructions more (4.1 %), estimated`."""
         if not self.more:
             return "more instructions, which no price tells"
-        return f"{self.more:,.0f} instructions more ({100 * self.part:.1f} %), estimated"
+        less = "more" if self.more > 0 else "less"  # where it has more room for scratch
+        return f"{abs(self.more):,.0f} instructions {less} ({100 * abs(self.part):.1f} %), estimated"
 
 
 @dataclass(frozen=True)

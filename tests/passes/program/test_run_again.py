@@ -229,7 +229,10 @@ def test_what_it_costs_is_said() -> None:
     assert RunsAgain(1, 1234.4, 0.021).text == (
         "1 call runs again in a training step, which takes 1,234 instructions more (2.1 %), estimated"
     )
-    assert RunsAgain(3, 0.0, 0.0).text.startswith("3 calls run again")
+    assert RunsAgain(3, 0.0, 0.0).text == (
+        "3 calls run again in a training step, which takes more instructions, which no price tells"
+    )
+    assert RunsAgain(3, -1234.4, -0.021).cost == "1,234 instructions less (2.1 %), estimated"
 
 
 def test_lifetimes_end_where_the_forward_pass_ends() -> None:
