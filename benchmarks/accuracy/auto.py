@@ -163,7 +163,7 @@ def table(results: Results) -> str:
             (
                 world,
                 f"{100 * _mean(chosen, 'before'):.1f}",
-                f"{100 * _mean(chosen, 'accuracy'):.1f}, {' / '.join(each['rule'] for each in chosen)}",
+                f"{100 * _mean(chosen, 'accuracy'):.1f}, {' / '.join(dict.fromkeys(each['rule'] for each in chosen))}",
                 f"{100 * _mean(found[hand], 'accuracy'):.1f}, {' '.join(hand)}",
                 f"{100 * _mean(tried, 'accuracy'):.1f}",
                 f"{_mean(chosen, 'seconds'):.1f}",
