@@ -14,13 +14,14 @@ from mcugrad.errors import DataError, UsageError
 from mcugrad.model import Model
 from mcugrad.options import Options
 from mcugrad.pipeline import Build, as_trained, inference
+from mcugrad.program.rows import shape_of, with_all_rows, without_frozen_rows
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import State
 from mcugrad.run.selftest import proof
 from mcugrad.state import defect
 from mcugrad.state.check import damages, summed_up
 from mcugrad.state.file import StateFile
-from mcugrad.state.images import fitting, read_state, usable
+from mcugrad.state.images import fitting, own_rows, read_state, usable
 from mcugrad.state.program import unpack
 from mcugrad.state.trained import copied, data_hash, initial, state_file, step_of, trained_note
 from mcugrad.targets import Target
@@ -85,7 +86,8 @@ class Keeper:
 
     @state.setter
     def state(self, state: State) -> None:
-        wanted = {b.name: (b.shape, b.dtype) for b in self.build.compiled.layout.params}
+        program = self.build.compiled.program
+        wanted = {b.name: (shape_of(program, b), b.dtype) for b in self.build.compiled.layout.params}
         found = {name: (value.shape, value.dtype) for name, value in state.items()}
         names = wanted.keys() | found.keys()
         wrong = sorted(name for name in names if wanted.get(name) != found.get(name))
@@ -95,6 +97,7 @@ class Keeper:
                 where="state",
                 hint="what trainer.state of a model compiled with the same train= and rule= has been",
             )
+        own_rows(program, state, "state")
         self._demand_sound(state, "another copy of it")
         self._put(state, None)
 
@@ -150,7 +153,7 @@ class Keeper:
             UsageError: the model is for inference only.
         """
         self._demand_training()
-        self._take(read_state(path, self._state_file(initial(self.build))))
+        self._take(read_state(path, self._state_file(initial(self.build)), self.build.compiled.program))
 
     def inference(self) -> Self:
         """The same model for inference only, with what it has learned in it, for a device with less memory.
@@ -285,12 +288,14 @@ class Keeper:
 
     def _demand_sound(self, state: State, hint: str = "training anew, with a third of the rate") -> None:
         """Raises DataError for numbers that training which goes well cannot leave, and that a device would refuse."""
-        damaged = damages(self.build.compiled.layout.params, state)
+        compiled = self.build.compiled
+        damaged = damages(compiled.layout.params, without_frozen_rows(compiled.program, state))
         if damaged:
             raise DataError(f"the learned state is damaged: {summed_up(damaged)}", where="state", hint=hint)
 
     def _take(self, found: StateFile) -> None:
-        self._put(copied(found.arrays), None if found.about is None else found.about.data)
+        arrays = with_all_rows(self.build.compiled.program, found.arrays)
+        self._put(copied(arrays), None if found.about is None else found.about.data)
 
     def _put(self, state: State, data: str | None) -> None:
         """Hold a state that has been checked."""

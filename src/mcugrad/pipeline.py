@@ -31,7 +31,9 @@ from mcugrad.passes.prune import prune
 from mcugrad.passes.quantize import calibrated, quantize
 from mcugrad.passes.stage import ASSIGNED, COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, looked_at, through
 from mcugrad.plan import Planned, choices, more_than, planned, verify
+from mcugrad.plan.rows import frozen_rows_in_flash
 from mcugrad.program import Program, Space
+from mcugrad.program.rows import without_frozen_rows
 from mcugrad.run.runner import Compiled, State
 from mcugrad.training.losses import loss_of_balance
 from mcugrad.training.schedules import has_ended, rate_ahead
@@ -129,6 +131,12 @@ PROGRAM: tuple[Stage[Program], ...] = (
         lambda program, _: drop_unused(program),
         requires=(SETTLED,),
         ensures=(USED,),
+    ),
+    Stage(
+        "leaving frozen rows in flash",
+        lambda program, _: frozen_rows_in_flash(program),
+        requires=(SETTLED, USED),
+        ensures=(SETTLED, USED),
     ),
     Stage(
         "splitting frozen calls off",
@@ -289,8 +297,9 @@ def as_trained(made: Build, state: State, note: str, rate: float) -> Firmware:
         origin = replace(origin, rate=ahead, restart=rate)
     if isinstance(quant, ActivationScale) and (scale := state.get(f"{quant.owner}_scale")) is not None:
         origin = replace(origin, output_scale=float(scale[0]))
+    own = without_frozen_rows(program, state)
     buffers = {
-        name: replace(buffer, value=state[name]) if buffer.space is Space.STATE else buffer
+        name: replace(buffer, value=own[name]) if buffer.space is Space.STATE else buffer
         for name, buffer in program.buffers.items()
     }
     return replace(made.compiled, program=replace(program, buffers=buffers), origin=origin)

@@ -27,6 +27,7 @@ from mcugrad.plan.recompute import taken
 from mcugrad.program import Program, Space
 from mcugrad.program.segment import FROZEN
 from mcugrad.training.rules import FAMILY, Rule, Updates, updates
+from mcugrad.training.sparse import fixes_channels
 
 DEEP = 64
 """Layers with weights up to which nobody has to ask to hear of calls that run again: the time for it grows with their
@@ -256,11 +257,12 @@ class Footprints:
         rest, constants = whole.ram - place.params_size, whole.constants - state
         return _Size(state, rest, constants, whole.reserve, rows, offered, kept, latents)
 
-    @staticmethod
-    def _shared(train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:
+    def _shared(self, train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:
         """What is computed for a way to train, and the rule whose residual planes come on top."""
         named = train if isinstance(train, str) else tuple(train)
-        for rule in FAMILY:
+        for rule in (
+            () if fixes_channels(self._options.sparse) else FAMILY
+        ):  # which rows are in flash depends on it
             if how == updates(rule.name):
                 return (named, updates("sr8")), rule
         return (named, how), None

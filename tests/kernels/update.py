@@ -25,9 +25,9 @@ from kernels.draws import (
     rngs,
     updates,
 )
-from kernels.real import Plan, by_channel, real_cases
+from kernels.real import Plan, by_channel, nothing, real_cases
 from mcugrad.abi.records import SCALE
-from mcugrad.training.rules import PLANES
+from mcugrad.training.rules import IN_PLACE, PLANES
 
 
 @st.composite
@@ -188,6 +188,40 @@ def apply_standardized(draw: Draw) -> Arguments:
     }
 
 
+def listed(draw: Draw, rng: Rng, out: int) -> np.ndarray:
+    """Channels that train: some, one, all but one, all."""
+    active = actives(draw, rng, out)[0]
+    return np.concatenate([[out], np.arange(out)]).astype(np.uint16) if active is None else active
+
+
+@st.composite
+def gather_rows_s8(draw: Draw) -> Arguments:
+    rows, count, rng = draw(ROWS), draw(CHANNELS), rngs(draw)
+    active = listed(draw, rng, rows)
+    rule = draw(st.sampled_from(list(IN_PLACE.values())))
+    trained, trained_residual = planes(draw, rng, rule, max(int(active[0]), 1), count)
+    frozen, frozen_residual = planes(draw, rng, rule, max(rows - int(active[0]), 1), count)
+    w, residual = planes(draw, rng, rule, rows, count)
+    return {
+        "rows": rows,
+        "count": count,
+        "residual_count": rule.residual_row(count),
+        "active": active,
+        "frozen": frozen,
+        "frozen_residual": frozen_residual,
+        "trained": trained,
+        "trained_residual": trained_residual,
+        "w": w,
+        "residual": residual,
+    }
+
+
+@st.composite
+def scatter_rows_s8(draw: Draw) -> Arguments:
+    given = draw(gather_rows_s8())
+    return {name: given[name] for name in given if name not in ("rows", "frozen", "frozen_residual")}
+
+
 CASES: dict[str, st.SearchStrategy[Arguments]] = {
     f"mcg_{case.__name__}": case()
     for case in (
@@ -198,6 +232,8 @@ CASES: dict[str, st.SearchStrategy[Arguments]] = {
         apply_bias,
         decay_weights,
         apply_standardized,
+        gather_rows_s8,
+        scatter_rows_s8,
     )
 }
 """Strategy of the arguments of every kernel here, by its C name."""
@@ -205,5 +241,7 @@ EXTREMES = {"mcg_bias_update": bias_update_extremes}
 """Arguments at which bodies of a kernel could differ, by its C name: of kernels with several bodies."""
 PLAN: Plan = {
     "bias_update": (by_channel, "bias_update"),
+    "gather_rows": (nothing, "gather_rows_s8"),
+    "scatter_rows": (nothing, "scatter_rows_s8"),
 }
 CASES |= real_cases(PLAN, CASES)

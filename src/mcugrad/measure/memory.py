@@ -307,7 +307,11 @@ def _flash(firmware: Firmware, pieces: Iterable[Piece], calls: Calls, name: str)
 
 def _pieces(build: Build, placed: Iterable[size.SymbolSize]) -> Iterator[Piece]:
     program, layout = build.compiled.emitted, build.compiled.layout
-    begin, frozen = f"{program.name}_", weights(build)
+    begin, trained = f"{program.name}_", weights(build)
+    rows = (
+        each.frozen for name, each in program.in_flash.items() if name.removesuffix("_residual") in trained
+    )
+    frozen = {*trained, *rows}
     constants = {f"{begin}{b.name}": b for b in program.in_space(Space.CONST)}
     for symbol in placed:
         name, count = symbol.name, symbol.bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, product
 
@@ -15,6 +15,19 @@ from mcugrad.training.losses import LabelKind
 
 SATURATED = "saturated"
 """Buffer that counts tensors which saturated in this step."""
+
+
+@dataclass(frozen=True)
+class RowsInFlash:
+    """Of a learned buffer that holds some rows of an array: where the others are.
+
+    Attributes:
+        active: name of the constant that lists its rows: their number, then each, ascending.
+        frozen: that of the constant that holds the others, ascending.
+    """
+
+    active: str
+    frozen: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +50,7 @@ class Program:
         classes: number of classes, the bound of a label.
         blind: loss of the same answer to every sample, if classes or bits are as frequent; 0 where nobody knows it.
         stores_latents: whether a stored sample is what the frozen segment leaves of it, not its input.
+        in_flash: by name of a learned buffer that holds some rows of an array, where the others are.
         same_as: a program that computes the same bytes, by whose calls models are told apart; None for this one.
     """
 
@@ -55,6 +69,7 @@ class Program:
     classes: int
     blind: float = 0.0
     stores_latents: bool = False
+    in_flash: Mapping[str, RowsInFlash] = field(default_factory=dict)
     same_as: Program | None = None
 
     # -- segments and entries ------------------------------------------------------------------------------------

@@ -268,6 +268,24 @@ def _wrong_latents(program: Program) -> Iterator[str]:
         yield f"they are {end} of {program.stored} bytes in {program.slot_words} words"
 
 
+def _wrong_rows(program: Program) -> Iterator[str]:
+    for name, where in program.in_flash.items():
+        own, active, others = (program.buffers.get(each) for each in (name, where.active, where.frozen))
+        if own is None or active is None or others is None:
+            yield f"{name} is none, or there is no {where.active} or no {where.frozen}"
+            continue
+        spaces = own.space, active.space, others.space
+        if spaces != (Space.STATE, Space.CONST, Space.CONST) or active.ctype != "uint16_t":
+            yield f"{name} of {own.space.value}, {active.name} of {active.ctype} or {others.name} is not what it should be"
+        elif own.ctype != others.ctype or own.shape[1:] != others.shape[1:]:
+            yield f"{name} has rows of {own.shape[1:]} {own.ctype}, {others.name} of {others.shape[1:]} {others.ctype}"
+        elif active.value is not None:
+            count, *rows = active.value.tolist()
+            inside = rows == sorted(set(rows)) and (not rows or rows[-1] < own.shape[0] + others.shape[0])
+            if not (count == len(rows) == own.shape[0] and inside):
+                yield f"{active.name} lists {rows} of {count} for the {own.shape[0]} rows of {name}"
+
+
 def _wrong_ends(program: Program) -> Iterator[str]:
     buffers = program.buffers
     if buffers[program.input].space is not Space.ARGUMENT:
@@ -313,6 +331,7 @@ MEANING: Table = (
     ("a condition is one int32_t of the arena", _wrong_conditions),
     ("what is frozen follows from the sample alone, and begins every entry", _wrong_frozen),
     ("a stored sample has in it what is read behind what is frozen, and no more", _wrong_latents),
+    ("of an array some rows are learned, and all others are a constant", _wrong_rows),
     ("input, output and its scale are where they belong", _wrong_ends),
     ("a prediction takes the sample alone", _other_arguments),
 )

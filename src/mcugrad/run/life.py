@@ -22,6 +22,7 @@ from mcugrad.ops.life.rate import set_rate, set_schedule
 from mcugrad.ops.life.replay_buffer import ReplayBuffer, replay_add, replay_init, replay_remember
 from mcugrad.ops.life.train import train_replay, train_soft, train_step
 from mcugrad.program import TRAIN_SOFT
+from mcugrad.program.rows import with_all_rows, without_frozen_rows
 from mcugrad.run.runner import Compiled, Runner, State, Steps, Stored, demand_soft, guarded, step_type
 from mcugrad.training.guard import Guarded
 
@@ -196,17 +197,19 @@ class Life(Runner):
     # -- state ---------------------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """A copy of the learned state."""
+        """A copy of the learned state, arrays with all rows."""
         layout = self._compiled.layout
-        return {
+        own = {
             b.name: self.read(layout.offsets[b.name], b.size).view(b.dtype).reshape(b.shape).copy()
             for b in layout.params
         }
+        return with_all_rows(self._compiled.program, own)
 
     def restore(self, state: State) -> None:
-        """Put a learned state back."""
+        """Put a learned state back; what does not train is what it is."""
+        own = without_frozen_rows(self._compiled.program, state)
         for b in self._compiled.layout.params:
-            content = np.ascontiguousarray(state[b.name], b.dtype).reshape(-1).view(np.uint8)
+            content = np.ascontiguousarray(own[b.name], b.dtype).reshape(-1).view(np.uint8)
             self.write(self._compiled.layout.offsets[b.name], content)
 
     # ------------------------------------------------------------------------------------------------------------

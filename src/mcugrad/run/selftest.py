@@ -14,6 +14,7 @@ from mcugrad.emit.selftest import LABEL_COUNTER, PREDICTIONS, STEPS
 from mcugrad.errors import UsageError
 from mcugrad.ops.life.selftest import noise_s8
 from mcugrad.program import Program
+from mcugrad.program.rows import without_frozen_rows
 from mcugrad.run.host import HostTwin
 from mcugrad.run.life import Life
 from mcugrad.run.runner import Compiled, State
@@ -58,7 +59,7 @@ def _hash(compiled: Compiled, model: Life, rate: float) -> int | None:
         steps = model.train(
             x[order], _labels(program), np.arange(STEPS, dtype=np.uint32), np.full(STEPS, rate, "<f4")
         )
-        state = model.state()
+        state = without_frozen_rows(program, model.state())
         parts += [steps.info, *(state[b.name] for b in compiled.layout.params), model.predict(x[:1])]
     if not all(np.isfinite(v).all() for part in parts for v in _numbers(part)):
         return None

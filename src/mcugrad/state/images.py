@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from mcugrad.emit.fingerprint import WORD, word
 from mcugrad.errors import DataError
 from mcugrad.files import read_file, shown
 from mcugrad.npz import Archive, Header
+from mcugrad.program import Program
+from mcugrad.program.rows import moved_rows, shape_of, with_all_rows, without_frozen_rows
 from mcugrad.state.about import About
 from mcugrad.state.check import damages, summed_up
 from mcugrad.state.file import LIMIT, MAGIC, SUFFIX, StateFile
@@ -31,7 +34,7 @@ FINGERPRINT = "fingerprint"
 _PER_LINE = 16
 
 
-def read_state(path: str | Path, like: StateFile) -> StateFile:
+def read_state(path: str | Path, like: StateFile, program: Program | None = None) -> StateFile:
     """A learned state in whatever form it comes: a state file, .npz, an array in C, or a dump of memory.
 
     What a file is, is seen by what it begins with; an array in C, and a state file that is damaged where it begins, by
@@ -40,6 +43,7 @@ def read_state(path: str | Path, like: StateFile) -> StateFile:
     Args:
         path: of the file.
         like: a state of the model that it has to fit, with its description.
+        program: of the model, by which arrays of an .npz file may have all rows, also those that stay in flash.
 
     Raises:
         DataError: it cannot be read, is truncated or damaged, of another model, or holds what cannot be learned.
@@ -50,7 +54,7 @@ def read_state(path: str | Path, like: StateFile) -> StateFile:
     if data.startswith(MAGIC) or place.suffix.lower() == SUFFIX:
         found = fitting(StateFile.from_bytes(data, where), like, where)
     elif data.startswith(b"PK") or place.suffix == ".npz":
-        found = like.with_params(_about(like).join(from_npz(place, like)))
+        found = like.with_params(_about(like).join(from_npz(place, like, program)))
     elif place.suffix.lower() in C_SUFFIXES:
         said = _MODEL.search(data)
         if said is not None:  # `to_c` wrote it
@@ -181,8 +185,10 @@ def to_npz(state: StateFile) -> bytes:
     return content.getvalue()
 
 
-def from_npz(path: Path, like: StateFile) -> dict[str, NDArray[Any]]:
+def from_npz(path: Path, like: StateFile, program: Program | None = None) -> dict[str, NDArray[Any]]:
     """The arrays of a model from an .npz file; nothing is unpacked that is not as large as it should be.
+
+    They are those that a device holds, or with the rows that stay in flash, as `Trainer.state` has them.
 
     Raises:
         DataError: the file is damaged, its arrays are not those of the model, or it has the fingerprint of another one.
@@ -190,6 +196,10 @@ def from_npz(path: Path, like: StateFile) -> dict[str, NDArray[Any]]:
     file, expected = Archive(path, _HINT), dict(like.arrays)
     if FINGERPRINT in file.names:  # not where somebody else put the arrays together
         expected[FINGERPRINT] = np.frombuffer(like.fingerprint, np.uint8)
+    whole = {} if program is None else with_all_rows(program, like.arrays)
+    for name in file.names:
+        if name in whole and _kind(file.header(name)) == _kind(whole[name]):
+            expected[name] = whole[name]
     names = dict.fromkeys((*file.names, *expected))
     wrong = [n for n in names if n not in file.names or n not in expected]
     wrong += [n for n in names if n not in wrong and _kind(file.header(n)) != _kind(expected[n])]
@@ -203,7 +213,25 @@ def from_npz(path: Path, like: StateFile) -> dict[str, NDArray[Any]]:
     found = file.read(tuple(expected))
     if FINGERPRINT in found:
         _demand_model(found.pop(FINGERPRINT)[:WORD].tobytes(), like, shown(path), "the arrays are")
-    return found
+    return found if program is None else own_rows(program, found, shown(path))
+
+
+def own_rows(program: Program, arrays: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[Any]]:
+    """Arrays as a device holds them, of such or of those with all rows.
+
+    Raises:
+        DataError: rows that do not train are not those that the model has in flash.
+    """
+    shapes = {name: value.shape for name, value in arrays.items() if name in program.in_flash}
+    whole = {n: arrays[n] for n, shape in shapes.items() if shape == shape_of(program, program.buffers[n])}
+    if moved := moved_rows(program, whole):
+        raise DataError(
+            f"the learned state is of another model: {len(moved)} of {len(arrays)} arrays have other rows that do not "
+            f"train, first {moved[0]}",
+            where=where,
+            hint="a state of a model compiled with the same network, calibration samples, rule= and sparse=",
+        )
+    return {**arrays, **without_frozen_rows(program, whole)}
 
 
 def _kind(array: Header | NDArray[Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mcugrad.model import Model
 from mcugrad.options import Options
 from mcugrad.pipeline import Build
+from mcugrad.program.rows import with_all_rows, without_frozen_rows
 from mcugrad.run.runner import State
 from mcugrad.state.about import About, arrays_of
 from mcugrad.state.file import StateFile
@@ -62,7 +63,7 @@ def state_file(
     packed = program or (program is None and can_pack(model))
     return StateFile(
         made.compiled.fingerprint,
-        about.join(state),
+        about.join(without_frozen_rows(made.compiled.program, state)),
         about,
         pack(model, made.scales, options, target) if packed else b"",
     )
@@ -76,8 +77,9 @@ def trained_note(state: State, data: str | None) -> str:
 
 
 def initial(made: Build) -> State:
-    """What a model holds at delivery: its own arrays, not to be written."""
-    return {b.name: b.value.reshape(b.shape) for b in made.compiled.layout.params if b.value is not None}
+    """What a model holds at delivery: its own arrays, not to be written; with all rows."""
+    own = {b.name: b.value.reshape(b.shape) for b in made.compiled.layout.params if b.value is not None}
+    return with_all_rows(made.compiled.program, own)
 
 
 def copied(state: State) -> State:

@@ -150,6 +150,8 @@ class Sparse:
 class Static:
     """Update a fixed part of some layers; errors go back through all channels. Layers not named update whole.
 
+    Of weights RAM holds the rows that are updated, where that takes less; the others stay in flash.
+
     Attributes:
         layers: by a layer's name, the numbers of the channels, or a share: those with the largest weights, by
             the sum of magnitudes.
@@ -160,6 +162,14 @@ class Static:
 
 Choice = Sparse | Static | Mapping[str, Sparse | Channels]
 """What `sparse=` takes: one policy for all layers, or one for each layer named; `*` stands for all others."""
+
+
+def fixes_channels(choice: Choice | None) -> bool:
+    """Whether a fixed part of some layer is updated."""
+    if choice is None or isinstance(choice, Sparse):
+        return False
+    return isinstance(choice, Static) or any(not isinstance(each, Sparse) for each in choice.values())
+
 
 Fate = Sparse | tuple[int, ...]
 """What a layer's policy comes down to: chosen for each sample, or these channels."""

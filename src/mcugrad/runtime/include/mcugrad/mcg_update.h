@@ -206,4 +206,68 @@ void mcg_apply_standardized(int32_t out, int32_t count, int32_t batch, const flo
 void mcg_bias_update_f32(int32_t pixels, int32_t channels, const float *e, const uint16_t *active,
                          const float *rate, float *bias);
 
+/**
+ * @brief All rows of a plane of weights and of its residual bits: those that train from RAM, others from
+ * flash.
+ *
+ * @param[in]  rows             rows of the plane
+ * @param[in]  count            weights of a row
+ * @param[in]  residual_count   bytes of a row's residual bits; 0 where residual is NULL
+ * @param[in]  active           channels that train: their number, then each, ascending
+ * @param[in]  frozen           rows that do not, [rows - active[0]][count]
+ * @param[in]  frozen_residual  residual bits of those, [rows - active[0]][residual_count], or NULL
+ * @param[in]  trained          rows that do, [active[0]][count]
+ * @param[in]  trained_residual residual bits of those, [active[0]][residual_count], or NULL
+ * @param[out] w                all of them, [rows][count]; must not overlap what is read
+ * @param[out] residual         residual bits of all, [rows][residual_count], or NULL
+ *
+ * MACs: none. Scratch: none. Reference: ops/update/rows.py::gather_rows_s8.
+ */
+void mcg_gather_rows_s8(int32_t rows, int32_t count, int32_t residual_count, const uint16_t *active,
+                        const int8_t *frozen, const uint8_t *frozen_residual, const int8_t *trained,
+                        const uint8_t *trained_residual, int8_t *w, uint8_t *residual);
+
+/**
+ * @brief Of a plane of weights and of its residual bits the rows that train, side by side.
+ *
+ * @param[in]  count            weights of a row
+ * @param[in]  residual_count   bytes of a row's residual bits; 0 where residual is NULL
+ * @param[in]  active           channels that train: their number, then each, ascending
+ * @param[in]  w                all rows
+ * @param[in]  residual         residual bits of all, or NULL
+ * @param[out] trained          rows that train, [active[0]][count]; must not overlap w
+ * @param[out] trained_residual residual bits of those, [active[0]][residual_count], or NULL
+ *
+ * MACs: none. Scratch: none. Reference: ops/update/rows.py::scatter_rows_s8.
+ */
+void mcg_scatter_rows_s8(int32_t count, int32_t residual_count, const uint16_t *active, const int8_t *w,
+                         const uint8_t *residual, int8_t *trained, uint8_t *trained_residual);
+
+/**
+ * @brief All rows of float weights: those that train from RAM, others from flash.
+ *
+ * @param[in]  rows    rows of the weights
+ * @param[in]  count   weights of a row
+ * @param[in]  active  channels that train: their number, then each, ascending
+ * @param[in]  frozen  rows that do not, [rows - active[0]][count]
+ * @param[in]  trained rows that do, [active[0]][count]
+ * @param[out] w       all of them, [rows][count]; must not overlap what is read
+ *
+ * Reference: ops/update/rows.py::gather_rows_f32.
+ */
+void mcg_gather_rows_f32(int32_t rows, int32_t count, const uint16_t *active, const float *frozen,
+                         const float *trained, float *w);
+
+/**
+ * @brief Of float weights the rows that train, side by side.
+ *
+ * @param[in]  count   weights of a row
+ * @param[in]  active  channels that train: their number, then each, ascending
+ * @param[in]  w       all rows
+ * @param[out] trained rows that train, [active[0]][count]; must not overlap w
+ *
+ * Reference: ops/update/rows.py::scatter_rows_f32.
+ */
+void mcg_scatter_rows_f32(int32_t count, const uint16_t *active, const float *w, float *trained);
+
 #endif /* MCG_UPDATE_H */
