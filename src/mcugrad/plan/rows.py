@@ -8,7 +8,7 @@ so models have the same state whatever was preferred, and whatever they learned.
 from __future__ import annotations
 
 from mcugrad.passes.program.keep_winners import keep_winners
-from mcugrad.passes.program.rows_in_flash import Part, parts, rows_in_flash, saved
+from mcugrad.passes.program.rows_in_flash import Part, parts, rows_in_flash
 from mcugrad.plan.bound import bound
 from mcugrad.plan.place import aligned
 from mcugrad.plan.variants import planned
@@ -18,35 +18,30 @@ from mcugrad.program import Program, Space
 def frozen_rows_in_flash(program: Program) -> Program:
     """The program with frozen rows of planes in flash where it takes less RAM for it, or as it is.
 
-    The planes of one layer are all held in part, or none. Those that save most come first; a layer joins them where the
-    state and what is needed at the fullest moment get smaller together, until none is left that does.
+    The planes of one layer are all held in part, or none. Layers are computed one after the other, so the arena is as
+    full as the one that needs most: they join in the order of what they need, and those up to the best place are taken.
     """
     layers: dict[str, list[Part]] = {}
     for part in parts(program):
         layers.setdefault(part.active, []).append(part)
-    if not layers:
-        return program
-    left = sorted(layers.values(), key=lambda each: -sum(saved(program, part) for part in each))
-    taken: list[Part] = []
-    least, before = _needed(program), len(left) + 1
-    while len(left) < before:
-        before = len(left)
-        for layer in [*left]:
-            needed = _needed(rows_in_flash(program, [*taken, *layer]))
-            if needed < least:
-                left.remove(layer)
-                taken, least = [*taken, *layer], needed
-    found = rows_in_flash(program, taken)
-    return found if taken and _planned(found) < _planned(program) else program
+    alone = {name: _arena(rows_in_flash(program, layer)) for name, layer in layers.items()}
+    best, least, joined = program, _state(program) + _arena(program), list[Part]()
+    for name in sorted(layers, key=lambda each: (alone[each], each)):
+        joined += layers[name]
+        found = rows_in_flash(program, joined)
+        needed = _state(found) + _arena(found)
+        if needed < least:
+            best, least = found, needed
+    return best if best is program or _planned(best) < _planned(program) else program
 
 
 def _state(program: Program) -> int:
     return aligned(sum(b.size for b in program.in_space(Space.STATE)))
 
 
-def _needed(program: Program) -> int:
-    """Bytes of the model with no more working memory than its fullest moment needs."""
-    return _state(program) + bound(keep_winners(program))
+def _arena(program: Program) -> int:
+    """Bytes of working memory at the fullest moment."""
+    return bound(keep_winners(program))
 
 
 def _planned(program: Program) -> int:

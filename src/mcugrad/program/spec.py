@@ -276,7 +276,7 @@ def _wrong_rows(program: Program) -> Iterator[str]:
             continue
         spaces = own.space, active.space, others.space
         if spaces != (Space.STATE, Space.CONST, Space.CONST) or active.ctype != "uint16_t":
-            yield f"{name} of {own.space.value}, {active.name} of {active.ctype} or {others.name} is not what it should be"
+            yield f"{name} of {own.space.value}, listed by {active.name} of {active.ctype}, {others.name} beside it"
         elif own.ctype != others.ctype or own.shape[1:] != others.shape[1:]:
             yield f"{name} has rows of {own.shape[1:]} {own.ctype}, {others.name} of {others.shape[1:]} {others.ctype}"
         elif active.value is not None:
