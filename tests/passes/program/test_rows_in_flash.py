@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,24 +18,20 @@ from mcugrad.pipeline import lowered
 from mcugrad.plan import planned
 from mcugrad.plan.rows import frozen_rows_in_flash
 from mcugrad.program import Program, Space
-from mcugrad.program.rows import moved_rows, with_all_rows, without_frozen_rows
 from mcugrad.program.segment import BACKWARD, FORWARD
 from mcugrad.program.spec import violations
 from mcugrad.run.host import HostTwin
-from mcugrad.run.life import Life
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import differences
-from mcugrad.state.file import StateFile
 from mcugrad.trainer import Trainer
-from networks import PARTIAL_NET, Conv, Dense, Pool, corners, model, samples
+from networks import Conv, Dense, Pool, corners, model, samples
+from partly import FIXED, all_of, learned, network, part, whole
 from shape_nets import SIZE, Net
 
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
-Make = Callable[..., Trainer]
 GATHER = (GATHER_ROWS_S8, GATHER_ROWS_F32)
 SCATTER = (SCATTER_ROWS_S8, SCATTER_ROWS_F32)
-FIXED = mg.Static({"conv1": (4, 1), "conv2": 0.3, "conv3": 0.5, "fc1": (0, 3, 5)})
 WAYS: dict[str, dict[str, Any]] = {
     **{rule: {"rule": rule} for rule in ("sr8", "sr10", "sr12", "sr16", "qas")},
     "momentum": {"rule": mg.Update("sr10", momentum=0.9, clip=0.5)},
@@ -50,44 +45,6 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def all_of(program: Program) -> Program:
-    return rows_in_flash(program, parts(program))
-
-
-@pytest.fixture
-def whole(monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Compiles with all rows in RAM."""
-    return _with(monkeypatch, lambda program: program)
-
-
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Compiles with every row that does not train in flash, whether that takes less or not."""
-    return _with(monkeypatch, all_of)
-
-
-def _with(monkeypatch: pytest.MonkeyPatch, how: Callable[[Program], Program]) -> Make:
-    def make(net: mg.Model, x: np.ndarray, **options: Any) -> Trainer:
-        with monkeypatch.context() as changed:
-            changed.setattr(pipeline, "frozen_rows_in_flash", how)
-            return mg.compile(net, calibration=x, seed=3, **{"sparse": FIXED, **options})
-
-    return make
-
-
-def learned(trainer: Trainer, runner: Life, x: np.ndarray, y: np.ndarray) -> tuple[bytes, Any, bytes]:
-    """What steps report, what is learned, and what is predicted."""
-    runner.init()
-    order = np.arange(len(x), dtype=np.uint32)
-    info = runner.train(
-        trainer.quantize(x),
-        trainer.labels(y, len(y)),
-        order,
-        np.linspace(0.05, 0.01, len(x)).astype(np.float32),
-    )
-    return info.info.tobytes(), runner.state(), runner.predict(trainer.quantize(x)).tobytes()
-
-
 def assert_same(first: Trainer, second: Trainer, x: np.ndarray, y: np.ndarray) -> None:
     """By the references of one, and by references and the twin of the other."""
     expected = learned(first, ReferenceRunner(first.build.compiled), x, y)
@@ -97,13 +54,8 @@ def assert_same(first: Trainer, second: Trainer, x: np.ndarray, y: np.ndarray) -
         assert (expected[0], expected[2]) == (found[0], found[2])
 
 
-def network() -> tuple[mg.Model, np.ndarray, np.ndarray]:
-    net = model((2, 9, 13), PARTIAL_NET)
-    return net, *samples(net, 26)
-
-
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_learned_is_the_same(way: str, whole: Make, part: Make) -> None:
+def test_what_is_learned_is_the_same(way: str) -> None:
     net, x, y = network()
     one, other = whole(net, x, **WAYS[way]), part(net, x, **WAYS[way])
     assert other.build.compiled.program.in_flash
@@ -139,7 +91,7 @@ CHANNELS: dict[str, Any] = {
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])
 @pytest.mark.parametrize("channels", CHANNELS)
-def test_every_kind_of_convolution(channels: str, precision: str, whole: Make, part: Make) -> None:
+def test_every_kind_of_convolution(channels: str, precision: str) -> None:
     x, y = corners(18, SIZE)
     rule = {} if precision == "float32" else {"rule": "sr12"}
     how = {"sparse": mg.Static(CHANNELS[channels]), "precision": precision, **rule}
@@ -152,7 +104,7 @@ def test_every_kind_of_convolution(channels: str, precision: str, whole: Make, p
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize("way", ["sr10", "batches", "standardized", "float32"])
-def test_cores_learn_the_same(way: str, part: Make) -> None:
+def test_cores_learn_the_same(way: str) -> None:
     net, x, y = network()
     trainer = part(net, x, **WAYS[way])
     trainer.verify(x[:7], y[:7], on=["reference", "cortex-m0plus", "cortex-m4f"], rate=0.03)
@@ -160,7 +112,7 @@ def test_cores_learn_the_same(way: str, part: Make) -> None:
 
 @mcu
 @pytest.mark.mcu
-def test_cores_learn_every_kind_of_convolution(part: Make) -> None:
+def test_cores_learn_every_kind_of_convolution() -> None:
     x, y = corners(4, SIZE)
     trainer = part(shapes(), x, rule="sr16", sparse=mg.Static({"*": 0.5}))
     trainer.verify(x, y, on=["cortex-m0plus", "cortex-m4f"], rate=0.03)
@@ -207,7 +159,7 @@ def test_rows_are_put_together_where_a_segment_begins_to_need_them_and_go_back_b
     assert not forward & backward, "else it would be there from the forward pass on"
 
 
-def test_what_one_layer_reads_twice_is_put_together_once(part: Make) -> None:
+def test_what_one_layer_reads_twice_is_put_together_once() -> None:
     """As where two layers share their weights."""
     program = plain()
     forward = program.segments[FORWARD]
@@ -333,13 +285,13 @@ def test_sizes_alone_decide() -> None:
 # -- what else there is ---------------------------------------------------------------------------------------------
 
 
-def test_with_calls_that_run_again(whole: Make, part: Make) -> None:
+def test_with_calls_that_run_again() -> None:
     net, x, y = network()
     how = {"rule": "sr12", "recompute": True, "prefer": "ram"}
     assert_same(whole(net, x, **how), part(net, x, **how), x, y)
 
 
-def test_with_latents(part: Make) -> None:
+def test_with_latents() -> None:
     net, x, y = network()
     how = {"rule": "sr8", "train": "last:2", "sparse": mg.Static({"fc1": (2, 7)})}
     inputs, latents = (part(net, x, replay_of=of, **how) for of in ("inputs", "latents"))
@@ -354,7 +306,7 @@ def test_with_latents(part: Make) -> None:
 
 @mcu
 @pytest.mark.mcu
-def test_memory_is_counted_to_the_byte(part: Make) -> None:
+def test_memory_is_counted_to_the_byte() -> None:
     net, x, y = network()
     trainer = part(net, x, rule="sr12")
     found = trainer.measure(x[:2], y[:2], target="cortex-m4f").memory
@@ -368,102 +320,7 @@ def test_memory_is_counted_to_the_byte(part: Make) -> None:
     assert flash["frozen"] == sum(program.buffers[each.frozen].size for each in program.in_flash.values())
 
 
-# -- what was learned ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def trained(part: Make) -> tuple[Trainer, np.ndarray, np.ndarray]:
-    net, x, y = network()
-    trainer = part(net, x, rule="sr12")
-    trainer.fit(x, y, epochs=1, rate=0.02, shuffle=False)
-    return trainer, x, y
-
-
-Trained = tuple[Trainer, np.ndarray, np.ndarray]
-
-
-def test_arrays_that_users_see_have_all_rows(trained: Trained) -> None:
-    trainer, _, _ = trained
-    program, state = trainer.build.compiled.program, trainer.state
-    assert state["fc1_w"].shape[0] == len(state["fc1_b"]) == 11
-    own = without_frozen_rows(program, state)
-    assert own["fc1_w"].tobytes() == state["fc1_w"][[0, 3, 5]].tobytes()
-    assert {b.name: b.shape for b in trainer.build.compiled.layout.params} == {
-        n: a.shape for n, a in own.items()
-    }
-    assert differences(with_all_rows(program, own), state) == []
-    assert moved_rows(program, state) == []
-
-
-@pytest.mark.parametrize("form", ["mcgstate", "npz", "npz of trainer.state", "dump", "c"])
-def test_what_was_learned_comes_back(form: str, trained: Trained, tmp_path: Path) -> None:
-    from mcugrad.state.images import to_c, to_npz
-
-    trainer, x, _ = trained
-    path = tmp_path / f"state.{form.split()[0]}"
-    file = trainer.state_file()
-    match form:
-        case "mcgstate":
-            trainer.save(path)
-        case "npz":
-            path.write_bytes(to_npz(file))
-        case "npz of trainer.state":
-            np.savez(path, **trainer.state)
-        case "dump":
-            path.write_bytes(file.params)
-        case _:
-            path.write_text(to_c(file))
-    assert len(file.params) == trainer.build.compiled.layout.params_size, "as in the device's memory"
-    fresh = Trainer(trainer.model, trainer.build, trainer.target, trainer.options)
-    fresh.load_state(path)
-    assert differences(trainer.state, fresh.state) == []
-    assert trainer.predict(x).tolist() == fresh.predict(x).tolist()
-
-
-def test_rows_that_are_not_those_in_flash_are_refused(trained: Trained, tmp_path: Path) -> None:
-    trainer, _, _ = trained
-    before, state = trainer.state, trainer.state
-    state["fc1_w"][1, 0] ^= 1
-    with pytest.raises(mg.DataError, match=r"1 of .* arrays have other rows that do not train, first fc1_w"):
-        trainer.state = state
-    np.savez(tmp_path / "state.npz", **state)
-    with pytest.raises(mg.DataError, match="first fc1_w"):
-        trainer.load_state(tmp_path / "state.npz")
-    assert differences(before, trainer.state) == []
-    state = trainer.state
-    state["fc1_w"][3, 0] ^= 1
-    trainer.state = state
-    assert differences(state, trainer.state) == []
-
-
-def test_a_state_with_all_rows_in_ram_is_refused_by_name(
-    whole: Make, trained: Trained, tmp_path: Path
-) -> None:
-    """One that was saved before rows were left in flash."""
-    trainer, x, _ = trained
-    path = whole(trainer.model, x, rule="sr12").save(tmp_path / "old.mcgstate", program=False)
-    with pytest.raises(mg.DataError, match=r"of another model: .*conv1_w"):
-        trainer.load_state(path)
-    assert StateFile.read(path).arrays["fc1_w"].shape[0] == 11
-
-
-def test_inference_has_what_was_learned(trained: Trained) -> None:
-    trainer, x, _ = trained
-    alone = trainer.inference()
-    assert not alone.build.compiled.program.in_flash
-    assert alone.predict(x).tolist() == trainer.predict(x).tolist()
-
-
-def test_firmware_begins_with_what_was_learned(trained: Trained, tmp_path: Path) -> None:
-    trainer, _, _ = trained
-    firmware = pipeline.as_trained(trainer.build, trainer.state, "trained", 0.01)
-    held = {b.name: b.value for b in firmware.program.in_space(Space.STATE)}
-    own = without_frozen_rows(trainer.build.compiled.program, trainer.state)
-    assert all(
-        held[name] is not None and held[name].tobytes() == value.tobytes() for name, value in own.items()
-    )
-    assert violations(firmware.program) == []
-    trainer.export(tmp_path / "fw", selftest=True)
+# -- rules ---------------------------------------------------------------------------------------------------
 
 
 def test_fit_says_what_it_takes_by_every_rule() -> None:
