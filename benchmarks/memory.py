@@ -9,6 +9,7 @@
 
 `--exact` plans with a solver what takes more than the bound, says what it finds, and writes nothing (extra `plan`).
 `--recompute` says what running calls of the forward pass again would save of each, likewise.
+`--channels` says what they take where a fixed part of the channels trains, likewise.
 `--check-fresh` plans all of it again, without C, and fails where working memory takes over 1 % more than committed.
 `--only NAME ...` builds some cases and keeps the results of the others.
 """
@@ -63,6 +64,7 @@ class Network:
         precision: what it trains in.
         besides: bytes of the model beside one for each weight; None where `most` is what counts.
         over: times the working memory of a prediction that a step may take; None if nothing is asked of it.
+        share: of the channels of each layer but the last that trains, a fixed part: rows of the others are in flash.
     """
 
     model: Callable[[], mg.Model]
@@ -72,15 +74,24 @@ class Network:
     precision: Wanted = "int8"
     besides: int | None = None
     over: float | None = None
+    share: float = 1.0
+
+    @property
+    def sparse(self) -> mg.Static | None:
+        """Which channels train; None for all."""
+        return None if self.share == 1 else mg.Static({"*": self.share})
 
     @property
     def options(self) -> Options:
         """What it is planned with."""
-        return Options(self.train, updates(RULE), seed=0, rate=0.01, precision=self.precision)
+        return Options(
+            self.train, updates(RULE), seed=0, rate=0.01, precision=self.precision, sparse=self.sparse
+        )
 
 
 AIFES, TINY_ENGINE, DEUTEL = "AIfES", "TinyEngine", "Deutel et al."
 MBEDNET = zoo("mbednet")
+MCUNET = zoo("mcunet", classes=10)
 SPEECH = zoo("mbednet", input_shape=(49, 40, 1), classes=12)
 
 NETWORKS = {
@@ -90,7 +101,7 @@ NETWORKS = {
         written("convolutions", two_convolutions), "all", 18 * KB, f"201 KB, {AIFES}"
     ),
     "MCUNet 128x128x3, last two blocks and head": Network(
-        zoo("mcunet", classes=10), "last:7", 160 * KB, f"226 KB, {TINY_ENGINE}", over=OURS
+        MCUNET, "last:7", 160 * KB, f"226 KB, {TINY_ENGINE}", over=OURS
     ),
     "MbedNet 32x32x3, last 5": Network(MBEDNET, "last:5", 110 * KB, f"340 KB, {DEUTEL}"),
     "MbedNet 32x32x3, last 5, mixed": Network(MBEDNET, "last:5", 300 * KB, f"378 KB, {DEUTEL}", "mixed"),
@@ -99,7 +110,15 @@ NETWORKS = {
     "MbedNet 49x40x1, last 5, mixed": Network(SPEECH, "last:5", 320 * KB, f"604 KB, {DEUTEL}", "mixed"),
     "MbedNet 49x40x1, last 5, float32": Network(SPEECH, "last:5", 470 * KB, f"1725 KB, {DEUTEL}", "float32"),
     "WDCNN 1024x1, last 5": Network(zoo("vibration_cnn"), "last:5", 12 * KB, f"17.2 KB, {DEUTEL}"),
+    "MbedNet 32x32x3, last 5, 12 % of the channels": Network(MBEDNET, "last:5", 110 * KB, share=0.12),
+    "MCUNet 128x128x3, last two blocks and head, 25 % of the channels": Network(
+        MCUNET, "last:7", 160 * KB, over=OURS, share=0.25
+    ),
 }
+
+PARTLY = ("MCUNet 128x128x3, last two blocks and head", "MbedNet 32x32x3, last 5")
+SHARES = (1.0, 0.5, 0.25, 0.12)
+"""What fixed parts of the channels are tried on."""
 
 Case = dict[str, Any]
 
@@ -128,7 +147,7 @@ def plan_of(model: mg.Model, options: Options) -> Case:
 def case_plan(network: Network) -> Case:
     """The same of a case, and of a prediction by the same network."""
     model = network.model()
-    alone = plan_of(model, replace(network.options, train="none"))
+    alone = plan_of(model, replace(network.options, train="none", sparse=None))
     return {**plan_of(model, network.options), "predict_arena": alone["arena"]}
 
 
@@ -149,7 +168,13 @@ def case(name: str) -> Case:
     model = network.model()
     x = noise(model, 8)
     how = {} if network.precision == "float32" else {"rule": RULE}
-    how = {**how, "train": network.train, "precision": network.precision, "rate": 0.01}
+    how = {
+        **how,
+        "train": network.train,
+        "precision": network.precision,
+        "rate": 0.01,
+        "sparse": network.sparse,
+    }
     made = mg.compile(model, calibration=x, prefer="ram", **how)
     compiled = made.build.compiled
     program, place = compiled.program, compiled.layout
@@ -345,17 +370,39 @@ def saved() -> None:
     )
 
 
+def by_channels() -> None:
+    """What steps take where a fixed part of the channels trains: RAM, weights in it that train, working memory."""
+    rows = []
+    for name in PARTLY:
+        network = NETWORKS[name]
+        model = network.model()
+        for share in SHARES:
+            options = replace(network, share=share).options
+            scales = calibrate(
+                model, noise(model, 2), Calibration("minmax"), options.precision, options.train
+            )
+            program, plan = planned_sizes(model, scales, options)[0]
+            place = layout(program, plan)
+            weights = sum(b.size for b in place.params if b.name.endswith("_w"))
+            sizes = Footprint.of(program, place).ram, weights, plan.size
+            rows.append((name, f"{share:.0%}", *(f"{size:,}" for size in sizes)))
+    print(markdown(("network", "channels that train", "RAM, B", "weights that train, B", "arena, B"), rows))
+
+
 if __name__ == "__main__":
     parser = arguments("memory", __doc__)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, metavar="NETWORK", help="cases to build")
     parser.add_argument("--exact", action="store_true", help="plan with a solver where there is a gap")
     parser.add_argument("--recompute", action="store_true", help="what running calls again saves")
+    parser.add_argument("--channels", action="store_true", help="what fixed parts of the channels take")
     parser.add_argument("--check-fresh", action="store_true", help="plan again and compare")
     options = parser.parse_args()
     if options.exact:
         raise SystemExit(exact())
     if options.recompute:
         raise SystemExit(saved())
+    if options.channels:
+        raise SystemExit(by_channels())
     if options.check_fresh:
         raise SystemExit(told_worse(grown(read(options.json)), "memory", WORSE))
     raise SystemExit(main(options, run, table, bars))

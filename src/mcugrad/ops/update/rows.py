@@ -16,15 +16,17 @@ def gather_rows_s8(
     residual_count: int,
     active: NDArray[Any],
     frozen: NDArray[Any],
-    frozen_residual: NDArray[Any],
+    frozen_residual: NDArray[Any] | None,
     trained: NDArray[Any],
-    trained_residual: NDArray[Any],
+    trained_residual: NDArray[Any] | None,
     w: NDArray[Any],
-    residual: NDArray[Any],
+    residual: NDArray[Any] | None,
 ) -> None:
     """All rows of a plane, and of its residual bits if it has some: listed ones of `trained`, others of `frozen`."""
     _gather(rows, count, active, frozen, trained, w)
-    if residual.size:
+    if residual is not None and residual.size:
+        assert frozen_residual is not None
+        assert trained_residual is not None
         _gather(rows, residual_count, active, frozen_residual, trained_residual, residual)
 
 
@@ -33,13 +35,14 @@ def scatter_rows_s8(
     residual_count: int,
     active: NDArray[Any],
     w: NDArray[Any],
-    residual: NDArray[Any],
+    residual: NDArray[Any] | None,
     trained: NDArray[Any],
-    trained_residual: NDArray[Any],
+    trained_residual: NDArray[Any] | None,
 ) -> None:
     """Listed rows of a plane and of its residual bits, if it has some, side by side."""
     _scatter(count, active, w, trained)
-    if residual.size:
+    if residual is not None and residual.size:
+        assert trained_residual is not None
         _scatter(residual_count, active, residual, trained_residual)
 
 
