@@ -18,6 +18,7 @@ from mcugrad.plan.plan import live_of
 from mcugrad.plan.sharing import sharing
 from mcugrad.program import PREDICT, Buffer, Program, Space
 from mcugrad.program.reserve import reserve
+from mcugrad.program.rows import ALL, TRAIN
 from mcugrad.targets import Target, shortage
 
 NAMED = 3
@@ -142,7 +143,7 @@ def ram_consumers(program: Program, plan: Plan, *, linked: int = 0) -> tuple[Con
     place = layout(program, plan)
     kinds: dict[str, dict[str, int]] = defaultdict(dict)
     for buffer in place.params:
-        kinds[_STATE.get(buffer.note, "what else is learned")][buffer.name] = buffer.size
+        kinds[_STATE.get(buffer.note.removesuffix(TRAIN), "what else is learned")][buffer.name] = buffer.size
     _, there = fullest(program, plan)
     for name, (kind, size) in there.items():
         kinds[kind][name] = size
@@ -193,6 +194,8 @@ def _kind(buffer: Buffer, life: Lifetime, ahead: int) -> str:
     """What a buffer of the working memory is for; `ahead` is when a prediction is over."""
     if buffer.note == _OPTIONAL or (life.first == life.last and buffer.note != _GRADIENT):
         return "scratch"
+    if buffer.note.endswith(ALL):
+        return "weights of a layer, from flash and RAM"
     if buffer.note == _GRADIENT:
         return "gradients of a few rows of weights"
     if life.first < ahead and buffer.note in _MAPS:

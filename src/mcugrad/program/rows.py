@@ -15,6 +15,8 @@ from mcugrad.program.buffer import Buffer
 from mcugrad.program.program import Program
 
 Arrays = Mapping[str, NDArray[Any]]
+TRAIN, REST, ALL = ", of the rows that train", ", of the rows that do not", ", all rows"
+"""What notes of buffers end with: of the state, of the constant beside it, and of where both are put together."""
 
 
 def listed(program: Program, name: str) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ import pytest
 
 import mcugrad as mg
 from mcugrad import pipeline
+from mcugrad.footprint import ram_consumers
 from mcugrad.ops.update.rows import GATHER_ROWS_F32, GATHER_ROWS_S8, SCATTER_ROWS_F32, SCATTER_ROWS_S8
 from mcugrad.passes.program.rows_in_flash import parts, rows_in_flash, saved
 from mcugrad.pipeline import lowered
@@ -24,6 +25,8 @@ from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import differences
 from mcugrad.trainer import Trainer
+from mcugrad.training.rules import updates
+from mcugrad.ways import Footprints
 from networks import Conv, Dense, Pool, corners, model, samples
 from partly import FIXED, all_of, learned, network, part, whole
 from shape_nets import SIZE, Net
@@ -320,18 +323,25 @@ def test_memory_is_counted_to_the_byte() -> None:
     assert flash["frozen"] == sum(program.buffers[each.frozen].size for each in program.in_flash.values())
 
 
-# -- rules ---------------------------------------------------------------------------------------------------
-
-
-def test_fit_says_what_it_takes_by_every_rule() -> None:
-    """Which rows are in flash depends on the residual planes, so that no rule is told from another."""
-    from mcugrad.fit_check import Footprints
-    from mcugrad.training.rules import updates
-
+def test_what_takes_most_is_said_of_it() -> None:
+    """By kind, each byte once: what trains, its residual bits, and what is put together at the fullest moment."""
     net, x, _ = network()
-    for rule in ("sr8", "sr16"):
-        trainer = mg.compile(net, calibration=x, rule=rule, sparse=FIXED)
-        sizes = Footprints(net, trainer.build.scales, trainer.options)
+    trainer = part(net, x, rule="sr16", prefer="ram")
+    program, plan = trainer.build.compiled.program, trainer.build.compiled.plan
+    found = {each.what: each.bytes for each in ram_consumers(program, plan)}
+    sizes = {b.name: b.size for b in program.in_space(Space.STATE)}
+    assert found["weights that train"] == sum(n for name, n in sizes.items() if name.endswith("_w"))
+    assert found["residual planes"] == sum(n for name, n in sizes.items() if name.endswith("_residual"))
+    assert found["weights of a layer, from flash and RAM"] == 2 * 6 * 42, "of conv3"
+    assert sum(found.values()) == trainer.build.footprint.need
+
+
+def test_other_rules_are_told_what_they_would_take() -> None:
+    """Which rows are in flash depends on residual planes, so that no rule is told from another."""
+    net, x, _ = network()
+    made = {rule: mg.compile(net, calibration=x, rule=rule, sparse=FIXED) for rule in ("sr8", "sr12", "sr16")}
+    sizes = Footprints(net, made["sr8"].build.scales, made["sr8"].options)
+    for rule, trainer in made.items():
         assert sizes.of("all", updates(rule)) == trainer.build.footprint
 
 

@@ -20,6 +20,7 @@ from mcugrad.ops.update.apply_s8 import APPLY_STANDARDIZED, APPLY_UPDATE
 from mcugrad.ops.update.rows import GATHER_ROWS_F32, GATHER_ROWS_S8, SCATTER_ROWS_F32, SCATTER_ROWS_S8
 from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Segment, Space
 from mcugrad.program.program import RowsInFlash
+from mcugrad.program.rows import ALL, REST, TRAIN
 
 PLANES = (("w", "residual"), ("change", "change_residual"))
 """Parameters of kernels that write a plane: itself, and its residual bits."""
@@ -120,7 +121,7 @@ def _split(program: Program, buffer: Buffer, active: str) -> tuple[Buffer, Buffe
         buffer,
         shape=(len(own), *buffer.shape[1:]),
         value=value[own],
-        note=f"{note}, of the rows that train",
+        note=f"{note}{TRAIN}",
     )
     others = Buffer(
         name,
@@ -128,7 +129,7 @@ def _split(program: Program, buffer: Buffer, active: str) -> tuple[Buffer, Buffe
         (len(rest), *buffer.shape[1:]),
         Space.CONST,
         value[rest],
-        f"{note}, of the rows that do not",
+        f"{note}{REST}",
     )
     return kept, others
 
@@ -162,9 +163,9 @@ def _whole(program: Program, name: str, new: str) -> Buffer:
     """Where all rows of a plane are put together."""
     own = program.buffers[name]
     others = program.buffers[program.in_flash[name].frozen]
-    note = own.note.removesuffix(", of the rows that train")
+    note = own.note.removesuffix(TRAIN)
     shape = (own.shape[0] + others.shape[0], *own.shape[1:])
-    return Buffer(new, own.ctype, shape, Space.ARENA, None, f"{note}, all rows")
+    return Buffer(new, own.ctype, shape, Space.ARENA, None, f"{note}{ALL}")
 
 
 def _moved(program: Program, part: Part, new: dict[str, str], node: str, *, back: bool) -> Call:
