@@ -11,6 +11,7 @@ import pytest
 
 import mcugrad as mg
 from mcugrad.program import Argument, Buffer, Call, Entry, Kernel, Program, Segment, Shared, Space
+from mcugrad.program.program import RowsInFlash
 from mcugrad.program.spec import MEANING, STRUCTURE, IllegalProgramError, check, violations
 from networks import Conv, Dense, Layer, Pool, model, samples
 
@@ -42,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "loss": "huber",
         "typical_labels": np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32),
     },
+    "fixed": {"sparse": mg.Static({"conv1": 0.5, "fc1": (1, 2)})},
     "weighed": {
         "sparse": mg.Sparse(0.3, policy="split"),
         "loss": mg.Loss(label_smoothing=0.1, class_weights=(1.0, 2.0, 3.0)),
@@ -285,6 +287,10 @@ BREAK: dict[str, tuple[str, Callable[[Program], Program]]] = {
     "latents are stored of nothing frozen": (
         "a stored sample has in it",
         lambda p: replace(renamed(p, "frozen", "first"), stores_latents=True),
+    ),
+    "rows in flash are learned": (
+        "some rows are learned",
+        lambda p: replace(p, in_flash={"fc1_w": RowsInFlash("fc1_w", "fc1_b")}),
     ),
     "the input is in the arena": ("where they belong", lambda p: replace(p, input="loss")),
     "the output's scale is computed": ("where they belong", lambda p: replace(p, output_scale="loss")),
