@@ -260,9 +260,9 @@ class Footprints:
     def _shared(self, train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:
         """What is computed for a way to train, and the rule whose residual planes come on top."""
         named = train if isinstance(train, str) else tuple(train)
-        for rule in (
-            () if fixes_channels(self._options.sparse) else FAMILY
-        ):  # which rows are in flash depends on it
+        # which rows are in flash depends on residual planes
+        family = () if fixes_channels(self._options.sparse) else FAMILY
+        for rule in family:
             if how == updates(rule.name):
                 return (named, updates("sr8")), rule
         return (named, how), None
