@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mcugrad import pipeline
+from mcugrad.errors import DefectError
 from mcugrad.graph import Graph
 from mcugrad.graph.spec import IllegalGraphError
 from mcugrad.passes import stage
 from mcugrad.passes.stage import COMPLETE, FOLDED, NEEDED, QUANTIZED, Stage, through
-from mcugrad.plan import Plan, PlanError
+from mcugrad.plan import Plan
 from mcugrad.program import Program
 from mcugrad.program.spec import IllegalProgramError
 from networks import Conv, Dense, model, trainer
@@ -82,7 +84,7 @@ def test_checks_end_with_their_block() -> None:
     assert stage._checks
 
 
-def test_what_a_plan_leaves_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_plan_leaves_is_verified(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Behind the last stage: no firmware is made from a plan that overlaps, nor from a program that breaks a rule."""
     spent = pipeline.spent
 
@@ -94,8 +96,9 @@ def test_what_a_plan_leaves_is_verified(monkeypatch: pytest.MonkeyPatch) -> None
         program, plan = spent(*given)
         return replace(program, entries={"train_step": program.entries["train_step"]}), plan
 
+    monkeypatch.chdir(tmp_path)  # there is a file to report
     monkeypatch.setattr(pipeline, "spent", overlapping)
-    with pytest.raises(PlanError, match="has overwritten a part of it"):
+    with pytest.raises(DefectError, match="has overwritten a part of it"):
         complete()
     monkeypatch.setattr(pipeline, "spent", idle)
     with pytest.raises(IllegalProgramError, match="there is a prediction"):
