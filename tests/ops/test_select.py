@@ -218,6 +218,10 @@ WEIGHTS = {"a": np.ones((4, 2)), "b": np.ones((3, 2)), "out": np.ones((2, 3))}
         (lambda: mg.Static(["a"]), "Static(layers=['a']) is neither a policy"),  # type: ignore[arg-type]
         (lambda: mg.Static({"a": (1, 1)}), "no channel, or one twice, is named for a"),
         (lambda: mg.Static({"a": ()}), "no channel, or one twice, is named for a"),
+        (lambda: mg.Static({"a": None}), "a share of None of the channels of a"),  # type: ignore[dict-item]
+        (lambda: {"a": None, "*": 0.5}, "a share of None of the channels of a"),
+        (lambda: mg.Static({"a": np.array(2)}), "a share of array(2) of the channels of a"),  # type: ignore[dict-item]
+        (lambda: mg.Static({"a": iter((1, 2))}), "_iterator object at "),  # type: ignore[dict-item]
     ],
 )
 def test_what_cannot_be_is_refused(sparse: object, what: str) -> None:

@@ -6,7 +6,7 @@ them computes: docs/arithmetic.md, "Partial updates".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -219,7 +219,7 @@ def choice_text(choice: Choice) -> str:
     for name, wanted in named.items():
         if isinstance(wanted, Sparse):
             parts.append(f"{name} {wanted.text}")
-        elif isinstance(wanted, Iterable):
+        elif isinstance(wanted, Collection):
             parts.append(f"{name} {len(wanted)} channels")
         else:
             parts.append(f"{name} {100 * wanted:g} %")
@@ -269,10 +269,13 @@ def policies(
         )
     found: dict[str, Fate] = {}
     for name in open_to:
-        wanted = named.get(name, named.get("*"))
+        key = name if name in named else "*"
+        if key not in named:
+            continue
+        wanted = named[key]
         if isinstance(wanted, Sparse):
             found |= {} if wanted.is_whole else {name: wanted}
-        elif wanted is not None:
+        else:
             found[name] = fixed(name, wanted, layers[name])
     return found
 
@@ -284,15 +287,16 @@ def fixed(name: str, wanted: Channels, weights: NDArray[Any]) -> tuple[int, ...]
         UsageError: a share outside (0, 1], a channel that does not exist or is named twice, none at all.
     """
     channels = len(weights)
-    if not isinstance(wanted, Iterable):
-        if not is_number(wanted) or not 0 < wanted <= 1:
+    if not isinstance(wanted, Collection) or getattr(wanted, "ndim", 1) == 0:
+        share: Any = wanted
+        if not is_number(share) or not 0 < share <= 1:
             raise UsageError(
-                f"a share of {wanted!r} of the channels of {name} cannot be updated",
+                f"a share of {share!r} of the channels of {name} cannot be updated",
                 where="sparse",
                 hint=f"above 0 and at most 1, or channels as a tuple: ({channels - 1},)",
             )
         size = ordered_sum(np.abs(weights.astype(np.float64)).reshape(channels, -1), axis=1)
-        count = max(int(wanted * channels), 1)
+        count = max(int(share * channels), 1)
         return tuple(sorted(np.argsort(-size, kind="stable")[:count].tolist()))
     numbers: list[Any] = list(wanted)
     outside = [n for n in numbers if not is_whole(n) or not 0 <= n < channels]
