@@ -153,7 +153,9 @@ class Keeper:
             UsageError: the model is for inference only.
         """
         self._demand_training()
-        self._take(read_state(path, self._state_file(initial(self.build)), self.build.compiled.program))
+        self._take(
+            read_state(path, self._state_file(initial(self.build)), lambda: self.build.compiled.program)
+        )
 
     def inference(self) -> Self:
         """The same model for inference only, with what it has learned in it, for a device with less memory.

@@ -10,7 +10,8 @@ import pytest
 import mcugrad as mg
 from command_line import Cli, save
 from mcugrad.state.file import StateFile
-from networks import Conv, Dense, Pool, corners, write_onnx
+from networks import PARTIAL_NET, Conv, Dense, Pool, corners, write_onnx
+from partly import FIXED, network
 
 NET = (Conv(6, stride=(2, 2), pads=(1, 1, 1, 1)), Pool(), Conv(9, (2, 2)), Dense(4))
 
@@ -171,4 +172,28 @@ def test_states_are_shown_and_converted(cli: Cli, task: tuple[str, ...]) -> None
     assert (
         "the state is damaged: conv1_w_scale: 1 of 6 not in"
         in cli("state", "convert", "a.bin", "x.bin", "--like", "a.mcgstate").err
+    )
+
+
+def test_arrays_with_rows_that_stay_in_flash_are_converted_by_a_file_that_holds_its_model(
+    cli: Cli, tmp_path: Path
+) -> None:
+    _, x, _ = network()
+    net = mg.load(write_onnx(tmp_path / "part.onnx", (2, 9, 13), PARTIAL_NET))
+    trainer = mg.compile(net, calibration=x, sparse=FIXED, rule="sr12")
+    assert trainer.build.compiled.program.in_flash
+    trainer.save("whole.mcgstate")
+    trainer.save("alone.mcgstate", program=False)
+    np.savez("state.npz", **trainer.state)  # type: ignore[arg-type]
+    assert cli("state", "convert", "state.npz", "a.bin", "--like", "whole.mcgstate").code == 0
+    assert Path("a.bin").read_bytes() == trainer.state_file().params
+    refused = cli("state", "convert", "state.npz", "b.bin", "--like", "alone.mcgstate")
+    assert refused.code == 2
+    assert "arrays with all rows, a state file that holds its model" in refused.err
+    moved = trainer.state
+    moved["fc1_w"][1, 0] ^= 1
+    np.savez("state.npz", **moved)  # type: ignore[arg-type]
+    assert (
+        "other rows that do not train"
+        in cli("state", "convert", "state.npz", "b.bin", "--like", "whole.mcgstate").err
     )

@@ -80,6 +80,7 @@ def convert(
     from mcugrad.errors import UsageError
     from mcugrad.state.file import StateFile
     from mcugrad.state.images import is_state_file, read_state, to_c, to_npz, usable
+    from mcugrad.state.program import unpack
 
     output = Output(json)
     demand_places(files=[to])
@@ -88,7 +89,10 @@ def convert(
             f"{to.suffix or 'no end'} is no form of a state", where=str(to), hint=", ".join(FORMS)
         )
     if like is not None:
-        found = read_state(source, StateFile.read(like))
+        model = StateFile.read(like)
+        # compiled only for arrays with rows that stay in flash
+        program = (lambda: unpack(model.program, str(like)).build.compiled.program) if model.program else None
+        found = read_state(source, model, program)
     elif is_state_file(source):
         found = usable(StateFile.read(source), str(source))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ FINGERPRINT = "fingerprint"
 _PER_LINE = 16
 
 
-def read_state(path: str | Path, like: StateFile, program: Program | None = None) -> StateFile:
+def read_state(path: str | Path, like: StateFile, program: Callable[[], Program] | None = None) -> StateFile:
     """A learned state in whatever form it comes: a state file, .npz, an array in C, or a dump of memory.
 
     What a file is, is seen by what it begins with; an array in C, and a state file that is damaged where it begins, by
@@ -43,7 +43,8 @@ def read_state(path: str | Path, like: StateFile, program: Program | None = None
     Args:
         path: of the file.
         like: a state of the model that it has to fit, with its description.
-        program: of the model, by which arrays of an .npz file may have all rows, also those that stay in flash.
+        program: makes that of the model, by which arrays of an .npz file may have all rows, also those that stay in
+            flash; asked where they have.
 
     Raises:
         DataError: it cannot be read, is truncated or damaged, of another model, or holds what cannot be learned.
@@ -185,7 +186,9 @@ def to_npz(state: StateFile) -> bytes:
     return content.getvalue()
 
 
-def from_npz(path: Path, like: StateFile, program: Program | None = None) -> dict[str, NDArray[Any]]:
+def from_npz(
+    path: Path, like: StateFile, program: Callable[[], Program] | None = None
+) -> dict[str, NDArray[Any]]:
     """The arrays of a model from an .npz file; nothing is unpacked that is not as large as it should be.
 
     They are those that a device holds, or with the rows that stay in flash, as `Trainer.state` has them.
@@ -196,10 +199,11 @@ def from_npz(path: Path, like: StateFile, program: Program | None = None) -> dic
     file, expected = Archive(path, _HINT), dict(like.arrays)
     if FINGERPRINT in file.names:  # not where somebody else put the arrays together
         expected[FINGERPRINT] = np.frombuffer(like.fingerprint, np.uint8)
-    whole = {} if program is None else with_all_rows(program, like.arrays)
-    for name in file.names:
-        if name in whole and _kind(file.header(name)) == _kind(whole[name]):
-            expected[name] = whole[name]
+    longer = [n for n in file.names if n in expected and _has_more_rows(file.header(n), expected[n])]
+    compiled = program() if longer and program is not None else None
+    if compiled is not None:
+        whole = with_all_rows(compiled, like.arrays)
+        expected |= {n: whole[n] for n in longer if _kind(file.header(n)) == _kind(whole[n])}
     names = dict.fromkeys((*file.names, *expected))
     wrong = [n for n in names if n not in file.names or n not in expected]
     wrong += [n for n in names if n not in wrong and _kind(file.header(n)) != _kind(expected[n])]
@@ -208,12 +212,17 @@ def from_npz(path: Path, like: StateFile, program: Program | None = None) -> dic
         raise DataError(
             f"the learned state is of another model: {len(wrong)} of {count} arrays differ, first {wrong[0]}",
             where=shown(path),
-            hint="a file that `mcugrad train --save` wrote, with the same --train and --rule",
+            hint="a file that `mcugrad train --save` wrote, with the same --train and --rule"
+            + (
+                ";  or, for arrays with all rows, a state file that holds its model"
+                if longer and not program
+                else ""
+            ),
         )
     found = file.read(tuple(expected))
     if FINGERPRINT in found:
         _demand_model(found.pop(FINGERPRINT)[:WORD].tobytes(), like, shown(path), "the arrays are")
-    return found if program is None else own_rows(program, found, shown(path))
+    return found if compiled is None else own_rows(compiled, found, shown(path))
 
 
 def own_rows(program: Program, arrays: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[Any]]:
@@ -236,6 +245,12 @@ def own_rows(program: Program, arrays: Mapping[str, NDArray[Any]], where: str) -
 
 def _kind(array: Header | NDArray[Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return array.shape, array.dtype
+
+
+def _has_more_rows(found: Header, wanted: NDArray[Any]) -> bool:
+    """Whether an array has more rows of the same kind."""
+    (rows, *row), (fewer, *same) = (found.shape or (0,)), (wanted.shape or (0,))
+    return rows > fewer and row == same and found.dtype == wanted.dtype
 
 
 def _about(state: StateFile) -> About:
