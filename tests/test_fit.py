@@ -291,3 +291,14 @@ def test_what_nothing_fits_says_so(model: mg.Model) -> None:
     with pytest.raises(mg.FitError) as error:
         mg.compile(model, calibration=corners(16)[0], ram=100)
     assert error.value.hint.endswith(" or more;  a smaller input or network: not even inference fits")
+
+
+@pytest.mark.parametrize("sparse", [mg.Static({"conv1": 0.5}), mg.Sparse(0.5, policy="split")])
+def test_a_way_out_that_leaves_no_layer_to_update_in_part_says_so(model: mg.Model, sparse: Any) -> None:
+    x, _ = corners(16)
+    least = mg.compile(model, calibration=x, rule="sr8", train="last:1", prefer="ram").build.footprint.need
+    with pytest.raises(mg.FitError) as error:
+        mg.compile(model, calibration=x, rule="sr8", sparse=sparse, ram=least)
+    assert "train=last:1 with sparse=None" in error.value.hint
+    made = mg.compile(model, calibration=x, rule="sr8", train="last:1", sparse=None, ram=least)
+    assert made.build.footprint.need <= least

@@ -177,6 +177,7 @@ class _Wanted:
         words = [f"train={train}"] * (train != self.options.train or again is None)
         words += [f"rule={how.text}"] * (how != self.options.updates)
         words += ["recompute=True"] * (again is not None and not self.options.recompute)
+        words += ["sparse=None"] * sizes.without_sparse(train)
         taken = kib(found.need) if self.memory == "RAM" else f"{kib(found.constants)} of flash"
         cost = "" if again is None else f"; {again.cost}"
         return f"{' with '.join(words)}   ({taken}{cost})"

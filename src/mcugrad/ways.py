@@ -133,6 +133,7 @@ class Footprints:
         self._code, self._data = code, data
         self._options = options
         self._known: dict[tuple[Train, Updates], _Size | ModelError] = {}
+        self._whole: set[str | tuple[str, ...]] = {"none"}
 
     def of(self, train: Train, how: Updates) -> Footprint:
         """Memory of a way to train, as it is built. Raises ModelError where an accumulator could overflow."""
@@ -161,6 +162,10 @@ class Footprints:
         if isinstance(found, ModelError):
             raise found
         return found.footprint(rule, budget, self._code, self._data)
+
+    def without_sparse(self, train: Train) -> bool:
+        """Whether `sparse=` must not be asked for, as what trains has no layers for it; once it has been computed."""
+        return self._options.sparse is not None and _named(train) in self._whole
 
     def knows(self, train: Train, how: Updates) -> bool:
         """Whether somebody has asked for a way to train, so that to ask again takes no time."""
@@ -238,6 +243,7 @@ class Footprints:
         except UsageError:  # sparse= asks for layers that then do not train
             if options.sparse is None:
                 raise
+            self._whole.add(_named(options.train))
             options = replace(options, sparse=None)
             graph = complete(self.model, self._scales, options)
         flat = lowered(graph, replace(options, replay_of="inputs"), sizes_only=True)
@@ -259,13 +265,18 @@ class Footprints:
 
     def _shared(self, train: Train, how: Updates) -> tuple[tuple[Train, Updates], Rule | None]:
         """What is computed for a way to train, and the rule whose residual planes come on top."""
-        named = train if isinstance(train, str) else tuple(train)
+        named = _named(train)
         # which rows are in flash depends on residual planes
         family = () if fixes_channels(self._options.sparse) else FAMILY
         for rule in family:
             if how == updates(rule.name):
                 return (named, updates("sr8")), rule
         return (named, how), None
+
+
+def _named(train: Train) -> str | tuple[str, ...]:
+    """What trains, as a key."""
+    return train if isinstance(train, str) else tuple(train)
 
 
 def planned_sizes(

@@ -109,6 +109,7 @@ def test_every_keyword_is_one_and_has_its_option() -> None:
 def test_texts() -> None:
     assert spelled("train='last:2', or no sparse=") == "--train last:2, or no --sparse"
     assert spelled("strain=3, 2 steps") == "strain=3, 2 steps"
+    assert spelled("train=last:1 with sparse=None") == "--train last:1 without --sparse"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _KEYWORDS.split()}
 """Options by the keyword that Python has for each."""
 _FORMS = (
     (re.compile(r"recompute=True"), "--recompute"),
+    (re.compile(r"with sparse=None"), "without --sparse"),
     (re.compile(r"Sparse\(samples=([\d.]+)\)"), r"--sparse-samples \1"),
     (re.compile(r"Sparse\(([\d.]+), ([\d.]+)\)"), r"--sparse \1:\2"),
     (re.compile(r"Sparse\(([\d.]+)\)"), r"--sparse \1"),
