@@ -148,3 +148,17 @@ def test_files_that_are_none(tmp_path: Path, content: bytes, capsys: pytest.Capt
     assert "x.mcgdefect" in capsys.readouterr().err
     assert defect.main([str(tmp_path / "missing")]) == 2
     assert defect.main([]) == 2
+
+
+def test_a_damaged_file_is_said_to_be_one(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = model((1, 8, 8), LAYERS)
+    with pytest.raises(mg.DefectError):
+        mg.compile(net, calibration=samples(net, 8)[0])
+    path = broken / f"{net.name}.mcgdefect"
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 37):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert defect.main([str(path)]) == 2
+        path.write_bytes(whole[:at])
+        assert defect.main([str(path)]) == 2
+    assert "it is damaged" in capsys.readouterr().err

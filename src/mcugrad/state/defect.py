@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ from mcugrad.state.about import plain_json
 from mcugrad.state.program import LENGTH, can_pack, packed, unpacked
 
 MAGIC = b"MCGDEFECT1\n"
+CHECKSUM = 4
+"""Bytes of the CRC-32 of all that follows it."""
 SUFFIX = ".mcgdefect"
 MOST = 1 << 30
 """Bytes that a file may have."""
@@ -86,7 +89,8 @@ def _written(
         }
     )
     rest = packed(model, scales, options, None, model.data if has_network else b"")
-    content = MAGIC + len(facts).to_bytes(LENGTH, "little") + facts + rest
+    body = len(facts).to_bytes(LENGTH, "little") + facts + rest
+    content = MAGIC + zlib.crc32(body).to_bytes(CHECKSUM, "little") + body
     holds = "the network with its weights, options and ranges; no samples"
     if not has_network:
         holds = "options and ranges; neither the network nor samples"
@@ -116,16 +120,19 @@ def shown(path: Path, network: Path | None = None) -> tuple[list[str], bool]:
     try:
         if not content.startswith(MAGIC):
             raise ValueError("it does not begin like one")
-        begin = len(MAGIC) + LENGTH
-        end = begin + int.from_bytes(content[len(MAGIC) : begin], "little")
-        facts = json.loads(content[begin:end])
+        start = len(MAGIC) + CHECKSUM
+        body = content[start:]
+        if zlib.crc32(body) != int.from_bytes(content[len(MAGIC) : start], "little"):
+            raise ValueError("it is damaged")
+        end = LENGTH + int.from_bytes(body[:LENGTH], "little")
+        facts = json.loads(body[LENGTH:end])
         if network is None and not facts["network"]:
             raise DataError(
                 "the network is not in the file",
                 where=str(path),
                 hint=f"python -m mcugrad.state.defect {path} {facts['source']}",
             )
-        source = unpacked(content[end:], None if network is None else load(network, name=facts["name"]))
+        source = unpacked(body[end:], None if network is None else load(network, name=facts["name"]))
     except McugradError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError) as error:
