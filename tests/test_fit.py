@@ -95,6 +95,16 @@ def test_smaller_rules_and_precisions_are_named(model: mg.Model) -> None:
     assert hint(model, none - 1, precision="float32") == tiny
 
 
+def test_a_smaller_rule_is_named_without_what_takes_a_plane(model: mg.Model) -> None:
+    """On the command line options stand beside the rule, where they would stay."""
+    small = mg.compile(model, calibration=corners(16)[0], prefer="ram", rule="sr8").ram + STACK
+    said = hint(model, small, rule=mg.Update("sr16", batch=4, momentum=0.9, velocity_bits=8, clip=0.1))
+    assert said.startswith(
+        "train=all with rule=sr8 with no batch= with no momentum= with no velocity_bits= with no clip=   ("
+    )
+    assert " no " not in hint(model, small, rule=mg.Update("sr16"))
+
+
 @pytest.mark.parametrize("prefer", ["balanced", "ram", "speed"])
 @pytest.mark.parametrize("core", ["cortex-m4f", "cortex-m0plus"])
 def test_sizes_are_said_before_there_is_a_build(model: mg.Model, core: str, prefer: Preference) -> None:

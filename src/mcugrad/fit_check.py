@@ -16,7 +16,7 @@ from mcugrad.passes.freeze import Train
 from mcugrad.pipeline import Build
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Target
-from mcugrad.training.rules import Updates, updates
+from mcugrad.training.rules import Update, Updates, updates
 from mcugrad.ways import DEEP, Footprints, made_up, planned_sizes
 
 Memory = Literal["RAM", "flash"]
@@ -155,6 +155,15 @@ class _Wanted:
     def _smallest(self) -> Updates:
         return updates("sr8") if self.options.precision == "int8" else self.options.updates
 
+    @property
+    def _beside_rule(self) -> list[str]:
+        """Options that a call has beside the rule, and that take the plane of changes, or need it."""
+        learn = [self.options.updates.rest, *(each for _, each in self.options.updates.named)]
+        names = ("batch", "momentum", "velocity_bits", "clip")
+        return [
+            name for name in names if any(getattr(each, name) != getattr(Update(), name) for each in learn)
+        ]
+
     def _fits(self, sizes: Footprints) -> bool:
         return sizes.fits(self.options.train, self.options.updates, self.room)
 
@@ -176,6 +185,7 @@ class _Wanted:
         found, again = sizes.of(train, how), sizes.again(train, how)
         words = [f"train={train}"] * (train != self.options.train or again is None)
         words += [f"rule={how.text}"] * (how != self.options.updates)
+        words += [f"no {option}=" for option in self._beside_rule] if how != self.options.updates else []
         words += ["recompute=True"] * (again is not None and not self.options.recompute)
         words += ["sparse=None"] * sizes.without_sparse(train)
         taken = kib(found.need) if self.memory == "RAM" else f"{kib(found.constants)} of flash"
