@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pytest
 import mcugrad as mg
 from command_line import Cli, save
 from mcugrad import choosing
-from mcugrad.advised import Choice, Limits
-from mcugrad.choosing import SHARES, _best, _tried_of
+from mcugrad.advised import Advice, Choice, Limits
+from mcugrad.choosing import SHARES, _best, _no_less, _tried_of
 from mcugrad.errors import FitError, UsageError
 from mcugrad.rate_search import RateSearch
+from mcugrad.targets import load as load_target
 from mcugrad.training.rate_grid import Trial
 from networks import Conv, Dense, corners, model, write_onnx
 
@@ -269,6 +271,32 @@ def test_a_limit_that_nothing_meets_says_what_would_fit(net: mg.Model, samples: 
         mg.advise(net, *samples, ram="1K")
     assert refused.value.where.startswith("the least is train=last:1 rule=sr8, ")
     assert refused.value.largest, "and what takes most of it"
+    least = re.match(r"ram=(\d+) or more, ", refused.value.hint)
+    assert least is not None, refused.value.hint
+    advice = mg.advise(net, *samples, ram=int(least[1]), epochs=1)
+    assert (advice.best.train, advice.best.ram) == ("last:1", int(least[1]))
+    with pytest.raises(FitError, match="nothing that trains fits"):
+        mg.advise(net, *samples, ram=int(least[1]) - 1)
+    with pytest.raises(FitError) as refused:
+        mg.advise(net, *samples, ram="1M", flash=100)
+    least = re.match(r"flash=(\d+) or more, ", refused.value.hint)
+    assert least is not None, refused.value.hint
+    assert mg.advise(net, *samples, ram="1M", flash=int(least[1]), epochs=1).best.flash <= int(least[1])
+
+
+def test_a_board_that_is_too_small_for_all_is_not_asked_for_more(
+    net: mg.Model, samples: tuple[Array, Array]
+) -> None:
+    core = load_target("cortex-m4f")
+    small = replace(core, ram=replace(core.ram, bytes=4096))
+    with pytest.raises(FitError) as refused:
+        mg.advise(net, *samples, target=small)
+    assert refused.value.hint.startswith("a larger board, or a smaller network; ")
+
+
+@pytest.mark.parametrize("time", [0.00123456, 0.9999, 3.2449, 99.96, 123.4, 9999.5])
+def test_a_time_to_allow_is_no_less_than_what_is_taken(time: float) -> None:
+    assert time <= float(_no_less(time)) <= 1.01 * time
 
 
 def test_choices_that_another_beats_in_everything_are_not_shown() -> None:
@@ -285,6 +313,41 @@ def test_choices_that_another_beats_in_everything_are_not_shown() -> None:
     assert not best.within(Limits(4999))
     assert not best.within(Limits(5000, 899))
     assert best.within(Limits(5000, 900, 1.0))
+
+
+def test_what_diverged_is_worse_than_any_error() -> None:
+    """Errors are scores below 0."""
+    bad = Choice("last:1", "sr16", 4000, 900, score=None, steps=10)
+    good = Choice("all", "sr16", 5000, 900, score=-0.1, steps=10)
+    assert not good.is_dominated([bad, good])
+    said = Advice(Limits(9000), (good, bad), good, -2.0, 64, False, 1.0)
+    assert good in said.kept
+    assert "no way to train" not in said.why
+    assert "chance" not in said.why
+    none = Advice(Limits(9000), (bad,), bad, -2.0, 64, False, 1.0)
+    assert "no way to train makes them better" in none.why
+
+
+def test_what_is_advised_is_shown_though_another_takes_less() -> None:
+    best = Choice("all", "sr16", 5000, 900, score=1.0, steps=10)
+    small = Choice("last:1", "sr16", 4000, 900, score=1.0, steps=10)
+    said = Advice(Limits(9000), (best, small), best, 1.0, 64, True, 1.0)
+    assert said.kept == (best, small)
+    assert str(said).splitlines()[1].startswith("* all by sr16")
+
+
+def test_what_comes_next_has_all_that_was_told(cli: Cli, tmp_path: Path) -> None:
+    """Another loss, another scale, a name with a space: the call is taken as it stands, with the same options."""
+    x, y = corners(64)
+    network = write_onnx(tmp_path / "my net.onnx", (1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
+    where = save(tmp_path / "values.npz", x, np.eye(4, dtype=np.float32)[y])
+    more = ("--loss", "mse", "--seed", "3", "--scale", "0.5", "--calibration", "20", "--name", "mine")
+    result = cli("advise", str(network), "--data", where, "--ram", "1M", "--epochs", "1", *more)
+    assert result.code == 0, result.err
+    words = shlex.split(result.out.partition("next: mcugrad ")[2])
+    assert set(more) <= set(words)
+    done = cli(*words)
+    assert done.code == 0, done.err
 
 
 def test_the_command_line_shows_choices_and_what_comes_next(

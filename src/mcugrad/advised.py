@@ -80,6 +80,11 @@ class Choice:
         part = "" if self.updates == 1 else f", {100 * self.updates:g} % of its updates"
         return f"{self.train} by {self.rule}{part}{', recomputed' if self.recompute else ''}"
 
+    @property
+    def reached(self) -> float:
+        """Its score, below all others where it has none."""
+        return -np.inf if self.score is None or np.isnan(self.score) else self.score
+
     def within(self, limits: Limits) -> bool:
         """Whether it takes no more."""
         return (
@@ -93,7 +98,7 @@ class Choice:
         return any(
             other is not self
             and other.steps >= self.steps
-            and (other.score or 0.0) >= (self.score or 0.0)
+            and other.reached >= self.reached
             and other.ram <= self.ram
             and other.flash <= self.flash
             and (other.instructions or 0.0) <= (self.instructions or 0.0)
@@ -130,8 +135,10 @@ class Advice:
 
     @property
     def kept(self) -> tuple[Choice, ...]:
-        """The choices that no other is better than in everything."""
-        return tuple(choice for choice in self.choices if not choice.is_dominated(self.choices))
+        """The best, and the choices that no other is better than in everything."""
+        return tuple(
+            each for each in self.choices if each is self.best or not each.is_dominated(self.choices)
+        )
 
     @property
     def why(self) -> str:
@@ -140,9 +147,9 @@ class Advice:
         said = f"{best.text}: {self.score(best.score)} of {self.held_out} samples held out"
         beside = "".join(f"{each.text}: {self.score(each.score)}; " for each in others)
         found = f"{said} ({beside}before training {self.score(self.before)}), {kib(best.ram)} of RAM"
-        if (best.score or 0.0) <= self.before:
+        if best.reached <= self.before:
             return f"{found}; no way to train makes them better"
-        if any((each.score or -np.inf) >= (best.score or -np.inf) for each in others):
+        if any(each.reached >= best.reached for each in others):
             return f"{found}; of ways that chance may have told apart the one with most layers"
         return f"{found}; with more layers it is worse" if best is not self.choices[0] else found
 

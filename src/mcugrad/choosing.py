@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from math import ceil, floor, log10
 from time import monotonic
 from typing import Any
 
@@ -27,7 +28,7 @@ from mcugrad.api import compile as compile_model
 from mcugrad.api import target_given
 from mcugrad.errors import Consumer, FitError, McugradWarning, UsageError
 from mcugrad.fit_check import largest_of
-from mcugrad.footprint import kib, limit
+from mcugrad.footprint import Footprint, kib, limit
 from mcugrad.given import is_number, is_whole, shown
 from mcugrad.model import Model
 from mcugrad.options import Budget, Options
@@ -226,6 +227,14 @@ def _tried(model: Model, x: NDArray[Any], y: Any, options: dict[str, Any], way: 
     return replace(way, score=score, rate=found.rate, steps=found.found.steps if found.found else 0), found
 
 
+def _no_less(milliseconds: float) -> str:
+    """A time in three digits, none of which makes it less."""
+    if milliseconds >= 100:
+        return f"{ceil(milliseconds)}"
+    unit = 10.0 ** (floor(log10(milliseconds)) - 2)
+    return f"{ceil(milliseconds / unit) * unit:.3g}"
+
+
 class Ways:
     """Ways to train within limits: one for a number of layers, found where it is asked for.
 
@@ -254,7 +263,7 @@ class Ways:
         numbers = range(self._count, 0, -max(1, -(-self._count // MOST_WAYS)))
         self.numbers = (*numbers, *([1] if 1 not in numbers and self._count else []))
         self._limits, self._rules, self._counted = limits, rules, counted
-        self._board = target.name if target is not None else ""
+        self._target = target
         scales = made_up(model)
         self._sizes = [
             (again, Footprints(model, scales, replace(like, recompute=again))) for again in (False, True)
@@ -276,12 +285,14 @@ class Ways:
         """What to say where there is no way: the least that would do."""
         if self._late and self._limits.milliseconds is not None:
             least = min(self._late, key=lambda way: way.milliseconds or 0.0)
+            time = _no_less(least.milliseconds or 0.0)
+            board = "" if self._target is None else self._target.name
             return FitError(
-                f"no training step takes {self._limits.milliseconds:g} ms or less on {self._board}",
-                where=f"the least is that of {least.text}, {least.milliseconds:.3g} ms, its prediction included",
-                hint=f"milliseconds={least.milliseconds:.3g} or more, a faster board, or a smaller network",
+                f"no training step takes {self._limits.milliseconds:g} ms or less on {board}",
+                where=f"the least is that of {least.text}, {time} ms, its prediction included",
+                hint=f"milliseconds={time} or more, a faster board, or a smaller network",
             )
-        what = "the network has no layers with weights"
+        what, hint = "the network has no layers with weights", "a smaller network"
         largest: tuple[Consumer, ...] = ()
         if self.numbers:
             train, rule = self._train(self.numbers[-1]), self._rules[-1]
@@ -292,12 +303,24 @@ class Ways:
                 f"the least is train={train} rule={rule}, {kib(size.need)} of RAM, {kib(size.reserve)} of it for stack "
                 f"and caller, and {kib(size.constants)} of constants"
             )
+            hint = self._more(size)
         return FitError(
             f"nothing that trains fits {self._limits.text}",
             where=what,
-            hint="so much, or a smaller network; mcugrad inspect lists all ways to train",
+            hint=f"{hint}; mcugrad inspect lists all ways to train",
             largest=largest,
         )
+
+    def _more(self, size: Footprint) -> str:
+        """What to allow, to the byte, as far as there is so much."""
+        limits, target = self._limits, self._target
+        ram, flash = (None, None) if target is None else (target.ram.bytes, target.flash.bytes)
+        sizes = [("ram", size.need, limits.ram, ram), ("flash", size.constants, limits.flash, flash)]
+        short = [each for each in sizes if each[2] is not None and each[1] > each[2]]
+        if any(have is not None and need > have for _, need, _, have in short):
+            return "a larger board, or a smaller network"
+        allowed = " with ".join(f"{name}={need}" for name, need, *_ in short)
+        return f"{allowed} or more, or a smaller network"
 
     def _train(self, number: int) -> str:
         return "all" if number == self._count else f"last:{number}"

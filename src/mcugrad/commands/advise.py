@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,10 @@ from mcugrad.commands.recipe import Recipe, spelled_out
 
 if TYPE_CHECKING:
     from mcugrad.advised import Advice
+
+_TOLD = ("loss", "name", "seed", "calibration", "scale", "target")
+"""Options that the call that comes next has, too, where they are not the usual ones."""
+_USUAL = {each.name: each.default for each in fields(Recipe)}
 
 
 @spelled_out(only=("model", "data", "loss", "name", "target", "seed", "calibration", "scale"))
@@ -86,20 +91,14 @@ def advise(
     output.say(f"\n{advice.why}", strong=True)
     output.say("RAM and constants: counted, 4 KiB or more for stack and caller among them; code comes on top")
     if advice.best.instructions is not None:
+        estimated = "" if advice.best.milliseconds is None else "; ms: estimated"
         output.say(
-            "instructions: of a step, counted layer by layer where all train, and added up; ms: estimated"
+            f"instructions: of a step, counted layer by layer where all train, and added up{estimated}"
         )
     if picture is not None:
         write_file(picture, drawn(advice))
         output.say(f"{picture}: all that was tried")
-    best, board = advice.best, "" if recipe.target is None else f" --target {recipe.target}"
-    board += "" if ram is None else f" --ram {ram}"
-    part = "" if best.updates == 1 else f"--sparse {best.updates:g} --sparse-policy split "
-    part += "--recompute " if best.recompute else ""
-    output.say(
-        f"next: mcugrad train {recipe.model} --data {recipe.data} --train {best.train} --rule {best.rule} {part}"
-        f"--rate {best.rate:.3g} --epochs {epochs}{board}"
-    )
+    output.say(f"next: {_next(recipe, advice, epochs, ram)}")
     output.finish(
         {
             "model": found.name,
@@ -108,6 +107,28 @@ def advise(
             **advice.facts(),
             "picture": None if picture is None else str(picture),
         }
+    )
+
+
+def _next(recipe: Recipe, advice: Advice, epochs: int, ram: str | None) -> str:
+    """The call that trains as advised: with all that the advice was told of network and data."""
+    from shlex import join
+
+    best = advice.best
+    how: list[tuple[str, object]] = [
+        ("--train", best.train),
+        ("--rule", best.rule),
+        *([("--sparse", f"{best.updates:g}"), ("--sparse-policy", "split")] if best.updates < 1 else []),
+    ]
+    more: list[tuple[str, object]] = [("--rate", f"{best.rate:.3g}"), ("--epochs", epochs)]
+    told: list[tuple[str, object]] = [
+        *((f"--{name}", getattr(recipe, name)) for name in _TOLD if getattr(recipe, name) != _USUAL[name]),
+        *([] if ram is None else [("--ram", ram)]),
+    ]
+    again = ["--recompute"] * best.recompute
+    spread = [[str(word) for pair in pairs for word in pair] for pairs in (how, more, told)]
+    return join(
+        ["mcugrad", "train", recipe.model, "--data", recipe.data, *spread[0], *again, *spread[1], *spread[2]]
     )
 
 

@@ -38,6 +38,7 @@ def as_options() -> Iterator[None]:
             where = "--sparse-samples"
         what, hint = spelled(error.what), spelled(error.hint)
         if isinstance(error, FitError):
+            where = spelled(where)
             raise FitError(what, where=where, hint=hint, short=error.short, largest=error.largest) from error
         raise UsageError(what, where=where, hint=hint) from error
 
