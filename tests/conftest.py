@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 import torch_exports
 from builds import built_with
 from command_line import Cli, Result
+from costs import ALONE, Costs
 from mcugrad import progress
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
@@ -39,6 +40,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write tests/golden/ anew instead of comparing; read the diff before you commit it",
     )
+    parser.addoption(
+        "--costs", metavar="FILE", help="write the processor time of each test, show that of files"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--costs")
+    if path is not None:
+        worker = os.environ.get("PYTEST_XDIST_WORKER", ALONE)
+        config.pluginmanager.register(Costs(config.rootpath / path, worker))
 
 
 def pytest_report_header() -> list[str]:

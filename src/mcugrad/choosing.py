@@ -15,8 +15,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from decimal import ROUND_CEILING, Context
 from functools import partial
-from math import ceil, floor, log10
 from time import monotonic
 from typing import Any
 
@@ -229,10 +229,7 @@ def _tried(model: Model, x: NDArray[Any], y: Any, options: dict[str, Any], way: 
 
 def _no_less(milliseconds: float) -> str:
     """A time in three digits, none of which makes it less."""
-    if milliseconds >= 100:
-        return f"{ceil(milliseconds)}"
-    unit = 10.0 ** (floor(log10(milliseconds)) - 2)
-    return f"{ceil(milliseconds / unit) * unit:.3g}"
+    return f"{Context(3, ROUND_CEILING).create_decimal_from_float(milliseconds):f}"
 
 
 class Ways:
