@@ -1,6 +1,6 @@
 """What the device executes: segments of kernel calls over named buffers, and entries that run them."""
 
-from mcugrad.program.buffer import Buffer, Space
+from mcugrad.program.buffer import Buffer, Space, unused
 from mcugrad.program.call import Argument, Call, Struct
 from mcugrad.program.kernel import Kernel, Shared
 from mcugrad.program.program import Program
@@ -20,4 +20,5 @@ __all__ = [
     "Shared",
     "Space",
     "Struct",
+    "unused",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -51,6 +52,13 @@ def reals(value: NDArray[Any]) -> tuple[float, float]:
 def scale_range(value: NDArray[Any]) -> tuple[float, float]:
     """The range of scales that begin with these, likewise."""
     return POSITIVE[0], max(POSITIVE[1], reals(value)[1])
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """The name, or one with underscores behind it that no buffer has: a pass does not know what users call theirs."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 @dataclass(frozen=True, eq=False)

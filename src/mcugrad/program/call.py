@@ -107,6 +107,13 @@ class Call:
         pairs = zip(self.arguments, self.kernel.params, strict=True)
         return tuple(dict.fromkeys(a.buffer for a, p in pairs if a.buffer and p.pointer and not p.const))
 
+    def renamed(self, names: Mapping[str, str]) -> Call:
+        """The call with other buffers for some, by the names that they had; itself where it touches none of them."""
+        if names.keys().isdisjoint(self.buffers):
+            return self
+        given = (replace(a, buffer=names.get(a.buffer, a.buffer)) if a.buffer else a for a in self.arguments)
+        return replace(self, arguments=tuple(given))
+
 
 def used_buffers(calls: Iterable[Call]) -> set[str]:
     """Names of all buffers that the calls touch."""

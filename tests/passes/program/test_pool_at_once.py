@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -17,7 +18,8 @@ from mcugrad.passes.program.keep_winners import keep_winners
 from mcugrad.passes.program.pool_at_once import pool_at_once
 from mcugrad.pipeline import lowered
 from mcugrad.plan import best_plan, planned, verify
-from mcugrad.program import Program
+from mcugrad.program import Program, Space
+from mcugrad.program.spec import check
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
@@ -165,3 +167,24 @@ def test_bands_are_no_choice_where_they_take_no_less() -> None:
         whole = min(best_plan(each).size for each in (plain, keep_winners(plain)))
         sizes = [plan.size for program, plan in planned(plain) if program.same_as is not None]
         assert all(size < whole for size in sizes)
+
+
+@pytest.mark.parametrize("change", [keep_winners, lambda program: pool_at_once(keep_winners(program), 1)])
+def test_what_is_new_takes_no_name_that_there_is(change: Callable[[Program], Program]) -> None:
+    """Whatever a file calls its layers: a buffer with the name that a pass would give stays another one."""
+    plain = lowered(made().build.graph, made().options)
+    stays = next(
+        b.name
+        for b in plain.in_space(Space.ARENA)
+        if b.name in change(plain).buffers and b.name not in plain.looked_at
+    )
+    for name in sorted(change(plain).buffers.keys() - plain.buffers.keys()):
+        new = {stays: name}
+        buffers = {new.get(old, old): replace(b, name=new.get(old, old)) for old, b in plain.buffers.items()}
+        segments = {
+            key: replace(segment, calls=tuple(call.renamed(new) for call in segment.calls))
+            for key, segment in plain.segments.items()
+        }
+        found = check(change(replace(plain, buffers=buffers, segments=segments)))
+        assert found.buffers[name].note == plain.buffers[stays].note
+        assert len(found.buffers) == len(change(plain).buffers), name

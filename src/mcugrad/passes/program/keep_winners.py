@@ -17,12 +17,16 @@ from mcugrad.ops.pooling.maxpool2d_kept_s8 import (
 )
 from mcugrad.ops.pooling.maxpool2d_s8 import MAXPOOL2D_GRAD_INPUT_S8, MAXPOOL2D_S8
 from mcugrad.ops.pooling.struct import Pool2dStruct
-from mcugrad.program import Argument, Buffer, Call, Program, Space
+from mcugrad.program import Argument, Buffer, Call, Program, Space, unused
 
 
 def keep_winners(program: Program) -> Program:
     """The program with such calls, or as it is where there are none."""
-    pools = {_key(call): f"{call.node}_won" for call in program.calls if call.kernel is MAXPOOL2D_S8}
+    pools = {
+        _key(call): unused(f"{call.node}_won", program.buffers)
+        for call in program.calls
+        if call.kernel is MAXPOOL2D_S8
+    }
     wanted = {
         key: pools[key]
         for call in program.calls

@@ -26,7 +26,7 @@ from mcugrad.ops.pooling.struct import Pool2dStruct
 from mcugrad.ops.update.update_s8 import BIAS_UPDATE
 from mcugrad.passes.program.drop_unused import drop_unused
 from mcugrad.passes.program.size_scratch import Place
-from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Space
+from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Space, unused
 
 Changes = dict[Place, tuple[Call, ...]]
 """What takes the place of a call: one or none."""
@@ -82,7 +82,7 @@ def _forward(
     if g is None:
         return
     after = pool.given
-    bands.append(_band(conv, g.band))
+    bands.append(_band(program, conv, g.band))
     changes[place] = (
         _call(
             conv,
@@ -132,7 +132,7 @@ def _backward(
         if call.kernel is CONV2D_UPDATE:
             made[other] = (_call(call, CONV2D_MAXPOOL_UPDATE, call.note, common),)
         else:
-            new.append(_band(call, g.error_band))
+            new.append(_band(program, call, g.error_band))
             common["band"] = Argument(buffer=new[-1].name)
             made[other] = (_call(call, CONV2D_MAXPOOL_GRAD_INPUT_S8, call.note, common),)
     if made:
@@ -165,8 +165,9 @@ def _call(old: Call, kernel: Kernel, note: str, given: Mapping[str, Argument]) -
     )
 
 
-def _band(call: Call, size: int) -> Buffer:
-    return Buffer(f"{call.node}_band", "int8_t", (size,), Space.ARENA, None, "a few rows of a map")
+def _band(program: Program, call: Call, size: int) -> Buffer:
+    name = unused(f"{call.node}_band", program.buffers)
+    return Buffer(name, "int8_t", (size,), Space.ARENA, None, "a few rows of a map")
 
 
 def _at(program: Program, place: Place) -> Call:

@@ -18,7 +18,7 @@ from typing import Any
 
 from mcugrad.ops.update.apply_s8 import APPLY_STANDARDIZED, APPLY_UPDATE
 from mcugrad.ops.update.rows import GATHER_ROWS_F32, GATHER_ROWS_S8, SCATTER_ROWS_F32, SCATTER_ROWS_S8
-from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Segment, Space
+from mcugrad.program import Argument, Buffer, Call, Kernel, Program, Segment, Space, unused
 from mcugrad.program.program import RowsInFlash
 from mcugrad.program.rows import ALL, REST, TRAIN
 
@@ -115,7 +115,7 @@ def _split(program: Program, buffer: Buffer, active: str) -> tuple[Buffer, Buffe
     for number in numbers[1:].tolist():
         trains[number] = True
     own, rest = ([o for o, each in enumerate(trains) if each is kind] for kind in (True, False))
-    name = _free(program.buffers, f"{buffer.name}_frozen")
+    name = unused(f"{buffer.name}_frozen", program.buffers)
     value, note = buffer.value.reshape(buffer.shape), buffer.note
     kept = replace(
         buffer,
@@ -144,7 +144,7 @@ def _within(program: Program, name: str, part: Part) -> Program:
     touched = {each for call in segment.calls for each in call.buffers}
     for each in part.names:
         if each == part.data or each in touched:
-            new[each] = _free(buffers, f"{each}_{name}")
+            new[each] = unused(f"{each}_{name}", buffers)
             buffers[new[each]] = _whole(program, each, new[each])
     writing = [i for i in touching if set(segment.calls[i].written) & set(part.names)]
     first, last = touching[0], writing[-1] if writing else -1
@@ -152,7 +152,7 @@ def _within(program: Program, name: str, part: Part) -> Program:
     for i, call in enumerate(segment.calls):
         if i == first:
             calls.append(_moved(program, part, new, call.node, back=False))
-        calls.append(_renamed(call, new))
+        calls.append(call.renamed(new))
         if i == last:
             calls.append(_moved(program, part, new, call.node, back=True))
     segments = {**program.segments, name: replace(segment, calls=tuple(calls))}
@@ -205,11 +205,6 @@ def _arguments(kernel: Kernel, given: dict[str, Any]) -> Iterator[Argument]:
             yield Argument(value=value)  # a null pointer where there is none
 
 
-def _renamed(call: Call, new: dict[str, str]) -> Call:
-    arguments = (replace(a, buffer=new.get(a.buffer, a.buffer)) if a.buffer else a for a in call.arguments)
-    return replace(call, arguments=tuple(arguments))
-
-
 def _buffer(call: Call, param: str) -> str:
     """Name of the buffer that is passed for a parameter; empty if there is none."""
     return call.given[param].buffer if param in call.given else ""
@@ -220,9 +215,3 @@ def _count(program: Program, active: str) -> int:
     numbers = program.buffers[active].value
     assert numbers is not None
     return int(numbers[0])
-
-
-def _free(buffers: Collection[str], name: str) -> str:
-    while name in buffers:
-        name += "_"
-    return name

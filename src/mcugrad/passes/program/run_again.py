@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mcugrad.program import Argument, Call, Program, Space
+from mcugrad.program import Call, Program, Space, unused
 from mcugrad.program.segment import BACKWARD, FORWARD
 
 
@@ -123,24 +123,15 @@ def run_again(program: Program, again: Again) -> Program:
     names: dict[str, str] = {}
     buffers = dict(program.buffers)
     for name in again.made:
-        fresh = f"{name}_again"
-        while fresh in buffers:
-            fresh += "_"
+        fresh = unused(f"{name}_again", buffers)
         names[name], buffers[fresh] = fresh, replace(program.buffers[name], name=fresh)
     backward = program.segments[BACKWARD]
     place = again.at - program.begins[BACKWARD]
     made = {again.wanted: names[again.wanted]}
     calls = (
         *backward.calls[:place],
-        *(_renamed(call, names) for call in again.calls),
-        *(_renamed(call, made) for call in backward.calls[place:]),
+        *(call.renamed(names) for call in again.calls),
+        *(call.renamed(made) for call in backward.calls[place:]),
     )
     segments = {**program.segments, BACKWARD: replace(backward, calls=calls)}
     return replace(program, buffers=buffers, segments=segments)
-
-
-def _renamed(call: Call, names: Mapping[str, str]) -> Call:
-    if not set(call.buffers) & set(names):
-        return call
-    arguments = (replace(a, buffer=names.get(a.buffer, a.buffer)) if a.buffer else a for a in call.arguments)
-    return replace(call, arguments=tuple[Argument, ...](arguments))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mcugrad.program import Argument, Buffer, Call, Program, Space
+from mcugrad.program import Argument, Buffer, Call, Program, Space, unused
 from mcugrad.program.kernel import ROOM, SCRATCH
 
 Place = tuple[str, int]
@@ -38,9 +38,7 @@ def size_scratch(program: Program, rooms: Mapping[Place, int]) -> tuple[Program,
 
 
 def _buffer(call: Call, room: int, buffers: Mapping[str, Buffer]) -> Buffer:
-    name = f"{call.node}_scratch"
-    while name in buffers:
-        name += "_"
+    name = unused(f"{call.node}_scratch", buffers)
     return Buffer(name, "uint32_t", (-(-room // _WORD),), Space.ARENA, None, "room to be faster")
 
 
