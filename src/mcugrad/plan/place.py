@@ -6,6 +6,7 @@ from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -100,13 +101,22 @@ def placed(units: Sequence[Unit]) -> dict[str, int]:
     return offsets
 
 
-def placed_within(units: Sequence[Unit], most: int | None) -> dict[str, int] | None:
-    """The same, or None as soon as a buffer ends behind the first `most` bytes."""
+def placed_within(
+    units: Sequence[Unit], most: int | None, begun: int = 0, known: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, int] | None:
+    """The same, or None as soon as a buffer ends behind the first `most` bytes.
+
+    Args:
+        units: in the order in which they get their places.
+        most: bytes; None for as many as it takes.
+        begun: so many of them have places already.
+        known: what they are.
+    """
     count = sum(len(unit.members) for unit in units)
     blocks: Few | Many = Few() if count <= FEW else Many(count)
     offsets: dict[str, int] = {}
-    for unit in units:
-        base = blocks.lowest(unit)
+    for number, unit in enumerate(units):
+        base = known[unit.name] - unit.members[0][1] if number < begun else blocks.lowest(unit)
         if most is not None and base + unit.size > most:
             return None
         for life, at in unit.members:
@@ -155,17 +165,19 @@ class Few:
 
 
 class Many:
-    """The same in arrays."""
+    """The same in arrays, in ascending order as well."""
 
     def __init__(self, count: int) -> None:
-        self._first, self._last, self._start, self._end = (np.zeros(count, np.int64) for _ in range(4))
+        self._start, self._end, self._first, self._last = (np.zeros(count, np.int64) for _ in range(4))
         self._count = 0
 
     def add(self, life: Lifetime, at: int) -> None:
         """As of few."""
-        i = self._count
-        self._first[i], self._last[i] = life.first, life.last
-        self._start[i], self._end[i] = at, at + aligned(life.size)
+        place = int(self._start[: self._count].searchsorted(at))
+        row = at, at + aligned(life.size), life.first, life.last
+        for array, value in zip((self._start, self._end, self._first, self._last), row, strict=True):
+            array[place + 1 : self._count + 1] = array[place : self._count]
+            array[place] = value
         self._count += 1
 
     def lowest(self, unit: Unit) -> int:
@@ -176,10 +188,12 @@ class Many:
             together = ((self._first[here] <= life.last) & (self._last[here] >= life.first)).nonzero()[0]
             starts.append(self._start[together] - (at + aligned(life.size)))
             ends.append(self._end[together] - at)
-        blocked, end = np.concatenate(starts), np.concatenate(ends)
-        order = blocked.argsort(kind="stable")
+        blocked, end = starts[0], ends[0]
+        if len(unit.members) > 1:
+            order = np.concatenate(starts).argsort(kind="stable")
+            blocked, end = np.concatenate(starts)[order], np.concatenate(ends)[order]
         free = np.zeros(len(end) + 1, np.int64)
-        free[1:] = end[order]
-        np.maximum.accumulate(free, out=free)
-        fits = free[:-1] <= blocked[order]
+        np.maximum.accumulate(end, out=free[1:])
+        np.maximum(free, 0, out=free)
+        fits = free[:-1] <= blocked
         return int(free[fits.argmax() if fits.any() else -1])

@@ -184,20 +184,27 @@ def _climbed(order: Sequence[Unit], size: int, least: int) -> list[Unit]:
     random = Random(0)
     offsets = placed(large)
     best = end_of(lives, offsets)
+    top = _highest(large, offsets, best)
     for _ in range(TRIES):
         if best <= least:
             break
-        top = [
-            i
-            for i, unit in enumerate(large)
-            if any(offsets[life.name] + aligned(life.size) == best for life, _ in unit.members)
-        ]
         which = top[int(random.random() * len(top))]  # no other numbers of it are the same in every Python
+        goal = int(random.random() * (which + 1))
         tried = [*large]
-        tried.insert(int(random.random() * (which + 1)), tried.pop(which))
-        if (found := placed_within(tried, best)) is not None:
+        tried.insert(goal, tried.pop(which))
+        if (found := placed_within(tried, best, goal, offsets)) is not None:
             large, offsets, best = tried, found, end_of(lives, found)
+            top = _highest(large, offsets, best)
     return [*large, *rest]
+
+
+def _highest(units: Sequence[Unit], offsets: Mapping[str, int], end: int) -> list[int]:
+    """Numbers of the units that end there."""
+    return [
+        i
+        for i, unit in enumerate(units)
+        if any(offsets[life.name] + aligned(life.size) == end for life, _ in unit.members)
+    ]
 
 
 def live_of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from mcugrad.plan.lifetimes import Lifetime, lifetimes
 from mcugrad.plan.place import aligned, saved
@@ -41,6 +42,7 @@ class _Calls:
         after: buffers that are read when they are over.
         base: bytes of others, that are there all the time, by call.
         shares: by call what is read, what may be written over it, and the bytes that saves.
+        touched: by call, those of the buffers that it touches.
     """
 
     calls: tuple[Call, ...]
@@ -49,6 +51,7 @@ class _Calls:
     after: frozenset[str]
     base: int
     shares: tuple[tuple[tuple[str, str, int], ...], ...]
+    touched: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, program: Program, name: str, lives: Sequence[Lifetime]) -> _Calls:
@@ -76,6 +79,7 @@ class _Calls:
                 )
                 for call in calls
             ),
+            tuple(tuple(buffer for buffer in call.buffers if buffer in known) for call in calls),
         )
 
     def moved(self, order: Sequence[int]) -> _Calls:
@@ -84,13 +88,14 @@ class _Calls:
             self,
             calls=tuple(self.calls[number] for number in order),
             shares=tuple(self.shares[number] for number in order),
+            touched=tuple(self.touched[number] for number in order),
         )
 
     def part(self, begin: int, end: int) -> _Calls:
         """Some of the calls: what is there when the first of them begins, and is read when the last one is over."""
         earlier, within, later = (
-            {name for call in calls for name in call.buffers if name in self.sizes}
-            for calls in (self.calls[:begin], self.calls[begin:end], self.calls[end:])
+            set().union(*touched)
+            for touched in (self.touched[:begin], self.touched[begin:end], self.touched[end:])
         )
         before, after = self.before | earlier, self.after | later
         return _Calls(
@@ -100,33 +105,39 @@ class _Calls:
             after & within,
             self.base + sum(self.sizes[name] for name in (before & after) - within),
             self.shares[begin:end],
+            self.touched[begin:end],
         )
 
-    def needs(self, order: Sequence[int]) -> tuple[int, int]:
-        """Bytes at the fullest moment of an order, and its place."""
-        first: dict[str, int] = dict.fromkeys(self.before, 0)
+    def needs(self, order: Sequence[int], most: float = inf) -> tuple[float, int]:
+        """Bytes at the fullest moment of an order, and its place; infinitely many where it needs `most` or more."""
+        first: dict[str, int] = {}
         last: dict[str, int] = {}
         for place, number in enumerate(order):
-            for buffer in self.calls[number].buffers:
-                if buffer in self.sizes:
-                    first.setdefault(buffer, place)
-                    last[buffer] = place
+            last.update(dict.fromkeys(self.touched[number], place))
+        for place, number in zip(range(len(order) - 1, -1, -1), reversed(order), strict=True):
+            first.update(dict.fromkeys(self.touched[number], place))
+        first.update(dict.fromkeys(self.before, 0))
         changes = [0] * (len(order) + 1)
         for buffer, size in self.sizes.items():
             changes[first[buffer]] += size
             if buffer not in self.after:
                 changes[last[buffer] + 1] -= size
-        held, needed = 0, []
+        held, fullest, where = self.base, -1, 0
         for place, number in enumerate(order):
             held += changes[place]
+            if held <= fullest:
+                continue
             less = [
                 each
                 for old, new, each in self.shares[number]
                 if last[old] == place == first[new] and old not in self.after and new not in self.before
             ]
-            needed.append(held - max(less, default=0))
-        most = max(needed)
-        return self.base + most, needed.index(most)
+            needed = held - max(less, default=0)
+            if needed >= most:
+                return inf, place
+            if needed > fullest:
+                fullest, where = needed, place
+        return fullest, where
 
 
 def _ordered(what: _Calls) -> _Calls:
@@ -136,19 +147,26 @@ def _ordered(what: _Calls) -> _Calls:
         begin, end = max(place - NEAR, 0), min(place + NEAR + 1, len(what.calls))
         near = what.part(begin, end)
         least, place = near.needs(range(len(near.calls)))
-        better = min(
-            ((near.needs(other)[0], other) for other in _others(near.calls, place)),
-            key=lambda each: each[0],
-            default=None,
-        )
-        if better is None or better[0] >= least:
+        better: list[int] = []
+        for other in _others(near.calls, place):
+            needed, _ = near.needs(other, least)
+            if needed < least:
+                least, better = needed, other
+        if not better:
             break
-        what = what.moved([*range(begin), *(begin + i for i in better[1]), *range(end, len(what.calls))])
+        what = what.moved([*range(begin), *(begin + i for i in better), *range(end, len(what.calls))])
     return what
 
 
 def _others(calls: Sequence[Call], place: int) -> Iterator[list[int]]:
     """Orders in which a call is right before that of a place, or right behind it, or that one is elsewhere."""
+    touched = [frozenset(call.buffers) for call in calls]
+    written = [frozenset(call.written) for call in calls]
+
+    def follows(one: int, other: int) -> bool:
+        """Whether two calls have to keep their order."""
+        return not (written[one].isdisjoint(touched[other]) and written[other].isdisjoint(touched[one]))
+
     for start, goal in dict.fromkeys(
         pair
         for at in range(len(calls))
@@ -156,15 +174,8 @@ def _others(calls: Sequence[Call], place: int) -> Iterator[list[int]]:
     ):
         if start == goal or not 0 <= goal < len(calls):
             continue
-        passed = calls[goal:start] if goal < start else calls[start + 1 : goal + 1]
-        if not any(_depends(calls[start], call) for call in passed):
+        passed = range(goal, start) if goal < start else range(start + 1, goal + 1)
+        if not any(follows(start, call) for call in passed):
             other = list(range(len(calls)))
             other.insert(goal, other.pop(start))
             yield other
-
-
-def _depends(one: Call, other: Call) -> bool:
-    """Whether two calls have to keep their order."""
-    return any(name in other.buffers for name in one.written) or any(
-        name in one.buffers for name in other.written
-    )

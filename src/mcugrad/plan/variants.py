@@ -69,7 +69,8 @@ def planned(program: Program, how: Planning = "greedy", again: str = "") -> tupl
         UsageError: the solver is not installed.
     """
     kept = keep_winners(program)
-    found = [_smallest(program, reordered(program), kept, reordered(kept))]
+    orders = dict.fromkeys((program, kept))  # one where there is nothing to keep
+    found = [_smallest(*(each for order in orders for each in (order, reordered(order))))]
     whole, usual = found[0]
     for lines in LINES:
         if (other := pool_at_once(kept, lines)) is not kept:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -167,8 +169,15 @@ def _fits_by_value(program: Program, argument: Argument, param: Param) -> bool:
         return False
     if kind.kind == "f":
         return bool(np.isfinite(kind.type(argument.value)))
-    bounds = np.iinfo(kind)
-    return argument.value == int(argument.value) and bounds.min <= argument.value <= bounds.max
+    least, most = _bounds(kind)
+    return argument.value == int(argument.value) and least <= argument.value <= most
+
+
+@cache
+def _bounds(kind: np.dtype[Any]) -> tuple[int, int]:
+    """Least and greatest integer of a type."""
+    limits = np.iinfo(kind)
+    return int(limits.min), int(limits.max)
 
 
 def _spelled(program: Program, argument: Argument) -> str:

@@ -325,8 +325,13 @@ def _resolve(name: str, folders: Sequence[Path]) -> Path | None:
 
 
 def _includes(text: bytes) -> list[tuple[bytes, bytes, bytes]]:
-    """What a source includes: in quotes, in angles, or by a macro. Few lines are looked at twice, which is quick."""
-    return _INCLUDE.findall(b"\n".join(line for line in text.split(b"\n") if b"include" in line))
+    """What a source includes: in quotes, in angles, or by a macro. Only lines with the word are looked at closely."""
+    lines, at = [], text.find(b"include")
+    while at >= 0:
+        end = text.find(b"\n", at) % (len(text) + 1)  # the last line may have no end
+        lines.append(text[text.rfind(b"\n", 0, at) + 1 : end])
+        at = text.find(b"include", end)
+    return _INCLUDE.findall(b"\n".join(lines))
 
 
 def source_digest(source: Path, include_dirs: Sequence[Path], defines: Defines) -> str:
