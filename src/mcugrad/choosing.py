@@ -30,6 +30,7 @@ from mcugrad.errors import Consumer, FitError, McugradWarning, UsageError
 from mcugrad.fit_check import largest_of
 from mcugrad.footprint import Footprint, kib, limit
 from mcugrad.given import is_number, is_whole, shown
+from mcugrad.measure.cost import measure_step
 from mcugrad.model import Model
 from mcugrad.options import Budget, Options
 from mcugrad.progress import line
@@ -208,8 +209,8 @@ def _counted(
     made = compile_model(model, **way.options, **options)
     whole = made.options.updates.whole_batches(made.trained_layers, COUNTED)
     few = np.arange(whole) % len(x)
-    step = made.measure(np.asarray(x)[few], np.asarray(y)[few], target=load_target(goal.core.name)).step
-    assert step is not None
+    samples, wanted = made.quantize(np.asarray(x)[few]), made.labels(np.asarray(y)[few], whole)
+    step = measure_step(made.build, load_target(goal.core.name), samples, wanted, made.options.rate)
     cycles, size = step.cycles.cycles, made.build.footprint
     milliseconds = None if goal.clock_hz is None else 1e3 * cycles / goal.clock_hz
     sized = replace(way, ram=size.need, flash=size.constants)

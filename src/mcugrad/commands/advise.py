@@ -92,9 +92,7 @@ def advise(
     output.say("RAM and constants: counted, 4 KiB or more for stack and caller among them; code comes on top")
     if advice.best.instructions is not None:
         estimated = "" if advice.best.milliseconds is None else "; ms: estimated"
-        output.say(
-            f"instructions: of a step, counted layer by layer where all train, and added up{estimated}"
-        )
+        output.say(f"instructions: of a step of each way, counted under emulation{estimated}")
     if picture is not None:
         write_file(picture, drawn(advice))
         output.say(f"{picture}: all that was tried")

@@ -147,22 +147,10 @@ def measure(
         counts.append(device.last_instructions)
     predict = activity(runner, target, counts)
     seen = {PREDICT: device.peak_stack}
-    step = taken = left_out = None
-    share = 1.0
+    steps = None
     if labels is not None and build.compiled.program.trains:
         rates = np.full(len(samples), rate, np.float32)
-        drawn = drawn_samples(build)
-        if drawn is None:
-            device.forget_blocks()
-            runner.train(samples, labels, np.arange(len(samples), dtype=np.uint32), rates)
-            step = activity(runner, target, runner.step_instructions)
-        else:
-            share = drawn.share / ONE
-            taken, left_out = (
-                activity(runner, target, steps_that_are(wanted, drawn, runner, samples, labels, rates))
-                for wanted in (True, False)
-            )
-            step = _mixed(share, taken, left_out, target)
+        steps = _steps(build, runner, target, samples, labels, rates)
         _take_a_whole_step(build, runner, samples, labels, rates)
         seen[TRAIN_STEP] = device.peak_stack
     return Cost(
@@ -172,12 +160,56 @@ def measure(
         stack=device.peak_stack,
         flash=device.firmware.sizes.flash,
         predict=predict,
-        step=step,
-        taken=taken,
-        left_out=left_out,
-        share=share,
+        step=None if steps is None else steps.mean,
+        taken=None if steps is None else steps.taken,
+        left_out=None if steps is None else steps.left_out,
+        share=1.0 if steps is None else steps.share,
         memory=memory(build, device, seen),
     )
+
+
+def measure_step(
+    build: Build, target: Target, samples: NDArray[np.int8], labels: NDArray[np.uint32], rate: float
+) -> Activity:
+    """What `measure` says of a training step, and no more: for who compares many ways to train.
+
+    Raises:
+        ToolError: no compiler or emulator.
+        FitError: it does not fit.
+    """
+    runner = EmulatedDevice(build.compiled, target)
+    return _steps(build, runner, target, samples, labels, np.full(len(samples), rate, np.float32)).mean
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Training steps, as `Cost` tells of them."""
+
+    mean: Activity
+    taken: Activity | None = None
+    left_out: Activity | None = None
+    share: float = 1.0
+
+
+def _steps(
+    build: Build,
+    runner: EmulatedDevice,
+    target: Target,
+    samples: NDArray[np.int8],
+    labels: NDArray[np.uint32],
+    rates: NDArray[np.float32],
+) -> _Steps:
+    drawn = drawn_samples(build)
+    if drawn is None:
+        runner.device.forget_blocks()
+        runner.train(samples, labels, np.arange(len(samples), dtype=np.uint32), rates)
+        return _Steps(activity(runner, target, runner.step_instructions))
+    share = drawn.share / ONE
+    taken, left_out = (
+        activity(runner, target, steps_that_are(wanted, drawn, runner, samples, labels, rates))
+        for wanted in (True, False)
+    )
+    return _Steps(_mixed(share, taken, left_out, target), taken, left_out, share)
 
 
 def drawn_samples(build: Build) -> SelectSamples | None:

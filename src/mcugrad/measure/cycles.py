@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mcugrad.emulator.counter import BlockCount
 from mcugrad.errors import UsageError
@@ -116,4 +117,9 @@ def estimate(blocks: Iterable[BlockCount], image: Image, core: Core) -> CycleEst
     Raises:
         ToolError: capstone is not installed.
     """
-    return CycleModel(image, core).estimate(blocks)
+    return _model(image, core).estimate(blocks)
+
+
+@lru_cache(maxsize=1)  # predictions and steps of a firmware have most of their blocks in common
+def _model(image: Image, core: Core) -> CycleModel:
+    return CycleModel(image, core)
