@@ -17,28 +17,40 @@ from mcugrad import choosing
 from mcugrad.advised import Advice, Choice, Limits
 from mcugrad.choosing import SHARES, _best, _no_less, _tried_of
 from mcugrad.errors import FitError, UsageError
+from mcugrad.measure.cost import measure_step
 from mcugrad.rate_search import RateSearch
 from mcugrad.targets import load as load_target
 from mcugrad.training.rate_grid import Trial
 from networks import Conv, Dense, corners, model, write_onnx
 
 Array = np.ndarray
+SHAPE = (1, 8, 8)
 
 
 @pytest.fixture(scope="module")
 def net() -> mg.Model:
-    return model((1, 12, 12), (Conv(4, stride=(2, 2)), Dense(4)))
+    return model(SHAPE, (Conv(4, stride=(2, 2)), Dense(4)))
 
 
 @pytest.fixture(scope="module")
 def samples() -> tuple[Array, Array]:
-    x, y = corners(256)
-    return x, y
+    return corners(64, SHAPE[-1])
 
 
-@pytest.mark.usefixtures("fast_twins")
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing trains, for what asks which ways there are, and what they take: as if all brought the same."""
+
+    def made_up(*given: Any) -> tuple[Choice, RateSearch]:
+        trial = Trial(0.01, 100, 0.9, 0.3, 128)
+        search = RateSearch(0.01, (trial,), 128, 0.2, 100, 1.0, is_share=True)
+        return replace(given[4], score=0.9, rate=0.01, steps=100), search
+
+    monkeypatch.setattr(choosing, "_tried", made_up)
+
+
 def test_the_choice_is_the_best_that_was_tried_and_fits(net: mg.Model, samples: tuple[Array, Array]) -> None:
-    found = mg.advise(net, *samples, ram="8K", epochs=2)
+    found = mg.advise(net, *samples, ram="8K", epochs=1)
     assert all(choice.within(found.limits) for choice in found.choices)
     assert {choice.steps for choice in found.choices} == {found.best.steps}
     assert (found.best.score or 0) >= max(
@@ -49,7 +61,7 @@ def test_the_choice_is_the_best_that_was_tried_and_fits(net: mg.Model, samples: 
     made = mg.compile(net, calibration=samples[0], **found.options)
     assert found.best.ram == made.build.footprint.need
     assert found.best.flash == made.build.footprint.constants
-    again = mg.advise(net, *samples, ram="8K", epochs=2)
+    again = mg.advise(net, *samples, ram="8K", epochs=1)
     assert again.facts() == found.facts()
 
 
@@ -112,10 +124,11 @@ def test_what_is_between_is_tried_where_fewer_layers_were_better(
         _tried_of(Fitting((2, 1), set()), trial, thorough=False)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("untried")
 def test_a_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
     net: mg.Model, samples: tuple[Array, Array]
 ) -> None:
-    x, y = (part[:96] for part in samples)
+    x, y = samples
     found = mg.advise(net, x, y, ram="1M", epochs=1)
     assert [(choice.train, choice.rule) for choice in found.choices] == [
         ("all", "sr16"),
@@ -127,15 +140,15 @@ def test_a_number_of_layers_is_tried_by_the_most_precise_rule_that_fits(
     assert ("all", "sr8") in [(choice.train, choice.rule) for choice in found.choices]
 
 
-DEEP = (Conv(16), Conv(4), Conv(16), Conv(4, stride=(2, 2)), Dense(4))
+DEEP = (Conv(12, pads=(1, 1, 1, 1)), Conv(3), Conv(12), Conv(3), Dense(4))
 
 
 def between_kept_and_recomputed() -> int:
     """RAM in which all layers of `DEEP` train only where activations are made again."""
     kept, again = (
         mg.compile(
-            model((1, 12, 12), DEEP),
-            calibration=corners(48)[0],
+            model(SHAPE, DEEP),
+            calibration=corners(48, SHAPE[-1])[0],
             rule="sr8",
             prefer="ram",
             recompute=recompute,
@@ -146,10 +159,9 @@ def between_kept_and_recomputed() -> int:
     return (again + kept) // 2
 
 
-@pytest.mark.usefixtures("fast_twins")
 def test_where_no_rule_fits_activations_are_recomputed(samples: tuple[Array, Array]) -> None:
-    x, y = (part[:48] for part in samples)
-    net = model((1, 12, 12), DEEP)
+    x, y = (part[:16] for part in samples)
+    net = model(SHAPE, DEEP)
     found = mg.advise(net, x, y, ram=between_kept_and_recomputed(), epochs=1)
     first = found.choices[0]
     assert first.recompute
@@ -162,19 +174,20 @@ def test_where_no_rule_fits_activations_are_recomputed(samples: tuple[Array, Arr
 
 
 @pytest.mark.mcu
+@pytest.mark.usefixtures("untried")
 def test_steps_are_counted_and_may_have_to_be_fast(
     net: mg.Model, samples: tuple[Array, Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole steps alone: of shares is the next test."""
     monkeypatch.setattr(choosing, "SHARES", ())
-    x, y = (part[:48] for part in samples)
+    x, y = samples
     found = mg.advise(net, x, y, target="nrf52840", epochs=1)
-    for choice in found.choices:
-        made = mg.compile(net, calibration=x, train=choice.train, rule="sr16")
-        cost = made.measure(x[:2], y[:2], target="nrf52840")
-        assert cost.step is not None
-        assert choice.instructions == cost.step.instructions
-        assert choice.milliseconds == pytest.approx(cost.step.milliseconds)
+    first = found.choices[0]
+    made = mg.compile(net, calibration=x, train=first.train, rule="sr16")
+    step = made.measure(x[:2], y[:2], target="nrf52840").step
+    assert step is not None
+    assert first.instructions == step.instructions
+    assert first.milliseconds == pytest.approx(step.milliseconds)
     slowest, fastest = (pick(choice.milliseconds or 0 for choice in found.choices) for pick in (max, min))
     within = mg.advise(net, x, y, target="nrf52840", milliseconds=(slowest + fastest) / 2, epochs=1)
     assert {choice.train for choice in within.choices} < {choice.train for choice in found.choices}
@@ -185,15 +198,20 @@ def test_steps_are_counted_and_may_have_to_be_fast(
 
 
 @pytest.mark.mcu
+@pytest.mark.usefixtures("untried")
 def test_where_a_whole_step_takes_too_long_a_share_of_its_updates_is_tried(
     samples: tuple[Array, Array],
 ) -> None:
-    x, y = (part[:48] for part in samples)
-    net = model((1, 12, 12), (Conv(16, stride=(2, 2)), Conv(16), Dense(4)))
-    made = mg.compile(net, calibration=x, train="all", rule="sr16")
-    step = made.measure(x[:2], y[:2], target="nrf52840").step
-    assert step is not None
-    limit = 0.9 * (step.milliseconds or 0)
+    x, y = samples
+    net = model(SHAPE, (Conv(16, stride=(2, 2)), Conv(16), Dense(4)))
+
+    def milliseconds(way: Choice) -> float:
+        made = mg.compile(net, calibration=x, target="nrf52840", **way.options)
+        inputs, labels = made.quantize(x[:2]), made.labels(y[:2], 2)
+        step = measure_step(made.build, load_target("nrf52840"), inputs, labels, made.options.rate)
+        return step.milliseconds or 0
+
+    limit = 0.9 * milliseconds(Choice("all", "sr16", 0, 0))
     found = mg.advise(net, x, y, target="nrf52840", milliseconds=limit, rules="sr16", epochs=1)
     part = next(choice for choice in found.choices if choice.train == "all")
     assert part.text == f"all by sr16, {100 * part.updates:g} % of its updates"
@@ -201,19 +219,17 @@ def test_where_a_whole_step_takes_too_long_a_share_of_its_updates_is_tried(
     made = mg.compile(net, calibration=x, **part.options)
     assert part.ram == made.build.footprint.need
     more = min(share for share in (1, *SHARES) if share > part.updates)
-    made = mg.compile(net, calibration=x, **replace(part, updates=more).options)
-    step = made.measure(x[:2], y[:2], target="nrf52840").step
-    assert step is not None
-    assert (step.milliseconds or 0) > limit
+    assert milliseconds(replace(part, updates=more)) > limit
 
 
 @pytest.mark.mcu
+@pytest.mark.usefixtures("untried")
 def test_where_kernels_can_have_nothing_more_what_fits_is_still_advised(
     samples: tuple[Array, Array],
 ) -> None:
     """Counted with the limit, too, or a way is left out for memory that it could do without."""
-    x, y = (part[:48] for part in samples)
-    net = model((1, 12, 12), (Conv(8, stride=(2, 2)), Dense(4)))
+    x, y = samples
+    net = model(SHAPE, (Conv(8, stride=(2, 2)), Dense(4)))
     sizes = [
         mg.compile(net, calibration=x, train="all", rule="sr8", prefer=prefer).build.footprint.need
         for prefer in ("ram", "balanced")
@@ -230,7 +246,7 @@ def test_where_kernels_can_have_nothing_more_what_fits_is_still_advised(
 def test_values_have_errors_for_scores(net: mg.Model, samples: tuple[Array, Array]) -> None:
     x, y = samples
     values = np.eye(4, dtype=np.float32)[y]
-    found = mg.advise(net, x, values, ram="1M", loss="mse", typical_labels=values)
+    found = mg.advise(net, x, values, ram="1M", epochs=1, loss="mse", typical_labels=values)
     assert not found.is_share
     assert 0 > (found.best.score or 0) > found.before
     assert "error 0." in found.why
@@ -266,6 +282,7 @@ def test_too_few_samples_say_nothing(net: mg.Model, samples: tuple[Array, Array]
         mg.advise(net, np.asarray(None), [], ram="1M")
 
 
+@pytest.mark.usefixtures("untried")
 def test_a_limit_that_nothing_meets_says_what_would_fit(net: mg.Model, samples: tuple[Array, Array]) -> None:
     with pytest.raises(FitError, match=r"nothing that trains fits 1.0 KiB of RAM") as refused:
         mg.advise(net, *samples, ram="1K")
@@ -336,10 +353,11 @@ def test_what_is_advised_is_shown_though_another_takes_less() -> None:
     assert str(said).splitlines()[1].startswith("* all by sr16")
 
 
+@pytest.mark.usefixtures("untried")
 def test_what_comes_next_has_all_that_was_told(cli: Cli, tmp_path: Path) -> None:
     """Another loss, another scale, a name with a space: the call is taken as it stands, with the same options."""
-    x, y = corners(64)
-    network = write_onnx(tmp_path / "my net.onnx", (1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
+    x, y = corners(64, SHAPE[-1])
+    network = write_onnx(tmp_path / "my net.onnx", SHAPE, (Conv(6, stride=(2, 2)), Dense(4)))
     where = save(tmp_path / "values.npz", x, np.eye(4, dtype=np.float32)[y])
     more = ("--loss", "mse", "--seed", "3", "--scale", "0.5", "--calibration", "20", "--name", "mine")
     result = cli("advise", str(network), "--data", where, "--ram", "1M", "--epochs", "1", *more)
@@ -353,7 +371,7 @@ def test_what_comes_next_has_all_that_was_told(cli: Cli, tmp_path: Path) -> None
 def test_the_command_line_shows_choices_and_what_comes_next(
     cli: Cli, tmp_path: Path, samples: tuple[Array, Array]
 ) -> None:
-    network = write_onnx(tmp_path / "net.onnx", (1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
+    network = write_onnx(tmp_path / "net.onnx", SHAPE, (Conv(6, stride=(2, 2)), Dense(4)))
     where = save(tmp_path / "corners.npz", *samples)
     ways = tmp_path / "ways.svg"
     result = cli(
@@ -371,12 +389,12 @@ def test_the_command_line_shows_choices_and_what_comes_next(
     )
 
 
-@pytest.mark.usefixtures("fast_twins")
+@pytest.mark.usefixtures("untried")
 def test_the_command_line_tells_of_what_is_recomputed(cli: Cli, tmp_path: Path) -> None:
     """What comes next is what was advised, and takes no more than the limit."""
     limit = f"{between_kept_and_recomputed()}"
-    network = write_onnx(tmp_path / "net.onnx", (1, 12, 12), DEEP)
-    where = save(tmp_path / "corners.npz", *corners(256))
+    network = write_onnx(tmp_path / "net.onnx", SHAPE, DEEP)
+    where = save(tmp_path / "corners.npz", *corners(48, SHAPE[-1]))
     given = ("advise", str(network), "--data", where, "--ram", limit, "--epochs", "1", "--thorough")
     result = cli(*given)
     assert result.code == 0, result.err
