@@ -254,7 +254,7 @@ def test_few_ways_are_tried(tmp_path: Path) -> None:
     rules = [updates(rule) for rule in ("sr8", "sr16")]
     need = {how: [sizes.least(way, how).ram + 4096 for way in ways] for how in rules}
     assert all(each == sorted(each) for each in need.values())
-    for index, how in zip(range(0, count, 5), rules * 2, strict=True):
+    for index, how in zip(range(0, count, 4), rules * 2, strict=True):
         fresh = Footprints(model, made.build.scales, made.options)
         found = fresh.most(how, Room.of(board(need[how][index])))
         assert found is not None
