@@ -30,7 +30,7 @@ HOSTS = (("zig", "-O3"), ("gcc", "-O0"), ("gcc", "-O3"))
 RULES = ("sr8", "sr16")
 PACKED = ("sr10", "sr12")
 """Rules whose residual bits share bytes; `corners` has rows that end within one."""
-STEPS = 300
+STEPS = 200
 NAMES = ("fashion", "digits", "corners", *(("small",) if LONG else ()))
 SMALL = (Conv(4, stride=(2, 2), pads=(1, 1, 1, 1)), Conv(8, stride=(2, 2), pads=(1, 1, 1, 1)), Dense(10))
 CORNERS = (Conv(6, stride=(2, 2), pads=(1, 1, 1, 1)), Pool(), Conv(9, (2, 2), act="relu6"), Dense(4))
@@ -108,8 +108,9 @@ def expected(name: str, rule: str) -> Run:
     return this.run(this.trainer.twin)
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "rule"), [*product(NAMES, RULES)] if LONG else zip(NAMES, ("sr8", "sr16", "sr8"), strict=True)
+)
 def test_the_steps_teach_something(name: str, rule: str) -> None:
     run = expected(name, rule)
     assert run.steps.loss[-60:].mean() < 0.8 * run.steps.loss[:60].mean()
@@ -121,11 +122,12 @@ def test_the_steps_teach_something(name: str, rule: str) -> None:
 
 
 ON_HOSTS = [
-    *(("corners", *host, rule) for host, rule in zip(HOSTS, ("sr8", "sr8", "sr16"), strict=True)),
+    ("corners", "gcc", "-O0", "sr8"),
     ("fashion", "gcc", "-O3", "sr8"),
     ("digits", "zig", "-O3", "sr16"),
 ]
-"""A network, a compiler, a level, a rule: one network meets all compilers, and each that optimises has real data."""
+"""A network, a compiler, a level, a rule: each compiler that optimises has real data. A long test has all; compilers
+and levels are compared kernel by kernel in tests/kernels."""
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,9 @@ def test_every_host_compiler(name: str, compiler: str, opt: str, rule: str) -> N
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize(("core", "opt"), turns(CORES if LONG else CORES[:4], ("-O3", "-Os")))
+@pytest.mark.parametrize(
+    ("core", "opt"), turns(CORES if LONG else ("cortex-m0plus", "cortex-m4f"), ("-O3", "-Os"))
+)
 def test_gcc_for_the_device(core: str, opt: str) -> None:
     if "arm-none-eabi-gcc" not in firmware_compilers():
         pytest.skip("arm-none-eabi-gcc is not installed")
@@ -155,28 +159,28 @@ def test_gcc_for_the_device(core: str, opt: str) -> None:
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize("rule", ["sr8", "sr16"])
-def test_gcc_for_small_code_of_partial_updates(rule: str) -> None:
+def test_gcc_for_small_code_of_partial_updates() -> None:
     """gcc believes that registers outlive calls of functions that pop into them to free their stack (Armv6-M, -Os)."""
     if "arm-none-eabi-gcc" not in firmware_compilers():
         pytest.skip("arm-none-eabi-gcc is not installed")
     net = model((2, 9, 13), (Conv(2, (1, 3)), Dense(33, "relu"), Dense(3)))
     x, y = samples(net, 8)
-    this = make_case(mg.compile(net, calibration=x, rule=rule, sparse=mg.Sparse(0.75, policy="topk")), x, y)
+    rules = {"fc1": "sr8", "*": "sr16"}
+    this = make_case(mg.compile(net, calibration=x, rule=rules, sparse=mg.Sparse(0.75, policy="topk")), x, y)
     core, gcc = targets.load("cortex-m0plus"), "arm-none-eabi-gcc"
     runner = EmulatedDevice(this.trainer.build.compiled, core, compiler=gcc, opt="-Os")
     assert_equal(this.run(this.trainer.twin), this.run(runner))
 
 
 ON_CORES = [
-    *(("corners", *each) for each in zip(CORES, ("sr10", "sr16", "sr12", "sr16", "sr8"), strict=True)),
-    ("fashion", "cortex-m0plus", "sr8"),
-    ("fashion", "cortex-m4f", "sr16"),
+    ("corners", "cortex-m0plus", "sr10"),
+    ("corners", "cortex-m4f", "sr12"),
+    ("fashion", "cortex-m33", "sr8"),
     ("digits", "cortex-m3", "sr8"),
     ("digits", "cortex-m7", "sr16"),
 ]
-"""A network, a core, a rule: every core has `corners`, all but one have real data; each rule whose bits share bytes has
-one core with bodies of its own. A long test tries all. Kernels are compared on every core in tests/kernels."""
+"""A network, a core, a rule: every core has one; each rule whose bits share bytes has one core with bodies of its own.
+A long test tries all. Kernels are compared on every core in tests/kernels."""
 
 
 @mcu
@@ -189,7 +193,7 @@ def test_every_core(name: str, core: str, rule: str) -> None:
     opt = "-O3" if name == "corners" else "-Os"
     device = EmulatedDevice(this.trainer.build.compiled, targets.load(core), opt=opt)
     if name == "fashion":  # two million instructions a step
-        assert_equal(this.run(HostTwin(this.trainer.build.compiled), 20), this.run(device, 20))
+        assert_equal(this.run(HostTwin(this.trainer.build.compiled), 10), this.run(device, 10))
     else:
         assert_equal(expected(name, rule), this.run(device))
 
@@ -197,8 +201,9 @@ def test_every_core(name: str, core: str, rule: str) -> None:
 @pytest.mark.parametrize(
     ("name", "steps", "rule"),
     [
-        *((*each, rule) for each in (("fashion", 10), ("digits", 60)) for rule in RULES),
-        *(("corners", STEPS if LONG or rule == "sr12" else 100, rule) for rule in RULES + PACKED),
+        *((*each, rule) for each in (("fashion", 10), ("digits", 60)) for rule in RULES if LONG),
+        *(() if LONG else (("fashion", 6, "sr8"), ("digits", 40, "sr16"))),
+        *(("corners", STEPS if LONG or rule == "sr12" else 60, rule) for rule in RULES + PACKED),
     ],
 )
 def test_the_reference(name: str, steps: int, rule: str) -> None:
@@ -259,7 +264,7 @@ def small_case(
     return make_case(mg.compile(net, calibration=x, train=chosen, rule=rule, seed=3), x, y)
 
 
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40 if LONG else 6, suppress_health_check=list(HealthCheck))
 @given(draw=st.data())
 def test_random_networks_host_and_reference(draw: st.DataObject) -> None:
     this = small_case(*draw.draw(networks()), None, draw.draw(st.sampled_from(RULES + PACKED)), draw)
@@ -268,7 +273,7 @@ def test_random_networks_host_and_reference(draw: st.DataObject) -> None:
 
 @mcu
 @pytest.mark.mcu
-@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20 if LONG else 4, suppress_health_check=list(HealthCheck))
 @given(draw=st.data())
 def test_random_networks_on_a_core(draw: st.DataObject) -> None:
     this = small_case(*draw.draw(networks()), None, draw.draw(st.sampled_from(RULES + PACKED)), draw)
@@ -304,4 +309,5 @@ def test_partial_training(train: str, rule: str) -> None:
     compiled = this.trainer.build.compiled
     run = this.run(this.trainer.twin)
     assert_equal(run, this.run(ReferenceRunner(compiled)))
-    assert_equal(run, this.run(EmulatedDevice(compiled, targets.load("cortex-m0plus"))))
+    if LONG or train in ("all", "conv1,fc1"):
+        assert_equal(run, this.run(EmulatedDevice(compiled, targets.load("cortex-m0plus"))))
