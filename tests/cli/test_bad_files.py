@@ -184,44 +184,49 @@ def test_names_that_are_none(
 PLAIN = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
 
 
-def run(
-    arguments: Sequence[str | bytes], folder: Path, **environment: str
-) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "mcugrad", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, check=False
-    )
+SEVERAL = """
+import sys
+from mcugrad.cli import main
+ends = [i for i, each in enumerate(sys.argv) if each == ";"]
+print([main(sys.argv[first + 1 : end]) for first, end in zip([0, *ends], ends)], file=sys.stderr)
+"""
+"""Calls one after the other, as starting Python takes longer than each; in the end says their exit codes."""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
-def test_any_name_in_any_locale(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C.UTF-8"}, PLAIN] if LONG else [PLAIN])
+def test_any_name_in_any_locale(tmp_path: Path, cli: Cli, locale: dict[str, str]) -> None:
+    """Of networks, of folders and of the cache: what is written and said is what this process writes and says."""
     name = "größe µ".encode() + b"\xff.onnx"
+    place = os.fsdecode(bytes(tmp_path) + b"/cache" + name)
     small(tmp_path / "net.onnx").rename(os.fsdecode(bytes(tmp_path) + b"/" + name))
     images(tmp_path / "d.npz")
-    found = []
-    for folder, environment in (("a", PLAIN), ("b", {"LC_ALL": "C.UTF-8"})):
-        out = [b"--out", folder.encode() + name]
-        done = run(["compile", name, "--data", "d.npz", "--no-measure", *out], tmp_path, **environment)
-        assert (done.returncode, done.stderr) == (0, b"")
-        written = Path(os.fsdecode(bytes(tmp_path) + b"/" + out[1]))
-        found.append((done.stdout.replace(b"wrote " + folder.encode(), b""), written_files(written)))
-    assert found[0] == found[1]
-    missing = run(["inspect", b"no" + name], tmp_path, **PLAIN)
-    assert missing.returncode == 2
-    expected = "error: the model file does not exist\n  where  nogröße µ\N{REPLACEMENT CHARACTER}.onnx\n"
-    assert missing.stderr.decode().startswith(expected)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"] if LONG else ["C"])
-def test_a_cache_of_any_name_in_any_locale(tmp_path: Path, locale: str) -> None:
-    place = os.fsdecode(bytes(tmp_path) + "/größe µ".encode() + b"\xff")
-    images(tmp_path / "d.npz")
-    small(tmp_path / "net.onnx")
-    arguments = ["train", "net.onnx", "--data", "d.npz", "--epochs", "1"]
-    done = run(arguments, tmp_path, **{**PLAIN, "LC_ALL": locale, "MCUGRAD_CACHE": place})
-    assert (done.returncode, done.stderr) == (0, b"")
+    calls = (
+        ["compile", name, "--data", "d.npz", "--no-measure", "--out", b"a" + name, ";"],
+        ["train", name, "--data", "d.npz", "--epochs", "1", "--rate", "0.01", ";"],
+        ["inspect", b"no" + name, ";"],
+    )
+    command = [sys.executable, "-c", SEVERAL, *(word for call in calls for word in call)]
+    environment = {**os.environ, **locale, "MCUGRAD_CACHE": place}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    *said, codes = done.stderr.decode().splitlines()
+    assert codes == "[0, 0, 2]"
+    assert said[:2] == [
+        "error: the model file does not exist",
+        "  where  nogröße µ\N{REPLACEMENT CHARACTER}.onnx",
+    ]
     assert list(Path(place).rglob("model.so"))
+    here = cli(
+        "compile", os.fsdecode(name), "--data", "d.npz", "--no-measure", "--out", os.fsdecode(b"b" + name)
+    )
+    assert (here.code, here.err) == (0, "")
+    for printed in here.out.replace("wrote b", "wrote a").splitlines():
+        assert printed in done.stdout.decode(errors="replace")
+    written = [
+        written_files(Path(os.fsdecode(bytes(tmp_path) + b"/" + each + name))) for each in (b"a", b"b")
+    ]
+    assert written[0] == written[1]
+    assert len(written[0]) > 4
 
 
 def written_files(folder: Path) -> dict[str, bytes]:

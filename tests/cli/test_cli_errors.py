@@ -231,9 +231,17 @@ def test_state_file_that_is_none(cli: Cli, tmp_path: Path, content: bytes) -> No
     assert "the file cannot be read as .npz: it is no zip archive" in result.err
 
 
-def test_state_of_another_model(cli: Cli) -> None:
-    assert cli(*TRAIN, "--epochs", "1", "--save", "s.npz").code == 0
-    result = cli(*TRAIN, "--epochs", "1", "--resume", "s.npz", "--rule", "sr8")
+def test_state_of_another_model(cli: Cli, tmp_path: Path) -> None:
+    train = (
+        "train",
+        "digits_cnn",
+        "--data",
+        save(tmp_path / "few.npz", images(), labels()),
+        "--rate",
+        "0.01",
+    )
+    assert cli(*train, "--epochs", "1", "--save", "s.npz").code == 0
+    result = cli(*train, "--epochs", "1", "--resume", "s.npz", "--rule", "sr8")
     assert result.code == 2
     assert "error: the learned state is of another model: 4 of 27 arrays differ, first fc2_w_re" in result.err
 

@@ -15,6 +15,8 @@ from partly import FIXED, network
 
 NET = (Conv(6, stride=(2, 2), pads=(1, 1, 1, 1)), Pool(), Conv(9, (2, 2)), Dense(4))
 
+EPOCH = ("--epochs", "1", "--rate", "0.01")
+
 
 @pytest.fixture
 def task(tmp_path: Path) -> tuple[str, ...]:
@@ -46,10 +48,10 @@ def test_what_was_trained_goes_through_every_verb(cli: Cli, task: tuple[str, ...
     cli("compile", *task, "--no-measure", "--resume", "a.mcgstate", "--out", "fw2", "--save", "b.mcgstate")
     assert {text("fw", f"edge.{end}") == text("fw2", f"edge.{end}") for end in "ch"} == {True}
     assert Path("a.mcgstate").read_bytes() == Path("b.mcgstate").read_bytes()
-    result = cli("train", *task, "--epochs", "1", "--as-delivered", "--out", "fw3")
+    result = cli("train", *task, *EPOCH, "--as-delivered", "--out", "fw3")
     assert "the firmware begins as delivered" in result.out
     assert "begins  as delivered, nothing trained yet" in text("fw3")
-    cli("compile", *task, "--no-measure", "--out", "fw4")
+    cli("compile", *task, *EPOCH[2:], "--no-measure", "--out", "fw4")
     assert text("fw3", "edge.c") == text("fw4", "edge.c")
     assert text("fw3", "edge.c") != text("fw", "edge.c")
     # Steps on an emulated core go on from it, and so does a report.
@@ -59,8 +61,7 @@ def test_what_was_trained_goes_through_every_verb(cli: Cli, task: tuple[str, ...
     cli(
         "report",
         *task,
-        "--epochs",
-        "1",
+        *EPOCH,
         "--steps",
         "2",
         "--resume",
@@ -77,7 +78,7 @@ def test_what_was_trained_goes_through_every_verb(cli: Cli, task: tuple[str, ...
 def test_trained_here_and_inferred_on_a_smaller_device(
     cli: Cli, task: tuple[str, ...], tmp_path: Path
 ) -> None:
-    cli("train", *task, "--epochs", "1", "--save", "a.mcgstate", "--inference", "--out", "fw")
+    cli("train", *task, *EPOCH, "--save", "a.mcgstate", "--inference", "--out", "fw")
     cli("compile", *task, "--train", "none", "--resume", "a.mcgstate", "--no-measure", "--out", "fw2")
     assert text("fw", "edge.c") == text("fw2", "edge.c")
     assert "edge_train_step" not in text("fw")
@@ -115,25 +116,23 @@ def test_a_rate_that_has_ended_is_said_by_every_verb_that_writes_firmware(
     cli: Cli, task: tuple[str, ...]
 ) -> None:
     said = "its learning rate has ended at 0: edge_set_rate before it learns on"
-    assert said in cli("train", *task, "--epochs", "1", "--save", "a.mcgstate", "--out", "fw").out
+    assert said in cli("train", *task, *EPOCH, "--save", "a.mcgstate", "--out", "fw").out
     assert said in cli("compile", *task, "--resume", "a.mcgstate", "--no-measure", "--out", "fw").out
     assert said not in cli("compile", *task, "--no-measure", "--out", "fw").out
-    result = cli(
-        "train", *task, "--epochs", "1", "--save", "b.mcgstate", "--schedule", "constant", "--out", "fw"
-    )
+    result = cli("train", *task, *EPOCH, "--save", "b.mcgstate", "--schedule", "constant", "--out", "fw")
     assert said not in result.out
 
 
 @pytest.mark.parametrize("form", [".h", ".c", ".bin"])
 def test_a_state_file_is_not_called_like_another_form(cli: Cli, task: tuple[str, ...], form: str) -> None:
-    result = cli("train", *task, "--epochs", "1", "--save", f"a{form}")
+    result = cli("train", *task, *EPOCH, "--save", f"a{form}")
     assert result.code == 2
     assert f"mcugrad state convert a.mcgstate a{form}" in result.err
     assert not Path(f"a{form}").exists()
 
 
 def test_states_are_shown_and_converted(cli: Cli, task: tuple[str, ...]) -> None:
-    cli("train", *task, "--epochs", "1", "--save", "a.mcgstate", "--out", "fw")
+    cli("train", *task, *EPOCH, "--save", "a.mcgstate", "--out", "fw")
     shown = cli("state", "show", "a.mcgstate")
     assert "\n\n\n" not in shown.out
     for said in (
@@ -153,7 +152,7 @@ def test_states_are_shown_and_converted(cli: Cli, task: tuple[str, ...]) -> None
         assert cli("state", "convert", form, "c.bin", "--like", "a.mcgstate").code == 0
         assert Path("c.bin").read_bytes() == params.read_bytes()
     assert '#error "this state is of another model than edge.h"' in text(".", "b.h")
-    assert cli("train", *task, "--epochs", "1", "--resume", "b.h", "--json").facts["model"] == "edge"
+    assert cli("train", *task, *EPOCH, "--resume", "b.h", "--json").facts["model"] == "edge"
     for arguments, said in (
         (("a.bin", "x.mcgstate"), "does not say of which model it is"),
         (("a.mcgstate", "x.zip"), ".zip is no form of a state"),

@@ -121,7 +121,12 @@ def test_stream_is_whole_passes_in_random_order() -> None:
 
 
 @pytest.mark.mcu
-def test_verb_gives_the_same_facts_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_verb_gives_the_same_facts_twice(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = data.load("digits")
+    fewer = replace(found, x_test=found.x_test[:30], y_test=found.y_test[:30])
+    monkeypatch.setattr("mcugrad.demo.demo.data", SimpleNamespace(load=lambda _: fewer))
     assert main(["demo", "--out", str(tmp_path / "a"), "--steps", "60", "--json"]) == 0
     machine = capfd.readouterr()
     assert (

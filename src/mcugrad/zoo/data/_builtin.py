@@ -96,7 +96,8 @@ def load_digits(loss: Loss) -> Dataset:
         )
     try:
         with gzip.open(path, "rt", encoding="ascii") as lines:
-            table = np.array([[int(value) for value in line.split(",")] for line in lines], np.int64)
+            rows = lines.read().split()
+        table = np.loadtxt(rows or ["0"], np.int64, delimiter=",", comments=None, ndmin=2)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"the digits cannot be read: {error}", where=str(path)) from error
     if table.shape != (_DIGITS_TOTAL, 65):
