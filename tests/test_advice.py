@@ -14,6 +14,7 @@ from mcugrad.errors import McugradWarning
 from mcugrad.rate_search import RateSearch
 from mcugrad.training.rate_grid import Trial
 from networks import Conv, Dense, corners, model
+from thoroughness import turns
 
 GRID = (0.003, 0.009, 0.027, 0.081, 0.243)
 
@@ -62,17 +63,18 @@ def test_a_rate_that_is_far_off_is_not_moved_by_a_small_factor() -> None:
     assert Rates(1e-7).higher() == "a rate of 3e-07"
 
 
-@pytest.mark.usefixtures("fast_twins")
+UPDATES = (mg.Update(batch=4), mg.Update(), mg.Update("sr12", momentum=0.9), mg.Update("qas"))
+
+
 @pytest.mark.parametrize(
-    "update",
-    [mg.Update(), mg.Update("sr12", momentum=0.9), mg.Update("qas"), mg.Update(batch=4)],
-    ids=lambda update: update.text,
+    ("update", "epochs"),
+    turns(UPDATES, (2, 1, 1, 1)),
+    ids=lambda each: each.text if isinstance(each, mg.Update) else str(each),
 )
-@pytest.mark.parametrize("epochs", [1, 2])
 def test_no_training_advises_a_rate_that_its_search_tried(update: mg.Update, epochs: int) -> None:
     """Of labels drawn at random nothing is learned at any rate."""
-    net = model((1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
-    x, y = corners(400)
+    net = model((1, 6, 6), (Conv(3, stride=(2, 2)), Dense(4)))
+    x, y = corners(400, 6)
     trainer = mg.compile(net, calibration=x, rule=update)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", McugradWarning)

@@ -12,20 +12,20 @@ import pytest
 
 import mcugrad as mg
 from command_line import Cli, save
-from mcugrad import concerns, targets
+from mcugrad import concerns, fit_check, targets
 from mcugrad.errors import FitError, McugradWarning
 from mcugrad.fit_check import with_way_out
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.targets import Region, Target
 from networks import Conv, Dense, Pool, model, samples, write_onnx
 
-LAYERS = (Conv(8), Pool(), Conv(12), Pool(), Dense(4))
-SHAPE = (1, 14, 14)
+LAYERS = (Dense(6, "relu"), Dense(4))
+SHAPE = (16,)
 KIB = 1024
 BOARD = """core = "cortex-m4f"
 [flash]
 address = 0
-bytes = 20480
+bytes = 16384
 [ram]
 address = 0x20000000
 bytes = 262144
@@ -54,26 +54,27 @@ USES: dict[str, Callable[[mg.Trainer, Any, Any], object]] = {
 @pytest.mark.mcu
 @pytest.mark.parametrize("use", USES)
 def test_code_that_does_not_fit_into_flash(net: mg.Model, use: str) -> None:
+    """So little that small code of the bodies for this core is too large, too."""
     x, y = samples(net, 4)
     with pytest.warns(
         McugradWarning, match="constants leave .* KiB of flash of small, and code, which comes on top"
     ):
-        trainer = mg.compile(net, calibration=x, target=board(20 * KIB))
+        trainer = mg.compile(net, calibration=x, target=board(12 * KIB))
     with pytest.raises(
-        FitError, match=r"the firmware needs .* KiB of flash; small has 20.0 KiB \(.* KiB short\)"
+        FitError, match=r"the firmware needs .* KiB of flash; small has 12.0 KiB \(.* KiB short\)"
     ) as error:
         USES[use](trainer, x, y)
     assert error.value.where.startswith("linked with -O0, ")
-    small = re.match(r"-Os( -\w+)? when you compile it   \(([\d.]+) KiB of flash\)", error.value.hint)
+    small = re.match(r"-Os (-\w+) when you compile it   \(([\d.]+) KiB of flash\)", error.value.hint)
     assert small is not None
-    flags = (small[1] or "").split()
-    device = EmulatedDevice(trainer.build.compiled, board(20 * KIB), opt="-Os", flags=flags).device
+    device = EmulatedDevice(trainer.build.compiled, board(12 * KIB), opt="-Os", flags=[small[1]]).device
     assert small[2] == f"{device.firmware.sizes.flash_image / KIB:.1f}"
 
 
 @pytest.mark.mcu
-def test_ways_to_train_whose_constants_leave_room_for_the_code() -> None:
-    """With as much code as there is: what is advised really fits then, and the least change comes first."""
+def test_ways_to_train_whose_constants_leave_room_for_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as much code as there is: what is advised really fits then."""
+    monkeypatch.setattr(fit_check, "_with_smaller_code", lambda *_: iter(()))
     net = model((256,), (Dense(64, "relu"), Dense(4)))
     x, y = samples(net, 4)
     whole = mg.compile(net, calibration=x).emulate(board(256 * KIB)).device.firmware.sizes.flash_image
@@ -82,16 +83,17 @@ def test_ways_to_train_whose_constants_leave_room_for_the_code() -> None:
         trainer = mg.compile(net, calibration=x, target=room)
     with pytest.raises(FitError) as error:
         trainer.measure(x, y)
-    way = re.search(r"train=(\S+) with rule=(\S+)   \(([\d.]+) KiB of flash\)$", error.value.hint)
+    way = re.match(r"train=(\S+) with rule=(\S+)   \(([\d.]+) KiB of flash\)$", error.value.hint)
     assert way is not None
     with pytest.warns(McugradWarning):
         again = mg.compile(net, calibration=x, train=way[1], rule=way[2], target=room)  # type: ignore[arg-type]
-    assert again.measure(x, y).flash < room.flash.bytes
+    assert again.emulate().device.firmware.sizes.flash_image <= room.flash.bytes
 
 
 @pytest.mark.mcu
-def test_ram_that_does_not_suffice_once_linked(net: mg.Model) -> None:
+def test_ram_that_does_not_suffice_once_linked() -> None:
     """What calls the model may take more than is kept for it."""
+    net = model((1, 14, 14), (Conv(8), Pool(), Dense(4)))
     x, _ = samples(net, 4)
     made = mg.compile(net, calibration=x)
     short = FitError("the firmware needs more", where="linked", short={"RAM": 1024})
@@ -127,4 +129,4 @@ def test_the_command_line_gives_a_way_out(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(BOARD)
     result = cli("compile", str(net), "--data", data, "--target", "small.toml")
     assert result.code == 1
-    assert re.search(r"  try    -Os( -DMCG_PORTABLE)? when you compile it", result.err)
+    assert re.search(r"  try    -Os when you compile it", result.err)

@@ -283,16 +283,23 @@ def test_scratch_changes_neither_state_nor_outputs(wide: mg.Model) -> None:
 def test_scratch_saves_instructions_on_cores_that_use_it(wide: mg.Model) -> None:
     pytest.importorskip("unicorn", reason="the emulator is not installed")
     x, y = samples(wide, 3)
-    for core, saves in ((CORE, True), ("cortex-m3", False)):
-        small, fast = (compiled(wide, target=core, prefer=prefer) for prefer in ("ram", "speed"))
-        costs = []
-        for trainer in (small, fast):
-            device = EmulatedDevice(trainer.build.compiled, targets.load(core))
-            device.predict(trainer.quantize(x[:1]))
-            costs.append(device.device.last_instructions)
-        assert (costs[1] < costs[0]) == saves
-        assert (fast.build.ram > small.build.ram) == saves
-        fast.verify(x, y, on="emulator")
+    small, fast = (compiled(wide, target=CORE, prefer=prefer) for prefer in ("ram", "speed"))
+    costs = []
+    for trainer in (small, fast):
+        device = EmulatedDevice(trainer.build.compiled, targets.load(CORE))
+        device.predict(trainer.quantize(x[:1]))
+        costs.append(device.device.last_instructions)
+    assert costs[1] < costs[0]
+    assert fast.build.ram > small.build.ram
+    fast.verify(x, y, on="emulator")
+
+
+def test_cores_that_use_none_get_the_same_program(wide: mg.Model) -> None:
+    small, fast = (
+        compiled(wide, target="cortex-m3", prefer=prefer).build.compiled for prefer in ("ram", "speed")
+    )
+    assert fast.program.segments == small.program.segments
+    assert fast.plan == small.plan
 
 
 def test_no_more_ram_than_was_given(wide: mg.Model) -> None:

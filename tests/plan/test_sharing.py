@@ -309,8 +309,7 @@ def over(trainer: Trainer) -> list[tuple[str, str]]:
     )
 
 
-@pytest.mark.parametrize("name", [*NETS, *OTHER])
-@pytest.mark.parametrize("compiler", ["zig", "gcc"])
+@pytest.mark.parametrize(("name", "compiler"), turns([*NETS, *OTHER], ["zig", "gcc"]))
 def test_it_computes_the_same_in_an_arena_of_rubbish(name: str, compiler: str) -> None:
     """The twin finds other bytes in its working memory before each call; the reference has an array for each buffer."""
     if compiler not in toolchain.host_compilers():
