@@ -240,7 +240,7 @@ def test_a_terminal_without_the_letters(tmp_path: Path) -> None:
 
     master, slave = pty.openpty()
     environment = {**os.environ, **PLAIN, "TERM": "xterm"}
-    code = "import sys; from mcugrad.commands.output import Output, forgive_locale; forgive_locale();"
+    code = "from mcugrad.cli import main; from mcugrad.commands.output import Output; main(['--version']);"
     code += "out = Output(False); assert out.pretty; out.table('', ['a'], [['155 pJ \\xb1 40 %']])"
     command = [sys.executable, "-c", code]
     done = subprocess.run(

@@ -26,14 +26,14 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
 
 def test_python_m() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mcugrad", "inspect", "nope"],
+        [sys.executable, "-m", "mcugrad", "inspect"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("error: there is neither a file nor a network named 'nope'\n")
+    assert done.stderr.startswith("error: missing argument 'MODEL'\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from mcugrad import targets, toolchain
 from mcugrad.commands.inputs import made_up
 from mcugrad.emulator import binding, qemu
 from mcugrad.errors import ToolError
+from mcugrad.measure import layers
+from mcugrad.measure.memory import Memory
 from mcugrad.toolchain import compilers
 from networks import Dense, write_onnx
 from thoroughness import LONG
@@ -28,6 +31,13 @@ def small(tmp_path: Path) -> str:
     """Writes it; `x.npz` has samples that it takes."""
     write_onnx(tmp_path / "small.onnx", (12,), (Dense(8, "relu"), Dense(3)))
     return save(tmp_path / "x.npz", np.random.default_rng(0).random((9, 12), np.float32), np.arange(9) % 3)
+
+
+@pytest.fixture
+def layers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where bytes are is left out, for which firmware is linked twice more: two tests and tests/measure look at it."""
+    monkeypatch.setattr(layers, "EmulatedDevice", lambda *_: SimpleNamespace(device=None))
+    monkeypatch.setattr(layers, "memory", lambda *_: Memory((), (), (), ()))
 
 
 @pytest.mark.mcu
@@ -56,7 +66,7 @@ def test_bench_needs_no_data(cli: Cli) -> None:
 
 
 @pytest.mark.mcu
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small", "layers_alone")
 def test_bench_says_what_a_step_on_latents_takes(cli: Cli) -> None:
     latents = (*SMALL, "--train", "last:1", "--replay-of", "latents")
     result = cli(*latents)
@@ -102,7 +112,7 @@ def test_bench_json_says_what_the_tables_say(cli: Cli, small: str) -> None:
 
 
 @pytest.mark.mcu
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small", "layers_alone")
 def test_what_does_not_train_is_counted_as_it_is(cli: Cli) -> None:
     result = cli(*SMALL, "--train", "none")
     assert result.code == 0, result.err
@@ -112,7 +122,7 @@ def test_what_does_not_train_is_counted_as_it_is(cli: Cli) -> None:
 
 
 @pytest.mark.mcu
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small", "layers_alone")
 def test_every_kind_of_training(cli: Cli) -> None:
     sparse = ("--sparse", "0.25", "--sparse-policy", "split", "--sparse-samples", "0.25")
     part = cli(*SMALL, *sparse, "--target", "cortex-m3").out
@@ -130,7 +140,7 @@ def test_every_kind_of_training(cli: Cli) -> None:
 
 @pytest.mark.mcu
 @pytest.mark.parametrize("loss", ["mse", *(["binary_cross_entropy"] if LONG else [])])
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small", "layers_alone")
 def test_noise_for_every_loss(cli: Cli, loss: str) -> None:
     facts = cli("bench", "small.onnx", "--loss", loss, "--samples", "2", "--json").facts
     assert facts["loss"] == loss
@@ -215,7 +225,7 @@ def test_without_tools(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.mcu
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small", "layers_alone")
 def test_bench_counts_whole_batches(cli: Cli) -> None:
     """Weights change where a batch ends: with fewer samples that work would be left out."""
     result = cli(*SMALL, "--target", "cortex-m4f", "--train", "last:1", "--batch", "3", "--json")

@@ -49,6 +49,7 @@ def test_inspect_json(cli: Cli) -> None:
     latents = {choice["train"]: choice["latents_bytes"] for choice in facts["choices"]}
     assert latents == {"all": None, "last:3": 512, "last:2": 64, "last:1": 32, "bias": None, "none": None}
     assert facts["input_bytes"] == 64
+    assert facts["picture"] is None
     assert (
         0
         < facts["choices"][1]["latents_skip_instructions"]
@@ -64,7 +65,6 @@ def test_inspect_draws_the_working_memory(cli: Cli, tmp_path: Path) -> None:
     assert "a training step" in text
     facts = cli("inspect", "digits_cnn", "--picture", "memory.svg", "--json").facts
     assert facts["picture"] == {"path": "memory.svg", "train": "all", "rule": "sr8"}
-    assert cli("inspect", "digits_cnn", "--json").facts["picture"] is None
     assert cli("inspect", "digits_cnn", "--picture", "memory.svg/other.svg").code == 2
 
 

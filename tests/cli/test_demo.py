@@ -21,12 +21,12 @@ from mcugrad.zoo import data
 SHORT = Settings(steps=300, every=100)
 
 
-HELD_OUT = 150
+HELD_OUT = 100
 
 
 @pytest.fixture(scope="module", autouse=True)
 def as_users_get_it() -> Iterator[None]:
-    """Half of a second of emulated instructions is more than compiling takes. A third of the digits is held out."""
+    """Half of a second of emulated instructions is more than compiling takes. Fewer digits are held out."""
     found = data.load("digits")
     fewer = replace(found, x_test=found.x_test[:HELD_OUT], y_test=found.y_test[:HELD_OUT])
     with built_with("-O3", EmulatedDevice), pytest.MonkeyPatch.context() as patch:
