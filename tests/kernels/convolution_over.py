@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import assume
 from hypothesis import strategies as st
 
 from kernels.convolution import PLAN, forward_arguments
@@ -13,20 +12,29 @@ from mcugrad.ops.convolution.struct import Conv2dStruct
 
 
 @st.composite
-def depthwise_conv2d_s8(draw: Draw) -> Arguments:
+def layers(draw: Draw) -> Conv2dStruct:
     """Maps of several rows, kernels of any shape, padded as much as they reach or less."""
-    channels = draw(st.sampled_from([4, 8, 12, 64, 68]))
-    k_h, k_w, in_h, in_w = (draw(st.integers(1, most)) for most in (5, 5, 9, 9))
-    stride_h, stride_w, down, across = (draw(st.integers(1, most)) for most in (3, 3, 2, 2))
+    channels = draw(CHANNELS)
+    k_h, k_w, in_h, in_w = draw(SIZES)
+    stride_h, stride_w, down, across = draw(STEPS)
     top, left = draw(st.integers(0, k_h)), draw(st.integers(0, k_w))
     out_h, out_w = -(-in_h // stride_h), -(-in_w // stride_w)
     size, zeros = (in_h, in_w, channels, out_h, out_w, channels), (draw(st.integers(-128, 127)), 0)
-    g = Conv2dStruct(*size, k_h, k_w, stride_h, stride_w, top, left, down, across, *zeros)
-    assume(pays_s8(g))
-    rng = rngs(draw)
+    return Conv2dStruct(*size, k_h, k_w, stride_h, stride_w, top, left, down, across, *zeros)
+
+
+CHANNELS = st.sampled_from([4, 8, 12, 64, 68])
+SIZES = st.tuples(*(st.integers(1, most) for most in (5, 5, 9, 9)))
+STEPS = st.tuples(*(st.integers(1, most) for most in (3, 3, 2, 2)))
+SHARING = layers().filter(pays_s8)
+
+
+@st.composite
+def depthwise_conv2d_s8(draw: Draw) -> Arguments:
+    g, rng = draw(SHARING), rngs(draw)
     return {
-        **forward_arguments(draw, rng, g, k_h * k_w),
-        "packed": old_int8(rng, k_h * k_w * min(channels, 64)),
+        **forward_arguments(draw, rng, g, g.k_h * g.k_w),
+        "packed": old_int8(rng, g.k_h * g.k_w * min(g.in_c, 64)),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import sys
 import tempfile
 from collections.abc import Iterable
 from copy import deepcopy
@@ -32,6 +33,8 @@ INCLUDE = RUNTIME / "include"
 INSTRUCTIONS = Path(__file__).with_name("probe_simd.c")
 PROBES = tuple(sorted({*Path(__file__).parent.glob("probe*.c")} - {INSTRUCTIONS}))
 """C for tests: what is inline or static, on arrays; functions that descriptors have."""
+UNDEFINED = Path(__file__).with_name("undefined.c")
+"""What a sanitizer calls."""
 
 
 @dataclass(frozen=True)
@@ -42,42 +45,48 @@ class Build:
     opt: str
     native: bool = False
     defines: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
     of_bodies: bool = False
     """Only of functions with several bodies, which takes less time."""
+    watched: bool = False
+    """Says where something was done that C leaves undefined."""
 
     def __str__(self) -> str:
-        return " ".join((self.compiler, self.opt, *("native",) * self.native, *self.defines))
+        more = (*("native",) * self.native, *("watched",) * self.watched)
+        return " ".join((self.compiler, self.opt, *more, *self.defines))
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """No build has warnings. Watched ones call what is in undefined.c: zig would take seconds for its own."""
+        bare = ("-nostdlib",) if self.compiler == "zig" and sys.platform == "linux" else ()
+        return (*toolchain.STRICT_WARNINGS, *bare, *("-fsanitize=undefined",) * self.watched)
 
 
 BUILDS = (
-    Build("zig", "-O0", defines=("MCG_NO_VECTORS",)),  # loops as small cores run them
+    Build("zig", "-O0", defines=("MCG_NO_VECTORS",), watched=True),  # loops as small cores run them
+    Build("zig", "-O0", watched=True),
     Build("zig", "-O3", native=True),
-    Build("gcc", "-O0"),
     Build("gcc", "-O3", native=True),
+    Build("gcc", "-O0"),
+)
+_DSP, _MVE, _ARMV6M = (
+    ("MCG_DSP_IN_C",),
+    ("MCG_DSP_IN_C", "MCG_MVE_IN_C"),
+    ("MCG_ARMV6M_IN_C", "MCG_PAIRS_ALWAYS"),
 )
 BODIES = (
     Build("zig", "-O3", native=True, defines=("MCG_PORTABLE",), of_bodies=True),
-    Build("gcc", "-O0", defines=("MCG_DSP_IN_C",), of_bodies=True),
-    Build("gcc", "-O1", defines=("MCG_DSP_IN_C", "MCG_MVE_IN_C"), of_bodies=True),
-    Build("gcc", "-O1", defines=("MCG_ARMV6M_IN_C", "MCG_PAIRS_ALWAYS"), of_bodies=True),
+    Build("gcc", "-O0", defines=_DSP, of_bodies=True),
+    Build("zig", "-O0", defines=_DSP, of_bodies=True, watched=True),
+    Build("zig", "-O0", defines=_MVE, of_bodies=True, watched=True),
+    Build("gcc", "-O1" if LONG else "-O0", defines=_MVE, of_bodies=True),
+    Build("zig", "-O0", defines=_ARMV6M, of_bodies=True, watched=True),
+    Build("gcc", "-O1", defines=_ARMV6M, of_bodies=True),
+    Build("zig", "-O0", native=True, of_bodies=True, watched=True),
 )
+"""More builds of kernels that have several bodies: those above take the one for this processor, or the portable one.
+Every second build of both lists together, and the others together, have every body."""
 if LONG:
-    BODIES += tuple(
-        Build("zig", "-O3", defines=defines, of_bodies=True)
-        for defines in (("MCG_DSP_IN_C",), ("MCG_DSP_IN_C", "MCG_MVE_IN_C"))
-    )
-"""More builds of kernels that have several bodies: those above take the one for this processor, or the portable one."""
-# Undefined behaviour ends the process: a trap needs no run-time library, and zig would build its own first.
-_TRAPS = ("-fsanitize=undefined", "-fsanitize-trap=undefined", "-nostdlib")
-TRAPS = (Build("zig", "-O0", flags=_TRAPS),)
-TRAPS_IN_BODIES = (
-    Build("zig", "-O0", native=True, flags=_TRAPS, of_bodies=True),
-    Build("zig", "-O0", defines=("MCG_DSP_IN_C",), flags=_TRAPS, of_bodies=True),
-    Build("zig", "-O0", defines=("MCG_DSP_IN_C", "MCG_MVE_IN_C"), flags=_TRAPS, of_bodies=True),
-    Build("zig", "-O0", defines=("MCG_ARMV6M_IN_C", "MCG_PAIRS_ALWAYS"), flags=_TRAPS, of_bodies=True),
-)
-"""Not optimised, which builds in a fifth of the time, and nothing that is undefined is gone before it traps."""
+    BODIES += tuple(Build("zig", "-O3", defines=defines, of_bodies=True) for defines in (_DSP, _MVE))
 
 
 @cache
@@ -100,13 +109,17 @@ def sources(body: str) -> list[Path]:
     return [files[body] for files in bodies().values() if body in files]
 
 
-def together(folder: Path, functions: Iterable[str] = ()) -> Path:
+def together(folder: Path, functions: Iterable[str] = (), backwards: bool = False) -> Path:
     """One file that includes all of the runtime, or some functions with what they call, as generated code does.
 
-    Starting a compiler takes longer than compiling a kernel. That each file is complete is what test_no_warnings shows.
+    Starting a compiler and reading the headers takes longer than compiling a kernel. Where one build has the files in
+    this order and another one has them `backwards`, none of them needs another one.
     """
     path = folder / "kernels.c"
-    path.write_text(included(functions or bodies()), encoding="utf-8")
+    first, *files = re.findall(
+        r"\n#if .*?#endif[^\n]*\n|#include[^\n]*\n", included(functions or bodies()), re.DOTALL
+    )
+    path.write_text("".join([first, *(files[::-1] if backwards else files)]), encoding="utf-8")
     return path
 
 
@@ -132,7 +145,7 @@ def ffi() -> FFI:
     result.cdef("typedef int mcg_status_t;")
     for text in (*headers().values(), *(probe.read_text(encoding="utf-8") for probe in PROBES)):
         result.cdef(_declarations(text))
-    result.cdef("int32_t probe_body(void);")
+    result.cdef("int32_t probe_body(void); const char *probe_undefined(int32_t *line);")
     return result
 
 
@@ -143,10 +156,10 @@ class Library:
         self.build = build
         rules = (RULE.format(name) for name in IN_PLACE)
         functions = functions or ((*with_bodies(), *rules) if build.of_bodies else ())
-        probes = () if functions else PROBES
+        more = (*(() if functions else PROBES), INSTRUCTIONS, *(UNDEFINED,) * build.watched)
         with tempfile.TemporaryDirectory() as folder:
             path = toolchain.build_shared(
-                [together(Path(folder), functions), *probes, INSTRUCTIONS],
+                [together(Path(folder), functions, backwards=build.compiler == "gcc"), *more],
                 [INCLUDE, RUNTIME / "src"],
                 compiler=build.compiler,
                 opt=build.opt,
@@ -155,6 +168,14 @@ class Library:
                 flags=build.flags,
             )
         self.lib = ffi().dlopen(str(path))
+
+    def undefined(self) -> str:
+        """Where the first thing was done since last time that C leaves undefined; "" where nothing was."""
+        if not self.build.watched:
+            return ""
+        line = ffi().new("int32_t *")
+        file = self.lib.probe_undefined(line)
+        return "" if file == ffi().NULL else f"{Path(ffi().string(file).decode()).name}:{line[0]}"
 
     def run(self, kernel: Kernel, arguments: dict[str, Any]) -> Any:
         """Call a kernel; arrays are written in place, None is a null pointer. Returns what it returns.
@@ -165,6 +186,7 @@ class Library:
         placed = Placed(kernel, arguments, ffi())
         returned = placed.call(self.lib)
         placed.take_back(arguments)
+        assert not (at := self.undefined()), f"{self.build}: {kernel.name} has undefined behaviour at {at}"
         return returned
 
     def probe(self, name: str, *arguments: Any) -> None:
@@ -177,6 +199,7 @@ class Library:
                 for kind, value in zip(kinds, arguments, strict=True)
             )
         )
+        assert not (at := self.undefined()), f"{self.build}: probe_{name} has undefined behaviour at {at}"
 
 
 @cache

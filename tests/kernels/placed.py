@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ POINTERS = ("memory", "augment", "scratch")
 GUARD = 64
 """Bytes before and behind every array that a kernel must leave alone."""
 _FILL = 0xA5
+
+
+@cache
+def _struct(ffi: FFI, value: Struct) -> Any:
+    """Constants of a layer in C, which kernels only read."""
+    return ffi.new(f"{value.ctype()} *", value.values())
 
 
 class Placed:
@@ -108,7 +115,7 @@ class Placed:
         if isinstance(value, np.ndarray):
             return self._pointer(name, f"{ctype} *")
         if isinstance(value, Struct):
-            return self._ffi.new(f"{value.ctype()} *", value.values())
+            return _struct(self._ffi, value)
         if isinstance(value, ReplayBuffer):
             self._replays.append((name, value, self._ffi.new("mcg_replay_t *")))
             return self._replays[-1][2]
