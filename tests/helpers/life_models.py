@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from mcugrad import toolchain
+from mcugrad import targets, toolchain
+from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, corners, model
 
@@ -23,6 +25,16 @@ OK, NULL, LABEL, STATE, RATE, ARG, EMPTY = 0, -1, -2, -3, -4, -5, -6
 
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 CORES = ("cortex-m0plus", "cortex-m4f")
+CAPACITY, GUARDED = 8, 20
+"""Samples that a device's replay buffer and its guard set have room for."""
+OTHERS: dict[str, dict[str, Any]] = {
+    "sr16": {"rule": "sr16"},
+    "sparse": {"sparse": mg.Sparse(0.3, 1.0)},
+    "head": {"train": "last:1"},
+    "sparse float32": {"precision": "float32", "sparse": mg.Sparse(0.3, 1.0)},
+    "mixed": {"precision": "mixed", "train": "last:2"},
+}
+"""Further kinds, of classes."""
 
 
 @cache
@@ -34,11 +46,23 @@ def task(rule: str = "sr8", name: str = "life") -> tuple[Trainer, np.ndarray, np
 
 
 @cache
+def _untrained() -> tuple[Trainer, np.ndarray, np.ndarray]:
+    x, y = corners(400)
+    return mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12"), x, y
+
+
+def learner() -> tuple[Trainer, np.ndarray, np.ndarray]:
+    """A trainer of its own, and 400 samples with their classes, as users have them: for what a training comes to."""
+    trainer, x, y = _untrained()
+    return copy(trainer), x, y
+
+
+@cache
 def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
-    """Trainer, samples and labels in the device's form: classes, bits, values, a share of the samples, float32."""
+    """Trainer, samples and labels in the device's form: classes, bits, values, some of the samples, float32, OTHERS."""
     x, y = corners(60)
     random = np.random.default_rng(0)
-    options: dict[str, Any] = {"rule": "sr8", "seed": 5}
+    options: dict[str, Any] = {"rule": "sr8", "seed": 5, **OTHERS.get(name, {})}
     if name == "bits":
         options, y = {"loss": "binary_cross_entropy"}, random.integers(0, 2, (60, 4))
     if name.endswith("values"):
@@ -53,6 +77,12 @@ def kinds(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
         options = {**options, "rule": "sr16", "precision": "float32"}
     trainer = mg.compile(model((1, 12, 12), NET), calibration=x, **{"rate": 0.01, **options})
     return trainer, trainer.quantize(x), trainer.labels(y, 60)
+
+
+def device(name: str, core: str) -> EmulatedDevice:
+    """A model of a kind on a core, with all that there is: one firmware for whatever a test looks at."""
+    compiled = kinds(name)[0].build.compiled
+    return EmulatedDevice(compiled, targets.load(core), replay=CAPACITY, guard=GUARDED, augment=True)
 
 
 class Api:

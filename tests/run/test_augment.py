@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from life_models import ARG, CORES, LABEL, NULL, OK, Api, kinds, mcu, task
+from life_models import ARG, CAPACITY, CORES, LABEL, NULL, OK, Api, device, kinds, mcu, task
 from mcugrad import targets
 from mcugrad.abi.records import AUGMENT
 from mcugrad.ops.life.augment import augment_s8
@@ -66,12 +66,12 @@ def test_gain_is_around_zero_and_offset_moves_all_alike() -> None:
     x = np.full(H * W * C, ZERO + 100, np.int8)
     x[0] = ZERO
     gain = mg.Augment(gain=0.25).record((H, W, C), SCALE)
-    grown = np.asarray([changed(gain, x, n)[:2] for n in range(2000)], int) - ZERO
+    grown = np.asarray([changed(gain, x, n)[:2] for n in range(1000)], int) - ZERO
     assert not grown[:, 0].any(), "zero stays zero"
     assert (grown[:, 1].min(), grown[:, 1].max()) == (75, 125)
     assert abs(grown[:, 1].mean() - 100) < 1
     offset = mg.Augment(offset=0.4).record((H, W, C), SCALE)
-    moved = np.asarray([changed(offset, x, n) for n in range(2000)], int) - ZERO
+    moved = np.asarray([changed(offset, x, n) for n in range(1000)], int) - ZERO
     assert (moved[:, 1:] == moved[:, 1:2]).all()
     assert (moved[:, 0].min(), moved[:, 0].max()) == (-20, 20)
     assert abs(moved[:, 0].mean()) < 0.8
@@ -81,7 +81,7 @@ def test_noise_has_the_deviation_asked_for_and_no_bias() -> None:
     x = np.full(H * W * C, ZERO, np.int8)
     for wanted in (0.02, 0.1, 0.4):  # 1, 5 and 20 steps
         how = mg.Augment(noise=wanted).record((H, W, C), SCALE)
-        noise = (np.stack([changed(how, x, n) for n in range(1000)]).astype(int) - ZERO) * SCALE
+        noise = (np.stack([changed(how, x, n) for n in range(500)]).astype(int) - ZERO) * SCALE
         rounding = SCALE / np.sqrt(12)
         assert noise.std() == pytest.approx(np.hypot(wanted, rounding), rel=0.02)
         assert abs(noise.mean()) < 4 * noise.std() / np.sqrt(noise.size)
@@ -209,10 +209,10 @@ def test_features_have_no_shift_but_all_else() -> None:
 
 def life(runner: Runner, trainer: Trainer, x: np.ndarray, y: np.ndarray) -> tuple[list[bytes], State]:
     """Changed samples, training with them, and with old ones beside them."""
-    order, rate = np.arange(15, dtype=np.uint32), np.full(15, 0.02, F32)
+    order, rate = np.arange(12, dtype=np.uint32), np.full(12, 0.02, F32)
     runner.begin_augment(trainer.augmentation(ALL))
     seen = [runner.augment(x[:9]).tobytes(), runner.train(x, y, order, rate).info.tobytes()]
-    runner.begin_replay(6, 2, True, 5)
+    runner.begin_replay(CAPACITY, 2, True, 5)
     runner.replay_add(x[:5], y[:5])
     seen.append(runner.train(x[15:], y[15:], order, rate).info.tobytes())
     stored = runner.replay()
@@ -239,16 +239,15 @@ def test_the_reference_augments_alike(name: str) -> None:
 @pytest.mark.mcu
 @pytest.mark.parametrize(("name", "core"), turns(["classes", "float32", "values"], CORES))
 def test_cores_augment_alike(name: str, core: str) -> None:
-    compiled = kinds(name)[0].build.compiled
-    assert_same(EmulatedDevice(compiled, targets.load(core), replay=6, augment=True), name)
+    assert_same(device(name, core), name)
 
 
 @mcu
 @pytest.mark.mcu
 def test_a_device_without_room_says_so() -> None:
-    device = EmulatedDevice(task()[0].build.compiled, targets.load("cortex-m0plus"))
+    bare = EmulatedDevice(kinds("classes")[0].build.compiled, targets.load("cortex-m0plus"))
     with pytest.raises(mg.UsageError, match="built without room for changed samples"):
-        device.begin_augment(np.zeros(1, AUGMENT))
+        bare.begin_augment(np.zeros(1, AUGMENT))
 
 
 # --- the C functions ------------------------------------------------------------------------------------------

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
 
 import mcugrad as mg
-from life_models import ARG, CORES, NULL, OK, STATE, Api, mcu
-from mcugrad import targets
+from life_models import ARG, CAPACITY, CORES, NET, NULL, OK, STATE, Api, device, kinds, learner, mcu
 from mcugrad.ops.life.replay import drawn
 from mcugrad.ops.loss.soft_cross_entropy_f32 import soft_cross_entropy_f32
 from mcugrad.ops.loss.soft_cross_entropy_s8 import soft_cross_entropy_s8, soften_s8
@@ -19,37 +16,18 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
-from mcugrad.trainer import Trainer
-from networks import Conv, Dense, Pool, corners, model
+from networks import corners, model
 from thoroughness import turns
 
 F32 = np.float32
-CLASSES, CAPACITY = 4, 8
-NET = (Conv(6, stride=(2, 2), pads=(1, 1, 1, 1)), Pool(), Conv(9, (2, 2), act="relu6"), Dense(CLASSES))
+CLASSES = 4
 OPEN = np.asarray([-(1 << 30), 1 << 30], np.int32)
-KINDS: dict[str, dict[str, Any]] = {
-    "sr8": {"rule": "sr8"},
-    "sr16": {"rule": "sr16"},
-    "sparse": {"sparse": mg.Sparse(0.3, 1.0)},
-    "some samples": {"sparse": mg.Sparse(0.2)},
-    "head": {"train": "last:1"},
-    "float32": {"precision": "float32"},
-    "sparse float32": {"precision": "float32", "sparse": mg.Sparse(0.3, 1.0)},
-    "mixed": {"precision": "mixed", "train": "last:2"},
-}
-
-
-@cache
-def made(name: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
-    """A trainer, samples and classes in the device's form."""
-    x, y = corners(80)
-    trainer = mg.compile(model((1, 12, 12), NET), calibration=x, seed=5, **KINDS[name])
-    return trainer, trainer.quantize(x), trainer.labels(y, len(x))
+KINDS = ("classes", "sr16", "sparse", "some samples", "head", "float32", "sparse float32", "mixed")
 
 
 def taught(name: str, epochs: int = 3) -> tuple[HostTwin, np.ndarray, np.ndarray]:
     """A twin that knows the samples."""
-    trainer, x, y = made(name)
+    trainer, x, y = kinds(name)
     twin = HostTwin(trainer.build.compiled)
     for _ in range(epochs):
         twin.train(x, y, np.arange(len(x), dtype=np.uint32), np.full(len(x), 0.03, F32))
@@ -137,7 +115,7 @@ def test_towards_what_it_says_the_model_hardly_moves(name: str) -> None:
 # --- a step ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["sr8", "sparse", "float32", "sparse float32"])
+@pytest.mark.parametrize("name", ["classes", "sparse", "float32", "sparse float32"])
 def test_running_means_are_those_of_labels(name: str) -> None:
     twin, x, _ = taught(name)
     before = twin.state()
@@ -166,12 +144,16 @@ def test_the_share_that_is_updated_follows_the_distance(name: str) -> None:
 
 
 def test_smoothing_and_class_weights_are_of_labels() -> None:
-    x, _ = corners(40)
+    plain, x, _ = kinds("classes")
+    loss = mg.Loss(label_smoothing=0.2, class_weights=(0, 1, 2, 3))
+    other = mg.compile(
+        plain.model, calibration=corners(60)[0], rule="sr8", seed=5, rate=0.01, loss=loss, features="soft"
+    )
     states = []
-    for loss in (mg.Loss(), mg.Loss(label_smoothing=0.2, class_weights=(0, 1, 2, 3))):
-        trainer = mg.compile(model((1, 12, 12), NET), calibration=x, seed=5, loss=loss)
-        trainer.twin.train_soft(trainer.quantize(x), soft_labels(40), *some(40))
-        states.append(trainer.state)
+    for trainer in (plain, other):
+        twin = HostTwin(trainer.build.compiled)
+        twin.train_soft(x, soft_labels(60), *some(40))
+        states.append(twin.state())
     assert differences(*states) == []
 
 
@@ -187,7 +169,7 @@ def train_back(twin: Runner, x: np.ndarray, y: np.ndarray, rate: np.ndarray) -> 
 
 def test_replay_trains_what_it_remembers() -> None:
     """By hand: each new sample by its label, then a stored one: remembered, towards that; else by its label."""
-    twin, x, y = taught("sr8", 1)
+    twin, x, y = taught("classes", 1)
     begin, rate = twin.state(), np.full(1, 0.02, F32)
     twin.begin_replay(CAPACITY, 1, False, 7)
     twin.replay_add(x[:5], y[:5])
@@ -212,8 +194,8 @@ def test_replay_trains_what_it_remembers() -> None:
 
 def test_what_is_remembered_is_trained_as_it_came() -> None:
     """With augmentation new samples change, and stored ones that have their label alone."""
-    trainer, x, y = made("sr8")
-    twin, x, y = taught("sr8", 1)
+    trainer, x, y = kinds("classes")
+    twin, x, y = taught("classes", 1)
     how = trainer.augmentation(mg.Augment(shift=1, gain=0.1, noise=0.1, seed=3))
     begin, rate, first = twin.state(), np.full(1, 0.02, F32), np.zeros(1, np.uint32)
     twin.begin_augment(how)
@@ -240,12 +222,12 @@ def test_what_is_remembered_is_trained_as_it_came() -> None:
 
 
 def test_who_takes_a_place_is_not_taken_for_who_was_there() -> None:
-    twin, x, y = taught("sr8", 1)
+    twin, x, y = taught("classes", 1)
     twin.begin_replay(CAPACITY, 1, True, 7)
     twin.replay_add(x[:CAPACITY], y[:CAPACITY])
     twin.replay_remember()
     before = twin.replay().memory
-    twin.train(x[CAPACITY:], y[CAPACITY:], *some(60))
+    twin.train(x[CAPACITY:], y[CAPACITY:], *some(len(x) - CAPACITY))
     after = twin.replay().memory
     changed = (before[:, 1:37] != after[:, 1:37]).any(axis=1)
     assert changed.any()
@@ -256,9 +238,8 @@ def test_who_takes_a_place_is_not_taken_for_who_was_there() -> None:
 
 
 def test_fit_remembers() -> None:
-    x, y = corners(400)
+    trainer, x, y = learner()
     first, then = y < 2, y >= 2
-    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
     trainer.fit(x[first], y[first], epochs=3, rate=0.03)
     replay = mg.Replay(8, source=(x[first][:8], y[first][:8]), remember=True)
     before = trainer.predict(x[first])
@@ -273,24 +254,24 @@ def test_fit_remembers() -> None:
 
 def life(runner: Runner, trainer: mg.Trainer, x: np.ndarray, y: np.ndarray) -> tuple[list[bytes], State]:
     """Learning, remembering, learning with replay, augmented, too, and towards other distributions."""
-    seen = [runner.train(x, y, *some(20)).info.tobytes()]
+    seen = [runner.train(x, y, *some(10)).info.tobytes()]
     runner.begin_replay(CAPACITY, 1, True, 5)
     runner.replay_add(x[:6], y[:6])
     runner.replay_remember()
     seen.append(runner.replay().memory.tobytes())
-    seen.append(runner.train(x[20:], y[20:], *some(20)).info.tobytes())
+    seen.append(runner.train(x[20:], y[20:], *some(12)).info.tobytes())
     runner.replay_remember()
     runner.begin_augment(trainer.augmentation(mg.Augment(gain=0.1, noise=0.1)))
-    seen.append(runner.train(x[20:], y[20:], *some(20)).info.tobytes())
+    seen.append(runner.train(x[32:], y[32:], *some(10)).info.tobytes())
     runner.end_augment()
     runner.end_replay()
     seen.append(runner.replay().memory.tobytes() if isinstance(runner, EmulatedDevice) else b"")
-    seen.append(runner.train_soft(x, soft_labels(len(x)), *some(15)).info.tobytes())
+    seen.append(runner.train_soft(x, soft_labels(len(x)), *some(8)).info.tobytes())
     return seen, runner.state()
 
 
 def assert_same(runner: Runner, name: str) -> None:
-    trainer, x, y = made(name)
+    trainer, x, y = kinds(name)
     seen, state = life(HostTwin(trainer.build.compiled), trainer, x, y)
     found, found_state = life(runner, trainer, x, y)
     assert differences(state, found_state) == []
@@ -299,18 +280,16 @@ def assert_same(runner: Runner, name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_reference_remembers_alike(name: str) -> None:
-    assert_same(ReferenceRunner(made(name)[0].build.compiled), name)
+    assert_same(ReferenceRunner(kinds(name)[0].build.compiled), name)
 
 
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize(
-    ("name", "core"), turns(["sr8", "sparse", "some samples", "float32", "sparse float32"], CORES)
+    ("name", "core"), turns(["classes", "sparse", "some samples", "sparse float32"], CORES)
 )
 def test_cores_remember_alike(name: str, core: str) -> None:
-    assert_same(
-        EmulatedDevice(made(name)[0].build.compiled, targets.load(core), replay=CAPACITY, augment=True), name
-    )
+    assert_same(device(name, core), name)
 
 
 # --- bad calls ------------------------------------------------------------------------------------------------
@@ -343,14 +322,14 @@ def test_a_buffer_that_begins_empty_remembers_nothing() -> None:
 
 
 def test_soft_labels_that_cannot_be_used() -> None:
-    trainer, x, _ = made("sr8")
+    trainer, x, _ = kinds("classes")
     before, soft = trainer.state, soft_labels(len(x))
-    with pytest.raises(mg.UsageError, match=r"soft labels of shape \(80, 3\) for 80 samples of 4 classes"):
+    with pytest.raises(mg.UsageError, match=r"soft labels of shape \(60, 3\) for 60 samples of 4 classes"):
         trainer.twin.train_soft(x, soft[:, :3], *some(2))
-    with pytest.raises(mg.UsageError, match="order names sample 80 of 80"):
-        trainer.twin.train_soft(x, soft, np.asarray([80], np.uint32))
+    with pytest.raises(mg.UsageError, match="order names sample 60 of 60"):
+        trainer.twin.train_soft(x, soft, np.asarray([60], np.uint32))
     soft[[7, 9]] = 0
-    with pytest.raises(mg.UsageError, match=r"2 of 80 soft labels are all 0, the first is that of sample 7"):
+    with pytest.raises(mg.UsageError, match=r"2 of 60 soft labels are all 0, the first is that of sample 7"):
         trainer.twin.train_soft(x, soft, *some(2))
     assert differences(before, trainer.state) == []
 
@@ -379,7 +358,7 @@ def test_bad_calls_change_nothing() -> None:
 
 
 def test_remembering_changes_nothing_that_was_learned() -> None:
-    twin, x, y = taught("sr8", 1)
+    twin, x, y = taught("classes", 1)
     twin.begin_replay(CAPACITY, 1, True, 0)
     twin.replay_add(x[:CAPACITY], y[:CAPACITY])
     before = twin.state()

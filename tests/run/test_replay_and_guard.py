@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 
 import mcugrad as mg
-from life_models import NET, kinds, mcu
-from mcugrad import targets
+from life_models import CAPACITY, device, kinds, learner, mcu
 from mcugrad.ops.life.replay import replay_slot
-from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
-from networks import corners, model
 
 F32 = np.float32
 
@@ -58,15 +55,15 @@ def test_classes_share_the_reservoir() -> None:
 
 
 def test_within_a_class_every_sample_is_equally_likely_to_stay() -> None:
-    kept = np.zeros(100)
+    kept = np.zeros(40)
     for seed in range(300):
         reservoir = Reservoir(10, 1, seed)
-        for _ in range(100):
+        for _ in range(40):
             reservoir.add(0)
         kept[reservoir.samples] += 1
     assert kept.sum() == 3000
-    thirds = kept.reshape(4, 25).sum(axis=1) / 3000
-    assert np.abs(thirds - 0.25).max() < 0.03
+    quarters = kept.reshape(4, 10).sum(axis=1) / 3000
+    assert np.abs(quarters - 0.25).max() < 0.03
 
 
 @pytest.mark.parametrize(
@@ -107,9 +104,8 @@ def test_replay_as_far_as_it_makes_sense() -> None:
 
 def test_replay_keeps_what_was_known() -> None:
     """Two corners learned first, then the other two alone: without replay the first are forgotten, with it not."""
-    x, y = corners(400)
+    trainer, x, y = learner()
     first, then = y < 2, y >= 2
-    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
     trainer.fit(x[first], y[first], epochs=3, rate=0.03)
     known = trainer.state
     assert trainer.evaluate(x[first], y[first]) > 0.95
@@ -131,8 +127,7 @@ def test_replay_keeps_what_was_known() -> None:
 
 def test_running_means_are_those_of_new_samples() -> None:
     """Replayed ones, here with wrong labels and a rate of 0, say nothing about the world as it is."""
-    x, y = corners(300)
-    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
+    trainer, x, y = learner()
     trainer.fit(x, y, epochs=3, rate=0.03)
     replay = mg.Replay(32, source=(x[:64], (y[:64] + 1) % 4))
     trainer.fit(x, y, rate=0.0, replay=replay)
@@ -145,8 +140,7 @@ def test_running_means_are_those_of_new_samples() -> None:
 
 
 def test_a_guard_undoes_harm() -> None:
-    x, y = corners(300)
-    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
+    trainer, x, y = learner()
     trainer.fit(x[:200], y[:200], epochs=3, rate=0.03)
     good = trainer.evaluate(x[200:], y[200:])
     before = trainer.state
@@ -163,8 +157,7 @@ def test_a_guard_undoes_harm() -> None:
 
 
 def test_a_guard_lets_good_training_go_on() -> None:
-    x, y = corners(300)
-    trainer = mg.compile(model((1, 12, 12), NET), calibration=x[:64], rule="sr12")
+    trainer, x, y = learner()
     guard = mg.Guard(x[200:], y[200:], every=75, margin=0.5)
     history = trainer.fit(x[:200], y[:200], epochs=4, rate=0.03, guard=guard)
     last = history[-1].guard
@@ -234,8 +227,6 @@ def test_a_guard_comes_back_only_beyond_the_margin(who: str) -> None:
 
 # --- on every executor ----------------------------------------------------------------------------------------
 
-CAPACITY, GUARDED = 7, 20
-
 
 def guarded_life(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[list[Any], State]:
     """Three parts with a look of the guard after each, the second of them at a rate that does harm."""
@@ -244,7 +235,7 @@ def guarded_life(runner: Runner, x: np.ndarray, y: np.ndarray) -> tuple[list[Any
     runner.replay_add(x[:9], y[:9])
     seen: list[Any] = [runner.guard(x[40:], y[40:], 0.05)]
     for rate in (0.02, 0.5, 0.05):
-        seen.append(runner.train(x, y, np.arange(40, dtype=np.uint32), np.full(40, rate, F32)).info.tobytes())
+        seen.append(runner.train(x, y, np.arange(20, dtype=np.uint32), np.full(20, rate, F32)).info.tobytes())
         seen.append(runner.guard(x[40:], y[40:], 0.05))
     stored = runner.replay()
     return [*seen, stored.header.tobytes(), stored.memory.tobytes()], runner.state()
@@ -302,7 +293,6 @@ def test_the_reference_forgets_what_was_best() -> None:
 def test_cores_replay_and_guard_alike(name: str, core: str) -> None:
     trainer, x, y = kinds(name)
     seen, state = guarded_life(HostTwin(trainer.build.compiled), x, y)
-    device = EmulatedDevice(trainer.build.compiled, targets.load(core), replay=CAPACITY, guard=GUARDED)
-    found, found_state = guarded_life(device, x, y)
+    found, found_state = guarded_life(device(name, core), x, y)
     assert differences(state, found_state) == []
     assert found == seen
