@@ -21,16 +21,6 @@ from mcugrad.state import defect
 from networks import Conv, Dense, Pool, model, samples, write_onnx
 
 LAYERS = (Conv(4, (3, 3)), Pool(), Dense(3))
-BREAK = """
-from dataclasses import replace
-from mcugrad import pipeline
-usual = pipeline.spent
-def broken(programs, budget):
-    program, plan = usual(programs, budget)
-    return program, replace(plan, offsets=dict.fromkeys(plan.offsets, 0))
-pipeline.spent = broken
-"""
-"""What breaks the planner: everything lies at the beginning."""
 
 
 @pytest.fixture
@@ -46,14 +36,16 @@ def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def again(file: Path, *more: str, planner: str = "") -> subprocess.CompletedProcess[str]:
-    """What another process says of a file, with the planner as it is or broken."""
-    code = f"{planner}\nimport sys\nfrom mcugrad.state import defect\nsys.exit(defect.main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, str(file), *more]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def again(capsys: pytest.CaptureFixture[str], *files: Path) -> tuple[int, str, str]:
+    """What is said of a file: exit code, stdout, stderr."""
+    capsys.readouterr()
+    return defect.main([*map(str, files)]), *capsys.readouterr()
 
 
-def test_a_rejected_plan_is_a_defect_that_can_be_shown(broken: Path) -> None:
+def test_a_rejected_plan_is_a_defect_that_can_be_shown(
+    broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here with the planner that is broken, and in another process, where it is as it should be."""
     net = model((1, 8, 8), LAYERS)
     with pytest.raises(mg.DefectError) as error:
         mg.compile(net, calibration=samples(net, 8)[0], rule="sr12", prefer="speed", train="last:1")
@@ -66,15 +58,18 @@ def test_a_rejected_plan_is_a_defect_that_can_be_shown(broken: Path) -> None:
     assert told.where == f"{file.name}: the network with its weights, options and ranges; no samples"
     assert "report it" in told.hint
     assert "python -m mcugrad.state.defect net.mcgdefect" in told.hint
-    shown = again(file, planner=BREAK)
-    assert shown.returncode == 3, shown.stderr
-    assert shown.stdout.splitlines() == [f"the plan in the file: {found[1]}", f"planned anew: {found[1]}"]
-    sound = again(file)
+    code, out, _ = again(capsys, file)
+    assert code == 3
+    assert out.splitlines() == [f"the plan in the file: {found[1]}", f"planned anew: {found[1]}"]
+    command = [sys.executable, "-m", "mcugrad.state.defect", file.name]
+    sound = subprocess.run(command, capture_output=True, text=True, check=False)
     assert sound.returncode == 0, sound.stderr
     assert sound.stdout.splitlines() == [f"the plan in the file: {found[1]}", "planned anew: sound"]
 
 
-def test_of_inference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_of_inference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     net = model((1, 8, 8), LAYERS)
     trainer = mg.compile(net, calibration=samples(net, 8)[0])
@@ -88,14 +83,14 @@ def test_of_inference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(mg.DefectError, match="is outside 8 bytes or misaligned"):
         trainer.inference()
     monkeypatch.undo()
-    shown = again(tmp_path / "net.mcgdefect")
-    assert shown.returncode == 0, shown.stderr
-    assert re.search(
-        r"^the plan in the file: .* is outside 8 bytes or misaligned\nplanned anew: sound", shown.stdout
-    )
+    code, out, _ = again(capsys, tmp_path / "net.mcgdefect")
+    assert code == 0
+    assert re.search(r"^the plan in the file: .* is outside 8 bytes or misaligned\nplanned anew: sound", out)
 
 
-def test_weights_that_lie_in_other_files_are_asked_for(broken: Path) -> None:
+def test_weights_that_lie_in_other_files_are_asked_for(
+    broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import onnx
 
     path = write_onnx(broken / "net.onnx", (1, 8, 8), LAYERS)
@@ -106,10 +101,10 @@ def test_weights_that_lie_in_other_files_are_asked_for(broken: Path) -> None:
     with pytest.raises(mg.DefectError) as error:
         mg.compile(net, calibration=samples(net, 8)[0])
     assert error.value.where == "apart.mcgdefect: options and ranges; neither the network nor samples"
-    assert again(broken / "apart.mcgdefect", str(broken / "apart.onnx"), planner=BREAK).returncode == 3
-    missing = again(broken / "apart.mcgdefect")
-    assert missing.returncode == 2
-    assert "the network is not in the file" in missing.stderr
+    assert again(capsys, broken / "apart.mcgdefect", broken / "apart.onnx")[0] == 3
+    code, _, said = again(capsys, broken / "apart.mcgdefect")
+    assert code == 2
+    assert "the network is not in the file" in said
 
 
 def test_a_folder_that_cannot_be_written(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from mcugrad.state.file import CHECKED, HEADER, StateFile
 from mcugrad.state.images import to_c, to_npz
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, corners, model
-from state_models import KINDS, OK, Device, fresh, made
+from state_models import KINDS, OK, Device, compiled, fresh, made
 
 
 def trained(kind: str) -> tuple[Trainer, np.ndarray, np.ndarray]:
@@ -52,9 +52,11 @@ def test_firmware_begins_with_what_was_learned_and_goes_on_as_the_twin_would(
     for each in (exported, stayed):
         each.twin.train(each.quantize(x), each.labels(y, len(x)), np.arange(9, dtype=np.uint32))
     assert bytes_of(exported) == bytes_of(stayed)
-    delivered = Device(trainer, trainer.export(tmp_path / "as-delivered", delivered=True))
-    assert retained(fresh(kind)[0], delivered)
-    assert not retained(trainer, delivered)
+    assert trainer.files(delivered=True) == fresh(kind)[0].files() != trainer.files()
+    if kind == "planes":
+        delivered = Device(trainer, trainer.export(tmp_path / "as-delivered", delivered=True))
+        assert retained(fresh(kind)[0], delivered)
+        assert not retained(trainer, delivered)
 
 
 def test_files_say_what_the_firmware_begins_with(tmp_path: Path) -> None:
@@ -107,7 +109,8 @@ def test_the_data_hash_is_that_of_what_fit_was_given() -> None:
 def test_saved_and_loaded_without_the_original_file(kind: str, tmp_path: Path) -> None:
     trainer, x, y = trained(kind)
     path = trainer.save(tmp_path / "a.mcgstate")
-    other, _, _ = trained(kind)
+    other, _, _ = compiled(kind)
+    other.fit(x[:40], y[:40], rate=0.02)
     assert other.save(tmp_path / "b.mcgstate").read_bytes() == path.read_bytes()
     loaded = Trainer.load(path)
     assert bytes_of(loaded) == bytes_of(trainer)
@@ -380,13 +383,13 @@ def test_trainers_can_be_copied_and_pickled() -> None:
     for kind in KINDS:
         trainer, x, y = trained(kind)
         others = [copy.copy(trainer), copy.deepcopy(trainer), pickle.loads(pickle.dumps(trainer))]
-        untouched = pickle.loads(pickle.dumps(fresh(kind)[0]))
+        untouched = pickle.loads(pickle.dumps(compiled(kind)[0]))
         assert bytes_of(untouched) == bytes_of(made(kind)[0])
         for other in others:
             assert bytes_of(other) == bytes_of(trainer)
             assert other.data_hash == trainer.data_hash
             before = bytes_of(trainer)
-            other.fit(x, y)
+            other.fit(x[:20], y[:20], rate=0.02)
             assert bytes_of(trainer) == before != bytes_of(other)
             assert other.predict(x).tobytes() == others[0].predict(x).tobytes()
 

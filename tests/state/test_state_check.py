@@ -45,7 +45,7 @@ def test_damaged_images_are_refused_or_harmless(kind: str) -> None:
     out = np.empty(program.classes, program.buffers[program.output].dtype)
     ctype = program.buffers[program.output].ctype
     twin, verdicts = HostTwin(device.compiled), []
-    for i in range(400):
+    for i in range(200):
         device.bytes[:] = fresh
         start, count = int(random.integers(len(params))), int(2 ** random.uniform(0, 12))
         part = params[start : start + count] if i % 4 else params
@@ -71,8 +71,8 @@ def test_damaged_images_are_refused_or_harmless(kind: str) -> None:
             loss = twin.train(x, y, np.array([i % 60], np.uint32), None).loss
             assert np.isfinite(out.astype(np.float32)).all()
             assert np.isfinite(loss).all()
-    assert verdicts.count(OK) > 20
-    assert verdicts.count(DAMAGED) > 100
+    assert verdicts.count(OK) > 10
+    assert verdicts.count(DAMAGED) > 50
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def test_what_was_learned_infers_on_a_smaller_device(kind: str, tmp_path: Path) 
     else:
         trainer, x, y = fresh(kind)
     small = mg.compile(trainer.model, calibration=x, train="none", **options_of(trainer))
-    for _ in range(2):
+    times = 2 if kind in ("planes", "gated mixed") else 1  # what it infers with is that of the last training
+    for _ in range(times):
         trainer.fit(x, y, rate=0.01)
         smaller = trainer.inference()
         assert not smaller.trained_layers
@@ -63,7 +64,7 @@ def test_what_was_learned_infers_on_a_smaller_device(kind: str, tmp_path: Path) 
     folder = trainer.export(tmp_path / "fw", inference=True)
     header = (folder / "life.h").read_text()
     assert "trains  nothing: inference only" in header
-    assert f"begins  as trained, 120 steps on data sha256 {trainer.data_hash[:16]}" in header
+    assert f"begins  as trained, {60 * times} steps on data sha256 {trainer.data_hash[:16]}" in header
     with pytest.raises(UsageError, match="inference only"):
         smaller.save(tmp_path / "x.mcgstate")
 
