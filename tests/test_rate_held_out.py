@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 import pytest
@@ -20,6 +21,27 @@ pytestmark = pytest.mark.usefixtures("fast_twins")
 @pytest.fixture(scope="module")
 def net() -> mg.Model:
     return model((1, 12, 12), (Conv(6, stride=(2, 2)), Dense(4)))
+
+
+@pytest.fixture(scope="module")
+def compiled(net: mg.Model) -> mg.Trainer:
+    """As delivered: tests take copies, so that all have one build."""
+    return mg.compile(net, calibration=at_random()[0])
+
+
+def at_random() -> tuple[Array, Array]:
+    """Samples that have nothing to do with their classes."""
+    random = np.random.default_rng(0)
+    return random.random((48, 1, 12, 12)).astype(np.float32), np.arange(48) % 4
+
+
+@pytest.fixture(scope="module")
+def by_heart(compiled: mg.Trainer) -> float:
+    """Accuracy of a training on copies of such samples."""
+    x, y = at_random()
+    knows = copy(compiled)
+    knows.fit(np.tile(x, (20, 1, 1, 1)), np.tile(y, 20), epochs=2, rate=0.081)
+    return knows.evaluate(x, y)
 
 
 @pytest.mark.parametrize("classes", [None, [40, 40, 20], [97, 1, 1, 1], [1] * 20, [2] * 10])
@@ -42,26 +64,23 @@ def test_parts_have_nothing_in_common_and_leave_each_class(classes: list[int] | 
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("spread", [np.tile, np.repeat], ids=["tile", "repeat"])
 def test_copies_of_what_is_held_out_are_not_trained(
-    net: mg.Model, spread: Callable[..., Array], shuffle: bool
+    compiled: mg.Trainer, by_heart: float, spread: Callable[..., Array], shuffle: bool
 ) -> None:
     """Labels at random can be learned by heart alone, which says nothing of samples that were not seen."""
-    random = np.random.default_rng(0)
-    x, y = random.random((48, 1, 12, 12)).astype(np.float32), np.arange(48) % 4
+    x, y = at_random()
     order = spread(np.arange(48), 20)
-    trainer = mg.compile(net, calibration=x)
+    trainer = copy(compiled)
     _, trials = tried(trainer, x[order], y[order], epochs=2, shuffle=shuffle)
-    knows = mg.compile(net, calibration=x)
-    knows.fit(np.tile(x, (20, 1, 1, 1)), np.tile(y, 20), epochs=2, rate=0.081)
-    assert knows.evaluate(x, y) > 0.9, "by heart"
+    assert by_heart > 0.9
     assert max(each.score for each in trials) < 0.5
     assert trainer.rate_search is not None
     assert trainer.rate_search.held_out <= 48
 
 
-def test_few_samples_in_many_copies_are_looked_at_as_they_are(net: mg.Model) -> None:
+def test_few_samples_in_many_copies_are_looked_at_as_they_are(compiled: mg.Trainer) -> None:
     """There is nothing else to hold out, and nothing else will come: 8 readings of three switches."""
     x, y = corners(8)
-    trainer = mg.compile(net, calibration=x)
+    trainer = copy(compiled)
     _, trials = tried(trainer, np.tile(x, (30, 1, 1, 1)), np.tile(y, 30), epochs=2)
     assert trials
     assert trainer.rate_search is not None

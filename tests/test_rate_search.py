@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ def net() -> mg.Model:
     return model((1, 6, 6), (Conv(4, stride=(2, 2)), Dense(4)))
 
 
+@pytest.fixture(scope="module")
+def compiled(net: mg.Model) -> mg.Trainer:
+    """As delivered: tests take copies, so that all have one build."""
+    return mg.compile(net, calibration=corners(240)[0])
+
+
 def corners(count: int) -> tuple[Array, Array]:
     """Samples that it learns."""
     return networks.corners(count, 6)
@@ -58,14 +65,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @FAST
 @pytest.mark.parametrize("case", OPTIONS)
-def test_training_is_as_if_the_rate_had_been_given(net: mg.Model, case: str) -> None:
+def test_training_is_as_if_the_rate_had_been_given(compiled: mg.Trainer, case: str) -> None:
     x, y = corners(240)
     options = dict(OPTIONS[case])
     if options.pop("guard", False):
         options |= {"guard": (x[:20], y[:20])}
     if options.pop("replay", False):
         options |= {"replay": mg.Replay(8, source=(x[:30], y[:30]))}
-    first, second = mg.compile(net, calibration=x), mg.compile(net, calibration=x)
+    first, second, again = copy(compiled), copy(compiled), copy(compiled)
     first.fit(x, y, epochs=2, seed=5, **options)
     found = first.rate_search
     assert found is not None
@@ -74,17 +81,16 @@ def test_training_is_as_if_the_rate_had_been_given(net: mg.Model, case: str) -> 
     assert second.rate_search is None
     assert same(first, second)
     assert first.data_hash == second.data_hash
-    again = mg.compile(net, calibration=x)
     again.fit(x, y, epochs=2, rate="auto", seed=5, **options)
     assert again.rate_search is not None
     assert again.rate_search.trials == found.trials
 
 
 @FAST
-def test_a_model_that_trained_goes_on_from_there(net: mg.Model) -> None:
+def test_a_model_that_trained_goes_on_from_there(compiled: mg.Trainer) -> None:
     """Every trial begins at the state that is there, and an interrupted search leaves it."""
     x, y = corners(240)
-    trainer = mg.compile(net, calibration=x)
+    trainer = copy(compiled)
     trainer.fit(x, y, epochs=3, rate=0.01)
     known, state = trainer.evaluate(x, y), trainer.state
     first = trainer.rate_search
@@ -110,7 +116,7 @@ def test_a_model_that_trained_goes_on_from_there(net: mg.Model) -> None:
         trainer.fit(x, y)
     del trainer.twin.train
     assert all(value.tobytes() == state[name].tobytes() for name, value in trainer.state.items())
-    assert trainer.data_hash == mg.compile(net, calibration=x).data_hash or trainer.data_hash is None
+    assert trainer.data_hash == compiled.data_hash or trainer.data_hash is None
 
 
 def test_a_rate_that_was_compiled_in_is_taken(net: mg.Model, tmp_path: Path) -> None:
@@ -137,9 +143,9 @@ def test_a_rate_that_was_compiled_in_is_taken(net: mg.Model, tmp_path: Path) -> 
 
 
 @FAST
-def test_what_was_found_is_told(net: mg.Model, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_found_is_told(compiled: mg.Trainer, caplog: pytest.LogCaptureFixture) -> None:
     x, y = corners(240)
-    trainer = mg.compile(net, calibration=x)
+    trainer = copy(compiled)
     with caplog.at_level("INFO", "mcugrad"):
         trainer.fit(x, y, epochs=2)
     found = trainer.rate_search
@@ -151,11 +157,10 @@ def test_what_was_found_is_told(net: mg.Model, caplog: pytest.LogCaptureFixture)
     assert found.steps == sum(each.steps for each in found.trials)
 
 
-@FAST
 def test_samples_that_are_known_keep_the_rates_of_the_grid() -> None:
     digits = data.load("digits")
     x, y = digits.x_train[:400, ..., None] / 16, digits.y_train[:400]
-    trainer = mg.compile(mg.load(model_path("digits_cnn")), calibration=x[:256])
+    trainer = mg.compile(mg.load(model_path("digits_cnn")), calibration=x[:256], train="last:2")
     assert trainer.evaluate(x, y) > 0.99
     rate, trials = tried(trainer, x, y, epochs=2)
     assert rate == 0.009
@@ -202,8 +207,11 @@ TOO_LONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@FAST
 @pytest.mark.parametrize("case", TOO_LONG)
-def test_a_schedule_that_does_not_fit_is_refused_in_numbers_of_the_training(net: mg.Model, case: str) -> None:
+def test_a_schedule_that_does_not_fit_is_refused_in_numbers_of_the_training(
+    compiled: mg.Trainer, case: str
+) -> None:
     """Not in those of a trial, which has fewer steps and a shorter warm-up."""
     x, y = corners(240)
     given, what = TOO_LONG[case]
@@ -211,17 +219,17 @@ def test_a_schedule_that_does_not_fit_is_refused_in_numbers_of_the_training(net:
     if "replay" in options:
         options["replay"] = mg.Replay(20, every=2, source=corners(40))
     for rate in ("auto", 0.01):
-        trainer = mg.compile(net, calibration=x)
+        trainer = copy(compiled)
         with pytest.raises(mg.UsageError, match=what):
             trainer.fit(x, y, epochs=2, rate=rate, **options)  # type: ignore[arg-type]
 
 
 @FAST
 @pytest.mark.parametrize("every", [1, 2, 7, 113])
-def test_the_longest_warm_up_that_fits_a_training_fits_its_trials(net: mg.Model, every: int) -> None:
+def test_the_longest_warm_up_that_fits_a_training_fits_its_trials(compiled: mg.Trainer, every: int) -> None:
     x, y = corners(481)
     replay = mg.Replay(20, every=every, source=corners(40))
-    trainer = mg.compile(net, calibration=x)
+    trainer = copy(compiled)
     warmup = 481 * 9 + replay.draws(481 * 9) - 1
     tried(trainer, x, y, epochs=9, schedule=mg.Schedule("cosine", warmup=warmup), replay=replay)
     assert trainer.rate_search is not None
@@ -240,10 +248,10 @@ def test_a_rate_far_below_the_compiled_one_is_told_as_it_was(net: mg.Model) -> N
 
 
 @FAST
-def test_few_samples_take_the_usual_rate(net: mg.Model) -> None:
+def test_few_samples_take_the_usual_rate(compiled: mg.Trainer) -> None:
     x, y = corners(240)
     for count in (1, 3, FEWEST - 1, FEWEST):
-        trainer = mg.compile(net, calibration=x)
+        trainer = copy(compiled)
         trainer.fit(x[:count], y[:count])
         assert trainer.rate_search is not None
         json.dumps(trainer.rate_search.facts(), allow_nan=False)
@@ -265,7 +273,7 @@ KINDS: dict[str, tuple[dict[str, Any], Callable[[Array], Any]]] = {
 
 @pytest.mark.parametrize("case", KINDS)
 def test_all_losses_rules_and_precisions(net: mg.Model, case: str) -> None:
-    x, y = corners(240)
+    x, y = corners(160)
     options, labels = KINDS[case]
     wanted = labels(y)
     labels = {"typical_labels": wanted} if options.get("loss") == "mse" else {}
@@ -279,10 +287,10 @@ def test_all_losses_rules_and_precisions(net: mg.Model, case: str) -> None:
 
 
 @FAST
-def test_labels_that_mean_nothing_are_told(net: mg.Model) -> None:
+def test_labels_that_mean_nothing_are_told(compiled: mg.Trainer) -> None:
     """No rate makes a network that knows its samples better at labels drawn at random."""
     x, y = corners(240)
-    trainer = mg.compile(net, calibration=x)
+    trainer = copy(compiled)
     trainer.fit(x, y, epochs=3, rate=0.01)
     mixed = y.copy()
     mixed[::2] = np.random.default_rng(0).permutation(y[::2])

@@ -61,7 +61,7 @@ def test_values_of_another_size_are_named_before_training() -> None:
     x, y = values(1e4)
     with warnings.catch_warnings():
         warnings.simplefilter("error", McugradWarning)
-        trainer(y).fit(x, y, epochs=10)
+        trainer(y).fit(x, y, epochs=4)
 
 
 def test_where_training_diverges_by_their_size_the_rate_is_not_blamed() -> None:

@@ -149,7 +149,7 @@ def test_steps_follow_the_schedule_to_its_end_by_the_code_of_each_executor(
 
 def test_what_only_a_schedule_does_is_compared(net: mg.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the choice of samples, of which more are taken while a falling rate is high."""
-    x, y = corners(40)
+    x, y = corners(24)
     options: dict[str, Any] = {"rate": 0.01, "sparse": mg.Sparse(samples=0.5)}
     falls = mg.compile(net, calibration=x, schedule="cosine", steps=5000, **options)
     level = mg.compile(net, calibration=x, **options)
