@@ -149,12 +149,12 @@ def test_models(cli: Cli, tmp_path: Path, kind: str, suffix: str) -> None:
 @pytest.mark.parametrize("kind", DATA)
 def test_data(cli: Cli, tmp_path: Path, kind: str) -> None:
     path = make(DATA[kind], tmp_path / "in/bad.npz")
-    good = images(tmp_path / "in/good.npz")
+    good, net = images(tmp_path / "in/good.npz"), str(small(tmp_path / "in/net.onnx"))
     # All verbs read data in one place, so some are enough for most kinds; a state has a reader of its own.
     for verb in TRAINING if kind in ANY else ("train",):
-        demand_refused(cli(verb, "digits_cnn", "--data", str(path)), "bad.npz")
-    demand_refused(cli("train", "digits_cnn", "--data", good, "--old", str(path)), "bad.npz")
-    demand_refused(cli("train", "digits_cnn", "--data", good, "--resume", str(path)), "bad.npz")
+        demand_refused(cli(verb, net, "--data", str(path)), "bad.npz")
+    demand_refused(cli("train", net, "--data", good, "--old", str(path)), "bad.npz")
+    demand_refused(cli("train", net, "--data", good, "--resume", str(path)), "bad.npz")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
 
 

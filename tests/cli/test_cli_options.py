@@ -16,6 +16,7 @@ from command_line import Cli, save
 from mcugrad import api
 from mcugrad import cli as command_line
 from mcugrad.errors import UsageError
+from mcugrad.footprint import limit
 from networks import Conv, Dense, Pool, write_onnx
 
 NET = ("net.onnx", "--data", "data.npz")
@@ -280,12 +281,17 @@ def test_advice_is_not_asked_for_more_than_there_is(cli: Cli, folder: Path, give
 
 
 @pytest.mark.parametrize("size", ["65536", "64K", "64KiB", "64 KiB", "64kB", "0.0625M", "65536B"])
-def test_sizes_as_people_write_them(cli: Cli, folder: Path, size: str) -> None:
-    whole = cli(*VERBS["compile"], "--ram", "64K", "--prefer", "speed", "--json").facts
-    assert (
+def test_sizes_as_people_write_them(size: str) -> None:
+    assert limit("ram", size, None) == 65536
+
+
+def test_a_size_is_a_limit(cli: Cli, folder: Path) -> None:
+    ram = [
         cli(*VERBS["compile"], "--ram", size, "--prefer", "speed", "--json").facts["ram_bytes"]
-        == whole["ram_bytes"]
-    )
+        for size in ("64 KiB", "65536")
+    ]
+    assert ram[0] == ram[1]
+    assert cli(*VERBS["compile"], "--ram", "4096B").code == 1
 
 
 def test_a_solver_that_is_not_there(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ EPOCH = ("--epochs", "1", "--rate", "0.01")
 @pytest.fixture
 def task(tmp_path: Path) -> tuple[str, ...]:
     """What every verb is told, beside its own options; the files lie in the current folder."""
-    x, y = corners(120)
-    write_onnx(tmp_path / "edge.onnx", (1, 12, 12), NET)
+    x, y = corners(120, 8)
+    write_onnx(tmp_path / "edge.onnx", (1, 8, 8), NET)
     data = save(
         tmp_path / "mine.npz",
         x[:90].astype(np.float32),
@@ -84,7 +84,7 @@ def test_trained_here_and_inferred_on_a_smaller_device(
     assert "edge_train_step" not in text("fw")
     assert "begins  as trained, 90 steps" in text("fw")
     other = tmp_path / "other.onnx"
-    write_onnx(other, (1, 12, 12), NET, seed=9)
+    write_onnx(other, (1, 8, 8), NET, seed=9)
     result = cli(
         "compile", "other.onnx", *task[1:], "--train", "none", "--resume", "a.mcgstate", "--no-measure"
     )

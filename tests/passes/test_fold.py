@@ -19,6 +19,7 @@ from mcugrad.ops.movement.slice import Pad
 from mcugrad.ops.normalization.batch_norm import BatchNorm
 from mcugrad.passes.fold import fold
 from onnx_nets import Array, Net, assert_close, join, net_shape, networks, ours, runtime
+from thoroughness import LONG
 
 
 def folded(net: Net) -> Graph:
@@ -47,7 +48,7 @@ def refused(net: Net) -> ModelError:
     return caught.value
 
 
-@settings(max_examples=150)
+@settings(max_examples=150 if LONG else 60)
 @given(networks())
 def test_random_networks_keep_their_results(case: tuple[Net, tuple[int, ...]]) -> None:
     folded(case[0])

@@ -26,6 +26,7 @@ from mcugrad.run.reference import ReferenceRunner
 from mcugrad.trainer import Trainer
 from mcugrad.zoo import nets
 from networks import Dense, model, samples
+from thoroughness import LONG
 
 TIGHT = [40, 28, 24, 32, 36, 24], [[0, 2, 3], [3], [1, 2], [0, 1, 4]], 4, 0, []
 """A program of `test_plan`, for which the usual orders take 128 B, and another 104."""
@@ -76,7 +77,7 @@ def from_the_worst(found: Program) -> tuple[Plan, bool]:
 
 @needs_solver
 @given(st.one_of(programs(), programs_of_segments()))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60 if LONG else 30)
 def test_plans_are_right_and_no_larger_than_greedy_ones(any_program: Program) -> None:
     plan, proven = from_the_worst(any_program)
     verify(any_program, plan)

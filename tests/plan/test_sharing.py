@@ -356,5 +356,5 @@ def poison(twin: HostTwin, random: np.random.Generator) -> None:
 def test_cores_learn_the_same(name: str, core: str) -> None:
     """Cores with bodies of their own where these work in place; the functions are those of `mixed`, too."""
     trainer = made(name)
-    x, y = samples(trainer.model, 6)
+    x, y = samples(trainer.model, 3)
     trainer.verify(x, y % 3, on=["reference", core], rate=0.01)
