@@ -273,7 +273,7 @@ KINDS: dict[str, tuple[dict[str, Any], Callable[[Array], Any]]] = {
 
 @pytest.mark.parametrize("case", KINDS)
 def test_all_losses_rules_and_precisions(net: mg.Model, case: str) -> None:
-    x, y = corners(160)
+    x, y = corners(120)
     options, labels = KINDS[case]
     wanted = labels(y)
     labels = {"typical_labels": wanted} if options.get("loss") == "mse" else {}

@@ -145,10 +145,9 @@ def test_every_host_compiler(name: str, compiler: str, opt: str, rule: str) -> N
 
 @mcu
 @pytest.mark.mcu
-@pytest.mark.parametrize(
-    ("core", "opt"), turns(CORES if LONG else ("cortex-m0plus", "cortex-m4f"), ("-O3", "-Os"))
-)
+@pytest.mark.parametrize(("core", "opt"), turns(CORES, ("-O3", "-Os")) if LONG else [("cortex-m4f", "-O3")])
 def test_gcc_for_the_device(core: str, opt: str) -> None:
+    """With -Os, and for a core without extensions: the next test, and the self-test of test_selftest.py."""
     if "arm-none-eabi-gcc" not in firmware_compilers():
         pytest.skip("arm-none-eabi-gcc is not installed")
     this = case("corners", "sr8")
@@ -203,7 +202,7 @@ def test_every_core(name: str, core: str, rule: str) -> None:
     [
         *((*each, rule) for each in (("fashion", 10), ("digits", 60)) for rule in RULES if LONG),
         *(() if LONG else (("fashion", 6, "sr8"), ("digits", 40, "sr16"))),
-        *(("corners", STEPS if LONG or rule == "sr12" else 60, rule) for rule in RULES + PACKED),
+        *(("corners", STEPS if LONG else 120 if rule == "sr12" else 60, rule) for rule in RULES + PACKED),
     ],
 )
 def test_the_reference(name: str, steps: int, rule: str) -> None:
@@ -309,5 +308,5 @@ def test_partial_training(train: str, rule: str) -> None:
     compiled = this.trainer.build.compiled
     run = this.run(this.trainer.twin)
     assert_equal(run, this.run(ReferenceRunner(compiled)))
-    if LONG or train in ("all", "conv1,fc1"):
+    if LONG or train == "conv1,fc1":
         assert_equal(run, this.run(EmulatedDevice(compiled, targets.load("cortex-m0plus"))))

@@ -183,7 +183,8 @@ def test_all_that_crosses_the_cut_is_stored(name: str, tmp_path: Path) -> None:
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize(
-    ("name", "core"), turns(["chain", "input again", "values", "mixed"], ["cortex-m0plus", "cortex-m4f"])
+    ("name", "core"),
+    turns(["input again", "mixed", "values", *(["chain"] if LONG else [])], ["cortex-m0plus", "cortex-m4f"]),
 )
 def test_cores_learn_from_latents_what_the_twin_learns_from_inputs(
     name: str, core: str, tmp_path: Path
@@ -320,12 +321,14 @@ def test_any_network_learns_from_latents_what_it_learns_from_inputs(data: st.Dat
     count = len(net.layers)
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     x = random.uniform(-1, 1, (12, 12, 12, 1)).astype(np.float32)
+    trained = draw(st.integers(1, count - 1))
+    shares = [None, mg.Sparse(samples=0.5)]  # of the last layer no channels can be chosen
     both = pair(
         net,
         x,
-        train=f"last:{draw(st.integers(1, count - 1))}",
+        train=f"last:{trained}",
         rule=draw(st.sampled_from(["sr8", "sr16", mg.Update("sr10", batch=2, momentum=0.5)])),
-        sparse=draw(st.sampled_from([None, mg.Sparse(0.4), mg.Sparse(samples=0.5)])),
+        sparse=draw(st.sampled_from(shares if trained == 1 else [*shares, mg.Sparse(0.4)])),
     )
     assert both[0].build.compiled.fingerprint == both[1].build.compiled.fingerprint
     taken = both[0].quantize(x), both[0].labels(random.integers(0, 4, 12), 12)
@@ -333,7 +336,7 @@ def test_any_network_learns_from_latents_what_it_learns_from_inputs(data: st.Dat
         "every": draw(st.integers(1, 3)),
         "collect": draw(st.booleans()),
         "remember": draw(st.booleans()),
-        "steps": 12,
+        "steps": 8,
     }
     first, other = (replayed(ReferenceRunner(trainer.build.compiled), *taken, **how) for trainer in both)
     demand_same(first, other)
@@ -345,22 +348,20 @@ def test_what_a_stored_step_takes_is_said_before_it_is_taken() -> None:
     """By bench, from calls one by one of a model as delivered; steps differ by a few percent as the model learns."""
     x, y = corners(40)
     core = targets.load("cortex-m4f")
-    both = pair(model((1, 12, 12), NET), x, prefer="ram", features="replay")  # both with the same scratch
-    table = both[1].bench(x[:4], y[:4], target=core)
-    found = []
-    for trainer in both:
-        device = EmulatedDevice(trainer.build.compiled, core, replay=4)
-        samples = trainer.quantize(x), trainer.labels(y, 40)
-        counts = []
-        for every in (0, 1):
-            device.begin_replay(4, every, False, 0)
-            device.replay_add(samples[0][:4], samples[1][:4])
-            device.step_instructions.clear()
-            device.train(*samples, np.arange(4, dtype=np.uint32), np.full(4, 0.02, np.float32))
-            counts.append(float(np.mean(device.step_instructions)))
-        found.append(counts[1] - counts[0])
+    trainer = pair(model((1, 12, 12), NET), x, prefer="ram", features="replay")[1]
+    table = trainer.bench(x[:4], y[:4], target=core)
+    device = EmulatedDevice(trainer.build.compiled, core, replay=4)
+    samples = trainer.quantize(x), trainer.labels(y, 40)
+    counts = []
+    for every in (0, 1):
+        device.begin_replay(4, every, False, 0)
+        device.replay_add(samples[0][:4], samples[1][:4])
+        device.step_instructions.clear()
+        device.train(*samples, np.arange(4, dtype=np.uint32), np.full(4, 0.02, np.float32))
+        counts.append(float(np.mean(device.step_instructions)))
     assert table.stored_step is not None
     assert table.training_step is not None
-    said = table.stored_step.instructions
-    assert found[1] == pytest.approx(said, rel=0.1)
-    assert found[0] - found[1] == pytest.approx(table.training_step.instructions - said, rel=0.05)
+    whole, stored = table.training_step.instructions, table.stored_step.instructions
+    assert stored < 0.9 * whole
+    assert counts[0] == pytest.approx(whole, rel=0.05)
+    assert counts[1] - counts[0] == pytest.approx(stored, rel=0.1)
