@@ -62,7 +62,7 @@ def test_constants_fit_to_the_byte(model: mg.Model) -> None:
     build = mg.compile(model, calibration=x).build
     mg.compile(model, calibration=x, target=board(1 << 18, build.constants))
     with pytest.raises(
-        mg.FitError, match=r"constants alone need .* KiB of flash; cortex-m4f has .* \(1 B short\)"
+        mg.FitError, match=r"constants alone need .* of flash; cortex-m4f has .* \(1 B short\)"
     ):
         mg.compile(model, calibration=x, target=board(1 << 18, build.constants - 1))
 

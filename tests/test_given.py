@@ -33,6 +33,8 @@ def test_sizes_are_bytes_or_in_units_of_1024() -> None:
         " 1.5M ": 3 << 19,
         "0.5K": 512,
         "2MiB": 2 << 20,
+        "1G": 1 << 30,
+        "2 GiB": 2 << 30,
         "3 B": 3,
         "0.001953125K": 2,
     }.items():

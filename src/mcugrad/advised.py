@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mcugrad.footprint import kib
+from mcugrad.targets import kib
 from mcugrad.training.sparse import Sparse
 
 

@@ -14,7 +14,7 @@ from mcugrad import concerns
 from mcugrad.advice import as_one
 from mcugrad.errors import DataError, UsageError
 from mcugrad.fit_check import check_fit
-from mcugrad.footprint import Room, kib, limit
+from mcugrad.footprint import Room, limit
 from mcugrad.given import demand_seed, is_whole
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
@@ -30,7 +30,7 @@ from mcugrad.pipeline import Build, build, calibrate
 from mcugrad.plan import Planning
 from mcugrad.program import Program
 from mcugrad.state import defect
-from mcugrad.targets import Target
+from mcugrad.targets import Target, kib
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer
 from mcugrad.training.features import OF_PREDICTION

@@ -28,14 +28,14 @@ from mcugrad.api import compile as compile_model
 from mcugrad.api import target_given
 from mcugrad.errors import Consumer, FitError, McugradWarning, UsageError
 from mcugrad.fit_check import largest_of
-from mcugrad.footprint import Footprint, kib, limit
+from mcugrad.footprint import Footprint, limit
 from mcugrad.given import is_number, is_whole, shown
 from mcugrad.measure.cost import measure_step
 from mcugrad.model import Model
 from mcugrad.options import Budget, Options
 from mcugrad.progress import line
 from mcugrad.rate_search import FEWEST, RateSearch
-from mcugrad.targets import Target
+from mcugrad.targets import Target, kib
 from mcugrad.targets import load as load_target
 from mcugrad.trainer import Trainer
 from mcugrad.training.losses import Loss

@@ -20,7 +20,7 @@ from mcugrad.advice import rescaled
 from mcugrad.errors import McugradWarning
 from mcugrad.graph import ActivationScale
 from mcugrad.program import Program
-from mcugrad.targets import Target
+from mcugrad.targets import Target, kib
 from mcugrad.training.losses import LabelKind, Loss
 
 OUTSIDE = 0.01
@@ -215,7 +215,7 @@ def of_flash(constants: int, trains: bool, target: Target) -> list[str]:
     if left >= fast:
         return []
     return [
-        f"constants leave {left / 1024:.1f} KiB of the {target.flash.bytes / 1024:.1f} KiB of flash of {target.name}, "
+        f"constants leave {kib(left)} of the {kib(target.flash.bytes)} of flash of {target.name}, "
         f"and code, which comes on top, takes {small / 1024:.0f} to {fast / 1024:.0f} KiB in most networks, with -Os a "
         f"third of that with -O3; measure() and verify(), or mcugrad compile without --no-measure, link and count it"
     ]

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mcugrad.errors import Consumer, FitError
-from mcugrad.footprint import NAMED, Footprint, Room, flash_consumers, fullest, kib, ram_consumers
+from mcugrad.footprint import NAMED, Footprint, Room, flash_consumers, fullest, ram_consumers
 from mcugrad.graph import ActivationScale
 from mcugrad.model import Model
 from mcugrad.options import Options
 from mcugrad.passes.freeze import Train
 from mcugrad.pipeline import Build
 from mcugrad.run.emulated import EmulatedDevice
-from mcugrad.targets import Target
+from mcugrad.targets import Target, kib
 from mcugrad.training.rules import Update, Updates, updates
 from mcugrad.ways import DEEP, Footprints, made_up, planned_sizes
 

@@ -19,7 +19,7 @@ from mcugrad.plan.sharing import sharing
 from mcugrad.program import PREDICT, Buffer, Program, Space
 from mcugrad.program.reserve import reserve
 from mcugrad.program.rows import ALL, TRAIN
-from mcugrad.targets import Target, shortage
+from mcugrad.targets import Target, kib, shortage
 
 NAMED = 3
 """Consumers that a refusal names."""
@@ -122,11 +122,6 @@ def limit(name: str, given: Any, target: Target | None) -> int | None:
             hint=f"{name}={have} or less, or no {name}=, which is all of it",
         )
     return size
-
-
-def kib(size: int) -> str:
-    """`24.7 KiB`."""
-    return f"{size / 1024:.1f} KiB"
 
 
 def ram_consumers(program: Program, plan: Plan, *, linked: int = 0) -> tuple[Consumer, ...]:

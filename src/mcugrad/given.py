@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mcugrad.errors import DataError, UsageError
 
-_SIZE = re.compile(r"(\d+)(?:\.(\d+))? ?(?:([KkM])(?:i?B)?|B)?")
+_SIZE = re.compile(r"(\d+)(?:\.(\d+))? ?(?:([KkMG])(?:i?B)?|B)?")
 
 
 def is_whole(value: Any) -> bool:
@@ -29,7 +29,7 @@ def is_number(value: Any) -> bool:
 def in_bytes(value: Any) -> int | None:
     """A number of bytes above 0: a whole number, or a text such as `65536`, `64K`, `64 KiB`, `1.5M`; None for others.
 
-    K is 1,024 bytes and M 1,024 K, however they are spelled, as whoever sells memories counts.
+    K is 1,024 bytes, M 1,024 K and G 1,024 M, however they are spelled, as whoever sells memories counts.
     """
     if is_whole(value):
         return int(value) if value > 0 else None
@@ -37,7 +37,9 @@ def in_bytes(value: Any) -> int | None:
     if found is None:
         return None
     whole, part, unit = found.groups(default="")
-    size, rest = divmod(int(whole + part) << {"": 0, "K": 10, "M": 20}[unit.upper()], 10 ** len(part))
+    size, rest = divmod(
+        int(whole + part) << {"": 0, "K": 10, "M": 20, "G": 30}[unit.upper()], 10 ** len(part)
+    )
     return size if size > 0 and rest == 0 else None
 
 

@@ -21,7 +21,6 @@ from mcugrad.errors import FitError, UsageError
 from mcugrad.fidelity import Fidelity, compared, float_outputs
 from mcugrad.fit_check import with_way_out
 from mcugrad.fitting import Course, Epoch, Samples, run
-from mcugrad.footprint import kib
 from mcugrad.given import demand_seed
 from mcugrad.graph import ActivationScale
 from mcugrad.health import Health, layers_of
@@ -38,7 +37,7 @@ from mcugrad.run.qemu import QemuDevice
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.share import Share
 from mcugrad.state.trained import step_of
-from mcugrad.targets import Target
+from mcugrad.targets import Target, kib
 from mcugrad.targets import load as load_target
 from mcugrad.training.augment import Augment
 from mcugrad.training.guard import Guard

@@ -51,11 +51,11 @@ ERRORS: list[tuple[tuple[str, ...], str, str, str]] = [
     (("--prefer", "speed", "--ram", "5Q"), "--ram 5Q is no number of bytes", "--ram", "65536 or 64K"),
     (
         ("--prefer", "speed", "--ram", "0.5K"),
-        "--ram 0.5K allows 0.5 KiB",
+        "--ram 0.5K allows 512 B",
         "learned state",
         "or more;  a smaller",
     ),
-    (("--prefer", "speed", "--ram", "500"), "--ram 500 allows 0.5 KiB", "learned state", "--ram 139"),
+    (("--prefer", "speed", "--ram", "500"), "--ram 500 allows 500 B", "learned state", "--ram 139"),
     (
         ("--ram", "9000"),
         "--ram 9000 allows 8.8 KiB",

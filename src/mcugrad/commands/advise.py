@@ -132,8 +132,8 @@ def _next(recipe: Recipe, advice: Advice, epochs: int, ram: str | None) -> str:
 
 def _table(advice: Advice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Headings, and a row for each choice that is worth one; of time only what is known."""
-    from mcugrad.footprint import kib
     from mcugrad.measure.cost import short
+    from mcugrad.targets import kib
 
     best = advice.best
     shares = ("updates",) * any(choice.updates < 1 for choice in advice.kept)

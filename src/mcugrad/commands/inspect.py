@@ -236,8 +236,8 @@ def _recomputed(
 
 def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target | None, size: int) -> None:
     """The ways to train in a table; `size` are bytes of a sample."""
-    from mcugrad.footprint import kib
     from mcugrad.options import Budget
+    from mcugrad.targets import kib
 
     rows = []
     for choice in choices:
@@ -270,7 +270,7 @@ def _show_choices(output: Output, choices: list[dict[str, Any]], target: Target 
 
 def _show_recomputed(output: Output, choices: list[dict[str, Any]], core: str, *, with_target: bool) -> None:
     """Where it saves RAM that calls of the forward pass run again."""
-    from mcugrad.footprint import kib
+    from mcugrad.targets import kib
 
     rows = []
     for choice in choices:

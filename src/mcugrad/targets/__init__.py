@@ -6,6 +6,17 @@ no clock, to ask "how many instructions" before a board is chosen.
 """
 
 from mcugrad.targets._load import cores, emulated, load, names
-from mcugrad.targets._model import Core, EnergyPerCycle, Region, Target, shortage
+from mcugrad.targets._model import Core, EnergyPerCycle, Region, Target, kib, shortage
 
-__all__ = ["Core", "EnergyPerCycle", "Region", "Target", "cores", "emulated", "load", "names", "shortage"]
+__all__ = [
+    "Core",
+    "EnergyPerCycle",
+    "Region",
+    "Target",
+    "cores",
+    "emulated",
+    "kib",
+    "load",
+    "names",
+    "shortage",
+]

@@ -126,9 +126,12 @@ def shortage(need: int, have: int, memory: str, whose: str) -> str:
         memory: `RAM` or `flash`.
         whose: `nrf52840 has`.
     """
-    whole, there = (f"{size / 1024:.1f} KiB" for size in (need, have))
-    short = f"{need - have} B" if need - have < 1024 else f"{(need - have) / 1024:.1f} KiB"
-    return f"{whole} of {memory}; {whose} {there} ({short} short)"
+    return f"{kib(need)} of {memory}; {whose} {kib(have)} ({kib(need - have)} short)"
+
+
+def kib(size: int) -> str:
+    """`24.7 KiB`; `500 B` below one."""
+    return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KiB"
 
 
 @dataclass(frozen=True)
