@@ -5,7 +5,8 @@
   constants; stack is the deepest of a prediction and a training step under emulation. `weights` are what trains, at
   the bytes in which it trains: no plan gets below them.
 * `plans`: every network of the zoo, predicting and with all layers training by sr8: working memory as planned, and the
-  bytes that are needed at the fullest moment. No C is built for them.
+  bytes that are needed at the fullest moment; `buys` is the part of the instructions of convolutions and fully
+  connected layers on a Cortex-M4F, estimated, that so many more KB of it save. No C is built for them.
 
 `--exact` plans with a solver what takes more than the bound, says what it finds, and writes nothing (extra `plan`).
 `--recompute` says what running calls of the forward pass again would save of each, likewise.
@@ -36,7 +37,7 @@ from mcugrad.options import Budget, Options
 from mcugrad.passes.assign_precision import Wanted
 from mcugrad.passes.calibrate import Calibration
 from mcugrad.pipeline import calibrate, spent
-from mcugrad.plan import RunsAgain, bound, exact_plan, verify
+from mcugrad.plan import Planned, RunsAgain, bound, choices, exact_plan, verify
 from mcugrad.program import Space
 from mcugrad.training.rules import updates
 from mcugrad.ways import planned_sizes
@@ -48,6 +49,8 @@ RULE = "sr8"
 KB = 1024
 WORSE = 0.01
 """By how much working memory may grow."""
+BUYS = (1, 4, 16)
+"""KB of working memory beyond the least, of which is said what they save."""
 OURS = 1.15
 """Times the working memory of a prediction that a training step of MCUNet's last two blocks may take."""
 
@@ -132,10 +135,15 @@ def noise(model: mg.Model, count: int) -> np.ndarray:
     return np.random.default_rng(3).normal(size=(count, *shape)).astype(np.float32)
 
 
-def plan_of(model: mg.Model, options: Options) -> Case:
-    """What a network takes, planned, without C."""
+def programs_of(model: mg.Model, options: Options) -> tuple[Planned, ...]:
+    """Programs for a network, planned, the smallest first."""
     scales = calibrate(model, noise(model, 2), Calibration("minmax"), options.precision, options.train)
-    program, plan = planned_sizes(model, scales, options)[0]
+    return planned_sizes(model, scales, options)
+
+
+def plan_of(programs: tuple[Planned, ...]) -> Case:
+    """What the smallest of them takes, without C."""
+    program, plan = programs[0]
     place = layout(program, plan)
     return {
         "arena": plan.size,
@@ -144,11 +152,22 @@ def plan_of(model: mg.Model, options: Options) -> Case:
     }
 
 
+def buys(programs: tuple[Planned, ...]) -> dict[str, float]:
+    """Part of the instructions that some KB beyond the smallest arena save, and that any number of them does."""
+    points = choices(programs, TARGET).curve.points
+    least = points[0]
+    within = {str(more): [p for p in points if p.size <= least.size + more * KB] for more in BUYS}
+    return {
+        more: 1 - found[-1].instructions / least.instructions
+        for more, found in {**within, "any": points}.items()
+    }
+
+
 def case_plan(network: Network) -> Case:
     """The same of a case, and of a prediction by the same network."""
     model = network.model()
-    alone = plan_of(model, replace(network.options, train="none", sparse=None))
-    return {**plan_of(model, network.options), "predict_arena": alone["arena"]}
+    alone = plan_of(programs_of(model, replace(network.options, train="none", sparse=None)))
+    return {**plan_of(programs_of(model, network.options)), "predict_arena": alone["arena"]}
 
 
 def zoo_plan(name: str) -> Case:
@@ -156,7 +175,11 @@ def zoo_plan(name: str) -> Case:
     model = zoo(name)()
     options = Options("all", updates(RULE), seed=0, rate=0.01)
     ways = {"predict": replace(options, train="none"), "train": options}
-    return {"network": name, **{way: plan_of(model, how) for way, how in ways.items()}}
+    found = {way: programs_of(model, how) for way, how in ways.items()}
+    return {
+        "network": name,
+        **{way: {**plan_of(programs), "buys": buys(programs)} for way, programs in found.items()},
+    }
 
 
 # -- with C ----------------------------------------------------------------------------------------------------------
@@ -288,6 +311,22 @@ def plan_table(results: Results) -> str:
     return markdown(head, rows)
 
 
+def buys_table(results: Results) -> str:
+    """What more working memory than the least saves, for the zoo's networks."""
+    rows = [
+        (
+            f"`{c['network']}`",
+            "prediction" if way == "predict" else "training step",
+            f"{c[way]['arena']:,}",
+            *(f"{part:.1%}" for part in c[way]["buys"].values()),
+        )
+        for c in results["plans"]
+        for way in ("predict", "train")
+    ]
+    head = ("network", "", "least working memory, B", *(f"{more} KB more" for more in BUYS), "any")
+    return markdown(head, rows)
+
+
 DRAWN = "ds_cnn"
 """Whose working memory the README shows."""
 
@@ -338,8 +377,7 @@ def exact() -> None:
         model = zoo(name)()
         for train in ("none", "all"):
             options = Options(train, updates(RULE), seed=0, rate=0.01)
-            scales = calibrate(model, noise(model, 2), Calibration("minmax"), options.precision, train)
-            program, plan = planned_sizes(model, scales, options)[0]
+            program, plan = programs_of(model, options)[0]
             if plan.size > bound(program):
                 better = exact_plan(program, plan)
                 verify(program, better)
@@ -355,9 +393,8 @@ def saved() -> None:
     for name, load, train, precision in ways:
         model = load()
         options = Options(train, updates(RULE), seed=0, rate=0.01, precision=precision, budget=Budget("ram"))
-        scales = calibrate(model, noise(model, 2), Calibration("minmax"), precision, train)
         (_, kept), (_, least) = (
-            spent(planned_sizes(model, scales, replace(options, recompute=recompute)), options.budget)
+            spent(programs_of(model, replace(options, recompute=recompute)), options.budget)
             for recompute in (False, True)
         )
         runs = least.again or RunsAgain(0, 0.0, 0.0)
@@ -378,10 +415,7 @@ def by_channels() -> None:
         model = network.model()
         for share in SHARES:
             options = replace(network, share=share).options
-            scales = calibrate(
-                model, noise(model, 2), Calibration("minmax"), options.precision, options.train
-            )
-            program, plan = planned_sizes(model, scales, options)[0]
+            program, plan = programs_of(model, options)[0]
             place = layout(program, plan)
             weights = sum(b.size for b in place.params if b.name.endswith("_w"))
             sizes = Footprint.of(program, place).ram, weights, plan.size
