@@ -60,6 +60,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "memory": ("instructions", instructions.memory_table),
     "steps_ram": ("memory", memory.case_table),
     "plans": ("memory", memory.plan_table),
+    "buys": ("memory", memory.buys_table),
     "features": ("features", features.table),
     "tradeoff-memory": ("tradeoff", tradeoff.memory_table),
     "tradeoff-time": ("tradeoff", tradeoff.time_table),
