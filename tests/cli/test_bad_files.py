@@ -269,7 +269,8 @@ def test_a_full_disk_while_linking(cli: Cli, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache.root() / "zig"))
     monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "cache"))
     images(tmp_path / "d.npz")
-    arguments = ("train", "digits_cnn", "--data", "d.npz", "--epochs", "1")
+    small(tmp_path / "net.onnx")
+    arguments = ("train", "net.onnx", "--data", "d.npz", "--epochs", "1")
 
     def full(*_: object, **__: object) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -304,7 +305,8 @@ def test_a_twin_that_cannot_be_loaded(cli: Cli, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(cffi.FFI, "dlopen", refuse)
     images(tmp_path / "d.npz")
-    result = cli("train", "digits_cnn", "--data", "d.npz", "--epochs", "1")
+    small(tmp_path / "net.onnx")
+    result = cli("train", "net.onnx", "--data", "d.npz", "--epochs", "1")
     assert result.code == 2
     assert result.err.startswith("error: the twin cannot be loaded: failed to map segment")
     assert "MCUGRAD_CACHE" in result.err

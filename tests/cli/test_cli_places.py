@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from command_line import COMPILE, TRAIN, Cli
+from command_line import COMPILE, TRAIN, Cli, images, labels, save
 from mcugrad.emit.folder import write_folder
+from networks import Dense, write_onnx
 
 FULL = "cannot write the file: No space left on device"
 
@@ -62,22 +63,30 @@ def test_a_full_disk(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         assert f"  where  {options[1]}\n  try    some space, or another place" in said
 
 
+def brief(folder: Path) -> tuple[str, ...]:
+    """A training of little time, but for the place of what it learns."""
+    write_onnx(folder / "net.onnx", (1, 8, 8), (Dense(10),))
+    data = save(folder / "few.npz", images(), labels())
+    return "train", "net.onnx", "--data", data, "--epochs", "1", "--rate", "0.01", "--save"
+
+
 def test_a_disk_that_has_too_little_room_for_this_state(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It is looked for again when its size is known, and still before the training."""
-    assert cli(*TRAIN, "--epochs", "1", "--rate", "0.01", "--save", "state.mcgstate").code == 0
+    train = brief(tmp_path)
+    assert cli(*train, "state.mcgstate").code == 0
     size = (tmp_path / "state.mcgstate").stat().st_size
     disk = Limited(1 << 20)
     monkeypatch.setattr(tempfile, "TemporaryFile", disk)
-    result = cli(*TRAIN, "--epochs", "1", "--rate", "0.01", "--save", "again.mcgstate")
+    result = cli(*train, "again.mcgstate")
     assert result.code == 0
     assert disk.asked[0] == disk.room
     assert size - 256 < disk.asked[1] <= size, "but for the hash of the data"
     disk.room = disk.asked[1] - 1
     monkeypatch.setattr("mcugrad.commands.output.ROOM", 1)
     monkeypatch.setitem(_demand_places().__kwdefaults__, "size", 1)
-    result = cli(*TRAIN, "--epochs", "1", "--rate", "0.01", "--save", "other.mcgstate")
+    result = cli(*train, "other.mcgstate")
     assert result.code == 2
     assert FULL in result.err
     assert "epoch" not in result.out
@@ -132,14 +141,14 @@ def test_a_file_that_may_be_written_in_a_folder_that_may_not(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As one that is mounted into a container."""
-    place = tmp_path / "state.npz"
+    place, train = tmp_path / "state.npz", brief(tmp_path)
     place.write_bytes(b"")
 
     def denied(*_: Any, **__: Any) -> None:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(tempfile, "TemporaryFile", denied)
-    assert cli(*TRAIN, "--epochs", "1", "--rate", "0.01", "--save", "state.npz").code == 0
+    assert cli(*train, "state.npz").code == 0
     assert place.stat().st_size > 1000
     assert "Permission denied" in cli(*TRAIN, "--save", "new.npz").err
 
