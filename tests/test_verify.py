@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import mcugrad as mg
+from mcugrad import verification
 from mcugrad.ops.selection import select
 from mcugrad.run.host import HostTwin
 from mcugrad.run.runner import Compiled, State, Steps, differences, step_type
@@ -32,16 +34,19 @@ OPTIONS: dict[LabelKind, dict[str, Any]] = {
 class Liar(HostTwin):
     """The host twin, but for one byte of one thing at one stage.
 
-    Args:
-        compiled: the model.
+    Attributes:
         lie: what is false: `outputs`, `state`, a name of what a step reports, or `everything`.
-        stage: when, an index into STAGES.
+        when: an index into STAGES.
         place: which element of outputs, which byte of the state.
+        stage: where it is.
     """
 
-    def __init__(self, compiled: Compiled, lie: str, stage: int, place: int = -1) -> None:
-        super().__init__(compiled)
-        self.lie, self.when, self.place, self.stage = lie, stage, place, 0
+    lie, when, place, stage = "nothing", 0, -1, 0
+
+    def begin(self, lie: str, when: int, place: int = -1) -> Liar:
+        """Another run, with another lie."""
+        self.lie, self.when, self.place, self.stage = lie, when, place, 0
+        return self
 
     def falsified(self, what: str, truth: NDArray[Any]) -> NDArray[Any]:
         array = np.ascontiguousarray(truth).copy()
@@ -68,6 +73,24 @@ class Liar(HostTwin):
             start += value.nbytes
         self.stage += 1
         return state
+
+
+@cache
+def liar(compiled: Compiled) -> Liar:
+    """One for a model: making it takes longer than a run."""
+    return Liar(compiled)
+
+
+@pytest.fixture(autouse=True)
+def one_twin_for_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which verify makes each time; it begins with the state that it is given in any case."""
+    monkeypatch.setattr(verification, "HostTwin", twin)
+
+
+@cache
+def twin(compiled: Compiled) -> HostTwin:
+    """What liars are compared with."""
+    return HostTwin(compiled)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +193,7 @@ def test_a_schedule_that_does_not_fit_is_refused(net: mg.Model) -> None:
 
 def verified(trainer: mg.Trainer, monkeypatch: pytest.MonkeyPatch, *lie: Any) -> mg.Verification:
     """verify with a liar in the place of the emulator."""
-    monkeypatch.setattr(trainer, "_runner", lambda name: Liar(trainer.build.compiled, *lie))
+    monkeypatch.setattr(trainer, "_runner", lambda name: liar(trainer.build.compiled).begin(*lie))
     x, classes = corners(STEPS)
     kind = trainer.options.loss.label_kind
     y = classes if kind is LabelKind.CLASS else np.eye(4, dtype=int)[classes]
