@@ -66,7 +66,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @FAST
 @pytest.mark.parametrize("case", OPTIONS)
 def test_training_is_as_if_the_rate_had_been_given(compiled: mg.Trainer, case: str) -> None:
-    x, y = corners(240)
+    x, y = corners(120)
     options = dict(OPTIONS[case])
     if options.pop("guard", False):
         options |= {"guard": (x[:20], y[:20])}
@@ -227,10 +227,10 @@ def test_a_schedule_that_does_not_fit_is_refused_in_numbers_of_the_training(
 @FAST
 @pytest.mark.parametrize("every", [1, 2, 7, 113])
 def test_the_longest_warm_up_that_fits_a_training_fits_its_trials(compiled: mg.Trainer, every: int) -> None:
-    x, y = corners(481)
+    x, y = corners(241)
     replay = mg.Replay(20, every=every, source=corners(40))
     trainer = copy(compiled)
-    warmup = 481 * 9 + replay.draws(481 * 9) - 1
+    warmup = 241 * 9 + replay.draws(241 * 9) - 1
     tried(trainer, x, y, epochs=9, schedule=mg.Schedule("cosine", warmup=warmup), replay=replay)
     assert trainer.rate_search is not None
     assert trainer.rate_search.found is not None

@@ -15,6 +15,7 @@ from mcugrad.errors import DeviceError, FitError
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.qemu import QemuDevice
 from networks import Conv, Dense, model, samples
+from thoroughness import LONG
 
 pytestmark = [
     pytest.mark.mcu,
@@ -64,7 +65,9 @@ def test_gcc_builds_the_same_bytes_and_steps_towards_distributions() -> None:
     for runner in (
         made.twin,
         QemuDevice(made.build.compiled, target, compiler="arm-none-eabi-gcc"),
-        QemuDevice(made.build.compiled, target, opt="-O3"),
+        *(
+            [QemuDevice(made.build.compiled, target, opt="-O3")] if LONG else ()
+        ),  # as kernels in tests/kernels
     ):
         runner.train_soft(given, soft, order)
         states.append(runner.state())
