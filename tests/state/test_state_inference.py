@@ -61,6 +61,9 @@ def test_what_was_learned_infers_on_a_smaller_device(kind: str, tmp_path: Path) 
         assert smaller.evaluate(x, y) == trainer.evaluate(x, y)
         if trainer.options.precision != "mixed":
             assert smaller.ram == small.ram < trainer.ram
+    if kind == "sr8":
+        as_delivered = trainer.files(inference=True, delivered=True)
+        assert as_delivered == fresh(kind)[0].files(inference=True) != trainer.files(inference=True)
     folder = trainer.export(tmp_path / "fw", inference=True)
     header = (folder / "life.h").read_text()
     assert "trains  nothing: inference only" in header
