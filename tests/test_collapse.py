@@ -324,7 +324,7 @@ def test_a_training_that_collapses_says_so_and_one_that_learns_does_not(
 def test_what_a_network_knew_before_the_first_step_counts(options: dict[str, Any]) -> None:
     """A few large steps spoil it before any stretch of the training shows what it knew."""
     digits = data.load("digits")
-    x, y = digits.x_train[:600, ..., None] / 16, digits.y_train[:600]
+    x, y = digits.x_train[:400, ..., None] / 16, digits.y_train[:400]
     trainer = mg.compile(mg.load(model_path("digits_cnn")), calibration=x[:256], **options)
     assert trainer.evaluate(x, y) > 0.95
     with pytest.warns(McugradWarning, match="where it has been: training ran away; try a rate of 0.033"):
