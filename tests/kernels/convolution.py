@@ -175,9 +175,20 @@ def grouped(draw: Draw) -> tuple[Conv2dStruct, int, int]:
     return g, groups, g.k_h * g.k_w * in_c
 
 
+BEYOND = st.sampled_from([65, 100, 130])
+"""More channels than a block."""
+TRANSPOSED = st.one_of(
+    *(st.tuples(FEW, more) for more in (FEW, CHANNELS, BEYOND)),
+    *(st.tuples(more, FEW) for more in (CHANNELS, BEYOND)),
+)
+"""Channels of transposed convolutions."""
+
+
 def transposed(draw: Draw) -> tuple[Conv2dStruct, int]:
     """Constants and the number of taps. The output is as large as all products need, or smaller, or larger."""
-    in_h, in_w = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
+    in_c, out_c = draw(TRANSPOSED)
+    most = 6 if in_c * out_c < 64 else 2
+    in_h, in_w = draw(st.tuples(st.integers(1, most), st.integers(1, most)))
     kernel = draw(st.one_of(st.just((3, 3)), st.tuples(st.integers(1, 4), st.integers(1, 4))))
     stride = draw(st.one_of(st.just((2, 2)), st.tuples(st.integers(1, 4), st.integers(1, 4))))
     dilation = draw(st.one_of(st.just((1, 1)), st.tuples(st.integers(1, 3), st.integers(1, 3))))
@@ -187,7 +198,6 @@ def transposed(draw: Draw) -> tuple[Conv2dStruct, int]:
         max(1, (n - 1) * s + d * (k - 1) + 1 - p + m)
         for n, k, s, d, p, m in zip((in_h, in_w), kernel, stride, dilation, pad, more, strict=True)
     ]
-    in_c, out_c = draw(st.one_of(st.tuples(FEW, FEW), st.tuples(CHANNELS, FEW), st.tuples(FEW, CHANNELS)))
     g = Conv2dStruct(
         in_h, in_w, in_c, *out, out_c, *kernel, *stride, *pad, *dilation, draw(ZEROS), draw(ZEROS)
     )

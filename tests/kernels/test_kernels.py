@@ -117,7 +117,7 @@ def check_over(kernel: Kernel, arguments: dict[str, Any], each: Shared) -> bool:
     return True
 
 
-TOGETHER = 2
+TOGETHER = 3
 """Cases of an example. Ten examples are all that hypothesis draws: it goes on with five that repeat parts of the tenth,
 and so with each that follows."""
 
@@ -161,10 +161,10 @@ def test_every_prototype_is_read() -> None:
 
 
 def examples(name: str) -> int:
-    """Hundredths of the usual number. Float kernels have no saturation and few branches, one body few ways."""
+    """Hundredths of the usual number: fewer of floats, which do not saturate, and of bodies, which have extremes."""
     if LONG:
         return 100 // TOGETHER
-    return 6 if name.endswith("_f32") else 10 if name in library.with_bodies() else 8
+    return 7 if name.endswith("_f32") or name in library.with_bodies() else 10
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -212,7 +212,7 @@ def test_what_is_undefined_is_seen() -> None:
 
 def test_every_body_is_tried() -> None:
     """A kernel with several bodies has cases, and extremes that say where they could differ."""
-    assert set(library.with_bodies()) == set(EXTREMES)
+    assert {*library.with_bodies()} <= {*EXTREMES} & {*CASES}
 
 
 def test_every_body_that_takes_scratch_has_a_price() -> None:
