@@ -22,7 +22,7 @@ from mcugrad.ops.convolution.planes import PLANE_UPDATE_ROWS
 from mcugrad.ops.convolution.pointwise_s8 import POINTWISE_FROZEN_S8, POINTWISE_S8, POINTWISE_UPDATE
 from mcugrad.ops.convolution.struct import Conv2dStruct
 from mcugrad.ops.core.frozen_s8 import integer_factors
-from mcugrad.ops.linear.linear_s8 import LINEAR_S8, LINEAR_UPDATE, LinearStruct
+from mcugrad.ops.linear.linear_s8 import LINEAR_GRAD_INPUT_S8, LINEAR_S8, LINEAR_UPDATE, LinearStruct
 from mcugrad.ops.pooling.maxpool2d_kept_s8 import size_of
 from mcugrad.ops.pooling.struct import Pool2dStruct
 from mcugrad.program import Kernel, Struct
@@ -331,6 +331,8 @@ SHAPES: dict[Kernel, tuple[list[Shape], list[Shape]]] = {
     DEPTHWISE_CONV2D_UPDATE: (DEPTHWISE, OTHER_DEPTHWISE),
 }
 """Kernels that have a price: shapes that it is fitted to, and others that tell how good it is."""
+TOGETHER = (*SHAPES, LINEAR_GRAD_INPUT_S8)
+"""Kernels that prices.py and kernels.py count: one build of both, where counts are only compared."""
 MORE_WINDOWS = maps(
     [
         (12, 1, 24, 5),

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from bars import WORSE, Bar, Results, arguments, main, markdown, origin, read, told_worse, write
+from kernel_calls import TOGETHER
 from layer_calls import ERROR, FORWARD, UPDATE, Layer, LayerCall
 
 from mcugrad import targets, toolchain
@@ -144,16 +145,16 @@ def called(layers: Iterable[Layer], *, in_turn: bool = False) -> list[tuple[Laye
     return found
 
 
-Counted = Callable[[dict[str, Any], int], Case]
+Counted = Callable[[Kernel, dict[str, Any], int], Case]
 """Runs a kernel with arguments that lie so many bytes off: instructions, cycles, stack."""
 
 
-def in_unicorn(kernel: Kernel, core: str, compiler: str, timed: bool) -> Counted:
-    """A kernel on an emulated core; cycles, which take as long as all else, where they are asked for."""
-    on = KernelsOnCore([kernel], targets.load(core), compiler=compiler)
+def in_unicorn(kernels: Sequence[Kernel], core: str, compiler: str, timed: bool) -> Counted:
+    """Kernels on an emulated core; cycles, which take as long as all else, where they are asked for."""
+    on = KernelsOnCore(kernels, targets.load(core), compiler=compiler)
     timing = CycleModel(on.emulator.image, on.emulator.target.core)
 
-    def run(given: dict[str, Any], shift: int) -> Case:
+    def run(kernel: Kernel, given: dict[str, Any], shift: int) -> Case:
         on.emulator.forget_blocks()
         instructions = on.run(kernel, given, shift)
         cycles = timing.estimate(on.emulator.blocks()).cycles if timed else None
@@ -162,11 +163,11 @@ def in_unicorn(kernel: Kernel, core: str, compiler: str, timed: bool) -> Counted
     return run
 
 
-def in_qemu(kernel: Kernel, core: str, compiler: str, timed: bool) -> Counted:
-    """A kernel in QEMU, which says nothing of cycles and stack, whatever is asked for."""
-    on = KernelsInQemu([kernel], targets.load(core), compiler=compiler)
+def in_qemu(kernels: Sequence[Kernel], core: str, compiler: str, timed: bool) -> Counted:
+    """Kernels in QEMU, which says nothing of cycles and stack, whatever is asked for."""
+    on = KernelsInQemu(kernels, targets.load(core), compiler=compiler)
 
-    def run(given: dict[str, Any], shift: int) -> Case:
+    def run(kernel: Kernel, given: dict[str, Any], shift: int) -> Case:
         return {"instructions": on.run(kernel, given, shift), "cycles": None, "stack": None}
 
     return run
@@ -184,18 +185,27 @@ def there() -> list[str]:
 
 
 def counted(
-    calls: Sequence[tuple[Layer, str, LayerCall]], core: str, compiler: str, *, timed: bool = True
+    calls: Sequence[tuple[Layer, str, LayerCall]],
+    core: str,
+    compiler: str,
+    *,
+    timed: bool = True,
+    together: Sequence[Kernel] = (),
 ) -> list[Case]:
-    """Every call on a core; a kernel is built by itself, for what else there is changes what compilers inline."""
+    """Every call on a core.
+
+    A kernel is built by itself, for what else there is may change what compilers inline, unless all are built together.
+    """
     run = in_unicorn if targets.load(core).core.is_emulated else in_qemu
     cores: dict[str, Counted] = {}
     cases: list[Case] = []
     for layer, which, each in calls:
         kernel = each.call.kernel
         if kernel.name not in cores:
-            cores[kernel.name] = run(kernel, core, compiler, timed)
+            built = together or [kernel]
+            cores |= dict.fromkeys((each.name for each in built), run(built, core, compiler, timed))
         given = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in each.given.items()}
-        found = cores[kernel.name](given, layer.shift)
+        found = cores[kernel.name](kernel, given, layer.shift)
         wrong = [name for name, value in each.changed.items() if (given[name] != value).any()]
         if wrong:
             raise SystemExit(
@@ -298,10 +308,18 @@ def times(results: Results, layer: str, like: str, which: str) -> Bar:
 def check_fresh(
     results: Results, layers: Iterable[Layer], cores: Sequence[str], *, in_turn: bool = False
 ) -> int:
-    """Counts by zig again, on those of the cores that are there; 1 where a kernel takes more than it did."""
+    """Counts by zig again, on those of the cores that are there; 1 where a kernel takes more than it did.
+
+    With `in_turn` kernels are built together: in a third of the time, and to the same instructions.
+    """
+    layers = [*layers]
     calls, worse = called(layers, in_turn=in_turn), []
+    together: Sequence[Kernel] = ()
+    if in_turn:
+        few = {each.call.kernel.name: each.call.kernel for _, _, each in calls}
+        together = TOGETHER if len(layers) == len(LAYERS) else [*few.values()]
     for core in (core for core in there() if core in cores):
-        for case in counted(calls, core, COMPILERS[0], timed=False):
+        for case in counted(calls, core, COMPILERS[0], timed=False, together=together):
             same = ("layer", "pass", "core", "compiler")
             kept = next(c for c in results["cases"] if all(c[key] == case[key] for key in same))
             change = float(case["instructions"]) / kept["instructions"] - 1
@@ -319,7 +337,9 @@ if __name__ == "__main__":
     parser.add_argument("--cores", nargs="+", choices=CORES, metavar="CORE", help="cores to count on")
     parser.add_argument("--check-fresh", action="store_true", help="count again by zig and compare")
     parser.add_argument(
-        "--in-turn", action="store_true", help="with --check-fresh: each layer by one rule, not by all"
+        "--in-turn",
+        action="store_true",
+        help="with --check-fresh: each layer by one rule, not by all, and all kernels in one build",
     )
     options = parser.parse_args()
     if options.check_fresh:
