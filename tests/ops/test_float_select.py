@@ -138,14 +138,14 @@ def test_infinite_sums_share_everything() -> None:
     assert parts_of(f32(3e38, 3e38).reshape(1, 2)).tolist() == [2**28, 2**28]
 
 
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 0.5])
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 0.5] if LONG else [0.01, 0.5])
 def test_sampling_is_without_bias(share: float) -> None:
-    """The mean of 2,000 draws is the error, within five standard errors of the mean, for every element."""
+    """The mean of all draws is the error, within five standard errors of the mean, for every element."""
     rng = np.random.default_rng(5)
     e = (rng.normal(0, 1, (6, 12)) * (rng.random((6, 12)) < 0.6) * np.geomspace(0.05, 1, 12)).astype(
         np.float32
     )
-    values, counts = np.zeros((2000, 6, 12)), []
+    values, counts = np.zeros((2000 if LONG else 700, 6, 12)), []
     for step in range(len(values)):
         chosen, odds, kept = draw_channels(e, share, step)
         values[step][:, chosen] = kept
