@@ -14,7 +14,7 @@ from networks import Dense, model, samples
 from thoroughness import LONG
 
 pytest.importorskip("unicorn", reason="the emulator is not installed")
-pytestmark = pytest.mark.mcu
+pytestmark = [pytest.mark.mcu, pytest.mark.usefixtures("without_memory")]
 
 WAYS: dict[str, dict[str, Any]] = {
     "one by one": {},
@@ -25,7 +25,7 @@ WAYS: dict[str, dict[str, Any]] = {
 @cache
 def cost(share: float | None, seed: int = 0, way: str = "one by one") -> Cost:
     net = model((9,), (Dense(20, "relu"), Dense(4)))
-    x, y = samples(net, 8)
+    x, y = samples(net, 4)
     sparse = None if share is None else mg.Sparse(samples=share)
     trainer = mg.compile(net, calibration=x, rate=0.01, seed=seed, sparse=sparse, **WAYS[way])
     return trainer.measure(x, y, target="nrf52840")

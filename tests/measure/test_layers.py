@@ -13,7 +13,6 @@ from mcugrad import targets
 from mcugrad.emit.code import code
 from mcugrad.emit.steps import TOGETHER
 from mcugrad.errors import DeviceError
-from mcugrad.measure import cost, layers
 from mcugrad.measure.calls import by_call
 from mcugrad.measure.layers import ERROR, FORWARD, REST, UPDATE, Bench
 from mcugrad.program import PREDICT, TRAIN_STEP
@@ -25,13 +24,6 @@ pytest.importorskip("unicorn", reason="the emulator is not installed")
 pytestmark = pytest.mark.mcu
 
 LAYERS = (Conv(6), Conv(4, stride=(2, 2)), Dense(5))
-
-
-@pytest.fixture
-def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No bounds of stack, which take longer than all that is counted; test_linked_memory.py shows them."""
-    for module in (cost, layers):
-        monkeypatch.setattr(module, "memory", lambda *_: None)
 
 
 def trainer(**more: Any) -> tuple[mg.Trainer, Any, Any]:
