@@ -11,8 +11,9 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.toolchain.stack import Calls
 from thoroughness import LONG, turns
 
-QUICK = ("scratch CNN", "DS-CNN, 49x10", "MbedNet, 32x32x3")
+QUICK = ("MbedNet, 32x32x3", "scratch CNN")
 OTHERS = (
+    "DS-CNN, 49x10",
     "ResNet-8, 32x32x3",
     "MLP 784-64-10",
     "conv8-pool-conv16-pool-fc10, 28x28",
