@@ -8,11 +8,11 @@ import xml.etree.ElementTree as ET
 import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from builds import built_with
 from mcugrad import targets
 from mcugrad.demo import Demo, Settings, run
 from mcugrad.demo.page import demo_page
@@ -24,14 +24,19 @@ from mcugrad.report.chart import LABEL_GAP, Line, marks, shares, spread, ticks, 
 from mcugrad.report.images import data_address, png
 from mcugrad.report.page import model_page
 from mcugrad.report.quantities import cost_table, percent, significant
+from mcugrad.zoo import data
 
 VOID = {"meta", "br", "img", "hr", "link", "input"}
 
 
 @pytest.fixture(scope="module")
 def demo() -> Demo:
-    with built_with("-O3"):  # half of a second of emulated instructions is more than compiling takes
-        return run(Settings(steps=100, every=50))
+    """Of few steps, and with few digits held out."""
+    found = data.load("digits")
+    fewer = replace(found, x_test=found.x_test[:50], y_test=found.y_test[:50])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcugrad.demo.demo.data", SimpleNamespace(load=lambda _: fewer))
+        return run(Settings(steps=10, every=5))
 
 
 @pytest.fixture(scope="module")
