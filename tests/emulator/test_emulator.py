@@ -181,6 +181,9 @@ def test_memory_not_yet_written_is_not_zero(folder: Path) -> None:
     emulator.write(0x2003_0000, b"\x01\x02\x03\x04")
     assert emulator.call("load", 0x2003_0000) == 0x04030201
     assert emulator.read(0x2003_0001, 2) == b"\x02\x03"
+    assert functions(folder, "nrf52840").read(0x2003_0000, 4) == b"\xc5" * 4, "a core has RAM of its own"
+    emulator.reset()
+    assert emulator.read(0x2003_0000, 4) == b"\xc5" * 4
 
 
 RAM = 0x2000_0000

@@ -8,8 +8,10 @@ caches, wait states, peripherals, interrupts.
 from __future__ import annotations
 
 import mmap
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from tempfile import TemporaryFile
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +51,20 @@ def demanded(target: Target) -> Any:
             f"{target.core.name}, with qemu-system-arm installed",
         )
     return binding.unicorn()
+
+
+@cache
+def _pattern(count: int) -> IO[bytes]:
+    """A file of `count` bytes as RAM holds them at reset."""
+    file = TemporaryFile()  # noqa: SIM115 - as long as there may be cores
+    file.write(bytes([_RAM_FILL]) * count)
+    file.flush()
+    return file
+
+
+def _fresh_ram(count: int) -> npt.NDArray[np.uint8]:
+    """RAM at reset. A page of the pattern is copied when it is written: to fill 16 MiB takes longer than many calls."""
+    return np.frombuffer(mmap.mmap(_pattern(count).fileno(), count, access=mmap.ACCESS_COPY), dtype=np.uint8)
 
 
 def _watch(engine: Any, trouble: faults.Trouble) -> None:
@@ -115,7 +131,7 @@ class Emulator:
         engine.ctl_set_cpu_model(getattr(unicorn.arm_const, target.core.unicorn_cpu))
         self._engine = engine
         self._flash = np.frombuffer(mmap.mmap(-1, target.flash.bytes), dtype=np.uint8)
-        self._ram = np.frombuffer(mmap.mmap(-1, target.ram.bytes), dtype=np.uint8)
+        self._ram = _fresh_ram(target.ram.bytes)
         read, write, execute = unicorn.UC_PROT_READ, unicorn.UC_PROT_WRITE, unicorn.UC_PROT_EXEC
         for region, memory, rights in (
             (target.flash, self._flash, read | execute),
@@ -133,11 +149,14 @@ class Emulator:
         self.stack = Symbol("stack", stack_address, stack_bytes)
         self._painted_to = stack_address
         self._next = 0
-        self.reset()
+        self._begin()
 
     def reset(self) -> None:
         """Fills RAM with a pattern and starts over at the reset vector; counts go on."""
         self._ram[:] = _RAM_FILL
+        self._begin()
+
+    def _begin(self) -> None:
         stack_pointer, start = self.view(self.target.flash.address, 8).view(np.uint32).tolist()
         self.set_register("sp", stack_pointer)
         self._next = start & ~1

@@ -161,7 +161,7 @@ class DeviceModel:
         self.peak_stack = 0
         self.on_mark: Callable[[int], None] | None = None
         self._usable = False
-        self.reset()
+        self._begin()
 
     def whole(self) -> toolchain.Firmware:
         """The same with all functions of the model, also those that the harness does not call.
@@ -178,6 +178,9 @@ class DeviceModel:
     def reset(self) -> None:
         """Restarts the core; the model's memory is lost. The only way on after a DeviceError."""
         self.emulator.reset()
+        self._begin()
+
+    def _begin(self) -> None:
         self._expect(IDLE)
         self._usable = True
 
