@@ -48,6 +48,8 @@ def test_a_step_is_the_mean_of_one_that_is_taken_and_one_that_is_not(way: str) -
         assert found.share == part
         taken, left_out = found.taken.instructions, found.left_out.instructions
         assert found.step.instructions == pytest.approx(part * taken + (1 - part) * left_out, rel=1e-12)
+        cycles = part * found.taken.cycles.cycles + (1 - part) * found.left_out.cycles.cycles
+        assert found.step.cycles.cycles == round(cycles)
         assert found.predict.instructions < left_out < 0.5 * (found.predict.instructions + taken)
         assert taken == pytest.approx(whole.step.instructions, rel=0.12), "and drawing it"
         means.append(found.step.instructions)
