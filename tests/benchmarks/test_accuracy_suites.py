@@ -205,9 +205,22 @@ def test_a_suite_runs_resumes_and_judges(
 
 @pytest.mark.usefixtures("briefly")
 def test_drift_remembers_augments_and_trains_offline(
-    sets: Path, tmp_path: Path, here: Callable[..., Said]
+    benchmark: Any, sets: Path, tmp_path: Path, here: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch", reason="PyTorch pretrains the networks and is not installed")
+    adaptation, trained, varied = benchmark("adaptation"), [], []
+    fit, vary = adaptation.fit, adaptation._varied
+
+    def fit_and_note(*given: Any, replay: Any, **options: Any) -> Any:
+        trained.append((replay.remember, "augment" in options))
+        return fit(*given, replay=replay, **options)
+
+    def vary_and_note(x: Any, random: Any, **how: Any) -> Any:
+        varied.append(how)
+        return vary(x, random, **how)
+
+    monkeypatch.setattr(adaptation, "fit", fit_and_note)
+    monkeypatch.setattr(adaptation, "_varied", vary_and_note)
     results = tmp_path / "found.json"
     conditions = ("method=sr12,offline", "world=har watch", "train=all", "n=256", "replay=64", "seed=0")
     words = [word for condition in conditions for word in ("--only", condition)]
@@ -219,6 +232,8 @@ def test_drift_remembers_augments_and_trains_offline(
         *(("sr12", memory, augment) for memory in (False, True) for augment in (False, True)),
         *(("offline", False, augment) for augment in (False, True)),
     }
+    assert sorted(trained) == [(memory, augment) for memory in (False, True) for augment in (False, True)]
+    assert varied == [adaptation.AUGMENT["har"]] * adaptation.FINE_TUNING["epochs"]
     for entry in kept:
         assert {"accuracy", "old", "before", "old_before"} <= entry.keys()
     for line in ("motion, phone to watch: replay, both", "motion, phone to watch: offline, 256 new, 64 old"):
