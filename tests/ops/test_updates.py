@@ -162,8 +162,7 @@ def samples(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.parametrize(
     "update",
     [
-        Update("sr16", momentum=0.9),
-        Update("sr16", batch=4),
+        *([Update("sr16", momentum=0.9), Update("sr16", batch=4)] if LONG else []),
         Update("sr16", momentum=0.8, batch=3),
         Update("sr12", momentum=0.9),
         Update("sr16", momentum=0.9, velocity_bits=8),
@@ -172,9 +171,9 @@ def samples(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 )
 def test_batch_and_momentum_follow_float(update: mg.Update) -> None:
     """Averaged over seeds, weights go where SGD in float goes, but for the first steps, in which ranges grow."""
-    seeds = 3 if update.velocity_bits == 16 else 6
+    seeds = (3 if LONG else 2) * (1 if update.velocity_bits == 16 else 2)
     layers = [Layer(update, seed) for seed in range(seeds)]
-    for i, (x, e) in enumerate(samples(180)):
+    for i, (x, e) in enumerate(samples(180 if LONG else 120)):
         for layer in layers:
             layer.step(x, e)
             if i == 59:
@@ -221,7 +220,7 @@ def test_clip_bounds_the_change_of_a_row() -> None:
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_decay_shrinks_weights_without_bias(name: str) -> None:
     """qas and sr16 too, whose own rounding would lose such small steps."""
-    rule, repeats = IN_PLACE[name], 120
+    rule, repeats = IN_PLACE[name], 120 if LONG else 40
     w = np.asarray([[-127, -100, -1, 0, 1, 3, 90, 127]] * DECAY_TURNS, np.float64)
     rate, decay = np.asarray([0.01], np.float32), np.asarray([0.02], np.float32)
     total = np.zeros_like(w)
@@ -323,19 +322,35 @@ def test_sqrt() -> None:
 
 # --- the same bytes everywhere -----------------------------------------------------------------------------------
 
-EVERY: dict[str, RuleChoice] = {
+ALONE: dict[str, Update] = {
     "momentum": Update("sr12", momentum=0.9),
     "int8 velocity": Update("sr8", momentum=0.9, velocity_bits=8, batch=4),
     "batch and decay": Update("sr16", batch=8, weight_decay=1e-2),
     "clip": Update("sr10", momentum=0.5, clip=0.5, weight_decay=0.1),
     "qas": Update("qas", momentum=0.9, batch=4),
     "standardized": Update("standardized", batch=4),
-    "by layer": {
-        "conv1": "qas",
+}
+BY_LAYER: dict[str, dict[str, str | Update]] = {
+    "momentum first": {
+        "conv1": ALONE["momentum"],
+        "conv2": ALONE["int8 velocity"],
+        "fc1": ALONE["standardized"],
+    },
+    "clip first": {"conv1": ALONE["clip"], "conv2": ALONE["qas"], "fc1": ALONE["batch and decay"]},
+    "batch first": {
+        "conv1": ALONE["batch and decay"],
         "conv2": Update("standardized", batch=2, velocity_bits=8),
-        "*": Update("sr12", weight_decay=0.1),
+        "fc1": ALONE["momentum"],
+    },
+    "in place first": {"conv1": "qas", "conv2": Update("sr12", weight_decay=0.1), "fc1": ALONE["clip"]},
+    "standardized first": {
+        "conv1": ALONE["standardized"],
+        "conv2": ALONE["momentum"],
+        "fc1": ALONE["int8 velocity"],
     },
 }
+"""Every option but qas with momentum on a convolution and on a linear layer; the first three have all of them."""
+EVERY: dict[str, RuleChoice] = {**(ALONE if LONG else {}), **BY_LAYER}
 
 
 @cache
@@ -364,18 +379,23 @@ def test_host_and_reference(name: str) -> None:
 
 @pytest.mark.mcu
 @pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
-@pytest.mark.parametrize(("name", "core"), turns(EVERY, ["cortex-m4f", "cortex-m0plus"]))
+@pytest.mark.parametrize(
+    ("name", "core"), turns([*EVERY][: None if LONG else 3], ["cortex-m4f", "cortex-m0plus"])
+)
 def test_every_option_on_a_core(name: str, core: str) -> None:
     _, x, y = problem()
     count = 160 if LONG else 35
     every(name).verify(x[:count], y[:count], on=core)
 
 
-@pytest.mark.parametrize("name", ["momentum", "int8 velocity", "clip", "qas"])
+@pytest.mark.parametrize(
+    "name",
+    ["momentum", "int8 velocity", "clip", "qas"] if LONG else ["momentum first", "clip first", "batch first"],
+)
 def test_it_learns(name: str) -> None:
     _, x, y = problem()
     trainer = every(name)
-    history = trainer.fit(x, y, epochs=6, rate=0.005 if name == "momentum" else 0.02)
+    history = trainer.fit(x, y, epochs=6, rate=0.005 if "momentum" in name else 0.02)
     trainer.twin.init()
     assert history[-1].loss < 0.7 * history[0].loss
 
@@ -399,7 +419,7 @@ def test_momentum_stays_below_one() -> None:
 def test_planes_are_state() -> None:
     """Stopped within a batch and restored elsewhere, it goes on as if nothing had been."""
     _, x, y = problem()
-    trainer = every("int8 velocity")
+    trainer = every("standardized first")
     trainer.fit(x[:13], y[:13], shuffle=False)
     begun = trainer.state
     ends = []
