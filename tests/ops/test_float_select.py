@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -22,10 +23,10 @@ from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
-from mcugrad.training.sparse import Choice
+from mcugrad.training.sparse import Choice, Policy
 from networks import Conv, Dense, Pool, corners, model, samples
 from shape_nets import SIZE, Net
-from thoroughness import LONG, turns
+from thoroughness import LONG
 
 mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="the emulator is not installed")
 
@@ -181,11 +182,13 @@ CHAIN = (
 )
 
 
+@cache
 def chain() -> tuple[mg.Model, Array, Array]:
     net = model((2, 9, 13), CHAIN)
     return net, *samples(net, 24)
 
 
+@cache
 def kinds() -> tuple[mg.Model, Array, Array]:
     """Every layer that trains: plain, pointwise, depthwise with one and two outputs, grouped, transposed, linear."""
     net = Net()
@@ -198,6 +201,7 @@ def kinds() -> tuple[mg.Model, Array, Array]:
     return net.model(net.fc(x, 9, low=0.0)), *corners(16, SIZE)
 
 
+@cache
 def line() -> tuple[mg.Model, Array, Array]:
     """1-D convolutions: maps of one row."""
     net = Net((1, 16, 3))
@@ -211,7 +215,7 @@ def line() -> tuple[mg.Model, Array, Array]:
 
 
 NETS = {"chain": chain, "kinds": kinds, "line": line}
-POLICIES: dict[str, Choice] = {
+ALONE: dict[str, Choice] = {
     "split": mg.Sparse(0.25, policy="split"),
     "single": mg.Sparse(0.25, policy="single", samples=0.5),
     "sampled by loss": mg.Sparse(0.1, 1.0, "sampled"),
@@ -221,6 +225,25 @@ POLICIES: dict[str, Choice] = {
     "one channel": mg.Sparse(1e-4, policy="sampled"),
     "static": {"*": 0.4},
 }
+TURNS: dict[str, mg.Sparse] = {
+    "a tenth": mg.Sparse(0.1),
+    "a quarter": mg.Sparse(0.25),
+    "half of the samples": mg.Sparse(0.25, samples=0.5),
+    "by loss": mg.Sparse(0.1, 1.0),
+    "one channel": mg.Sparse(1e-4),
+    "everything": mg.Sparse(1.0),
+}
+"""What layers keep that take the policies in order."""
+
+
+def in_turn(net: str, train: str, name: str, first: int) -> Choice:
+    """Each layer but the last has the next policy, from the one numbered `first`: they meet in every order."""
+    policies: tuple[Policy, ...] = ("split", "single", "sampled", "rooted", "topk")
+    layers = NETS[net]()[0].layers[0 if train == "all" else -int(train[-1]) : -1]
+    return {
+        layer.name: replace(TURNS[name], policy=policies[(first + i) % len(policies)])
+        for i, layer in enumerate(layers)
+    }
 
 
 def compiled(
@@ -241,9 +264,28 @@ def train(trainer: mg.Trainer, runner: Runner, x: Array, y: Array) -> State:
     return runner.state()
 
 
-@pytest.mark.parametrize(("name", "net"), turns(POLICIES, ["kinds", "chain", "kinds", "line"]))
-def test_reference_and_twin(name: str, net: str) -> None:
-    trainer, x, y = compiled(net, POLICIES[name])
+@pytest.mark.parametrize(
+    ("net", "name", "first"),
+    [
+        ("kinds", "a tenth", 0),
+        ("kinds", "half of the samples", 2),
+        ("kinds", "by loss", 3),
+        ("kinds", "one channel", 4),
+        ("chain", "by loss", 1),
+        ("line", "a quarter", 3),
+    ],
+)
+def test_reference_and_twin(net: str, name: str, first: int) -> None:
+    assert_twin_is_reference(net, in_turn(net, "all", name, first))
+
+
+@pytest.mark.parametrize(("name", "net"), product(ALONE, NETS) if LONG else [("static", "kinds")])
+def test_reference_and_twin_where_all_layers_choose_alike(name: str, net: str) -> None:
+    assert_twin_is_reference(net, ALONE[name])
+
+
+def assert_twin_is_reference(net: str, sparse: Choice) -> None:
+    trainer, x, y = compiled(net, sparse)
     build, few = trainer.build.compiled, slice(0, 8)
     assert not differences(
         train(trainer, ReferenceRunner(build), x[few], y[few]),
@@ -251,9 +293,10 @@ def test_reference_and_twin(name: str, net: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["sampled by loss", "topk", "static"])
-def test_mixed_reference_and_twin(name: str) -> None:
-    trainer, x, y = compiled("chain", POLICIES[name], "mixed", "last:3")
+@pytest.mark.parametrize("first", [1, 3])
+def test_mixed_reference_and_twin(first: int) -> None:
+    """In two layers `single` and `sampled`, `rooted` and `topk`; the cores have `topk` and `split`."""
+    trainer, x, y = compiled("chain", in_turn("chain", "last:3", "by loss", first), "mixed", "last:3")
     build = trainer.build.compiled
     assert {b.ctype for b in build.program.buffers.values() if b.name.endswith("_kept")} == {"float"}
     assert not differences(
@@ -273,21 +316,19 @@ def test_policies_by_layer() -> None:
 @mcu
 @pytest.mark.mcu
 @pytest.mark.parametrize(
-    ("case", "core"),
-    turns(
-        [
-            (net, train_what, name)
-            for name in ("single", "rooted", "topk")
-            for net, train_what in (("chain", "last:3"), ("kinds", "all"))
-        ],
-        # of three, so that either core meets both networks
-        ["cortex-m0plus", "cortex-m4f"] if LONG else ["cortex-m0plus", "cortex-m4f", "cortex-m4f"],
-    ),
+    ("net", "train_what", "first", "core"),
+    [
+        ("chain", "last:3", 4, "cortex-m0plus"),
+        ("kinds", "all", 0, "cortex-m4f"),
+        ("kinds", "all", 3, "cortex-m0plus"),
+        *product(
+            ["chain", "kinds"], ["last:3", "all"] if LONG else [], range(5), ["cortex-m0plus", "cortex-m4f"]
+        ),
+    ],
 )
-def test_cores(case: tuple[str, str, str], core: str) -> None:
-    net, train_what, name = case
-    trainer, x, y = compiled(net, POLICIES[name], "mixed", train_what)
-    build, few = trainer.build.compiled, slice(0, 6)
+def test_cores(net: str, train_what: str, first: int, core: str) -> None:
+    trainer, x, y = compiled(net, in_turn(net, train_what, "a quarter", first), "mixed", train_what)
+    build, few = trainer.build.compiled, slice(0, 6 if core == "cortex-m4f" else 3)
     device = EmulatedDevice(build, targets.load(core))
     assert not differences(
         train(trainer, HostTwin(build), x[few], y[few]), train(trainer, device, x[few], y[few])
@@ -302,22 +343,29 @@ def learned_by_all(net: str, precision: str, what: str) -> State:
 
 
 @pytest.mark.parametrize(
-    ("case", "way"),
-    turns(product(["split", "single", "sampled", "topk"], NETS), [("float32", "all"), ("mixed", "last:3")]),
+    ("net", "precision", "what", "first"),
+    [
+        *product(NETS, ["float32"], ["all"], range(5)),
+        *product(["kinds", "chain"], ["mixed"], ["last:3"], range(5)),
+        *product(["line"], ["mixed"], ["last:2"], range(5)),
+    ]
+    if LONG
+    else [
+        ("kinds", "float32", "all", 0),
+        ("kinds", "float32", "all", 3),
+        ("chain", "float32", "all", 1),
+        ("chain", "mixed", "last:3", 4),
+    ],
 )
-def test_keeping_everything_is_the_same_as_no_policy(case: tuple[str, str], way: tuple[str, str]) -> None:
-    """Every policy meets every network, and either precision."""
-    (policy, net), (precision, what) = case, way
-    if net == "line" and what != "all":
-        what = "last:2"
-    part, x, y = compiled(net, mg.Sparse(1.0, policy=policy), precision, what)  # type: ignore[arg-type]
+def test_keeping_everything_is_the_same_as_no_policy(net: str, precision: str, what: str, first: int) -> None:
+    part, x, y = compiled(net, in_turn(net, what, "everything", first), precision, what)
     assert not differences(learned_by_all(net, precision, what), train(part, part.twin, x, y))
 
 
-@pytest.mark.parametrize("policy", ["split", "single", "sampled", "topk"])
-def test_weights_that_are_no_numbers_do_no_harm(policy: str) -> None:
+@pytest.mark.parametrize("first", range(5) if LONG else [1, 4])
+def test_weights_that_are_no_numbers_do_no_harm(first: int) -> None:
     """They spoil what they would spoil in a whole update, all executors go on, and find the same numbers."""
-    trainer, x, y = compiled("chain", mg.Sparse(0.1, 1.0, policy))  # type: ignore[arg-type]
+    trainer, x, y = compiled("chain", in_turn("chain", "all", "by loss", first))
     for value in (np.nan, np.inf, 3e38):
         assert_no_harm(trainer, x[:8], y[:8], value)
 
@@ -358,15 +406,19 @@ def changed(trainer: mg.Trainer, x: Array, y: Array) -> dict[str, list[int]]:
     return found
 
 
-@pytest.mark.parametrize("policy", ["split", "single", "sampled", "topk"])
-def test_a_step_updates_no_more_channels_than_it_may(policy: str) -> None:
-    trainer, x, y = compiled("kinds", mg.Sparse(0.1, policy=policy))  # type: ignore[arg-type]
+@pytest.mark.parametrize("first", range(5) if LONG else [0, 2])
+def test_a_step_updates_no_more_channels_than_it_may(first: int) -> None:
+    choice = in_turn("kinds", "all", "a tenth", first)
+    assert isinstance(choice, dict)
+    trainer, x, y = compiled("kinds", choice)
     layers = trainer.model.layers
     for i in range(8):
         found = changed(trainer, x[i : i + 1], y[i : i + 1])
         for layer in layers[:-1]:
             channels = trainer.build.graph[layer.w].shape[0]
-            assert len(found[layer.name]) <= max(int(0.1 * channels), 1) + (policy != "topk")
+            assert len(found[layer.name]) <= max(int(0.1 * channels), 1) + (
+                choice[layer.name].policy != "topk"
+            )
         assert found[layers[-1].name] == [0, 1, 2, 3], "the layer that makes the outputs takes part whole"
 
 
