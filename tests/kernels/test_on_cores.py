@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import count, islice, product
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -141,8 +142,15 @@ others, so that each is tried on a core with DSP instructions, and most by anoth
 SOME = 1 if LONG else 2
 """Every second build takes a case that was drawn, and every eighth watches it; the next case is for the others."""
 
-OF_A_SHAPE = 12
-"""Extremes of a shape that are tried at the end of memory, with every size of scratch: as many as there are arrays."""
+WATCHED = 1 if LONG else 8
+"""Of the first of each shape every build watches every eighth."""
+
+OF_A_SHAPE = 8
+"""Extremes of a shape that are tried on cores: what differs beyond is values, and the host tries all of them."""
+
+ARRAYS = 12
+"""A kernel has about as many, so a shape at the end of memory takes as many extremes, or twice as many calls where
+each extreme is called with every size of scratch."""
 
 MOST_WATCHED = 10**9 if LONG else 100_000
 """Instructions of a call that is watched, which takes ten times as long: more of them make the same accesses again."""
@@ -160,7 +168,7 @@ def test_cores_equal_the_reference(name: str) -> None:
     kernel, drawn = KERNELS[name], count()
 
     @given(CASES[name], st.integers(0, 39))
-    @settings(max_examples=settings().max_examples // 5)
+    @settings(max_examples=settings().max_examples // (5 if LONG else 10))
     def run(arguments: dict[str, Any], number: int) -> None:
         wanted, this = library.expected(kernel, arguments)[0], next(drawn)
         for i, build in enumerate(builds()):
@@ -170,12 +178,12 @@ def test_cores_equal_the_reference(name: str) -> None:
                 check_alignment(build, kernel, arguments, number + i)
 
     run()
-    for i, arguments in enumerate(for_cores(name)):
+    for i, arguments in enumerate(of_every_shape(for_cores(name), lambda _: OF_A_SHAPE)):
         wanted = library.expected(kernel, arguments)[0]
         for build in builds()[i % PARTS :: PARTS]:
             check(kernels(*build), kernel, arguments, i // PARTS, wanted)
-    for i, arguments in enumerate(of_every_shape(for_cores(name), 1)):
-        for build in builds()[i % PARTS :: PARTS]:  # where arrays begin at a word, rows may not
+    for i, arguments in enumerate(of_every_shape(for_cores(name), lambda _: 1)):
+        for build in builds()[i % WATCHED :: WATCHED]:  # where arrays begin at a word, rows may not
             check_alignment(build, kernel, arguments, 0)
 
 
@@ -189,13 +197,15 @@ def test_nothing_behind_an_array_is_looked_at(name: str) -> None:
 
     def run(arguments: dict[str, Any]) -> None:
         wanted = library.expected(kernel, arguments)[0]
-        for way in library.with_scratch(kernel, arguments):
+        ways, case = library.with_scratch(kernel, arguments), next(tried)
+        for i, way in enumerate(ways):
             arrays = [key for key, value in way.items() if isinstance(value, np.ndarray)]
             if LONG:
                 tries = [(core, last) for core in AT_THE_END for last in arrays]
-            else:  # each array in turn, then each on the next core
-                turn, at = divmod(next(tried), len(arrays))
-                tries = [(AT_THE_END[turn % len(AT_THE_END)], arrays[at])]
+            else:  # with each size of scratch each array in turn, then each on the next core
+                step = next(n for n in count(len(ways)) if gcd(n, len(arrays)) == 1)
+                core = AT_THE_END[(case // len(arrays) + i) % len(AT_THE_END)]
+                tries = [(core, arrays[(case * step + i) % len(arrays)])]
             for core, last in tries:
                 at_the_end(core, way, last, wanted)
 
@@ -210,19 +220,28 @@ def test_nothing_behind_an_array_is_looked_at(name: str) -> None:
             raise AssertionError(f"{what}: {error}") from error
         assert not library.different(got, wanted), what
 
-    given(CASES[name])(settings(max_examples=settings().max_examples * 2 // 5)(run))()
-    for arguments in of_every_shape(for_cores(name)):
+    def most(arguments: dict[str, Any]) -> int:
+        sizes = len(library.with_scratch(kernel, arguments))
+        return ARRAYS if sizes == 1 else -(-2 * ARRAYS // sizes)
+
+    given(CASES[name])(settings(max_examples=settings().max_examples * (4 if LONG else 1) // 10)(run))()
+    for arguments in of_every_shape(for_cores(name), most):
         run(arguments)
 
 
-def of_every_shape(extremes: Iterator[dict[str, Any]], most: int = OF_A_SHAPE) -> Iterator[dict[str, Any]]:
-    """Some arguments of each shape: what is read is a matter of that, and of few values. In a long test all."""
+def of_every_shape(
+    extremes: Iterator[dict[str, Any]], most: Callable[[dict[str, Any]], int]
+) -> Iterator[dict[str, Any]]:
+    """Some arguments of each shape: what is read is a matter of that, and of few values. In a long test all.
+
+    Every so many, an odd number: values alternate, and each of two is met.
+    """
     shapes: dict[Any, list[dict[str, Any]]] = {}
     for arguments in extremes:
         key = tuple(value.size for value in arguments.values() if isinstance(value, np.ndarray))
         shapes.setdefault((library.shape(arguments.get("g")), key), []).append(arguments)
     for each in shapes.values():
-        yield from each[:: 1 if LONG else -(-len(each) // most)]
+        yield from each[:: 1 if LONG else -(-len(each) // most(each[0])) | 1]
 
 
 @pytest.mark.parametrize("core", targets.emulated())
