@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 import mcugrad as mg
-from generated import CORES, HOSTS, NETWORKS, built, digests, folder, need
+from generated import CORES, HOSTS, NETWORKS, built, folder, need
 from mcugrad import targets, toolchain
 from mcugrad.training.rules import RuleChoice
 from networks import Conv, Dense, model, samples, write_onnx
@@ -129,17 +127,7 @@ def test_readme_says_what_floats_have_to_be(name: str) -> None:
     assert "pico_set_float_implementation(your_target compiler)" in readme
 
 
-# --- the same every time ------------------------------------------------------------------------------------
-
-
-def test_same_bytes_in_every_process() -> None:
-    """Here and in a process whose hashes of texts are others."""
-    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", "import generated; print(generated.digests(), end='')"]
-    other = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    assert other.count("\n") == 18
-    assert digests() == other
+# --- the same every time, in other processes, too: test_same_everywhere.py ---------------------------------
 
 
 def test_nothing_of_this_machine_or_moment() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,16 +51,6 @@ def built(name: str) -> Trainer:
 
 def folder(name: str) -> Path:
     return built(name).build.compiled.folder()
-
-
-def digests() -> str:
-    """A line for each file that is generated of some networks: the hash of its text."""
-    lines = []
-    for name in ("all_sr8", "all_sr16", "middle"):
-        compiled = built(name).build.compiled
-        for file, text in (*sorted(compiled.files.items()), ("host.c", compiled.host)):
-            lines.append(f"{name} {file} {hashlib.sha256(text.encode()).hexdigest()}\n")
-    return "".join(lines)
 
 
 def need(compiler: str) -> None:

@@ -82,7 +82,11 @@ def generated() -> Iterator[tuple[str, bytes]]:
         yield name, nets.build(name, input_shape=SIZES.get(name), classes=None)
     cases: tuple[tuple[str, Model, dict[str, Any]], ...] = (
         ("layers", layers(), {}),
-        ("layers", layers(), {"calibration_method": "percentile", "percentile": 99.7, "train": "last:2"}),
+        (
+            "layers",
+            layers(),
+            {"calibration_method": "percentile", "percentile": 99.7, "train": "last:2", "rule": "sr8"},
+        ),
         ("layers", layers(), {"precision": "float32"}),
         ("activations", activations(), {"sparse": mg.Static({"*": 0.3})}),
         (
@@ -90,12 +94,13 @@ def generated() -> Iterator[tuple[str, bytes]]:
             activations(),
             {"calibration_method": "minmax", "precision": "mixed", "train": "last:3"},
         ),
-        ("squeeze", shape_nets.squeeze_and_excitation(), {}),
+        ("squeeze", shape_nets.squeeze_and_excitation(), {"rule": "sr16"}),
         ("autoencoder", shape_nets.autoencoder(), {"train": "none"}),
     )
     for i, (name, model, options) in enumerate(cases):
         trainer = mg.compile(model, calibration=samples(model, 130), **options)
-        for file, text in trainer.build.compiled.files.items():
+        compiled = trainer.build.compiled
+        for file, text in (*compiled.files.items(), ("host.c", compiled.host)):
             yield f"{i} {name} {file}", text.encode()
     resnet = nets.build("resnet8", input_shape=(16, 16, 3))
     model = Model(fold(load_onnx(resnet)), "resnet8.onnx", hashlib.sha256(resnet).hexdigest())
