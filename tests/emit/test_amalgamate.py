@@ -72,7 +72,12 @@ WAYS: dict[str, tuple[dict[str, str | int | None], tuple[str, ...], set[str]]] =
     "AVX2": ({}, ("-mavx2",), {"avx2"}),
 }
 """Macros, flags, and the bodies that are looked at: those of kernels, and of what these call."""
-CORES = {"cortex-m0plus": {"armv6m"}, "cortex-m4f": {"dsp", "fpu"}, "cortex-m7": {"m7"}, "cortex-m55": {"mve"}}
+CORES = {
+    "cortex-m0plus": {"armv6m"},
+    "cortex-m4f": {"dsp", "fpu"},
+    "cortex-m7": {"m7"},
+    "cortex-m55": {"mve"},
+}
 """Cores with bodies of their own; the others that they take are another's, too."""
 SOONER = ("-O1", "-ftree-vrp")
 """What gcc warns of at -O2, in two thirds of the time: indices out of bounds are found by VRP."""

@@ -19,7 +19,7 @@ from mcugrad.emit.folder import RECORD
 from mcugrad.run.host import HostTwin
 from mcugrad.trainer import Trainer
 from networks import Conv, Dense, Pool, model, samples
-from thoroughness import LONG
+from thoroughness import LONG, turns
 
 HERE = Path(__file__).parent / "arduino"
 LAYERS = (Conv(4, (3, 3), act="relu"), Pool(), Dense(3))
@@ -123,14 +123,11 @@ def translated(name: str, folder: Path) -> tuple[Path, Path]:
     return core, place / "src"
 
 
-@pytest.mark.parametrize("name", WAYS)
-@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
+@pytest.mark.parametrize(("name", "core"), turns(WAYS, ["cortex-m4f", "cortex-m0plus"]))
 def test_no_warning_on_boards(name: str, core: str, tmp_path: Path) -> None:
     """With what cores of Arduino give: gnu++11 at the oldest, gnu11, -Os."""
     place, code = translated(name, tmp_path)
     compilers = [c for c in toolchain.firmware_compilers() if c == "zig" or shutil.which("arm-none-eabi-g++")]
-    if core == "cortex-m0plus" and not LONG:
-        compilers = compilers[:1]
     for compiler in compilers:
         how = {"compiler": compiler, "target": targets.load(core), "opt": "-Os"}
         flags = ["-std=gnu++11", "-Wno-double-promotion"]  # `print` takes doubles
