@@ -15,6 +15,7 @@ from command_line import Cli
 from mcugrad.emit import folder as folders
 from mcugrad.emit.folder import RECORD, demand_unchanged, kept, write_folder
 from mcugrad.errors import UsageError
+from networks import Dense, write_onnx
 
 OLD = {
     "n.c": "int old;\n",
@@ -252,8 +253,9 @@ def test_the_command_line_says_what_stays(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_report_that_was_changed_stays(cli: Cli, tmp_path: Path) -> None:
-    np.savez(tmp_path / "d.npz", x_train=np.arange(256).reshape(4, 8, 8) % 17, y_train=np.arange(4))
-    arguments = ("report", "digits_cnn", "--data", "d.npz", "--scale", "16", "--epochs", "1", "--steps", "1")
+    write_onnx(tmp_path / "n.onnx", (9,), (Dense(4),))
+    np.savez(tmp_path / "d.npz", x_train=np.arange(36).reshape(4, 9) % 17, y_train=np.arange(4))
+    arguments = ("report", "n.onnx", "--data", "d.npz", "--scale", "16", "--epochs", "1", "--steps", "1")
     assert cli(*arguments).code == 0
     (tmp_path / "report/report.html").write_text("mine")
     result = cli(*arguments)

@@ -13,7 +13,7 @@ import pytest
 from generated import HOSTS, LABEL, NULL, OK, RATE, STATE, Api, built, folder, need
 from mcugrad import targets, toolchain
 from mcugrad.emulator.firmware import DeviceModel
-from thoroughness import turns
+from thoroughness import LONG, turns
 
 # --- it says no to bad calls ----------------------------------------------------------------------------------
 
@@ -97,6 +97,7 @@ TRAP = {
 STEPS = """
 import sys, cffi, numpy as np
 library, name, size, inputs, classes, steps = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+every = steps // 10
 ffi = cffi.FFI()
 ffi.cdef(f"int {name}_init(void *m); int {name}_predict(void *m, const int8_t *x, int8_t *y);"
          f"int {name}_train_step(void *m, const int8_t *x, uint32_t label, void *step);"
@@ -115,8 +116,8 @@ status = getattr(c, f"{name}_init")(m) | getattr(c, f"{name}_replay_init")(repla
 for step in range(steps):
     x = random.integers(-128, 128, inputs).astype(np.int8)
     x[random.random(inputs) < 0.3] = [-128, 127, 0][step % 3]
-    if step % 50 == 49:  # rates from sensible to absurd: weights and scales reach every bound
-        status |= getattr(c, f"{name}_set_rate")(m, 10.0 ** (step // 50 * 4 - 6))
+    if step % every == every - 1:  # rates from sensible to absurd: weights and scales reach every bound
+        status |= getattr(c, f"{name}_set_rate")(m, 10.0 ** (step // every * 4 - 6))
     status |= getattr(c, f"{name}_train_step")(m, x.tobytes(), step % classes, ffi.NULL)
     for place, most in ((2, 65536), (3, 65280), (4, 65280)):
         how[place] = random.choice([0, 1, most // 9, most])
@@ -143,7 +144,7 @@ def test_no_undefined_behaviour(name: str, compiler: str) -> None:
     )
     compiled = built(name).build.compiled
     program = compiled.program
-    sizes = compiled.layout.size, program.buffers[program.input].count, program.classes, 500
+    sizes = compiled.layout.size, program.buffers[program.input].count, program.classes, 500 if LONG else 200
     command = [sys.executable, "-c", STEPS, str(library), name, *map(str, sizes)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"ended with {done.returncode}: {done.stderr}"
