@@ -17,7 +17,12 @@ import mcugrad as mg
 from mcugrad import targets
 from mcugrad.ops.convolution.conv2d import Conv2d
 from mcugrad.ops.selection.select import SELECT_SAMPLED, SELECT_TOPK
-from mcugrad.ops.selection.select_f32 import SELECT_COPY_F32, SELECT_PARTS_F32, SELECT_SUMS_F32
+from mcugrad.ops.selection.select_f32 import (
+    SELECT_COPY_F32,
+    SELECT_PARTS_F32,
+    SELECT_SUMS_F32,
+    SELECT_WEIGH_F32,
+)
 from mcugrad.program.buffer import Space
 from mcugrad.run.emulated import EmulatedDevice
 from mcugrad.run.host import HostTwin
@@ -461,6 +466,22 @@ def test_kept_errors_have_room_for_as_many_as_may_take_part() -> None:
         error = buffers[f"{layer.y}_e_kept"]
         most = mg.Sparse(0.1, policy="sampled").most(graph[layer.w].shape[0])
         assert (error.space, error.ctype, error.shape[-1]) == (Space.ARENA, "float", most)
+
+
+@pytest.mark.parametrize(
+    ("policy", "layers"), [("split", 8), ("single", 8), ("sampled", 8), ("rooted", 8), ("topk", 0)]
+)
+def test_errors_are_divided_by_their_odds(policy: Policy, layers: int) -> None:
+    """Once in each layer that draws: nothing else makes up for channels that are left out."""
+    trainer, _, _ = compiled("kinds", mg.Sparse(0.1, policy=policy))
+    odds = [
+        argument.buffer
+        for call in trainer.build.compiled.program.calls
+        if call.kernel in (SELECT_COPY_F32, SELECT_WEIGH_F32)
+        for argument, parameter in zip(call.arguments, call.kernel.params, strict=True)
+        if parameter.name == "odds"
+    ]
+    assert sum(map(bool, odds)) == layers
 
 
 @mcu
