@@ -173,7 +173,7 @@ def test_batch_and_momentum_follow_float(update: mg.Update) -> None:
     """Averaged over seeds, weights go where SGD in float goes, but for the first steps, in which ranges grow."""
     seeds = (3 if LONG else 2) * (1 if update.velocity_bits == 16 else 2)
     layers = [Layer(update, seed) for seed in range(seeds)]
-    for i, (x, e) in enumerate(samples(180 if LONG else 120)):
+    for i, (x, e) in enumerate(samples(120 if update.velocity_bits == 16 and not LONG else 180)):
         for layer in layers:
             layer.step(x, e)
             if i == 59:
