@@ -14,6 +14,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 import mcugrad as mg
+from builds import built_with
 from mcugrad import targets, toolchain
 from mcugrad.measure.cost import measure
 from mcugrad.measure.memory import Memory, Part, memory, total
@@ -198,11 +199,12 @@ def deepest(device: EmulatedDevice) -> dict[str, int]:
     return found
 
 
-@pytest.mark.usefixtures("optimised")
 def test_measuring_says_what_was_seen_beside_the_bound() -> None:
     trainer = made("small", "int8")
     x, y = samples(trainer.model, 2)
-    cost = trainer.measure(x, y, target="cortex-m4f")
+    with built_with("-Os", EmulatedDevice):
+        cost = trainer.measure(x, y, target="cortex-m4f")
+        alone = measure(trainer.build, targets.load("cortex-m4f"), trainer.quantize(x), None, 0.01)
     assert cost.memory is not None
     assert cost.stack_bound == cost.memory.stack_bound
     assert cost.stack_bound is not None
@@ -211,12 +213,8 @@ def test_measuring_says_what_was_seen_beside_the_bound() -> None:
     seen = {depth.function: depth.seen for depth in cost.memory.stack if depth.seen is not None}
     assert set(seen) == {"net_predict", "net_train_step"}
     assert max(seen.values()) == cost.stack
-    alone = measure(trainer.build, targets.load("cortex-m4f"), trainer.quantize(x), None, 0.01)
-    assert (
-        alone.stack == {d.function: d.seen for d in alone.memory.stack}["net_predict"]
-        if alone.memory
-        else False
-    )
+    assert alone.memory is not None
+    assert alone.stack == {depth.function: depth.seen for depth in alone.memory.stack}["net_predict"]
 
 
 def test_tables_say_the_parts(build: tuple[EmulatedDevice, Memory]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from mcugrad.errors import DataError, UsageError
 from mcugrad.zoo import data
 from mcugrad.zoo.data import load
+from thoroughness import LONG
 from zoo_files import Save, packed, published_files
 
 pytestmark = pytest.mark.usefixtures("isolated")
@@ -113,7 +114,7 @@ def test_debian_package(tmp_path: Path) -> None:
     assert fashion.x_train.flags.writeable
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
+@pytest.mark.parametrize("name", ["mnist", *["fashion_mnist"] * LONG])
 def test_the_real_thing_where_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCUGRAD_DATA", REAL_DATA)
     if not Path(REAL_DATA, f"{name}.npz").is_file():
