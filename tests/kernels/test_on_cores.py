@@ -96,21 +96,31 @@ def check_alignment(
     """Nothing is accessed where the chip would fault.
 
     That alone is looked at: while accesses are watched, the emulator loses its way behind some conditional stores, and
-    comes by addresses where no array is, or to no end. So it has as many instructions as the call takes.
+    comes by addresses where no array is, or to no end. So it has as many instructions as the call takes, and what it
+    finds has to be found by a new one, too: where it goes then depends on the calls before.
     """
-    plain, on = kernels(*build), kernels(*build, watched=True)
     for shift, way in tries(kernel, arguments, number):
-        count = plain.run(kernel, library.copied(way), shift)
+        count = kernels(*build).run(kernel, library.copied(way), shift)
         if count > MOST_WATCHED:
             continue
-        try:
-            on.run(kernel, library.copied(way), shift, budget=count + 1)  # and the marker behind it
-        except DeviceError as error:
-            found = re.search(r"an unaligned address: \d+ B at (0x\w+)", str(error))
-            if found and int(found[1], 16) >= on.emulator.target.ram.address:
-                raise
-            on.emulator.reset()
-            on.emulator.run()
+        if unaligned(kernels(*build, watched=True), kernel, way, shift, count):
+            new = kernels.__wrapped__(*build, watched=True)
+            if error := unaligned(new, kernel, way, shift, count):
+                raise error
+
+
+def unaligned(
+    on: KernelsOnCore, kernel: Kernel, arguments: dict[str, Any], shift: int, count: int
+) -> DeviceError | None:
+    """What a watched call finds in RAM."""
+    try:
+        on.run(kernel, library.copied(arguments), shift, budget=count + 1)  # and the marker behind it
+    except DeviceError as error:
+        on.emulator.reset()
+        on.emulator.run()
+        found = re.search(r"an unaligned address: \d+ B at (0x\w+)", str(error))
+        return error if found and int(found[1], 16) >= on.emulator.target.ram.address else None
+    return None
 
 
 def first(core: str) -> tuple[str, str, str]:
