@@ -31,7 +31,15 @@ ACTIVATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("HardSigmoid", {"alpha": 0.3}),
     ("LeakyRelu", {"alpha": 0.1}),
 )
-SIZES = {"ds_cnn": (12, 10, 1), "mcunet": (32, 32, 3), "mlp": (9, 7), "inertial_cnn": (24, 3)}
+SIZES = {
+    "ds_cnn": (12, 10, 1),
+    "inertial_cnn": (24, 3),
+    "mbednet": (16, 16, 3),
+    "mcunet": (32, 32, 3),
+    "mlp": (9, 7),
+    "mobilenet_v2_035": (32, 32, 3),
+    "resnet8": (16, 16, 3),
+}
 """Of the networks of the zoo whose files are hashed; those that are no smaller in the literature."""
 
 

@@ -64,11 +64,20 @@ def test_kernels_exist_and_the_summary_is_a_sentence(entry) -> None:
     assert entry.summary.endswith(".")
 
 
-def test_the_page_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_is_up_to_date(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     write_operators = importlib.import_module("write_operators")
     try:
         expected = write_operators.document()
+        page = tmp_path / "operators.md"
+        monkeypatch.setattr(write_operators, "DOCUMENT", page)
+        for arguments, status in ((["--check"], 1), ([], 0), (["--check"], 0)):
+            monkeypatch.setattr(sys, "argv", ["write_operators.py", *arguments])
+            assert write_operators.main() == status
+        assert page.read_text(encoding="utf-8") == expected
+        assert capsys.readouterr().err.count("out of date") == 1
     finally:
         for name in ("write_operators", "bars"):
             sys.modules.pop(name, None)

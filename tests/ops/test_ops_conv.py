@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -325,17 +326,20 @@ def loss_of(graph: Graph, x: Array, labels: Array) -> float:
     return float((scores - logits[np.arange(len(labels)), labels]).sum())
 
 
-def float_gradient(graph: Graph, tensor: str, x: Array, labels: Array, places: Array) -> Array:
-    """Derivatives of the losses' sum by some of a tensor's values, by differences."""
-    value, width = graph[tensor].value, 1e-3
+def float_gradient(graph: Graph, layer: Any, x: Array, labels: Array, places: Array) -> Array:
+    """Derivatives of the losses' sum by some of a layer's weights, by differences; what comes before it stays."""
+    value, width = graph[layer.w].value, 1e-3
     assert value is not None
+    names = [n.name for n in graph.nodes]
+    x = x if layer.x == graph.input else run_float(graph, x)[layer.x]
+    graph = replace(graph, nodes=graph.nodes[names.index(layer.name) :], input=layer.x)
     result = []
     for place in places:
         ends = []
         for sign in (1, -1):
             moved = value.copy()
             moved.flat[place] += sign * width
-            ends.append(loss_of(graph.changed(tensor, value=moved), x, labels))
+            ends.append(loss_of(graph.changed(layer.w, value=moved), x, labels))
         result.append((ends[0] - ends[1]) / (2 * width))
     return np.asarray(result)
 
@@ -366,7 +370,7 @@ def test_gradients_point_where_those_in_float_do(name: str) -> None:
     random = np.random.default_rng(0)
     places = {n.w: random.permutation(graph[n.w].size)[:60] for n in layers}
     moved = {n.w: np.zeros(len(places[n.w])) for n in layers}
-    expected = {n.w: float_gradient(graph, n.w, x[:20], y[:20], places[n.w]) for n in layers}
+    expected = {n.w: float_gradient(graph, n, x[:20], y[:20], places[n.w]) for n in layers}
     for i in range(20):
         runner.restore(begin)
         runner.train(samples, labels, np.asarray([i], np.uint32), np.asarray([0.01], np.float32))
