@@ -284,7 +284,7 @@ def test_reference_and_twin(net: str, name: str, first: int) -> None:
     assert_twin_is_reference(net, in_turn(net, "all", name, first))
 
 
-@pytest.mark.parametrize(("name", "net"), product(ALONE, NETS) if LONG else [("static", "kinds")])
+@pytest.mark.parametrize(("name", "net"), [*product(ALONE, NETS)] if LONG else [("static", "kinds")])
 def test_reference_and_twin_where_all_layers_choose_alike(name: str, net: str) -> None:
     assert_twin_is_reference(net, ALONE[name])
 

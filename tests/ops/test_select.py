@@ -157,7 +157,7 @@ def sample(e: np.ndarray, share: float, step: int, rooted: bool = False) -> tupl
 
 
 @pytest.mark.parametrize(
-    ("share", "rooted"), product([0.1, 0.25, 0.5], [False, True]) if LONG else [(0.1, False), (0.5, True)]
+    ("share", "rooted"), [*product([0.1, 0.25, 0.5], [False, True])] if LONG else [(0.1, False), (0.5, True)]
 )
 def test_sampling_is_without_bias(share: float, rooted: bool) -> None:
     """The mean of all draws is the error, within five standard errors of the mean, for every element."""

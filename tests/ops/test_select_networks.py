@@ -116,10 +116,10 @@ def test_cores(name: str, core: str) -> None:
     ("rule", "sparse"),
     [("sr12", in_turn(0, 0.25, samples=0.5)), ("standardized", in_turn(1, 0.25))]
     if not LONG
-    else product(
-        ["sr12", "standardized"],
-        [mg.Sparse(0.25, policy=p, samples=1.0 if p == "sampled" else 0.5) for p in POLICIES],
-    ),
+    else [
+        (rule, mg.Sparse(0.25, policy=p, samples=1.0 if p == "sampled" else 0.5))
+        for rule, p in product(["sr12", "standardized"], POLICIES)
+    ],
 )
 def test_batches_with_momentum(rule: str, sparse: Choice) -> None:
     """Rows that a sample leaves out add nothing to what a batch keeps."""

@@ -69,7 +69,7 @@ def drawn(e: np.ndarray, share: float, step: int, policy: str) -> tuple[np.ndarr
 
 @pytest.mark.parametrize(
     ("share", "policy"),
-    product([0.1, 0.25, 0.5], ["split", "single"]) if LONG else [(0.1, "split"), (0.5, "single")],
+    [*product([0.1, 0.25, 0.5], ["split", "single"])] if LONG else [(0.1, "split"), (0.5, "single")],
 )
 def test_changes_are_without_bias(share: float, policy: str) -> None:
     """The mean of all steps is the whole step, within five standard errors: biases, and factors of weights."""
@@ -295,7 +295,7 @@ def test_the_share_is_kept_however_losses_are_spread(share: float) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "share"),
-    product(["cosine", "linear"], [0.4, 0.75, 0.95])
+    [*product(["cosine", "linear"], [0.4, 0.75, 0.95])]
     if LONG
     else [("linear", 0.4), ("cosine", 0.75), ("linear", 0.95)],
 )
