@@ -119,7 +119,7 @@ def batches(samples: int, values: int) -> Iterator[slice]:
 def each_tap(g: Any, positions: Pair, room: Pair) -> Iterator[tuple[int, int, Any, Any]]:
     """Every tap (row, column) of a window that moves over `positions`, in a map of `room`, both (height, width).
 
-    With it two indices: of the positions at which the tap lies in the map, and of where it lies then.
+    With it two indices, of slices: of the positions at which the tap lies in the map, and of where it lies then.
     """
     steps = (g.stride_h, g.pad_top, g.dilation_h), (g.stride_w, g.pad_left, g.dilation_w)
     for ky in range(g.k_h):
@@ -128,8 +128,10 @@ def each_tap(g: Any, positions: Pair, room: Pair) -> Iterator[tuple[int, int, An
             for tap, count, size, (stride, pad, dilation) in zip(
                 (ky, kx), positions, room, steps, strict=True
             ):
-                place = np.arange(count) * stride - pad + tap * dilation
-                inside = (place >= 0) & (place < size)
-                found.append((np.flatnonzero(inside), place[inside]))
+                first = tap * dilation - pad
+                start, stop = max(-(first // stride), 0), min((size - 1 - first) // stride + 1, count)
+                stop = max(start, stop)
+                place = slice(first + start * stride, max(first + stop * stride, 0), stride)
+                found.append((slice(start, stop), place))
             at, there = zip(*found, strict=True)
-            yield ky, kx, np.ix_(*at), np.ix_(*there)
+            yield ky, kx, at, there
