@@ -8,12 +8,14 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mcugrad import targets, toolchain
+from mcugrad.emulator import cpu
 from mcugrad.emulator.cpu import Emulator
 from mcugrad.emulator.firmware import DeviceModel
 from mcugrad.errors import DataError, DeviceError, ToolError, UsageError
@@ -457,3 +459,12 @@ def test_a_model_with_foreign_instructions_is_refused(folder: Path) -> None:
     ):
         DeviceModel([folder / "simd.c"], "tiny", targets.load("cortex-m3"), **settings)  # type: ignore[arg-type]
     DeviceModel([folder / "simd.c"], "tiny", targets.load("cortex-m4f"), **settings)  # type: ignore[arg-type]
+
+
+def test_ram_is_the_same_where_no_file_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for temporary files may be missing or full."""
+    usual = cpu._fresh_ram(4096)
+    monkeypatch.setattr(cpu, "TemporaryFile", partial(open, "/nowhere/at/all"))
+    alone = cpu._fresh_ram(8192)
+    assert alone.tolist() == usual.tolist() * 2
+    alone[:] = 0  # it can be written

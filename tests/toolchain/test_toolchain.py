@@ -18,6 +18,7 @@ from mcugrad.errors import FitError, ToolError, UsageError
 from mcugrad.program.reserve import STACK
 from mcugrad.targets import Region
 from mcugrad.toolchain import build, cache, compilers, size, startup
+from mcugrad.toolchain.elf import Image
 
 ADD_C = """\
 #include "offset.h"
@@ -71,6 +72,43 @@ def test_a_model_s_macros_leave_our_own_sources_compiled(
     objects = [path.name for path in (tmp_path / "cache/builds").glob("*/*/*.o")]
     assert objects.count("mcg_device_startup.o") == 1
     assert {objects.count(source.with_suffix(".o").name) for source in sources} == {2}
+
+
+ASSEMBLER = """
+.section .rodata.value, "a", %progbits
+.global mcg_device_value
+.type mcg_device_value, %object
+mcg_device_value:
+    .word VALUE
+.size mcg_device_value, 4
+"""
+
+
+def test_assembler_is_compiled_once_for_all_macros_but_those_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A macro may be named by another one's value, or by what is included; C makes names of parts of names."""
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache.root() / "zig"))
+    monkeypatch.setenv("MCUGRAD_CACHE", str(tmp_path / "cache"))
+    target, sources = targets.load("cortex-m4f"), idle("", tmp_path)
+    (tmp_path / "value.S").write_text(ASSEMBLER)
+    (tmp_path / "included.S").write_text('#include "value.S"\n')
+
+    def value(name: str, **defines: int | str) -> int:
+        files = [*sources, tmp_path / name]
+        elf = toolchain.build_firmware(files, target, defines=defines, keep=("mcg_device_value",)).elf
+        image = Image(elf)
+        return int.from_bytes(image.content(image.symbol("mcg_device_value").address, 4), "little")
+
+    assert value("value.S", VALUE=1, OTHER=1) == 1
+    assert value("value.S", VALUE=1, OTHER=2) == 1
+    assert value("value.S", VALUE="OTHER", OTHER=3) == 3
+    assert value("value.S", VALUE="OTHER", OTHER=4) == 4
+    assert value("included.S", VALUE=5, OTHER=1) == 5
+    assert value("included.S", VALUE=6, OTHER=1) == 6
+    objects = [path.name for path in (tmp_path / "cache/builds").glob("*/*/*.o")]
+    assert objects.count("value.o") == 3
+    assert objects.count("included.o") == 2
 
 
 def test_every_input_counts(add: Path) -> None:

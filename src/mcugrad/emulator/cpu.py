@@ -8,10 +8,11 @@ caches, wait states, peripherals, interrupts.
 from __future__ import annotations
 
 import mmap
+import os
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -54,17 +55,22 @@ def demanded(target: Target) -> Any:
 
 
 @cache
-def _pattern(count: int) -> IO[bytes]:
-    """A file of `count` bytes as RAM holds them at reset."""
-    file = TemporaryFile()  # noqa: SIM115 - as long as there may be cores
-    file.write(bytes([_RAM_FILL]) * count)
-    file.flush()
-    return file
+def _pattern(count: int) -> int:
+    """Descriptor of a file of `count` bytes as RAM holds them at reset, open as long as there may be cores."""
+    with TemporaryFile() as file:
+        file.write(bytes([_RAM_FILL]) * count)
+        file.flush()
+        return os.dup(file.fileno())
 
 
 def _fresh_ram(count: int) -> npt.NDArray[np.uint8]:
     """RAM at reset. A page of the pattern is copied when it is written: to fill 16 MiB takes longer than many calls."""
-    return np.frombuffer(mmap.mmap(_pattern(count).fileno(), count, access=mmap.ACCESS_COPY), dtype=np.uint8)
+    try:
+        pages = mmap.mmap(_pattern(count), count, access=mmap.ACCESS_COPY)
+    except OSError:  # no folder for it, or a full one
+        pages = mmap.mmap(-1, count)
+        pages.write(bytes([_RAM_FILL]) * count)
+    return np.frombuffer(pages, dtype=np.uint8)
 
 
 def _watch(engine: Any, trouble: faults.Trouble) -> None:

@@ -131,7 +131,7 @@ def shortage(need: int, have: int, memory: str, whose: str) -> str:
 
 def kib(size: int) -> str:
     """`24.7 KiB`; `500 B` below one."""
-    return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KiB"
+    return f"{size} B" if abs(size) < 1024 else f"{size / 1024:.1f} KiB"
 
 
 @dataclass(frozen=True)

@@ -122,19 +122,32 @@ class _Job:
             return [*self.compiler.command, "c++" if language == "c++" else "cc"]
         return [*self.compiler.command]
 
-    def arguments(self) -> list[str]:
-        macros = [
-            f"-D{name}" if value is None else f"-D{name}={value}" for name, value in self.defines.items()
-        ]
+    def arguments(self, defines: Defines) -> list[str]:
+        macros = [f"-D{name}" if value is None else f"-D{name}={value}" for name, value in defines.items()]
         return [*self.flags, *macros, *(f"-I{folder}" for folder in self.include_dirs)]
+
+    def macros(self, source: Path) -> Defines:
+        """Those that a source is compiled with.
+
+        Assembler that includes nothing gets those that it names, so that it is compiled once for a core, not once for a
+        model. C makes names of parts of names.
+        """
+        if source.suffix not in (".s", ".S"):
+            return self.defines
+        text = source.read_text(encoding="utf-8", errors="replace")
+        if "include" in text or "##" in text:
+            return self.defines
+        named = " ".join((text, *map(str, self.defines.values())))  # a macro may stand for another
+        return {name: value for name, value in self.defines.items() if name in named}
 
     def identity(self, source: Path) -> str:
         """What the object file of a source depends on."""
         try:
             digest = builds.source_digest(source, self.include_dirs, self.defines)
+            defines = self.macros(source)
         except OSError as error:
             raise ToolError(f"cannot read the source {source}: {error.strerror}") from None
-        macros = (f"{name}={value}" for name, value in self.defines.items())
+        macros = (f"{name}={value}" for name, value in defines.items())
         compiler = self.compiler
         return builds.key(
             "object", compiler.name, compiler.version, self.salt, source.name, digest, self.flags, macros
@@ -144,7 +157,8 @@ class _Job:
         """One object file from the cache or the compiler."""
 
         def make(path: Path) -> None:
-            command = [*self.driver(), *self.arguments(), "-c", str(source), "-o", str(path)]
+            arguments = self.arguments(self.macros(source))
+            command = [*self.driver(), *arguments, "-c", str(source), "-o", str(path)]
             _run(command, doing=f"compiling {source.name} with {self.compiler.name}")
 
         return builds.build(identity, f"{source.stem}.o", make)
@@ -402,7 +416,7 @@ def check_warnings(
     else:
         job = _firmware_job(found, target, opt, include, defines)
     short = ["-O0", "-emit-llvm"] if compiler == "zig" else []
-    arguments = [*job.arguments(), *short, *STRICT_WARNINGS, "-ffreestanding", *flags]
+    arguments = [*job.arguments(job.defines), *short, *STRICT_WARNINGS, "-ffreestanding", *flags]
     if language == "c++":
         arguments = ["-std=c++17" if flag == "-std=c11" else flag for flag in arguments]
     files = [
