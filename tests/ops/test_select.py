@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mcugrad as mg
 from mcugrad.commands.inputs import sparse_choice
+from mcugrad.commands.options import DEFAULT_POLICY as COMMAND_LINE
 from mcugrad.ops.selection.select import (
     SELECT_RATIO,
     SELECT_ROOTS_S32,
@@ -278,3 +279,7 @@ def test_shares_and_numbers_come_down_to_channels() -> None:
     assert policies(mg.Static({"a": np.float32(0.5)}), weights, ["out"]) == {"a": (1, 2)}  # type: ignore[dict-item]
     assert policies(mg.Sparse(np.float32(0.5)), weights, ["out"]) == {"a": mg.Sparse(0.5, policy="split")}  # type: ignore[arg-type]
     assert policies(None, weights, ["out"]) == {}
+
+
+def test_one_default() -> None:
+    assert mg.Sparse(0.1).policy == DEFAULT_POLICY == COMMAND_LINE

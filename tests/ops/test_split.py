@@ -13,7 +13,6 @@ import pytest
 import mcugrad as mg
 from life_models import mcu
 from mcugrad.abi.records import SCALE, WATCH
-from mcugrad.commands.options import DEFAULT_POLICY as COMMAND_LINE
 from mcugrad.measure import cost
 from mcugrad.ops.selection.select import SELECT_CERTAIN, SELECT_SAMPLED, SELECT_SAMPLES, odds_of
 from mcugrad.ops.selection.select_s8 import SELECT_SUMS_S8
@@ -23,7 +22,7 @@ from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import differences
 from mcugrad.training.schedules import Kind, Schedule, rates_of
-from mcugrad.training.sparse import DEFAULT_POLICY, Choice, policies, share_of_samples
+from mcugrad.training.sparse import Choice, policies, share_of_samples
 from networks import PARTIAL_NET as NET
 from networks import Conv, Dense, model, samples
 from thoroughness import LONG
@@ -446,7 +445,3 @@ def test_both_is_half_of_the_channels_of_twice_the_samples() -> None:
     apart, _, _ = compiled(mg.Sparse(0.5, policy="split", samples=0.4))
     assert both.build.compiled.files == apart.build.compiled.files
     both.verify(x, y, on="reference")
-
-
-def test_one_default() -> None:
-    assert mg.Sparse(0.1).policy == DEFAULT_POLICY == COMMAND_LINE
