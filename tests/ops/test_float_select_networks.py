@@ -24,7 +24,7 @@ from mcugrad.run.host import HostTwin
 from mcugrad.run.reference import ReferenceRunner
 from mcugrad.run.runner import Runner, State, differences
 from mcugrad.training.sparse import Choice, Policy
-from networks import Conv, Dense, Pool, corners, model, samples
+from networks import PARTIAL_NET, Conv, Dense, Pool, corners, model, samples
 from shape_nets import SIZE, Net
 from thoroughness import LONG
 
@@ -33,19 +33,9 @@ mcu = pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="th
 Array = np.ndarray
 
 
-CHAIN = (
-    Conv(8, stride=(2, 2), pads=(1, 1, 1, 1)),
-    Pool((2, 2), (1, 2)),
-    Conv(7, (1, 1), act="relu6"),
-    Conv(6, (2, 3)),
-    Dense(11, "relu"),
-    Dense(3),
-)
-
-
 @cache
 def chain() -> tuple[mg.Model, Array, Array]:
-    net = model((2, 9, 13), CHAIN)
+    net = model((2, 9, 13), PARTIAL_NET)
     return net, *samples(net, 24)
 
 
